@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Simulator and policy workbench for task offloading in mobile edge computing.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Evaluate every policy of scenarios and print a table
+    Run(RunArguments),
+    /// Print the table of a run folder again
+    Report(ReportArguments),
+    /// Run recorded traces through the engine
+    Replay(ReplayArguments),
+    /// List the plugins found, and those refused with the reason
+    Plugins(PluginsArguments),
+}
+
+/// Where plugins are looked for, besides the folder of the executable.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArguments {
+    /// A folder with plugins, or one plugin's file; searched first
+    #[arg(long = "plugins", value_name = "DIR")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Folders with plugins, separated as in PATH; searched second
+    #[arg(long, env = "OFFRAMP_PLUGINS", hide = true, value_name = "DIRS")]
+    pub(crate) plugin_path: Option<std::ffi::OsString>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Scenario files
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// The run folder to write; runs/NAME-001 and so on if left out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How to print the results
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    /// Print a table by power mode too
+    #[arg(long)]
+    pub(crate) power_modes: bool,
+    /// Threads; all cores if left out. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// The seed of all randomness, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Episodes, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) episodes: Option<u64>,
+    /// A first look: 3 episodes
+    #[arg(long, conflicts_with = "episodes")]
+    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// How to print the results
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    /// Print a table by power mode too
+    #[arg(long)]
+    pub(crate) power_modes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// Trace files, .json or .json.gz
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Compare with all that the files record; exit with 1 if anything differs
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// How to print what happened
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct PluginsArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<PluginsCommand>,
+    /// How to print the list
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Explain one file: what it offers, or why it can't be loaded
+    Inspect {
+        /// The library
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+impl From<Format> for offramp_report::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Json => Self::Json,
+            Format::Csv => Self::Csv,
+        }
+    }
+}

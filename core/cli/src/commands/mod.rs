@@ -1,0 +1,24 @@
+//! One module a command.
+
+pub(crate) mod plugins;
+pub(crate) mod replay;
+pub(crate) mod report;
+pub(crate) mod run;
+
+use std::path::PathBuf;
+
+use offramp_host::Registry;
+
+use crate::arguments::SearchArguments;
+use crate::problem::Problem;
+
+/// Loads the plugins: those named, those of OFFRAMP_PLUGINS, those beside the executable.
+fn discover(search: &SearchArguments) -> Result<Registry, Problem> {
+    let mut named: Vec<PathBuf> = search.paths.clone();
+    if let Some(path) = &search.plugin_path {
+        named.extend(std::env::split_paths(path).filter(|path| !path.as_os_str().is_empty()));
+    }
+    let executable = std::env::current_exe().ok();
+    let beside = executable.as_deref().and_then(std::path::Path::parent);
+    Registry::discover(&named, beside).map_err(Problem::new)
+}

@@ -1,0 +1,18 @@
+//! `offramp report`: print the table of a run folder again.
+
+use offramp_harness::store;
+
+use crate::arguments::{Format, ReportArguments};
+use crate::problem::Problem;
+use crate::{Done, print};
+
+pub(crate) fn report(arguments: &ReportArguments) -> Result<Done, Problem> {
+    let runs = store::read(&arguments.run).map_err(|error| {
+        Problem::new(error).with_help("name a run folder, as `offramp run` writes it")
+    })?;
+    print(&offramp_report::results(&runs, arguments.format.into()));
+    if arguments.power_modes && matches!(arguments.format, Format::Table) {
+        print(&offramp_report::power_modes(&runs));
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,54 @@
+//! The `offramp` command: arguments, progress, and errors as a person reads them. What it does
+//! is in the crates below it.
+//!
+//! Exit codes: 0 done; 1 a run or a check failed, the others finished; 2 bad input, nothing done.
+
+mod arguments;
+mod commands;
+mod problem;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Report(arguments) => commands::report::report(&arguments),
+        Command::Replay(arguments) => commands::replay::replay(&arguments),
+        Command::Plugins(arguments) => commands::plugins::plugins(&arguments),
+    };
+    match done {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::WithFailures) => ExitCode::FAILURE,
+        Err(problem) => {
+            problem.show();
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// All went well.
+    Well,
+    /// A run or a check failed.
+    WithFailures,
+}
+
+impl Done {
+    fn failed_if(failed: bool) -> Self {
+        if failed { Self::WithFailures } else { Self::Well }
+    }
+}
+
+/// Prints to standard output; that its reader has gone away (`| head`) is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,78 @@
+//! Bad input, explained to a person: what is wrong, where, and how to mend it.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, SourceCode};
+use offramp_harness::scenario::{Fault, ScenarioError};
+
+/// What was wrong with the input; the command has done nothing.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    message: String,
+    help: Option<String>,
+    place: Option<(NamedSource<String>, LabeledSpan)>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), help: None, place: None }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn show(self) {
+        let terminal = std::io::stderr().is_terminal();
+        // A log is easier to search without colours and with lines that do not depend on it.
+        let width = if terminal { None } else { Some(100) };
+        let _ = miette::set_hook(Box::new(move |_| {
+            let mut options = MietteHandlerOpts::new().color(terminal).unicode(true);
+            if let Some(width) = width {
+                options = options.width(width);
+            }
+            Box::new(options.build())
+        }));
+        let report = miette::Report::new(self);
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{report:?}"));
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.place.as_ref().map(|(source, _)| source as _)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (_, label) = self.place.as_ref()?;
+        Some(Box::new(std::iter::once(label.clone())))
+    }
+}
+
+impl From<ScenarioError> for Problem {
+    fn from(error: ScenarioError) -> Self {
+        match error {
+            ScenarioError::Unreadable { .. } => Self::new(error),
+            ScenarioError::Invalid(fault) => {
+                let Fault { source_name, text, span, message, help } = *fault;
+                let label = LabeledSpan::new_with_span(Some("here".to_owned()), span);
+                let place = Some((NamedSource::new(source_name, text), label));
+                Self { message, help, place }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a plugin is told: the system at creation, and an observation in each slot.
+
+use offramp_host::plugin::{
+    Context, EnergyAccounting, Feature, Needs, Observation, ObservationSpec, SystemSpec, UNDECIDED,
+};
+use offramp_model::{Episode, observation};
+
+use crate::scenario::Scenario;
+
+/// A scenario's system in the form that crosses the boundary; made once, lent to every instance.
+#[derive(Debug)]
+pub struct Environment {
+    features: Vec<Feature>,
+    history_slots: u32,
+    history_scale: f64,
+    slot_seconds: f64,
+    deadline_slots: u32,
+    arrival_slots: u32,
+    device_ghz: Vec<f64>,
+    compute_w: Vec<f64>,
+    transmit_w: Vec<f64>,
+    idle_w: Vec<f64>,
+    server_ghz: Vec<f64>,
+    energy: EnergyAccounting,
+    reference_energy: f64,
+}
+
+impl Environment {
+    /// The environment of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        let system = &scenario.system;
+        let parameters = system.parameters();
+        let of_devices = |quantity: fn(&offramp_model::Device) -> f64| {
+            parameters.devices.iter().map(quantity).collect::<Vec<_>>()
+        };
+        Self {
+            features: observation::features(system, scenario.observation.kind)
+                .into_iter()
+                .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
+                .collect(),
+            history_slots: scenario.observation.history_slots,
+            // Were the devices spread evenly and all active, each server would have this many.
+            history_scale: f64::from(system.device_count()) / f64::from(system.server_count()),
+            slot_seconds: parameters.slot_seconds,
+            deadline_slots: parameters.deadline_slots,
+            arrival_slots: parameters.arrival_slots,
+            device_ghz: of_devices(|device| device.cpu_ghz),
+            compute_w: of_devices(|device| device.compute_w),
+            transmit_w: of_devices(|device| device.transmit_w),
+            idle_w: of_devices(|device| device.idle_w),
+            server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
+            energy: match system.energy() {
+                offramp_model::EnergyAccounting::Physical => EnergyAccounting::Physical,
+                offramp_model::EnergyAccounting::Published => EnergyAccounting::Published,
+            },
+            reference_energy: system.reference_energy(),
+        }
+    }
+
+    /// The context from which a plugin's instance is created.
+    pub fn context<'a>(
+        &'a self,
+        parameters: &'a str,
+        checkpoint: Option<&'a [u8]>,
+        seed: u64,
+        threads: u32,
+    ) -> Context<'a> {
+        Context {
+            parameters: parameters.into(),
+            checkpoint: checkpoint.map(Into::into).into(),
+            seed,
+            threads,
+            observation: ObservationSpec {
+                features: self.features.as_slice().into(),
+                history_slots: self.history_slots,
+                history_scale: self.history_scale,
+            },
+            system: SystemSpec {
+                slot_seconds: self.slot_seconds,
+                deadline_slots: self.deadline_slots,
+                arrival_slots: self.arrival_slots,
+                device_ghz: self.device_ghz.as_slice().into(),
+                compute_w: self.compute_w.as_slice().into(),
+                transmit_w: self.transmit_w.as_slice().into(),
+                idle_w: self.idle_w.as_slice().into(),
+                server_ghz: self.server_ghz.as_slice().into(),
+                energy: self.energy,
+                reference_energy: self.reference_energy,
+            },
+        }
+    }
+}
+
+/// Buffers for what is observed and decided in a slot; they grow to their size once.
+#[derive(Debug, Default)]
+pub struct SlotBuffers {
+    devices: Vec<u32>,
+    features: Vec<f64>,
+    knowledge: Vec<f64>,
+    load: Vec<f64>,
+    uplink_mbps: Vec<f64>,
+    /// One a task: what has been decided.
+    pub actions: Vec<u32>,
+}
+
+impl SlotBuffers {
+    /// Computes what `needs` asks for of the slot at which `episode` stands, and leaves every
+    /// action [`UNDECIDED`].
+    pub fn observe<'a>(&'a mut self, episode: &'a Episode<'_>, needs: Needs) -> Seen<'a> {
+        let arrivals = episode.arrivals();
+        self.devices.clear();
+        self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
+        self.actions.clear();
+        self.actions.resize(arrivals.len(), UNDECIDED);
+        // What is not needed was never filled, and stays empty.
+        if needs.includes(Needs::FEATURES) {
+            episode.features(&mut self.features);
+        }
+        if needs.includes(Needs::KNOWLEDGE) {
+            episode.knowledge(&mut self.knowledge);
+        }
+        if needs.includes(Needs::LOAD) {
+            self.load.clear();
+            self.load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
+        }
+        if needs.includes(Needs::UPLINK) {
+            let uplink = &episode.system().parameters().uplink;
+            let servers = episode.system().server_count();
+            self.uplink_mbps.clear();
+            for arrival in arrivals {
+                self.uplink_mbps
+                    .extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
+            }
+        }
+        let histories: &[f64] =
+            if needs.includes(Needs::HISTORY) { episode.history() } else { &[] };
+        Seen {
+            observation: Observation {
+                slot: episode.slot(),
+                devices: self.devices.as_slice().into(),
+                features: self.features.as_slice().into(),
+                histories: histories.into(),
+                history_of: [].as_slice().into(),
+                knowledge: self.knowledge.as_slice().into(),
+                load: self.load.as_slice().into(),
+                uplink_mbps: self.uplink_mbps.as_slice().into(),
+            },
+            actions: &mut self.actions,
+        }
+    }
+}
+
+/// A slot as a policy gets it.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// What it sees.
+    pub observation: Observation<'a>,
+    /// What it fills.
+    pub actions: &'a mut [u32],
+}

@@ -1,0 +1,12 @@
+//! Runs experiments: reads [`scenario`] files, [`evaluate`]s policies over episodes with common
+//! random numbers, keeps the results in run folders ([`store`]), and replays recorded
+//! [`trace`]s.
+//!
+//! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
+
+pub mod environment;
+pub mod evaluate;
+pub mod metrics;
+pub mod scenario;
+pub mod store;
+pub mod trace;

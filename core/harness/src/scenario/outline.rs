@@ -1,0 +1,271 @@
+//! Where each value of a RON text stands: what lets an error about a value show its line, and a
+//! sweep replace one value and leave the rest of the file, comments included, as it is.
+//!
+//! `ron` itself reads the values; it tells positions only when it fails, and its `Value` forgets
+//! the names of enum variants. So this is no second parser of RON: it accepts anything, trusts
+//! that `ron` has accepted the text, and only finds out what is nested in what.
+
+use std::ops::Range;
+
+/// A value of a RON text and what is nested in it.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    /// The bytes of the value.
+    pub(super) span: Range<usize>,
+    /// Fields by name, entries of a map by their key, elements by their number.
+    children: Vec<(String, Outline)>,
+    /// Where a further named field could be put in, if this is a struct.
+    opening: Option<usize>,
+}
+
+impl Outline {
+    /// The outline of `text`.
+    pub(super) fn of(text: &str) -> Self {
+        let mut scanner = Scanner { text, at: 0 };
+        scanner.skip_attributes();
+        scanner.value(0)
+    }
+
+    /// The value at `path`, names and numbers joined by dots.
+    pub(super) fn find(&self, path: &str) -> Option<&Self> {
+        if path.is_empty() {
+            return Some(self);
+        }
+        // A key of a map may have dots itself.
+        self.children.iter().find_map(|(name, child)| {
+            let rest = path.strip_prefix(name.as_str())?;
+            match rest.strip_prefix('.') {
+                Some(rest) => child.find(rest),
+                None => rest.is_empty().then_some(child),
+            }
+        })
+    }
+
+    /// The value at `path`, or the nearest one around it that the text has.
+    pub(super) fn find_nearest(&self, path: &str) -> &Self {
+        let mut path = path;
+        loop {
+            if let Some(found) = self.find(path) {
+                return found;
+            }
+            path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        }
+    }
+}
+
+/// `text` with the value at `path` replaced by `value`, or put in if its struct has no such
+/// field; `None` if the text has no such struct.
+pub(super) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
+    let outline = Outline::of(text);
+    let (range, new) = match outline.find(path) {
+        Some(found) => (found.span.clone(), value.to_owned()),
+        None => {
+            let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
+            let opening = outline.find(parent)?.opening?;
+            (opening..opening, format!("{field}: {value}, "))
+        }
+    };
+    Some([&text[..range.start], &new, &text[range.end..]].concat())
+}
+
+/// Nesting beyond this is no scenario; `ron` has a limit of its own, of 128.
+const MOST_NESTING: usize = 256;
+
+struct Scanner<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn bump(&mut self) {
+        self.at += self.peek().map_or(0, char::len_utf8);
+    }
+
+    fn skip_attributes(&mut self) {
+        self.skip_blank();
+        while self.rest().starts_with("#!") {
+            while self.peek().is_some_and(|next| next != ']') {
+                self.bump();
+            }
+            self.bump();
+            self.skip_blank();
+        }
+    }
+
+    /// White space and comments.
+    fn skip_blank(&mut self) {
+        loop {
+            let rest = self.rest();
+            if rest.starts_with("//") {
+                self.at += rest.find('\n').unwrap_or(rest.len());
+            } else if rest.starts_with("/*") {
+                let mut depth = 0;
+                loop {
+                    let rest = self.rest();
+                    if rest.starts_with("/*") {
+                        depth += 1;
+                        self.at += 2;
+                    } else if rest.starts_with("*/") {
+                        depth -= 1;
+                        self.at += 2;
+                    } else {
+                        self.bump();
+                    }
+                    if depth == 0 || self.rest().is_empty() {
+                        break;
+                    }
+                }
+            } else if self.peek().is_some_and(char::is_whitespace) {
+                self.bump();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// A value: any tokens up to a comma, a colon or a closing bracket of its surroundings, the
+    /// last bracketed group among them giving the children.
+    fn value(&mut self, depth: usize) -> Outline {
+        self.skip_blank();
+        let mut outline = Outline { span: self.at..self.at, ..Outline::default() };
+        while let Some(next) = self.peek() {
+            match next {
+                ',' | ':' | ')' | ']' | '}' => break,
+                '(' | '[' | '{' if depth < MOST_NESTING => self.group(depth, &mut outline),
+                _ => self.token(),
+            }
+            outline.span.end = self.at;
+            self.skip_blank();
+        }
+        outline
+    }
+
+    fn group(&mut self, depth: usize, outline: &mut Outline) {
+        outline.opening = (self.peek() == Some('(')).then_some(self.at + 1);
+        self.bump();
+        loop {
+            let before = self.at;
+            let first = self.value(depth + 1);
+            let key = self.text[first.span.clone()].trim();
+            let child = if self.peek() == Some(':') && !key.is_empty() {
+                self.bump();
+                (key.trim_matches('"').to_owned(), self.value(depth + 1))
+            } else {
+                (outline.children.len().to_string(), first)
+            };
+            if !child.1.span.is_empty() {
+                outline.children.push(child);
+            }
+            match self.peek() {
+                Some(',') => self.bump(),
+                Some(')' | ']' | '}') => {
+                    self.bump();
+                    return;
+                }
+                None => return,
+                Some(_) if self.at == before => self.bump(), // a stray colon
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// One token that is no bracket: a string whole, else a character.
+    fn token(&mut self) {
+        let rest = self.rest();
+        let hashes = rest.strip_prefix('r').map(|rest| {
+            let hashes = rest.len() - rest.trim_start_matches('#').len();
+            (hashes, rest[hashes..].starts_with('"'))
+        });
+        if let Some((hashes, true)) = hashes {
+            self.at += 2 + hashes;
+            let end = format!("\"{}", "#".repeat(hashes));
+            let rest = self.rest();
+            self.at += rest.find(&end).map_or(rest.len(), |found| found + end.len());
+        } else if rest.starts_with('"') {
+            self.bump();
+            while let Some(next) = self.peek() {
+                self.bump();
+                match next {
+                    '\\' => self.bump(),
+                    '"' => break,
+                    _ => {}
+                }
+            }
+        } else if rest.starts_with('\'') {
+            // A character; a quote or bracket in it is not one of the text's.
+            self.bump();
+            if self.peek() == Some('\\') {
+                self.bump();
+            }
+            self.bump();
+            if self.peek() == Some('\'') {
+                self.bump();
+            }
+        } else {
+            self.bump();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = r##"#![enable(implicit_some)]
+// a comment with (brackets
+(
+    name: "a (tricky: \"one",
+    tasks: (size: Uniform(1.0, 7.0), /* no, } */ list: [1, (x: 2), 3]),
+    raw: r#"a " ) b"#,
+    sweep: { "tasks.size": [1], "other": Some((deep: 'c')) },
+    last: 5
+)"##;
+
+    #[track_caller]
+    fn check(path: &str, expected: &str) {
+        let outline = Outline::of(TEXT);
+        let found = outline.find(path).map(|found| &TEXT[found.span.clone()]);
+        assert_eq!(found, Some(expected), "{path}");
+    }
+
+    #[test]
+    fn values_are_found_by_path() {
+        check("name", r#""a (tricky: \"one""#);
+        check("tasks.size", "Uniform(1.0, 7.0)");
+        check("tasks.size.1", "7.0");
+        check("tasks.list.1.x", "2");
+        check("raw", r##"r#"a " ) b"#"##);
+        check("sweep.tasks.size", "[1]");
+        check("sweep.other.0.deep", "'c'");
+        check("last", "5");
+        assert!(Outline::of(TEXT).find("tasks.none").is_none());
+    }
+
+    #[test]
+    fn replacing_keeps_everything_else() {
+        let replaced = replace(TEXT, "tasks.size", "3.5").unwrap();
+        assert_eq!(replaced, TEXT.replace("Uniform(1.0, 7.0)", "3.5"));
+        let added = replace(TEXT, "tasks.new", "[1]").unwrap();
+        assert_eq!(added, TEXT.replace("tasks: (", "tasks: (new: [1], "));
+        assert_eq!(replace(TEXT, "nowhere.new", "1"), None);
+        assert_eq!(replace(TEXT, "last.new", "1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_an_outline(text in "[()\\[\\]{}:,\"'/*# r\\\\a1é\n]{0,60}") {
+            let outline = Outline::of(&text);
+            prop_assert!(outline.span.end <= text.len());
+            let _ = replace(&text, "a.b", "1");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! One slot, in the order that section 2 of the model fixes: local CPUs, servers, uplinks,
+//! activity. The order matters, and so does every `≤`.
+//!
+//! This is the hot loop. What makes it fast: the state of a FIFO is 32 bytes in a plain array
+//! indexed by device, a task is touched only while it is in service, random access follows
+//! tasks under way, and nothing is allocated once the buffers have grown to their size.
+//!
+//! Order of the tasks that end in a slot: at CPUs by device; at servers by server, within one
+//! by how long the device has been active there; at uplinks by device; within a FIFO the oldest
+//! first. After the last slot what is still open follows in the same order.
+
+use crate::device::Device;
+use crate::energy::{Energies, Energy, published_local, published_server};
+use crate::published::Published;
+use crate::server::{Flow, Flows};
+use crate::system::{System, SystemParameters};
+use crate::task::{Arrival, EndedTask, Fifo, Outcome, Task, Tasks};
+
+/// Everything under way in an episode.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) tasks: Tasks,
+    pub(crate) cpus: Vec<Fifo>,
+    pub(crate) uplinks: Vec<Fifo>,
+    pub(crate) flows: Flows,
+    /// m(t): for each server the devices active at it at the end of the last slot.
+    pub(crate) active: Vec<u32>,
+    /// The tasks that ended in the last slot.
+    pub(crate) ended: Vec<EndedTask>,
+    /// The public code's own idea of the queues, where the scenario asks for it.
+    pub(crate) published: Option<Published>,
+}
+
+impl State {
+    pub(crate) fn new(devices: usize, servers: usize, published: Option<Published>) -> Self {
+        Self {
+            tasks: Tasks::default(),
+            cpus: vec![Fifo::default(); devices],
+            uplinks: vec![Fifo::default(); devices],
+            flows: Flows::new(devices, servers),
+            active: vec![0; servers],
+            ended: Vec::new(),
+            published,
+        }
+    }
+}
+
+/// Advances `state` by slot `slot`, in which `arrivals` arrived and were decided as `actions`
+/// (as many, each 0 … M).
+pub(crate) fn advance(
+    system: &System,
+    state: &mut State,
+    slot: u32,
+    arrivals: &[Arrival],
+    actions: &[u32],
+) {
+    state.ended.clear();
+    if let Some(published) = &mut state.published {
+        published.arrivals(system, slot, arrivals, actions);
+    }
+    for (arrival, &action) in arrivals.iter().zip(actions) {
+        let task = state.tasks.insert(Task {
+            size_mbit: arrival.size_mbit,
+            density: arrival.density,
+            alpha: arrival.alpha,
+            published_device: 0.0,
+            published_server: 0.0,
+            published_idle: 0.0,
+            device: arrival.device,
+            born_slot: slot,
+            action,
+            at_server_slot: 0,
+            next: 0,
+        });
+        let fifos = if action == 0 { &mut state.cpus } else { &mut state.uplinks };
+        fifos[arrival.device as usize].push(&mut state.tasks, task);
+    }
+    cpus(system, state, slot);
+    servers(system, state, slot);
+    uplinks(system, state, slot);
+    for (server, active) in state.active.iter_mut().enumerate() {
+        *active = state.flows.active(server as u32);
+    }
+}
+
+fn cpus(system: &System, state: &mut State, slot: u32) {
+    let State { tasks, cpus, ended, .. } = state;
+    let parameters = system.parameters();
+    let deadline = parameters.deadline_slots;
+    for (fifo, device) in cpus.iter_mut().zip(&parameters.devices) {
+        if fifo.is_empty() {
+            continue;
+        }
+        let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+        if fifo.take_head(tasks, slot, deadline, drop_late) {
+            let density = tasks[fifo.in_service].density;
+            fifo.per_slot = device.cpu_ghz * parameters.slot_seconds / density;
+        }
+        if fifo.is_empty() {
+            continue;
+        }
+        let task = &mut tasks[fifo.in_service];
+        task.published_device += published_local(fifo.left, fifo.per_slot, task.density);
+        fifo.left -= fifo.per_slot;
+        let delay = slot - task.born_slot + 1;
+        if fifo.left <= 0.0 || delay == deadline {
+            let task = fifo.release(tasks);
+            let physical = local_energy(device, &task, fifo.left);
+            ended.push(end(&task, outcome(fifo.left), delay, physical));
+        }
+    }
+}
+
+fn servers(system: &System, state: &mut State, slot: u32) {
+    let State { tasks, flows, ended, published, active, .. } = state;
+    let parameters = system.parameters();
+    let deadline = parameters.deadline_slots;
+    for (index, server) in parameters.servers.iter().enumerate() {
+        let sharing = f64::from(active[index]);
+        flows.visit(index as u32, |Flow { fifo, device: device_index, .. }| {
+            let device = &parameters.devices[*device_index as usize];
+            let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+            if fifo.take_head(tasks, slot, deadline, drop_late) {
+                let density = tasks[fifo.in_service].density;
+                fifo.per_slot = server.ghz * parameters.slot_seconds / density;
+            }
+            if fifo.is_empty() {
+                return;
+            }
+            let task = &mut tasks[fifo.in_service];
+            let (served, idle) = published_server(
+                fifo.left,
+                fifo.per_slot,
+                sharing,
+                parameters.slot_seconds,
+                server.power_w,
+                device.idle_w,
+            );
+            task.published_server += served;
+            task.published_idle += idle;
+            let share = fifo.per_slot / sharing;
+            let before = fifo.left;
+            fifo.left -= share;
+            let delay = slot - task.born_slot + 1;
+            if fifo.left <= 0.0 || delay == deadline {
+                let task = fifo.release(tasks);
+                let last_slot = (before / share).min(1.0);
+                let slots_at_server = f64::from(slot - task.at_server_slot) + last_slot;
+                let physical = server_energy(parameters, device, &task, fifo.left, slots_at_server);
+                let outcome = outcome(fifo.left);
+                if let (Outcome::Dropped, Some(published)) = (outcome, published.as_mut()) {
+                    published.lost(*device_index, index as u32, fifo.left);
+                }
+                ended.push(end(&task, outcome, delay, physical));
+            }
+        });
+    }
+    if let Some(published) = published {
+        published.servers(system, active);
+    }
+}
+
+fn uplinks(system: &System, state: &mut State, slot: u32) {
+    let State { tasks, uplinks, flows, ended, published, .. } = state;
+    let parameters = system.parameters();
+    let deadline = parameters.deadline_slots;
+    for (fifo, device) in uplinks.iter_mut().zip(&parameters.devices) {
+        if fifo.is_empty() {
+            continue;
+        }
+        let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+        if fifo.take_head(tasks, slot, deadline, drop_late) {
+            let task = &tasks[fifo.in_service];
+            let rate = parameters.uplink.mbps(task.device, task.action - 1);
+            fifo.per_slot = rate * parameters.slot_seconds;
+        }
+        if fifo.is_empty() {
+            continue;
+        }
+        let place = fifo.in_service;
+        let task = &mut tasks[place];
+        task.published_device += fifo.per_slot * device.transmit_w;
+        fifo.left -= fifo.per_slot;
+        if fifo.left <= 0.0 {
+            fifo.in_service = crate::task::NONE;
+            task.at_server_slot = slot + 1;
+            let (server, size) = (task.action - 1, task.size_mbit);
+            if let Some(published) = published {
+                published.reached_server(task.device, server, size);
+            }
+            flows.join(tasks, place, server);
+        } else if slot - task.born_slot + 1 == deadline {
+            let task = fifo.release(tasks);
+            let physical = uplink_energy(parameters, device, &task, fifo.left);
+            ended.push(end(&task, Outcome::Dropped, deadline, physical));
+        }
+    }
+}
+
+/// Step 5: after the last slot, what is still open is dropped.
+pub(crate) fn drop_open(system: &System, state: &mut State) {
+    let State { tasks, cpus, uplinks, flows, ended, .. } = state;
+    let parameters = system.parameters();
+    let slots = system.slot_count();
+    let dropped =
+        |task: &Task, physical| end(task, Outcome::Dropped, slots - task.born_slot, physical);
+    for (fifo, device) in cpus.iter_mut().zip(&parameters.devices) {
+        fifo.drain(tasks, |task, left| {
+            let physical = local_energy(device, &task, left.unwrap_or(task.size_mbit));
+            ended.push(dropped(&task, physical));
+        });
+    }
+    for server in 0..parameters.servers.len() {
+        flows.visit(server as u32, |Flow { fifo, device, .. }| {
+            let device = &parameters.devices[*device as usize];
+            fifo.drain(tasks, |task, left| {
+                let waited = waited_at_server(parameters, &task, slots);
+                let left = left.unwrap_or(task.size_mbit);
+                let physical = server_energy(parameters, device, &task, left, waited);
+                ended.push(dropped(&task, physical));
+            });
+        });
+    }
+    for (fifo, device) in uplinks.iter_mut().zip(&parameters.devices) {
+        fifo.drain(tasks, |task, left| {
+            let left = left.unwrap_or(task.size_mbit);
+            let physical = uplink_energy(parameters, device, &task, left);
+            ended.push(dropped(&task, physical));
+        });
+    }
+}
+
+impl Fifo {
+    /// Takes the task in service out, for good.
+    fn release(&mut self, tasks: &mut Tasks) -> Task {
+        let place = std::mem::replace(&mut self.in_service, crate::task::NONE);
+        tasks.remove(place)
+    }
+}
+
+fn outcome(left: f64) -> Outcome {
+    if left <= 0.0 { Outcome::Done } else { Outcome::Dropped }
+}
+
+/// A task popped after its deadline: it did no work where it waited, but may have been sent.
+fn late(parameters: &SystemParameters, device: &Device, task: &Task, slot: u32) -> EndedTask {
+    let physical = if task.action > 0 && task.at_server_slot > 0 {
+        let waited = waited_at_server(parameters, task, slot);
+        server_energy(parameters, device, task, task.size_mbit, waited)
+    } else {
+        Energy::default()
+    };
+    end(task, Outcome::Dropped, parameters.deadline_slots, physical)
+}
+
+/// Slots a task spent at its server before `slot`; its device waits no longer than its deadline.
+fn waited_at_server(parameters: &SystemParameters, task: &Task, slot: u32) -> f64 {
+    let until = slot.min(task.born_slot + parameters.deadline_slots);
+    f64::from(until.saturating_sub(task.at_server_slot))
+}
+
+fn end(task: &Task, outcome: Outcome, delay_slots: u32, physical: Energy) -> EndedTask {
+    let published = if task.action == 0 {
+        Energy { local: task.published_device, ..Energy::default() }
+    } else {
+        Energy {
+            local: 0.0,
+            transmit: task.published_device,
+            server: task.published_server,
+            idle: task.published_idle,
+        }
+    };
+    EndedTask {
+        device: task.device,
+        born_slot: task.born_slot,
+        action: task.action,
+        outcome,
+        delay_slots,
+        size_mbit: task.size_mbit,
+        density: task.density,
+        alpha: task.alpha,
+        energy: Energies { published, physical },
+    }
+}
+
+/// Mbit done of a task of which `left` remain (below 0 once the last slot had room to spare).
+fn work_done(task: &Task, left: f64) -> f64 {
+    task.size_mbit - left.max(0.0)
+}
+
+/// Eq. (4) for the part that was computed: p^C · λρ/f^L.
+fn local_energy(device: &Device, task: &Task, left: f64) -> Energy {
+    let seconds = work_done(task, left) * task.density / device.cpu_ghz;
+    Energy { local: device.compute_w * seconds, ..Energy::default() }
+}
+
+/// Eq. (2) for the part that was sent: p^T · λ/R.
+fn uplink_energy(parameters: &SystemParameters, device: &Device, task: &Task, left: f64) -> Energy {
+    let rate = parameters.uplink.mbps(task.device, task.action - 1);
+    Energy { transmit: device.transmit_w * work_done(task, left) / rate, ..Energy::default() }
+}
+
+/// Eqs. (2) and (6), and p^E for the task's share of the server's time: λρ/f^E, whatever K was.
+fn server_energy(
+    parameters: &SystemParameters,
+    device: &Device,
+    task: &Task,
+    left: f64,
+    slots_at_server: f64,
+) -> Energy {
+    let server = &parameters.servers[task.action as usize - 1];
+    let served_seconds = work_done(task, left) * task.density / server.ghz;
+    Energy {
+        server: server.power_w * served_seconds,
+        idle: device.idle_w * slots_at_server * parameters.slot_seconds,
+        ..uplink_energy(parameters, device, task, 0.0)
+    }
+}

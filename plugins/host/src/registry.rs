@@ -1,0 +1,149 @@
+//! Which plugins there are: found in the search path, by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::library::{Library, LoadError, Offer, OfferKind};
+
+/// The plugins of a search path.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// What was loaded, in search order.
+    pub libraries: Vec<Arc<Library>>,
+    /// What was not, and why.
+    pub refused: Vec<(PathBuf, LoadError)>,
+    /// What has a name that an earlier library has taken: (name, the later library).
+    pub shadowed: Vec<(String, Arc<Library>)>,
+}
+
+/// A place of the search path that the user named is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("plugin path {path}: {cause}")]
+pub struct SearchError {
+    /// The place.
+    pub path: PathBuf,
+    /// What the system says.
+    pub cause: std::io::Error,
+}
+
+/// A scenario names a policy or explorer that no plugin offers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {kind} `{name}`", kind = kind.name())]
+pub struct UnknownName {
+    /// What was asked for.
+    pub kind: OfferKind,
+    /// The name.
+    pub name: String,
+    /// The nearest name there is, if one is near.
+    pub nearest: Option<String>,
+    /// All names there are.
+    pub known: Vec<String>,
+    /// Libraries that were refused: the name may be in one of them.
+    pub refused: usize,
+}
+
+/// A policy or explorer that can be created.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The library it is in.
+    pub library: Arc<Library>,
+    /// What the library says of it.
+    pub offer: Offer,
+}
+
+impl Registry {
+    /// Loads every library of `named` (folders, or single files, that the user named), then of
+    /// `beside` (the folder of the executable). Within a folder by file name. The first to
+    /// offer a name has it.
+    ///
+    /// # Errors
+    /// If a place that the user named can't be listed. A library that can't be loaded is no
+    /// error here: it is in [`Registry::refused`].
+    pub fn discover(named: &[PathBuf], beside: Option<&Path>) -> Result<Self, SearchError> {
+        let mut registry = Self::default();
+        for path in named {
+            let fail = |cause| SearchError { path: path.clone(), cause };
+            if std::fs::metadata(path).map_err(fail)?.is_dir() {
+                registry.add_all(&libraries_in(path).map_err(fail)?);
+            } else {
+                registry.add(path);
+            }
+        }
+        if let Some(folder) = beside
+            && let Ok(files) = libraries_in(folder)
+        {
+            registry.add_all(&files);
+        }
+        Ok(registry)
+    }
+
+    fn add_all(&mut self, files: &[PathBuf]) {
+        for file in files {
+            self.add(file);
+        }
+    }
+
+    fn add(&mut self, path: &Path) {
+        if self.libraries.iter().any(|library| library.path == path) {
+            return;
+        }
+        match Library::load(path) {
+            Err(error) => self.refused.push((path.to_owned(), error)),
+            Ok(library) => {
+                for offer in &library.offers {
+                    if self.find(offer.kind, &offer.name).is_ok() {
+                        self.shadowed.push((offer.name.clone(), Arc::clone(&library)));
+                    }
+                }
+                self.libraries.push(library);
+            }
+        }
+    }
+
+    /// The policy or explorer of that name.
+    ///
+    /// # Errors
+    /// [`UnknownName`], with the nearest name there is.
+    pub fn find(&self, kind: OfferKind, name: &str) -> Result<Found, UnknownName> {
+        let offers = || {
+            self.libraries.iter().flat_map(|library| {
+                library
+                    .offers
+                    .iter()
+                    .filter(move |offer| offer.kind == kind)
+                    .map(move |offer| (library, offer))
+            })
+        };
+        if let Some((library, offer)) = offers().find(|(_, offer)| offer.name == name) {
+            return Ok(Found { library: Arc::clone(library), offer: offer.clone() });
+        }
+        let mut known: Vec<_> = offers().map(|(_, offer)| offer.name.clone()).collect();
+        known.sort();
+        known.dedup();
+        let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        Err(UnknownName { kind, name: name.into(), nearest, known, refused: self.refused.len() })
+    }
+}
+
+/// The libraries in a folder, by name.
+fn libraries_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension == Some(std::env::consts::DLL_EXTENSION) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The one of `known` that `name` was probably meant to be.
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 + 1)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,172 @@
+//! The rules: what a device can predict of each action from what it alone knows, and how it
+//! chooses among the predictions.
+//!
+//! The paper has the idea (contribution 2: heuristic rules in the action selection, hard and
+//! soft constraints) and not the rules; these are ours.
+//!
+//! - **Predict** delay and energy of each action from the device's own FIFOs, its own backlog at
+//!   each server, the last load m(t−1), and its task's λ, ρ and deadline.
+//! - **Hard**: an action predicted to miss the deadline is masked; if all are, none is.
+//! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
+//!   the cheapest.
+
+use offramp_plugin::{EnergyAccounting, Known, SystemSpec};
+use rand::{Rng, RngExt};
+
+/// What is needed of the system to predict, owned, so that it outlives the call that told it.
+#[derive(Clone, Debug)]
+pub(crate) struct Predictor {
+    slot_seconds: f64,
+    deadline_slots: f64,
+    device_ghz: Vec<f64>,
+    compute_w: Vec<f64>,
+    transmit_w: Vec<f64>,
+    idle_w: Vec<f64>,
+    server_ghz: Vec<f64>,
+    energy: EnergyAccounting,
+    reference_energy: f64,
+    load_trust: f64,
+}
+
+/// What an action is predicted to come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Prediction {
+    /// D, slots, were there no deadline.
+    pub(crate) delay_slots: f64,
+    /// Eq. (11).
+    pub(crate) cost: f64,
+    /// Whether the deadline would pass first.
+    pub(crate) late: bool,
+}
+
+impl Predictor {
+    /// `load_trust`, 0 … 1: how far the last load of a server is believed to last until the
+    /// task gets there; what is not believed is replaced by the mean load of all servers.
+    pub(crate) fn new(system: &SystemSpec<'_>, load_trust: f64) -> Self {
+        Self {
+            slot_seconds: system.slot_seconds,
+            deadline_slots: f64::from(system.deadline_slots),
+            device_ghz: system.device_ghz.to_vec(),
+            compute_w: system.compute_w.to_vec(),
+            transmit_w: system.transmit_w.to_vec(),
+            idle_w: system.idle_w.to_vec(),
+            server_ghz: system.server_ghz.to_vec(),
+            energy: system.energy,
+            reference_energy: system.reference_energy,
+            load_trust,
+        }
+    }
+
+    /// Predicts every action for a device's task, into `into`: local, then each server.
+    pub(crate) fn predict(
+        &self,
+        device: u32,
+        known: &Known<'_>,
+        uplink_mbps: &[f64],
+        load: &[f64],
+        into: &mut Vec<Prediction>,
+    ) {
+        into.clear();
+        into.push(self.local(device as usize, known));
+        let mean_load = load.iter().sum::<f64>() / load.len() as f64;
+        for (server, &rate_mbps) in uplink_mbps.iter().enumerate() {
+            let load = self.load_trust * load[server] + (1.0 - self.load_trust) * mean_load;
+            into.push(self.offload(device as usize, known, server, rate_mbps, load));
+        }
+    }
+
+    fn local(&self, device: usize, known: &Known<'_>) -> Prediction {
+        let ghz = self.device_ghz[device];
+        let per_slot = ghz * self.slot_seconds / known.density;
+        let slots = (known.size_mbit / per_slot).ceil();
+        let energy = match self.energy {
+            EnergyAccounting::Physical => {
+                self.compute_w[device] * known.size_mbit * known.density / ghz
+            }
+            EnergyAccounting::Published => {
+                // c² for each full slot, (left/ρ)·c for the last.
+                let left = known.size_mbit - (slots - 1.0) * per_slot;
+                (slots - 1.0) * per_slot * per_slot + left / known.density * per_slot
+            }
+        };
+        self.prediction(known, known.compute_queue_slots + slots, energy)
+    }
+
+    fn offload(
+        &self,
+        device: usize,
+        known: &Known<'_>,
+        server: usize,
+        rate_mbps: f64,
+        load: f64,
+    ) -> Prediction {
+        let sent_per_slot = rate_mbps * self.slot_seconds;
+        let sending = (known.size_mbit / sent_per_slot).ceil();
+        let at_server = known.uplink_queue_slots + sending;
+        // Eq. (5): the server is shared with those active there, this device among them.
+        let backlog = known.backlog_mbit[server];
+        let sharing = if backlog > 0.0 { load.max(1.0) } else { load + 1.0 };
+        let served_per_slot = self.server_ghz[server] * self.slot_seconds / known.density / sharing;
+        let backlog_then = (backlog - served_per_slot * at_server).max(0.0);
+        let waiting = (backlog_then / served_per_slot).ceil();
+        let service = (known.size_mbit / served_per_slot).ceil();
+        let energy = match self.energy {
+            EnergyAccounting::Physical => {
+                self.transmit_w[device] * known.size_mbit / rate_mbps
+                    + self.idle_w[device] * (waiting + service) * self.slot_seconds
+            }
+            EnergyAccounting::Published => sending * sent_per_slot * self.transmit_w[device],
+        };
+        self.prediction(known, at_server + waiting + service, energy)
+    }
+
+    fn prediction(&self, known: &Known<'_>, delay_slots: f64, energy: f64) -> Prediction {
+        let scaled = match self.energy {
+            EnergyAccounting::Physical => 10.0 * energy / self.reference_energy,
+            EnergyAccounting::Published => 10.0 * energy / 20.0,
+        };
+        let delay = delay_slots.min(self.deadline_slots);
+        Prediction {
+            delay_slots,
+            cost: 2.0 * (known.alpha * delay + (1.0 - known.alpha) * scaled),
+            late: delay_slots > known.deadline_slots,
+        }
+    }
+}
+
+/// Chooses an action by the hard and the soft rule. `start`, any number, is where equal
+/// predictions are looked at first, so that devices that see the same do not all do the same.
+pub(crate) fn choose(
+    predictions: &[Prediction],
+    temperature: f64,
+    start: usize,
+    rng: &mut impl Rng,
+) -> u32 {
+    let all_late = predictions.iter().all(|prediction| prediction.late);
+    let open = |prediction: &Prediction| all_late || !prediction.late;
+    let count = predictions.len();
+    let mut cheapest = (f64::INFINITY, 0);
+    for offset in 0..count {
+        let action = (start + offset) % count;
+        let prediction = &predictions[action];
+        if open(prediction) && prediction.cost < cheapest.0 {
+            cheapest = (prediction.cost, action);
+        }
+    }
+    if temperature <= 0.0 {
+        return cheapest.1 as u32;
+    }
+    // Relative to the cheapest, so that the largest weight is 1.
+    let weight = |prediction: &Prediction| {
+        if open(prediction) { ((cheapest.0 - prediction.cost) / temperature).exp() } else { 0.0 }
+    };
+    let total: f64 = predictions.iter().map(weight).sum();
+    let mut left = rng.random::<f64>() * total;
+    for (action, prediction) in predictions.iter().enumerate() {
+        left -= weight(prediction);
+        if left < 0.0 {
+            return action as u32;
+        }
+    }
+    cheapest.1 as u32
+}
