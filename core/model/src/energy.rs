@@ -56,8 +56,8 @@ impl EnergyAccounting {
 /// Published local energy of one slot: c² if the slot was full, else (left/ρ)·c, with c the
 /// Mbit a slot can do.
 #[inline]
-pub(crate) fn published_local(left: f64, per_slot: f64, density: f64) -> f64 {
-    if left >= per_slot { per_slot * per_slot } else { left / density * per_slot }
+pub(crate) fn published_local(left: f64, per_slot: f64, density: impl FnOnce() -> f64) -> f64 {
+    if left >= per_slot { per_slot * per_slot } else { left / density() * per_slot }
 }
 
 /// Published (server, idle) energy of one slot at a server that `active` devices share, with
@@ -69,11 +69,11 @@ pub(crate) fn published_server(
     active: f64,
     slot_seconds: f64,
     server_w: f64,
-    idle_w: f64,
+    idle_w: impl FnOnce() -> f64,
 ) -> (f64, f64) {
     if left >= per_slot / active {
         (per_slot * server_w * slot_seconds, per_slot / active)
     } else {
-        (left * server_w * slot_seconds, left / active * idle_w)
+        (left * server_w * slot_seconds, left / active * idle_w())
     }
 }

@@ -17,10 +17,17 @@ pub struct Server {
 }
 
 /// One device's tasks at one server; exists while it holds at least one.
+///
+/// At scale each visit to a flow is a cache miss, so a flow is one cache line and holds all that
+/// a slot of service reads and writes.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Flow {
     /// `per_slot` of its task in service is what the *whole* server can do in a slot.
     pub(crate) fifo: Fifo,
+    /// Idle energy of the task in service so far, in the published units; the energy in `fifo`
+    /// is the server's.
+    pub(crate) idle_energy: f64,
     pub(crate) device: u32,
     pub(crate) server: u32,
     /// The next flow of the same device, or the next free place.
@@ -80,7 +87,7 @@ impl Flows {
 
     fn open(&mut self, device: u32, server: u32) -> u32 {
         let next = self.of_device[device as usize];
-        let flow = Flow { fifo: Fifo::default(), device, server, next };
+        let flow = Flow { fifo: Fifo::default(), idle_energy: 0.0, device, server, next };
         let place = self.free;
         let place = if place == NONE {
             self.places.push(flow);

@@ -1,7 +1,7 @@
 //! One slot, in the order that section 2 of the model fixes: local CPUs, servers, uplinks,
 //! activity. The order matters, and so does every `≤`.
 //!
-//! This is the hot loop. What makes it fast: the state of a FIFO is 32 bytes in a plain array
+//! This is the hot loop. What makes it fast: the state of a FIFO is 40 bytes in a plain array
 //! indexed by device, a task is touched only while it is in service, random access follows
 //! tasks under way, and nothing is allocated once the buffers have grown to their size.
 //!
@@ -14,7 +14,7 @@ use crate::energy::{Energies, Energy, published_local, published_server};
 use crate::published::Published;
 use crate::server::{Flow, Flows};
 use crate::system::{System, SystemParameters};
-use crate::task::{Arrival, EndedTask, Fifo, Outcome, Task, Tasks};
+use crate::task::{Arrival, EndedTask, Fifo, NONE, Outcome, Task, Tasks};
 
 /// Everything under way in an episode.
 #[derive(Clone, Debug)]
@@ -63,9 +63,7 @@ pub(crate) fn advance(
             size_mbit: arrival.size_mbit,
             density: arrival.density,
             alpha: arrival.alpha,
-            published_device: 0.0,
-            published_server: 0.0,
-            published_idle: 0.0,
+            published_transmit: 0.0,
             device: arrival.device,
             born_slot: slot,
             action,
@@ -99,14 +97,15 @@ fn cpus(system: &System, state: &mut State, slot: u32) {
         if fifo.is_empty() {
             continue;
         }
-        let task = &mut tasks[fifo.in_service];
-        task.published_device += published_local(fifo.left, fifo.per_slot, task.density);
+        let density = || tasks[fifo.in_service].density;
+        fifo.energy += published_local(fifo.left, fifo.per_slot, density);
         fifo.left -= fifo.per_slot;
-        let delay = slot - task.born_slot + 1;
-        if fifo.left <= 0.0 || delay == deadline {
+        if fifo.left <= 0.0 || slot == fifo.last_slot {
             let task = fifo.release(tasks);
             let physical = local_energy(device, &task, fifo.left);
-            ended.push(end(&task, outcome(fifo.left), delay, physical));
+            let published = Energy { local: fifo.energy, ..Energy::default() };
+            let delay = slot - task.born_slot + 1;
+            ended.push(end(&task, outcome(fifo.left), delay, published, physical));
         }
     }
 }
@@ -117,41 +116,42 @@ fn servers(system: &System, state: &mut State, slot: u32) {
     let deadline = parameters.deadline_slots;
     for (index, server) in parameters.servers.iter().enumerate() {
         let sharing = f64::from(active[index]);
-        flows.visit(index as u32, |Flow { fifo, device: device_index, .. }| {
+        flows.visit(index as u32, |Flow { fifo, idle_energy, device: device_index, .. }| {
             let device = &parameters.devices[*device_index as usize];
             let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
             if fifo.take_head(tasks, slot, deadline, drop_late) {
                 let density = tasks[fifo.in_service].density;
                 fifo.per_slot = server.ghz * parameters.slot_seconds / density;
+                *idle_energy = 0.0;
             }
             if fifo.is_empty() {
                 return;
             }
-            let task = &mut tasks[fifo.in_service];
             let (served, idle) = published_server(
                 fifo.left,
                 fifo.per_slot,
                 sharing,
                 parameters.slot_seconds,
                 server.power_w,
-                device.idle_w,
+                || device.idle_w,
             );
-            task.published_server += served;
-            task.published_idle += idle;
+            fifo.energy += served;
+            *idle_energy += idle;
             let share = fifo.per_slot / sharing;
             let before = fifo.left;
             fifo.left -= share;
-            let delay = slot - task.born_slot + 1;
-            if fifo.left <= 0.0 || delay == deadline {
+            if fifo.left <= 0.0 || slot == fifo.last_slot {
                 let task = fifo.release(tasks);
                 let last_slot = (before / share).min(1.0);
                 let slots_at_server = f64::from(slot - task.at_server_slot) + last_slot;
                 let physical = server_energy(parameters, device, &task, fifo.left, slots_at_server);
+                let published_energy = offloaded(&task, fifo.energy, *idle_energy);
                 let outcome = outcome(fifo.left);
                 if let (Outcome::Dropped, Some(published)) = (outcome, published.as_mut()) {
                     published.lost(*device_index, index as u32, fifo.left);
                 }
-                ended.push(end(&task, outcome, delay, physical));
+                let delay = slot - task.born_slot + 1;
+                ended.push(end(&task, outcome, delay, published_energy, physical));
             }
         });
     }
@@ -177,22 +177,23 @@ fn uplinks(system: &System, state: &mut State, slot: u32) {
         if fifo.is_empty() {
             continue;
         }
-        let place = fifo.in_service;
-        let task = &mut tasks[place];
-        task.published_device += fifo.per_slot * device.transmit_w;
+        fifo.energy += fifo.per_slot * device.transmit_w;
         fifo.left -= fifo.per_slot;
         if fifo.left <= 0.0 {
-            fifo.in_service = crate::task::NONE;
+            let place = std::mem::replace(&mut fifo.in_service, NONE);
+            let task = &mut tasks[place];
             task.at_server_slot = slot + 1;
+            task.published_transmit = fifo.energy;
             let (server, size) = (task.action - 1, task.size_mbit);
             if let Some(published) = published {
                 published.reached_server(task.device, server, size);
             }
             flows.join(tasks, place, server);
-        } else if slot - task.born_slot + 1 == deadline {
+        } else if slot == fifo.last_slot {
             let task = fifo.release(tasks);
             let physical = uplink_energy(parameters, device, &task, fifo.left);
-            ended.push(end(&task, Outcome::Dropped, deadline, physical));
+            let published = Energy { transmit: fifo.energy, ..Energy::default() };
+            ended.push(end(&task, Outcome::Dropped, deadline, published, physical));
         }
     }
 }
@@ -202,30 +203,33 @@ pub(crate) fn drop_open(system: &System, state: &mut State) {
     let State { tasks, cpus, uplinks, flows, ended, .. } = state;
     let parameters = system.parameters();
     let slots = system.slot_count();
-    let dropped =
-        |task: &Task, physical| end(task, Outcome::Dropped, slots - task.born_slot, physical);
+    let dropped = |task: &Task, published, physical| {
+        end(task, Outcome::Dropped, slots - task.born_slot, published, physical)
+    };
     for (fifo, device) in cpus.iter_mut().zip(&parameters.devices) {
-        fifo.drain(tasks, |task, left| {
-            let physical = local_energy(device, &task, left.unwrap_or(task.size_mbit));
-            ended.push(dropped(&task, physical));
+        fifo.drain(tasks, |task, left, energy| {
+            let published = Energy { local: energy, ..Energy::default() };
+            ended.push(dropped(&task, published, local_energy(device, &task, left)));
         });
     }
     for server in 0..parameters.servers.len() {
-        flows.visit(server as u32, |Flow { fifo, device, .. }| {
+        flows.visit(server as u32, |Flow { fifo, idle_energy, device, .. }| {
             let device = &parameters.devices[*device as usize];
-            fifo.drain(tasks, |task, left| {
+            let in_service = fifo.in_service != NONE;
+            // Only the first, if it is in service, has cost its server anything.
+            let mut idle = if in_service { *idle_energy } else { 0.0 };
+            fifo.drain(tasks, |task, left, energy| {
+                let published = offloaded(&task, energy, std::mem::take(&mut idle));
                 let waited = waited_at_server(parameters, &task, slots);
-                let left = left.unwrap_or(task.size_mbit);
                 let physical = server_energy(parameters, device, &task, left, waited);
-                ended.push(dropped(&task, physical));
+                ended.push(dropped(&task, published, physical));
             });
         });
     }
     for (fifo, device) in uplinks.iter_mut().zip(&parameters.devices) {
-        fifo.drain(tasks, |task, left| {
-            let left = left.unwrap_or(task.size_mbit);
-            let physical = uplink_energy(parameters, device, &task, left);
-            ended.push(dropped(&task, physical));
+        fifo.drain(tasks, |task, left, energy| {
+            let published = Energy { transmit: energy, ..Energy::default() };
+            ended.push(dropped(&task, published, uplink_energy(parameters, device, &task, left)));
         });
     }
 }
@@ -233,7 +237,7 @@ pub(crate) fn drop_open(system: &System, state: &mut State) {
 impl Fifo {
     /// Takes the task in service out, for good.
     fn release(&mut self, tasks: &mut Tasks) -> Task {
-        let place = std::mem::replace(&mut self.in_service, crate::task::NONE);
+        let place = std::mem::replace(&mut self.in_service, NONE);
         tasks.remove(place)
     }
 }
@@ -244,13 +248,14 @@ fn outcome(left: f64) -> Outcome {
 
 /// A task popped after its deadline: it did no work where it waited, but may have been sent.
 fn late(parameters: &SystemParameters, device: &Device, task: &Task, slot: u32) -> EndedTask {
-    let physical = if task.action > 0 && task.at_server_slot > 0 {
+    let published = offloaded(task, 0.0, 0.0);
+    let physical = if task.at_server_slot > 0 {
         let waited = waited_at_server(parameters, task, slot);
         server_energy(parameters, device, task, task.size_mbit, waited)
     } else {
         Energy::default()
     };
-    end(task, Outcome::Dropped, parameters.deadline_slots, physical)
+    end(task, Outcome::Dropped, parameters.deadline_slots, published, physical)
 }
 
 /// Slots a task spent at its server before `slot`; its device waits no longer than its deadline.
@@ -259,17 +264,18 @@ fn waited_at_server(parameters: &SystemParameters, task: &Task, slot: u32) -> f6
     f64::from(until.saturating_sub(task.at_server_slot))
 }
 
-fn end(task: &Task, outcome: Outcome, delay_slots: u32, physical: Energy) -> EndedTask {
-    let published = if task.action == 0 {
-        Energy { local: task.published_device, ..Energy::default() }
-    } else {
-        Energy {
-            local: 0.0,
-            transmit: task.published_device,
-            server: task.published_server,
-            idle: task.published_idle,
-        }
-    };
+/// Published energy of a task that has been sent, or never entered service.
+fn offloaded(task: &Task, server: f64, idle: f64) -> Energy {
+    Energy { local: 0.0, transmit: task.published_transmit, server, idle }
+}
+
+fn end(
+    task: &Task,
+    outcome: Outcome,
+    delay_slots: u32,
+    published: Energy,
+    physical: Energy,
+) -> EndedTask {
     EndedTask {
         device: task.device,
         born_slot: task.born_slot,

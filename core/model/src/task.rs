@@ -58,10 +58,8 @@ pub(crate) struct Task {
     pub(crate) size_mbit: f64,
     pub(crate) density: f64,
     pub(crate) alpha: f64,
-    /// Energy so far in the published units: on the device, and by its server.
-    pub(crate) published_device: f64,
-    pub(crate) published_server: f64,
-    pub(crate) published_idle: f64,
+    /// Energy of sending it, in the published units; 0 until it has been sent.
+    pub(crate) published_transmit: f64,
     pub(crate) device: u32,
     pub(crate) born_slot: u32,
     pub(crate) action: u32,
@@ -133,15 +131,27 @@ pub(crate) struct Fifo {
     pub(crate) in_service: u32,
     head: u32,
     tail: u32,
+    /// The slot in which the deadline of the task in service passes.
+    pub(crate) last_slot: u32,
     /// Mbit of the task in service still to do.
     pub(crate) left: f64,
     /// Mbit one slot does of the task in service: f·τ/ρ or R·τ.
     pub(crate) per_slot: f64,
+    /// Energy of this service so far, in the published units.
+    pub(crate) energy: f64,
 }
 
 impl Default for Fifo {
     fn default() -> Self {
-        Self { in_service: NONE, head: NONE, tail: NONE, left: 0.0, per_slot: 0.0 }
+        Self {
+            in_service: NONE,
+            head: NONE,
+            tail: NONE,
+            last_slot: 0,
+            left: 0.0,
+            per_slot: 0.0,
+            energy: 0.0,
+        }
     }
 }
 
@@ -186,9 +196,12 @@ impl Fifo {
             return false;
         }
         while let Some(task) = self.pop(tasks) {
-            if slot - tasks[task].born_slot < deadline_slots {
+            let Task { born_slot, size_mbit, .. } = tasks[task];
+            if slot - born_slot < deadline_slots {
                 self.in_service = task;
-                self.left = tasks[task].size_mbit;
+                self.last_slot = born_slot + deadline_slots - 1;
+                self.left = size_mbit;
+                self.energy = 0.0;
                 return true;
             }
             expired(tasks.remove(task));
@@ -208,14 +221,16 @@ impl Fifo {
         })
     }
 
-    /// The task in service, then those that wait; takes them all out.
-    pub(crate) fn drain(&mut self, tasks: &mut Tasks, mut each: impl FnMut(Task, Option<f64>)) {
+    /// The task in service, then those that wait, each with the Mbit left of it and the
+    /// published energy of this service; takes them all out.
+    pub(crate) fn drain(&mut self, tasks: &mut Tasks, mut each: impl FnMut(Task, f64, f64)) {
         if self.in_service != NONE {
-            each(tasks.remove(self.in_service), Some(self.left));
+            each(tasks.remove(self.in_service), self.left, self.energy);
             self.in_service = NONE;
         }
         while let Some(task) = self.pop(tasks) {
-            each(tasks.remove(task), None);
+            let task = tasks.remove(task);
+            each(task, task.size_mbit, 0.0);
         }
     }
 }
