@@ -11,7 +11,7 @@ use offramp_harness::scenario::{Fault, ScenarioError};
 pub(crate) struct Problem {
     message: String,
     help: Option<String>,
-    place: Option<(NamedSource<String>, LabeledSpan)>,
+    place: Option<Box<(NamedSource<String>, LabeledSpan)>>,
 }
 
 impl Problem {
@@ -54,11 +54,11 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place.as_ref().map(|(source, _)| source as _)
+        self.place.as_deref().map(|(source, _)| source as _)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (_, label) = self.place.as_ref()?;
+        let (_, label) = self.place.as_deref()?;
         Some(Box::new(std::iter::once(label.clone())))
     }
 }
@@ -70,7 +70,7 @@ impl From<ScenarioError> for Problem {
             ScenarioError::Invalid(fault) => {
                 let Fault { source_name, text, span, message, help } = *fault;
                 let label = LabeledSpan::new_with_span(Some("here".to_owned()), span);
-                let place = Some((NamedSource::new(source_name, text), label));
+                let place = Some(Box::new((NamedSource::new(source_name, text), label)));
                 Self { message, help, place }
             }
         }

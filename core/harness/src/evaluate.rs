@@ -81,7 +81,7 @@ pub fn evaluate<'e>(experiments: &'e [Experiment], progress: &(dyn Fn() + Sync))
         .enumerate()
         .flat_map(|(run, prepared)| (0..prepared.scenario.episodes).map(move |e| (run, e)))
         .collect();
-    let mut results: Vec<Option<Result<EpisodeResult, RunError>>> = jobs
+    let results: Vec<Option<Result<EpisodeResult, RunError>>> = jobs
         .par_iter()
         .map(|&(run, episode)| {
             let result = prepared[run].episode(episode);
@@ -89,13 +89,14 @@ pub fn evaluate<'e>(experiments: &'e [Experiment], progress: &(dyn Fn() + Sync))
             result
         })
         .collect();
-    let mut results = results.drain(..);
+    let mut results = results.into_iter();
     prepared
         .into_iter()
         .map(|prepared| {
-            let episodes = results.by_ref().take(prepared.scenario.episodes as usize);
+            let count = prepared.scenario.episodes as usize;
+            let episodes: Vec<_> = results.by_ref().take(count).collect();
             // Those after a failed one may be missing; the first failure comes before them.
-            let outcome = episodes.flatten().collect::<Result<Vec<_>, _>>();
+            let outcome = episodes.into_iter().flatten().collect::<Result<Vec<_>, _>>();
             let Prepared { scenario, policy, checkpoint, .. } = prepared;
             Run { scenario, policy, outcome: checkpoint.and(outcome) }
         })

@@ -146,8 +146,9 @@ impl<'s> Episode<'s> {
         &self.arrivals
     }
 
-    /// The tasks that ended in the slot that [`Episode::advance`] carried out last, in the order
-    /// that [`crate::slot`](self) states: CPUs, servers, uplinks.
+    /// The tasks that ended in the slot that [`Episode::advance`] carried out last. Order: at
+    /// CPUs by device; at servers by server, within one by how long the device has been active
+    /// there; at uplinks by device; within a FIFO the oldest first.
     pub fn ended(&self) -> &[EndedTask] {
         &self.state.ended
     }

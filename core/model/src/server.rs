@@ -2,7 +2,7 @@
 //!
 //! A dense table of devices × servers would be simple and would not fit: a million devices and
 //! a thousand servers have 10⁹ FIFOs, nearly all empty. Only FIFOs that hold a task exist here
-//! (a [`Flow`]); each server lists its own, each device chains its own, so that storage and time
+//! (a flow); each server lists its own, each device chains its own, so that storage and time
 //! follow the tasks under way.
 
 use crate::task::{Fifo, NONE, Tasks};

@@ -5,9 +5,8 @@
 //! indexed by device, a task is touched only while it is in service, random access follows
 //! tasks under way, and nothing is allocated once the buffers have grown to their size.
 //!
-//! Order of the tasks that end in a slot: at CPUs by device; at servers by server, within one
-//! by how long the device has been active there; at uplinks by device; within a FIFO the oldest
-//! first. After the last slot what is still open follows in the same order.
+//! The order of the tasks that end is a promise of [`crate::Episode::ended`]; after the last
+//! slot what is still open follows in the same order.
 
 use crate::device::Device;
 use crate::energy::{Energies, Energy, published_local, published_server};

@@ -2,7 +2,7 @@
 //! [`export_plugin!`](crate::export_plugin) expand to.
 //!
 //! A panic inside an abi_stable trait method would abort the host, so none gets there: every
-//! call into what the author wrote, its drop included, runs in [`guard`], and comes back as a
+//! call into what the author wrote, its drop included, runs in `guard`, and comes back as a
 //! [`CallError`] that says where it panicked.
 
 use std::any::Any;
@@ -136,7 +136,7 @@ pub fn policy<P: Policy>(
     context: &Context<'_>,
     table: &'static Table<P>,
 ) -> Result<PolicyBox, Error> {
-    let inner = ManuallyDrop::new(P::create(context)?);
+    let inner = Owned::new(P::create(context)?);
     Ok(RawPolicy_TO::from_value(GuardedPolicy { inner, table }, TD_Opaque))
 }
 
@@ -145,7 +145,7 @@ pub fn policy<P: Policy>(
 /// # Errors
 /// The author's own.
 pub fn explorer<E: Explorer>(context: &Context<'_>) -> Result<ExplorerBox, Error> {
-    let inner = ManuallyDrop::new(E::create(context)?);
+    let inner = Owned::new(E::create(context)?);
     Ok(RawExplorer_TO::from_value(GuardedExplorer { inner }, TD_Opaque))
 }
 
@@ -198,22 +198,34 @@ fn lacking<T>(capability: &str) -> CallResult<T> {
     failed(&format!("it has no capability {capability}"), false)
 }
 
-struct GuardedPolicy<P: 'static> {
-    inner: ManuallyDrop<P>,
-    table: &'static Table<P>,
+/// What the author wrote; its drop can't panic across the boundary either.
+struct Owned<T>(ManuallyDrop<T>);
+
+impl<T> Owned<T> {
+    fn new(inner: T) -> Self {
+        Self(ManuallyDrop::new(inner))
+    }
 }
 
-impl<P> Drop for GuardedPolicy<P> {
+impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        let inner = &mut self.inner;
-        // SAFETY: `inner` is not used after this, `self` is being dropped.
-        let _ = guard(|| Ok(unsafe { ManuallyDrop::drop(inner) }));
+        let inner = &mut self.0;
+        let _ = guard(|| {
+            // SAFETY: `inner` is not used after this, `self` is being dropped.
+            unsafe { ManuallyDrop::drop(inner) };
+            Ok(())
+        });
     }
+}
+
+struct GuardedPolicy<P: 'static> {
+    inner: Owned<P>,
+    table: &'static Table<P>,
 }
 
 impl<P: Policy> RawPolicy for GuardedPolicy<P> {
     fn begin_episode(&mut self, start: &EpisodeStart) -> CallResult<()> {
-        guard(|| self.inner.begin_episode(start))
+        guard(|| self.inner.0.begin_episode(start))
     }
 
     fn decide(
@@ -221,31 +233,31 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
         observation: &Observation<'_>,
         mut actions: RSliceMut<'_, u32>,
     ) -> CallResult<()> {
-        guard(|| self.inner.decide(observation, actions.as_mut_slice()))
+        guard(|| self.inner.0.decide(observation, actions.as_mut_slice()))
     }
 
     fn end_episode(&mut self) -> CallResult<()> {
-        guard(|| self.inner.end_episode())
+        guard(|| self.inner.0.end_episode())
     }
 
     fn save(&self) -> CallResult<RVec<u8>> {
         let Some((save, _)) = self.table.saved else { return lacking("saved") };
-        guard(|| save(&self.inner).map(RVec::from))
+        guard(|| save(&self.inner.0).map(RVec::from))
     }
 
     fn load(&mut self, bytes: RSlice<'_, u8>) -> CallResult<()> {
         let Some((_, load)) = self.table.saved else { return lacking("saved") };
-        guard(|| load(&mut self.inner, bytes.as_slice()))
+        guard(|| load(&mut self.inner.0, bytes.as_slice()))
     }
 
     fn record(&mut self, slot: &TransitionBatch<'_>) -> CallResult<()> {
         let Some((record, _)) = self.table.learner else { return lacking("learner") };
-        guard(|| record(&mut self.inner, slot))
+        guard(|| record(&mut self.inner.0, slot))
     }
 
     fn learn(&mut self) -> CallResult<Progress> {
         let Some((_, learn)) = self.table.learner else { return lacking("learner") };
-        guard(|| learn(&mut self.inner))
+        guard(|| learn(&mut self.inner.0))
     }
 
     fn values(
@@ -254,30 +266,22 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
         mut values: RSliceMut<'_, f32>,
     ) -> CallResult<()> {
         let Some(call) = self.table.values else { return lacking("value function") };
-        guard(|| call(&mut self.inner, observation, values.as_mut_slice()))
+        guard(|| call(&mut self.inner.0, observation, values.as_mut_slice()))
     }
 
     fn fit(&mut self, observation: &Observation<'_>, targets: RSlice<'_, f32>) -> CallResult<f64> {
         let Some(fit) = self.table.fit else { return lacking("student") };
-        guard(|| fit(&mut self.inner, observation, targets.as_slice()))
+        guard(|| fit(&mut self.inner.0, observation, targets.as_slice()))
     }
 }
 
 struct GuardedExplorer<E> {
-    inner: ManuallyDrop<E>,
-}
-
-impl<E> Drop for GuardedExplorer<E> {
-    fn drop(&mut self) {
-        let inner = &mut self.inner;
-        // SAFETY: `inner` is not used after this, `self` is being dropped.
-        let _ = guard(|| Ok(unsafe { ManuallyDrop::drop(inner) }));
-    }
+    inner: Owned<E>,
 }
 
 impl<E: Explorer> RawExplorer for GuardedExplorer<E> {
     fn begin_episode(&mut self, start: &EpisodeStart) -> CallResult<()> {
-        guard(|| self.inner.begin_episode(start))
+        guard(|| self.inner.0.begin_episode(start))
     }
 
     fn propose(
@@ -286,7 +290,7 @@ impl<E: Explorer> RawExplorer for GuardedExplorer<E> {
         progress: &Progress,
         mut actions: RSliceMut<'_, u32>,
     ) -> CallResult<f64> {
-        guard(|| self.inner.propose(observation, progress, actions.as_mut_slice()))
+        guard(|| self.inner.0.propose(observation, progress, actions.as_mut_slice()))
     }
 }
 

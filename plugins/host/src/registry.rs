@@ -139,11 +139,14 @@ fn libraries_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The one of `known` that `name` was probably meant to be.
-pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
+/// The one of `known` that `name` was probably meant to be: misspelt, or cut short.
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
+    let misspelt = known
+        .clone()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 + 1)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    let mut cut_short = known;
+    misspelt.or_else(|| cut_short.find(|candidate| name.len() >= 3 && candidate.starts_with(name)))
 }

@@ -172,12 +172,8 @@ impl Experiment {
         ];
         for (field, value) in changes {
             let Some(value) = value else { continue };
-            changed = outline::replace(&changed, field, &value)
-                .or_else(|| {
-                    let (section, field) = field.split_once('.')?;
-                    outline::replace(&changed, section, &format!("({field}: {value})"))
-                })
-                .unwrap_or(changed);
+            // The file has been read, so its sections are structs.
+            changed = outline::replace(&changed, field, &value).unwrap_or(changed);
         }
         let text = changed;
         let source = Source { name: source_name, text: &text, folder, registry };
@@ -193,7 +189,7 @@ impl Experiment {
             let mut text = text.clone();
             for (field, value) in &point {
                 text = outline::replace(&text, field, value).ok_or_else(|| {
-                    let message = format!("the sweep's `{field}` is in no part of this scenario");
+                    let message = format!("the sweep's `{field}` is no field of anything here");
                     source.fault(&format!("sweep.{field}"), message, None)
                 })?;
             }

@@ -53,15 +53,18 @@ impl Outline {
     }
 }
 
-/// `text` with the value at `path` replaced by `value`, or put in if its struct has no such
-/// field; `None` if the text has no such struct.
+/// `text` with the value at `path` replaced by `value`, or put in, with the structs around it,
+/// if there is none; `None` if what is around it is no struct.
 pub(super) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     let outline = Outline::of(text);
     let (range, new) = match outline.find(path) {
         Some(found) => (found.span.clone(), value.to_owned()),
         None => {
             let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
-            let opening = outline.find(parent)?.opening?;
+            let Some(parent) = outline.find(parent) else {
+                return replace(text, parent, &format!("({field}: {value})"));
+            };
+            let opening = parent.opening?;
             (opening..opening, format!("{field}: {value}, "))
         }
     };
@@ -256,7 +259,8 @@ mod tests {
         assert_eq!(replaced, TEXT.replace("Uniform(1.0, 7.0)", "3.5"));
         let added = replace(TEXT, "tasks.new", "[1]").unwrap();
         assert_eq!(added, TEXT.replace("tasks: (", "tasks: (new: [1], "));
-        assert_eq!(replace(TEXT, "nowhere.new", "1"), None);
+        let around = replace(TEXT, "nowhere.near", "1").unwrap();
+        assert!(around.contains("(nowhere: (near: 1), \n    name:"));
         assert_eq!(replace(TEXT, "last.new", "1"), None);
     }
 

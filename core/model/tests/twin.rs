@@ -1,0 +1,535 @@
+//! The engine against a slow, obvious twin: dense FIFOs in a table of devices × servers, every
+//! step written as section 2 of the model words it, on random systems and random decisions.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_model::{
+    Device, Distribution, EndedTask, EnergyAccounting, Episode, ObservationKind, ObservationSpec,
+    Outcome, PowerPreference, PreferenceRule, Server, System, SystemParameters, UplinkRates,
+    Workload, reward,
+};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+struct TwinTask {
+    device: usize,
+    born: u32,
+    size: f64,
+    density: f64,
+    left: f64,
+    /// Published energy: local, transmit, server, idle.
+    energy: [f64; 4],
+    /// Physical seconds: computing here, sending, served, waited at the server.
+    seconds: [f64; 4],
+}
+
+#[derive(Clone, Debug, Default)]
+struct TwinFifo {
+    in_service: Option<TwinTask>,
+    waiting: VecDeque<TwinTask>,
+}
+
+#[derive(Debug, PartialEq)]
+struct TwinEnd {
+    dropped: bool,
+    delay: u32,
+    energy: [f64; 4],
+    physical: [f64; 4],
+}
+
+struct Twin<'s> {
+    system: &'s SystemParameters,
+    cpus: Vec<TwinFifo>,
+    uplinks: Vec<VecDeque<(TwinTask, usize)>>,
+    uplink_service: Vec<Option<(TwinTask, usize)>>,
+    servers: Vec<Vec<TwinFifo>>,
+    active: Vec<u32>,
+    ended: BTreeMap<(u32, usize), TwinEnd>,
+}
+
+impl<'s> Twin<'s> {
+    fn new(system: &'s SystemParameters) -> Self {
+        let (n, m) = (system.devices.len(), system.servers.len());
+        Self {
+            system,
+            cpus: vec![TwinFifo::default(); n],
+            uplinks: vec![VecDeque::new(); n],
+            uplink_service: vec![None; n],
+            servers: vec![vec![TwinFifo::default(); m]; n],
+            active: vec![0; m],
+            ended: BTreeMap::new(),
+        }
+    }
+
+    fn end(&mut self, task: &TwinTask, dropped: bool, delay: u32) {
+        let device = &self.system.devices[task.device];
+        let [computing, sending, served, waited] = task.seconds;
+        let server_w = self.system.servers[0].power_w; // all servers have the same here
+        let physical = [
+            device.compute_w * computing,
+            device.transmit_w * sending,
+            server_w * served,
+            device.idle_w * waited,
+        ];
+        let end = TwinEnd { dropped, delay, energy: task.energy, physical };
+        let before = self.ended.insert((task.born, task.device), end);
+        assert!(before.is_none(), "a task ended twice");
+    }
+
+    fn slot(&mut self, t: u32, decided: Vec<(TwinTask, usize)>) {
+        let system = self.system;
+        let (tau, deadline) = (system.slot_seconds, system.deadline_slots);
+        let can_meet = |task: &TwinTask| t - task.born < deadline;
+        for (task, action) in decided {
+            match action {
+                0 => self.cpus[task.device].waiting.push_back(task),
+                server => self.uplinks[task.device].push_back((task, server - 1)),
+            }
+        }
+        // 1. Local CPUs.
+        for i in 0..self.cpus.len() {
+            while self.cpus[i].in_service.is_none() {
+                let Some(task) = self.cpus[i].waiting.pop_front() else { break };
+                if can_meet(&task) {
+                    self.cpus[i].in_service = Some(task);
+                } else {
+                    self.end(&task, true, deadline);
+                }
+            }
+            let Some(mut task) = self.cpus[i].in_service.take() else { continue };
+            let c = system.devices[i].cpu_ghz * tau / task.density;
+            if task.left >= c {
+                task.energy[0] += c * c;
+            } else {
+                task.energy[0] += task.left / task.density * c;
+            }
+            task.seconds[0] += task.left.min(c) * task.density / system.devices[i].cpu_ghz;
+            task.left -= c;
+            let delay = t - task.born + 1;
+            if task.left <= 0.0 {
+                self.end(&task, false, delay);
+            } else if delay == deadline {
+                self.end(&task, true, delay);
+            } else {
+                self.cpus[i].in_service = Some(task);
+            }
+        }
+        // 2. Servers.
+        for i in 0..self.servers.len() {
+            for j in 0..self.active.len() {
+                while self.servers[i][j].in_service.is_none() {
+                    let Some(task) = self.servers[i][j].waiting.pop_front() else { break };
+                    if can_meet(&task) {
+                        self.servers[i][j].in_service = Some(task);
+                    } else {
+                        self.end(&task, true, deadline);
+                    }
+                }
+                for task in &mut self.servers[i][j].waiting {
+                    // Past its deadline it waits on, but its device has given up.
+                    if can_meet(task) {
+                        task.seconds[3] += tau;
+                    }
+                }
+                let Some(mut task) = self.servers[i][j].in_service.take() else { continue };
+                let server = &system.servers[j];
+                let k = f64::from(self.active[j]);
+                let whole = server.ghz * tau / task.density;
+                if task.left >= whole / k {
+                    task.energy[2] += whole * server.power_w * tau;
+                    task.energy[3] += whole / k;
+                } else {
+                    task.energy[2] += task.left * server.power_w * tau;
+                    task.energy[3] += task.left / k * system.devices[i].idle_w;
+                }
+                task.seconds[2] += task.left.min(whole / k) * task.density / server.ghz;
+                task.seconds[3] += (task.left / (whole / k)).min(1.0) * tau;
+                task.left -= whole / k;
+                let delay = t - task.born + 1;
+                if task.left <= 0.0 {
+                    self.end(&task, false, delay);
+                } else if delay == deadline {
+                    self.end(&task, true, delay);
+                } else {
+                    self.servers[i][j].in_service = Some(task);
+                }
+            }
+        }
+        // 3. Uplinks.
+        for i in 0..self.uplinks.len() {
+            while self.uplink_service[i].is_none() {
+                let Some((task, server)) = self.uplinks[i].pop_front() else { break };
+                if can_meet(&task) {
+                    self.uplink_service[i] = Some((task, server));
+                } else {
+                    self.end(&task, true, deadline);
+                }
+            }
+            let Some((mut task, server)) = self.uplink_service[i].take() else { continue };
+            let rate = system.uplink.mbps(i as u32, server as u32);
+            task.energy[1] += rate * tau * system.devices[i].transmit_w;
+            task.seconds[1] += task.left.min(rate * tau) / rate;
+            task.left -= rate * tau;
+            if task.left <= 0.0 {
+                task.left = task.size;
+                self.servers[i][server].waiting.push_back(task);
+            } else if t - task.born + 1 == deadline {
+                self.end(&task, true, deadline);
+            } else {
+                self.uplink_service[i] = Some((task, server));
+            }
+        }
+        // 4. Activity.
+        for (j, active) in self.active.iter_mut().enumerate() {
+            let busy =
+                |row: &&Vec<TwinFifo>| row[j].in_service.is_some() || !row[j].waiting.is_empty();
+            *active = self.servers.iter().filter(busy).count() as u32;
+        }
+    }
+
+    /// 5. What is still open is dropped.
+    fn close(&mut self) {
+        let slots = self.system.arrival_slots + self.system.deadline_slots;
+        let mut open = Vec::new();
+        for fifo in self.cpus.iter_mut().chain(self.servers.iter_mut().flatten()) {
+            open.extend(fifo.in_service.take());
+            open.extend(fifo.waiting.drain(..));
+        }
+        for (service, waiting) in self.uplink_service.iter_mut().zip(&mut self.uplinks) {
+            open.extend(service.take().map(|(task, _)| task));
+            open.extend(waiting.drain(..).map(|(task, _)| task));
+        }
+        for task in open {
+            self.end(&task, true, slots - task.born);
+        }
+    }
+}
+
+fn systems() -> impl Strategy<Value = SystemParameters> {
+    let sizes = (1_usize..8, 1_usize..5, 1_u32..40, 1_u32..14);
+    let physics = (1.0..6.0, 2.0..60.0, 4.0..40.0, 0.05..1.0, any::<u64>());
+    (sizes, physics, any::<bool>()).prop_map(
+        |((n, m, slots, deadline), (cpu, ghz, rate, probability, seed), physical)| {
+            let mut stream = StreamFamily::new(seed, 0, Purpose::Device).of(0);
+            let mut around = |value: f64| value * (0.5 + stream.uniform());
+            let devices = (0..n)
+                .map(|_| Device {
+                    cpu_ghz: around(cpu),
+                    compute_w: around(2.0),
+                    transmit_w: around(2.3),
+                    idle_w: around(0.1),
+                    arrival_probability: probability,
+                })
+                .collect();
+            let servers = (0..m).map(|_| Server { ghz: around(ghz), power_w: 5.0 }).collect();
+            SystemParameters {
+                slot_seconds: 0.1,
+                arrival_slots: slots,
+                deadline_slots: deadline,
+                devices,
+                servers,
+                uplink: UplinkRates::Drawn(
+                    Distribution::Uniform(rate * 0.5, rate * 1.5),
+                    StreamFamily::new(seed, 0, Purpose::Uplink),
+                ),
+                size_mbit: Distribution::Uniform(1.0, 7.0),
+                density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
+                power_preference: PowerPreference {
+                    modes: vec![0.25, 0.5, 0.75],
+                    rule: PreferenceRule::Switching(0.1),
+                },
+                energy: if physical {
+                    EnergyAccounting::Physical
+                } else {
+                    EnergyAccounting::Published
+                },
+            }
+        },
+    )
+}
+
+const PAPER: ObservationSpec = ObservationSpec { kind: ObservationKind::Paper, history_slots: 3 };
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
+}
+
+#[track_caller]
+fn assert_same(ours: &EndedTask, twin: &TwinEnd) {
+    assert_eq!(ours.outcome == Outcome::Dropped, twin.dropped);
+    assert_eq!(ours.delay_slots, twin.delay);
+    let both = [(ours.energy.published, twin.energy), (ours.energy.physical, twin.physical)];
+    for (ours, twin) in both {
+        let ours = [ours.local, ours.transmit, ours.server, ours.idle];
+        let all_close = ours.iter().zip(twin).all(|(&a, b)| close(a, b));
+        assert!(all_close, "{ours:?} {twin:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_engine_equals_its_obvious_twin(
+        parameters in systems(),
+        seed in any::<u64>(),
+        local in 0.0..1.0_f64,
+    ) {
+        let system = System::new(parameters.clone()).unwrap();
+        let workload = Workload::Drawn { seed, episode: 3 };
+        let mut episode = Episode::new(&system, workload, PAPER);
+        let mut twin = Twin::new(&parameters);
+        let mut decisions = StreamFamily::new(seed, 3, Purpose::Policy).of(0);
+        let (mut arrived, mut ended) = (0, 0);
+        let mut features = Vec::new();
+        while !episode.is_over() {
+            let t = episode.slot();
+            // The true features of a task, against the twin's FIFOs.
+            episode.features(&mut features);
+            let width = 4 + parameters.servers.len();
+            let mut actions = Vec::new();
+            let mut decided = Vec::new();
+            for (arrival, seen) in episode.arrivals().iter().zip(features.chunks(width)) {
+                let device = arrival.device as usize;
+                for (j, fifo) in twin.servers[device].iter().enumerate() {
+                    let left = fifo.in_service.as_ref().map_or(0.0, |task| task.left);
+                    let waiting: f64 = fifo.waiting.iter().map(|task| task.size).sum();
+                    prop_assert!(close(seen[3 + j], left + waiting));
+                }
+                let action = if decisions.uniform() < local {
+                    0
+                } else {
+                    1 + decisions.below(parameters.servers.len())
+                };
+                actions.push(action as u32);
+                let task = TwinTask {
+                    device,
+                    born: t,
+                    size: arrival.size_mbit,
+                    density: arrival.density,
+                    left: arrival.size_mbit,
+                    energy: [0.0; 4],
+                    seconds: [0.0; 4],
+                };
+                decided.push((task, action));
+            }
+            arrived += actions.len();
+            episode.advance(&actions).unwrap();
+            twin.slot(t, decided);
+            prop_assert_eq!(episode.active_devices(), &twin.active[..]);
+            if episode.is_over() {
+                twin.close();
+            }
+            for task in episode.ended() {
+                let key = (task.born_slot, task.device as usize);
+                assert_same(task, &twin.ended[&key]);
+                prop_assert!(task.delay_slots <= parameters.deadline_slots);
+                prop_assert!(reward::cost(&system, task) >= 0.0);
+                ended += 1;
+            }
+            prop_assert_eq!(episode.under_way(), arrived - ended);
+        }
+        // Each task ends exactly once.
+        prop_assert_eq!(ended, arrived);
+        prop_assert_eq!(twin.ended.len(), arrived);
+    }
+
+    #[test]
+    fn physical_energy_is_scaled_to_at_most_ten(parameters in systems(), seed in any::<u64>()) {
+        let physical = SystemParameters { energy: EnergyAccounting::Physical, ..parameters };
+        let system = System::new(physical).unwrap();
+        let mut episode = Episode::new(&system, Workload::Drawn { seed, episode: 0 }, PAPER);
+        while !episode.is_over() {
+            let actions: Vec<u32> =
+                episode.arrivals().iter().map(|arrival| arrival.device % 2).collect();
+            episode.advance(&actions).unwrap();
+            for task in episode.ended() {
+                prop_assert!((0.0..=10.0 + 1e-9).contains(&reward::scaled_energy(&system, task)));
+            }
+        }
+    }
+
+    /// τ^C says for how long a device's CPU stays busy if nothing joins it.
+    #[test]
+    fn queue_slots_are_exact(parameters in systems(), seed in any::<u64>(), until in 1_u32..30) {
+        let system = System::new(parameters.clone()).unwrap();
+        let mut episode = Episode::new(&system, Workload::Drawn { seed, episode: 0 }, PAPER);
+        while !episode.is_over() && episode.slot() < until {
+            let actions: Vec<u32> =
+                episode.arrivals().iter().map(|arrival| (arrival.device + until) % 2).collect();
+            episode.advance(&actions).unwrap();
+        }
+        // From here on, every task of every device goes elsewhere: to its other queue.
+        let devices = 0..system.device_count();
+        let foretold: Vec<_> = devices.map(|device| episode.queue_slots(device)).collect();
+        let start = episode.slot();
+        let mut last_local_end = vec![start; foretold.len()];
+        while !episode.is_over() {
+            let t = episode.slot();
+            let actions = vec![1; episode.arrivals().len()];
+            episode.advance(&actions).unwrap();
+            for task in episode.ended().iter().filter(|task| task.action == 0) {
+                let served = task.energy.published.local > 0.0;
+                if served && !episode.is_over() {
+                    last_local_end[task.device as usize] = t + 1;
+                }
+            }
+        }
+        for ((compute, _), end) in foretold.iter().zip(&last_local_end) {
+            // The episode may close before the CPU is free.
+            let free = start + compute;
+            prop_assert!(*end == free || free >= system.slot_count());
+        }
+    }
+}
+
+#[test]
+fn one_task_by_hand() {
+    // 4.2 Mbit of density 0.2 at 14 Mbit/s: 3 slots of sending (1.4 each). Alone at a server of
+    // 42 GHz: 21 Mbit a slot, so one slot. Born in slot 0: sent in 0, 1, 2, served in 3: D = 4.
+    let paper = System::paper(1, 1);
+    let mut parameters = paper.parameters().clone();
+    parameters.arrival_slots = 1;
+    parameters.devices[0].arrival_probability = 1.0;
+    parameters.size_mbit = Distribution::Constant(4.2);
+    parameters.density = Distribution::Constant(0.2);
+    parameters.power_preference.modes = vec![0.5];
+    let system = System::new(parameters).unwrap();
+    let mut episode = Episode::new(&system, Workload::Drawn { seed: 1, episode: 0 }, PAPER);
+    let mut ended = Vec::new();
+    episode.advance(&[1]).unwrap();
+    while !episode.is_over() {
+        episode.advance(&[]).unwrap();
+        ended.extend_from_slice(episode.ended());
+    }
+    assert_eq!(ended.len(), 1);
+    let task = ended[0];
+    assert_eq!((task.delay_slots, task.outcome), (4, Outcome::Done));
+    // Published: 3 slots of 1.4 Mbit at 2.3 W; 4.2 Mbit · 5 W · 0.1 s; 4.2 Mbit · 0.1 W.
+    assert!(close(task.energy.published.transmit, 3.0 * 1.4 * 2.3));
+    assert!(close(task.energy.published.server, 4.2 * 5.0 * 0.1));
+    assert!(close(task.energy.published.idle, 4.2 * 0.1));
+    // Physical: 0.3 s at 2.3 W; a fifth of a slot served, at 5 W there and 0.1 W here.
+    assert!(close(task.energy.physical.transmit, 0.3 * 2.3));
+    assert!(close(task.energy.physical.server, 0.02 * 5.0));
+    assert!(close(task.energy.physical.idle, 0.02 * 0.1));
+    // Eq. (11): 2·(0.5·4 + 0.5·10·9.66/20); eq. (12): 40 minus that.
+    assert!(close(reward::reward(&system, &task), 40.0 - (4.0 + 4.83)));
+}
+
+#[test]
+fn decisions_that_no_policy_may_make_change_nothing() {
+    let system = System::paper(50, 5);
+    let mut episode = Episode::new(&system, Workload::Drawn { seed: 1, episode: 0 }, PAPER);
+    let tasks = episode.arrivals().len();
+    let error = |episode: &mut Episode<'_>, actions: &[u32]| {
+        episode.advance(actions).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(&mut episode, &vec![0; tasks + 1]),
+        format!("slot 0: {} actions for {tasks} tasks", tasks + 1)
+    );
+    let device = episode.arrivals()[0].device;
+    assert_eq!(
+        error(&mut episode, &vec![6; tasks]),
+        format!("slot 0, device {device}: action 6 is out of range 0 … 5")
+    );
+    assert_eq!((episode.slot(), episode.under_way()), (0, 0));
+    episode.advance(&vec![5; tasks]).unwrap();
+    while !episode.is_over() {
+        episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+    }
+    assert_eq!(error(&mut episode, &[]), "the episode is over after its 110 slots");
+}
+
+#[test]
+fn common_random_numbers_whatever_is_decided() {
+    let system = System::paper(20, 3);
+    let arrivals = |action: u32| {
+        let workload = Workload::Drawn { seed: 9, episode: 4 };
+        let mut episode = Episode::new(&system, workload, PAPER);
+        let mut all = Vec::new();
+        while !episode.is_over() {
+            all.extend(episode.arrivals().iter().map(|arrival| {
+                (arrival.device, arrival.size_mbit.to_bits(), arrival.alpha.to_bits())
+            }));
+            episode.advance(&vec![action; episode.arrivals().len()]).unwrap();
+        }
+        all
+    };
+    assert_eq!(arrivals(0), arrivals(3));
+}
+
+#[test]
+fn a_higher_arrival_probability_keeps_every_task_of_a_lower() {
+    let tasks = |probability: f64| {
+        let mut parameters = System::paper(20, 3).parameters().clone();
+        for device in &mut parameters.devices {
+            device.arrival_probability = probability;
+        }
+        let system = System::new(parameters).unwrap();
+        let mut episode = Episode::new(&system, Workload::Drawn { seed: 5, episode: 0 }, PAPER);
+        let mut all = Vec::new();
+        while !episode.is_over() {
+            let slot = episode.slot();
+            let arrivals = episode.arrivals().iter();
+            all.extend(arrivals.map(|arrival| (slot, arrival.device, arrival.size_mbit.to_bits())));
+            episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+        }
+        all
+    };
+    let (few, many) = (tasks(0.1), tasks(0.6));
+    assert!(few.len() < many.len());
+    assert!(few.iter().all(|task| many.contains(task)));
+}
+
+#[test]
+fn power_modes_follow_their_rule() {
+    let alphas = |rule, episode| {
+        let mut parameters = System::paper(30, 2).parameters().clone();
+        parameters.power_preference.rule = rule;
+        let system = System::new(parameters).unwrap();
+        let workload = Workload::Drawn { seed: 2, episode };
+        let mut episode = Episode::new(&system, workload, PAPER);
+        let mut seen = vec![Vec::new(); 30];
+        while !episode.is_over() {
+            for (device, &mode) in episode.power_modes().iter().enumerate() {
+                seen[device].push(mode);
+            }
+            episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+        }
+        seen
+    };
+    let constant =
+        |seen: &[Vec<u32>]| seen.iter().all(|modes| modes.iter().all(|m| *m == modes[0]));
+    let fixed = alphas(PreferenceRule::Fixed, 0);
+    assert!(constant(&fixed));
+    assert_eq!(fixed, alphas(PreferenceRule::Fixed, 1));
+    let drawn = alphas(PreferenceRule::PerEpisode, 0);
+    assert!(constant(&drawn));
+    assert_ne!(drawn, alphas(PreferenceRule::PerEpisode, 1));
+    let switching = alphas(PreferenceRule::Switching(0.2), 0);
+    // 30 devices · 99 slots · 0.2: 594 changes expected, standard deviation 22.
+    let changes: usize =
+        switching.iter().map(|modes| modes.windows(2).filter(|two| two[0] != two[1]).count()).sum();
+    assert!((484..704).contains(&changes), "{changes}");
+}
+
+#[test]
+fn history_ends_with_the_last_load_and_begins_with_zeros() {
+    let system = System::paper(10, 2);
+    for (kind, lag) in [(ObservationKind::Paper, 1), (ObservationKind::Published, 2)] {
+        let observation = ObservationSpec { kind, history_slots: 4 };
+        let mut episode =
+            Episode::new(&system, Workload::Drawn { seed: 3, episode: 0 }, observation);
+        let mut loads = vec![vec![0.0; 2]; 8];
+        while !episode.is_over() {
+            let newest = loads.len() - lag;
+            let expected = loads[newest + 1 - 4..=newest].concat();
+            assert_eq!(episode.history(), expected);
+            episode.advance(&vec![1; episode.arrivals().len()]).unwrap();
+            loads.push(episode.active_devices().iter().map(|&k| f64::from(k)).collect());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A policy that does whatever wrong thing its parameters ask for.
+
+use offramp_plugin::serde::Deserialize;
+use offramp_plugin::{
+    Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, Saved, Student,
+    TransitionBatch, ValueFunction,
+};
+
+#[derive(Deserialize, Clone, Debug, PartialEq)]
+#[serde(crate = "offramp_plugin::serde")]
+enum Misdeed {
+    /// Panics in the call of that name.
+    PanicIn(String),
+    /// Gives an error in the call of that name.
+    FailIn(String),
+    /// Decides for this action.
+    Decide(u32),
+    /// Leaves every other row undecided.
+    TooShort,
+    /// Gives values, and a loss, that are no numbers.
+    NotANumber,
+}
+
+#[derive(Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields)]
+struct Parameters {
+    misdeed: Misdeed,
+}
+
+struct Hostile {
+    misdeed: Misdeed,
+}
+
+impl Hostile {
+    fn call(&self, name: &str) -> Result<(), Error> {
+        match &self.misdeed {
+            Misdeed::PanicIn(call) if call == name => panic!("hostile in {name}"),
+            Misdeed::FailIn(call) if call == name => Err(Error::new(format!("{name} refused"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        if self.misdeed == Misdeed::PanicIn("drop".into()) {
+            panic!("hostile in drop");
+        }
+    }
+}
+
+impl Policy for Hostile {
+    const NEEDS: Needs = Needs::NOTHING;
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let Parameters { misdeed } = context.parameters()?;
+        let hostile = Self { misdeed };
+        hostile.call("create")?;
+        Ok(hostile)
+    }
+
+    fn begin_episode(&mut self, _: &EpisodeStart) -> Result<(), Error> {
+        self.call("begin_episode")
+    }
+
+    fn decide(&mut self, _: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        self.call("decide")?;
+        match self.misdeed {
+            Misdeed::TooShort => actions.iter_mut().step_by(2).for_each(|action| *action = 0),
+            Misdeed::Decide(decision) => actions.fill(decision),
+            _ => actions.fill(0),
+        }
+        Ok(())
+    }
+
+    fn end_episode(&mut self) -> Result<(), Error> {
+        self.call("end_episode")
+    }
+}
+
+impl Saved for Hostile {
+    fn save(&self) -> Result<Vec<u8>, Error> {
+        self.call("save")?;
+        Ok(vec![1, 2, 3])
+    }
+
+    fn load(&mut self, _: &[u8]) -> Result<(), Error> {
+        self.call("load")
+    }
+}
+
+impl Learner for Hostile {
+    fn record(&mut self, _: &TransitionBatch<'_>) -> Result<(), Error> {
+        self.call("record")
+    }
+
+    fn learn(&mut self) -> Result<Progress, Error> {
+        self.call("learn")?;
+        let loss = if self.misdeed == Misdeed::NotANumber { f64::NAN } else { 0.0 };
+        Ok(Progress { updates: 1, loss })
+    }
+}
+
+impl ValueFunction for Hostile {
+    fn values(&mut self, _: &Observation<'_>, values: &mut [f32]) -> Result<(), Error> {
+        self.call("values")?;
+        // As NotANumber it fills all but one; the host must notice.
+        let filled =
+            if self.misdeed == Misdeed::NotANumber { values.len() - 1 } else { values.len() };
+        values[..filled].fill(1.0);
+        Ok(())
+    }
+}
+
+impl Student for Hostile {
+    fn fit(&mut self, _: &Observation<'_>, _: &[f32]) -> Result<f64, Error> {
+        self.call("fit")?;
+        Ok(if self.misdeed == Misdeed::NotANumber { f64::INFINITY } else { 0.0 })
+    }
+}
+
+offramp_plugin::register_policy!(
+    Hostile,
+    "hostile",
+    "Misbehaves as it is told.",
+    [saved, learner, value_function, student],
+);
+offramp_plugin::export_plugin!();

@@ -1,0 +1,75 @@
+//! Nothing is allocated in a slot once warm, on either side of the boundary. The host's side is
+//! counted here, the plugin's by the plugin `counting` itself.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use offramp_harness::environment::{Environment, SlotBuffers};
+use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_host::Registry;
+use offramp_host::plugin::EpisodeStart;
+use offramp_model::{Episode, Workload};
+use offramp_tests::example;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[expect(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only test of this file: the counter is the process's.
+#[test]
+fn a_warm_slot_allocates_nothing() {
+    // The counter counts, or this proves nothing.
+    let start = ALLOCATIONS.load(Ordering::Relaxed);
+    drop(vec![start]);
+    assert!(ALLOCATIONS.load(Ordering::Relaxed) > start);
+
+    let registry = Registry::discover(&[example("counting")], None).unwrap();
+    // Every device has a task in every slot, so that buffers are full from the first on.
+    let text = "(name: \"warm\", policies: [(plugin: \"counting\")], \
+                tasks: (arrival_probability: 1.0), system: (slots: 300))"
+        .to_owned();
+    let experiment =
+        Experiment::parse("warm", text, Path::new(""), &registry, Overrides::default()).unwrap();
+    let scenario = &experiment.points[0];
+    let environment = Environment::new(scenario);
+    let policy = &scenario.policies[0];
+    let mut policy = policy.found.create_policy(&environment.context("", None, 1, 1)).unwrap();
+    policy.begin_episode(&EpisodeStart { episode: 0, seed: 1, training: false }).unwrap();
+
+    let workload = Workload::Drawn { seed: 1, episode: 0 };
+    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
+    let mut buffers = SlotBuffers::default();
+    let mut before = 0;
+    while episode.slot() < 300 {
+        let seen = buffers.observe(&episode, policy.needs());
+        policy.decide(&seen.observation, seen.actions).unwrap();
+        episode.advance(&buffers.actions).unwrap();
+        let now = ALLOCATIONS.load(Ordering::Relaxed);
+        // By slot 100 every FIFO has been as long as it gets.
+        if episode.slot() > 100 {
+            assert_eq!(now, before, "slot {}", episode.slot());
+        }
+        before = now;
+    }
+    // Fails if the plugin's side has allocated.
+    policy.end_episode().unwrap();
+}

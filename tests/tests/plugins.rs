@@ -1,0 +1,296 @@
+//! Plugins: listed, inspected, refused, misbehaving, and one made by a stranger.
+
+use std::process::Command;
+
+use offramp_harness::environment::{Environment, SlotBuffers};
+use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_host::plugin::{Needs, Progress, TransitionBatch};
+use offramp_host::{CallFailure, Policy, Registry};
+use offramp_model::{Episode, Workload};
+use offramp_tests::{Desk, built, example, workspace};
+
+/// Hides what differs from machine to machine.
+fn portable(text: &str, desk: &Desk) -> String {
+    text.replace(&desk.path().display().to_string(), "DESK")
+        .replace(&built().display().to_string(), "BUILT")
+}
+
+#[test]
+fn plugins_are_listed() {
+    let desk = Desk::new();
+    let ran = desk.offramp(&["plugins"]);
+    assert_eq!(ran.code, 0);
+    insta::assert_snapshot!(portable(&ran.out, &desk));
+    let ran = desk.offramp(&["plugins", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(json["plugins"].as_array().unwrap().iter().any(|plugin| plugin["name"] == "random"));
+}
+
+#[test]
+fn what_is_refused_is_listed_with_the_reason() {
+    let desk = Desk::new();
+    let library = |name: &str| format!("{name}{}", std::env::consts::DLL_SUFFIX);
+    let file = |name: &str, content: &[u8]| desk.write(&library(name), content);
+    let random = std::fs::read(built().join(library("libofframp_random"))).unwrap();
+    file("a_empty", b"");
+    file("b_text", b"I am no library at all, just a text that is long enough.");
+    file("c_cut", &random[..random.len() / 3]);
+    let mut other_machine = random.clone();
+    other_machine[18] = 183; // e_machine: AArch64
+    other_machine[19] = 0;
+    file("d_other_machine", &other_machine);
+    file("e_archive", b"!<arch>\n");
+    for (name, plugin) in
+        [("f_version", "other_interface"), ("g_header", "no_header"), ("h_none", "no_plugin")]
+    {
+        file(name, &std::fs::read(example(plugin)).unwrap());
+    }
+    file("i_again", &random);
+    let ran = desk.offramp(&["plugins", "--plugins", &desk.path().display().to_string()]);
+    assert_eq!(ran.code, 0);
+    let refused: Vec<_> = ran
+        .out
+        .lines()
+        .filter(|line| line.starts_with("refused") || line.starts_with("shadowed"))
+        .collect();
+    insta::assert_snapshot!(portable(&refused.join("\n"), &desk));
+}
+
+#[test]
+fn a_file_is_explained() {
+    let desk = Desk::new();
+    let hostile = example("hostile");
+    let ran = desk.offramp(&["plugins", "inspect", &hostile.display().to_string()]);
+    assert_eq!(ran.code, 0);
+    insta::with_settings!({filters => vec![
+        (r"rustc [^\n]*", "rustc VERSION"),
+        (r"target   \S+", "target   TARGET"),
+        (r"[0-9a-f]{64}", "SHA256"),
+    ]}, {
+        insta::assert_snapshot!("inspect", portable(&ran.out, &desk));
+    });
+    let ran = desk.offramp(&["plugins", "inspect", "nowhere.so"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!("inspect_missing", ran.err);
+}
+
+#[test]
+fn a_plugin_folder_that_is_not_there() {
+    let desk = Desk::new();
+    let ran = desk.offramp(&["plugins", "--plugins", "nowhere"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!(ran.err);
+}
+
+/// Every way to misbehave in a run is a failed row; the policy beside it finishes.
+#[test]
+fn a_policy_that_misbehaves_is_a_failed_row() {
+    let desk = Desk::new();
+    let misdeeds = [
+        "PanicIn(\"create\")",
+        "PanicIn(\"begin_episode\")",
+        "PanicIn(\"decide\")",
+        "PanicIn(\"end_episode\")",
+        "FailIn(\"create\")",
+        "FailIn(\"decide\")",
+        "Decide(6)",
+        "TooShort",
+    ];
+    let mut policies = String::new();
+    for misdeed in misdeeds {
+        let name = misdeed.replace('"', "'");
+        policies += &format!(
+            "(plugin: \"hostile\", name: \"{name}\", parameters: (misdeed: {misdeed})),\n"
+        );
+    }
+    policies += "(plugin: \"hostile\", name: \"unknown parameter\", parameters: (misdead: 1)),\n";
+    policies += "(plugin: \"hostile\", name: \"no parameters\"),\n";
+    policies += "(plugin: \"random\", name: \"takes none\", parameters: (seed: 1)),\n";
+    // A panic in a drop is swallowed: the work was done.
+    policies +=
+        "(plugin: \"hostile\", name: \"drop\", parameters: (misdeed: PanicIn(\"drop\"))),\n";
+    policies += "(plugin: \"random\"),\n";
+    let text = format!("(name: \"x\", policies: [{policies}], evaluate: (episodes: 3))");
+    desk.write("scenario.ron", text);
+    let plugin = example("hostile").display().to_string();
+    let ran = desk.offramp(&["run", "scenario.ron", "--plugins", &plugin, "--out", "run"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.err, "results: run\n");
+    let failures: Vec<_> = ran.out.lines().filter(|line| line.starts_with("failed")).collect();
+    insta::assert_snapshot!("failures", portable(&failures.join("\n"), &desk));
+    let succeeded = |name: &str| {
+        let row = ran.out.lines().find(|line| line.starts_with(&format!("| {name} "))).unwrap();
+        !row.contains("failed")
+    };
+    assert!(succeeded("random") && succeeded("drop"));
+    // What failed is in the run folder too, and printed again.
+    assert_eq!(desk.offramp(&["report", "run"]).out, ran.out);
+}
+
+/// Calls a capability of `hostile` with a misdeed.
+fn call(
+    misdeed: &str,
+    call: impl FnOnce(&mut dyn Policy, &mut Episode<'_>) -> Result<(), CallFailure>,
+) -> String {
+    let registry = Registry::discover(&[example("hostile")], None).unwrap();
+    let text = format!(
+        "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: {misdeed}))])"
+    );
+    let experiment =
+        Experiment::parse("x", text, "".as_ref(), &registry, Overrides::default()).unwrap();
+    let scenario = &experiment.points[0];
+    let entry = &scenario.policies[0];
+    let environment = Environment::new(scenario);
+    let context = environment.context(&entry.parameters, None, 1, 1);
+    let mut policy = entry.found.create_policy(&context).unwrap();
+    let workload = Workload::Drawn { seed: 1, episode: 0 };
+    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
+    call(policy.as_mut(), &mut episode).unwrap_err().to_string()
+}
+
+#[test]
+fn capabilities_that_misbehave() {
+    let values = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
+        let mut buffers = SlotBuffers::default();
+        let seen = buffers.observe(episode, Needs::NOTHING);
+        let mut values = vec![0.0; seen.actions.len() * 6];
+        policy.value_function().unwrap().values(&seen.observation, &mut values)
+    };
+    let fit = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
+        let mut buffers = SlotBuffers::default();
+        let seen = buffers.observe(episode, Needs::NOTHING);
+        let targets = vec![0.0; seen.actions.len() * 6];
+        policy.student().unwrap().fit(&seen.observation, &targets).map(drop)
+    };
+    let record = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
+        let mut buffers = SlotBuffers::default();
+        let seen = buffers.observe(episode, Needs::NOTHING);
+        policy.learner().unwrap().record(&TransitionBatch {
+            observation: seen.observation,
+            actions: (&*seen.actions).into(),
+            ended: [].as_slice().into(),
+        })
+    };
+    let learn = |policy: &mut dyn Policy, _: &mut Episode<'_>| {
+        policy.learner().unwrap().learn().map(|_: Progress| ())
+    };
+    let save =
+        |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().save().map(drop);
+    let load = |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().load(b"x");
+    let messages = [
+        call("PanicIn(\"values\")", values),
+        call("NotANumber", values),
+        call("PanicIn(\"fit\")", fit),
+        call("NotANumber", fit),
+        call("PanicIn(\"record\")", record),
+        call("PanicIn(\"learn\")", learn),
+        call("NotANumber", learn),
+        call("PanicIn(\"save\")", save),
+        call("FailIn(\"load\")", load),
+        call("PanicIn(\"load\")", load),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+/// A policy without a capability does not offer it.
+#[test]
+fn capabilities_are_discovered() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let text = "(name: \"x\", policies: [(plugin: \"all-local\")])".to_owned();
+    let experiment =
+        Experiment::parse("x", text, "".as_ref(), &registry, Overrides::default()).unwrap();
+    let environment = Environment::new(&experiment.points[0]);
+    let found = &experiment.points[0].policies[0].found;
+    let mut policy = found.create_policy(&environment.context("", None, 1, 1)).unwrap();
+    assert!(policy.learner().is_none() && policy.saved().is_none());
+    assert!(policy.value_function().is_none() && policy.student().is_none());
+}
+
+const STRANGERS_MANIFEST: &str = r#"
+[package]
+name = "threshold"
+version = "3.2.1"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+offramp-plugin = { path = "API" }
+
+[workspace]
+"#;
+
+const STRANGERS_POLICY: &str = r#"
+use offramp_plugin::serde::Deserialize;
+use offramp_plugin::{Context, Error, Needs, Observation, Policy};
+
+#[derive(Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields)]
+struct Parameters {
+    local_below_mbit: f64,
+}
+
+struct Threshold {
+    parameters: Parameters,
+    servers: u32,
+}
+
+impl Policy for Threshold {
+    const NEEDS: Needs = Needs::FEATURES;
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        Ok(Self { parameters: context.parameters()?, servers: context.system.servers() as u32 })
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        for (row, action) in actions.iter_mut().enumerate() {
+            let size_mbit = observation.features_of(row)[0];
+            let server = 1 + observation.devices[row] % self.servers;
+            *action = if size_mbit < self.parameters.local_below_mbit { 0 } else { server };
+        }
+        Ok(())
+    }
+}
+
+offramp_plugin::register_policy!(Threshold, "threshold", "Small tasks here, large ones there.");
+offramp_plugin::export_plugin!();
+"#;
+
+/// A crate outside the workspace that depends on `offramp-plugin` alone is built, loaded, run.
+#[test]
+fn a_strangers_plugin_is_loaded_and_run() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path().join("src")).unwrap();
+    let api = workspace().join("plugins/api").display().to_string();
+    desk.write("Cargo.toml", STRANGERS_MANIFEST.replace("API", &api));
+    desk.write("src/lib.rs", STRANGERS_POLICY);
+    // The same versions as the workspace, so that nothing need be fetched.
+    desk.write("Cargo.lock", std::fs::read(workspace().join("Cargo.lock")).unwrap());
+    let target = built().join("strangers");
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--target-dir"])
+        .arg(&target)
+        .current_dir(desk.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    desk.write(
+        "scenario.ron",
+        "(name: \"x\", policies: [
+            (plugin: \"random\"),
+            (plugin: \"threshold\", parameters: (local_below_mbit: 3.0)),
+        ], evaluate: (episodes: 5))",
+    );
+    let plugins = target.join("debug").display().to_string();
+    let ran = desk.offramp(&["run", "scenario.ron", "--plugins", &plugins, "--format", "json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
+    assert_eq!(json["runs"][1]["policy"], "threshold");
+    assert!(qoe(1) > qoe(0), "{} {}", qoe(1), qoe(0));
+    // By the environment variable too.
+    let mut command = Command::new(built().join("offramp"));
+    let listed = command.arg("plugins").env("OFFRAMP_PLUGINS", &plugins).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("threshold 3.2.1"));
+}

@@ -1,0 +1,199 @@
+//! `offramp run` and `offramp report`, end to end: the real command, the real plugins.
+
+use offramp_tests::{Desk, workspace};
+use serde_json::Value;
+
+/// Hides what differs from run to run: the time per decision, the last column.
+fn untimed(table: &str) -> String {
+    let lines = table.lines().map(|line| match line.trim_end_matches('|').rsplit_once('|') {
+        Some((rest, _)) if line.starts_with('|') => format!("{rest}|"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn scenario(name: &str) -> String {
+    workspace().join("scenarios").join(name).display().to_string()
+}
+
+fn read(desk: &Desk, file: &str) -> String {
+    std::fs::read_to_string(desk.path().join(file)).unwrap()
+}
+
+#[test]
+fn a_scenario_becomes_a_table() {
+    let desk = Desk::new();
+    let ran = desk.offramp(&["run", &scenario("small.ron"), "--power-modes"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, "results: runs/small-001\n"));
+    let (table, modes) = ran.out.split_once("small, by power mode").unwrap();
+    insta::assert_snapshot!("small", untimed(table));
+    insta::assert_snapshot!("small_power_modes", modes);
+}
+
+#[test]
+fn every_scenario_of_the_repository_runs() {
+    let desk = Desk::new();
+    for name in ["paper", "load-sweep", "heterogeneous", "physical-energy"] {
+        let ran = desk.offramp(&["run", &scenario(&format!("{name}.ron")), "--episodes", "2"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        insta::assert_snapshot!(name, untimed(&ran.out));
+    }
+    // Its full size is a command, not a test.
+    let large = std::fs::read_to_string(scenario("large.ron")).unwrap();
+    desk.write(
+        "large.ron",
+        large.replace("1000000", "1000").replace("servers: 1000", "servers: 9"),
+    );
+    let ran = desk.offramp(&["run", "large.ron"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn json_keeps_its_contract() {
+    let desk = Desk::new();
+    desk.write(
+        "sweep.ron",
+        "(name: \"sweep\", policies: [(plugin: \"random\"), (plugin: \"heuristic\", name: \"rules\")],
+          evaluate: (episodes: 3), sweep: {
+            \"tasks.arrival_probability\": [0.3, 0.6],
+            \"alpha.rule\": [Fixed],
+          })",
+    );
+    let ran = desk.offramp(&["run", "sweep.ron", "--format", "json"]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    let runs = json["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 4);
+    let key = |run: &Value| (run["policy"].clone(), run["sweep"].clone(), run["episodes"].clone());
+    let keys: Vec<_> = runs.iter().map(key).collect();
+    insta::assert_debug_snapshot!(keys);
+    let metrics = runs[1]["metrics"].as_object().unwrap();
+    for name in
+        ["qoe", "delay_slots", "energy", "dropped", "completion_ratio", "decision_us", "delay_p95"]
+    {
+        let metric = &metrics[name];
+        assert!(metric["mean"].is_number() && metric["sd"].is_number(), "{name}");
+    }
+    assert!(metrics["decision_us"]["mean"].as_f64().unwrap() > 0.0);
+    assert_eq!(runs[0]["power_modes"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_sweep_changes_what_it_says_and_nothing_else() {
+    let desk = Desk::new();
+    let alone = "(name: \"alone\", policies: [(plugin: \"random\")], evaluate: (episodes: 2),
+                  tasks: (arrival_probability: 0.6))";
+    desk.write("alone.ron", alone);
+    let swept = "(name: \"swept\", policies: [(plugin: \"random\")], evaluate: (episodes: 2),
+                  sweep: {\"tasks.arrival_probability\": [0.2, 0.6]})";
+    desk.write("swept.ron", swept);
+    assert_eq!(desk.offramp(&["run", "alone.ron", "--out", "a"]).code, 0);
+    assert_eq!(desk.offramp(&["run", "swept.ron", "--out", "b"]).code, 0);
+    let values = |text: String, skip: usize| -> Vec<String> {
+        let rows = text.lines().skip(skip).take(2);
+        rows.map(|row| row.splitn(4, ',').nth(3).unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(read(&desk, "a/episodes.csv"), 1), values(read(&desk, "b/episodes.csv"), 3));
+}
+
+/// Same scenario, seed and plugins: the same bits at any number of threads, and again.
+#[test]
+fn results_do_not_depend_on_threads() {
+    let desk = Desk::new();
+    let small = scenario("small.ron");
+    for (out, jobs) in [("one", "1"), ("two", "2"), ("many", "7")] {
+        assert_eq!(desk.offramp(&["run", &small, "--jobs", jobs, "--out", out]).code, 0);
+    }
+    for file in ["episodes.csv", "power-modes.csv", "run.json", "scenarios/small.ron"] {
+        assert_eq!(read(&desk, &format!("one/{file}")), read(&desk, &format!("two/{file}")));
+        assert_eq!(read(&desk, &format!("one/{file}")), read(&desk, &format!("many/{file}")));
+    }
+    let other = desk.offramp(&["run", &small, "--seed", "2", "--out", "other"]);
+    assert_eq!(other.code, 0);
+    assert_ne!(read(&desk, "one/episodes.csv"), read(&desk, "other/episodes.csv"));
+    // The scenario is kept as it was run, so it can be run again.
+    let again = desk.offramp(&["run", "other/scenarios/small.ron", "--out", "again"]);
+    assert_eq!(again.code, 0);
+    assert_eq!(read(&desk, "other/episodes.csv"), read(&desk, "again/episodes.csv"));
+}
+
+#[test]
+fn report_prints_what_run_printed() {
+    let desk = Desk::new();
+    for format in ["table", "json", "csv"] {
+        let run = desk.offramp(&[
+            "run",
+            &scenario("small.ron"),
+            &scenario("physical-energy.ron"),
+            "--quick",
+            "--format",
+            format,
+            "--out",
+            format,
+        ]);
+        let report = desk.offramp(&["report", format, "--format", format]);
+        assert_eq!((run.code, report.code), (0, 0), "{}{}", run.err, report.err);
+        assert_eq!(run.out, report.out);
+    }
+}
+
+#[test]
+fn results_are_numbered_and_never_overwritten() {
+    let desk = Desk::new();
+    let small = scenario("small.ron");
+    assert_eq!(desk.offramp(&["run", &small, "--quick"]).err, "results: runs/small-001\n");
+    let first = read(&desk, "runs/small-001/run.json");
+    assert_eq!(desk.offramp(&["run", &small, "--quick"]).err, "results: runs/small-002\n");
+    let ran = desk.offramp(&["run", &small, "--quick", "--out", "runs/small-001"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!(ran.err);
+    assert_eq!(read(&desk, "runs/small-001/run.json"), first);
+    // Nothing is left behind beside the results.
+    assert_eq!(std::fs::read_dir(desk.path().join("runs")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_damaged_run_folder_is_refused() {
+    let desk = Desk::new();
+    assert_eq!(desk.offramp(&["run", &scenario("small.ron"), "--quick", "--out", "run"]).code, 0);
+    let rows = read(&desk, "run/episodes.csv");
+    let mut errors = desk.offramp(&["report", "nowhere"]).err;
+    let cut = rows.rfind("small").unwrap();
+    desk.write("run/episodes.csv", &rows[..cut]);
+    errors += &desk.offramp(&["report", "run"]).err;
+    desk.write("run/episodes.csv", rows.replacen("small,all-local,,0,", "small,all-local,,0,x", 1));
+    errors += &desk.offramp(&["report", "run"]).err;
+    desk.write(
+        "run/run.json",
+        read(&desk, "run/run.json").replace("\"format\": 1", "\"format\": 9"),
+    );
+    errors += &desk.offramp(&["report", "run"]).err;
+    insta::assert_snapshot!(errors);
+}
+
+/// The same policies on the published environment, mean ± standard error over 8 seeds: AvgQoE,
+/// AvgDelay, AvgEnergy, Drop.
+const PUBLISHED: [(&str, [(f64, f64); 4]); 3] = [
+    ("all-local", [(260.0, 6.4), (8.623, 0.046), (107.1, 0.9), (772.6, 17.1)]),
+    ("all-offload", [(419.4, 7.2), (7.852, 0.047), (426.0, 3.5), (491.9, 15.9)]),
+    ("random", [(616.3, 7.9), (6.935, 0.045), (412.3, 2.7), (285.1, 12.9)]),
+];
+
+/// Within 3 standard errors of the difference.
+#[test]
+fn baselines_agree_with_the_published_environment() {
+    let desk = Desk::new();
+    let ran = desk.offramp(&["run", &scenario("paper.ron"), "--format", "json"]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    for (policy, published) in PUBLISHED {
+        let runs = json["runs"].as_array().unwrap();
+        let run = runs.iter().find(|run| run["policy"] == policy).unwrap();
+        let metrics = ["qoe", "delay_slots", "energy", "dropped"];
+        for (name, (mean, error)) in metrics.into_iter().zip(published) {
+            let ours = &run["metrics"][name];
+            let (our_mean, sd) = (ours["mean"].as_f64().unwrap(), ours["sd"].as_f64().unwrap());
+            let of_difference = (sd * sd / 50.0 + error * error).sqrt();
+            let difference = (our_mean - mean).abs();
+            assert!(difference < 3.0 * of_difference, "{policy} {name}: {our_mean} and {mean}");
+        }
+    }
+}
