@@ -6,7 +6,7 @@ mod rules;
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use rules::{Prediction, Predictor};

@@ -11,7 +11,7 @@
 //!   the cheapest.
 
 use offramp_plugin::{EnergyAccounting, Known, SystemSpec};
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 /// What is needed of the system to predict, owned, so that it outlives the call that told it.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Random Offload and All Offload (section 6.1 of the paper): decisions drawn uniformly.
 
 use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Draws from the actions `FIRST` … M, all equally likely: from 0 on it may compute locally,

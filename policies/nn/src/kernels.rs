@@ -1,0 +1,299 @@
+//! The element-wise loops, compiled for the best vector instructions the processor has.
+//!
+//! Matrix products are ndarray's, which chooses its kernel at run time. The loops here would be
+//! compiled for the oldest processor of the target; [`vectorised`] runs one compiled for the one
+//! at hand. Each is a struct of what it reads and writes, because only what is inlined into the
+//! dispatcher is compiled so, and a trait method can be made to be where a closure can't.
+
+use pulp::NullaryFnOnce;
+
+use crate::real::Real;
+
+/// Runs a kernel, chosen at run time: AVX2 with fused multiply-add on x86, else the target's own.
+#[inline]
+pub(crate) fn vectorised<K: NullaryFnOnce>(kernel: K) -> K::Output {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+macro_rules! kernel {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $body:block
+    ) => {
+        $(#[$doc])*
+        pub(crate) struct $name<'a, F> {
+            $($(#[$field_doc])* pub(crate) $field: $type,)*
+        }
+
+        impl<F: Real> NullaryFnOnce for $name<'_, F> {
+            type Output = ();
+
+            #[inline(always)]
+            fn call(self) {
+                let Self { $($field),* } = self;
+                $body
+            }
+        }
+    };
+}
+
+kernel! {
+    /// `sums += x · w`, for one row x of k elements and w of k × n: a decision.
+    ///
+    /// ndarray's product packs w first, which for one row takes longer than the product.
+    AddRowProduct {
+        x: &'a [F],
+        w: &'a [F],
+        sums: &'a mut [F],
+    } {
+        let n = sums.len();
+        // Tiles of the sums stay in registers while w is read once.
+        let mut column = 0;
+        while n - column >= 64 {
+            row_tile::<F, 64>(x, w, sums, column);
+            column += 64;
+        }
+        while n - column >= 16 {
+            row_tile::<F, 16>(x, w, sums, column);
+            column += 16;
+        }
+        while n - column >= 4 {
+            row_tile::<F, 4>(x, w, sums, column);
+            column += 4;
+        }
+        while n > column {
+            row_tile::<F, 1>(x, w, sums, column);
+            column += 1;
+        }
+    }
+}
+
+#[inline(always)]
+fn row_tile<F: Real, const N: usize>(x: &[F], w: &[F], sums: &mut [F], column: usize) {
+    let n = sums.len();
+    let mut tile = [F::ZERO; N];
+    tile.copy_from_slice(&sums[column..column + N]);
+    for (&x, w) in x.iter().zip(w.chunks_exact(n)) {
+        for (sum, &w) in tile.iter_mut().zip(&w[column..column + N]) {
+            *sum = x.mul_add(w, *sum);
+        }
+    }
+    sums[column..column + N].copy_from_slice(&tile);
+}
+
+kernel! {
+    /// Gates of the LSTM in place, for rows of 4H sums i, j, f, o: the logistic function for
+    /// i, f (with forget bias 1) and o, tanh for the candidate j.
+    Gates {
+        hidden: usize,
+        bias: &'a [F],
+        sums: &'a mut [F],
+    } {
+        let two = F::ONE + F::ONE;
+        for row in sums.chunks_exact_mut(4 * hidden) {
+            for (sum, &bias) in row.iter_mut().zip(bias) {
+                *sum = *sum + bias;
+            }
+            // tanh(x) = 2σ(2x) − 1, so that one loop does all four.
+            for candidate in &mut row[hidden..2 * hidden] {
+                *candidate = two * *candidate;
+            }
+            for forget in &mut row[2 * hidden..3 * hidden] {
+                *forget += F::ONE;
+            }
+        }
+        for sum in sums.iter_mut() {
+            *sum = sum.sigmoid();
+        }
+        for row in sums.chunks_exact_mut(4 * hidden) {
+            for candidate in &mut row[hidden..2 * hidden] {
+                *candidate = two.mul_add(*candidate, -F::ONE);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// c = f·c₋₁ + i·j; t = tanh c; h = o·t. Rows of H, and of 4H gates.
+    Cell {
+        hidden: usize,
+        gates: &'a [F],
+        before: &'a [F],
+        cell: &'a mut [F],
+        tanh: &'a mut [F],
+        output: &'a mut [F],
+    } {
+        for ((gates, before), cell) in gates
+            .chunks_exact(4 * hidden)
+            .zip(before.chunks_exact(hidden))
+            .zip(cell.chunks_exact_mut(hidden))
+        {
+            let (i, rest) = gates.split_at(hidden);
+            let (j, rest) = rest.split_at(hidden);
+            let f = &rest[..hidden];
+            for ((((cell, &before), &i), &j), &f) in
+                cell.iter_mut().zip(before).zip(i).zip(j).zip(f)
+            {
+                *cell = f.mul_add(before, i * j);
+            }
+        }
+        for (tanh, &cell) in tanh.iter_mut().zip(&*cell) {
+            *tanh = cell.tanh();
+        }
+        for ((gates, tanh), output) in gates
+            .chunks_exact(4 * hidden)
+            .zip(tanh.chunks_exact(hidden))
+            .zip(output.chunks_exact_mut(hidden))
+        {
+            for ((output, &o), &tanh) in output.iter_mut().zip(&gates[3 * hidden..]).zip(tanh) {
+                *output = o * tanh;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// One slot back through the cell. Given ∂L/∂h in `d_output` and ∂L/∂c of the slot after in
+    /// `d_cell`, puts ∂L/∂(sums) into `d_sums` and ∂L/∂c₋₁ into `d_cell`.
+    CellBackward {
+        hidden: usize,
+        gates: &'a [F],
+        before: &'a [F],
+        tanh: &'a [F],
+        d_output: &'a [F],
+        d_cell: &'a mut [F],
+        d_sums: &'a mut [F],
+    } {
+        let rows = gates
+            .chunks_exact(4 * hidden)
+            .zip(before.chunks_exact(hidden))
+            .zip(tanh.chunks_exact(hidden))
+            .zip(d_output.chunks_exact(hidden))
+            .zip(d_cell.chunks_exact_mut(hidden))
+            .zip(d_sums.chunks_exact_mut(4 * hidden));
+        for (((((gates, before), tanh), d_output), d_cell), d_sums) in rows {
+            let (i, rest) = gates.split_at(hidden);
+            let (j, rest) = rest.split_at(hidden);
+            let (f, o) = rest.split_at(hidden);
+            let (d_i, rest) = d_sums.split_at_mut(hidden);
+            let (d_j, rest) = rest.split_at_mut(hidden);
+            let (d_f, d_o) = rest.split_at_mut(hidden);
+            let (before, tanh) = (&before[..hidden], &tanh[..hidden]);
+            let (d_output, d_cell) = (&d_output[..hidden], &mut d_cell[..hidden]);
+            let (o, d_o) = (&o[..hidden], &mut d_o[..hidden]);
+            for n in 0..hidden {
+                let d_h = d_output[n];
+                d_o[n] = d_h * tanh[n] * o[n] * (F::ONE - o[n]);
+                let d_c = d_cell[n] + d_h * o[n] * (F::ONE - tanh[n] * tanh[n]);
+                d_i[n] = d_c * j[n] * i[n] * (F::ONE - i[n]);
+                d_j[n] = d_c * i[n] * (F::ONE - j[n] * j[n]);
+                d_f[n] = d_c * before[n] * f[n] * (F::ONE - f[n]);
+                d_cell[n] = d_c * f[n];
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Adds a bias to each row, then ReLU.
+    BiasRelu {
+        bias: &'a [F],
+        sums: &'a mut [F],
+    } {
+        for row in sums.chunks_exact_mut(bias.len()) {
+            for (sum, &bias) in row.iter_mut().zip(bias) {
+                *sum = F::ZERO.max(*sum + bias);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// ∂L/∂(sums) of a ReLU, in place: what passed stays.
+    ReluBackward {
+        output: &'a [F],
+        gradient: &'a mut [F],
+    } {
+        for (gradient, &output) in gradient.iter_mut().zip(output) {
+            *gradient = if output > F::ZERO { *gradient } else { F::ZERO };
+        }
+    }
+}
+
+kernel! {
+    /// Adds the rows of `from` up.
+    AddRows {
+        from: &'a [F],
+        sums: &'a mut [F],
+    } {
+        for row in from.chunks_exact(sums.len()) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `values ·= factor`.
+    Scale {
+        values: &'a mut [F],
+        factor: F,
+    } {
+        for value in values.iter_mut() {
+            *value = *value * factor;
+        }
+    }
+}
+
+kernel! {
+    /// `target += share · (values − target)`.
+    MoveTowards {
+        target: &'a mut [F],
+        values: &'a [F],
+        share: F,
+    } {
+        for (target, &value) in target.iter_mut().zip(values) {
+            *target = share.mul_add(value - *target, *target);
+        }
+    }
+}
+
+kernel! {
+    /// A step of Adam; the rate has the bias correction in it.
+    AdamStep {
+        parameters: &'a mut [F],
+        gradient: &'a [F],
+        first: &'a mut [F],
+        second: &'a mut [F],
+        first_decay: F,
+        second_decay: F,
+        rate: F,
+        epsilon: F,
+    } {
+        let all = parameters.iter_mut().zip(gradient).zip(first.iter_mut()).zip(second.iter_mut());
+        for (((parameter, &gradient), first), second) in all {
+            *first = first_decay.mul_add(*first - gradient, gradient);
+            *second = second_decay.mul_add(*second - gradient * gradient, gradient * gradient);
+            *parameter = *parameter - rate * *first / (second.sqrt() + epsilon);
+        }
+    }
+}
+
+kernel! {
+    /// A step of RMSProp, with ε under the root as TensorFlow has it.
+    RmsPropStep {
+        parameters: &'a mut [F],
+        gradient: &'a [F],
+        square: &'a mut [F],
+        decay: F,
+        rate: F,
+        epsilon: F,
+    } {
+        let all = parameters.iter_mut().zip(gradient).zip(square.iter_mut());
+        for ((parameter, &gradient), square) in all {
+            *square = decay.mul_add(*square - gradient * gradient, gradient * gradient);
+            *parameter = *parameter - rate * gradient / (*square + epsilon).sqrt();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The network of offramp's learned policies, written by hand on ndarray.
+//!
+//! In the order a learner uses it: a [`Shape`] says how large a network is;
+//! [`initial_parameters`] draws one; a [`Workspace`] computes Q and gradients; [`learning`] has
+//! losses, optimisers and target networks as functions of plain slices; [`replay`] keeps
+//! experience; [`checkpoint`] writes and reads files.
+//!
+//! Every gradient is checked against central finite differences in f64, forward values and an
+//! optimiser step against an independent implementation (`tests/`).
+
+mod kernels;
+pub mod learning;
+mod network;
+mod real;
+
+pub use network::{Histories, Initial, Shape, Tensor, Workspace, initial_parameters, interleave};
+pub use real::Real;
