@@ -79,6 +79,11 @@ impl Policy for Hostile {
 }
 
 impl Saved for Hostile {
+    fn checkpoint(&self) -> Result<Vec<u8>, Error> {
+        self.call("checkpoint")?;
+        Ok(vec![1])
+    }
+
     fn save(&self) -> Result<Vec<u8>, Error> {
         self.call("save")?;
         Ok(vec![1, 2, 3])

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_host::Registry;
 use offramp_host::plugin::EpisodeStart;
 use offramp_model::{Episode, Workload};
@@ -47,8 +47,15 @@ fn a_warm_slot_allocates_nothing() {
     let text = "(name: \"warm\", policies: [(plugin: \"counting\")], \
                 tasks: (arrival_probability: 1.0), system: (slots: 300))"
         .to_owned();
-    let experiment =
-        Experiment::parse("warm", text, Path::new(""), &registry, Overrides::default()).unwrap();
+    let experiment = Experiment::parse(
+        "warm",
+        text,
+        Path::new(""),
+        &registry,
+        Purpose::Evaluate,
+        Overrides::default(),
+    )
+    .unwrap();
     let scenario = &experiment.points[0];
     let environment = Environment::new(scenario);
     let policy = &scenario.policies[0];

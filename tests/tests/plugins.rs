@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_host::plugin::{Needs, Progress, TransitionBatch};
 use offramp_host::{CallFailure, Policy, Registry};
 use offramp_model::{Episode, Workload};
@@ -136,8 +136,15 @@ fn call(
     let text = format!(
         "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: {misdeed}))])"
     );
-    let experiment =
-        Experiment::parse("x", text, "".as_ref(), &registry, Overrides::default()).unwrap();
+    let experiment = Experiment::parse(
+        "x",
+        text,
+        "".as_ref(),
+        &registry,
+        Purpose::Evaluate,
+        Overrides::default(),
+    )
+    .unwrap();
     let scenario = &experiment.points[0];
     let entry = &scenario.policies[0];
     let environment = Environment::new(scenario);
@@ -176,6 +183,9 @@ fn capabilities_that_misbehave() {
     };
     let save =
         |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().save().map(drop);
+    let checkpoint = |policy: &mut dyn Policy, _: &mut Episode<'_>| {
+        policy.saved().unwrap().checkpoint().map(drop)
+    };
     let load = |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().load(b"x");
     let messages = [
         call("PanicIn(\"values\")", values),
@@ -186,6 +196,7 @@ fn capabilities_that_misbehave() {
         call("PanicIn(\"learn\")", learn),
         call("NotANumber", learn),
         call("PanicIn(\"save\")", save),
+        call("PanicIn(\"checkpoint\")", checkpoint),
         call("FailIn(\"load\")", load),
         call("PanicIn(\"load\")", load),
     ];
@@ -197,8 +208,15 @@ fn capabilities_that_misbehave() {
 fn capabilities_are_discovered() {
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let text = "(name: \"x\", policies: [(plugin: \"all-local\")])".to_owned();
-    let experiment =
-        Experiment::parse("x", text, "".as_ref(), &registry, Overrides::default()).unwrap();
+    let experiment = Experiment::parse(
+        "x",
+        text,
+        "".as_ref(),
+        &registry,
+        Purpose::Evaluate,
+        Overrides::default(),
+    )
+    .unwrap();
     let environment = Environment::new(&experiment.points[0]);
     let found = &experiment.points[0].policies[0].found;
     let mut policy = found.create_policy(&environment.context("", None, 1, 1)).unwrap();

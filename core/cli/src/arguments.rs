@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Evaluate every policy of scenarios and print a table
     Run(RunArguments),
+    /// Train the learner of a scenario
+    Train(TrainArguments),
     /// Print the table of a run folder again
     Report(ReportArguments),
     /// Run recorded traces through the engine
@@ -69,6 +71,33 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) episodes: Option<u64>,
     /// A first look: 3 episodes
+    #[arg(long, conflicts_with = "episodes")]
+    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// A scenario file with a `train` section
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// The folder to write; runs/NAME-001 and so on if left out
+    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on from the last save in --out, to the same bits as if never interrupted
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Threads; all cores if left out. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// The seed of the training, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Training episodes, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) episodes: Option<u64>,
+    /// A first look: 50 episodes
     #[arg(long, conflicts_with = "episodes")]
     pub(crate) quick: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_harness::evaluate::evaluate;
-use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_host::Registry;
 
 const EPISODES: u64 = 100;
@@ -24,7 +24,14 @@ fn episodes(criterion: &mut Criterion) {
     let registry = Registry::discover(&[], Some(&folder)).unwrap_or_default();
     let text = "(name: \"bench\", policies: [(plugin: \"random\")])".to_owned();
     let overrides = Overrides { seed: None, episodes: Some(EPISODES) };
-    let experiment = match Experiment::parse("bench", text, Path::new(""), &registry, overrides) {
+    let experiment = match Experiment::parse(
+        "bench",
+        text,
+        Path::new(""),
+        &registry,
+        Purpose::Evaluate,
+        overrides,
+    ) {
         Ok(experiment) => [experiment],
         Err(fault) => {
             eprintln!("{fault}: run `cargo build --release` first");

@@ -10,6 +10,7 @@ use crate::scenario::Scenario;
 /// A scenario's system in the form that crosses the boundary; made once, lent to every instance.
 #[derive(Debug)]
 pub struct Environment {
+    scenario_sha256: String,
     features: Vec<Feature>,
     history_slots: u32,
     history_scale: f64,
@@ -34,6 +35,7 @@ impl Environment {
             parameters.devices.iter().map(quantity).collect::<Vec<_>>()
         };
         Self {
+            scenario_sha256: scenario.sha256.clone(),
             features: observation::features(system, scenario.observation.kind)
                 .into_iter()
                 .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
@@ -68,6 +70,7 @@ impl Environment {
         Context {
             parameters: parameters.into(),
             checkpoint: checkpoint.map(Into::into).into(),
+            scenario_sha256: self.scenario_sha256.as_str().into(),
             seed,
             threads,
             observation: ObservationSpec {
@@ -97,6 +100,7 @@ pub struct SlotBuffers {
     devices: Vec<u32>,
     features: Vec<f64>,
     knowledge: Vec<f64>,
+    histories: Vec<f64>,
     load: Vec<f64>,
     uplink_mbps: Vec<f64>,
     /// One a task: what has been decided.
@@ -106,7 +110,7 @@ pub struct SlotBuffers {
 impl SlotBuffers {
     /// Computes what `needs` asks for of the slot at which `episode` stands, and leaves every
     /// action [`UNDECIDED`].
-    pub fn observe<'a>(&'a mut self, episode: &'a Episode<'_>, needs: Needs) -> Seen<'a> {
+    pub fn observe<'a>(&'a mut self, episode: &Episode<'_>, needs: Needs) -> Seen<'a> {
         let arrivals = episode.arrivals();
         self.devices.clear();
         self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
@@ -132,14 +136,16 @@ impl SlotBuffers {
                     .extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
             }
         }
-        let histories: &[f64] =
-            if needs.includes(Needs::HISTORY) { episode.history() } else { &[] };
+        if needs.includes(Needs::HISTORY) {
+            self.histories.clear();
+            self.histories.extend_from_slice(episode.history());
+        }
         Seen {
             observation: Observation {
                 slot: episode.slot(),
                 devices: self.devices.as_slice().into(),
                 features: self.features.as_slice().into(),
-                histories: histories.into(),
+                histories: self.histories.as_slice().into(),
                 history_of: [].as_slice().into(),
                 knowledge: self.knowledge.as_slice().into(),
                 load: self.load.as_slice().into(),

@@ -134,12 +134,9 @@ impl<'e> Prepared<'e> {
         let seed = StreamFamily::new(self.scenario.seed, WHOLE_RUN, Purpose::Learner).seed();
         let context =
             self.environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
-        let result = self
-            .policy
-            .found
-            .create_policy(&context)
-            .map_err(RunError::from)
-            .and_then(|mut policy| run_episode(self.scenario, policy.as_mut(), episode));
+        let result = self.policy.found.create_policy(&context).map_err(RunError::from).and_then(
+            |mut policy| run_episode(self.scenario, policy.as_mut(), self.scenario.seed, episode),
+        );
         if result.is_err() {
             self.first_failure.fetch_min(episode, Ordering::Relaxed);
         }
@@ -147,22 +144,23 @@ impl<'e> Prepared<'e> {
     }
 }
 
-/// Runs one evaluation episode of `scenario` with `policy`.
+/// Runs one evaluation episode of `scenario` under `seed` with `policy`.
 ///
 /// # Errors
 /// [`RunError`] if a call fails or a decision can't be carried out.
 pub fn run_episode(
     scenario: &Scenario,
     policy: &mut dyn Policy,
+    seed: u64,
     episode: u64,
 ) -> Result<EpisodeResult, RunError> {
-    let workload = Workload::Drawn { seed: scenario.seed, episode };
+    let workload = Workload::Drawn { seed, episode };
     let mut running = Episode::new(&scenario.system, workload, scenario.observation);
     let mut meter = EpisodeMeter::new(&scenario.system);
     let mut buffers = SlotBuffers::default();
     let (mut decisions, mut decide_ns) = (0, 0);
     let needs = policy.needs();
-    let seed = StreamFamily::new(scenario.seed, episode, Purpose::Policy).seed();
+    let seed = StreamFamily::new(seed, episode, Purpose::Policy).seed();
     policy.begin_episode(&EpisodeStart { episode, seed, training: false })?;
     while !running.is_over() {
         meter.before_slot(&running);

@@ -10,3 +10,4 @@ pub mod metrics;
 pub mod scenario;
 pub mod store;
 pub mod trace;
+pub mod train;

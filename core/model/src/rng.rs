@@ -41,6 +41,8 @@ pub enum Purpose {
     Explorer = 7,
     /// The starting point of a learner: its weights and what it replays.
     Learner = 8,
+    /// The episodes by which a training is judged while it goes on.
+    Validation = 9,
 }
 
 /// The episode number of what is drawn once for a whole run.

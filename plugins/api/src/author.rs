@@ -70,9 +70,15 @@ pub trait Policy: Sized + Send + 'static {
     }
 }
 
-/// What it has learned can be saved and loaded again.
+/// What it has learned can be kept.
 pub trait Saved: Policy {
-    /// Everything needed to go on as if never interrupted.
+    /// What deciding needs: a file that `create` takes as [`Context::checkpoint`].
+    ///
+    /// # Errors
+    /// Whatever keeps it from saving.
+    fn checkpoint(&self) -> Result<Vec<u8>, Error>;
+
+    /// Everything needed to go on learning as if never interrupted.
     ///
     /// # Errors
     /// Whatever keeps it from saving.

@@ -57,6 +57,8 @@ mod traits {
         ) -> CallResult<()>;
         /// See [`Policy::end_episode`](crate::Policy::end_episode).
         fn end_episode(&mut self) -> CallResult<()>;
+        /// See [`Saved::checkpoint`](crate::Saved::checkpoint).
+        fn checkpoint(&self) -> CallResult<RVec<u8>>;
         /// See [`Saved::save`](crate::Saved::save).
         fn save(&self) -> CallResult<RVec<u8>>;
         /// See [`Saved::load`](crate::Saved::load).

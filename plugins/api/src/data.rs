@@ -254,6 +254,8 @@ pub struct Context<'a> {
     pub parameters: RStr<'a>,
     /// The bytes of the checkpoint the scenario names, if it names one.
     pub checkpoint: ROption<RSlice<'a, u8>>,
+    /// SHA-256 of the scenario's text, for a checkpoint to say where it comes from.
+    pub scenario_sha256: RStr<'a>,
     /// For weights and everything else drawn once: the only source of randomness at creation.
     pub seed: u64,
     /// Threads it may use; results must not depend on their number.
@@ -312,7 +314,7 @@ pub struct TransitionBatch<'a> {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Optimiser steps so far, over all networks.
+    /// Optimiser steps so far of one network (the mean, if each device has its own).
     pub updates: u64,
     /// Mean loss of the steps since the last report; 0 if there were none.
     pub loss: f64,

@@ -57,7 +57,8 @@ pub struct Table<P> {
     fit: Option<FitCall<P>>,
 }
 
-type SavedTable<P> = (fn(&P) -> Result<Vec<u8>, Error>, fn(&mut P, &[u8]) -> Result<(), Error>);
+type SaveCall<P> = fn(&P) -> Result<Vec<u8>, Error>;
+type SavedTable<P> = (SaveCall<P>, SaveCall<P>, fn(&mut P, &[u8]) -> Result<(), Error>);
 type LearnerTable<P> =
     (fn(&mut P, &TransitionBatch<'_>) -> Result<(), Error>, fn(&mut P) -> Result<Progress, Error>);
 type ValuesCall<P> = fn(&mut P, &Observation<'_>, &mut [f32]) -> Result<(), Error>;
@@ -97,7 +98,7 @@ impl<P: Policy> Table<P> {
     where
         P: Saved,
     {
-        Self { saved: Some((P::save, P::load)), ..self }
+        Self { saved: Some((P::checkpoint, P::save, P::load)), ..self }
     }
 
     /// And it learns.
@@ -240,13 +241,18 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
         guard(|| self.inner.0.end_episode())
     }
 
+    fn checkpoint(&self) -> CallResult<RVec<u8>> {
+        let Some((checkpoint, ..)) = self.table.saved else { return lacking("saved") };
+        guard(|| checkpoint(&self.inner.0).map(RVec::from))
+    }
+
     fn save(&self) -> CallResult<RVec<u8>> {
-        let Some((save, _)) = self.table.saved else { return lacking("saved") };
+        let Some((_, save, _)) = self.table.saved else { return lacking("saved") };
         guard(|| save(&self.inner.0).map(RVec::from))
     }
 
     fn load(&mut self, bytes: RSlice<'_, u8>) -> CallResult<()> {
-        let Some((_, load)) = self.table.saved else { return lacking("saved") };
+        let Some((.., load)) = self.table.saved else { return lacking("saved") };
         guard(|| load(&mut self.inner.0, bytes.as_slice()))
     }
 

@@ -50,6 +50,7 @@ fn boundary(criterion: &mut Criterion) {
     let context = Context {
         parameters: "".into(),
         checkpoint: None.into(),
+        scenario_sha256: "".into(),
         seed: 1,
         threads: 1,
         observation: ObservationSpec {

@@ -13,7 +13,7 @@ mod library;
 mod policy;
 mod registry;
 
-pub use library::{Library, LoadError, Offer, OfferKind};
+pub use library::{Library, LoadError, Offer, OfferKind, sha256};
 pub use offramp_plugin as plugin;
 pub use policy::{
     CallFailure, CallFault, Explorer, Learner, Policy, Saved, Student, ValueFunction,

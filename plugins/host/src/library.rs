@@ -183,7 +183,7 @@ impl Library {
             version: text(manifest.version),
             compiler: text(manifest.compiler),
             target: text(manifest.target),
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: sha256(&bytes),
             offers: offers(manifest),
             module,
         }))
@@ -225,8 +225,9 @@ unsafe fn c_text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256 in hexadecimal: how offramp names the content of plugins, scenarios, checkpoints.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What this platform's loader takes.

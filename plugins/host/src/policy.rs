@@ -114,6 +114,12 @@ pub trait Policy: Send {
 
 /// See [`offramp_plugin::Saved`].
 pub trait Saved {
+    /// What deciding needs: a file from which the policy can be created.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn checkpoint(&self) -> Result<Vec<u8>, CallFailure>;
+
     /// Everything needed to go on as if never interrupted.
     ///
     /// # Errors
@@ -334,6 +340,10 @@ impl Policy for LoadedPolicy {
 }
 
 impl Saved for LoadedPolicy {
+    fn checkpoint(&self) -> Result<Vec<u8>, CallFailure> {
+        self.identity.checked("checkpoint", self.raw.checkpoint()).map(Into::into)
+    }
+
     fn save(&self) -> Result<Vec<u8>, CallFailure> {
         self.identity.checked("save", self.raw.save()).map(Into::into)
     }

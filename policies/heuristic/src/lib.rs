@@ -1,15 +1,22 @@
 //! The heuristic of contribution 2 of the paper: rules over what one device can know.
 //!
-//! As a policy of its own it always follows the rules. The rules are in one place, `rules.rs`.
+//! The rules are in one place, `rules.rs`. As a policy of its own, `heuristic` always follows
+//! them; as an explorer it follows them with a probability that adapts, and leaves the rest to
+//! the learner.
 
+mod explorer;
 mod rules;
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use rules::{Prediction, Predictor};
+use explorer::HeuristicExplorer;
+use rules::{RuleParameters, Rules};
+
+/// What the rules read of an observation.
+const NEEDS: Needs = Needs::KNOWLEDGE.and(Needs::LOAD).and(Needs::UPLINK);
 
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
@@ -27,30 +34,20 @@ impl Default for Parameters {
 }
 
 struct Heuristic {
-    parameters: Parameters,
-    predictor: Predictor,
-    predictions: Vec<Prediction>,
+    rules: Rules,
     rng: Xoshiro256PlusPlus,
 }
 
 impl Policy for Heuristic {
-    const NEEDS: Needs = Needs::KNOWLEDGE.and(Needs::LOAD).and(Needs::UPLINK);
+    const NEEDS: Needs = NEEDS;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
-        let parameters: Parameters = context.parameters()?;
         if context.checkpoint.is_some() {
             return Err(Error::new("it takes no checkpoint"));
         }
-        if !(parameters.temperature >= 0.0 && parameters.temperature.is_finite()) {
-            return Err(Error::new("temperature: a number of 0 or more is needed"));
-        }
-        if !(0.0..=1.0).contains(&parameters.load_trust) {
-            return Err(Error::new("load_trust: a number from 0 to 1 is needed"));
-        }
+        let Parameters { temperature, load_trust } = context.parameters()?;
         Ok(Self {
-            predictor: Predictor::new(&context.system, parameters.load_trust),
-            parameters,
-            predictions: Vec::with_capacity(context.system.actions()),
+            rules: Rules::new(&context.system, RuleParameters { temperature, load_trust })?,
             rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
         })
     }
@@ -62,13 +59,8 @@ impl Policy for Heuristic {
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         for (row, action) in actions.iter_mut().enumerate() {
-            let device = observation.devices[row];
-            let (known, uplink) = (observation.known(row), observation.uplink_of(row));
-            let load = observation.load.as_slice();
-            self.predictor.predict(device, &known, uplink, load, &mut self.predictions);
-            let start = self.rng.random_range(0..self.predictions.len());
-            *action =
-                rules::choose(&self.predictions, self.parameters.temperature, start, &mut self.rng);
+            self.rules.predict(observation, row);
+            *action = self.rules.choose(&mut self.rng);
         }
         Ok(())
     }
@@ -79,5 +71,11 @@ offramp_plugin::register_policy!(
     "heuristic",
     "Predicts delay and energy of each action from what one device knows, and takes the cheapest \
      that meets the deadline.",
+);
+offramp_plugin::register_explorer!(
+    HeuristicExplorer,
+    "heuristic",
+    "Follows the heuristic rules with a probability that falls with urgency and congestion, else \
+     the learner.",
 );
 offramp_plugin::export_plugin!();

@@ -10,12 +10,24 @@
 //! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
 //!   the cheapest.
 
-use offramp_plugin::{EnergyAccounting, Known, SystemSpec};
+use offramp_plugin::{EnergyAccounting, Error, Known, Observation, SystemSpec};
 use rand::Rng;
 
-/// What is needed of the system to predict, owned, so that it outlives the call that told it.
+/// What can be chosen of the rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleParameters {
+    /// Of the soft rule, in units of cost; 0 takes the cheapest action.
+    pub(crate) temperature: f64,
+    /// 0 … 1: how far the last load of a server is believed to last until the task gets there;
+    /// what is not believed is replaced by the mean load of all servers.
+    pub(crate) load_trust: f64,
+}
+
+/// The rules for one system; what is needed of it is owned, so that it outlives the call that
+/// told it.
 #[derive(Clone, Debug)]
-pub(crate) struct Predictor {
+pub(crate) struct Rules {
+    parameters: RuleParameters,
     slot_seconds: f64,
     deadline_slots: f64,
     device_ghz: Vec<f64>,
@@ -25,25 +37,35 @@ pub(crate) struct Predictor {
     server_ghz: Vec<f64>,
     energy: EnergyAccounting,
     reference_energy: f64,
-    load_trust: f64,
+    /// Of the task at hand: local, then each server.
+    predictions: Vec<Prediction>,
 }
 
 /// What an action is predicted to come to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Prediction {
+struct Prediction {
     /// D, slots, were there no deadline.
-    pub(crate) delay_slots: f64,
+    delay_slots: f64,
     /// Eq. (11).
-    pub(crate) cost: f64,
+    cost: f64,
     /// Whether the deadline would pass first.
-    pub(crate) late: bool,
+    late: bool,
 }
 
-impl Predictor {
-    /// `load_trust`, 0 … 1: how far the last load of a server is believed to last until the
-    /// task gets there; what is not believed is replaced by the mean load of all servers.
-    pub(crate) fn new(system: &SystemSpec<'_>, load_trust: f64) -> Self {
-        Self {
+impl Rules {
+    /// The rules for `system`.
+    ///
+    /// # Errors
+    /// If a parameter is out of its range.
+    pub(crate) fn new(system: &SystemSpec<'_>, parameters: RuleParameters) -> Result<Self, Error> {
+        if !(parameters.temperature >= 0.0 && parameters.temperature.is_finite()) {
+            return Err(Error::new("temperature: a number of 0 or more is needed"));
+        }
+        if !(0.0..=1.0).contains(&parameters.load_trust) {
+            return Err(Error::new("load_trust: a number from 0 to 1 is needed"));
+        }
+        Ok(Self {
+            parameters,
             slot_seconds: system.slot_seconds,
             deadline_slots: f64::from(system.deadline_slots),
             device_ghz: system.device_ghz.to_vec(),
@@ -53,26 +75,31 @@ impl Predictor {
             server_ghz: system.server_ghz.to_vec(),
             energy: system.energy,
             reference_energy: system.reference_energy,
-            load_trust,
-        }
+            predictions: Vec::with_capacity(system.actions()),
+        })
     }
 
-    /// Predicts every action for a device's task, into `into`: local, then each server.
-    pub(crate) fn predict(
-        &self,
-        device: u32,
-        known: &Known<'_>,
-        uplink_mbps: &[f64],
-        load: &[f64],
-        into: &mut Vec<Prediction>,
-    ) {
-        into.clear();
-        into.push(self.local(device as usize, known));
+    /// Predicts every action for the task of a row.
+    pub(crate) fn predict(&mut self, observation: &Observation<'_>, row: usize) {
+        let device = observation.devices[row] as usize;
+        let known = observation.known(row);
+        let load = observation.load.as_slice();
+        let trust = self.parameters.load_trust;
         let mean_load = load.iter().sum::<f64>() / load.len() as f64;
-        for (server, &rate_mbps) in uplink_mbps.iter().enumerate() {
-            let load = self.load_trust * load[server] + (1.0 - self.load_trust) * mean_load;
-            into.push(self.offload(device as usize, known, server, rate_mbps, load));
+        let mut predictions = std::mem::take(&mut self.predictions);
+        predictions.clear();
+        predictions.push(self.local(device, &known));
+        for (server, &rate_mbps) in observation.uplink_of(row).iter().enumerate() {
+            let load = trust * load[server] + (1.0 - trust) * mean_load;
+            predictions.push(self.offload(device, &known, server, rate_mbps, load));
         }
+        self.predictions = predictions;
+    }
+
+    /// Of what was predicted last: the delay of the fastest action, slots.
+    pub(crate) fn shortest_delay(&self) -> f64 {
+        let delays = self.predictions.iter().map(|prediction| prediction.delay_slots);
+        delays.fold(f64::INFINITY, f64::min)
     }
 
     fn local(&self, device: usize, known: &Known<'_>) -> Prediction {
@@ -132,41 +159,43 @@ impl Predictor {
             late: delay_slots > known.deadline_slots,
         }
     }
-}
 
-/// Chooses an action by the hard and the soft rule. `start`, any number, is where equal
-/// predictions are looked at first, so that devices that see the same do not all do the same.
-pub(crate) fn choose(
-    predictions: &[Prediction],
-    temperature: f64,
-    start: usize,
-    rng: &mut impl Rng,
-) -> u32 {
-    let all_late = predictions.iter().all(|prediction| prediction.late);
-    let open = |prediction: &Prediction| all_late || !prediction.late;
-    let count = predictions.len();
-    let mut cheapest = (f64::INFINITY, 0);
-    for offset in 0..count {
-        let action = (start + offset) % count;
-        let prediction = &predictions[action];
-        if open(prediction) && prediction.cost < cheapest.0 {
-            cheapest = (prediction.cost, action);
+    /// Chooses an action for the task predicted last, by the hard and the soft rule.
+    pub(crate) fn choose(&self, rng: &mut impl Rng) -> u32 {
+        let (predictions, temperature) = (&self.predictions, self.parameters.temperature);
+        let all_late = predictions.iter().all(|prediction| prediction.late);
+        let open = |prediction: &Prediction| all_late || !prediction.late;
+        // Where equal predictions are looked at first is drawn, so that devices that see the
+        // same do not all do the same.
+        let count = predictions.len();
+        let start = rng.random_range(0..count);
+        let mut cheapest = (f64::INFINITY, 0);
+        for offset in 0..count {
+            let action = (start + offset) % count;
+            let prediction = &predictions[action];
+            if open(prediction) && prediction.cost < cheapest.0 {
+                cheapest = (prediction.cost, action);
+            }
         }
-    }
-    if temperature <= 0.0 {
-        return cheapest.1 as u32;
-    }
-    // Relative to the cheapest, so that the largest weight is 1.
-    let weight = |prediction: &Prediction| {
-        if open(prediction) { ((cheapest.0 - prediction.cost) / temperature).exp() } else { 0.0 }
-    };
-    let total: f64 = predictions.iter().map(weight).sum();
-    let mut left = rng.random::<f64>() * total;
-    for (action, prediction) in predictions.iter().enumerate() {
-        left -= weight(prediction);
-        if left < 0.0 {
-            return action as u32;
+        if temperature == 0.0 {
+            return cheapest.1 as u32;
         }
+        // Relative to the cheapest, so that the largest weight is 1.
+        let weight = |prediction: &Prediction| {
+            if open(prediction) {
+                ((cheapest.0 - prediction.cost) / temperature).exp()
+            } else {
+                0.0
+            }
+        };
+        let total: f64 = predictions.iter().map(weight).sum();
+        let mut left = rng.random::<f64>() * total;
+        for (action, prediction) in predictions.iter().enumerate() {
+            left -= weight(prediction);
+            if left < 0.0 {
+                return action as u32;
+            }
+        }
+        cheapest.1 as u32
     }
-    cheapest.1 as u32
 }

@@ -8,10 +8,12 @@
 //! Every gradient is checked against central finite differences in f64, forward values and an
 //! optimiser step against an independent implementation (`tests/`).
 
+pub mod checkpoint;
 mod kernels;
 pub mod learning;
 mod network;
 mod real;
+pub mod replay;
 
 pub use network::{Histories, Initial, Shape, Tensor, Workspace, initial_parameters, interleave};
 pub use real::Real;

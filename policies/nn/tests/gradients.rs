@@ -19,7 +19,6 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 struct Case {
-    shape: Shape,
     parameters: Vec<f64>,
     features: Vec<f64>,
     histories: Vec<f64>,
@@ -36,7 +35,6 @@ fn case(shape: Shape, rows: usize, seed: u64) -> Case {
     let noise = numbers(parameters.len());
     parameters.iter_mut().zip(noise).for_each(|(parameter, noise)| *parameter += 0.2 * noise);
     Case {
-        shape,
         parameters,
         features: numbers(rows * shape.features),
         histories: numbers(rows * shape.history_slots * shape.servers),

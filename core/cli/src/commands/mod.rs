@@ -4,6 +4,7 @@ pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod train;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,12 @@ use offramp_host::Registry;
 
 use crate::arguments::SearchArguments;
 use crate::problem::Problem;
+
+/// A pool of so many threads, or of one a core.
+fn threads(jobs: Option<u16>) -> Result<rayon::ThreadPool, Problem> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.map_or(0, usize::from));
+    threads.build().map_err(Problem::new)
+}
 
 /// Loads the plugins: those named, those of OFFRAMP_PLUGINS, those beside the executable.
 fn discover(search: &SearchArguments) -> Result<Registry, Problem> {

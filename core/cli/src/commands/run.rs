@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::evaluate::evaluate;
-use offramp_harness::scenario::{Experiment, Overrides};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_harness::store::{NewRunFolder, StoreError, StoredRun};
 
 use crate::arguments::{Format, RunArguments};
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     };
     let mut experiments: Vec<Experiment> = Vec::with_capacity(arguments.scenarios.len());
     for path in &arguments.scenarios {
-        let experiment = Experiment::read(path, &registry, overrides)?;
+        let experiment = Experiment::read(path, &registry, Purpose::Evaluate, overrides)?;
         if experiments.iter().any(|earlier| earlier.name == experiment.name) {
             let message =
                 format!("{}: another scenario is called `{}`", path.display(), experiment.name);
@@ -42,10 +42,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     }
     .map_err(store_problem)?;
 
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.map_or(0, usize::from))
-        .build()
-        .map_err(Problem::new)?;
+    let threads = super::threads(arguments.jobs)?;
     let bar = progress_bar(&experiments);
     let runs: Vec<StoredRun> = threads
         .install(|| evaluate(&experiments, &|| bar.inc(1)).iter().map(StoredRun::of).collect());

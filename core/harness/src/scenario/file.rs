@@ -50,7 +50,11 @@ pub(super) struct ScenarioFile {
     #[serde(default = "ten")]
     pub(super) history_slots: u32,
     /// What is compared.
+    #[serde(default)]
     pub(super) policies: Vec<PolicySection>,
+    /// What is trained.
+    #[serde(default)]
+    pub(super) train: Option<TrainSection>,
     /// How it is evaluated.
     #[serde(default)]
     pub(super) evaluate: EvaluateSection,
@@ -212,6 +216,54 @@ pub(super) struct PolicySection {
     #[serde(default)]
     pub(super) checkpoint: Option<String>,
     /// The policy's own parameters.
+    #[serde(default)]
+    pub(super) parameters: Option<Raw>,
+}
+
+/// What is trained, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "train")]
+pub(super) struct TrainSection {
+    /// Who learns.
+    pub(super) learner: PluginSection,
+    /// Who explores.
+    #[serde(default)]
+    pub(super) explorer: Option<PluginSection>,
+    /// Training episodes.
+    pub(super) episodes: u64,
+    /// The seed of all randomness of the training.
+    #[serde(default = "one")]
+    pub(super) seed: u64,
+    /// Episodes between validations.
+    #[serde(default = "fifty")]
+    pub(super) validate_every: u64,
+    /// Episodes of a validation.
+    #[serde(default = "twenty")]
+    pub(super) validate_episodes: u64,
+    /// Episodes between saves.
+    #[serde(default = "fifty")]
+    pub(super) save_every: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn twenty() -> u64 {
+    20
+}
+
+fn fifty() -> u64 {
+    50
+}
+
+/// A learner or an explorer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "plugin")]
+pub(super) struct PluginSection {
+    /// Its name among the plugins.
+    pub(super) plugin: String,
+    /// Its own parameters.
     #[serde(default)]
     pub(super) parameters: Option<Raw>,
 }

@@ -13,17 +13,19 @@ mod outline;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use offramp_host::plugin::Capabilities;
 use offramp_host::{Found, OfferKind, Registry, UnknownName, nearest};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use offramp_model::rng::{self, StreamFamily, WHOLE_RUN};
 use offramp_model::{
     Device, Distribution, EnergyAccounting, ObservationKind, ObservationSpec, PowerPreference,
     PreferenceRule, Server, System, SystemParameters, UplinkRates,
 };
 
 use file::{
-    AlphaRule, DrawnQuantity, EnergyField, NamedRates, ObservationField, PolicySection, Quantity,
-    Raw, ScenarioFile,
+    AlphaRule, DrawnQuantity, EnergyField, NamedRates, ObservationField, PluginSection,
+    PolicySection, Quantity, Raw, ScenarioFile, TrainSection,
 };
 use outline::Outline;
 
@@ -38,12 +40,18 @@ pub struct Scenario {
     pub system: System,
     /// What policies see.
     pub observation: ObservationSpec,
-    /// What is compared; never empty, labels differ.
+    /// What is compared; labels differ. Never empty if it was read to be evaluated.
     pub policies: Vec<PolicyEntry>,
+    /// What is trained, if anything.
+    pub train: Option<TrainEntry>,
     /// Episodes of an evaluation, at least 1.
     pub episodes: u64,
     /// The seed of all randomness.
     pub seed: u64,
+    /// Its text, that of the point alone.
+    pub text: Arc<str>,
+    /// SHA-256 of the text, in hexadecimal.
+    pub sha256: String,
     /// The point of the sweep: each swept field and its value; empty outside a sweep.
     pub point: Vec<(String, String)>,
 }
@@ -59,6 +67,43 @@ pub struct PolicyEntry {
     pub parameters: String,
     /// The file with what it has learned.
     pub checkpoint: Option<PathBuf>,
+}
+
+/// A learner or explorer as a scenario names it.
+#[derive(Clone, Debug)]
+pub struct PluginEntry {
+    /// It among the plugins.
+    pub found: Found,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+}
+
+/// What a scenario trains, and how.
+#[derive(Clone, Debug)]
+pub struct TrainEntry {
+    /// Who learns; has the capability.
+    pub learner: PluginEntry,
+    /// Who explores; if no one does, the learner decides everything.
+    pub explorer: Option<PluginEntry>,
+    /// Training episodes, at least 1.
+    pub episodes: u64,
+    /// The seed of all randomness of the training.
+    pub seed: u64,
+    /// Episodes between validations, at least 1.
+    pub validate_every: u64,
+    /// Episodes of a validation, at least 1.
+    pub validate_episodes: u64,
+    /// Episodes between saves, at least 1.
+    pub save_every: u64,
+}
+
+/// What a scenario is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its policies are compared.
+    Evaluate,
+    /// Its learner is trained.
+    Train,
 }
 
 /// A scenario file that has been read, with every point of its sweep.
@@ -138,6 +183,7 @@ impl Experiment {
     pub fn read(
         path: &Path,
         registry: &Registry,
+        purpose: Purpose,
         overrides: Overrides,
     ) -> Result<Self, ScenarioError> {
         let unreadable = |cause| ScenarioError::Unreadable { path: path.to_owned(), cause };
@@ -148,7 +194,8 @@ impl Experiment {
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&path.display().to_string(), text, folder, registry, overrides)
+        let name = path.display().to_string();
+        Self::parse(&name, text, folder, registry, purpose, overrides)
             .map_err(|fault| ScenarioError::Invalid(Box::new(fault)))
     }
 
@@ -161,14 +208,19 @@ impl Experiment {
         text: String,
         folder: &Path,
         registry: &Registry,
+        purpose: Purpose,
         overrides: Overrides,
     ) -> Result<Self, Fault> {
-        let source = Source { name: source_name, text: &text, folder, registry };
+        let source = Source { name: source_name, text: &text, folder, registry, purpose };
         source.read_file()?; // So that an error shows the file as it was written.
         let mut changed = text.clone();
+        let (seed, episodes) = match purpose {
+            Purpose::Evaluate => ("evaluate.seed", "evaluate.episodes"),
+            Purpose::Train => ("train.seed", "train.episodes"),
+        };
         let changes = [
-            ("evaluate.seed", overrides.seed.map(|seed| seed.to_string())),
-            ("evaluate.episodes", overrides.episodes.map(|episodes| episodes.to_string())),
+            (seed, overrides.seed.map(|seed| seed.to_string())),
+            (episodes, overrides.episodes.map(|episodes| episodes.to_string())),
         ];
         for (field, value) in changes {
             let Some(value) = value else { continue };
@@ -176,8 +228,13 @@ impl Experiment {
             changed = outline::replace(&changed, field, &value).unwrap_or(changed);
         }
         let text = changed;
-        let source = Source { name: source_name, text: &text, folder, registry };
+        let source = Source { name: source_name, text: &text, folder, registry, purpose };
         let file = source.read_file()?;
+        if purpose == Purpose::Train && file.train.is_none() {
+            let message = "there is nothing to train".to_owned();
+            let help = "give it a `train` section; scenarios/README.md explains it".to_owned();
+            return Err(source.fault("", message, Some(help)));
+        }
         let combinations = combinations(&source, &file.sweep)?;
         let name = file.name.clone();
         let mut points = Vec::with_capacity(combinations.len());
@@ -196,7 +253,7 @@ impl Experiment {
             let described: Vec<_> =
                 point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
             let name = format!("{source_name} (sweep, {})", described.join(", "));
-            let source = Source { name: &name, text: &text, folder, registry };
+            let source = Source { name: &name, text: &text, folder, registry, purpose };
             points.push(source.scenario(&source.read_file()?, point)?);
         }
         Ok(Self { name, text, points })
@@ -244,6 +301,7 @@ struct Source<'t> {
     folder: &'t Path,
     /// Where policies are looked up.
     registry: &'t Registry,
+    purpose: Purpose,
 }
 
 impl Source<'_> {
@@ -302,14 +360,61 @@ impl Source<'_> {
             system: self.system(file)?,
             observation,
             policies: self.policies(&file.policies)?,
+            train: file.train.as_ref().map(|section| self.train(section)).transpose()?,
             episodes: file.evaluate.episodes,
             seed: file.evaluate.seed,
+            text: self.text.into(),
+            sha256: offramp_host::sha256(self.text.as_bytes()),
             point,
         })
     }
 
+    fn find(&self, kind: OfferKind, name: &str, field: &str) -> Result<Found, Fault> {
+        self.registry.find(kind, name).map_err(|unknown| {
+            let help = which_names(&unknown);
+            self.fault(field, unknown.to_string(), help)
+        })
+    }
+
+    fn train(&self, section: &TrainSection) -> Result<TrainEntry, Fault> {
+        let counts = [
+            ("train.episodes", section.episodes),
+            ("train.validate_every", section.validate_every),
+            ("train.validate_episodes", section.validate_episodes),
+            ("train.save_every", section.save_every),
+        ];
+        for (field, count) in counts {
+            if !(1..=1_000_000_000).contains(&count) {
+                let message = format!("{count} is out of range 1 … 10⁹");
+                return Err(self.fault(field, message, None));
+            }
+        }
+        let entry = |kind, field: &str, section: &PluginSection| {
+            let found = self.find(kind, &section.plugin, &format!("{field}.plugin"))?;
+            let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);
+            Ok(PluginEntry { found, parameters })
+        };
+        let learner = entry(OfferKind::Policy, "train.learner", &section.learner)?;
+        if !learner.found.offer.capabilities.has(Capabilities::LEARNER) {
+            let message = format!("`{}` can't learn", section.learner.plugin);
+            return Err(self.fault("train.learner.plugin", message, None));
+        }
+        let explorer = section.explorer.as_ref();
+        Ok(TrainEntry {
+            learner,
+            explorer: explorer
+                .map(|section| entry(OfferKind::Explorer, "train.explorer", section))
+                .transpose()?,
+            episodes: section.episodes,
+            seed: section.seed,
+            validate_every: section.validate_every,
+            validate_episodes: section.validate_episodes,
+            save_every: section.save_every,
+        })
+    }
+
     fn policies(&self, sections: &[PolicySection]) -> Result<Vec<PolicyEntry>, Fault> {
-        if sections.is_empty() {
+        if sections.is_empty() && self.purpose == Purpose::Evaluate {
             let message = "there is no policy to run".to_owned();
             let help = "give at least one, like (plugin: \"random\")".to_owned();
             return Err(self.fault("policies", message, Some(help)));
@@ -322,11 +427,8 @@ impl Source<'_> {
                 let help = "give one of them a `name` of its own".to_owned();
                 return Err(self.fault(&format!("policies.{index}"), message, Some(help)));
             }
-            let found =
-                self.registry.find(OfferKind::Policy, &section.plugin).map_err(|unknown| {
-                    let help = which_names(&unknown);
-                    self.fault(&format!("policies.{index}.plugin"), unknown.to_string(), help)
-                })?;
+            let field = format!("policies.{index}.plugin");
+            let found = self.find(OfferKind::Policy, &section.plugin, &field)?;
             let checkpoint = section.checkpoint.as_ref().map(|file| self.folder.join(file));
             if let Some(path) = &checkpoint
                 && let Err(cause) = std::fs::File::open(path)
@@ -352,11 +454,11 @@ impl Source<'_> {
         let servers = range("system.servers", section.servers, MOST_SERVERS)?;
         let seed = file.evaluate.seed;
         let of_devices = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Device);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, rng::Purpose::Device);
             self.each(field, raw, "devices", devices, streams, draw)
         };
         let of_servers = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Server);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, rng::Purpose::Server);
             self.each(field, raw, "servers", servers, streams, draw)
         };
         // The last number is the position of the quantity in its device's stream: never renumber.
@@ -472,7 +574,7 @@ impl Source<'_> {
         })?;
         let drawn = |distribution: Distribution| {
             self.drawable(field, &distribution)?;
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Uplink);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, rng::Purpose::Uplink);
             Ok(UplinkRates::Drawn(distribution, streams))
         };
         match rates {

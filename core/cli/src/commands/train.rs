@@ -1,0 +1,97 @@
+//! `offramp train`: learn, save, go on.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::train::{Start, TrainError, TrainingRow, train as train_scenario};
+
+use crate::Done;
+use crate::arguments::TrainArguments;
+use crate::problem::Problem;
+
+/// Episodes of a first look.
+const QUICK_EPISODES: u64 = 50;
+
+pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
+    let registry = super::discover(&arguments.search)?;
+    let overrides = Overrides {
+        seed: arguments.seed,
+        episodes: arguments.episodes.or(arguments.quick.then_some(QUICK_EPISODES)),
+    };
+    let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Train, overrides)?;
+    let folder = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => first_free(Path::new("runs"), &experiment.name),
+    };
+    let start = if arguments.resume { Start::Resume } else { Start::New };
+    let threads = super::threads(arguments.jobs)?;
+    let mut done = Done::Well;
+    for (number, scenario) in experiment.points.iter().enumerate() {
+        // A sweep trains each of its points in a folder of its own.
+        let folder = match scenario.point.as_slice() {
+            [] => folder.clone(),
+            _ => folder.join(format!("point-{number:03}")),
+        };
+        let described: Vec<_> =
+            scenario.point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+        let label = described.join(", ");
+        let episodes = scenario.train.as_ref().map_or(0, |entry| entry.episodes);
+        let progress = Progress::new(episodes, &label);
+        let trained = threads
+            .install(|| train_scenario(scenario, &folder, start, &mut |row| progress.tell(row)));
+        progress.bar.finish_and_clear();
+        match trained {
+            Ok(()) => eprintln!("trained: {}", folder.display()),
+            Err(error @ TrainError::Failed { .. }) => {
+                eprintln!("failed: {}: {error}", folder.display());
+                done = Done::WithFailures;
+            }
+            Err(error @ TrainError::Taken { .. }) => {
+                let help = "name another folder with --out, or go on in it with --resume";
+                return Err(Problem::new(error).with_help(help));
+            }
+            Err(error) => return Err(Problem::new(error)),
+        }
+    }
+    Ok(done)
+}
+
+/// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
+fn first_free(parent: &Path, name: &str) -> PathBuf {
+    let numbered = (1_u32..).map(|number| parent.join(format!("{name}-{number:03}")));
+    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+}
+
+/// A bar on a terminal; in a log a line for each validation.
+struct Progress {
+    bar: ProgressBar,
+    label: String,
+}
+
+impl Progress {
+    fn new(episodes: u64, label: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(episodes), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
+            bar.set_style(style);
+        }
+        Self { bar, label: label.to_owned() }
+    }
+
+    fn tell(&self, row: &TrainingRow) {
+        let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
+        let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
+        self.bar.set_message(text.clone());
+        self.bar.set_position(episode + 1);
+        if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped)
+            && !std::io::stderr().is_terminal()
+        {
+            let label = &self.label;
+            let episode = episode + 1;
+            eprintln!(
+                "{label} episode {episode}: {text}; validation QoE {qoe:.1}, {dropped:.1} dropped"
+            );
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Training: a learner's own episodes, explored by an explorer, judged now and then.
+//!
+//! ```text
+//! RUN/scenario.ron            the scenario as it was trained
+//! RUN/training.csv            one row an episode
+//! RUN/best.safetensors        the checkpoint with the best validation so far
+//! RUN/final.safetensors       the checkpoint of the last episode
+//! RUN/state                   everything needed to go on, as of the last save
+//! ```
+//!
+//! A training is resumed from `state` to the same bits as if never interrupted: each episode's
+//! randomness depends on seed and episode alone, the learner saves all of its own, and rows
+//! written after the last save are cut off and written again.
+//!
+//! Validation runs separate instances created from the checkpoint, on episodes of a seed of
+//! their own: neither trained on nor those of a later evaluation.
+
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+
+use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
+use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use offramp_model::{Episode, Outcome, Workload, reward};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::environment::{Environment, SlotBuffers};
+use crate::evaluate::{EpisodeResult, RunError, run_episode};
+use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
+use crate::scenario::{Scenario, TrainEntry};
+
+/// Why a training ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A call into a plugin failed, or a decision could not be carried out.
+    #[error("episode {episode}: {cause}")]
+    Failed {
+        /// The training episode.
+        episode: u64,
+        /// What failed.
+        cause: RunError,
+    },
+    /// The run folder can't be written.
+    #[error("can't write {path}: {cause}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// There is a training already.
+    #[error("{path} is there already")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What was saved can't be resumed.
+    #[error("can't resume {path}: {cause}")]
+    NotResumable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// A row of `training.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRow {
+    /// The episode, counted from 0.
+    pub episode: u64,
+    /// AvgQoE of the training episode itself, exploration included.
+    pub qoe: f64,
+    /// AvgDelay, slots.
+    pub delay_slots: f64,
+    /// AvgEnergy.
+    pub energy: f64,
+    /// Tasks dropped.
+    pub dropped: u64,
+    /// Mean loss of the episode's updates.
+    pub loss: f64,
+    /// Mean probability with which the explorer decided.
+    pub exploration: f64,
+    /// Updates of a network so far.
+    pub updates: u64,
+    /// Mean AvgQoE of the validation after the episode, if there was one.
+    pub validation_qoe: Option<f64>,
+    /// Mean drops of that validation.
+    pub validation_dropped: Option<f64>,
+}
+
+/// Whether a training begins or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From the beginning, in a folder that is not there yet.
+    New,
+    /// From the last save in the folder; from the beginning if there is none.
+    Resume,
+}
+
+/// What is saved besides the learner.
+#[derive(Serialize, Deserialize)]
+struct State {
+    format: u32,
+    scenario_sha256: String,
+    next_episode: u64,
+    updates: u64,
+    best_qoe: Option<f64>,
+    /// Bytes of `training.csv` that are of the episodes before `next_episode`.
+    rows: u64,
+}
+
+const FORMAT: u32 = 1;
+
+/// A training under way.
+struct Trainer<'s> {
+    scenario: &'s Scenario,
+    entry: &'s TrainEntry,
+    environment: Environment,
+    folder: PathBuf,
+    learner: Box<dyn Policy>,
+    explorer: Option<Box<dyn Explorer>>,
+    progress: Progress,
+    buffers: SlotBuffers,
+    ended: Vec<EndedTask>,
+    best_qoe: Option<f64>,
+}
+
+/// Trains the learner of `scenario` into `folder`; `told` hears of each episode. Threads are
+/// those of the rayon pool it is called in, and do not change a bit of the result.
+///
+/// # Errors
+/// [`TrainError`]; what was saved by then stays.
+///
+/// # Panics
+/// If the scenario has nothing to train; it was not read to be trained then.
+pub fn train(
+    scenario: &Scenario,
+    folder: &Path,
+    start: Start,
+    told: &mut dyn FnMut(&TrainingRow),
+) -> Result<(), TrainError> {
+    let Some(entry) = &scenario.train else { panic!("the scenario trains nothing") };
+    let unwritable = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| TrainError::Unwritable { path, cause }
+    };
+    if start == Start::New && folder.exists() {
+        return Err(TrainError::Taken { path: folder.to_owned() });
+    }
+    std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    let file = folder.join("scenario.ron");
+    write_atomically(&file, scenario.text.as_bytes()).map_err(unwritable(&file))?;
+
+    let mut trainer = Trainer::new(scenario, entry, folder)
+        .map_err(|cause| TrainError::Failed { episode: 0, cause: cause.into() })?;
+    let saved = match start {
+        Start::New => None,
+        Start::Resume => trainer.resume()?,
+    };
+    let path = folder.join("training.csv");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(unwritable(&path))?;
+    let rows = saved.as_ref().map_or(0, |state| state.rows);
+    file.set_len(rows)
+        .and_then(|()| file.seek(std::io::SeekFrom::End(0)))
+        .map_err(unwritable(&path))?;
+    let mut table = csv::WriterBuilder::new().has_headers(rows == 0).from_writer(file);
+
+    for episode in saved.map_or(0, |state| state.next_episode)..entry.episodes {
+        let failed = |cause| TrainError::Failed { episode, cause };
+        let mut row = trainer.episode(episode).map_err(failed)?;
+        let count = episode + 1;
+        let last = count == entry.episodes;
+        if last || count.is_multiple_of(entry.validate_every) {
+            let checkpoint = trainer.checkpoint().map_err(|cause| failed(cause.into()))?;
+            let (qoe, dropped) = trainer.validate(&checkpoint).map_err(failed)?;
+            row.validation_qoe = Some(qoe);
+            row.validation_dropped = Some(dropped);
+            let path = folder.join("best.safetensors");
+            if trainer.best_qoe.is_none_or(|best| qoe > best) {
+                trainer.best_qoe = Some(qoe);
+                write_atomically(&path, &checkpoint).map_err(unwritable(&path))?;
+            }
+            if last {
+                let path = folder.join("final.safetensors");
+                write_atomically(&path, &checkpoint).map_err(unwritable(&path))?;
+            }
+        }
+        let cause = |error: csv::Error| std::io::Error::other(error.to_string());
+        table.serialize(row).map_err(cause).map_err(unwritable(&path))?;
+        table.flush().map_err(unwritable(&path))?;
+        if last || count.is_multiple_of(entry.save_every) {
+            let rows = table.get_ref().metadata().map_err(unwritable(&path))?.len();
+            trainer.save(count, rows)?;
+        }
+        told(&row);
+    }
+    Ok(())
+}
+
+impl<'s> Trainer<'s> {
+    fn new(
+        scenario: &'s Scenario,
+        entry: &'s TrainEntry,
+        folder: &Path,
+    ) -> Result<Self, CallFailure> {
+        let environment = Environment::new(scenario);
+        let threads = rayon::current_num_threads() as u32;
+        let seed = |purpose| StreamFamily::new(entry.seed, WHOLE_RUN, purpose).seed();
+        let parameters = &entry.learner.parameters;
+        let context = environment.context(parameters, None, seed(Purpose::Learner), threads);
+        let learner = entry.learner.found.create_policy(&context)?;
+        let explorer = match &entry.explorer {
+            None => None,
+            Some(explorer) => {
+                let seed = seed(Purpose::Explorer);
+                let context = environment.context(&explorer.parameters, None, seed, 1);
+                Some(explorer.found.create_explorer(&context)?)
+            }
+        };
+        Ok(Self {
+            scenario,
+            entry,
+            environment,
+            folder: folder.to_owned(),
+            learner,
+            explorer,
+            progress: Progress::default(),
+            buffers: SlotBuffers::default(),
+            ended: Vec::new(),
+            best_qoe: None,
+        })
+    }
+
+    /// One training episode.
+    fn episode(&mut self, number: u64) -> Result<TrainingRow, RunError> {
+        let seed = self.entry.seed;
+        let system = &self.scenario.system;
+        let workload = Workload::Drawn { seed, episode: number };
+        let mut episode = Episode::new(system, workload, self.scenario.observation);
+        let mut meter = EpisodeMeter::new(system);
+        let start = |purpose| EpisodeStart {
+            episode: number,
+            seed: StreamFamily::new(seed, number, purpose).seed(),
+            training: true,
+        };
+        let mut needs = self.learner.needs();
+        self.learner.begin_episode(&start(Purpose::Policy))?;
+        if let Some(explorer) = &mut self.explorer {
+            needs = needs.and(explorer.needs());
+            explorer.begin_episode(&start(Purpose::Explorer))?;
+        }
+        let (mut loss, mut losses) = (0.0, 0_u64);
+        let (mut explored, mut decisions) = (0.0, 0_usize);
+        while !episode.is_over() {
+            meter.before_slot(&episode);
+            let seen = self.buffers.observe(&episode, needs);
+            if !seen.actions.is_empty() {
+                if let Some(explorer) = &mut self.explorer {
+                    let rate = explorer.propose(&seen.observation, &self.progress, seen.actions)?;
+                    explored += rate * seen.actions.len() as f64;
+                    decisions += seen.actions.len();
+                }
+                self.learner.decide(&seen.observation, seen.actions)?;
+            }
+            episode.advance(seen.actions)?;
+            meter.after_slot(&episode);
+            self.ended.clear();
+            self.ended.extend(episode.ended().iter().map(|task| {
+                let energy = system.energy().of(&task.energy);
+                EndedTask {
+                    device: task.device,
+                    born_slot: task.born_slot,
+                    action: task.action,
+                    delay_slots: task.delay_slots,
+                    dropped: task.outcome == Outcome::Dropped,
+                    reward: reward::reward(system, task),
+                    energy: [energy.local, energy.transmit, energy.server, energy.idle],
+                }
+            }));
+            let transitions = TransitionBatch {
+                observation: seen.observation,
+                actions: (&*seen.actions).into(),
+                ended: self.ended.as_slice().into(),
+            };
+            // That it has the capability was checked when the scenario was read.
+            if let Some(learner) = self.learner.learner() {
+                learner.record(&transitions)?;
+                self.progress = learner.learn()?;
+                if self.progress.loss != 0.0 {
+                    loss += self.progress.loss;
+                    losses += 1;
+                }
+            }
+        }
+        self.learner.end_episode()?;
+        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } = meter.metrics(system);
+        let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
+        Ok(TrainingRow {
+            episode: number,
+            qoe,
+            delay_slots,
+            energy,
+            dropped,
+            loss: mean(loss, losses as f64),
+            exploration: mean(explored, decisions as f64),
+            updates: self.progress.updates,
+            validation_qoe: None,
+            validation_dropped: None,
+        })
+    }
+
+    fn checkpoint(&mut self) -> Result<Vec<u8>, CallFailure> {
+        // A learner can be saved; the boundary's own types see to that.
+        self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint())
+    }
+
+    /// Mean AvgQoE and drops of the checkpoint on the validation's episodes.
+    fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
+        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Validation).seed();
+        // Instances of their own: the one that learns is not touched.
+        let Self { scenario, entry, environment, .. } = self;
+        let results: Vec<EpisodeResult> = (0..entry.validate_episodes)
+            .into_par_iter()
+            .map(|episode| {
+                let parameters = &entry.learner.parameters;
+                let context = environment.context(parameters, Some(checkpoint), seed, 1);
+                let mut policy = entry.learner.found.create_policy(&context)?;
+                run_episode(scenario, policy.as_mut(), seed, episode)
+            })
+            .collect::<Result<_, RunError>>()?;
+        let qoe = Spread::of(results.iter().map(|result| result.all.qoe)).mean;
+        let dropped = Spread::of(results.iter().map(|result| result.all.dropped as f64)).mean;
+        Ok((qoe, dropped))
+    }
+
+    /// Saves the learner and where the training stands, in one file: the length of a JSON
+    /// header, the header, then what the learner gave.
+    fn save(&mut self, next_episode: u64, rows: u64) -> Result<(), TrainError> {
+        let path = self.folder.join("state");
+        let failed =
+            |cause: CallFailure| TrainError::Failed { episode: next_episode, cause: cause.into() };
+        let learner = match self.learner.saved() {
+            Some(saved) => saved.save().map_err(failed)?,
+            None => Vec::new(),
+        };
+        let state = State {
+            format: FORMAT,
+            scenario_sha256: self.scenario.sha256.clone(),
+            next_episode,
+            updates: self.progress.updates,
+            best_qoe: self.best_qoe,
+            rows,
+        };
+        let unwritable = |cause| TrainError::Unwritable { path: path.clone(), cause };
+        let header = serde_json::to_vec(&state).map_err(|error| unwritable(error.into()))?;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        bytes.extend(learner);
+        write_atomically(&path, &bytes).map_err(unwritable)
+    }
+
+    /// Takes up the last save, if there is one.
+    fn resume(&mut self) -> Result<Option<State>, TrainError> {
+        let path = self.folder.join("state");
+        let fail = |cause: String| TrainError::NotResumable { path: path.clone(), cause };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error.to_string())),
+        };
+        let cut_off = || fail("it was cut off".to_owned());
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut_off)?;
+        let length = u64::from_le_bytes(*length);
+        let header = rest.get(..length.min(rest.len() as u64) as usize).ok_or_else(cut_off)?;
+        if header.len() as u64 != length {
+            return Err(cut_off());
+        }
+        let state: State =
+            serde_json::from_slice(header).map_err(|error| fail(error.to_string()))?;
+        if state.format != FORMAT {
+            return Err(fail(format!("it has format {}, this is {FORMAT}", state.format)));
+        }
+        if state.scenario_sha256 != self.scenario.sha256 {
+            return Err(fail("it is of another scenario, or the scenario was changed".to_owned()));
+        }
+        let learner = &rest[header.len()..];
+        if let Some(saved) = self.learner.saved() {
+            saved.load(learner).map_err(|failure| fail(failure.to_string()))?;
+        }
+        self.progress = Progress { updates: state.updates, loss: 0.0 };
+        self.best_qoe = state.best_qoe;
+        Ok(Some(state))
+    }
+}
+
+/// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

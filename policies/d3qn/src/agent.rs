@@ -1,0 +1,247 @@
+//! One D3QN agent: its two networks, its experience, and how it learns (section 5.2).
+
+use offramp_nn::learning::{Optimiser, OptimiserState, clip};
+use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
+use offramp_nn::{Histories, Shape, Workspace, initial_parameters};
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+
+use crate::parameters::Recipe;
+
+/// An agent: of one device, or of all.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    /// θ_eval.
+    pub(crate) evaluation: Vec<f32>,
+    /// θ_target.
+    pub(crate) target: Vec<f32>,
+    pub(crate) optimiser: OptimiserState<f32>,
+    pub(crate) replay: Replay<f32>,
+    /// Updates so far.
+    pub(crate) updates: u64,
+    /// What its draws begin with.
+    pub(crate) seed: u64,
+}
+
+/// Rows that one workspace computes at a time: a gradient is the sum over such parts of a batch,
+/// in order, so that it has the same bits on any number of threads.
+pub(crate) const PART: usize = 64;
+
+/// Buffers of an update.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    workspace: Workspace<f32>,
+    features: Vec<f32>,
+    next_features: Vec<f32>,
+    windows: Vec<f32>,
+    next_windows: Vec<f32>,
+    newest: Vec<u64>,
+    greedy: Vec<usize>,
+    d_values: Vec<f32>,
+    gradient: Vec<f32>,
+    loss: f64,
+}
+
+impl Scratch {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            workspace: Workspace::new(shape),
+            features: Vec::new(),
+            next_features: Vec::new(),
+            windows: Vec::new(),
+            next_windows: Vec::new(),
+            newest: Vec::new(),
+            greedy: Vec::new(),
+            d_values: Vec::new(),
+            gradient: vec![0.0; shape.parameters()],
+            loss: 0.0,
+        }
+    }
+}
+
+impl Agent {
+    pub(crate) fn new(shape: &Shape, recipe: &Recipe, seed: u64) -> Self {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let evaluation = initial_parameters(shape, recipe.initial, &mut rng);
+        let mut target = evaluation.clone();
+        if recipe.flaws.frozen_target_lstm {
+            // The published code draws both networks and never copies the LSTM.
+            let other = initial_parameters(shape, recipe.initial, &mut rng);
+            let lstm = lstm_length(shape);
+            target[..lstm].copy_from_slice(&other[..lstm]);
+        }
+        Self {
+            optimiser: recipe.parameters.optimiser.state(shape.parameters()),
+            replay: Replay::new(recipe.parameters.replay, shape.features),
+            evaluation,
+            target,
+            updates: 0,
+            seed,
+        }
+    }
+
+    /// One update from a batch of its experience, if it has a batch; gives the mean loss.
+    ///
+    /// `scratch` has one element for each part of a batch that may be computed at a time.
+    pub(crate) fn learn(
+        &mut self,
+        shape: &Shape,
+        recipe: &Recipe,
+        log: &LoadLog<f32>,
+        scratch: &mut [Scratch],
+    ) -> Option<f64> {
+        let parameters = &recipe.parameters;
+        if self.replay.len() < parameters.batch {
+            return None;
+        }
+        // Seeded anew for each update, so that there is no state of a generator to be saved.
+        let draws = self.seed ^ (self.updates + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(draws);
+        let batch: Vec<usize> = (0..parameters.batch).map(|_| self.replay.draw(&mut rng)).collect();
+
+        let parts = batch.len().div_ceil(PART);
+        let agent = &*self;
+        let compute = |(part, scratch): (&[usize], &mut Scratch)| {
+            agent.part_gradient(shape, recipe, log, part, scratch);
+        };
+        let work = batch.chunks(PART).zip(&mut *scratch);
+        if parts == 1 {
+            work.for_each(compute);
+        } else {
+            work.collect::<Vec<_>>().into_par_iter().for_each(compute);
+        }
+        let (first, rest) = scratch.split_first_mut()?;
+        for part in &rest[..parts - 1] {
+            for (sum, &gradient) in first.gradient.iter_mut().zip(&part.gradient) {
+                *sum += gradient;
+            }
+            first.loss += part.loss;
+        }
+
+        clip(&mut first.gradient, parameters.clip);
+        let rate_factor = match parameters.anneal_updates {
+            0 => 1.0,
+            over => (1.0 - 0.9 * self.updates as f64 / over as f64).max(0.1),
+        };
+        let optimiser = match parameters.optimiser {
+            Optimiser::Adam(rate) => Optimiser::Adam(rate * rate_factor),
+            Optimiser::RmsProp(rate) => Optimiser::RmsProp(rate * rate_factor),
+        };
+        optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
+        self.updates += 1;
+        let kept = if recipe.flaws.frozen_target_lstm { lstm_length(shape) } else { 0 };
+        parameters.target.follow(self.updates, &mut self.target[kept..], &self.evaluation[kept..]);
+        Some(first.loss)
+    }
+
+    /// Gradient and loss of some experiences of a batch, top to bottom as eq. (14) has it.
+    fn part_gradient(
+        &self,
+        shape: &Shape,
+        recipe: &Recipe,
+        log: &LoadLog<f32>,
+        part: &[usize],
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { workspace, features, next_features, d_values, gradient, .. } = scratch;
+        let (actions, replay) = (shape.actions(), &self.replay);
+        features.clear();
+        next_features.clear();
+        for &index in part {
+            features.extend_from_slice(replay.features(index));
+            next_features.extend_from_slice(replay.next_features(index));
+        }
+        self.gather_histories(
+            shape,
+            recipe,
+            log,
+            part,
+            &mut scratch.newest,
+            [&mut scratch.windows, &mut scratch.next_windows],
+        );
+
+        // argmax_a Q_eval(s', a).
+        let next_histories = Histories::Each(&scratch.next_windows);
+        let next_values = workspace.forward(&self.evaluation, next_features, next_histories);
+        scratch.greedy.clear();
+        scratch.greedy.extend(next_values.chunks_exact(actions).map(greedy));
+
+        // Y = r + γ^Δ · Q_target(s', that action).
+        let next_values = workspace.forward(&self.target, next_features, next_histories);
+        d_values.clear();
+        d_values.resize(part.len() * actions, 0.0);
+        for ((row, &index), &best) in (0..).zip(part).zip(&scratch.greedy) {
+            let Experience { action, reward, discount, .. } = *replay.experience(index);
+            let target = reward + discount * next_values[row * actions + best];
+            // Kept where its derivative will be.
+            d_values[row * actions + action as usize] = target;
+        }
+
+        // The mean loss of Q_eval(s, a) − Y over the whole batch.
+        let histories = Histories::Each(&scratch.windows);
+        let values = workspace.forward(&self.evaluation, features, histories);
+        let share = 1.0 / recipe.parameters.batch as f32;
+        scratch.loss = 0.0;
+        for (row, &index) in part.iter().enumerate() {
+            let at = row * actions + replay.experience(index).action as usize;
+            let (loss, derivative) = recipe.parameters.loss.of(values[at] - d_values[at]);
+            scratch.loss += f64::from(loss * share);
+            d_values[at] = derivative * share;
+        }
+        gradient.fill(0.0);
+        workspace.backward(&self.evaluation, d_values, gradient);
+    }
+
+    fn gather_histories(
+        &self,
+        shape: &Shape,
+        recipe: &Recipe,
+        log: &LoadLog<f32>,
+        part: &[usize],
+        newest: &mut Vec<u64>,
+        [windows, next_windows]: [&mut Vec<f32>; 2],
+    ) {
+        let (replay, slots) = (&self.replay, shape.history_slots);
+        if recipe.flaws.stored_histories {
+            // Row k of a history is the newest load stored with the experience k − K places
+            // before, whatever slots and episodes lie between.
+            let string = |next: usize, into: &mut Vec<f32>| {
+                into.clear();
+                for slot in 0..slots {
+                    for &index in part {
+                        let stored =
+                            (index + next + slot + 1 + replay.len() - slots) % replay.len();
+                        into.extend_from_slice(log.row(replay.experience(stored).window));
+                    }
+                }
+            };
+            string(0, windows);
+            string(1, next_windows);
+            return;
+        }
+        newest.clear();
+        newest.extend(part.iter().map(|&index| replay.experience(index).window));
+        gather_windows(log, slots, newest, windows);
+        newest.clear();
+        newest.extend(part.iter().map(|&index| replay.experience(index).next_window));
+        gather_windows(log, slots, newest, next_windows);
+    }
+}
+
+/// The action of the largest value; the first of several.
+pub(crate) fn greedy(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (action, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = action;
+        }
+    }
+    best
+}
+
+/// The LSTM is the first part of the parameters.
+fn lstm_length(shape: &Shape) -> usize {
+    let [_, lstm_bias, ..] = shape.tensors();
+    lstm_bias.range.end
+}

@@ -1,0 +1,208 @@
+//! What can be chosen of D3QN. The teacher's values are the defaults; `qeco` keeps the published
+//! ones.
+
+use offramp_nn::Initial;
+use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
+use offramp_plugin::Error;
+use offramp_plugin::serde::Deserialize;
+
+/// One network for each device, or one for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Sharing {
+    /// Each device learns from its own experience.
+    PerDevice,
+    /// All devices learn one network.
+    Shared,
+}
+
+/// What the next state of an experience is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum NextState {
+    /// That of the next slot (eq. 14 as written), zeros if the device has no task then.
+    NextSlot,
+    /// That of the device's next task, Δ slots later, discounted by γ^Δ.
+    NextTask,
+}
+
+/// Which weights decide after training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Deploy {
+    /// The evaluation network.
+    Evaluation,
+    /// The target network: with soft updates a running mean of the evaluation network, which
+    /// does not swing from one update to the next.
+    Target,
+}
+
+/// Everything that can be chosen.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+pub(crate) struct Parameters {
+    /// H.
+    pub(crate) hidden: usize,
+    pub(crate) sharing: Sharing,
+    pub(crate) next_state: NextState,
+    pub(crate) optimiser: Optimiser,
+    /// Updates over which the learning rate falls linearly to a tenth; 0 keeps it.
+    pub(crate) anneal_updates: u64,
+    pub(crate) loss: Loss,
+    /// The largest norm of a gradient.
+    pub(crate) clip: f64,
+    /// γ, per slot.
+    pub(crate) discount: f64,
+    /// Experiences of an update.
+    pub(crate) batch: usize,
+    /// Experiences kept by a network.
+    pub(crate) replay: usize,
+    pub(crate) target: TargetUpdate,
+    pub(crate) deploy: Deploy,
+    /// Slots between updates of a network.
+    pub(crate) every_slots: u64,
+    /// Slots before the first.
+    pub(crate) warm_up_slots: u64,
+    /// What rewards are divided by.
+    pub(crate) reward_scale: f64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            hidden: 20,
+            sharing: Sharing::PerDevice,
+            next_state: NextState::NextTask,
+            optimiser: Optimiser::Adam(1e-3),
+            anneal_updates: 11_000,
+            loss: Loss::Huber(1.0),
+            clip: 10.0,
+            discount: 0.9,
+            batch: 32,
+            replay: 2_000,
+            target: TargetUpdate::Soft(0.01),
+            deploy: Deploy::Target,
+            every_slots: 10,
+            warm_up_slots: 200,
+            reward_scale: 40.0,
+        }
+    }
+}
+
+/// How faithful `qeco` is to the code that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Fidelity {
+    /// As the code runs, with its flaws: to be held against its own log, on
+    /// `observation: Published` and α `Fixed`.
+    AsPublished,
+    /// The algorithm as its paper means it: the fair baseline.
+    Corrected,
+}
+
+/// What can be chosen of `qeco`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+pub(crate) struct QecoParameters {
+    pub(crate) fidelity: Fidelity,
+}
+
+impl Default for QecoParameters {
+    fn default() -> Self {
+        Self { fidelity: Fidelity::Corrected }
+    }
+}
+
+/// Where `AsPublished` departs from the algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flaws {
+    /// The target network keeps the LSTM it was born with; only dense layers are copied.
+    pub(crate) frozen_target_lstm: bool,
+    /// A replayed history strings together the loads of successively *stored* experiences, not
+    /// of successive slots.
+    pub(crate) stored_histories: bool,
+    /// The last states of an episode are bootstrapped from as if it went on.
+    pub(crate) no_terminal: bool,
+    /// Features and loads are fed to the network as they are.
+    pub(crate) unscaled: bool,
+}
+
+impl Flaws {
+    pub(crate) const NONE: Self = Self {
+        frozen_target_lstm: false,
+        stored_histories: false,
+        no_terminal: false,
+        unscaled: false,
+    };
+    const PUBLISHED: Self = Self {
+        frozen_target_lstm: true,
+        stored_histories: true,
+        no_terminal: true,
+        unscaled: true,
+    };
+}
+
+/// What a learner is made of, whichever policy asked for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) parameters: Parameters,
+    pub(crate) initial: Initial,
+    pub(crate) flaws: Flaws,
+}
+
+impl QecoParameters {
+    /// The values of the public QECO code.
+    pub(crate) fn recipe(&self) -> Recipe {
+        let flaws = match self.fidelity {
+            Fidelity::AsPublished => Flaws::PUBLISHED,
+            Fidelity::Corrected => Flaws::NONE,
+        };
+        Recipe {
+            parameters: Parameters {
+                hidden: 20,
+                sharing: Sharing::PerDevice,
+                next_state: NextState::NextSlot,
+                optimiser: Optimiser::RmsProp(0.01),
+                anneal_updates: 0,
+                loss: Loss::Squared,
+                clip: f64::INFINITY,
+                discount: 0.9,
+                batch: 32,
+                replay: 500,
+                target: TargetUpdate::Hard(200),
+                deploy: Deploy::Evaluation,
+                every_slots: 10,
+                warm_up_slots: 200,
+                reward_scale: 1.0,
+            },
+            initial: Initial::Normal { weights: 0.3, biases: 0.1 },
+            flaws,
+        }
+    }
+}
+
+impl Parameters {
+    /// The recipe, if every value is in its range.
+    pub(crate) fn recipe(self) -> Result<Recipe, Error> {
+        let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
+        check((1..=4096).contains(&self.hidden), "hidden: 1 … 4096 is needed")?;
+        check((1..=65_536).contains(&self.batch), "batch: 1 … 65536 is needed")?;
+        check((1..=10_000_000).contains(&self.replay), "replay: 1 … 10000000 is needed")?;
+        check(self.every_slots >= 1, "every_slots: at least 1 is needed")?;
+        check((0.0..=1.0).contains(&self.discount), "discount: a number from 0 to 1 is needed")?;
+        check(self.clip > 0.0, "clip: a number above 0 is needed")?;
+        check(
+            self.reward_scale > 0.0 && self.reward_scale.is_finite(),
+            "reward_scale: a number above 0 is needed",
+        )?;
+        let (Optimiser::Adam(rate) | Optimiser::RmsProp(rate)) = self.optimiser;
+        check(rate > 0.0 && rate.is_finite(), "optimiser: a rate above 0 is needed")?;
+        if let TargetUpdate::Soft(share) = self.target {
+            check(share > 0.0 && share <= 1.0, "target: a share above 0, at most 1, is needed")?;
+        }
+        if let Loss::Huber(width) = self.loss {
+            check(width > 0.0 && width.is_finite(), "loss: a width above 0 is needed")?;
+        }
+        Ok(Recipe { parameters: self, initial: Initial::Glorot, flaws: Flaws::NONE })
+    }
+}

@@ -1,0 +1,104 @@
+//! Exploration by the rules (contribution 2 of the paper).
+//!
+//! The paper adapts the exploration probability to task urgency, server congestion and power
+//! mode, and gives no formula; ours:
+//!
+//! ε_i(t) = clip(ε(step) · (1 − u/2) · (1 − g/2) · (1/2 + α), ε_min, 1)
+//!
+//! with u the share of the deadline that the best predicted action would use, and g the mean
+//! load of the servers as a share of the devices that a server would have if all were active.
+//! ε(step) may begin above 1, so that a device in any state follows the rules at first: an
+//! untrained network would only drop its tasks.
+
+use offramp_plugin::serde::Deserialize;
+use offramp_plugin::{
+    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::NEEDS;
+use crate::rules::{RuleParameters, Rules};
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+struct Parameters {
+    /// ε(step) before the first update.
+    from: f64,
+    /// How much ε(step) falls with each update of a network.
+    per_update: f64,
+    /// ε_min.
+    to: f64,
+    /// As for the policy; above 0, or nothing would be explored.
+    temperature: f64,
+    /// As for the policy.
+    load_trust: f64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { from: 3.0, per_update: 0.000_75, to: 0.01, temperature: 1.0, load_trust: 0.25 }
+    }
+}
+
+pub(crate) struct HeuristicExplorer {
+    parameters: Parameters,
+    rules: Rules,
+    /// Devices a server has if all are active and spread evenly.
+    full_load: f64,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Explorer for HeuristicExplorer {
+    const NEEDS: Needs = NEEDS;
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let parameters: Parameters = context.parameters()?;
+        if !(parameters.from >= 0.0 && parameters.per_update >= 0.0) {
+            return Err(Error::new("from, per_update: numbers of 0 or more are needed"));
+        }
+        if !(0.0..=1.0).contains(&parameters.to) {
+            return Err(Error::new("to: a number from 0 to 1 is needed"));
+        }
+        let Parameters { temperature, load_trust, .. } = parameters;
+        Ok(Self {
+            rules: Rules::new(&context.system, RuleParameters { temperature, load_trust })?,
+            full_load: context.system.devices() as f64 / context.system.servers() as f64,
+            rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
+            parameters,
+        })
+    }
+
+    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+        self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        observation: &Observation<'_>,
+        progress: &Progress,
+        actions: &mut [u32],
+    ) -> Result<f64, Error> {
+        let Parameters { from, per_update, to, .. } = self.parameters;
+        let step = (from - per_update * progress.updates as f64).max(0.0);
+        let load = observation.load.as_slice();
+        let mean_load = load.iter().sum::<f64>() / load.len() as f64;
+        let congestion = (mean_load / self.full_load).min(1.0);
+        let mut sum = 0.0;
+        for (row, action) in actions.iter_mut().enumerate() {
+            self.rules.predict(observation, row);
+            let known = observation.known(row);
+            let urgency = (self.rules.shortest_delay() / known.deadline_slots).min(1.0);
+            let factor = (1.0 - 0.5 * urgency) * (1.0 - 0.5 * congestion) * (0.5 + known.alpha);
+            let rate = (step * factor).clamp(to, 1.0);
+            sum += rate;
+            *action = if self.rng.random::<f64>() < rate {
+                self.rules.choose(&mut self.rng)
+            } else {
+                UNDECIDED
+            };
+        }
+        Ok(if actions.is_empty() { step.clamp(to, 1.0) } else { sum / actions.len() as f64 })
+    }
+}

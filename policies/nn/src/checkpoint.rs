@@ -1,0 +1,268 @@
+//! Checkpoint files: safetensors with metadata that says what they are, and a checksum.
+//!
+//! Readable from Python (`safetensors.safe_open`). The metadata is one JSON object under the key
+//! `offramp` (safetensors writes several keys in no fixed order, and the same content must have
+//! the same bytes): what the policy says of itself, and `sha256` of names, tensors and metadata,
+//! so that an altered file is refused and not decided by.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use sha2::{Digest, Sha256};
+
+/// Why a checkpoint can't be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is no safetensors file, or was cut off.
+    #[error("is no checkpoint, or was cut off: {0}")]
+    Malformed(String),
+    /// Its bytes are not those that were written.
+    #[error("was altered: its checksum does not fit")]
+    Altered,
+    /// It is a checkpoint of something else.
+    #[error("{what} is {found}, and {wanted} is needed")]
+    Mismatch {
+        /// What differs.
+        what: String,
+        /// What the file has.
+        found: String,
+        /// What is needed.
+        wanted: String,
+    },
+}
+
+/// The key of safetensors' metadata under which ours is.
+const METADATA_KEY: &str = "offramp";
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoint {
+    /// What it is.
+    pub metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Stored>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Checkpoint {
+    /// Adds a tensor of numbers.
+    pub fn put_f32(&mut self, name: &str, shape: &[usize], values: impl IntoIterator<Item = f32>) {
+        let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        let stored = Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes };
+        self.tensors.insert(name.to_owned(), stored);
+    }
+
+    /// Adds a tensor of whole numbers.
+    pub fn put_u64(&mut self, name: &str, values: impl IntoIterator<Item = u64>) {
+        let bytes: Vec<u8> = values.into_iter().flat_map(u64::to_le_bytes).collect();
+        let stored = Stored { dtype: Dtype::U64, shape: vec![bytes.len() / 8], bytes };
+        self.tensors.insert(name.to_owned(), stored);
+    }
+
+    fn get(&self, name: &str, dtype: Dtype) -> Result<&Stored, CheckpointError> {
+        let mismatch = |found: &str| CheckpointError::Mismatch {
+            what: format!("tensor `{name}`"),
+            found: found.to_owned(),
+            wanted: format!("one of {dtype:?}"),
+        };
+        let stored = self.tensors.get(name).ok_or_else(|| mismatch("missing"))?;
+        if stored.dtype == dtype {
+            Ok(stored)
+        } else {
+            Err(mismatch(&format!("{:?}", stored.dtype)))
+        }
+    }
+
+    /// A tensor of numbers, whatever its shape.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if it is not there.
+    pub fn f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let bytes = &self.get(name, Dtype::F32)?.bytes;
+        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    /// A tensor of numbers of that shape.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if it is not there, or has another shape.
+    pub fn f32_of_shape(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let stored = self.get(name, Dtype::F32)?;
+        if stored.shape != shape {
+            return Err(CheckpointError::Mismatch {
+                what: format!("the shape of `{name}`"),
+                found: format!("{:?}", stored.shape),
+                wanted: format!("{shape:?}"),
+            });
+        }
+        self.f32(name)
+    }
+
+    /// A tensor of whole numbers.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if it is not there.
+    pub fn u64(&self, name: &str) -> Result<Vec<u64>, CheckpointError> {
+        let bytes = &self.get(name, Dtype::U64)?.bytes;
+        let number =
+            |b: &[u8]| b.iter().rev().fold(0_u64, |number, &byte| (number << 8) | u64::from(byte));
+        Ok(bytes.chunks_exact(8).map(number).collect())
+    }
+
+    /// That a piece of metadata is what is needed.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if it is another, or none.
+    pub fn expect(&self, key: &str, wanted: &str) -> Result<(), CheckpointError> {
+        let found = self.metadata.get(key).map_or("missing", String::as_str);
+        if found == wanted {
+            return Ok(());
+        }
+        let (what, found, wanted) = (key.to_owned(), found.to_owned(), wanted.to_owned());
+        Err(CheckpointError::Mismatch { what, found, wanted })
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Malformed`] if safetensors can't write it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        let mut metadata = self.metadata.clone();
+        metadata.insert("sha256".to_owned(), self.checksum());
+        let malformed = |error: String| CheckpointError::Malformed(error);
+        let json =
+            serde_json::to_string(&metadata).map_err(|error| malformed(error.to_string()))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+        safetensors::serialize(self.tensors.iter(), Some(metadata))
+            .map_err(|error| malformed(error.to_string()))
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if it is none, was cut off or altered.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let malformed =
+            |error: safetensors::SafeTensorError| CheckpointError::Malformed(error.to_string());
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
+        let stored = |view: TensorView<'_>| Stored {
+            dtype: view.dtype(),
+            shape: view.shape().to_vec(),
+            bytes: view.data().to_vec(),
+        };
+        let json = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+        let json = json.map_or("{}", String::as_str);
+        let mut checkpoint = Self {
+            metadata: serde_json::from_str(json)
+                .map_err(|error| CheckpointError::Malformed(error.to_string()))?,
+            tensors: tensors
+                .tensors()
+                .into_iter()
+                .map(|(name, view)| (name, stored(view)))
+                .collect(),
+        };
+        let checksum = checkpoint.metadata.remove("sha256");
+        if checksum != Some(checkpoint.checksum()) {
+            return Err(CheckpointError::Altered);
+        }
+        Ok(checkpoint)
+    }
+
+    fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, stored) in &self.tensors {
+            hash.update(name.as_bytes());
+            hash.update(&stored.bytes);
+        }
+        for (key, value) in &self.metadata {
+            hash.update(key.as_bytes());
+            hash.update(value.as_bytes());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.metadata.insert("kind".into(), "test".into());
+        checkpoint.put_f32("a", &[2, 2], [1.0, -2.5, f32::MIN_POSITIVE, 4.0]);
+        checkpoint.put_u64("b", [0, u64::MAX, 1 << 40]);
+        checkpoint
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let checkpoint = checkpoint();
+        let again = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, checkpoint);
+        assert_eq!(again.f32_of_shape("a", &[2, 2]).unwrap()[1], -2.5);
+        assert_eq!(again.u64("b").unwrap(), [0, u64::MAX, 1 << 40]);
+        assert_eq!(again.expect("kind", "test"), Ok(()));
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_bytes() {
+        let bytes = checkpoint().to_bytes().unwrap();
+        assert!((0..20).all(|_| checkpoint().to_bytes().unwrap() == bytes));
+    }
+
+    #[test]
+    fn any_cut_is_refused() {
+        let bytes = checkpoint().to_bytes().unwrap();
+        assert!((0..bytes.len()).all(|length| Checkpoint::from_bytes(&bytes[..length]).is_err()));
+    }
+
+    #[test]
+    fn any_altered_byte_is_refused() {
+        let bytes = checkpoint().to_bytes().unwrap();
+        for at in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            if let Ok(read) = Checkpoint::from_bytes(&altered) {
+                // White space of the header means nothing.
+                assert_eq!(read, checkpoint());
+            }
+        }
+    }
+
+    #[test]
+    fn a_mismatch_says_what_is_needed() {
+        let checkpoint = checkpoint();
+        let error = |result: Result<Vec<f32>, CheckpointError>| result.unwrap_err().to_string();
+        assert_eq!(
+            error(checkpoint.f32_of_shape("a", &[4])),
+            "the shape of `a` is [2, 2], and [4] is needed"
+        );
+        assert_eq!(error(checkpoint.f32("b")), "tensor `b` is U64, and one of F32 is needed");
+        assert_eq!(error(checkpoint.f32("c")), "tensor `c` is missing, and one of F32 is needed");
+    }
+}

@@ -1,0 +1,270 @@
+//! Experience replay: what a network learns from.
+//!
+//! A state is the features o and a window h of K load vectors. Windows of neighbouring slots
+//! overlap in all but one row, so no experience stores its own: the loads of each slot are stored
+//! once, in a [`LoadLog`], and an experience knows where its window ends.
+
+use rand::Rng;
+
+use crate::real::Real;
+
+/// The loads of successive slots, by a number that never repeats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadLog<F> {
+    servers: usize,
+    /// The number of the first row that is still kept.
+    first: u64,
+    rows: Vec<F>,
+}
+
+impl<F: Real> LoadLog<F> {
+    /// An empty log of rows of `servers` loads.
+    pub fn new(servers: usize) -> Self {
+        Self { servers, first: 0, rows: Vec::new() }
+    }
+
+    /// From what [`LoadLog::parts`] gave.
+    pub fn from_parts(servers: usize, first: u64, rows: Vec<F>) -> Self {
+        Self { servers, first, rows }
+    }
+
+    /// The number of the first row kept, and all rows kept.
+    pub fn parts(&self) -> (u64, &[F]) {
+        (self.first, &self.rows)
+    }
+
+    /// Adds a slot's loads; gives its number.
+    pub fn push(&mut self, load: impl IntoIterator<Item = F>) -> u64 {
+        self.rows.extend(load);
+        self.first + (self.rows.len() / self.servers) as u64 - 1
+    }
+
+    /// The row of a number that is still kept.
+    ///
+    /// # Panics
+    /// If it has been forgotten or is still to come.
+    #[inline]
+    pub fn row(&self, number: u64) -> &[F] {
+        let start = (number - self.first) as usize * self.servers;
+        &self.rows[start..start + self.servers]
+    }
+
+    /// Forgets the rows before `number`. They are dropped in one go now and then, so that a
+    /// slot costs the same whatever the length.
+    pub fn forget_before(&mut self, number: u64) {
+        let forgotten = number.saturating_sub(self.first) as usize * self.servers;
+        if forgotten > self.rows.len() / 2 {
+            self.rows.drain(..forgotten);
+            self.first = number;
+        }
+    }
+}
+
+/// What is known of an experience besides the features of its two states.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Experience<F> {
+    /// The number of the newest row of the state's window.
+    pub window: u64,
+    /// The same of the next state's.
+    pub next_window: u64,
+    /// The action taken.
+    pub action: u32,
+    /// The reward, as the network sees it.
+    pub reward: F,
+    /// What the next state's value is multiplied by: γ^Δ, or 0 if there is no next state.
+    pub discount: F,
+}
+
+/// The last experiences, in a ring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay<F> {
+    width: usize,
+    capacity: usize,
+    /// Where the next one goes.
+    next: usize,
+    experiences: Vec<Experience<F>>,
+    features: Vec<F>,
+    next_features: Vec<F>,
+}
+
+impl<F: Real> Replay<F> {
+    /// An empty ring of `capacity` experiences of `width` features, both at least 1.
+    pub fn new(capacity: usize, width: usize) -> Self {
+        Self {
+            width,
+            capacity,
+            next: 0,
+            experiences: Vec::new(),
+            features: Vec::new(),
+            next_features: Vec::new(),
+        }
+    }
+
+    /// Adds an experience; the oldest makes place if there is none.
+    ///
+    /// # Panics
+    /// If the features are not of the ring's width.
+    pub fn push(&mut self, experience: Experience<F>, features: &[F], next_features: &[F]) {
+        assert!(features.len() == self.width && next_features.len() == self.width);
+        if self.experiences.len() < self.capacity {
+            self.experiences.push(experience);
+            self.features.extend_from_slice(features);
+            self.next_features.extend_from_slice(next_features);
+        } else {
+            let range = self.next * self.width..(self.next + 1) * self.width;
+            self.experiences[self.next] = experience;
+            self.features[range.clone()].copy_from_slice(features);
+            self.next_features[range].copy_from_slice(next_features);
+        }
+        self.next = (self.next + 1) % self.capacity;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.experiences.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.experiences.is_empty()
+    }
+
+    /// One that is there.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn experience(&self, index: usize) -> &Experience<F> {
+        &self.experiences[index]
+    }
+
+    /// The features of its state.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn features(&self, index: usize) -> &[F] {
+        &self.features[index * self.width..(index + 1) * self.width]
+    }
+
+    /// The features of its next state.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn next_features(&self, index: usize) -> &[F] {
+        &self.next_features[index * self.width..(index + 1) * self.width]
+    }
+
+    /// Draws one, all equally likely.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn draw(&self, rng: &mut impl Rng) -> usize {
+        rng.random_range(0..self.experiences.len())
+    }
+
+    /// The smallest row number that any window begins at, for windows of `history_slots` rows.
+    pub fn oldest_row(&self, history_slots: usize) -> Option<u64> {
+        let windows = self.experiences.iter().map(|experience| experience.window);
+        Some((windows.min()? + 1).saturating_sub(history_slots as u64))
+    }
+
+    /// All of it as plain arrays, to be saved: where the next goes; window, next window and
+    /// action of each; reward and discount of each; features; next features.
+    pub fn parts(&self) -> (usize, Vec<u64>, Vec<F>, &[F], &[F]) {
+        let whole =
+            self.experiences.iter().flat_map(|e| [e.window, e.next_window, u64::from(e.action)]);
+        let real = self.experiences.iter().flat_map(|e| [e.reward, e.discount]);
+        (self.next, whole.collect(), real.collect(), &self.features, &self.next_features)
+    }
+
+    /// From what [`Replay::parts`] gave; `None` if the arrays do not fit together.
+    pub fn from_parts(
+        capacity: usize,
+        width: usize,
+        (next, whole, real): (usize, &[u64], &[F]),
+        features: Vec<F>,
+        next_features: Vec<F>,
+    ) -> Option<Self> {
+        let experiences: Vec<_> = whole
+            .chunks_exact(3)
+            .zip(real.chunks_exact(2))
+            .map(|(whole, real)| Experience {
+                window: whole[0],
+                next_window: whole[1],
+                action: whole[2] as u32,
+                reward: real[0],
+                discount: real[1],
+            })
+            .collect();
+        let count = experiences.len();
+        let fits = whole.len() == 3 * count
+            && real.len() == 2 * count
+            && features.len() == count * width
+            && next_features.len() == count * width
+            && count <= capacity
+            && next < capacity.max(1)
+            && (count == capacity || next == count);
+        fits.then_some(Self { width, capacity, next, experiences, features, next_features })
+    }
+}
+
+/// Copies the windows that end at `newest` into `into` as a batch's histories: K × rows × M.
+pub fn gather_windows<F: Real>(
+    log: &LoadLog<F>,
+    history_slots: usize,
+    newest: &[u64],
+    into: &mut Vec<F>,
+) {
+    into.clear();
+    for slot in 0..history_slots as u64 {
+        for &newest in newest {
+            into.extend_from_slice(log.row(newest + 1 + slot - history_slots as u64));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_those_of_their_time() {
+        let mut log = LoadLog::new(2);
+        let numbers: Vec<u64> =
+            (0..40).map(|slot| log.push([f64::from(slot), f64::from(-slot)])).collect();
+        assert_eq!(numbers[39], 39);
+        log.forget_before(25);
+        let mut windows = Vec::new();
+        gather_windows(&log, 3, &[30, 39], &mut windows);
+        let slots = [28.0, 37.0, 29.0, 38.0, 30.0, 39.0];
+        let expected: Vec<f64> = slots.iter().flat_map(|slot| [*slot, -slot]).collect();
+        assert_eq!(windows, expected);
+    }
+
+    #[test]
+    fn the_oldest_makes_place_and_parts_make_a_whole() {
+        let mut replay = Replay::new(3, 1);
+        for number in 0..5_u32 {
+            let experience = Experience {
+                window: u64::from(number),
+                next_window: 9,
+                action: number,
+                reward: 0.5,
+                discount: 0.9,
+            };
+            replay.push(experience, &[f64::from(number)], &[0.0]);
+            let (next, whole, real, features, next_features) = replay.parts();
+            let again = Replay::from_parts(
+                3,
+                1,
+                (next, &whole, &real),
+                features.to_vec(),
+                next_features.to_vec(),
+            );
+            assert_eq!(again.as_ref(), Some(&replay));
+        }
+        let kept: Vec<u32> = (0..3).map(|index| replay.experience(index).action).collect();
+        assert_eq!(kept, [3, 4, 2]);
+        assert_eq!(replay.features(1), [4.0]);
+        assert_eq!(replay.oldest_row(2), Some(1));
+    }
+}

@@ -1,0 +1,101 @@
+//! Uniform exploration (ε-greedy): with probability ε an action drawn uniformly, else the
+//! learner's.
+
+use offramp_plugin::serde::Deserialize;
+use offramp_plugin::{
+    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+enum Actions {
+    /// 0 … M.
+    All,
+    /// 1 … M, as the public QECO code draws them.
+    Offload,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+struct Parameters {
+    /// ε before the first update.
+    from: f64,
+    /// ε in the end.
+    to: f64,
+    /// How much ε falls with each update of a network.
+    per_update: f64,
+    /// What is drawn from.
+    actions: Actions,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { from: 1.0, to: 0.01, per_update: 0.000_25, actions: Actions::All }
+    }
+}
+
+struct Uniform {
+    parameters: Parameters,
+    /// The first of the actions that are drawn.
+    first: u32,
+    servers: u32,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Explorer for Uniform {
+    const NEEDS: Needs = Needs::NOTHING;
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let parameters: Parameters = context.parameters()?;
+        for (name, value) in [("from", parameters.from), ("to", parameters.to)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::new(format!("{name}: a number from 0 to 1 is needed")));
+            }
+        }
+        if !(parameters.per_update >= 0.0) {
+            return Err(Error::new("per_update: a number of 0 or more is needed"));
+        }
+        let first = match parameters.actions {
+            Actions::All => 0,
+            Actions::Offload => 1,
+        };
+        let servers = context.system.servers() as u32;
+        Ok(Self {
+            parameters,
+            first,
+            servers,
+            rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
+        })
+    }
+
+    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+        self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        _: &Observation<'_>,
+        progress: &Progress,
+        actions: &mut [u32],
+    ) -> Result<f64, Error> {
+        let Parameters { from, to, per_update, .. } = self.parameters;
+        let rate = (from - per_update * progress.updates as f64).max(to);
+        for action in actions {
+            // Both draws are made either way, so that one row does not shift the next.
+            let (explores, drawn) =
+                (self.rng.random::<f64>() < rate, self.rng.random_range(self.first..=self.servers));
+            *action = if explores { drawn } else { UNDECIDED };
+        }
+        Ok(rate)
+    }
+}
+
+offramp_plugin::register_explorer!(
+    Uniform,
+    "uniform",
+    "With probability ε an action drawn uniformly, else the learner's.",
+);
+offramp_plugin::export_plugin!();
