@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Train the learner of a scenario
     Train(TrainArguments),
+    /// Tell what a checkpoint or a scenario holds
+    Inspect(InspectArguments),
     /// Print the table of a run folder again
     Report(ReportArguments),
     /// Run recorded traces through the engine
@@ -100,6 +102,15 @@ pub(crate) struct TrainArguments {
     /// A first look: 50 episodes
     #[arg(long, conflicts_with = "episodes")]
     pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A checkpoint (.safetensors), or a scenario (.ron)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }

@@ -55,8 +55,8 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
-    /// What was saved can't be resumed.
-    #[error("can't resume {path}: {cause}")]
+    /// What was saved can't be read again.
+    #[error("can't go on from {path}: {cause}")]
     NotResumable {
         /// The file.
         path: PathBuf,
@@ -202,6 +202,20 @@ pub fn train(
         told(&row);
     }
     Ok(())
+}
+
+/// Reads the rows of a training.
+///
+/// # Errors
+/// [`TrainError::NotResumable`] if `training.csv` can't be read.
+pub fn rows(folder: &Path) -> Result<Vec<TrainingRow>, TrainError> {
+    let path = folder.join("training.csv");
+    let unreadable = |error: csv::Error| TrainError::NotResumable {
+        path: path.clone(),
+        cause: error.to_string(),
+    };
+    let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
+    reader.deserialize().collect::<Result<_, _>>().map_err(unreadable)
 }
 
 impl<'s> Trainer<'s> {

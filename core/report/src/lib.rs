@@ -1,10 +1,14 @@
 //! Tables from stored results, and from nothing else: what `offramp run` prints and what
 //! `offramp report` prints from the run folder is the same.
 
+mod plot;
+
 use comfy_table::{CellAlignment, Table, presets};
 use offramp_harness::metrics::{EpisodeMetrics, Spread};
 use offramp_harness::store::StoredRun;
 use serde_json::{Map, Value, json};
+
+pub use plot::{Lines, PlotError, Series};
 
 /// The forms in which results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::parameters::Recipe;
+use crate::parameters::{Flaw, Recipe};
 
 /// An agent: of one device, or of all.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Agent {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let evaluation = initial_parameters(shape, recipe.initial, &mut rng);
         let mut target = evaluation.clone();
-        if recipe.flaws.frozen_target_lstm {
+        if recipe.has(Flaw::FrozenTargetLstm) {
             // The published code draws both networks and never copies the LSTM.
             let other = initial_parameters(shape, recipe.initial, &mut rng);
             let lstm = lstm_length(shape);
@@ -130,7 +130,7 @@ impl Agent {
         };
         optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
         self.updates += 1;
-        let kept = if recipe.flaws.frozen_target_lstm { lstm_length(shape) } else { 0 };
+        let kept = if recipe.has(Flaw::FrozenTargetLstm) { lstm_length(shape) } else { 0 };
         parameters.target.follow(self.updates, &mut self.target[kept..], &self.evaluation[kept..]);
         Some(first.loss)
     }
@@ -203,21 +203,20 @@ impl Agent {
         [windows, next_windows]: [&mut Vec<f32>; 2],
     ) {
         let (replay, slots) = (&self.replay, shape.history_slots);
-        if recipe.flaws.stored_histories {
-            // Row k of a history is the newest load stored with the experience k − K places
-            // before, whatever slots and episodes lie between.
-            let string = |next: usize, into: &mut Vec<f32>| {
+        if recipe.has(Flaw::StoredHistories) {
+            // Row k of a history is the load stored with the experience K − 1 − k places before,
+            // whatever slots and episodes lie between.
+            let string = |window_of: fn(&Experience<f32>) -> u64, into: &mut Vec<f32>| {
                 into.clear();
                 for slot in 0..slots {
                     for &index in part {
-                        let stored =
-                            (index + next + slot + 1 + replay.len() - slots) % replay.len();
-                        into.extend_from_slice(log.row(replay.experience(stored).window));
+                        let stored = (index + slot + 1 + replay.len() - slots) % replay.len();
+                        into.extend_from_slice(log.row(window_of(replay.experience(stored))));
                     }
                 }
             };
-            string(0, windows);
-            string(1, next_windows);
+            string(|experience| experience.window, windows);
+            string(|experience| experience.next_window, next_windows);
             return;
         }
         newest.clear();

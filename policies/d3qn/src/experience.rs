@@ -7,7 +7,7 @@
 use offramp_nn::replay::Experience;
 use offramp_plugin::{Context, EndedTask};
 
-use crate::parameters::{NextState, Recipe};
+use crate::parameters::{Flaw, NextState, Recipe};
 
 /// A decision that waits for its reward or its next state.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Waitroom {
         Self {
             rule: recipe.parameters.next_state,
             discount: recipe.parameters.discount as f32,
-            terminal: !recipe.flaws.no_terminal,
+            terminal: !recipe.has(Flaw::NoTerminal),
             arrival_slots: context.system.arrival_slots,
             width: context.observation.features.len(),
             devices: vec![Vec::new(); context.system.devices()],

@@ -89,8 +89,26 @@ impl Default for Parameters {
     }
 }
 
-/// How faithful `qeco` is to the code that was published.
+/// Where the code that was published departs from the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Flaw {
+    /// The target network keeps the LSTM it was born with; only dense layers are copied.
+    FrozenTargetLstm,
+    /// A replayed history strings together the loads of successively *stored* experiences, not
+    /// of successive slots.
+    StoredHistories,
+    /// The next state is that of the next slot, zeros if there is no task: a state that is
+    /// bootstrapped from and never learned, since only tasks are stored.
+    NextSlot,
+    /// With it: the last states of an episode are bootstrapped from as if it went on.
+    NoTerminal,
+    /// Features and loads are fed to the network as they are.
+    Unscaled,
+}
+
+/// How faithful `qeco` is to the code that was published.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde")]
 pub(crate) enum Fidelity {
     /// As the code runs, with its flaws: to be held against its own log, on
@@ -98,6 +116,8 @@ pub(crate) enum Fidelity {
     AsPublished,
     /// The algorithm as its paper means it: the fair baseline.
     Corrected,
+    /// Corrected but for these: what does each cost?
+    CorrectedBut(Vec<Flaw>),
 }
 
 /// What can be chosen of `qeco`.
@@ -113,55 +133,44 @@ impl Default for QecoParameters {
     }
 }
 
-/// Where `AsPublished` departs from the algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flaws {
-    /// The target network keeps the LSTM it was born with; only dense layers are copied.
-    pub(crate) frozen_target_lstm: bool,
-    /// A replayed history strings together the loads of successively *stored* experiences, not
-    /// of successive slots.
-    pub(crate) stored_histories: bool,
-    /// The last states of an episode are bootstrapped from as if it went on.
-    pub(crate) no_terminal: bool,
-    /// Features and loads are fed to the network as they are.
-    pub(crate) unscaled: bool,
-}
-
-impl Flaws {
-    pub(crate) const NONE: Self = Self {
-        frozen_target_lstm: false,
-        stored_histories: false,
-        no_terminal: false,
-        unscaled: false,
-    };
-    const PUBLISHED: Self = Self {
-        frozen_target_lstm: true,
-        stored_histories: true,
-        no_terminal: true,
-        unscaled: true,
-    };
-}
-
 /// What a learner is made of, whichever policy asked for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub(crate) parameters: Parameters,
     pub(crate) initial: Initial,
-    pub(crate) flaws: Flaws,
+    flaws: Vec<Flaw>,
+}
+
+impl Recipe {
+    /// Whether it departs from the algorithm so.
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaws.contains(&flaw)
+    }
 }
 
 impl QecoParameters {
     /// The values of the public QECO code.
-    pub(crate) fn recipe(&self) -> Recipe {
+    pub(crate) fn recipe(self) -> Recipe {
         let flaws = match self.fidelity {
-            Fidelity::AsPublished => Flaws::PUBLISHED,
-            Fidelity::Corrected => Flaws::NONE,
+            Fidelity::Corrected => Vec::new(),
+            Fidelity::CorrectedBut(flaws) => flaws,
+            Fidelity::AsPublished => vec![
+                Flaw::FrozenTargetLstm,
+                Flaw::StoredHistories,
+                Flaw::NextSlot,
+                Flaw::NoTerminal,
+                Flaw::Unscaled,
+            ],
         };
         Recipe {
             parameters: Parameters {
                 hidden: 20,
                 sharing: Sharing::PerDevice,
-                next_state: NextState::NextSlot,
+                next_state: if flaws.contains(&Flaw::NextSlot) {
+                    NextState::NextSlot
+                } else {
+                    NextState::NextTask
+                },
                 optimiser: Optimiser::RmsProp(0.01),
                 anneal_updates: 0,
                 loss: Loss::Squared,
@@ -203,6 +212,6 @@ impl Parameters {
         if let Loss::Huber(width) = self.loss {
             check(width > 0.0 && width.is_finite(), "loss: a width above 0 is needed")?;
         }
-        Ok(Recipe { parameters: self, initial: Initial::Glorot, flaws: Flaws::NONE })
+        Ok(Recipe { parameters: self, initial: Initial::Glorot, flaws: Vec::new() })
     }
 }

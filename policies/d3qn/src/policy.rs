@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::agent::{Agent, PART, Scratch, greedy};
 use crate::experience::Waitroom;
-use crate::parameters::{Deploy, Parameters, QecoParameters, Recipe, Sharing};
+use crate::parameters::{Deploy, Flaw, Parameters, QecoParameters, Recipe, Sharing};
 
 /// Where a policy's recipe comes from.
 pub(crate) trait Preset: Send + 'static {
@@ -105,7 +105,7 @@ impl<P: Preset> Policy for D3qn<P> {
             history_slots: spec.history_slots as usize,
             hidden: recipe.parameters.hidden,
         };
-        let scaling = if recipe.flaws.unscaled {
+        let scaling = if recipe.has(Flaw::Unscaled) {
             Scaling { features: vec![1.0; shape.features], history: 1.0 }
         } else {
             let features = spec.features.iter().map(|feature| feature.scale as f32).collect();

@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod inspect;
 pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
-use offramp_harness::train::{Start, TrainError, TrainingRow, train as train_scenario};
+use offramp_harness::train::{Start, TrainError, TrainingRow, rows, train as train_scenario};
+use offramp_report::{Lines, Series};
 
 use crate::Done;
 use crate::arguments::TrainArguments;
@@ -28,6 +29,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     let start = if arguments.resume { Start::Resume } else { Start::New };
     let threads = super::threads(arguments.jobs)?;
     let mut done = Done::Well;
+    let mut curves = Vec::new();
     for (number, scenario) in experiment.points.iter().enumerate() {
         // A sweep trains each of its points in a folder of its own.
         let folder = match scenario.point.as_slice() {
@@ -43,7 +45,11 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
             .install(|| train_scenario(scenario, &folder, start, &mut |row| progress.tell(row)));
         progress.bar.finish_and_clear();
         match trained {
-            Ok(()) => eprintln!("trained: {}", folder.display()),
+            Ok(()) => {
+                eprintln!("trained: {}", folder.display());
+                let label = if label.is_empty() { experiment.name.clone() } else { label };
+                curves.push((label, rows(&folder).map_err(Problem::new)?));
+            }
             Err(error @ TrainError::Failed { .. }) => {
                 eprintln!("failed: {}: {error}", folder.display());
                 done = Done::WithFailures;
@@ -55,7 +61,44 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
             Err(error) => return Err(Problem::new(error)),
         }
     }
+    draw(&experiment.name, &curves, &folder)?;
     Ok(done)
+}
+
+/// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.
+const SMOOTHED: usize = 10;
+
+/// QoE per episode of every point: `curves.csv` as it is, `curves.svg` and `curves.png` smoothed.
+fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Result<(), Problem> {
+    let mut table = String::from("point,episode,qoe,dropped,validation_qoe\n");
+    for (label, rows) in curves {
+        let label = label.replace('"', "\"\"");
+        for TrainingRow { episode, qoe, dropped, validation_qoe, .. } in rows {
+            let validation = validation_qoe.map_or_else(String::new, |qoe| qoe.to_string());
+            table += &format!("\"{label}\",{episode},{qoe},{dropped},{validation}\n");
+        }
+    }
+    let path = folder.join("curves.csv");
+    std::fs::write(&path, table)
+        .map_err(|error| Problem::new(format!("{}: {error}", path.display())))?;
+    let smoothed = |rows: &[TrainingRow]| {
+        let mean = |rows: &[TrainingRow]| {
+            let qoe = rows.iter().map(|row| row.qoe).sum::<f64>() / rows.len() as f64;
+            (rows[rows.len() - 1].episode as f64 + 1.0, qoe)
+        };
+        rows.chunks(SMOOTHED).map(mean).collect()
+    };
+    let series = curves
+        .iter()
+        .map(|(label, rows)| Series { name: label.clone(), points: smoothed(rows) })
+        .collect();
+    let figure = Lines {
+        title: format!("{name}: QoE while training (mean of {SMOOTHED} episodes)"),
+        x: "episode".to_owned(),
+        y: "AvgQoE".to_owned(),
+        series,
+    };
+    figure.write(&folder.join("curves")).map_err(Problem::new)
 }
 
 /// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.

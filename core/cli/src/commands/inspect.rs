@@ -1,0 +1,63 @@
+//! `offramp inspect`: what a file holds.
+
+use offramp_harness::checkpoint;
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+
+use crate::arguments::InspectArguments;
+use crate::problem::Problem;
+use crate::{Done, print};
+
+pub(crate) fn inspect(arguments: &InspectArguments) -> Result<Done, Problem> {
+    let text = if arguments.file.extension().is_some_and(|extension| extension == "ron") {
+        scenario(arguments)?
+    } else {
+        checkpoint(arguments)?
+    };
+    print(&text);
+    Ok(Done::Well)
+}
+
+fn checkpoint(arguments: &InspectArguments) -> Result<String, Problem> {
+    let contents = checkpoint::read(&arguments.file).map_err(Problem::new)?;
+    let width = contents.metadata.keys().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (key, value) in &contents.metadata {
+        text += &format!("{key:width$}  {value}\n");
+    }
+    text += "\n";
+    for (name, kind, shape) in &contents.tensors {
+        text += &format!("{name}  {kind} {shape:?}\n");
+    }
+    Ok(text)
+}
+
+fn scenario(arguments: &InspectArguments) -> Result<String, Problem> {
+    let registry = super::discover(&arguments.search)?;
+    // Read as what it can be: with something to train it need compare nothing.
+    let read =
+        |purpose| Experiment::read(&arguments.file, &registry, purpose, Overrides::default());
+    let experiment = read(Purpose::Train).or_else(|_| read(Purpose::Evaluate))?;
+    let mut text = format!("{}\n", experiment.name);
+    let Some(first) = experiment.points.first() else { return Ok(text) };
+    let system = &first.system;
+    text += &format!(
+        "{}\n\n{} devices, {} servers, {} slots, {} points\n",
+        first.about,
+        system.device_count(),
+        system.server_count(),
+        system.slot_count(),
+        experiment.points.len()
+    );
+    for policy in &first.policies {
+        text += &format!("policy {} ({})\n", policy.label, policy.found.offer.name);
+    }
+    if let Some(train) = &first.train {
+        let explorer =
+            train.explorer.as_ref().map_or("no one", |explorer| &explorer.found.offer.name);
+        text += &format!(
+            "trains {} for {} episodes, explored by {explorer}\n",
+            train.learner.found.offer.name, train.episodes
+        );
+    }
+    Ok(text)
+}

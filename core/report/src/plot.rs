@@ -1,0 +1,128 @@
+//! Figures, as SVG and as PNG. The font is embedded: nothing of the system is asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+
+/// A figure that can't be drawn or written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't draw {path}: {cause}")]
+pub struct PlotError {
+    /// The file.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub cause: String,
+}
+
+/// One line of a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its points, by x.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A figure of lines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lines {
+    /// Above it.
+    pub title: String,
+    /// Below the horizontal axis.
+    pub x: String,
+    /// Beside the vertical axis.
+    pub y: String,
+    /// The lines, in the order of the legend.
+    pub series: Vec<Series>,
+}
+
+const SIZE: (u32, u32) = (960, 600);
+const FONT: &str = "sans-serif";
+
+/// Colours that differ also for eyes that tell red from green badly (Okabe and Ito 2008).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
+impl Lines {
+    /// Draws the figure to `stem`.svg and `stem`.png.
+    ///
+    /// # Errors
+    /// [`PlotError`] if a file can't be written.
+    pub fn write(&self, stem: &Path) -> Result<(), PlotError> {
+        register_font();
+        let svg = stem.with_extension("svg");
+        let fail = |path: &Path, cause: String| PlotError { path: path.to_owned(), cause };
+        self.draw(&SVGBackend::new(&svg, SIZE).into_drawing_area())
+            .map_err(|cause| fail(&svg, cause))?;
+        let png = stem.with_extension("png");
+        self.draw(&BitMapBackend::new(&png, SIZE).into_drawing_area())
+            .map_err(|cause| fail(&png, cause))
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), String> {
+        let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
+        area.fill(&WHITE).map_err(text)?;
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let range = |values: &mut dyn Iterator<Item = f64>| {
+            let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+                (low.min(v), high.max(v))
+            });
+            // Something to show even of one point, or of none.
+            if low < high { low..high } else { low.min(0.0) - 1.0..high.max(0.0) + 1.0 }
+        };
+        let xs = range(&mut points().map(|point| point.0).filter(|x| x.is_finite()));
+        let ys = range(&mut points().map(|point| point.1).filter(|y| y.is_finite()));
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, (FONT, 24))
+            .margin(16)
+            .x_label_area_size(48)
+            .y_label_area_size(72)
+            .build_cartesian_2d(xs, ys)
+            .map_err(text)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .label_style((FONT, 16))
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(text)?;
+        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+            let style = colour.stroke_width(2);
+            chart
+                .draw_series(LineSeries::new(series.points.iter().copied(), style))
+                .map_err(text)?
+                .label(&series.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.4))
+            .label_font((FONT, 16))
+            .draw()
+            .map_err(text)?;
+        area.present().map_err(text)
+    }
+}
+
+/// Once a process; without a font nothing with a label could be drawn.
+fn register_font() {
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    REGISTERED.get_or_init(|| {
+        let font = epaint_default_fonts::UBUNTU_LIGHT;
+        // It fails for a malformed font only, and drawing then says so.
+        let _ = plotters::style::register_font(FONT, FontStyle::Normal, font);
+    });
+}

@@ -1,0 +1,251 @@
+//! `offramp train`, end to end: it learns what is known to be best, and an interruption, the
+//! number of threads or a damaged file change nothing or are told.
+
+use std::process::Command;
+use std::time::Duration;
+
+use offramp_tests::{Desk, built, example};
+use serde_json::Value;
+
+/// Server 1 and the devices are useless, server 2 is as good as endless: it is best, whatever a
+/// task looks like.
+const TOY_SYSTEM: &str = "system: (devices: 3, servers: 2, slots: 60, device_ghz: 0.05,
+        server_ghz: [0.05, 400.0], uplink_mbps: 40.0),
+    tasks: (arrival_probability: 0.3)";
+
+fn toy(learner: &str, episodes: u32) -> String {
+    format!(
+        "(name: \"toy\", {TOY_SYSTEM}, train: (
+            learner: (plugin: \"d3qn\", parameters: ({learner})),
+            explorer: (plugin: \"uniform\", parameters: (per_update: 0.01)),
+            episodes: {episodes}, save_every: 5, validate_every: 10, validate_episodes: 3,
+        ))"
+    )
+}
+
+const SMALL: &str = "hidden: 4, batch: 16, every_slots: 2, warm_up_slots: 100, \
+                     optimiser: Adam(0.01), anneal_updates: 0";
+
+fn bytes(desk: &Desk, file: &str) -> Vec<u8> {
+    std::fs::read(desk.path().join(file)).unwrap()
+}
+
+fn text(desk: &Desk, file: &str) -> String {
+    String::from_utf8(bytes(desk, file)).unwrap()
+}
+
+/// What is known to be best, and what was learned, on the same tasks.
+#[track_caller]
+fn learns_the_best(learner: &str) {
+    let desk = Desk::new();
+    desk.write("toy.ron", toy(learner, 40));
+    let ran = desk.offramp(&["train", "toy.ron", "--out", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    desk.write(
+        "compare.ron",
+        format!(
+            "(name: \"compare\", {TOY_SYSTEM}, policies: [
+                (plugin: \"hostile\", name: \"best\", parameters: (misdeed: Decide(2))),
+                (plugin: \"d3qn\", checkpoint: \"run/final.safetensors\", parameters: ({learner})),
+            ], evaluate: (episodes: 10, seed: 77))"
+        ),
+    );
+    let hostile = example("hostile").display().to_string();
+    let ran = desk.offramp(&["run", "compare.ron", "--plugins", &hostile, "--format", "json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
+    assert!(qoe(0) > 0.0);
+    // Every decision is the best one, or all but a few.
+    assert!(qoe(1) > 0.99 * qoe(0), "{} of {}", qoe(1), qoe(0));
+}
+
+#[test]
+fn networks_of_each_device_learn_the_best_policy() {
+    learns_the_best(SMALL);
+}
+
+#[test]
+fn one_shared_network_learns_the_best_policy() {
+    learns_the_best(
+        &format!("{SMALL}, sharing: Shared, every_slots: 1").replace("every_slots: 2, ", ""),
+    );
+}
+
+#[test]
+fn the_next_slots_state_serves_too() {
+    learns_the_best(&format!("{SMALL}, next_state: NextSlot, target: Hard(20)"));
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for learner in [SMALL.to_owned(), format!("{SMALL}, sharing: Shared").replace("16", "200")] {
+        let desk = Desk::new();
+        desk.write("toy.ron", toy(&learner, 10));
+        for (out, jobs) in [("one", "1"), ("two", "2"), ("five", "5")] {
+            let ran = desk.offramp(&["train", "toy.ron", "--out", out, "--jobs", jobs]);
+            assert_eq!(ran.code, 0, "{}", ran.err);
+        }
+        for file in ["training.csv", "final.safetensors", "best.safetensors", "state"] {
+            let one = bytes(&desk, &format!("one/{file}"));
+            assert_eq!(one, bytes(&desk, &format!("two/{file}")), "{file}");
+            assert_eq!(one, bytes(&desk, &format!("five/{file}")), "{file}");
+        }
+        assert!(text(&desk, "one/training.csv").lines().any(|row| !row.contains(",0.0,0,")));
+    }
+}
+
+/// Killed at moments of its own choosing, as by `kill -9`, and resumed until it is done.
+#[test]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let desk = Desk::new();
+    desk.write("toy.ron", toy(SMALL, 30));
+    assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "whole"]).code, 0);
+    let mut kills = 0;
+    for attempt in 0_u64.. {
+        let mut training = Command::new(built().join("offramp"))
+            .current_dir(desk.path())
+            .args(["train", "toy.ron", "--out", "killed", "--resume"])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 17 * attempt));
+        match training.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                training.kill().unwrap();
+                training.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(kills > 0, "it was never killed");
+    for file in ["training.csv", "final.safetensors", "best.safetensors", "state", "scenario.ron"] {
+        let whole = bytes(&desk, &format!("whole/{file}"));
+        assert_eq!(whole, bytes(&desk, &format!("killed/{file}")), "{file}");
+    }
+}
+
+#[test]
+fn a_training_is_not_overwritten_and_resumes_only_itself() {
+    let desk = Desk::new();
+    desk.write("toy.ron", toy(SMALL, 5));
+    assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "run"]).code, 0);
+    let before = bytes(&desk, "run/state");
+    let mut errors = desk.offramp(&["train", "toy.ron", "--out", "run"]).err;
+    desk.write("other.ron", toy(SMALL, 5).replace("0.3", "0.4"));
+    errors += &desk.offramp(&["train", "other.ron", "--out", "run", "--resume"]).err;
+    desk.write("run/state", &before[..before.len() - 1]);
+    errors += &desk.offramp(&["train", "toy.ron", "--out", "run", "--resume"]).err;
+    desk.write("run/state", &before[..3]);
+    errors += &desk.offramp(&["train", "toy.ron", "--out", "run", "--resume"]).err;
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused() {
+    let desk = Desk::new();
+    desk.write("toy.ron", toy(SMALL, 5));
+    assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "run"]).code, 0);
+    let good = bytes(&desk, "run/final.safetensors");
+    desk.write("cut.safetensors", &good[..good.len() / 2]);
+    let mut altered = good.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    desk.write("altered.safetensors", altered);
+    desk.write("text.safetensors", "not a checkpoint");
+    let policy = |label: &str, plugin: &str, file: &str, parameters: &str| {
+        format!(
+            "(plugin: \"{plugin}\", name: \"{label}\", checkpoint: \"{file}\", \
+             parameters: ({parameters})),\n"
+        )
+    };
+    let policies = [
+        policy("good", "d3qn", "run/final.safetensors", SMALL),
+        policy("cut", "d3qn", "cut.safetensors", SMALL),
+        policy("altered", "d3qn", "altered.safetensors", SMALL),
+        policy("text", "d3qn", "text.safetensors", SMALL),
+        policy("size", "d3qn", "run/final.safetensors", &SMALL.replace("hidden: 4", "hidden: 8")),
+        policy("sharing", "d3qn", "run/final.safetensors", &format!("{SMALL}, sharing: Shared")),
+        policy("kind", "qeco", "run/final.safetensors", ""),
+    ]
+    .concat();
+    let scenario =
+        format!("(name: \"x\", {TOY_SYSTEM}, policies: [{policies}], evaluate: (episodes: 2))");
+    desk.write("x.ron", &scenario);
+    let ran = desk.offramp(&["run", "x.ron"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let failures: Vec<_> = ran.out.lines().filter(|line| line.starts_with("failed")).collect();
+    insta::assert_snapshot!("checkpoints", failures.join("\n"));
+    // Another observation is another network.
+    desk.write("x.ron", scenario.replacen("(name", "(observation: Extended, name", 1));
+    let ran = desk.offramp(&["run", "x.ron"]);
+    let failure = ran.out.lines().find(|line| line.starts_with("failed: good")).unwrap();
+    assert!(failure.contains("density_gcycles_per_mbit"), "{failure}");
+    // And every learned parameter that is out of range is named.
+    desk.write("x.ron", scenario.replace("batch: 16", "batch: 0"));
+    let ran = desk.offramp(&["run", "x.ron"]);
+    assert!(ran.out.contains("create: batch: 1 … 65536 is needed"), "{}", ran.out);
+}
+
+#[test]
+fn a_checkpoint_tells_what_it_holds() {
+    let desk = Desk::new();
+    desk.write("toy.ron", toy(SMALL, 5));
+    assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "run"]).code, 0);
+    let ran = desk.offramp(&["inspect", "run/final.safetensors"]);
+    assert_eq!(ran.code, 0);
+    insta::with_settings!({filters => vec![(r"[0-9a-f]{64}", "SHA256")]}, {
+        insta::assert_snapshot!("inspect", ran.out);
+    });
+    let ran = desk.offramp(&["inspect", "toy.ron"]);
+    insta::assert_snapshot!("inspect_scenario", ran.out);
+    desk.write("text.safetensors", "not a checkpoint");
+    let ran = desk.offramp(&["inspect", "text.safetensors"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!("inspect_text", ran.err);
+}
+
+#[test]
+fn what_can_not_be_trained_is_refused() {
+    let desk = Desk::new();
+    let mut errors = String::new();
+    for train in [
+        "",
+        "train: (learner: (plugin: \"random\"), episodes: 5)",
+        "train: (learner: (plugin: \"d3qn\"), explorer: (plugin: \"unifrom\"), episodes: 5)",
+        "train: (learner: (plugin: \"d3qn\"), episodes: 0)",
+    ] {
+        desk.write("x.ron", format!("(name: \"x\", {train})"));
+        let ran = desk.offramp(&["train", "x.ron"]);
+        assert_eq!(ran.code, 2);
+        errors += &ran.err;
+    }
+    insta::assert_snapshot!(errors);
+    // A learner that fails ends its training; that is no bad input.
+    desk.write(
+        "x.ron",
+        "(name: \"x\", train: (learner: (plugin: \"hostile\", \
+         parameters: (misdeed: PanicIn(\"learn\"))), episodes: 5))",
+    );
+    let hostile = example("hostile").display().to_string();
+    let ran = desk.offramp(&["train", "x.ron", "--plugins", &hostile]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!("failing_learner", ran.err);
+}
+
+/// A sweep trains each of its points.
+#[test]
+fn a_sweep_is_trained_point_by_point() {
+    let desk = Desk::new();
+    let scenario = toy(SMALL, 5)
+        .replace("(name:", "(sweep: {\"train.learner.parameters.discount\": [0.1, 0.9]}, name:");
+    desk.write("toy.ron", scenario);
+    let ran = desk.offramp(&["train", "toy.ron", "--out", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let rows = |point: &str| text(&desk, &format!("run/{point}/training.csv"));
+    assert_eq!(rows("point-000").lines().count(), 6);
+    assert_ne!(rows("point-000"), rows("point-001"));
+}
