@@ -1,32 +1,11 @@
 //! A policy that counts what its own side of the boundary allocates: its end of an episode fails
 //! if anything was allocated from one slot's decision to the next.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[expect(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use offramp_tests::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 #[derive(Default)]
 struct CountingPolicy {
@@ -52,7 +31,7 @@ impl Policy for CountingPolicy {
     }
 
     fn decide(&mut self, _: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
-        let now = ALLOCATIONS.load(Ordering::Relaxed);
+        let now = ALLOCATOR.count();
         self.allocated += self.before.map_or(0, |before| now - before);
         actions.fill(1);
         self.before = Some(now);

@@ -1,8 +1,10 @@
 //! What the tests share: the real command and the real plugin files, built once.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The workspace's folder.
 pub fn workspace() -> &'static Path {
@@ -115,4 +117,65 @@ impl Desk {
     pub fn offramp(&self, arguments: &[&str]) -> Ran {
         offramp(self.path(), arguments)
     }
+}
+
+/// The system's allocator, counting: made the global one, it counts what its library or
+/// executable allocates.
+#[derive(Debug)]
+pub struct CountingAllocator {
+    allocations: AtomicU64,
+}
+
+impl CountingAllocator {
+    /// Has counted nothing yet.
+    #[expect(clippy::new_without_default, reason = "a default can't be made in a static")]
+    pub const fn new() -> Self {
+        Self { allocations: AtomicU64::new(0) }
+    }
+
+    /// Allocations so far, on all threads.
+    pub fn count(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+}
+
+#[expect(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.allocations.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Exports a manifest of that interface version with nothing behind it.
+#[macro_export]
+macro_rules! bare_manifest {
+    ($interface_version:expr) => {
+        static MANIFEST: offramp_plugin::boundary::Manifest = offramp_plugin::boundary::Manifest {
+            magic: offramp_plugin::boundary::MAGIC,
+            interface_version: $interface_version,
+            size: 0,
+            plugin: std::ptr::null(),
+            version: std::ptr::null(),
+            compiler: std::ptr::null(),
+            target: std::ptr::null(),
+            entries: std::ptr::null(),
+            entry_count: 0,
+            header: std::ptr::null(),
+        };
+
+        /// The manifest.
+        #[expect(unsafe_code, reason = "an exported symbol")]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn offramp_plugin_manifest() -> *const offramp_plugin::boundary::Manifest {
+            &raw const MANIFEST
+        }
+    };
 }

@@ -1,46 +1,25 @@
 //! Nothing is allocated in a slot once warm, on either side of the boundary. The host's side is
 //! counted here, the plugin's by the plugin `counting` itself.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use offramp_harness::environment::{Environment, SlotBuffers};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_host::Registry;
 use offramp_host::plugin::EpisodeStart;
 use offramp_model::{Episode, Workload};
-use offramp_tests::example;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[expect(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use offramp_tests::{CountingAllocator, example};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// The only test of this file: the counter is the process's.
 #[test]
 fn a_warm_slot_allocates_nothing() {
     // The counter counts, or this proves nothing.
-    let start = ALLOCATIONS.load(Ordering::Relaxed);
+    let start = ALLOCATOR.count();
     drop(vec![start]);
-    assert!(ALLOCATIONS.load(Ordering::Relaxed) > start);
+    assert!(ALLOCATOR.count() > start);
 
     let registry = Registry::discover(&[example("counting")], None).unwrap();
     // Every device has a task in every slot, so that buffers are full from the first on.
@@ -70,7 +49,7 @@ fn a_warm_slot_allocates_nothing() {
         let seen = buffers.observe(&episode, policy.needs());
         policy.decide(&seen.observation, seen.actions).unwrap();
         episode.advance(&buffers.actions).unwrap();
-        let now = ALLOCATIONS.load(Ordering::Relaxed);
+        let now = ALLOCATOR.count();
         // By slot 100 every FIFO has been as long as it gets.
         if episode.slot() > 100 {
             assert_eq!(now, before, "slot {}", episode.slot());

@@ -121,7 +121,9 @@ fn every_field_of_a_scenario_is_documented() {
         }
     }
     assert!(known.len() > 25);
-    let sections = ["system", "tasks", "alpha", "power", "evaluate", "policies"];
+    let sections = [
+        "system", "tasks", "alpha", "power", "evaluate", "policies", "train", "learner", "explorer",
+    ];
     for name in known.iter().filter(|name| !sections.contains(&name.as_str())) {
         let last = |field: &&str| field.rsplit('.').next() == Some(name.as_str());
         assert!(fields.iter().any(last), "`{name}` is not in scenarios/README.md");

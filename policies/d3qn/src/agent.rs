@@ -244,3 +244,92 @@ fn lstm_length(shape: &Shape) -> usize {
     let [_, lstm_bias, ..] = shape.tensors();
     lstm_bias.range.end
 }
+
+#[cfg(test)]
+mod tests {
+    use offramp_nn::learning::{Loss, TargetUpdate};
+
+    use super::*;
+    use crate::parameters::{Fidelity, Flaw, Parameters, QecoParameters};
+
+    const SHAPE: Shape = Shape { features: 3, servers: 2, history_slots: 2, hidden: 4 };
+
+    /// An agent whose only experience is one that ends there, so that Q(s, a) has to become r.
+    fn agent_with_one_experience(recipe: &Recipe, log: &mut LoadLog<f32>) -> Agent {
+        let mut agent = Agent::new(&SHAPE, recipe, 5);
+        let rows = [0.0, 0.1, 0.2].map(|load| log.push([load, load]));
+        for _ in 0..recipe.parameters.batch {
+            let experience = Experience {
+                window: rows[1],
+                next_window: rows[2],
+                action: 1,
+                reward: 0.75,
+                discount: 0.0,
+            };
+            agent.replay.push(experience, &[0.3, 0.6, 0.9], &[0.0; 3]);
+        }
+        agent
+    }
+
+    fn value(agent: &Agent) -> f32 {
+        let mut workspace = Workspace::new(SHAPE);
+        let history = [0.0, 0.0, 0.1, 0.1];
+        workspace.forward(&agent.evaluation, &[0.3, 0.6, 0.9], Histories::Shared(&history))[1]
+    }
+
+    #[test]
+    fn it_learns_what_an_action_is_worth() {
+        for loss in [Loss::Squared, Loss::Huber(1.0)] {
+            let parameters = Parameters {
+                loss,
+                optimiser: Optimiser::Adam(0.01),
+                target: TargetUpdate::Soft(0.1),
+                anneal_updates: 0,
+                ..Parameters::default()
+            };
+            let recipe = parameters.recipe().unwrap();
+            let mut log = LoadLog::new(2);
+            let mut agent = agent_with_one_experience(&recipe, &mut log);
+            let mut scratch = [Scratch::new(SHAPE)];
+            let first = agent.learn(&SHAPE, &recipe, &log, &mut scratch).unwrap();
+            let last = (0..300).map(|_| agent.learn(&SHAPE, &recipe, &log, &mut scratch)).last();
+            assert!(last.flatten().unwrap() < 1e-4 * first.max(1e-2));
+            assert!((value(&agent) - 0.75).abs() < 0.02, "{}", value(&agent));
+            assert_eq!(agent.updates, 301);
+        }
+    }
+
+    #[test]
+    fn without_a_batch_nothing_is_learned() {
+        let recipe = Parameters::default().recipe().unwrap();
+        let mut agent = Agent::new(&SHAPE, &recipe, 5);
+        let before = agent.evaluation.clone();
+        let log = LoadLog::new(2);
+        assert_eq!(agent.learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)]), None);
+        assert_eq!((agent.evaluation, agent.updates), (before, 0));
+    }
+
+    #[test]
+    fn the_published_target_keeps_the_lstm_it_was_born_with() {
+        for (fidelity, keeps) in [
+            (Fidelity::CorrectedBut(vec![Flaw::FrozenTargetLstm]), true),
+            (Fidelity::Corrected, false),
+        ] {
+            let mut recipe = QecoParameters { fidelity }.recipe();
+            recipe.parameters.target = TargetUpdate::Hard(1);
+            let mut log = LoadLog::new(2);
+            let mut agent = agent_with_one_experience(&recipe, &mut log);
+            let born = agent.target.clone();
+            agent.learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)]).unwrap();
+            let lstm = lstm_length(&SHAPE);
+            assert_eq!(agent.target[..lstm] == born[..lstm], keeps);
+            assert_eq!(agent.target[lstm..], agent.evaluation[lstm..]);
+        }
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_the_largest() {
+        assert_eq!(greedy(&[1.0, 3.0, 3.0, 2.0]), 1);
+        assert_eq!(greedy(&[0.0]), 0);
+    }
+}

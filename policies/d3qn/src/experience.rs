@@ -148,3 +148,98 @@ impl Waitroom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: usize = 2;
+
+    fn waitroom(rule: NextState, terminal: bool) -> Waitroom {
+        Waitroom {
+            rule,
+            discount: 0.5,
+            terminal,
+            arrival_slots: 5,
+            width: WIDTH,
+            devices: vec![Vec::new(); 2],
+        }
+    }
+
+    fn ended(device: u32, born_slot: u32) -> EndedTask {
+        EndedTask {
+            device,
+            born_slot,
+            action: 0,
+            delay_slots: 1,
+            dropped: false,
+            reward: 0.0,
+            energy: [0.0; 4],
+        }
+    }
+
+    fn complete(waitroom: &mut Waitroom) -> Vec<(usize, u64, u64, f32, f32, Vec<f32>)> {
+        let mut all = Vec::new();
+        waitroom.complete(|complete| {
+            let Experience { window, next_window, reward, discount, .. } = complete.experience;
+            let next = complete.next_features;
+            all.push((complete.device, window, next_window, reward, discount, next));
+        });
+        all
+    }
+
+    /// Device 0 decides in slots 0 and 3; the first task ends in slot 2, after neither, before
+    /// the second.
+    fn two_decisions(waitroom: &mut Waitroom) {
+        let none = |_: usize| None;
+        waitroom.slot(0, 100, |device| (device == 0).then_some(&[1.0, 2.0][..]));
+        waitroom.decided(0, 0, 100, 4, &[1.0, 2.0]);
+        waitroom.slot(1, 101, none);
+        waitroom.slot(2, 102, none);
+        waitroom.ended(&ended(0, 0), 7.0);
+        waitroom.slot(3, 103, |device| (device == 0).then_some(&[3.0, 4.0][..]));
+        waitroom.decided(0, 3, 103, 5, &[3.0, 4.0]);
+    }
+
+    #[test]
+    fn the_next_task_is_discounted_by_the_slots_between() {
+        let mut waitroom = waitroom(NextState::NextTask, true);
+        two_decisions(&mut waitroom);
+        assert_eq!(complete(&mut waitroom), [(0, 100, 103, 7.0, 0.125, vec![3.0, 4.0])]);
+        // After the last slot with arrivals there is no next task.
+        waitroom.slot(4, 104, |_| None);
+        waitroom.ended(&ended(0, 3), -1.0);
+        assert_eq!(complete(&mut waitroom), []);
+        waitroom.slot(5, 105, |_| None);
+        assert_eq!(complete(&mut waitroom), [(0, 103, 105, -1.0, 0.0, vec![0.0, 0.0])]);
+    }
+
+    #[test]
+    fn the_next_slot_is_zeros_without_a_task() {
+        for (terminal, last_discount) in [(true, 0.0), (false, 0.5)] {
+            let mut waitroom = waitroom(NextState::NextSlot, terminal);
+            two_decisions(&mut waitroom);
+            assert_eq!(complete(&mut waitroom), [(0, 100, 101, 7.0, 0.5, vec![0.0, 0.0])]);
+            waitroom.decided(1, 4, 104, 1, &[5.0, 6.0]);
+            waitroom.ended(&ended(1, 4), 2.0);
+            waitroom.slot(5, 105, |_| None);
+            let expected = [(1, 104, 105, 2.0, last_discount, vec![0.0, 0.0])];
+            assert_eq!(complete(&mut waitroom), expected);
+        }
+    }
+
+    #[test]
+    fn an_unrewarded_decision_waits() {
+        let mut waitroom = waitroom(NextState::NextSlot, true);
+        waitroom.decided(1, 0, 9, 1, &[5.0, 6.0]);
+        waitroom.slot(1, 10, |_| None);
+        assert_eq!(complete(&mut waitroom), []);
+        waitroom.ended(&ended(1, 0), 3.0);
+        assert_eq!(complete(&mut waitroom).len(), 1);
+        // And is forgotten when another episode begins.
+        waitroom.decided(1, 0, 9, 1, &[5.0, 6.0]);
+        waitroom.clear();
+        waitroom.ended(&ended(1, 0), 3.0);
+        assert_eq!(complete(&mut waitroom), []);
+    }
+}

@@ -92,7 +92,7 @@ kernel! {
         let two = F::ONE + F::ONE;
         for row in sums.chunks_exact_mut(4 * hidden) {
             for (sum, &bias) in row.iter_mut().zip(bias) {
-                *sum = *sum + bias;
+                *sum += bias;
             }
             // tanh(x) = 2σ(2x) − 1, so that one loop does all four.
             for candidate in &mut row[hidden..2 * hidden] {

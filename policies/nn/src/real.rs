@@ -94,8 +94,8 @@ macro_rules! real {
                 // e^x = 2^n · e^r with n whole and |r| ≤ ln 2 / 2; e^r by its Taylor series, of
                 // which the first term left out is below the rounding error. ln 2 in two parts,
                 // so that r is exact where x is large.
-                const LN_2_HIGH: $real = 0.693_145_751_953_125;
-                const LN_2_LOW: $real = 1.428_606_820_309_417_2e-6;
+                const LN_2_HIGH: $real = 0.693_145_751_953_125_f64 as $real;
+                const LN_2_LOW: $real = 1.428_606_820_309_417_2e-6_f64 as $real;
                 const INVERSE: [$real; $degree + 1] = {
                     let mut inverse = [1.0; $degree + 1];
                     let mut factorial = 1.0;

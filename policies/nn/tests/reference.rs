@@ -37,13 +37,14 @@ fn close(name: &str, ours: &[impl Real], theirs: &[f64]) {
     }
 }
 
-fn agrees<F: Real>() {
-    let reference: Reference = serde_json::from_str(include_str!("reference.json")).unwrap();
+const REFERENCE: &str = include_str!("reference.json");
+
+fn agrees<F: Real>(reference: &Reference) {
     let of = |numbers: &[f64]| numbers.iter().map(|&number| F::of(number)).collect::<Vec<F>>();
     let parameters = of(&reference.parameters);
     let (features, windows) = (of(&reference.features), of(&reference.histories));
     let rows = reference.actions.len();
-    let windows = ndarray::Array2::from_shape_vec((rows, 50), windows).unwrap();
+    let windows = ndarray::Array2::from_shape_fn((rows, 50), |(row, at)| windows[50 * row + at]);
     let mut histories = Vec::new();
     interleave(&windows, SHAPE.servers, &mut histories);
     let mut workspace = Workspace::new(SHAPE);
@@ -90,10 +91,10 @@ fn agrees<F: Real>() {
 
 #[test]
 fn single_precision_agrees_with_an_independent_implementation() {
-    agrees::<f32>();
+    agrees::<f32>(&serde_json::from_str(REFERENCE).unwrap());
 }
 
 #[test]
 fn double_precision_agrees_with_an_independent_implementation() {
-    agrees::<f64>();
+    agrees::<f64>(&serde_json::from_str(REFERENCE).unwrap());
 }
