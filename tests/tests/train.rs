@@ -129,6 +129,22 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     }
 }
 
+/// Validation is held out: how often it happens changes nothing of the training.
+#[test]
+fn validation_touches_nothing() {
+    let desk = Desk::new();
+    let rows = |every: &str| {
+        let scenario =
+            toy(SMALL, 20).replace("validate_every: 10", &format!("validate_every: {every}"));
+        desk.write("toy.ron", scenario);
+        assert_eq!(desk.offramp(&["train", "toy.ron", "--out", every]).code, 0);
+        let table = text(&desk, &format!("{every}/training.csv"));
+        let of_training = |row: &str| row.rsplitn(3, ',').nth(2).unwrap().to_owned();
+        table.lines().map(of_training).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("1"), rows("20"));
+}
+
 #[test]
 fn a_training_is_not_overwritten_and_resumes_only_itself() {
     let desk = Desk::new();

@@ -416,10 +416,10 @@ impl<'s> Trainer<'s> {
 
 /// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // A fixed name: what an interruption leaves is written over the next time.
+    let partial = path.with_extension("partial");
+    let mut file = std::fs::File::create(&partial)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.sync_all()?;
+    std::fs::rename(&partial, path)
 }

@@ -54,7 +54,7 @@ impl Explorer for Uniform {
                 return Err(Error::new(format!("{name}: a number from 0 to 1 is needed")));
             }
         }
-        if !(parameters.per_update >= 0.0) {
+        if !(0.0..=f64::MAX).contains(&parameters.per_update) {
             return Err(Error::new("per_update: a number of 0 or more is needed"));
         }
         let first = match parameters.actions {
