@@ -264,4 +264,10 @@ fn a_sweep_is_trained_point_by_point() {
     let rows = |point: &str| text(&desk, &format!("run/{point}/training.csv"));
     assert_eq!(rows("point-000").lines().count(), 6);
     assert_ne!(rows("point-000"), rows("point-001"));
+    // And they are drawn side by side.
+    assert_eq!(text(&desk, "run/curves.csv").lines().count(), 1 + 2 * 5);
+    for figure in ["curves", "drops"] {
+        assert!(text(&desk, &format!("run/{figure}.svg")).contains("discount = 0.9"));
+        assert_eq!(bytes(&desk, &format!("run/{figure}.png"))[..4], *b"\x89PNG");
+    }
 }

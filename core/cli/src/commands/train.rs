@@ -68,7 +68,8 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
 /// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.
 const SMOOTHED: usize = 10;
 
-/// QoE per episode of every point: `curves.csv` as it is, `curves.svg` and `curves.png` smoothed.
+/// QoE and drops per episode of every point: `curves.csv` as they are; `curves` and `drops`, as
+/// SVG and PNG, smoothed.
 fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Result<(), Problem> {
     let mut table = String::from("point,episode,qoe,dropped,validation_qoe\n");
     for (label, rows) in curves {
@@ -81,25 +82,34 @@ fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Res
     let path = folder.join("curves.csv");
     std::fs::write(&path, table)
         .map_err(|error| Problem::new(format!("{}: {error}", path.display())))?;
-    let smoothed = |rows: &[TrainingRow]| {
+    let smoothed = |rows: &[TrainingRow], metric: Metric| {
         let mean = |rows: &[TrainingRow]| {
-            let qoe = rows.iter().map(|row| row.qoe).sum::<f64>() / rows.len() as f64;
-            (rows[rows.len() - 1].episode as f64 + 1.0, qoe)
+            let sum: f64 = rows.iter().map(metric).sum();
+            (rows[rows.len() - 1].episode as f64 + 1.0, sum / rows.len() as f64)
         };
         rows.chunks(SMOOTHED).map(mean).collect()
     };
-    let series = curves
-        .iter()
-        .map(|(label, rows)| Series { name: label.clone(), points: smoothed(rows) })
-        .collect();
-    let figure = Lines {
-        title: format!("{name}: QoE while training (mean of {SMOOTHED} episodes)"),
-        x: "episode".to_owned(),
-        y: "AvgQoE".to_owned(),
-        series,
-    };
-    figure.write(&folder.join("curves")).map_err(Problem::new)
+    let figures: [(&str, &str, &str, Metric); 2] = [
+        ("curves", "QoE", "AvgQoE", |row| row.qoe),
+        ("drops", "drops", "tasks dropped", |row| row.dropped as f64),
+    ];
+    for (file, what, y, metric) in figures {
+        let series = curves
+            .iter()
+            .map(|(label, rows)| Series { name: label.clone(), points: smoothed(rows, metric) })
+            .collect();
+        let figure = Lines {
+            title: format!("{name}: {what} while training (mean of {SMOOTHED} episodes)"),
+            x: "episode".to_owned(),
+            y: y.to_owned(),
+            series,
+        };
+        figure.write(&folder.join(file)).map_err(Problem::new)?;
+    }
+    Ok(())
 }
+
+type Metric = fn(&TrainingRow) -> f64;
 
 /// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
 fn first_free(parent: &Path, name: &str) -> PathBuf {
