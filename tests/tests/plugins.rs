@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::scenario::{Experiment, Overrides, Purpose, Scenario};
 use offramp_host::plugin::{Needs, Progress, TransitionBatch};
 use offramp_host::{CallFailure, Policy, Registry};
 use offramp_model::{Episode, Workload};
@@ -127,27 +127,25 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
     assert_eq!(desk.offramp(&["report", "run"]).out, ran.out);
 }
 
+/// A scenario with one policy.
+fn one_policy(registry: &Registry, policy: &str) -> Scenario {
+    let text = format!("(name: \"x\", policies: [{policy}])");
+    let (folder, overrides) = ("".as_ref(), Overrides::default());
+    let experiment =
+        Experiment::parse("x", text, folder, registry, Purpose::Evaluate, overrides).unwrap();
+    experiment.points.into_iter().next().unwrap()
+}
+
 /// Calls a capability of `hostile` with a misdeed.
 fn call(
     misdeed: &str,
     call: impl FnOnce(&mut dyn Policy, &mut Episode<'_>) -> Result<(), CallFailure>,
 ) -> String {
     let registry = Registry::discover(&[example("hostile")], None).unwrap();
-    let text = format!(
-        "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: {misdeed}))])"
-    );
-    let experiment = Experiment::parse(
-        "x",
-        text,
-        "".as_ref(),
-        &registry,
-        Purpose::Evaluate,
-        Overrides::default(),
-    )
-    .unwrap();
-    let scenario = &experiment.points[0];
+    let policy = format!("(plugin: \"hostile\", parameters: (misdeed: {misdeed}))");
+    let scenario = one_policy(&registry, &policy);
     let entry = &scenario.policies[0];
-    let environment = Environment::new(scenario);
+    let environment = Environment::new(&scenario);
     let context = environment.context(&entry.parameters, None, 1, 1);
     let mut policy = entry.found.create_policy(&context).unwrap();
     let workload = Workload::Drawn { seed: 1, episode: 0 };
@@ -207,18 +205,9 @@ fn capabilities_that_misbehave() {
 #[test]
 fn capabilities_are_discovered() {
     let registry = Registry::discover(&[], Some(built())).unwrap();
-    let text = "(name: \"x\", policies: [(plugin: \"all-local\")])".to_owned();
-    let experiment = Experiment::parse(
-        "x",
-        text,
-        "".as_ref(),
-        &registry,
-        Purpose::Evaluate,
-        Overrides::default(),
-    )
-    .unwrap();
-    let environment = Environment::new(&experiment.points[0]);
-    let found = &experiment.points[0].policies[0].found;
+    let scenario = one_policy(&registry, "(plugin: \"all-local\")");
+    let environment = Environment::new(&scenario);
+    let found = &scenario.policies[0].found;
     let mut policy = found.create_policy(&environment.context("", None, 1, 1)).unwrap();
     assert!(policy.learner().is_none() && policy.saved().is_none());
     assert!(policy.value_function().is_none() && policy.student().is_none());

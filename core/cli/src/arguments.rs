@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use offramp_harness::scenario::Overrides;
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
@@ -39,6 +40,32 @@ pub(crate) struct SearchArguments {
     pub(crate) plugin_path: Option<std::ffi::OsString>,
 }
 
+/// What may be other than the scenario says.
+#[derive(Debug, Args)]
+pub(crate) struct RunningArguments {
+    /// Threads; all cores if left out. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// The seed of all randomness, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Episodes, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) episodes: Option<u64>,
+    /// A first look: 3 episodes to evaluate, 50 to train
+    #[arg(long, conflicts_with = "episodes")]
+    pub(crate) quick: bool,
+}
+
+impl RunningArguments {
+    pub(crate) fn overrides(&self, quick_episodes: u64) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            episodes: self.episodes.or(self.quick.then_some(quick_episodes)),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -63,18 +90,8 @@ pub(crate) struct RunArguments {
     /// Print a table by power mode too
     #[arg(long)]
     pub(crate) power_modes: bool,
-    /// Threads; all cores if left out. Results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
-    /// The seed of all randomness, instead of the scenario's
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Episodes, instead of the scenario's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) episodes: Option<u64>,
-    /// A first look: 3 episodes
-    #[arg(long, conflicts_with = "episodes")]
-    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) running: RunningArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }
@@ -90,18 +107,8 @@ pub(crate) struct TrainArguments {
     /// Go on from the last save in --out, to the same bits as if never interrupted
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Threads; all cores if left out. Results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
-    /// The seed of the training, instead of the scenario's
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Training episodes, instead of the scenario's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) episodes: Option<u64>,
-    /// A first look: 50 episodes
-    #[arg(long, conflicts_with = "episodes")]
-    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) running: RunningArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }

@@ -227,7 +227,7 @@ impl Capabilities {
             (Capabilities::SAVED, "saved"),
             (Capabilities::LEARNER, "learner"),
             (Capabilities::VALUE_FUNCTION, "value function"),
-            (Capabilities::STUDENT, "student"),
+            (Capabilities::STUDENT, "fit to a teacher"),
         ];
         let named = NAMES.into_iter().filter(|(capability, _)| self.has(*capability));
         named.map(|(_, name)| name).collect()

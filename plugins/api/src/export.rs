@@ -276,7 +276,7 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
     }
 
     fn fit(&mut self, observation: &Observation<'_>, targets: RSlice<'_, f32>) -> CallResult<f64> {
-        let Some(fit) = self.table.fit else { return lacking("student") };
+        let Some(fit) = self.table.fit else { return lacking("fit to a teacher") };
         guard(|| fit(&mut self.inner.0, observation, targets.as_slice()))
     }
 }

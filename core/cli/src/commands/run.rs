@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::evaluate::evaluate;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::store::{NewRunFolder, StoreError, StoredRun};
 
 use crate::arguments::{Format, RunArguments};
@@ -16,10 +16,7 @@ const QUICK_EPISODES: u64 = 3;
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = Overrides {
-        seed: arguments.seed,
-        episodes: arguments.episodes.or(arguments.quick.then_some(QUICK_EPISODES)),
-    };
+    let overrides = arguments.running.overrides(QUICK_EPISODES);
     let mut experiments: Vec<Experiment> = Vec::with_capacity(arguments.scenarios.len());
     for path in &arguments.scenarios {
         let experiment = Experiment::read(path, &registry, Purpose::Evaluate, overrides)?;
@@ -42,7 +39,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     }
     .map_err(store_problem)?;
 
-    let threads = super::threads(arguments.jobs)?;
+    let threads = super::threads(arguments.running.jobs)?;
     let bar = progress_bar(&experiments);
     let runs: Vec<StoredRun> = threads
         .install(|| evaluate(&experiments, &|| bar.inc(1)).iter().map(StoredRun::of).collect());

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::train::{Start, TrainError, TrainingRow, rows, train as train_scenario};
 use offramp_report::{Lines, Series};
 
@@ -17,17 +17,14 @@ const QUICK_EPISODES: u64 = 50;
 
 pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = Overrides {
-        seed: arguments.seed,
-        episodes: arguments.episodes.or(arguments.quick.then_some(QUICK_EPISODES)),
-    };
+    let overrides = arguments.running.overrides(QUICK_EPISODES);
     let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Train, overrides)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
         None => first_free(Path::new("runs"), &experiment.name),
     };
     let start = if arguments.resume { Start::Resume } else { Start::New };
-    let threads = super::threads(arguments.jobs)?;
+    let threads = super::threads(arguments.running.jobs)?;
     let mut done = Done::Well;
     let mut curves = Vec::new();
     for (number, scenario) in experiment.points.iter().enumerate() {
