@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Train the learner of a scenario
     Train(TrainArguments),
+    /// Distil a teacher into a student
+    Distill(DistillArguments),
     /// Tell what a checkpoint or a scenario holds
     Inspect(InspectArguments),
     /// Print the table of a run folder again
@@ -109,6 +111,30 @@ pub(crate) struct TrainArguments {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) running: RunningArguments,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DistillArguments {
+    /// A scenario file with a `distill` section
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// The folder to write; runs/NAME-001 and so on if left out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The dataset to use, or to collect if it is not there; in the run folder if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Threads; all cores if left out. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// The seed of the distillation, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Mini-batch steps, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }

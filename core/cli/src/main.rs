@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Train(arguments) => commands::train::train(&arguments),
+        Command::Distill(arguments) => commands::distill::distill(&arguments),
         Command::Inspect(arguments) => commands::inspect::inspect(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Replay(arguments) => commands::replay::replay(&arguments),

@@ -5,6 +5,8 @@
 //! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
 
 pub mod checkpoint;
+pub mod dataset;
+pub mod distill;
 pub mod environment;
 pub mod evaluate;
 pub mod metrics;

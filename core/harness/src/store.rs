@@ -369,6 +369,16 @@ fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, StoreE
     rows.collect::<Result<_, _>>().map_err(unreadable)
 }
 
+/// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // A fixed name: what an interruption leaves is written over the next time.
+    let partial = path.with_extension("partial");
+    let mut file = std::fs::File::create(&partial)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@
 //! Validation runs separate instances created from the checkpoint, on episodes of a seed of
 //! their own: neither trained on nor those of a later evaluation.
 
-use std::io::{Seek, Write};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
@@ -29,6 +29,7 @@ use crate::environment::{Environment, SlotBuffers};
 use crate::evaluate::{EpisodeResult, RunError, run_episode};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
 use crate::scenario::{Scenario, TrainEntry};
+use crate::store::write_atomically;
 
 /// Why a training ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -412,14 +413,4 @@ impl<'s> Trainer<'s> {
         self.best_qoe = state.best_qoe;
         Ok(Some(state))
     }
-}
-
-/// Writes a file so that it is there whole or as it was before, whatever happens meanwhile.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // A fixed name: what an interruption leaves is written over the next time.
-    let partial = path.with_extension("partial");
-    let mut file = std::fs::File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)
 }

@@ -1,5 +1,6 @@
 //! One D3QN agent: its two networks, its experience, and how it learns (section 5.2).
 
+use offramp_nn::bank::greedy;
 use offramp_nn::learning::{Optimiser, OptimiserState, clip};
 use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
 use offramp_nn::{Histories, Shape, Workspace, initial_parameters};
@@ -228,17 +229,6 @@ impl Agent {
     }
 }
 
-/// The action of the largest value; the first of several.
-pub(crate) fn greedy(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (action, &value) in values.iter().enumerate() {
-        if value > values[best] {
-            best = action;
-        }
-    }
-    best
-}
-
 /// The LSTM is the first part of the parameters.
 fn lstm_length(shape: &Shape) -> usize {
     let [_, lstm_bias, ..] = shape.tensors();
@@ -325,11 +315,5 @@ mod tests {
             assert_eq!(agent.target[..lstm] == born[..lstm], keeps);
             assert_eq!(agent.target[lstm..], agent.evaluation[lstm..]);
         }
-    }
-
-    #[test]
-    fn greedy_takes_the_first_of_the_largest() {
-        assert_eq!(greedy(&[1.0, 3.0, 3.0, 2.0]), 1);
-        assert_eq!(greedy(&[0.0]), 0);
     }
 }

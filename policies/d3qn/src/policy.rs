@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 
-use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
+use offramp_nn::Shape;
+use offramp_nn::bank::{Identity, Reader, Scaling, greedy};
+use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::learning::OptimiserState;
 use offramp_nn::replay::{LoadLog, Replay};
-use offramp_nn::{Histories, Shape, Workspace};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, Saved,
     TransitionBatch, UNDECIDED, ValueFunction,
@@ -13,7 +14,7 @@ use offramp_plugin::{
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::agent::{Agent, PART, Scratch, greedy};
+use crate::agent::{Agent, PART, Scratch};
 use crate::experience::Waitroom;
 use crate::parameters::{Deploy, Flaw, Parameters, QecoParameters, Recipe, Sharing};
 
@@ -52,32 +53,16 @@ impl Preset for Qeco {
 pub(crate) struct D3qn<P> {
     shape: Shape,
     recipe: Recipe,
-    /// The names of the features, for checkpoints.
-    feature_names: String,
-    scenario_sha256: String,
-    scaling: Scaling,
+    identity: Identity,
     agents: Vec<Agent>,
-    deciding: Deciding,
+    reader: Reader,
+    /// Q of the rows at hand.
+    values: Vec<f32>,
     waiting: Waitroom,
     threads: usize,
     /// From the first training episode on.
     training: Option<Training>,
     preset: PhantomData<P>,
-}
-
-/// What features and loads are divided by.
-#[derive(Clone, Debug)]
-struct Scaling {
-    features: Vec<f32>,
-    history: f32,
-}
-
-/// Buffers of a decision.
-struct Deciding {
-    workspace: Workspace<f32>,
-    features: Vec<f32>,
-    histories: Vec<f32>,
-    values: Vec<f32>,
 }
 
 /// What training needs besides the agents.
@@ -117,26 +102,32 @@ impl<P: Preset> Policy for D3qn<P> {
         };
         let seed = |agent: u64| context.seed ^ agent.wrapping_mul(0xd6e8_feb8_6659_fd93);
         let names: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
+        let identity = Identity {
+            kind: P::KIND.to_owned(),
+            shape,
+            networks: agents as usize,
+            feature_names: names.join(","),
+            scenario_sha256: context.scenario_sha256.to_string(),
+            scaling,
+        };
         let mut policy = Self {
             agents: (0..agents).map(|agent| Agent::new(&shape, &recipe, seed(agent))).collect(),
             waiting: Waitroom::new(context, &recipe),
-            feature_names: names.join(","),
-            scenario_sha256: context.scenario_sha256.to_string(),
-            deciding: Deciding {
-                workspace: Workspace::new(shape),
-                features: Vec::new(),
-                histories: Vec::new(),
-                values: Vec::new(),
-            },
+            reader: Reader::new(shape),
+            values: Vec::new(),
             threads: context.threads.max(1) as usize,
             training: None,
             preset: PhantomData,
             shape,
             recipe,
-            scaling,
+            identity,
         };
         if let Some(bytes) = context.checkpoint.into_option() {
-            policy.read_checkpoint(bytes.as_slice())?;
+            let weights = policy.identity.read(bytes.as_slice())?;
+            for (agent, weights) in policy.agents.iter_mut().zip(weights) {
+                agent.target.clone_from(&weights);
+                agent.evaluation = weights;
+            }
         }
         Ok(policy)
     }
@@ -159,7 +150,7 @@ impl<P: Preset> Policy for D3qn<P> {
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
-        let mut values = std::mem::take(&mut self.deciding.values);
+        let mut values = std::mem::take(&mut self.values);
         values.resize(observation.rows() * self.shape.actions(), 0.0);
         self.evaluate(observation, &mut values);
         for (action, values) in actions.iter_mut().zip(values.chunks_exact(self.shape.actions())) {
@@ -167,7 +158,7 @@ impl<P: Preset> Policy for D3qn<P> {
                 *action = greedy(values) as u32;
             }
         }
-        self.deciding.values = values;
+        self.values = values;
         Ok(())
     }
 
@@ -199,9 +190,9 @@ impl<P: Preset> Learner for D3qn<P> {
         self.read(observation);
         let Some(training) = &mut self.training else { return Ok(()) };
         let (width, servers) = (self.shape.features, self.shape.servers);
-        let newest = self.deciding.histories.len() - servers;
-        let window = training.log.push(self.deciding.histories[newest..].iter().copied());
-        let features = |row: usize| &self.deciding.features[row * width..(row + 1) * width];
+        let newest = self.reader.histories.len() - servers;
+        let window = training.log.push(self.reader.histories[newest..].iter().copied());
+        let features = |row: usize| &self.reader.features[row * width..(row + 1) * width];
         training.row_of.clear();
         training.row_of.resize(self.waiting.devices(), None);
         for (row, &device) in observation.devices.iter().enumerate() {
@@ -271,10 +262,11 @@ impl<P: Preset> Learner for D3qn<P> {
 impl<P: Preset> Saved for D3qn<P> {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
         let mut checkpoint = self.describe();
-        match self.recipe.parameters.deploy {
-            Deploy::Evaluation => self.put(&mut checkpoint, "", |agent| &agent.evaluation),
-            Deploy::Target => self.put(&mut checkpoint, "", |agent| &agent.target),
-        }
+        let weights = self.agents.iter().map(|agent| match self.recipe.parameters.deploy {
+            Deploy::Evaluation => agent.evaluation.as_slice(),
+            Deploy::Target => agent.target.as_slice(),
+        });
+        self.identity.put(&mut checkpoint, "", weights);
         Ok(checkpoint.to_bytes()?)
     }
 
@@ -285,10 +277,13 @@ impl<P: Preset> Saved for D3qn<P> {
         };
         let mut state = self.describe();
         state.metadata.insert("kind".to_owned(), format!("{} in training", P::KIND));
-        self.put(&mut state, "evaluation.", |agent| &agent.evaluation);
-        self.put(&mut state, "target.", |agent| &agent.target);
-        self.put(&mut state, "optimiser.first.", |agent| &agent.optimiser.first);
-        self.put(&mut state, "optimiser.second.", |agent| &agent.optimiser.second);
+        let put = |state: &mut Checkpoint, prefix: &str, numbers: fn(&Agent) -> &[f32]| {
+            self.identity.put(state, prefix, self.agents.iter().map(numbers));
+        };
+        put(&mut state, "evaluation.", |agent| &agent.evaluation);
+        put(&mut state, "target.", |agent| &agent.target);
+        put(&mut state, "optimiser.first.", |agent| &agent.optimiser.first);
+        put(&mut state, "optimiser.second.", |agent| &agent.optimiser.second);
         let counts = self.agents.iter().flat_map(|agent| [agent.updates, agent.optimiser.steps]);
         state.put_u64("counts", counts);
         let (first, rows) = training.log.parts();
@@ -309,14 +304,14 @@ impl<P: Preset> Saved for D3qn<P> {
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         let kind = format!("{} in training", P::KIND);
-        self.expect(&state, &kind)?;
-        state.expect("scenario_sha256", &self.scenario_sha256)?;
+        self.identity.expect(&state, &kind)?;
+        state.expect("scenario_sha256", &self.identity.scenario_sha256)?;
         let mut agents = self.agents.clone();
         let parts = [
-            self.take(&state, "evaluation.")?,
-            self.take(&state, "target.")?,
-            self.take(&state, "optimiser.first.")?,
-            self.take(&state, "optimiser.second.")?,
+            self.identity.take(&state, "evaluation.")?,
+            self.identity.take(&state, "target.")?,
+            self.identity.take(&state, "optimiser.first.")?,
+            self.identity.take(&state, "optimiser.second.")?,
         ];
         let [evaluation, target, first, second] = parts.map(Vec::into_iter);
         let counts = state.u64("counts")?;
@@ -371,44 +366,23 @@ impl<P: Preset> Saved for D3qn<P> {
 }
 
 impl<P: Preset> D3qn<P> {
-    /// Scales what is observed into the buffers for decisions.
     fn read(&mut self, observation: &Observation<'_>) {
-        let Deciding { features, histories, .. } = &mut self.deciding;
-        features.clear();
-        let scales = self.scaling.features.iter().cycle();
-        let scaled = observation.features.iter().zip(scales);
-        features.extend(scaled.map(|(&feature, &scale)| feature as f32 / scale));
-        histories.clear();
-        let scale = self.scaling.history;
-        histories.extend(observation.histories.iter().map(|&load| load as f32 / scale));
+        let Observation { features, histories, .. } = observation;
+        self.reader.read(&self.identity.scaling, features.as_slice(), histories.as_slice());
     }
 
     /// Q of every row as the network sees rewards, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         self.read(observation);
-        let Self { shape, agents, deciding, recipe, training, .. } = self;
-        let Deciding { workspace, features, histories, .. } = deciding;
+        let Self { shape, agents, reader, recipe, training, .. } = self;
         // While it trains, what is being learned decides.
         let deploy_target = training.is_none() && recipe.parameters.deploy == Deploy::Target;
-        let deciding = |agent: usize| -> &[f32] {
+        let weights = |agent: usize| -> &[f32] {
             let agent: &Agent = &agents[agent];
             if deploy_target { &agent.target } else { &agent.evaluation }
         };
-        let window = shape.history_slots * shape.servers;
-        if agents.len() == 1 && observation.history_of.is_empty() {
-            let histories = Histories::Shared(&histories[..window]);
-            values.copy_from_slice(workspace.forward(deciding(0), features, histories));
-            return;
-        }
-        let rows = features.chunks_exact(shape.features);
-        for (row, (features, values)) in
-            rows.zip(values.chunks_exact_mut(shape.actions())).enumerate()
-        {
-            let agent = observation.devices[row] as usize % agents.len();
-            let start = observation.history_of.get(row).map_or(0, |&at| at as usize * window);
-            let histories = Histories::Shared(&histories[start..start + window]);
-            values.copy_from_slice(workspace.forward(deciding(agent), features, histories));
-        }
+        let (devices, history_of) = (&observation.devices, &observation.history_of);
+        reader.evaluate(shape, agents.len(), weights, devices, history_of, values);
     }
 
     fn new_training(&self) -> Result<Training, Error> {
@@ -426,95 +400,12 @@ impl<P: Preset> D3qn<P> {
         })
     }
 
-    /// What a checkpoint says of this policy: what must agree, and what is good to know.
+    /// A checkpoint that says what this is and how far it has come.
     fn describe(&self) -> Checkpoint {
-        let mut checkpoint = Checkpoint::default();
-        let one = self.shape.parameters();
+        let mut checkpoint = self.identity.describe();
         let updates = self.agents.iter().map(|agent| agent.updates).sum::<u64>();
-        let known = [
-            ("kind", P::KIND.to_owned()),
-            ("architecture", "LSTM, two dense layers, dueling head".to_owned()),
-            ("parameters_deployed", one.to_string()),
-            ("parameters_as_in_the_paper", (2 * one).to_string()),
-            ("scenario_sha256", self.scenario_sha256.clone()),
-            ("updates", (updates / self.agents.len() as u64).to_string()),
-        ];
-        let known = known.map(|(key, value)| (key.to_owned(), value));
-        checkpoint.metadata = known.into_iter().chain(self.identity()).collect();
-        let scales = &self.scaling.features;
-        checkpoint.put_f32("feature_scales", &[scales.len()], scales.iter().copied());
-        checkpoint.put_f32("history_scale", &[1], [self.scaling.history]);
+        let updates = (updates / self.agents.len() as u64).to_string();
+        checkpoint.metadata.insert("updates".to_owned(), updates);
         checkpoint
-    }
-
-    /// What must agree for a checkpoint to be of use here.
-    fn identity(&self) -> [(String, String); 5] {
-        [
-            ("features", self.feature_names.clone()),
-            ("servers", self.shape.servers.to_string()),
-            ("history_slots", self.shape.history_slots.to_string()),
-            ("hidden", self.shape.hidden.to_string()),
-            ("networks", self.agents.len().to_string()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-    }
-
-    fn expect(&self, checkpoint: &Checkpoint, kind: &str) -> Result<(), CheckpointError> {
-        checkpoint.expect("kind", kind)?;
-        self.identity().iter().try_for_each(|(key, value)| checkpoint.expect(key, value))
-    }
-
-    /// Puts numbers of the shape of every agent's weights.
-    fn put(
-        &self,
-        checkpoint: &mut Checkpoint,
-        prefix: &str,
-        numbers: impl Fn(&Agent) -> &Vec<f32>,
-    ) {
-        for tensor in self.shape.tensors() {
-            let [rows, columns] = tensor.shape;
-            let all = self.agents.iter().filter_map(|agent| {
-                // Empty where the optimiser has no use for them.
-                numbers(agent).get(tensor.range.clone())
-            });
-            let name = format!("{prefix}{}", tensor.name);
-            let shape = [self.agents.len(), rows, columns];
-            checkpoint.put_f32(&name, &shape, all.flatten().copied());
-        }
-    }
-
-    /// Takes them out again, agent by agent.
-    fn take(
-        &self,
-        checkpoint: &Checkpoint,
-        prefix: &str,
-    ) -> Result<Vec<Vec<f32>>, CheckpointError> {
-        let mut all = vec![vec![0.0; self.shape.parameters()]; self.agents.len()];
-        for tensor in self.shape.tensors() {
-            let [rows, columns] = tensor.shape;
-            let name = format!("{prefix}{}", tensor.name);
-            let values = checkpoint.f32_of_shape(&name, &[all.len(), rows, columns])?;
-            for (numbers, values) in all.iter_mut().zip(values.chunks_exact(rows * columns)) {
-                numbers[tensor.range.clone()].copy_from_slice(values);
-            }
-        }
-        Ok(all)
-    }
-
-    fn read_checkpoint(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let checkpoint = Checkpoint::from_bytes(bytes)?;
-        self.expect(&checkpoint, P::KIND)?;
-        let features = checkpoint.f32_of_shape("feature_scales", &[self.shape.features])?;
-        let history = checkpoint.f32_of_shape("history_scale", &[1])?[0];
-        if features.iter().chain([&history]).any(|&scale| scale <= 0.0 || !scale.is_finite()) {
-            return Err(Error::new("the checkpoint has a scale that is not above 0"));
-        }
-        self.scaling = Scaling { features, history };
-        let weights = self.take(&checkpoint, "")?;
-        for (agent, weights) in self.agents.iter_mut().zip(weights) {
-            agent.target.clone_from(&weights);
-            agent.evaluation = weights;
-        }
-        Ok(())
     }
 }

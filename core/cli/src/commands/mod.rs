@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod distill;
 pub(crate) mod inspect;
 pub(crate) mod plugins;
 pub(crate) mod replay;
@@ -7,12 +8,18 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offramp_host::Registry;
 
 use crate::arguments::SearchArguments;
 use crate::problem::Problem;
+
+/// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
+fn first_free(parent: &Path, name: &str) -> PathBuf {
+    let numbered = (1_u32..).map(|number| parent.join(format!("{name}-{number:03}")));
+    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+}
 
 /// A pool of so many threads, or of one a core.
 fn threads(jobs: Option<u16>) -> Result<rayon::ThreadPool, Problem> {
@@ -27,6 +34,6 @@ fn discover(search: &SearchArguments) -> Result<Registry, Problem> {
         named.extend(std::env::split_paths(path).filter(|path| !path.as_os_str().is_empty()));
     }
     let executable = std::env::current_exe().ok();
-    let beside = executable.as_deref().and_then(std::path::Path::parent);
+    let beside = executable.as_deref().and_then(Path::parent);
     Registry::discover(&named, beside).map_err(Problem::new)
 }

@@ -1,7 +1,7 @@
 //! `offramp train`: learn, save, go on.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::scenario::{Experiment, Purpose};
@@ -21,7 +21,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Train, overrides)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
-        None => first_free(Path::new("runs"), &experiment.name),
+        None => super::first_free(Path::new("runs"), &experiment.name),
     };
     let start = if arguments.resume { Start::Resume } else { Start::New };
     let threads = super::threads(arguments.running.jobs)?;
@@ -107,12 +107,6 @@ fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Res
 }
 
 type Metric = fn(&TrainingRow) -> f64;
-
-/// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
-fn first_free(parent: &Path, name: &str) -> PathBuf {
-    let numbered = (1_u32..).map(|number| parent.join(format!("{name}-{number:03}")));
-    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
-}
 
 /// A bar on a terminal; in a log a line for each validation.
 struct Progress {

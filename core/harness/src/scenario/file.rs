@@ -55,6 +55,9 @@ pub(super) struct ScenarioFile {
     /// What is trained.
     #[serde(default)]
     pub(super) train: Option<TrainSection>,
+    /// What is distilled.
+    #[serde(default)]
+    pub(super) distill: Option<DistillSection>,
     /// How it is evaluated.
     #[serde(default)]
     pub(super) evaluate: EvaluateSection,
@@ -243,6 +246,81 @@ pub(super) struct TrainSection {
     /// Episodes between saves.
     #[serde(default = "fifty")]
     pub(super) save_every: u64,
+}
+
+/// What is distilled into what, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "distill")]
+pub(super) struct DistillSection {
+    /// Who teaches.
+    pub(super) teacher: TeacherSection,
+    /// Who learns.
+    pub(super) student: PluginSection,
+    /// States in the dataset.
+    #[serde(default = "hundred_thousand")]
+    pub(super) states: u64,
+    /// Share of the decisions that are drawn instead of the teacher's while it is collected.
+    #[serde(default = "a_tenth")]
+    pub(super) explored: f64,
+    /// Mini-batch steps.
+    #[serde(default = "ten_thousand")]
+    pub(super) steps: u64,
+    /// States of each device in a mini-batch.
+    #[serde(default = "thirty_two")]
+    pub(super) batch: u64,
+    /// Times that the student's own episodes, labelled by the teacher, are added.
+    #[serde(default)]
+    pub(super) rounds: u64,
+    /// States that a round adds.
+    #[serde(default = "twenty_thousand")]
+    pub(super) round_states: u64,
+    /// The seed of all randomness of the distillation.
+    #[serde(default = "one")]
+    pub(super) seed: u64,
+    /// Steps between validations.
+    #[serde(default = "thousand")]
+    pub(super) validate_every: u64,
+    /// Episodes of a validation.
+    #[serde(default = "twenty")]
+    pub(super) validate_episodes: u64,
+}
+
+fn a_tenth() -> f64 {
+    0.1
+}
+
+fn thirty_two() -> u64 {
+    32
+}
+
+fn thousand() -> u64 {
+    1_000
+}
+
+fn ten_thousand() -> u64 {
+    10_000
+}
+
+fn twenty_thousand() -> u64 {
+    20_000
+}
+
+fn hundred_thousand() -> u64 {
+    100_000
+}
+
+/// Who teaches.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "teacher")]
+pub(super) struct TeacherSection {
+    /// Its name among the plugins.
+    pub(super) plugin: String,
+    /// What it has learned, relative to the scenario.
+    #[serde(default)]
+    pub(super) checkpoint: Option<String>,
+    /// Its own parameters.
+    #[serde(default)]
+    pub(super) parameters: Option<Raw>,
 }
 
 fn one() -> u64 {

@@ -24,8 +24,8 @@ use offramp_model::{
 };
 
 use file::{
-    AlphaRule, DrawnQuantity, EnergyField, NamedRates, ObservationField, PluginSection,
-    PolicySection, Quantity, Raw, ScenarioFile, TrainSection,
+    AlphaRule, DistillSection, DrawnQuantity, EnergyField, NamedRates, ObservationField,
+    PluginSection, PolicySection, Quantity, Raw, ScenarioFile, TeacherSection, TrainSection,
 };
 use outline::Outline;
 
@@ -44,6 +44,8 @@ pub struct Scenario {
     pub policies: Vec<PolicyEntry>,
     /// What is trained, if anything.
     pub train: Option<TrainEntry>,
+    /// What is distilled, if anything.
+    pub distill: Option<DistillEntry>,
     /// Episodes of an evaluation, at least 1.
     pub episodes: u64,
     /// The seed of all randomness.
@@ -97,6 +99,33 @@ pub struct TrainEntry {
     pub save_every: u64,
 }
 
+/// What a scenario distils into what, and how.
+#[derive(Clone, Debug)]
+pub struct DistillEntry {
+    /// Who teaches; has a value function.
+    pub teacher: PolicyEntry,
+    /// Who learns; can be fitted to a teacher.
+    pub student: PluginEntry,
+    /// States in the dataset, at least 1.
+    pub states: u64,
+    /// Share of the decisions that are drawn while it is collected, 0 … 1.
+    pub explored: f64,
+    /// Mini-batch steps, at least 1.
+    pub steps: u64,
+    /// States of each device in a mini-batch, at least 1.
+    pub batch: u64,
+    /// Times that the student's own episodes are added.
+    pub rounds: u64,
+    /// States that a round adds, at least 1.
+    pub round_states: u64,
+    /// The seed of all randomness of the distillation.
+    pub seed: u64,
+    /// Steps between validations, at least 1.
+    pub validate_every: u64,
+    /// Episodes of a validation, at least 1.
+    pub validate_episodes: u64,
+}
+
 /// What a scenario is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -104,6 +133,10 @@ pub enum Purpose {
     Evaluate,
     /// Its learner is trained.
     Train,
+    /// Its teacher is distilled.
+    Distill,
+    /// It is looked at: it need have nothing to run.
+    Inspect,
 }
 
 /// A scenario file that has been read, with every point of its sweep.
@@ -215,8 +248,9 @@ impl Experiment {
         source.read_file()?; // So that an error shows the file as it was written.
         let mut changed = text.clone();
         let (seed, episodes) = match purpose {
-            Purpose::Evaluate => ("evaluate.seed", "evaluate.episodes"),
+            Purpose::Evaluate | Purpose::Inspect => ("evaluate.seed", "evaluate.episodes"),
             Purpose::Train => ("train.seed", "train.episodes"),
+            Purpose::Distill => ("distill.seed", "distill.steps"),
         };
         let changes = [
             (seed, overrides.seed.map(|seed| seed.to_string())),
@@ -230,9 +264,14 @@ impl Experiment {
         let text = changed;
         let source = Source { name: source_name, text: &text, folder, registry, purpose };
         let file = source.read_file()?;
-        if purpose == Purpose::Train && file.train.is_none() {
-            let message = "there is nothing to train".to_owned();
-            let help = "give it a `train` section; scenarios/README.md explains it".to_owned();
+        let missing = match purpose {
+            Purpose::Train if file.train.is_none() => Some("train"),
+            Purpose::Distill if file.distill.is_none() => Some("distill"),
+            _ => None,
+        };
+        if let Some(section) = missing {
+            let message = format!("there is nothing to {section}");
+            let help = format!("give it a `{section}` section; scenarios/README.md explains it");
             return Err(source.fault("", message, Some(help)));
         }
         let combinations = combinations(&source, &file.sweep)?;
@@ -361,6 +400,7 @@ impl Source<'_> {
             observation,
             policies: self.policies(&file.policies)?,
             train: file.train.as_ref().map(|section| self.train(section)).transpose()?,
+            distill: file.distill.as_ref().map(|section| self.distill(section)).transpose()?,
             episodes: file.evaluate.episodes,
             seed: file.evaluate.seed,
             text: self.text.into(),
@@ -376,6 +416,81 @@ impl Source<'_> {
         })
     }
 
+    fn counts(&self, counts: &[(&str, u64)]) -> Result<(), Fault> {
+        match counts.iter().find(|(_, count)| !(1..=1_000_000_000).contains(count)) {
+            None => Ok(()),
+            Some((field, count)) => {
+                let message = format!("{count} is out of range 1 … 10⁹");
+                Err(self.fault(field, message, None))
+            }
+        }
+    }
+
+    fn plugin(
+        &self,
+        kind: OfferKind,
+        field: &str,
+        section: &PluginSection,
+    ) -> Result<PluginEntry, Fault> {
+        let found = self.find(kind, &section.plugin, &format!("{field}.plugin"))?;
+        let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);
+        Ok(PluginEntry { found, parameters })
+    }
+
+    fn checkpoint(&self, field: &str, file: Option<&String>) -> Result<Option<PathBuf>, Fault> {
+        let Some(file) = file else { return Ok(None) };
+        let path = self.folder.join(file);
+        match std::fs::File::open(&path) {
+            Ok(_) => Ok(Some(path)),
+            Err(cause) => {
+                let message = format!("checkpoint {}: {cause}", path.display());
+                Err(self.fault(field, message, None))
+            }
+        }
+    }
+
+    fn distill(&self, section: &DistillSection) -> Result<DistillEntry, Fault> {
+        self.counts(&[
+            ("distill.states", section.states),
+            ("distill.steps", section.steps),
+            ("distill.batch", section.batch),
+            ("distill.round_states", section.round_states),
+            ("distill.validate_every", section.validate_every),
+            ("distill.validate_episodes", section.validate_episodes),
+        ])?;
+        if let Some(fault) = offramp_model::Range::Unit.fault(section.explored) {
+            return Err(self.fault("distill.explored", fault, None));
+        }
+        let TeacherSection { plugin, checkpoint, parameters } = &section.teacher;
+        let found = self.find(OfferKind::Policy, plugin, "distill.teacher.plugin")?;
+        if !found.offer.capabilities.has(Capabilities::VALUE_FUNCTION) {
+            let message = format!("`{plugin}` has no values to teach");
+            return Err(self.fault("distill.teacher.plugin", message, None));
+        }
+        let checkpoint = self.checkpoint("distill.teacher.checkpoint", checkpoint.as_ref())?;
+        let parameters = parameters.clone().map_or_else(String::new, |raw| raw.0);
+        let teacher = PolicyEntry { found, label: plugin.clone(), parameters, checkpoint };
+        let student = self.plugin(OfferKind::Policy, "distill.student", &section.student)?;
+        let needed = Capabilities::STUDENT.and(Capabilities::VALUE_FUNCTION);
+        if !student.found.offer.capabilities.has(needed) {
+            let message = format!("`{}` can't be taught", section.student.plugin);
+            return Err(self.fault("distill.student.plugin", message, None));
+        }
+        Ok(DistillEntry {
+            teacher,
+            student,
+            states: section.states,
+            explored: section.explored,
+            steps: section.steps,
+            batch: section.batch,
+            rounds: section.rounds,
+            round_states: section.round_states,
+            seed: section.seed,
+            validate_every: section.validate_every,
+            validate_episodes: section.validate_episodes,
+        })
+    }
+
     fn train(&self, section: &TrainSection) -> Result<TrainEntry, Fault> {
         let counts = [
             ("train.episodes", section.episodes),
@@ -383,18 +498,8 @@ impl Source<'_> {
             ("train.validate_episodes", section.validate_episodes),
             ("train.save_every", section.save_every),
         ];
-        for (field, count) in counts {
-            if !(1..=1_000_000_000).contains(&count) {
-                let message = format!("{count} is out of range 1 … 10⁹");
-                return Err(self.fault(field, message, None));
-            }
-        }
-        let entry = |kind, field: &str, section: &PluginSection| {
-            let found = self.find(kind, &section.plugin, &format!("{field}.plugin"))?;
-            let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);
-            Ok(PluginEntry { found, parameters })
-        };
-        let learner = entry(OfferKind::Policy, "train.learner", &section.learner)?;
+        self.counts(&counts)?;
+        let learner = self.plugin(OfferKind::Policy, "train.learner", &section.learner)?;
         if !learner.found.offer.capabilities.has(Capabilities::LEARNER) {
             let message = format!("`{}` can't learn", section.learner.plugin);
             return Err(self.fault("train.learner.plugin", message, None));
@@ -403,7 +508,7 @@ impl Source<'_> {
         Ok(TrainEntry {
             learner,
             explorer: explorer
-                .map(|section| entry(OfferKind::Explorer, "train.explorer", section))
+                .map(|section| self.plugin(OfferKind::Explorer, "train.explorer", section))
                 .transpose()?,
             episodes: section.episodes,
             seed: section.seed,
@@ -429,13 +534,8 @@ impl Source<'_> {
             }
             let field = format!("policies.{index}.plugin");
             let found = self.find(OfferKind::Policy, &section.plugin, &field)?;
-            let checkpoint = section.checkpoint.as_ref().map(|file| self.folder.join(file));
-            if let Some(path) = &checkpoint
-                && let Err(cause) = std::fs::File::open(path)
-            {
-                let message = format!("checkpoint {}: {cause}", path.display());
-                return Err(self.fault(&format!("policies.{index}.checkpoint"), message, None));
-            }
+            let field = format!("policies.{index}.checkpoint");
+            let checkpoint = self.checkpoint(&field, section.checkpoint.as_ref())?;
             let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);
             entries.push(PolicyEntry { found, label, parameters, checkpoint });
         }

@@ -1,0 +1,275 @@
+//! What a teacher teaches: states with its value for every action.
+//!
+//! The file is safetensors, to be read from Python as it is: `features` (states × F, unscaled),
+//! `loads` (the load of every slot, K − 1 zeros before each episode), `newest` (the row of
+//! `loads` at which a state's window of K ends), `devices`, `values` (states × (1 + M)). Its
+//! metadata has one key, `offramp`: JSON with the key by which a later distillation knows that
+//! it need not collect again, and the checksum of the rest.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use offramp_host::plugin::{EpisodeStart, Needs, Observation};
+use offramp_host::{Policy, sha256};
+use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_model::{Episode, Workload};
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::environment::SlotBuffers;
+use crate::evaluate::RunError;
+use crate::scenario::Scenario;
+
+/// States with the teacher's values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// States × F.
+    pub features: Vec<f32>,
+    /// Rows of M.
+    pub loads: Vec<f32>,
+    /// For each state the row at which its window ends.
+    pub newest: Vec<u32>,
+    /// For each state its device.
+    pub devices: Vec<u32>,
+    /// States × (1 + M).
+    pub values: Vec<f32>,
+}
+
+/// Why a dataset can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {cause}")]
+pub struct DatasetError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    key: String,
+    sha256: String,
+}
+
+/// Who drives the episodes whose states are collected.
+pub enum Driver<'d> {
+    /// The teacher itself, but for this share of decisions, which are drawn.
+    Teacher(f64),
+    /// The student: on-policy states (DAgger, Ross, Gordon and Bagnell 2011).
+    Student(&'d (dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync)),
+}
+
+/// Episodes that are collected at a time, whatever the number of threads.
+const CHUNK: u64 = 16;
+
+impl Dataset {
+    /// How many states there are.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// Adds at least `states` states, of whole episodes from number `first` on; gives the number
+    /// after the last.
+    ///
+    /// # Errors
+    /// [`RunError`] if a policy fails.
+    pub fn collect(
+        &mut self,
+        scenario: &Scenario,
+        seed: u64,
+        first: u64,
+        states: u64,
+        teacher: &(dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync),
+        driver: &Driver<'_>,
+    ) -> Result<u64, RunError> {
+        let enough = self.len() as u64 + states;
+        for chunk in 0.. {
+            let episodes = first + chunk * CHUNK..first + (chunk + 1) * CHUNK;
+            let parts: Vec<Self> = episodes
+                .clone()
+                .into_par_iter()
+                .map(|episode| collect_episode(scenario, seed, episode, teacher, driver))
+                .collect::<Result<_, _>>()?;
+            for (episode, part) in episodes.zip(parts) {
+                self.append(part, scenario.system.server_count() as usize);
+                if self.len() as u64 >= enough {
+                    return Ok(episode + 1);
+                }
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    fn append(&mut self, part: Self, servers: usize) {
+        let offset = (self.loads.len() / servers) as u32;
+        self.features.extend(part.features);
+        self.loads.extend(part.loads);
+        self.newest.extend(part.newest.iter().map(|row| row + offset));
+        self.devices.extend(part.devices);
+        self.values.extend(part.values);
+    }
+
+    /// Writes the file; `key` says what it was collected from.
+    ///
+    /// # Errors
+    /// [`DatasetError`] if it can't be written.
+    pub fn write(&self, path: &Path, key: &str, servers: usize) -> Result<(), DatasetError> {
+        let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
+        let states = self.len();
+        let real = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
+        let whole =
+            |values: &[u32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
+        let columns = |length: usize| length / states.max(1);
+        let tensors = [
+            ("devices", Dtype::U32, vec![states], whole(&self.devices)),
+            (
+                "features",
+                Dtype::F32,
+                vec![states, columns(self.features.len())],
+                real(&self.features),
+            ),
+            ("loads", Dtype::F32, vec![self.loads.len() / servers, servers], real(&self.loads)),
+            ("newest", Dtype::U32, vec![states], whole(&self.newest)),
+            ("values", Dtype::F32, vec![states, columns(self.values.len())], real(&self.values)),
+        ];
+        let views = tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| fail(error.to_string()))?;
+        let metadata = Metadata { key: key.to_owned(), sha256: self.checksum() };
+        let json = serde_json::to_string(&metadata).map_err(|error| fail(error.to_string()))?;
+        let metadata = HashMap::from([("offramp".to_owned(), json)]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| fail(error.to_string()))?;
+        crate::store::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
+    }
+
+    /// Reads the file if it is there and was collected from what `key` says.
+    ///
+    /// # Errors
+    /// [`DatasetError`] if it is damaged.
+    pub fn read(path: &Path, key: &str) -> Result<Option<Self>, DatasetError> {
+        let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
+        let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error.to_string())),
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(malformed)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(malformed)?;
+        let json = header.metadata().as_ref().and_then(|metadata| metadata.get("offramp"));
+        let metadata: Metadata = serde_json::from_str(json.map_or("", String::as_str))
+            .map_err(|error| fail(format!("is no dataset: {error}")))?;
+        let words = |name: &str| -> Result<Vec<[u8; 4]>, DatasetError> {
+            let data = tensors.tensor(name).map_err(malformed)?.data();
+            Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect())
+        };
+        let real = |name: &str| Ok(words(name)?.into_iter().map(f32::from_le_bytes).collect());
+        let whole = |name: &str| Ok(words(name)?.into_iter().map(u32::from_le_bytes).collect());
+        let dataset = Self {
+            features: real("features")?,
+            loads: real("loads")?,
+            newest: whole("newest")?,
+            devices: whole("devices")?,
+            values: real("values")?,
+        };
+        if metadata.sha256 != dataset.checksum() {
+            return Err(fail("was altered: its checksum does not fit".to_owned()));
+        }
+        Ok((metadata.key == key).then_some(dataset))
+    }
+
+    fn checksum(&self) -> String {
+        let real = [&self.features, &self.loads, &self.values];
+        let real = real.into_iter().flatten().flat_map(|value| value.to_le_bytes());
+        let whole = [&self.newest, &self.devices];
+        let whole = whole.into_iter().flatten().flat_map(|value| value.to_le_bytes());
+        sha256(&real.chain(whole).collect::<Vec<u8>>())
+    }
+}
+
+fn collect_episode(
+    scenario: &Scenario,
+    seed: u64,
+    number: u64,
+    teacher: &(dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync),
+    driver: &Driver<'_>,
+) -> Result<Dataset, RunError> {
+    let mut teacher = teacher()?;
+    let mut student = match driver {
+        Driver::Teacher(_) => None,
+        Driver::Student(create) => Some(create()?),
+    };
+    let start = EpisodeStart {
+        episode: number,
+        seed: StreamFamily::new(seed, number, Purpose::Policy).seed(),
+        training: false,
+    };
+    let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
+    teacher.begin_episode(&start)?;
+    if let Some(student) = &mut student {
+        needs = needs.and(student.needs());
+        student.begin_episode(&start)?;
+    }
+    let servers = scenario.system.server_count() as usize;
+    let actions = servers + 1;
+    let mut dataset = Dataset::default();
+    dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
+    let mut draws = StreamFamily::new(seed, number, Purpose::Explorer).of(0);
+    let workload = Workload::Drawn { seed, episode: number };
+    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
+    let mut buffers = SlotBuffers::default();
+    let mut values = Vec::new();
+    while !episode.is_over() {
+        let seen = buffers.observe(&episode, needs);
+        let Observation { features, histories, devices, .. } = seen.observation;
+        let newest = (dataset.loads.len() / servers) as u32;
+        dataset.loads.extend(histories[histories.len() - servers..].iter().map(|&x| x as f32));
+        if !seen.actions.is_empty() {
+            values.resize(seen.actions.len() * actions, 0.0);
+            // That it has values was checked when the scenario was read.
+            if let Some(teacher) = teacher.value_function() {
+                teacher.values(&seen.observation, &mut values)?;
+            }
+            dataset.features.extend(features.iter().map(|&feature| feature as f32));
+            dataset.newest.resize(dataset.newest.len() + devices.len(), newest);
+            dataset.devices.extend_from_slice(&devices);
+            dataset.values.extend_from_slice(&values);
+            match (driver, &mut student) {
+                (_, Some(student)) => student.decide(&seen.observation, seen.actions)?,
+                (Driver::Teacher(explored), None) => {
+                    for (action, values) in seen.actions.iter_mut().zip(values.chunks(actions)) {
+                        let drawn = draws.uniform() < *explored;
+                        let any = draws.below(actions) as u32;
+                        *action = if drawn { any } else { greedy(values) };
+                    }
+                }
+                (Driver::Student(_), None) => {}
+            }
+        }
+        episode.advance(seen.actions)?;
+    }
+    Ok(dataset)
+}
+
+/// The action of the largest value; the first of several.
+pub(crate) fn greedy(values: &[f32]) -> u32 {
+    let mut best = 0;
+    for (action, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = action;
+        }
+    }
+    best as u32
+}

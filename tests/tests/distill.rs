@@ -1,0 +1,163 @@
+//! `offramp distill`, end to end: a student that decides as its teacher does.
+
+use offramp_tests::Desk;
+
+const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
+    tasks: (arrival_probability: 0.4)";
+
+/// A desk with a teacher that has learned a little: networks per device, or a shared one.
+fn desk(sharing: &str) -> Desk {
+    let desk = Desk::new();
+    desk.write(
+        "teacher.ron",
+        format!(
+            "(name: \"teacher\", {SYSTEM}, train: (
+                learner: (plugin: \"d3qn\", parameters: (hidden: 6, every_slots: 2,
+                    sharing: {sharing})),
+                explorer: (plugin: \"uniform\", parameters: (per_update: 0.005)),
+                episodes: 12, validate_every: 12, validate_episodes: 2,
+            ))"
+        ),
+    );
+    assert_eq!(desk.offramp(&["train", "teacher.ron", "--out", "teacher"]).code, 0);
+    desk
+}
+
+fn scenario(student: &str, more: &str) -> String {
+    // A shared student has a shared teacher here.
+    let sharing = if student.contains("Shared") { "Shared" } else { "PerDevice" };
+    format!(
+        "(name: \"student\", {SYSTEM}, distill: (
+            teacher: (plugin: \"d3qn\", checkpoint: \"teacher/final.safetensors\",
+                parameters: (hidden: 6, sharing: {sharing})),
+            student: (plugin: \"student\", parameters: (teacher_hidden: 6, {student})),
+            states: 2000, steps: 600, validate_every: 300, validate_episodes: 3, {more}
+        ))"
+    )
+}
+
+fn bytes(desk: &Desk, file: &str) -> Vec<u8> {
+    std::fs::read(desk.path().join(file)).unwrap()
+}
+
+/// The last row of `distillation.csv`: validation loss, agreement.
+fn last(desk: &Desk, folder: &str) -> (f64, f64) {
+    let table = String::from_utf8(bytes(desk, &format!("{folder}/distillation.csv"))).unwrap();
+    let row: Vec<f64> =
+        table.lines().last().unwrap().split(',').map(|value| value.parse().unwrap()).collect();
+    (row[3], row[4])
+}
+
+#[test]
+fn a_student_decides_as_its_teacher() {
+    let desk = desk("PerDevice");
+    for (name, student, more) in [
+        ("per-device", "ratio: 1.0", ""),
+        ("advantage", "ratio: 1.0, advantage_weight: 10.0", ""),
+        ("policy", "ratio: 1.0, policy_weight: 0.01", ""),
+        ("on-policy", "ratio: 1.0", "rounds: 1, round_states: 500"),
+    ] {
+        desk.write("student.ron", scenario(student, more));
+        let ran = desk.offramp(&[
+            "distill",
+            "student.ron",
+            "--out",
+            name,
+            "--dataset",
+            "dataset.safetensors",
+        ]);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+        let (loss, agreement) = last(&desk, name);
+        assert!(agreement > 0.8 && loss.is_finite(), "{name}: {loss} {agreement}");
+    }
+    // And then it runs like any policy.
+    desk.write(
+        "compare.ron",
+        format!(
+            "(name: \"compare\", {SYSTEM}, policies: [
+                (plugin: \"d3qn\", checkpoint: \"teacher/final.safetensors\",
+                    parameters: (hidden: 6)),
+                (plugin: \"student\", checkpoint: \"per-device/final.safetensors\",
+                    parameters: (teacher_hidden: 6, ratio: 1.0)),
+            ], evaluate: (episodes: 10))"
+        ),
+    );
+    let ran = desk.offramp(&["run", "compare.ron", "--format", "json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
+    assert!(qoe(1) > 0.95 * qoe(0), "{} of {}", qoe(1), qoe(0));
+}
+
+#[test]
+fn one_student_for_all_decides_as_one_teacher_for_all() {
+    let desk = desk("Shared");
+    desk.write("student.ron", scenario("ratio: 1.0, sharing: Shared", ""));
+    let ran = desk.offramp(&["distill", "student.ron", "--out", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let (_, agreement) = last(&desk, "run");
+    assert!(agreement > 0.8, "{agreement}");
+}
+
+#[test]
+fn threads_change_no_bit_and_a_dataset_is_used_again() {
+    let desk = desk("PerDevice");
+    desk.write("student.ron", scenario("ratio: 0.5", "rounds: 1, round_states: 300"));
+    for (out, jobs) in [("one", "1"), ("three", "3")] {
+        let ran = desk.offramp(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    for file in ["dataset.safetensors", "distillation.csv", "final.safetensors"] {
+        let one = bytes(&desk, &format!("one/{file}"));
+        assert_eq!(one, bytes(&desk, &format!("three/{file}")), "{file}");
+    }
+    // A dataset that is there is used: altered, it is refused instead of collected again.
+    let dataset = "one/dataset.safetensors";
+    let again = ["distill", "student.ron", "--out", "again", "--dataset", dataset];
+    let before = bytes(&desk, dataset);
+    let ran = desk.offramp(&again);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(bytes(&desk, "again/final.safetensors"), bytes(&desk, "one/final.safetensors"));
+    let mut altered = before.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    desk.write(dataset, altered);
+    let mut errors =
+        desk.offramp(&["distill", "student.ron", "--out", "b", "--dataset", dataset]).err;
+    desk.write(dataset, &before[..before.len() / 2]);
+    errors += &desk.offramp(&["distill", "student.ron", "--out", "c", "--dataset", dataset]).err;
+    insta::assert_snapshot!(errors);
+    // Of other states it is collected anew.
+    desk.write(dataset, &before);
+    desk.write("student.ron", scenario("ratio: 0.5", "seed: 2"));
+    let ran = desk.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_ne!(bytes(&desk, dataset), before);
+}
+
+#[test]
+fn what_can_not_be_distilled_is_refused() {
+    let desk = Desk::new();
+    let mut errors = String::new();
+    for distill in [
+        "",
+        "distill: (teacher: (plugin: \"random\"), student: (plugin: \"student\"))",
+        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"d3qn\"))",
+        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), explored: 2.0)",
+        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), steps: 0)",
+    ] {
+        desk.write("x.ron", format!("(name: \"x\", {distill})"));
+        let ran = desk.offramp(&["distill", "x.ron"]);
+        assert_eq!(ran.code, 2);
+        errors += &ran.err;
+    }
+    assert!(!desk.path().join("runs").exists());
+    insta::assert_snapshot!(errors);
+    desk.write(
+        "x.ron",
+        "(name: \"x\", distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\", \
+         parameters: (ratio: -1.0)), states: 100, steps: 1))",
+    );
+    let ran = desk.offramp(&["distill", "x.ron", "--out", "run"]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!("failing_student", ran.err);
+}
