@@ -33,10 +33,8 @@ fn checkpoint(arguments: &InspectArguments) -> Result<String, Problem> {
 
 fn scenario(arguments: &InspectArguments) -> Result<String, Problem> {
     let registry = super::discover(&arguments.search)?;
-    // Read as what it can be: with something to train it need compare nothing.
-    let read =
-        |purpose| Experiment::read(&arguments.file, &registry, purpose, Overrides::default());
-    let experiment = read(Purpose::Train).or_else(|_| read(Purpose::Evaluate))?;
+    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
+    let experiment = Experiment::read(&arguments.file, &registry, purpose, overrides)?;
     let mut text = format!("{}\n", experiment.name);
     let Some(first) = experiment.points.first() else { return Ok(text) };
     let system = &first.system;
@@ -57,6 +55,12 @@ fn scenario(arguments: &InspectArguments) -> Result<String, Problem> {
         text += &format!(
             "trains {} for {} episodes, explored by {explorer}\n",
             train.learner.found.offer.name, train.episodes
+        );
+    }
+    if let Some(distill) = &first.distill {
+        text += &format!(
+            "distils {} into {} in {} steps\n",
+            distill.teacher.found.offer.name, distill.student.found.offer.name, distill.steps
         );
     }
     Ok(text)
