@@ -2,8 +2,8 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, Saved, Student,
-    TransitionBatch, ValueFunction,
+    Context, EpisodeStart, Error, Explorer, Learner, Needs, Observation, Policy, Progress, Saved,
+    Student, TransitionBatch, ValueFunction,
 };
 
 #[derive(Deserialize, Clone, Debug, PartialEq)]
@@ -124,10 +124,35 @@ impl Student for Hostile {
     }
 }
 
+/// Of the same name, registered twice around the policy: whatever order the linker makes of it,
+/// a scenario that asks for the policy must get the policy.
+struct HostileExplorer;
+
+impl Explorer for HostileExplorer {
+    const NEEDS: Needs = Needs::NOTHING;
+
+    fn create(_: &Context<'_>) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn propose(
+        &mut self,
+        observation: &Observation<'_>,
+        _: &Progress,
+        actions: &mut [u32],
+    ) -> Result<f64, Error> {
+        // Out of range on purpose.
+        actions.fill(observation.rows() as u32 + 1_000);
+        Ok(1.0)
+    }
+}
+
+offramp_plugin::register_explorer!(HostileExplorer, "hostile", "Proposes what can't be done.");
 offramp_plugin::register_policy!(
     Hostile,
     "hostile",
     "Misbehaves as it is told.",
     [saved, learner, value_function, student],
 );
+offramp_plugin::register_explorer!(HostileExplorer, "hostile", "Proposes what can't be done.");
 offramp_plugin::export_plugin!();

@@ -189,6 +189,19 @@ const PUBLISHED: [(&str, [(f64, f64); 4]); 3] = [
     ("random", [(616.3, 7.9), (6.935, 0.045), (412.3, 2.7), (285.1, 12.9)]),
 ];
 
+/// The README's table is what its main command prints, but for the times.
+#[test]
+fn the_readme_is_true() {
+    let desk = Desk::new();
+    let ran = desk.offramp(&["run", &scenario("paper.ron")]);
+    assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let readme = untimed(&readme);
+    for row in untimed(&ran.out).lines().filter(|line| line.starts_with("| ")) {
+        assert!(readme.contains(row), "the README has not: {row}");
+    }
+}
+
 /// Within 3 standard errors of the difference.
 #[test]
 fn baselines_agree_with_the_published_environment() {

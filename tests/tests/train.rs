@@ -250,6 +250,14 @@ fn what_can_not_be_trained_is_refused() {
     let ran = desk.offramp(&["train", "x.ron", "--plugins", &hostile]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!("failing_learner", ran.err);
+    desk.write(
+        "x.ron",
+        "(name: \"x\", train: (learner: (plugin: \"d3qn\"), explorer: (plugin: \"hostile\"), \
+         episodes: 5))",
+    );
+    let ran = desk.offramp(&["train", "x.ron", "--plugins", &hostile]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!("failing_explorer", ran.err);
 }
 
 /// A sweep trains each of its points.

@@ -300,24 +300,29 @@ impl<E: Explorer> RawExplorer for GuardedExplorer<E> {
     }
 }
 
-fn find(name: RStr<'_>) -> Result<&'static Registration, Error> {
+/// What is registered under a name, of the kind that `pick` picks: a policy and an explorer may
+/// share one.
+fn find<T>(name: RStr<'_>, pick: impl Fn(Create) -> Option<T>) -> Result<T, Error> {
     inventory::iter::<Registration>()
-        .find(|registration| registration.name == name.as_str())
-        .ok_or_else(|| Error::new(format!("this plugin has no `{name}`")))
+        .filter(|registration| registration.name == name.as_str())
+        .find_map(|registration| pick(registration.create))
+        .ok_or_else(|| Error::new(format!("this plugin has no such `{name}`")))
 }
 
 extern "C" fn create_policy(name: RStr<'_>, context: &Context<'_>) -> CallResult<PolicyBox> {
-    guard(|| match find(name)?.create {
-        Create::Policy(_, create) => create(context),
-        Create::Explorer(_) => Err(Error::new(format!("`{name}` is an explorer"))),
-    })
+    let pick = |create| match create {
+        Create::Policy(_, create) => Some(create),
+        Create::Explorer(_) => None,
+    };
+    guard(|| find(name, pick)?(context))
 }
 
 extern "C" fn create_explorer(name: RStr<'_>, context: &Context<'_>) -> CallResult<ExplorerBox> {
-    guard(|| match find(name)?.create {
-        Create::Explorer(create) => create(context),
-        Create::Policy(..) => Err(Error::new(format!("`{name}` is a policy"))),
-    })
+    let pick = |create| match create {
+        Create::Explorer(create) => Some(create),
+        Create::Policy(..) => None,
+    };
+    guard(|| find(name, pick)?(context))
 }
 
 extern "C" fn root_module() -> RootModuleResult {
@@ -337,7 +342,9 @@ pub fn manifest(plugin: &str, version: &str) -> &'static Manifest {
     MANIFEST.get_or_init(|| {
         let mut registered: Vec<_> = inventory::iter::<Registration>().collect();
         // Inventory's order is the linker's.
-        registered.sort_by_key(|registration| registration.name);
+        registered.sort_by_key(|registration| {
+            (registration.name, matches!(registration.create, Create::Explorer(_)))
+        });
         let entries: Vec<ManifestEntry> = registered
             .into_iter()
             .map(|registration| {
