@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Distil a teacher into a student
     Distill(DistillArguments),
+    /// Write a trained network as C for a device
+    Export(ExportArguments),
     /// Tell what a checkpoint or a scenario holds
     Inspect(InspectArguments),
     /// Print the table of a run folder again
@@ -137,6 +139,22 @@ pub(crate) struct DistillArguments {
     pub(crate) steps: Option<u64>,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// A checkpoint of a student or a teacher
+    #[arg(value_name = "CHECKPOINT")]
+    pub(crate) checkpoint: PathBuf,
+    /// The folder for policy.h and policy.c
+    #[arg(long, value_name = "DIR")]
+    pub(crate) c: PathBuf,
+    /// Which network of the checkpoint: the device's number, 0 if it has one for all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) network: usize,
+    /// Store weights in 8 bits, a quarter of the flash
+    #[arg(long)]
+    pub(crate) int8: bool,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Train(arguments) => commands::train::train(&arguments),
         Command::Distill(arguments) => commands::distill::distill(&arguments),
+        Command::Export(arguments) => commands::export::export(&arguments),
         Command::Inspect(arguments) => commands::inspect::inspect(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Replay(arguments) => commands::replay::replay(&arguments),

@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod distill;
 pub mod environment;
 pub mod evaluate;
+pub mod export;
 pub mod metrics;
 pub mod scenario;
 pub mod store;

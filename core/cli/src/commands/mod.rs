@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub(crate) mod distill;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod plugins;
 pub(crate) mod replay;

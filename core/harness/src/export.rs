@@ -1,0 +1,280 @@
+//! A trained network as C: one header and one source file that a device compiles as they are.
+//!
+//! No allocation, no state, no dependency but `expf` and `tanhf` of the C library. The weights
+//! are `const`, so a linker puts them into flash; memory is needed only on the stack.
+
+use std::fmt::Write;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+/// How the weights are stored. Activations are f32 in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// 32 bits.
+    F32,
+    /// 8 bits, with a scale for each output of a layer; biases stay f32.
+    Int8,
+}
+
+/// The two files, and what they need of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exported {
+    /// `policy.h`.
+    pub header: String,
+    /// `policy.c`.
+    pub source: String,
+    /// Bytes of the constants.
+    pub flash_bytes: usize,
+    /// Bytes of the local arrays of a call.
+    pub stack_bytes: usize,
+}
+
+/// A checkpoint that can't be exported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// It is no checkpoint, or was cut off.
+    #[error("is no checkpoint, or was cut off: {0}")]
+    Malformed(String),
+    /// It is a checkpoint of something else.
+    #[error("is not of an LSTM with two dense layers and a dueling head: {0}")]
+    OtherArchitecture(String),
+    /// There is no such network in it.
+    #[error("has {networks} networks, 0 … {}; there is no {asked}", networks - 1)]
+    NoSuchNetwork {
+        /// How many it has.
+        networks: usize,
+        /// Which was asked for.
+        asked: usize,
+    },
+}
+
+/// A layer: inputs × outputs, row by row, and a bias for each output.
+struct Layer {
+    name: &'static str,
+    inputs: usize,
+    outputs: usize,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Writes network `network` of a checkpoint as C.
+///
+/// # Errors
+/// [`ExportError`] if it is no such checkpoint, or has no such network.
+pub fn to_c(checkpoint: &[u8], network: usize, stored: Weights) -> Result<Exported, ExportError> {
+    let tensors = SafeTensors::deserialize(checkpoint)
+        .map_err(|error| ExportError::Malformed(error.to_string()))?;
+    let tensor = |name: &str| {
+        let other = |fault: String| ExportError::OtherArchitecture(fault);
+        let view = tensors.tensor(name).map_err(|error| other(error.to_string()))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(other(format!("`{name}` is {:?}", view.dtype())));
+        }
+        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        let values: Vec<f32> = view.data().chunks_exact(4).map(number).collect();
+        Ok((view.shape().to_vec(), values))
+    };
+    let layer = |name: &'static str| {
+        let (shape, weights) = tensor(&format!("{name}.weight"))?;
+        let (_, bias) = tensor(&format!("{name}.bias"))?;
+        let [networks, inputs, outputs] = shape[..] else {
+            return Err(ExportError::OtherArchitecture(format!("`{name}` has shape {shape:?}")));
+        };
+        if network >= networks {
+            return Err(ExportError::NoSuchNetwork { networks, asked: network });
+        }
+        let of = |all: &[f32], size: usize| {
+            all.get(network * size..(network + 1) * size).map(<[f32]>::to_vec)
+        };
+        let short = || ExportError::OtherArchitecture(format!("`{name}` is too short"));
+        let weights = of(&weights, inputs * outputs).ok_or_else(short)?;
+        let bias = of(&bias, outputs).ok_or_else(short)?;
+        Ok(Layer { name, inputs, outputs, weights, bias })
+    };
+    let layers = [layer("lstm")?, layer("dense_1")?, layer("dense_2")?, layer("head")?];
+    let (_, feature_scales) = tensor("feature_scales")?;
+    let (_, history_scale) = tensor("history_scale")?;
+    let [lstm, dense_1, _, head] = &layers;
+    let hidden = lstm.outputs / 4;
+    let (servers, features) = (lstm.inputs.wrapping_sub(hidden), feature_scales.len());
+    let fits = lstm.outputs == 4 * hidden
+        && dense_1.inputs == features + hidden
+        && head.outputs == servers.wrapping_add(2)
+        && history_scale.len() == 1;
+    if !fits {
+        return Err(ExportError::OtherArchitecture("its layers do not fit together".to_owned()));
+    }
+    let slots = history_slots(checkpoint)?;
+
+    let mut source = format!("{SOURCE_HEAD}\n");
+    let mut flash_bytes = 4 * (features + 1);
+    array(&mut source, "static const float feature_scale[F]", &feature_scales);
+    for layer in &layers {
+        flash_bytes += write_layer(&mut source, layer, stored);
+    }
+    let _ = writeln!(source, "static const float history_scale = {:e}f;\n", history_scale[0]);
+    source += &SOURCE_TAIL.replace(
+        "WEIGHT(",
+        match stored {
+            Weights::F32 => "FLOAT_WEIGHT(",
+            Weights::Int8 => "INT8_WEIGHT(",
+        },
+    );
+    let header = HEADER
+        .replace("{F}", &features.to_string())
+        .replace("{K}", &slots.to_string())
+        .replace("{M}", &servers.to_string())
+        .replace("{H}", &hidden.to_string());
+    // The local arrays of policy_values: gates, output, cell, two dense layers, head.
+    let stack_bytes = 4 * (4 * hidden + 4 * hidden + servers + 2);
+    Ok(Exported { header, source, flash_bytes, stack_bytes })
+}
+
+/// K, which no tensor's shape tells.
+fn history_slots(checkpoint: &[u8]) -> Result<usize, ExportError> {
+    let (_, header) = SafeTensors::read_metadata(checkpoint)
+        .map_err(|error| ExportError::Malformed(error.to_string()))?;
+    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get("offramp"));
+    let metadata: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(metadata.map_or("{}", String::as_str))
+            .map_err(|error| ExportError::Malformed(error.to_string()))?;
+    let slots = metadata.get("history_slots").and_then(|slots| slots.parse().ok());
+    slots.ok_or_else(|| ExportError::OtherArchitecture("it has no history_slots".to_owned()))
+}
+
+/// A layer's constants; gives their bytes.
+fn write_layer(source: &mut String, layer: &Layer, stored: Weights) -> usize {
+    let Layer { name, inputs, outputs, weights, bias } = layer;
+    array(source, &format!("static const float {name}_bias[{outputs}]"), bias);
+    match stored {
+        Weights::F32 => {
+            let declared = format!("static const float {name}_weight[{inputs} * {outputs}]");
+            array(source, &declared, weights);
+            4 * (weights.len() + bias.len())
+        }
+        Weights::Int8 => {
+            let column = |output: usize| weights.iter().skip(output).step_by(*outputs);
+            let scales: Vec<f32> = (0..*outputs)
+                .map(|output| {
+                    let largest = column(output).fold(0.0_f32, |most, w| most.max(w.abs()));
+                    if largest == 0.0 { 1.0 } else { largest / 127.0 }
+                })
+                .collect();
+            let quantised: Vec<i32> = weights
+                .iter()
+                .zip(scales.iter().cycle())
+                .map(|(weight, scale)| (weight / scale).round() as i32)
+                .collect();
+            array(source, &format!("static const float {name}_scale[{outputs}]"), &scales);
+            let declared = format!("static const signed char {name}_weight[{inputs} * {outputs}]");
+            let _ = writeln!(source, "{declared} = {{");
+            for row in quantised.chunks(16) {
+                let numbers: Vec<String> = row.iter().map(ToString::to_string).collect();
+                let _ = writeln!(source, "    {},", numbers.join(", "));
+            }
+            let _ = writeln!(source, "}};");
+            weights.len() + 4 * (scales.len() + bias.len())
+        }
+    }
+}
+
+fn array(source: &mut String, declared: &str, values: &[f32]) {
+    let _ = writeln!(source, "{declared} = {{");
+    for row in values.chunks(6) {
+        // The shortest text that reads back to the same number.
+        let numbers: Vec<String> = row.iter().map(|value| format!("{value:e}f")).collect();
+        let _ = writeln!(source, "    {},", numbers.join(", "));
+    }
+    let _ = writeln!(source, "}};");
+}
+
+const HEADER: &str = "\
+/* A policy for task offloading, exported by offramp. No allocation, no state. */
+#ifndef OFFRAMP_POLICY_H
+#define OFFRAMP_POLICY_H
+
+#define POLICY_FEATURES {F}
+#define POLICY_HISTORY_SLOTS {K}
+#define POLICY_SERVERS {M}
+#define POLICY_HIDDEN {H}
+#define POLICY_ACTIONS (POLICY_SERVERS + 1)
+
+/* Q of every action. features: o, unscaled, in the order of the scenario's observation.
+   history: the loads of the last POLICY_HISTORY_SLOTS slots, the oldest first, POLICY_SERVERS
+   each, unscaled. */
+void policy_values(const float features[POLICY_FEATURES],
+                   const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS],
+                   float values[POLICY_ACTIONS]);
+
+/* The action of the largest value: 0 computes locally, j offloads to server j. */
+int policy_decide(const float features[POLICY_FEATURES],
+                  const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS]);
+
+#endif
+";
+
+const SOURCE_HEAD: &str = "\
+/* Exported by offramp; see policy.h. Compile as C99, with optimisation. */
+#include \"policy.h\"
+
+#include <math.h>
+
+enum { F = POLICY_FEATURES, K = POLICY_HISTORY_SLOTS, M = POLICY_SERVERS, H = POLICY_HIDDEN };
+
+#define FLOAT_WEIGHT(layer, input, output, outputs) layer##_weight[(input) * (outputs) + (output)]
+#define INT8_WEIGHT(layer, input, output, outputs) \\
+    ((float)layer##_weight[(input) * (outputs) + (output)] * layer##_scale[output])
+";
+
+const SOURCE_TAIL: &str = "\
+/* sums += x * weights of the inputs from `first` on. */
+#define ADD_PRODUCT(layer, first, count, x, scale, sums, outputs) \\
+    for (int input = 0; input < (count); input++) { \\
+        const float value = (x)[input] / (scale); \\
+        for (int output = 0; output < (outputs); output++) \\
+            (sums)[output] += value * WEIGHT(layer, (first) + input, output, outputs); \\
+    }
+
+static float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+static float rectified(float x) { return x > 0.0f ? x : 0.0f; }
+
+void policy_values(const float features[F], const float history[K * M], float values[M + 1]) {
+    float gates[4 * H], output_h[H] = {0}, cell[H] = {0}, first[H], second[H], head[M + 2];
+    for (int slot = 0; slot < K; slot++) {
+        for (int n = 0; n < 4 * H; n++) gates[n] = lstm_bias[n];
+        ADD_PRODUCT(lstm, 0, M, history + slot * M, history_scale, gates, 4 * H)
+        ADD_PRODUCT(lstm, M, H, output_h, 1.0f, gates, 4 * H)
+        for (int n = 0; n < H; n++) {
+            const float i = logistic(gates[n]), j = tanhf(gates[H + n]);
+            const float f = logistic(gates[2 * H + n] + 1.0f), o = logistic(gates[3 * H + n]);
+            cell[n] = f * cell[n] + i * j;
+            output_h[n] = o * tanhf(cell[n]);
+        }
+    }
+    for (int n = 0; n < H; n++) first[n] = dense_1_bias[n];
+    ADD_PRODUCT(dense_1, 0, F, features, feature_scale[input], first, H)
+    ADD_PRODUCT(dense_1, F, H, output_h, 1.0f, first, H)
+    for (int n = 0; n < H; n++) {
+        first[n] = rectified(first[n]);
+        second[n] = dense_2_bias[n];
+    }
+    ADD_PRODUCT(dense_2, 0, H, first, 1.0f, second, H)
+    for (int n = 0; n < H; n++) second[n] = rectified(second[n]);
+    for (int n = 0; n < M + 2; n++) head[n] = head_bias[n];
+    ADD_PRODUCT(head, 0, H, second, 1.0f, head, M + 2)
+    float mean = 0.0f;
+    for (int action = 0; action <= M; action++) mean += head[1 + action] / (float)(M + 1);
+    for (int action = 0; action <= M; action++) values[action] = head[0] + head[1 + action] - mean;
+}
+
+int policy_decide(const float features[F], const float history[K * M]) {
+    float values[M + 1];
+    int best = 0;
+    policy_values(features, history, values);
+    for (int action = 1; action <= M; action++)
+        if (values[action] > values[best]) best = action;
+    return best;
+}
+";
