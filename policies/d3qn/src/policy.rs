@@ -287,7 +287,7 @@ impl<P: Preset> Saved for D3qn<P> {
         let counts = self.agents.iter().flat_map(|agent| [agent.updates, agent.optimiser.steps]);
         state.put_u64("counts", counts);
         let (first, rows) = training.log.parts();
-        state.put_u64("log.first", [first, training.slots]);
+        state.put_u64("log.first_row_and_slots", [first, training.slots]);
         state.put_f32("log.rows", &[rows.len()], rows.iter().copied());
         for (number, agent) in self.agents.iter().enumerate() {
             let (next, whole, real, features, next_features) = agent.replay.parts();
@@ -316,7 +316,7 @@ impl<P: Preset> Saved for D3qn<P> {
         let [evaluation, target, first, second] = parts.map(Vec::into_iter);
         let counts = state.u64("counts")?;
         let mut training = self.new_training()?;
-        let log = state.u64("log.first")?;
+        let log = state.u64("log.first_row_and_slots")?;
         let rows = state.f32("log.rows")?;
         let malformed = || Error::new("the saved training contradicts itself");
         let ([log_first, slots], true) = (log.as_slice(), counts.len() == 2 * agents.len()) else {

@@ -153,6 +153,45 @@ kernel! {
 }
 
 kernel! {
+    /// The LSTM over a whole history, for one row: what a loop over products, gates and cells
+    /// does for many, in one call, since for one row the calls themselves would show.
+    LstmRow {
+        hidden: usize,
+        weights: &'a [F],
+        bias: &'a [F],
+        /// K × M.
+        history: &'a [F],
+        /// K × (M + H).
+        inputs: &'a mut [F],
+        /// K × 4H.
+        gates: &'a mut [F],
+        /// (K + 1) × H, the first zero.
+        cells: &'a mut [F],
+        /// K × H.
+        tanh: &'a mut [F],
+        /// H, zero before and the last output afterwards.
+        output: &'a mut [F],
+    } {
+        let width = weights.len() / (4 * hidden);
+        let slots = inputs
+            .chunks_exact_mut(width)
+            .zip(history.chunks_exact(width - hidden))
+            .zip(gates.chunks_exact_mut(4 * hidden))
+            .zip(tanh.chunks_exact_mut(hidden));
+        for (slot, (((inputs, load), gates), tanh)) in slots.enumerate() {
+            inputs[..load.len()].copy_from_slice(load);
+            inputs[load.len()..].copy_from_slice(output);
+            gates.fill(F::ZERO);
+            AddRowProduct { x: inputs, w: weights, sums: gates }.call();
+            Gates { hidden, bias, sums: gates }.call();
+            let (before, cell) = cells.split_at_mut((slot + 1) * hidden);
+            let (before, cell) = (&before[slot * hidden..], &mut cell[..hidden]);
+            Cell { hidden, gates, before, cell, tanh, output }.call();
+        }
+    }
+}
+
+kernel! {
     /// One slot back through the cell. Given ∂L/∂h in `d_output` and ∂L/∂c of the slot after in
     /// `d_cell`, puts ∂L/∂(sums) into `d_sums` and ∂L/∂c₋₁ into `d_cell`.
     CellBackward {

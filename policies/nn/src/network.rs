@@ -19,7 +19,7 @@ use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand::Rng;
 
 use crate::kernels::{
-    AddRowProduct, AddRows, BiasRelu, Cell, CellBackward, Gates, ReluBackward, vectorised,
+    AddRowProduct, AddRows, BiasRelu, Cell, CellBackward, Gates, LstmRow, ReluBackward, vectorised,
 };
 use crate::real::Real;
 
@@ -340,33 +340,7 @@ impl<F: Real> Workspace<F> {
         let layout = self.shape.layout();
         let of = |tensor: &Tensor| &parameters[tensor.range.clone()];
 
-        // LSTM.
-        let input = servers + hidden;
-        let cell_size = lstm_rows * hidden;
-        self.output.fill(F::ZERO);
-        self.cells[..cell_size].fill(F::ZERO);
-        for slot in 0..history_slots {
-            let inputs = &mut self.inputs[slot * lstm_rows * input..(slot + 1) * lstm_rows * input];
-            let loads = history[slot * lstm_rows * servers..].chunks_exact(servers);
-            for ((inputs, load), output) in
-                inputs.chunks_exact_mut(input).zip(loads).zip(self.output.chunks_exact(hidden))
-            {
-                inputs[..servers].copy_from_slice(load);
-                inputs[servers..].copy_from_slice(output);
-            }
-            let gates = &mut self.gates[slot * 4 * cell_size..(slot + 1) * 4 * cell_size];
-            product(inputs, input, of(&layout.lstm), gates, 4 * hidden);
-            vectorised(Gates { hidden, bias: of(&layout.lstm_bias), sums: gates });
-            let (before, cell) = self.cells.split_at_mut((slot + 1) * cell_size);
-            vectorised(Cell {
-                hidden,
-                gates,
-                before: &before[slot * cell_size..],
-                cell: &mut cell[..cell_size],
-                tanh: &mut self.tanh[slot * cell_size..(slot + 1) * cell_size],
-                output: &mut self.output,
-            });
-        }
+        self.lstm(of(&layout.lstm), of(&layout.lstm_bias), history);
 
         // Dense layers.
         let joined = width + hidden;
@@ -401,6 +375,52 @@ impl<F: Real> Workspace<F> {
             }
         }
         &self.values
+    }
+
+    /// The LSTM over the histories, K × rows × M; its last output is then in `output`.
+    fn lstm(&mut self, weights: &[F], bias: &[F], history: &[F]) {
+        let Shape { servers, history_slots, hidden, .. } = self.shape;
+        let rows = self.lstm_rows;
+        let (input, cell_size) = (servers + hidden, rows * hidden);
+        self.output.fill(F::ZERO);
+        self.cells[..cell_size].fill(F::ZERO);
+        if rows == 1 {
+            let Self { inputs, gates, cells, tanh, output, .. } = self;
+            vectorised(LstmRow {
+                hidden,
+                weights,
+                bias,
+                history,
+                inputs,
+                gates,
+                cells,
+                tanh,
+                output,
+            });
+            return;
+        }
+        for slot in 0..history_slots {
+            let inputs = &mut self.inputs[slot * rows * input..(slot + 1) * rows * input];
+            let loads = history[slot * rows * servers..].chunks_exact(servers);
+            for ((inputs, load), output) in
+                inputs.chunks_exact_mut(input).zip(loads).zip(self.output.chunks_exact(hidden))
+            {
+                inputs[..servers].copy_from_slice(load);
+                inputs[servers..].copy_from_slice(output);
+            }
+            let gates = &mut self.gates[slot * 4 * cell_size..(slot + 1) * 4 * cell_size];
+            product(inputs, input, weights, gates, 4 * hidden);
+            vectorised(Gates { hidden, bias, sums: gates });
+            let (before, cell) = self.cells.split_at_mut((slot + 1) * cell_size);
+            vectorised(Cell {
+                hidden,
+                gates,
+                before: &before[slot * cell_size..],
+                cell: &mut cell[..cell_size],
+                tanh: &mut self.tanh[slot * cell_size..(slot + 1) * cell_size],
+                output: &mut self.output,
+            });
+        }
     }
 
     /// Adds ∂L/∂(parameters) to `gradient`, given ∂L/∂Q of the last forward pass, rows × (1 + M).
