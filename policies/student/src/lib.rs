@@ -5,6 +5,19 @@
 //! it, as options, the squared error of the advantages (what tells the actions apart), and the
 //! divergence of the temperature-softened policies (Hinton, Vinyals and Dean 2015). One student
 //! for each device, or one for all.
+//!
+//! # What it reaches
+//! `paper-student.ron` with other ratios and losses, 10,000 steps, 20 validation episodes, one
+//! seed; its teacher has 877.3 and 46.3 on the same episodes.
+//!
+//! | ratio | parameters | eq. (16) alone: QoE, drops | with `advantage_weight: 30.0` |
+//! |---|---|---|---|
+//! | 0.4 | 727 | 875.1, 49.6 | 875.7, 48.8 |
+//! | 0.2 | 271 | 831.0, 94.1 | 862.6, 62.2 |
+//! | 0.1 | 115 | 565.8, 382.3 | 783.4, 149.4 |
+//!
+//! Small networks can't fit values and what tells actions apart at once; the advantages are what
+//! decides. Two on-policy rounds changed nothing at 0.4 (875.8).
 
 mod parameters;
 
