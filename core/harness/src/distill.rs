@@ -15,13 +15,11 @@ use std::path::Path;
 use offramp_host::plugin::Observation;
 use offramp_host::{Policy, sha256};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
 use crate::environment::Environment;
-use crate::evaluate::{EpisodeResult, RunError, run_episode};
-use crate::metrics::Spread;
+use crate::evaluate::{RunError, validate};
 use crate::scenario::{DistillEntry, Scenario};
 use crate::store::write_atomically;
 
@@ -143,7 +141,10 @@ pub fn distill(
             let (validation_loss, agreement) =
                 held_out(scenario, &states, student.as_mut()).map_err(&fail)?;
             let (validation_qoe, validation_dropped) =
-                setup.validate(&checkpoint).map_err(&fail)?;
+                validate(scenario, entry.seed, entry.validate_episodes, || {
+                    setup.student(&checkpoint)
+                })
+                .map_err(&fail)?;
             let row = DistillationRow {
                 step,
                 states: states.len() as u64,
@@ -233,20 +234,6 @@ impl<'s> Setup<'s> {
             sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
         );
         sha256(described.as_bytes())
-    }
-
-    fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Validation).seed();
-        let results: Vec<EpisodeResult> = (0..self.entry.validate_episodes)
-            .into_par_iter()
-            .map(|episode| {
-                let mut policy = self.student(checkpoint)?;
-                run_episode(self.scenario, policy.as_mut(), seed, episode)
-            })
-            .collect::<Result<_, RunError>>()?;
-        let qoe = Spread::of(results.iter().map(|result| result.all.qoe)).mean;
-        let dropped = Spread::of(results.iter().map(|result| result.all.dropped as f64)).mean;
-        Ok((qoe, dropped))
     }
 }
 

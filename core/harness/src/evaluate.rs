@@ -15,7 +15,7 @@ use offramp_model::{Episode, IllegalDecision, Workload};
 use rayon::prelude::*;
 
 use crate::environment::{Environment, SlotBuffers};
-use crate::metrics::{EpisodeMeter, EpisodeMetrics};
+use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
 
 /// Why a run failed. The others go on.
@@ -181,4 +181,27 @@ pub fn run_episode(
         decisions,
         decide_ns,
     })
+}
+
+/// Mean AvgQoE and drops of `episodes` episodes, each with an instance of its own made by
+/// `create`: how a training or a distillation is judged while it goes on. Their tasks are those
+/// of the validation streams under `seed`: neither trained on nor those of an evaluation.
+///
+/// # Errors
+/// [`RunError`] of the first episode that failed.
+pub fn validate(
+    scenario: &Scenario,
+    seed: u64,
+    episodes: u64,
+    create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
+) -> Result<(f64, f64), RunError> {
+    let seed = StreamFamily::new(seed, WHOLE_RUN, Purpose::Validation).seed();
+    let results: Vec<EpisodeResult> = (0..episodes)
+        .into_par_iter()
+        .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))
+        .collect::<Result<_, _>>()?;
+    let mean = |metric: fn(&EpisodeMetrics) -> f64| {
+        Spread::of(results.iter().map(|result| metric(&result.all))).mean
+    };
+    Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
 }

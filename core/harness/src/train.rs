@@ -22,12 +22,11 @@ use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{Episode, Outcome, Workload, reward};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, SlotBuffers};
-use crate::evaluate::{EpisodeResult, RunError, run_episode};
-use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
+use crate::evaluate::{RunError, validate};
+use crate::metrics::{EpisodeMeter, EpisodeMetrics};
 use crate::scenario::{Scenario, TrainEntry};
 use crate::store::write_atomically;
 
@@ -338,21 +337,13 @@ impl<'s> Trainer<'s> {
 
     /// Mean AvgQoE and drops of the checkpoint on the validation's episodes.
     fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Validation).seed();
         // Instances of their own: the one that learns is not touched.
         let Self { scenario, entry, environment, .. } = self;
-        let results: Vec<EpisodeResult> = (0..entry.validate_episodes)
-            .into_par_iter()
-            .map(|episode| {
-                let parameters = &entry.learner.parameters;
-                let context = environment.context(parameters, Some(checkpoint), seed, 1);
-                let mut policy = entry.learner.found.create_policy(&context)?;
-                run_episode(scenario, policy.as_mut(), seed, episode)
-            })
-            .collect::<Result<_, RunError>>()?;
-        let qoe = Spread::of(results.iter().map(|result| result.all.qoe)).mean;
-        let dropped = Spread::of(results.iter().map(|result| result.all.dropped as f64)).mean;
-        Ok((qoe, dropped))
+        validate(scenario, entry.seed, entry.validate_episodes, || {
+            let parameters = &entry.learner.parameters;
+            let context = environment.context(parameters, Some(checkpoint), 0, 1);
+            Ok(entry.learner.found.create_policy(&context)?)
+        })
     }
 
     /// Saves the learner and where the training stands, in one file: the length of a JSON

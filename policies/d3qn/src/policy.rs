@@ -168,9 +168,9 @@ impl<P: Preset> Policy for D3qn<P> {
             .agents
             .iter()
             .filter_map(|agent| agent.replay.oldest_row(self.shape.history_slots));
-        if let Some(oldest) = oldest.min() {
-            training.log.forget_before(oldest);
-        }
+        // Between episodes nothing waits: without experience no row is needed.
+        let oldest = oldest.min().unwrap_or(training.log.end());
+        training.log.forget_before(oldest);
         Ok(())
     }
 }
@@ -325,9 +325,9 @@ impl<P: Preset> Saved for D3qn<P> {
         if rows.len() % self.shape.servers != 0 {
             return Err(malformed());
         }
-        let end = log_first + (rows.len() / self.shape.servers) as u64;
         training.slots = *slots;
         training.log = LoadLog::from_parts(self.shape.servers, *log_first, rows);
+        let end = training.log.end();
         let weights = evaluation.zip(target).zip(first).zip(second).zip(counts.chunks_exact(2));
         for ((number, agent), ((((evaluation, target), first), second), counts)) in
             agents.iter_mut().enumerate().zip(weights)

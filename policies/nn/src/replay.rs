@@ -36,7 +36,12 @@ impl<F: Real> LoadLog<F> {
     /// Adds a slot's loads; gives its number.
     pub fn push(&mut self, load: impl IntoIterator<Item = F>) -> u64 {
         self.rows.extend(load);
-        self.first + (self.rows.len() / self.servers) as u64 - 1
+        self.end() - 1
+    }
+
+    /// The number that the next row will have.
+    pub fn end(&self) -> u64 {
+        self.first + (self.rows.len() / self.servers) as u64
     }
 
     /// The row of a number that is still kept.

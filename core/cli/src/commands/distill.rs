@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::distill::{DistillError, DistillationRow, distill as distill_scenario};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 
@@ -29,19 +28,10 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
     let threads = super::threads(arguments.jobs)?;
     let mut done = Done::Well;
     for (number, scenario) in experiment.points.iter().enumerate() {
-        // A sweep distils each of its points in a folder of its own, from one dataset if they
-        // have the same teacher and states.
-        let folder = match scenario.point.as_slice() {
-            [] => folder.clone(),
-            _ => folder.join(format!("point-{number:03}")),
-        };
-        let described: Vec<_> =
-            scenario.point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+        // Points with the same teacher and states have one dataset.
+        let (folder, label) = super::point(&folder, number, scenario);
         let steps = scenario.distill.as_ref().map_or(0, |entry| entry.steps);
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
-            bar.set_style(style);
-        }
+        let bar = super::progress_bar(steps, "{bar:30} {pos}/{len} {msg}, {eta} left");
         let mut tell = |row: &DistillationRow| {
             let text = format!(
                 "loss {:.3}, held out {:.3}, agreement {:.1} %, QoE {:.1}, {:.1} dropped",
@@ -54,7 +44,7 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
             bar.set_message(text.clone());
             bar.set_position(row.step);
             if !std::io::stderr().is_terminal() {
-                eprintln!("{} step {}: {text}", described.join(", "), row.step);
+                eprintln!("{label} step {}: {text}", row.step);
             }
         };
         let distilled =

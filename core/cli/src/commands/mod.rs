@@ -11,6 +11,8 @@ pub(crate) mod train;
 
 use std::path::{Path, PathBuf};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offramp_harness::scenario::Scenario;
 use offramp_host::Registry;
 
 use crate::arguments::SearchArguments;
@@ -20,6 +22,26 @@ use crate::problem::Problem;
 fn first_free(parent: &Path, name: &str) -> PathBuf {
     let numbered = (1_u32..).map(|number| parent.join(format!("{name}-{number:03}")));
     numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+}
+
+/// Where a point of a sweep is written, and what it is called: a folder of its own, and no name
+/// if there is no sweep.
+fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {
+    let described: Vec<_> =
+        scenario.point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+    match described.as_slice() {
+        [] => (folder.to_owned(), String::new()),
+        _ => (folder.join(format!("point-{number:03}")), described.join(", ")),
+    }
+}
+
+/// A bar over `length` steps; on a terminal only.
+fn progress_bar(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// A pool of so many threads, or of one a core.

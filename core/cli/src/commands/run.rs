@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use offramp_harness::evaluate::evaluate;
 use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::store::{NewRunFolder, StoreError, StoredRun};
@@ -67,11 +67,5 @@ fn store_problem(error: StoreError) -> Problem {
 fn progress_bar(experiments: &[Experiment]) -> ProgressBar {
     let points = experiments.iter().flat_map(|experiment| &experiment.points);
     let episodes = points.map(|point| point.episodes * point.policies.len() as u64).sum();
-    let bar = ProgressBar::with_draw_target(Some(episodes), ProgressDrawTarget::stderr());
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar
+    super::progress_bar(episodes, "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left")
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::train::{Start, TrainError, TrainingRow, rows, train as train_scenario};
 use offramp_report::{Lines, Series};
@@ -28,14 +28,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     let mut done = Done::Well;
     let mut curves = Vec::new();
     for (number, scenario) in experiment.points.iter().enumerate() {
-        // A sweep trains each of its points in a folder of its own.
-        let folder = match scenario.point.as_slice() {
-            [] => folder.clone(),
-            _ => folder.join(format!("point-{number:03}")),
-        };
-        let described: Vec<_> =
-            scenario.point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
-        let label = described.join(", ");
+        let (folder, label) = super::point(&folder, number, scenario);
         let episodes = scenario.train.as_ref().map_or(0, |entry| entry.episodes);
         let progress = Progress::new(episodes, &label);
         let trained = threads
@@ -116,10 +109,7 @@ struct Progress {
 
 impl Progress {
     fn new(episodes: u64, label: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(episodes), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
-            bar.set_style(style);
-        }
+        let bar = super::progress_bar(episodes, "{bar:30} {pos}/{len} {msg}, {eta} left");
         Self { bar, label: label.to_owned() }
     }
 
