@@ -113,6 +113,31 @@ impl Desk {
         path
     }
 
+    /// Runs `offramp` in it again and again until it is done, and kills it at moments of its
+    /// own choosing, as by `kill -9`; gives how often that was.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn killed_until_done(&self, arguments: &[&str]) -> u32 {
+        for kills in 0.. {
+            let mut command = Command::new(built().join("offramp"));
+            command.current_dir(self.path()).args(arguments).stderr(std::process::Stdio::null());
+            let mut running = command.spawn().unwrap_or_else(|error| panic!("{error}"));
+            std::thread::sleep(std::time::Duration::from_millis(60 + 17 * u64::from(kills)));
+            match running.try_wait().unwrap_or_else(|error| panic!("{error}")) {
+                Some(status) => {
+                    assert!(status.success(), "{status}");
+                    return kills;
+                }
+                None => {
+                    running.kill().unwrap_or_else(|error| panic!("{error}"));
+                    running.wait().unwrap_or_else(|error| panic!("{error}"));
+                }
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
     /// Runs `offramp` in it.
     pub fn offramp(&self, arguments: &[&str]) -> Ran {
         offramp(self.path(), arguments)

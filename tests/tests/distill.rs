@@ -1,6 +1,11 @@
 //! `offramp distill`, end to end: a student that decides as its teacher does.
 
-use offramp_tests::Desk;
+use std::path::Path;
+
+use offramp_harness::dataset::Dataset;
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_host::Registry;
+use offramp_tests::{Desk, built};
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -132,6 +137,69 @@ fn threads_change_no_bit_and_a_dataset_is_used_again() {
     let ran = desk.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_ne!(bytes(&desk, dataset), before);
+}
+
+#[test]
+fn a_killed_distillation_goes_on_to_the_same_bits() {
+    let desk = desk("PerDevice");
+    let rounds = "rounds: 2, round_states: 500";
+    let often = scenario("ratio: 0.5", rounds).replace("validate_every: 300", "validate_every: 40");
+    desk.write("student.ron", often);
+    let ran = desk.offramp(&["distill", "student.ron", "--out", "whole"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let again = desk.offramp(&["distill", "student.ron", "--out", "whole"]);
+    assert_eq!(again.code, 2);
+    insta::assert_snapshot!("distilled_already", again.err);
+    let kills = desk.killed_until_done(&["distill", "student.ron", "--out", "killed", "--resume"]);
+    assert!(kills > 0, "it was never killed");
+    for file in [
+        "dataset.safetensors",
+        "rounds.safetensors",
+        "distillation.csv",
+        "best.safetensors",
+        "final.safetensors",
+        "state",
+    ] {
+        let whole = bytes(&desk, &format!("whole/{file}"));
+        assert_eq!(whole, bytes(&desk, &format!("killed/{file}")), "{file}");
+    }
+}
+
+/// A checksum says that a file is what was written, not that it is sound.
+#[test]
+fn a_dataset_made_to_mislead_is_refused() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let text = "(name: \"x\", history_slots: 2, system: (devices: 3, servers: 2))";
+    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
+    let experiment =
+        Experiment::parse("x", text.into(), Path::new(""), &registry, purpose, overrides).unwrap();
+    let scenario = &experiment.points[0];
+    let width = scenario.observation.kind.width(2);
+    let sound = Dataset {
+        features: vec![0.5; width],
+        loads: vec![0.0; 4],
+        newest: vec![1],
+        devices: vec![2],
+        values: vec![1.0; 3],
+    };
+    let desk = Desk::new();
+    let path = desk.path().join("dataset.safetensors");
+    let read = |dataset: &Dataset| {
+        dataset.write(&path, "key", 2).unwrap();
+        Dataset::read(&path, "key", scenario)
+    };
+    assert_eq!(read(&sound).unwrap(), Some(sound.clone()));
+    let mut errors = String::new();
+    for wrong in [
+        Dataset { newest: vec![2], ..sound.clone() },
+        Dataset { newest: vec![0], ..sound.clone() },
+        Dataset { devices: vec![3], ..sound.clone() },
+        Dataset { values: vec![1.0, f32::NAN, 0.0], ..sound.clone() },
+        Dataset { features: vec![0.5; width + 1], ..sound.clone() },
+    ] {
+        errors += &format!("{}\n", read(&wrong).unwrap_err().cause);
+    }
+    insta::assert_snapshot!(errors);
 }
 
 #[test]

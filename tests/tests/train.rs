@@ -1,10 +1,7 @@
 //! `offramp train`, end to end: it learns what is known to be best, and an interruption, the
 //! number of threads or a damaged file change nothing or are told.
 
-use std::process::Command;
-use std::time::Duration;
-
-use offramp_tests::{Desk, built, example};
+use offramp_tests::{Desk, example};
 use serde_json::Value;
 
 /// Server 1 and the devices are useless, server 2 is as good as endless: it is best, whatever a
@@ -95,33 +92,12 @@ fn threads_change_no_bit() {
     }
 }
 
-/// Killed at moments of its own choosing, as by `kill -9`, and resumed until it is done.
 #[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let desk = Desk::new();
     desk.write("toy.ron", toy(SMALL, 30));
     assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "whole"]).code, 0);
-    let mut kills = 0;
-    for attempt in 0_u64.. {
-        let mut training = Command::new(built().join("offramp"))
-            .current_dir(desk.path())
-            .args(["train", "toy.ron", "--out", "killed", "--resume"])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(60 + 17 * attempt));
-        match training.try_wait().unwrap() {
-            Some(status) => {
-                assert!(status.success());
-                break;
-            }
-            None => {
-                training.kill().unwrap();
-                training.wait().unwrap();
-                kills += 1;
-            }
-        }
-    }
+    let kills = desk.killed_until_done(&["train", "toy.ron", "--out", "killed", "--resume"]);
     assert!(kills > 0, "it was never killed");
     for file in ["training.csv", "final.safetensors", "best.safetensors", "state", "scenario.ron"] {
         let whole = bytes(&desk, &format!("whole/{file}"));

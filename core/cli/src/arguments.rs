@@ -123,8 +123,11 @@ pub(crate) struct DistillArguments {
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
     /// The folder to write; runs/NAME-001 and so on if left out
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
     pub(crate) out: Option<PathBuf>,
+    /// Go on from the last validation in --out, to the same bits as if never interrupted
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// The dataset to use, or to collect if it is not there; in the run folder if left out
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,

@@ -154,11 +154,11 @@ impl Dataset {
         crate::store::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
     }
 
-    /// Reads the file if it is there and was collected from what `key` says.
+    /// Reads the file if it is there and was collected from what `key` says, for `scenario`.
     ///
     /// # Errors
-    /// [`DatasetError`] if it is damaged.
-    pub fn read(path: &Path, key: &str) -> Result<Option<Self>, DatasetError> {
+    /// [`DatasetError`] if it is damaged, or made by hand and wrong.
+    pub fn read(path: &Path, key: &str, scenario: &Scenario) -> Result<Option<Self>, DatasetError> {
         let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
         let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
         let bytes = match std::fs::read(path) {
@@ -187,7 +187,44 @@ impl Dataset {
         if metadata.sha256 != dataset.checksum() {
             return Err(fail("was altered: its checksum does not fit".to_owned()));
         }
-        Ok((metadata.key == key).then_some(dataset))
+        if metadata.key != key {
+            return Ok(None);
+        }
+        dataset.check(scenario).map_err(fail)?;
+        Ok(Some(dataset))
+    }
+
+    /// That every state is one of the scenario's; a checksum only says that it is what was
+    /// written.
+    fn check(&self, scenario: &Scenario) -> Result<(), String> {
+        let servers = scenario.system.server_count() as usize;
+        let width = scenario.observation.kind.width(scenario.system.server_count());
+        let (states, rows) = (self.len(), self.loads.len() / servers);
+        let lengths = [
+            ("features", self.features.len(), states * width),
+            ("loads", self.loads.len(), rows * servers),
+            ("newest", self.newest.len(), states),
+            ("values", self.values.len(), states * (servers + 1)),
+        ];
+        for (name, length, wanted) in lengths {
+            if length != wanted {
+                return Err(format!("`{name}` has {length} numbers, and {wanted} are needed"));
+            }
+        }
+        let window = scenario.observation.history_slots as usize;
+        let devices = scenario.system.device_count();
+        let in_range = |state: usize| {
+            let newest = self.newest[state] as usize;
+            (window - 1..rows).contains(&newest) && self.devices[state] < devices
+        };
+        if let Some(state) = (0..states).find(|&state| !in_range(state)) {
+            return Err(format!("state {state} has no such device, or no window of history"));
+        }
+        let mut numbers = self.features.iter().chain(&self.loads).chain(&self.values);
+        if numbers.any(|number| !number.is_finite()) {
+            return Err("it has numbers that are not finite".to_owned());
+        }
+        Ok(())
     }
 
     fn checksum(&self) -> String {

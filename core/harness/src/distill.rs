@@ -5,6 +5,8 @@
 //! RUN/distillation.csv        one row a validation
 //! RUN/best.safetensors        the student with the best validation
 //! RUN/final.safetensors       the student of the last step
+//! RUN/rounds.safetensors      the dataset with the states of the rounds, if there are any
+//! RUN/state                   everything needed to go on, as of the last validation
 //! ```
 //!
 //! One state in ten is held out: validation loss and agreement (the share of states in which
@@ -12,7 +14,7 @@
 
 use std::path::Path;
 
-use offramp_host::plugin::Observation;
+use offramp_host::plugin::{Observation, UNDECIDED};
 use offramp_host::{Policy, sha256};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use serde::{Deserialize, Serialize};
@@ -20,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
 use crate::environment::Environment;
 use crate::evaluate::{RunError, validate};
+use crate::resume::{self, FolderError, Start, Table};
 use crate::scenario::{DistillEntry, Scenario};
-use crate::store::write_atomically;
 
 /// Why a distillation ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +39,9 @@ pub enum DistillError {
     /// The dataset can't be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// The run folder can't be written.
-    #[error("can't write {path}: {cause}")]
-    Unwritable {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
+    /// The folder can't be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }
 
 /// A row of `distillation.csv`.
@@ -54,10 +51,10 @@ pub struct DistillationRow {
     pub step: u64,
     /// States in the dataset.
     pub states: u64,
-    /// Mean loss of eq. (16) since the last row.
+    /// Mean loss of the steps since the last row, as the student counts it.
     pub loss: f64,
-    /// The same on the held-out states.
-    pub validation_loss: f64,
+    /// Eq. (16) on the held-out states, if the student has values.
+    pub validation_loss: Option<f64>,
     /// Share of the held-out states in which student and teacher decide alike.
     pub agreement: f64,
     /// Mean AvgQoE of the validation episodes.
@@ -66,12 +63,32 @@ pub struct DistillationRow {
     pub validation_dropped: f64,
 }
 
+/// What is saved besides the student: how things stand after a validation.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    step: u64,
+    /// Rounds done; their states are in the file of the rounds.
+    rounds: u64,
+    best_qoe: Option<f64>,
+    /// Of the student's own episodes, the next.
+    next_episode: u64,
+    /// Bytes of `distillation.csv`.
+    rows: u64,
+}
+
+impl State {
+    /// The student's own episodes come after all those that the teacher could have driven.
+    fn new() -> Self {
+        Self { step: 0, rounds: 0, best_qoe: None, next_episode: 1 << 40, rows: 0 }
+    }
+}
+
 /// Every so many-th state is held out.
 const HELD_OUT: usize = 10;
 
 /// Distils the teacher of `scenario` into `folder`; `told` hears of each validation. `dataset`
 /// is where states are kept that other distillations may use too. Threads are those of the rayon
-/// pool it is called in, and do not change a bit of the result.
+/// pool it is called in, and do not change a bit of the result; nor does an interruption.
 ///
 /// # Errors
 /// [`DistillError`]; what was written by then stays.
@@ -82,107 +99,100 @@ pub fn distill(
     scenario: &Scenario,
     folder: &Path,
     dataset: &Path,
+    start: Start,
     told: &mut dyn FnMut(&DistillationRow),
 ) -> Result<(), DistillError> {
     let Some(entry) = &scenario.distill else { panic!("the scenario distils nothing") };
-    let unwritable = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| DistillError::Unwritable { path, cause }
-    };
-    std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
-    let path = folder.join("scenario.ron");
-    write_atomically(&path, scenario.text.as_bytes()).map_err(unwritable(&path))?;
-    let environment = Environment::new(scenario);
-    let setup = Setup::new(scenario, entry, &environment)
-        .map_err(|cause| DistillError::Failed { step: 0, cause })?;
+    resume::begin(folder, start, &scenario.text)?;
     let failed = |step| move |cause| DistillError::Failed { step, cause };
-
-    let key = setup.key();
-    let mut states = match Dataset::read(dataset, &key)? {
-        Some(states) => states,
-        None => {
-            let mut states = Dataset::default();
-            let driver = Driver::Teacher(entry.explored);
-            states
-                .collect(scenario, entry.seed, 0, entry.states, &|| setup.teacher(), &driver)
-                .map_err(failed(0))?;
-            states.write(dataset, &key, scenario.system.server_count() as usize)?;
-            states
+    let environment = Environment::new(scenario);
+    let setup = Setup::new(scenario, entry, &environment).map_err(failed(0))?;
+    let mut student = setup.untaught().map_err(failed(0))?;
+    let state_path = folder.join("state");
+    let mut state = State::new();
+    if start == Start::Resume
+        && let Some((saved, bytes)) = resume::load::<State>(&state_path, &scenario.sha256)?
+    {
+        if let Some(student) = student.saved() {
+            student.load(&bytes).map_err(|failure| FolderError::NotResumable {
+                path: state_path.clone(),
+                cause: failure.to_string(),
+            })?;
+        }
+        state = saved;
+    }
+    let rounds_path = folder.join("rounds.safetensors");
+    let mut states = match state.rounds {
+        0 => setup.teachers_states(dataset)?,
+        rounds => {
+            let missing = || FolderError::NotResumable {
+                path: rounds_path.clone(),
+                cause: "it does not have the states of the rounds".to_owned(),
+            };
+            let states = Dataset::read(&rounds_path, &setup.key_of_round(rounds), scenario)?;
+            states.ok_or_else(missing)?
         }
     };
-
-    let seed = StreamFamily::new(entry.seed, WHOLE_RUN, Purpose::Learner).seed();
-    let threads = rayon::current_num_threads() as u32;
-    let context = environment.context(&entry.student.parameters, None, seed, threads);
-    let create = entry.student.found.create_policy(&context);
-    let mut student = create.map_err(|cause| failed(0)(cause.into()))?;
-    let path = folder.join("distillation.csv");
-    let mut table = csv::Writer::from_path(&path)
-        .map_err(|error| unwritable(&path)(std::io::Error::other(error.to_string())))?;
+    let mut table = Table::open(&folder.join("distillation.csv"), state.rows)?;
     let mut batches = Batches::new(scenario, &states);
-    let (mut sum, mut count, mut best) = (0.0, 0_u64, f64::NEG_INFINITY);
-    // The student's own episodes come after all those that the teacher could have driven.
-    let mut next_episode = 1 << 40;
-    for step in 1..=entry.steps {
+    let (mut sum, mut count) = (0.0, 0_u64);
+    for step in state.step + 1..=entry.steps {
+        let fail = failed(step);
         batches.draw(&states, entry, step);
         // That it can be taught was checked when the scenario was read.
         if let Some(student) = student.student() {
             let loss = student.fit(&batches.observation(), &batches.targets);
-            sum += loss.map_err(|cause| failed(step)(cause.into()))?;
+            sum += loss.map_err(|cause| fail(cause.into()))?;
             count += 1;
         }
         let last = step == entry.steps;
         let segment = entry.steps / (entry.rounds + 1);
-        let round_over = !last && segment > 0 && step.is_multiple_of(segment);
-        if round_over || last || step.is_multiple_of(entry.validate_every) {
-            let fail = failed(step);
-            let checkpoint = student.saved().map_or_else(|| Ok(Vec::new()), |s| s.checkpoint());
-            let checkpoint = checkpoint.map_err(|cause| fail(cause.into()))?;
-            let (validation_loss, agreement) =
-                held_out(scenario, &states, student.as_mut()).map_err(&fail)?;
-            let (validation_qoe, validation_dropped) =
-                validate(scenario, entry.seed, entry.validate_episodes, || {
-                    setup.student(&checkpoint)
-                })
-                .map_err(&fail)?;
-            let row = DistillationRow {
-                step,
-                states: states.len() as u64,
-                loss: sum / count as f64,
-                validation_loss,
-                agreement,
-                validation_qoe,
-                validation_dropped,
-            };
-            (sum, count) = (0.0, 0);
-            let other = |error: csv::Error| std::io::Error::other(error.to_string());
-            table.serialize(row).map_err(other).map_err(unwritable(&path))?;
-            table.flush().map_err(unwritable(&path))?;
-            let best_path = folder.join("best.safetensors");
-            if validation_qoe > best {
-                best = validation_qoe;
-                write_atomically(&best_path, &checkpoint).map_err(unwritable(&best_path))?;
-            }
-            if last {
-                let path = folder.join("final.safetensors");
-                write_atomically(&path, &checkpoint).map_err(unwritable(&path))?;
-            }
-            told(&row);
-            if round_over && step / segment <= entry.rounds {
-                let driver = || setup.student(&checkpoint);
-                next_episode = states
-                    .collect(
-                        scenario,
-                        entry.seed,
-                        next_episode,
-                        entry.round_states,
-                        &|| setup.teacher(),
-                        &Driver::Student(&driver),
-                    )
-                    .map_err(&fail)?;
-                batches = Batches::new(scenario, &states);
-            }
+        let round_over = state.rounds < entry.rounds && step == segment * (state.rounds + 1);
+        if !(round_over || last || step.is_multiple_of(entry.validate_every)) {
+            continue;
         }
+        let checkpoint = student.saved().map_or_else(|| Ok(Vec::new()), |s| s.checkpoint());
+        let checkpoint = checkpoint.map_err(|cause| fail(cause.into()))?;
+        let (validation_loss, agreement) =
+            held_out(scenario, &states, student.as_mut()).map_err(&fail)?;
+        let (validation_qoe, validation_dropped) =
+            validate(scenario, entry.seed, entry.validate_episodes, || setup.student(&checkpoint))
+                .map_err(&fail)?;
+        let row = DistillationRow {
+            step,
+            states: states.len() as u64,
+            loss: sum / count as f64,
+            validation_loss,
+            agreement,
+            validation_qoe,
+            validation_dropped,
+        };
+        (sum, count) = (0.0, 0);
+        table.add(row)?;
+        if state.best_qoe.is_none_or(|best| validation_qoe > best) {
+            state.best_qoe = Some(validation_qoe);
+            resume::write(&folder.join("best.safetensors"), &checkpoint)?;
+        }
+        if last {
+            resume::write(&folder.join("final.safetensors"), &checkpoint)?;
+        }
+        if round_over {
+            let driver = || setup.student(&checkpoint);
+            let driver = Driver::Student(&driver);
+            let (teacher, first) = (|| setup.teacher(), state.next_episode);
+            state.next_episode = states
+                .collect(scenario, entry.seed, first, entry.round_states, &teacher, &driver)
+                .map_err(&fail)?;
+            state.rounds += 1;
+            let servers = scenario.system.server_count() as usize;
+            states.write(&rounds_path, &setup.key_of_round(state.rounds), servers)?;
+            batches = Batches::new(scenario, &states);
+        }
+        (state.step, state.rows) = (step, table.bytes()?);
+        let saved = student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
+        let saved = saved.map_err(|cause| fail(cause.into()))?;
+        resume::save(&state_path, &scenario.sha256, &state, &saved)?;
+        told(&row);
     }
     Ok(())
 }
@@ -216,6 +226,31 @@ impl<'s> Setup<'s> {
         Ok(entry.found.create_policy(&context)?)
     }
 
+    /// A student that has learned nothing yet.
+    fn untaught(&self) -> Result<Box<dyn Policy>, RunError> {
+        let entry = &self.entry.student;
+        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Learner).seed();
+        let threads = rayon::current_num_threads() as u32;
+        let context = self.environment.context(&entry.parameters, None, seed, threads);
+        Ok(entry.found.create_policy(&context)?)
+    }
+
+    /// What the teacher teaches first: read, or collected and written.
+    fn teachers_states(&self, path: &Path) -> Result<Dataset, DistillError> {
+        let Self { scenario, entry, .. } = self;
+        let key = self.key();
+        if let Some(states) = Dataset::read(path, &key, scenario)? {
+            return Ok(states);
+        }
+        let mut states = Dataset::default();
+        let driver = Driver::Teacher(entry.explored);
+        states
+            .collect(scenario, entry.seed, 0, entry.states, &|| self.teacher(), &driver)
+            .map_err(|cause| DistillError::Failed { step: 0, cause })?;
+        states.write(path, &key, scenario.system.server_count() as usize)?;
+        Ok(states)
+    }
+
     fn student(&self, checkpoint: &[u8]) -> Result<Box<dyn Policy>, RunError> {
         let entry = &self.entry.student;
         let context = self.environment.context(&entry.parameters, Some(checkpoint), 0, 1);
@@ -234,6 +269,11 @@ impl<'s> Setup<'s> {
             sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
         );
         sha256(described.as_bytes())
+    }
+
+    /// What the dataset after that many rounds depends on.
+    fn key_of_round(&self, rounds: u64) -> String {
+        sha256(format!("{} {} {rounds}", self.key(), self.scenario.sha256).as_bytes())
     }
 }
 
@@ -321,27 +361,31 @@ impl Batches {
     }
 }
 
-/// Loss and agreement on the held-out states.
+/// Loss, if the student has values, and agreement on the held-out states.
 fn held_out(
     scenario: &Scenario,
     states: &Dataset,
     student: &mut dyn Policy,
-) -> Result<(f64, f64), RunError> {
+) -> Result<(Option<f64>, f64), RunError> {
     let mut batch = Batches::new(scenario, &Dataset::default());
     for state in (HELD_OUT - 1..states.len()).step_by(HELD_OUT) {
         batch.push(states, state);
     }
-    let mut values = vec![0.0; batch.targets.len()];
-    if values.is_empty() {
-        return Ok((0.0, 1.0));
+    if batch.devices.is_empty() {
+        return Ok((None, 1.0));
     }
-    if let Some(student) = student.value_function() {
-        student.values(&batch.observation(), &mut values)?;
-    }
-    let errors = values.iter().zip(&batch.targets).map(|(q, target)| f64::from(q - target));
-    let loss = errors.map(|error| error * error).sum::<f64>() / values.len() as f64;
-    let actions = batch.servers + 1;
-    let pairs = values.chunks_exact(actions).zip(batch.targets.chunks_exact(actions));
-    let alike = pairs.filter(|(ours, theirs)| greedy(ours) == greedy(theirs)).count();
-    Ok((loss, alike as f64 / batch.devices.len() as f64))
+    let loss = match student.value_function() {
+        None => None,
+        Some(student) => {
+            let mut values = vec![0.0; batch.targets.len()];
+            student.values(&batch.observation(), &mut values)?;
+            let errors = values.iter().zip(&batch.targets).map(|(q, target)| f64::from(q - target));
+            Some(errors.map(|error| error * error).sum::<f64>() / values.len() as f64)
+        }
+    };
+    let mut decided = vec![UNDECIDED; batch.devices.len()];
+    student.decide(&batch.observation(), &mut decided)?;
+    let teacher = batch.targets.chunks_exact(batch.servers + 1).map(greedy);
+    let alike = decided.iter().zip(teacher).filter(|(ours, theirs)| **ours == *theirs).count();
+    Ok((loss, alike as f64 / decided.len() as f64))
 }

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod evaluate;
 pub mod export;
 pub mod metrics;
+pub mod resume;
 pub mod scenario;
 pub mod store;
 pub mod trace;

@@ -15,7 +15,6 @@
 //! Validation runs separate instances created from the checkpoint, on episodes of a seed of
 //! their own: neither trained on nor those of a later evaluation.
 
-use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
@@ -27,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use crate::environment::{Environment, SlotBuffers};
 use crate::evaluate::{RunError, validate};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics};
+use crate::resume::{self, FolderError, Start, Table};
 use crate::scenario::{Scenario, TrainEntry};
-use crate::store::write_atomically;
 
 /// Why a training ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -41,28 +40,9 @@ pub enum TrainError {
         /// What failed.
         cause: RunError,
     },
-    /// The run folder can't be written.
-    #[error("can't write {path}: {cause}")]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// There is a training already.
-    #[error("{path} is there already")]
-    Taken {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// What was saved can't be read again.
-    #[error("can't go on from {path}: {cause}")]
-    NotResumable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
+    /// The folder can't be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }
 
 /// A row of `training.csv`.
@@ -90,28 +70,15 @@ pub struct TrainingRow {
     pub validation_dropped: Option<f64>,
 }
 
-/// Whether a training begins or goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// From the beginning, in a folder that is not there yet.
-    New,
-    /// From the last save in the folder; from the beginning if there is none.
-    Resume,
-}
-
 /// What is saved besides the learner.
 #[derive(Serialize, Deserialize)]
 struct State {
-    format: u32,
-    scenario_sha256: String,
     next_episode: u64,
     updates: u64,
     best_qoe: Option<f64>,
     /// Bytes of `training.csv` that are of the episodes before `next_episode`.
     rows: u64,
 }
-
-const FORMAT: u32 = 1;
 
 /// A training under way.
 struct Trainer<'s> {
@@ -142,36 +109,15 @@ pub fn train(
     told: &mut dyn FnMut(&TrainingRow),
 ) -> Result<(), TrainError> {
     let Some(entry) = &scenario.train else { panic!("the scenario trains nothing") };
-    let unwritable = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| TrainError::Unwritable { path, cause }
-    };
-    if start == Start::New && folder.exists() {
-        return Err(TrainError::Taken { path: folder.to_owned() });
-    }
-    std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
-    let file = folder.join("scenario.ron");
-    write_atomically(&file, scenario.text.as_bytes()).map_err(unwritable(&file))?;
-
+    resume::begin(folder, start, &scenario.text)?;
     let mut trainer = Trainer::new(scenario, entry, folder)
         .map_err(|cause| TrainError::Failed { episode: 0, cause: cause.into() })?;
     let saved = match start {
         Start::New => None,
         Start::Resume => trainer.resume()?,
     };
-    let path = folder.join("training.csv");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(unwritable(&path))?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
-    file.set_len(rows)
-        .and_then(|()| file.seek(std::io::SeekFrom::End(0)))
-        .map_err(unwritable(&path))?;
-    let mut table = csv::WriterBuilder::new().has_headers(rows == 0).from_writer(file);
-
+    let mut table = Table::open(&folder.join("training.csv"), rows)?;
     for episode in saved.map_or(0, |state| state.next_episode)..entry.episodes {
         let failed = |cause| TrainError::Failed { episode, cause };
         let mut row = trainer.episode(episode).map_err(failed)?;
@@ -182,22 +128,17 @@ pub fn train(
             let (qoe, dropped) = trainer.validate(&checkpoint).map_err(failed)?;
             row.validation_qoe = Some(qoe);
             row.validation_dropped = Some(dropped);
-            let path = folder.join("best.safetensors");
             if trainer.best_qoe.is_none_or(|best| qoe > best) {
                 trainer.best_qoe = Some(qoe);
-                write_atomically(&path, &checkpoint).map_err(unwritable(&path))?;
+                resume::write(&folder.join("best.safetensors"), &checkpoint)?;
             }
             if last {
-                let path = folder.join("final.safetensors");
-                write_atomically(&path, &checkpoint).map_err(unwritable(&path))?;
+                resume::write(&folder.join("final.safetensors"), &checkpoint)?;
             }
         }
-        let cause = |error: csv::Error| std::io::Error::other(error.to_string());
-        table.serialize(row).map_err(cause).map_err(unwritable(&path))?;
-        table.flush().map_err(unwritable(&path))?;
+        table.add(row)?;
         if last || count.is_multiple_of(entry.save_every) {
-            let rows = table.get_ref().metadata().map_err(unwritable(&path))?.len();
-            trainer.save(count, rows)?;
+            trainer.save(count, table.bytes()?)?;
         }
         told(&row);
     }
@@ -207,15 +148,9 @@ pub fn train(
 /// Reads the rows of a training.
 ///
 /// # Errors
-/// [`TrainError::NotResumable`] if `training.csv` can't be read.
-pub fn rows(folder: &Path) -> Result<Vec<TrainingRow>, TrainError> {
-    let path = folder.join("training.csv");
-    let unreadable = |error: csv::Error| TrainError::NotResumable {
-        path: path.clone(),
-        cause: error.to_string(),
-    };
-    let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
-    reader.deserialize().collect::<Result<_, _>>().map_err(unreadable)
+/// [`FolderError::NotResumable`] if `training.csv` can't be read.
+pub fn rows(folder: &Path) -> Result<Vec<TrainingRow>, FolderError> {
+    resume::rows(&folder.join("training.csv"))
 }
 
 impl<'s> Trainer<'s> {
@@ -346,59 +281,31 @@ impl<'s> Trainer<'s> {
         })
     }
 
-    /// Saves the learner and where the training stands, in one file: the length of a JSON
-    /// header, the header, then what the learner gave.
+    /// Saves the learner and where the training stands.
     fn save(&mut self, next_episode: u64, rows: u64) -> Result<(), TrainError> {
-        let path = self.folder.join("state");
         let failed =
             |cause: CallFailure| TrainError::Failed { episode: next_episode, cause: cause.into() };
         let learner = match self.learner.saved() {
             Some(saved) => saved.save().map_err(failed)?,
             None => Vec::new(),
         };
-        let state = State {
-            format: FORMAT,
-            scenario_sha256: self.scenario.sha256.clone(),
-            next_episode,
-            updates: self.progress.updates,
-            best_qoe: self.best_qoe,
-            rows,
-        };
-        let unwritable = |cause| TrainError::Unwritable { path: path.clone(), cause };
-        let header = serde_json::to_vec(&state).map_err(|error| unwritable(error.into()))?;
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header);
-        bytes.extend(learner);
-        write_atomically(&path, &bytes).map_err(unwritable)
+        let Self { scenario, progress, best_qoe, .. } = self;
+        let state = State { next_episode, updates: progress.updates, best_qoe: *best_qoe, rows };
+        resume::save(&self.folder.join("state"), &scenario.sha256, state, &learner)?;
+        Ok(())
     }
 
     /// Takes up the last save, if there is one.
     fn resume(&mut self) -> Result<Option<State>, TrainError> {
         let path = self.folder.join("state");
-        let fail = |cause: String| TrainError::NotResumable { path: path.clone(), cause };
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fail(error.to_string())),
+        let Some((state, learner)) = resume::load::<State>(&path, &self.scenario.sha256)? else {
+            return Ok(None);
         };
-        let cut_off = || fail("it was cut off".to_owned());
-        let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut_off)?;
-        let length = u64::from_le_bytes(*length);
-        let header = rest.get(..length.min(rest.len() as u64) as usize).ok_or_else(cut_off)?;
-        if header.len() as u64 != length {
-            return Err(cut_off());
-        }
-        let state: State =
-            serde_json::from_slice(header).map_err(|error| fail(error.to_string()))?;
-        if state.format != FORMAT {
-            return Err(fail(format!("it has format {}, this is {FORMAT}", state.format)));
-        }
-        if state.scenario_sha256 != self.scenario.sha256 {
-            return Err(fail("it is of another scenario, or the scenario was changed".to_owned()));
-        }
-        let learner = &rest[header.len()..];
         if let Some(saved) = self.learner.saved() {
-            saved.load(learner).map_err(|failure| fail(failure.to_string()))?;
+            saved.load(&learner).map_err(|failure| FolderError::NotResumable {
+                path,
+                cause: failure.to_string(),
+            })?;
         }
         self.progress = Progress { updates: state.updates, loss: 0.0 };
         self.best_qoe = state.best_qoe;

@@ -115,9 +115,11 @@ pub trait ValueFunction: Policy {
     fn values(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error>;
 }
 
-/// Learns from a teacher's values (section 5.3 of the paper).
+/// Learns from a teacher's values (section 5.3 of the paper). What it decides is compared with
+/// the teacher on rows that see windows of history of their own.
 pub trait Student: Saved {
     /// One step towards `targets`, rows × (M + 1), the teacher's Q; gives the loss before it.
+    /// What is learned all at once may be kept until [`Saved::checkpoint`] asks for it.
     ///
     /// # Errors
     /// Whatever keeps it from fitting.

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use offramp_harness::distill::{DistillError, DistillationRow, distill as distill_scenario};
+use offramp_harness::resume::{FolderError, Start};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 
 use crate::Done;
@@ -18,12 +19,10 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
         Some(folder) => folder.clone(),
         None => super::first_free(Path::new("runs"), &experiment.name),
     };
-    if folder.exists() {
-        let message = format!("{} is there already", folder.display());
-        return Err(Problem::new(message).with_help("name another folder with --out"));
+    let start = if arguments.resume { Start::Resume } else { Start::New };
+    if start == Start::New && folder.exists() {
+        return Err(super::folder_problem(FolderError::Taken { path: folder }));
     }
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| Problem::new(format!("{}: {error}", folder.display())))?;
     let dataset = arguments.dataset.clone().unwrap_or_else(|| folder.join("dataset.safetensors"));
     let threads = super::threads(arguments.jobs)?;
     let mut done = Done::Well;
@@ -33,10 +32,12 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
         let steps = scenario.distill.as_ref().map_or(0, |entry| entry.steps);
         let bar = super::progress_bar(steps, "{bar:30} {pos}/{len} {msg}, {eta} left");
         let mut tell = |row: &DistillationRow| {
+            let held_out = row.validation_loss;
+            let held_out =
+                held_out.map_or_else(String::new, |loss| format!("held out {loss:.3}, "));
             let text = format!(
-                "loss {:.3}, held out {:.3}, agreement {:.1} %, QoE {:.1}, {:.1} dropped",
+                "loss {:.3}, {held_out}agreement {:.1} %, QoE {:.1}, {:.1} dropped",
                 row.loss,
-                row.validation_loss,
                 100.0 * row.agreement,
                 row.validation_qoe,
                 row.validation_dropped
@@ -48,7 +49,7 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
             }
         };
         let distilled =
-            threads.install(|| distill_scenario(scenario, &folder, &dataset, &mut tell));
+            threads.install(|| distill_scenario(scenario, &folder, &dataset, start, &mut tell));
         bar.finish_and_clear();
         match distilled {
             Ok(()) => eprintln!("distilled: {}", folder.display()),
@@ -56,7 +57,8 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
                 eprintln!("failed: {}: {error}", folder.display());
                 done = Done::WithFailures;
             }
-            Err(error) => return Err(Problem::new(error)),
+            Err(DistillError::Folder(error)) => return Err(super::folder_problem(error)),
+            Err(error @ DistillError::Dataset(_)) => return Err(Problem::new(error)),
         }
     }
     Ok(done)

@@ -12,6 +12,7 @@ pub(crate) mod train;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offramp_harness::resume::FolderError;
 use offramp_harness::scenario::Scenario;
 use offramp_host::Registry;
 
@@ -32,6 +33,17 @@ fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String)
     match described.as_slice() {
         [] => (folder.to_owned(), String::new()),
         _ => (folder.join(format!("point-{number:03}")), described.join(", ")),
+    }
+}
+
+/// What to do about a folder that can't be trained or distilled into.
+fn folder_problem(error: FolderError) -> Problem {
+    let taken = matches!(error, FolderError::Taken { .. });
+    let problem = Problem::new(error);
+    if taken {
+        problem.with_help("name another folder with --out, or go on in it with --resume")
+    } else {
+        problem
     }
 }
 

@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use indicatif::ProgressBar;
+use offramp_harness::resume::Start;
 use offramp_harness::scenario::{Experiment, Purpose};
-use offramp_harness::train::{Start, TrainError, TrainingRow, rows, train as train_scenario};
+use offramp_harness::train::{TrainError, TrainingRow, rows, train as train_scenario};
 use offramp_report::{Lines, Series};
 
 use crate::Done;
@@ -44,11 +45,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
                 eprintln!("failed: {}: {error}", folder.display());
                 done = Done::WithFailures;
             }
-            Err(error @ TrainError::Taken { .. }) => {
-                let help = "name another folder with --out, or go on in it with --resume";
-                return Err(Problem::new(error).with_help(help));
-            }
-            Err(error) => return Err(Problem::new(error)),
+            Err(TrainError::Folder(error)) => return Err(super::folder_problem(error)),
         }
     }
     draw(&experiment.name, &curves, &folder)?;

@@ -471,8 +471,7 @@ impl Source<'_> {
         let parameters = parameters.clone().map_or_else(String::new, |raw| raw.0);
         let teacher = PolicyEntry { found, label: plugin.clone(), parameters, checkpoint };
         let student = self.plugin(OfferKind::Policy, "distill.student", &section.student)?;
-        let needed = Capabilities::STUDENT.and(Capabilities::VALUE_FUNCTION);
-        if !student.found.offer.capabilities.has(needed) {
+        if !student.found.offer.capabilities.has(Capabilities::STUDENT) {
             let message = format!("`{}` can't be taught", section.student.plugin);
             return Err(self.fault("distill.student.plugin", message, None));
         }
