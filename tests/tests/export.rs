@@ -27,8 +27,17 @@ int main(void) {
 }
 "#;
 
-/// What the shipped student's network of device 7 saw in an episode, with its values.
-fn seen() -> (String, Vec<Vec<f64>>) {
+/// A decision of the shipped student's network of device 7.
+struct Seen {
+    features: Vec<f32>,
+    history: Vec<f32>,
+    /// Q, in the network's own scale.
+    values: Vec<f64>,
+    action: f64,
+}
+
+/// What that network saw in some episodes.
+fn seen() -> Vec<Seen> {
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let text = "(name: \"x\", policies: [(plugin: \"student\",
         checkpoint: \"paper/student.safetensors\")], tasks: (arrival_probability: 0.9))";
@@ -42,7 +51,7 @@ fn seen() -> (String, Vec<Vec<f64>>) {
     let environment = Environment::new(scenario);
     let context = environment.context("", Some(&checkpoint), 1, 1);
     let mut student = entry.found.create_policy(&context).unwrap();
-    let (mut input, mut expected) = (String::new(), Vec::new());
+    let mut all = Vec::new();
     for number in 0..5 {
         let workload = Workload::Drawn { seed: 3, episode: number };
         let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
@@ -54,21 +63,24 @@ fn seen() -> (String, Vec<Vec<f64>>) {
             student.value_function().unwrap().values(&observation, &mut values).unwrap();
             student.decide(&observation, seen.actions).unwrap();
             if let Some(row) = observation.devices.iter().position(|&device| device == 7) {
-                let numbers =
-                    observation.features_of(row).iter().chain(observation.histories.iter());
-                let numbers: Vec<String> = numbers.map(ToString::to_string).collect();
-                input += &format!("{}\n", numbers.join(" "));
-                let values = values[row * 6..(row + 1) * 6].iter().map(|&q| f64::from(q) / 40.0);
-                expected.push(values.chain([f64::from(seen.actions[row])]).collect());
+                let single =
+                    |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect();
+                let values = &values[row * 6..(row + 1) * 6];
+                all.push(Seen {
+                    features: single(observation.features_of(row)),
+                    history: single(&observation.histories),
+                    values: values.iter().map(|&q| f64::from(q) / 40.0).collect(),
+                    action: seen.actions[row].into(),
+                });
             }
             episode.advance(seen.actions).unwrap();
         }
     }
-    (input, expected)
+    all
 }
 
 /// Exports, compiles and runs; gives what it printed, and what `offramp` said.
-fn compiled(desk: &Desk, folder: &str, more: &[&str], input: &str) -> (Vec<Vec<f64>>, String) {
+fn compiled(desk: &Desk, folder: &str, more: &[&str], seen: &[Seen]) -> (Vec<Vec<f64>>, String) {
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let mut arguments = vec!["export", &student, "--c", folder, "--network", "7"];
     arguments.extend(more);
@@ -90,7 +102,11 @@ fn compiled(desk: &Desk, folder: &str, more: &[&str], input: &str) -> (Vec<Vec<f
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
+    let line = |seen: &Seen| {
+        let numbers = seen.features.iter().chain(&seen.history);
+        numbers.map(ToString::to_string).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    let input: String = seen.iter().map(line).collect();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -102,19 +118,52 @@ fn compiled(desk: &Desk, folder: &str, more: &[&str], input: &str) -> (Vec<Vec<f
 #[test]
 fn the_exported_c_decides_as_the_student() {
     let desk = Desk::new();
-    let (input, expected) = seen();
-    assert!(expected.len() > 400);
-    let (single, said) = compiled(&desk, "single", &[], &input);
-    assert_eq!(single.len(), expected.len());
-    for (ours, theirs) in single.iter().zip(&expected) {
-        let close = ours[..6].iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4);
-        assert!(close, "{ours:?} {theirs:?}");
-        assert_eq!(ours[6], theirs[6]);
+    let seen = seen();
+    assert!(seen.len() > 400);
+    let (single, said) = compiled(&desk, "single", &[], &seen);
+    assert_eq!(single.len(), seen.len());
+    for (ours, theirs) in single.iter().zip(&seen) {
+        let close = ours[..6].iter().zip(&theirs.values).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(close, "{ours:?} {:?}", theirs.values);
+        assert_eq!(ours[6], theirs.action);
     }
-    let (eight, said_of_eight) = compiled(&desk, "eight", &["--int8"], &input);
-    let alike = eight.iter().zip(&expected).filter(|(ours, theirs)| ours[6] == theirs[6]).count();
-    assert!(alike * 100 >= expected.len() * 98, "{alike} of {}", expected.len());
+    let (eight, said_of_eight) = compiled(&desk, "eight", &["--int8"], &seen);
+    let alike = eight.iter().zip(&seen).filter(|(ours, theirs)| ours[6] == theirs.action).count();
+    assert!(alike * 100 >= seen.len() * 98, "{alike} of {}", seen.len());
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
+}
+
+/// Run by tract, which has nothing of ours.
+#[test]
+fn the_exported_onnx_has_the_values_of_the_student() {
+    use tract_onnx::prelude::*;
+    let desk = Desk::new();
+    let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
+    let ran = desk.offramp(&["export", &student, "--onnx", "student.onnx", "--network", "7"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let seen = seen();
+    let rows = seen.len();
+    // tract's LSTM wants to know how many rows there are; the file leaves it open.
+    let model = onnx()
+        .model_for_path(desk.path().join("student.onnx"))
+        .and_then(|model| model.with_input_fact(0, f32::fact([rows, 9]).into()))
+        .and_then(|model| model.with_input_fact(1, f32::fact([rows, 10, 5]).into()))
+        .and_then(|model| model.into_optimized()?.into_runnable())
+        .unwrap();
+    let all = |part: fn(&Seen) -> &[f32], shape: &[usize]| {
+        let numbers: Vec<f32> = seen.iter().flat_map(part).copied().collect();
+        Tensor::from_shape(shape, &numbers).unwrap().into_tvalue()
+    };
+    let features = all(|seen| &seen.features, &[rows, 9]);
+    let history = all(|seen| &seen.history, &[rows, 10, 5]);
+    let values = model.run(tvec![features, history]).unwrap().remove(0);
+    assert_eq!(values.shape(), [rows, 6]);
+    let values = values.to_array_view::<f32>().unwrap();
+    let expected = seen.iter().flat_map(|seen| &seen.values);
+    let worst = values.iter().zip(expected).map(|(&ours, q)| (f64::from(ours) - q).abs());
+    let worst = worst.fold(0.0, f64::max);
+    assert!(worst < 1e-5, "{worst}");
+    insta::assert_snapshot!(ran.out);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Distil a teacher into a student
     Distill(DistillArguments),
-    /// Write a trained network as C for a device
+    /// Write a trained network as C or ONNX for a device
     Export(ExportArguments),
     /// Tell what a checkpoint or a scenario holds
     Inspect(InspectArguments),
@@ -145,18 +145,22 @@ pub(crate) struct DistillArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("form").required(true).multiple(true)))]
 pub(crate) struct ExportArguments {
     /// A checkpoint of a student or a teacher
     #[arg(value_name = "CHECKPOINT")]
     pub(crate) checkpoint: PathBuf,
-    /// The folder for policy.h and policy.c
-    #[arg(long, value_name = "DIR")]
-    pub(crate) c: PathBuf,
+    /// Write C: the folder for policy.h and policy.c
+    #[arg(long, value_name = "DIR", group = "form")]
+    pub(crate) c: Option<PathBuf>,
+    /// Write ONNX: the file
+    #[arg(long, value_name = "FILE", group = "form")]
+    pub(crate) onnx: Option<PathBuf>,
     /// Which network of the checkpoint: the device's number, 0 if it has one for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) network: usize,
-    /// Store weights in 8 bits, a quarter of the flash
-    #[arg(long)]
+    /// Store the weights of the C in 8 bits, a quarter of the flash
+    #[arg(long, requires = "c")]
     pub(crate) int8: bool,
 }
 

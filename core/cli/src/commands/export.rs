@@ -1,31 +1,42 @@
 //! `offramp export`: a trained network for a device.
 
-use offramp_harness::export::{Weights, to_c};
+use std::path::Path;
+
+use offramp_harness::export::{Exported, Network, Weights};
 
 use crate::arguments::ExportArguments;
 use crate::problem::Problem;
 use crate::{Done, print};
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
-    let problem = |path: &std::path::Path, cause: &dyn std::fmt::Display| {
-        Problem::new(format!("{}: {cause}", path.display()))
-    };
-    let bytes = std::fs::read(&arguments.checkpoint)
-        .map_err(|error| problem(&arguments.checkpoint, &error))?;
-    let stored = if arguments.int8 { Weights::Int8 } else { Weights::F32 };
-    let exported = to_c(&bytes, arguments.network, stored)
-        .map_err(|error| problem(&arguments.checkpoint, &error))?;
-    let folder = &arguments.c;
-    std::fs::create_dir_all(folder).map_err(|error| problem(folder, &error))?;
-    for (name, text) in [("policy.h", &exported.header), ("policy.c", &exported.source)] {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|error| problem(&path, &error))?;
+    let checkpoint = &arguments.checkpoint;
+    let bytes = std::fs::read(checkpoint).map_err(|error| problem(checkpoint, &error))?;
+    let network =
+        Network::read(&bytes, arguments.network).map_err(|error| problem(checkpoint, &error))?;
+    if let Some(folder) = &arguments.c {
+        let stored = if arguments.int8 { Weights::Int8 } else { Weights::F32 };
+        let Exported { header, source, flash_bytes, stack_bytes } = network.to_c(stored);
+        std::fs::create_dir_all(folder).map_err(|error| problem(folder, &error))?;
+        write(&folder.join("policy.h"), header.as_bytes())?;
+        write(&folder.join("policy.c"), source.as_bytes())?;
+        print(&format!(
+            "{}: policy.h, policy.c; {flash_bytes} bytes of constants (flash), {stack_bytes} \
+             bytes of stack\n",
+            folder.display(),
+        ));
     }
-    print(&format!(
-        "{}: policy.h, policy.c; {} bytes of constants (flash), {} bytes of stack\n",
-        folder.display(),
-        exported.flash_bytes,
-        exported.stack_bytes
-    ));
+    if let Some(file) = &arguments.onnx {
+        let model = network.to_onnx();
+        write(file, &model)?;
+        print(&format!("{}: {} bytes\n", file.display(), model.len()));
+    }
     Ok(Done::Well)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    std::fs::write(path, bytes).map_err(|error| problem(path, &error))
+}
+
+fn problem(path: &Path, cause: &dyn std::fmt::Display) -> Problem {
+    Problem::new(format!("{}: {cause}", path.display()))
 }

@@ -5,8 +5,7 @@
 
 use std::fmt::Write;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use super::{Layer, Network};
 
 /// How the weights are stored. Activations are f32 in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,117 +29,35 @@ pub struct Exported {
     pub stack_bytes: usize,
 }
 
-/// A checkpoint that can't be exported.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExportError {
-    /// It is no checkpoint, or was cut off.
-    #[error("is no checkpoint, or was cut off: {0}")]
-    Malformed(String),
-    /// It is a checkpoint of something else.
-    #[error("is not of an LSTM with two dense layers and a dueling head: {0}")]
-    OtherArchitecture(String),
-    /// There is no such network in it.
-    #[error("has {networks} networks, 0 … {}; there is no {asked}", networks - 1)]
-    NoSuchNetwork {
-        /// How many it has.
-        networks: usize,
-        /// Which was asked for.
-        asked: usize,
-    },
-}
-
-/// A layer: inputs × outputs, row by row, and a bias for each output.
-struct Layer {
-    name: &'static str,
-    inputs: usize,
-    outputs: usize,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-/// Writes network `network` of a checkpoint as C.
-///
-/// # Errors
-/// [`ExportError`] if it is no such checkpoint, or has no such network.
-pub fn to_c(checkpoint: &[u8], network: usize, stored: Weights) -> Result<Exported, ExportError> {
-    let tensors = SafeTensors::deserialize(checkpoint)
-        .map_err(|error| ExportError::Malformed(error.to_string()))?;
-    let tensor = |name: &str| {
-        let other = |fault: String| ExportError::OtherArchitecture(fault);
-        let view = tensors.tensor(name).map_err(|error| other(error.to_string()))?;
-        if view.dtype() != Dtype::F32 {
-            return Err(other(format!("`{name}` is {:?}", view.dtype())));
+impl Network {
+    /// Writes it as C.
+    pub fn to_c(&self, stored: Weights) -> Exported {
+        let Self { lstm, dense_1, dense_2, head, feature_scales, history_scale, .. } = self;
+        let Self { slots, servers, hidden, .. } = *self;
+        let features = feature_scales.len();
+        let mut source = format!("{SOURCE_HEAD}\n");
+        let mut flash_bytes = 4 * (features + 1);
+        array(&mut source, "static const float feature_scale[F]", feature_scales);
+        for layer in [lstm, dense_1, dense_2, head] {
+            flash_bytes += write_layer(&mut source, layer, stored);
         }
-        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        let values: Vec<f32> = view.data().chunks_exact(4).map(number).collect();
-        Ok((view.shape().to_vec(), values))
-    };
-    let layer = |name: &'static str| {
-        let (shape, weights) = tensor(&format!("{name}.weight"))?;
-        let (_, bias) = tensor(&format!("{name}.bias"))?;
-        let [networks, inputs, outputs] = shape[..] else {
-            return Err(ExportError::OtherArchitecture(format!("`{name}` has shape {shape:?}")));
-        };
-        if network >= networks {
-            return Err(ExportError::NoSuchNetwork { networks, asked: network });
-        }
-        let of = |all: &[f32], size: usize| {
-            all.get(network * size..(network + 1) * size).map(<[f32]>::to_vec)
-        };
-        let short = || ExportError::OtherArchitecture(format!("`{name}` is too short"));
-        let weights = of(&weights, inputs * outputs).ok_or_else(short)?;
-        let bias = of(&bias, outputs).ok_or_else(short)?;
-        Ok(Layer { name, inputs, outputs, weights, bias })
-    };
-    let layers = [layer("lstm")?, layer("dense_1")?, layer("dense_2")?, layer("head")?];
-    let (_, feature_scales) = tensor("feature_scales")?;
-    let (_, history_scale) = tensor("history_scale")?;
-    let [lstm, dense_1, _, head] = &layers;
-    let hidden = lstm.outputs / 4;
-    let (servers, features) = (lstm.inputs.wrapping_sub(hidden), feature_scales.len());
-    let fits = lstm.outputs == 4 * hidden
-        && dense_1.inputs == features + hidden
-        && head.outputs == servers.wrapping_add(2)
-        && history_scale.len() == 1;
-    if !fits {
-        return Err(ExportError::OtherArchitecture("its layers do not fit together".to_owned()));
+        let _ = writeln!(source, "static const float history_scale = {:e}f;\n", history_scale);
+        source += &SOURCE_TAIL.replace(
+            "WEIGHT(",
+            match stored {
+                Weights::F32 => "FLOAT_WEIGHT(",
+                Weights::Int8 => "INT8_WEIGHT(",
+            },
+        );
+        let header = HEADER
+            .replace("{F}", &features.to_string())
+            .replace("{K}", &slots.to_string())
+            .replace("{M}", &servers.to_string())
+            .replace("{H}", &hidden.to_string());
+        // The local arrays of policy_values: gates, output, cell, two dense layers, head.
+        let stack_bytes = 4 * (4 * hidden + 4 * hidden + servers + 2);
+        Exported { header, source, flash_bytes, stack_bytes }
     }
-    let slots = history_slots(checkpoint)?;
-
-    let mut source = format!("{SOURCE_HEAD}\n");
-    let mut flash_bytes = 4 * (features + 1);
-    array(&mut source, "static const float feature_scale[F]", &feature_scales);
-    for layer in &layers {
-        flash_bytes += write_layer(&mut source, layer, stored);
-    }
-    let _ = writeln!(source, "static const float history_scale = {:e}f;\n", history_scale[0]);
-    source += &SOURCE_TAIL.replace(
-        "WEIGHT(",
-        match stored {
-            Weights::F32 => "FLOAT_WEIGHT(",
-            Weights::Int8 => "INT8_WEIGHT(",
-        },
-    );
-    let header = HEADER
-        .replace("{F}", &features.to_string())
-        .replace("{K}", &slots.to_string())
-        .replace("{M}", &servers.to_string())
-        .replace("{H}", &hidden.to_string());
-    // The local arrays of policy_values: gates, output, cell, two dense layers, head.
-    let stack_bytes = 4 * (4 * hidden + 4 * hidden + servers + 2);
-    Ok(Exported { header, source, flash_bytes, stack_bytes })
-}
-
-/// K, which no tensor's shape tells.
-fn history_slots(checkpoint: &[u8]) -> Result<usize, ExportError> {
-    let (_, header) = SafeTensors::read_metadata(checkpoint)
-        .map_err(|error| ExportError::Malformed(error.to_string()))?;
-    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get("offramp"));
-    let metadata: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(metadata.map_or("{}", String::as_str))
-            .map_err(|error| ExportError::Malformed(error.to_string()))?;
-    let slots = metadata.get("history_slots").and_then(|slots| slots.parse().ok());
-    slots.ok_or_else(|| ExportError::OtherArchitecture("it has no history_slots".to_owned()))
 }
 
 /// A layer's constants; gives their bytes.

@@ -1,0 +1,277 @@
+//! A trained network as an ONNX file, for any runtime that reads the format.
+//!
+//! ```text
+//! features  N × F      o, unscaled
+//! history   N × K × M  the loads of the last K slots, the oldest first, unscaled
+//! values    N × (1+M)  Q of every action
+//! ```
+//!
+//! The messages are the few parts of onnx.proto that a network needs.
+
+use prost::Message;
+
+use super::{Layer, Network};
+
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    operator_sets: Vec<OperatorSet>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    nodes: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    constants: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    inputs: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    outputs: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    inputs: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    outputs: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    operator: String,
+    #[prost(message, repeated, tag = "5")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, optional, tag = "3")]
+    number: Option<i64>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    numbers: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+/// An attribute that is one whole number.
+const NUMBER: i32 = 2;
+/// An attribute that is several.
+const NUMBERS: i32 = 7;
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    shape: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    kind: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    bytes: Vec<u8>,
+}
+
+/// A tensor of f32.
+const FLOAT: i32 = 1;
+/// A tensor of i64.
+const INT64: i32 = 7;
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<TensorShape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShape {
+    #[prost(message, repeated, tag = "1")]
+    dimensions: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    size: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    name: Option<String>,
+}
+
+/// The newest version whose operators every runtime of the last years has.
+const OPERATOR_SET: i64 = 13;
+/// The version of the file format that came with it.
+const FILE_FORMAT: i64 = 7;
+
+/// What an attribute is set to.
+enum Setting<'a> {
+    One(i64),
+    Several(&'a [i64]),
+}
+
+use Setting::{One, Several};
+
+impl Network {
+    /// Writes it as an ONNX file.
+    pub fn to_onnx(&self) -> Vec<u8> {
+        let (slots, servers) = (self.slots as i64, self.servers as i64);
+        let features = self.feature_scales.len() as i64;
+        let mut graph = Graph {
+            name: "policy".to_owned(),
+            inputs: vec![rows("features", &[features]), rows("history", &[slots, servers])],
+            outputs: vec![rows("values", &[servers + 1])],
+            ..Graph::default()
+        };
+        graph.floats("feature_scale", &[features], self.feature_scales.iter().copied());
+        graph.floats("history_scale", &[1], [self.history_scale]);
+        graph.apply("Div", &["features", "feature_scale"], &["scaled_features"], &[]);
+        graph.apply("Div", &["history", "history_scale"], &["scaled_history"], &[]);
+        let slots_first = [("perm", Several(&[1, 0, 2]))];
+        graph.apply("Transpose", &["scaled_history"], &["loads"], &slots_first);
+        self.lstm(&mut graph);
+        let joined = ["scaled_features", "lstm_output"];
+        graph.apply("Concat", &joined, &["joined"], &[("axis", One(1))]);
+        graph.dense(&self.dense_1, "joined", "dense_1_sums");
+        graph.apply("Relu", &["dense_1_sums"], &["dense_1"], &[]);
+        graph.dense(&self.dense_2, "dense_1", "dense_2_sums");
+        graph.apply("Relu", &["dense_2_sums"], &["dense_2"], &[]);
+        graph.dense(&self.head, "dense_2", "head");
+        // The dueling head, eq. (15).
+        graph.integers("one_and_actions", &[1, servers + 1]);
+        let (split, parts) = (["head", "one_and_actions"], ["value", "advantages"]);
+        graph.apply("Split", &split, &parts, &[("axis", One(1))]);
+        let over_actions = [("axes", Several(&[1])), ("keepdims", One(1))];
+        graph.apply("ReduceMean", &["advantages"], &["mean_advantage"], &over_actions);
+        graph.apply("Sub", &["advantages", "mean_advantage"], &["relative"], &[]);
+        graph.apply("Add", &["value", "relative"], &["values"], &[]);
+        let model = Model {
+            ir_version: FILE_FORMAT,
+            producer_name: "offramp".to_owned(),
+            graph: Some(graph),
+            operator_sets: vec![OperatorSet { domain: String::new(), version: OPERATOR_SET }],
+        };
+        model.encode_to_vec()
+    }
+
+    /// The LSTM from `loads` (K × N × M) to `lstm_output` (N × H). ONNX has an output for each
+    /// row of a weight matrix, the gates in the order i, o, f, candidate, and two biases.
+    fn lstm(&self, graph: &mut Graph) {
+        let (hidden, inputs) = (self.hidden, self.servers);
+        let Layer { weights, bias, outputs, .. } = &self.lstm;
+        // Ours are i, candidate, f, o.
+        let columns =
+            || [0, 3, 2, 1].into_iter().flat_map(|gate| gate * hidden..(gate + 1) * hidden);
+        let transposed = |rows: std::ops::Range<usize>| {
+            columns().flat_map(move |column| {
+                rows.clone().map(move |row| weights[row * outputs + column])
+            })
+        };
+        let gates = 4 * hidden as i64;
+        let (width, size) = (inputs as i64, hidden as i64);
+        graph.floats("lstm_weight", &[1, gates, width], transposed(0..inputs));
+        graph.floats("lstm_recurrent", &[1, gates, size], transposed(inputs..inputs + hidden));
+        let forget = 2 * hidden..3 * hidden;
+        let biases = columns().map(|column| {
+            // The 1 that is added to the forget gate.
+            bias[column] + if forget.contains(&column) { 1.0 } else { 0.0 }
+        });
+        let biases = biases.chain(std::iter::repeat_n(0.0, 4 * hidden));
+        graph.floats("lstm_bias", &[1, 2 * gates], biases);
+        let inputs = ["loads", "lstm_weight", "lstm_recurrent", "lstm_bias"];
+        graph.apply("LSTM", &inputs, &["", "lstm_last"], &[("hidden_size", One(size))]);
+        graph.integers("directions", &[0]);
+        graph.apply("Squeeze", &["lstm_last", "directions"], &["lstm_output"], &[]);
+    }
+}
+
+impl Graph {
+    fn apply(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: &[(&str, Setting<'_>)],
+    ) {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let attribute = |(name, setting): &(&str, Setting<'_>)| {
+            let name = (*name).to_owned();
+            match setting {
+                One(number) => {
+                    Attribute { name, number: Some(*number), numbers: Vec::new(), kind: NUMBER }
+                }
+                Several(numbers) => {
+                    Attribute { name, number: None, numbers: numbers.to_vec(), kind: NUMBERS }
+                }
+            }
+        };
+        self.nodes.push(Node {
+            inputs: owned(inputs),
+            outputs: owned(outputs),
+            name: outputs.last().map_or_else(String::new, |&name| name.to_owned()),
+            operator: operator.to_owned(),
+            attributes: settings.iter().map(attribute).collect(),
+        });
+    }
+
+    /// `output = input · weights + bias`.
+    fn dense(&mut self, layer: &Layer, input: &str, output: &str) {
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{}_{part}", layer.name));
+        let (inputs, outputs) = (layer.inputs as i64, layer.outputs as i64);
+        self.floats(&weight, &[inputs, outputs], layer.weights.iter().copied());
+        self.floats(&bias, &[outputs], layer.bias.iter().copied());
+        self.apply("Gemm", &[input, &weight, &bias], &[output], &[]);
+    }
+
+    fn floats(&mut self, name: &str, shape: &[i64], values: impl IntoIterator<Item = f32>) {
+        let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        self.constants.push(Tensor { name, shape, kind: FLOAT, bytes });
+    }
+
+    fn integers(&mut self, name: &str, values: &[i64]) {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (name, shape) = (name.to_owned(), vec![values.len() as i64]);
+        self.constants.push(Tensor { name, shape, kind: INT64, bytes });
+    }
+}
+
+/// An input or output: a row for each of N decisions.
+fn rows(name: &str, shape: &[i64]) -> Value {
+    let batch = Dimension { size: None, name: Some("N".to_owned()) };
+    let sizes = shape.iter().map(|&size| Dimension { size: Some(size), name: None });
+    let shape = TensorShape { dimensions: std::iter::once(batch).chain(sizes).collect() };
+    let tensor = TensorType { kind: FLOAT, shape: Some(shape) };
+    Value { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) }
+}
