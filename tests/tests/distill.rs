@@ -139,10 +139,80 @@ fn threads_change_no_bit_and_a_dataset_is_used_again() {
     assert_ne!(bytes(&desk, dataset), before);
 }
 
+/// `scenario` with trees instead of the small network.
+fn trees(parameters: &str, more: &str) -> String {
+    let network = "student: (plugin: \"student\", parameters: (teacher_hidden: 6, ))";
+    let trees = format!("student: (plugin: \"tree-student\", parameters: ({parameters}))");
+    let scenario = scenario("", more).replace(network, &trees);
+    assert!(scenario.contains("tree-student"));
+    scenario
+        .replace("states: 2000", "states: 6000")
+        .replace("steps: 600, validate_every: 300", "steps: 60, validate_every: 30")
+}
+
+#[test]
+fn trees_decide_as_their_teacher() {
+    let desk = desk("PerDevice");
+    for (name, parameters) in [
+        ("tree", "sharing: PerDevice"),
+        ("forest", "sharing: PerDevice, trees: 7"),
+        ("unweighted", "sharing: PerDevice, weighted: false, max_depth: 6, min_leaf: 2"),
+    ] {
+        desk.write("student.ron", trees(parameters, ""));
+        let dataset = ["--dataset", "dataset.safetensors"];
+        let arguments = [&["distill", "student.ron", "--out", name], &dataset[..]].concat();
+        let ran = desk.offramp(&arguments);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+        let table = String::from_utf8(bytes(&desk, &format!("{name}/distillation.csv"))).unwrap();
+        let last: Vec<&str> = table.lines().last().unwrap().split(',').collect();
+        let agreement: f64 = last[4].parse().unwrap();
+        // A tree has no values to compare.
+        assert!(agreement > 0.8 && last[3].is_empty(), "{name}: {last:?}");
+    }
+    // A single tree tells its rules.
+    desk.write("student.ron", trees("max_depth: 2", ""));
+    assert_eq!(desk.offramp(&["distill", "student.ron", "--out", "shared"]).code, 0);
+    let told = desk.offramp(&["inspect", "shared/final.safetensors"]).out;
+    let rules = told.split("rules:\n").nth(1).unwrap();
+    assert!(rules.starts_with("if ") && rules.contains("\nelse\n"), "{told}");
+    let decisions = rules.lines().filter(|line| {
+        let line = line.trim_start();
+        line == "compute locally" || line.starts_with("offload to server ")
+    });
+    assert!((2..=4).contains(&decisions.count()), "{rules}");
+    // And it runs like any policy, if it is the one that was grown.
+    let run = |label: &str, checkpoint: &str, parameters: &str| {
+        format!(
+            "(plugin: \"tree-student\", name: \"{label}\", {checkpoint}
+             parameters: ({parameters})),"
+        )
+    };
+    let grown = "checkpoint: \"shared/final.safetensors\",";
+    let policies = run("grown", grown, "max_depth: 2")
+        + &run("of another size", grown, "trees: 2")
+        + &run("of no lesson", "", "")
+        + &run("wrong", grown, "max_depth: 0");
+    desk.write(
+        "run.ron",
+        format!("(name: \"run\", {SYSTEM}, policies: [{policies}], evaluate: (episodes: 2))"),
+    );
+    let ran = desk.offramp(&["run", "run.ron"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.lines().any(|row| row.contains("| grown ") && row.contains('±')));
+    let failures: Vec<&str> = ran.out.lines().filter(|row| row.starts_with("failed")).collect();
+    insta::assert_snapshot!(failures.join("\n"));
+}
+
 #[test]
 fn a_killed_distillation_goes_on_to_the_same_bits() {
     let desk = desk("PerDevice");
     let rounds = "rounds: 2, round_states: 500";
+    desk.write("trees.ron", trees("", rounds));
+    let ran = desk.offramp(&["distill", "trees.ron", "--out", "whole-trees"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    desk.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
+    let trees = bytes(&desk, "whole-trees/final.safetensors");
+    assert_eq!(trees, bytes(&desk, "killed-trees/final.safetensors"));
     let often = scenario("ratio: 0.5", rounds).replace("validate_every: 300", "validate_every: 40");
     desk.write("student.ron", often);
     let ran = desk.offramp(&["distill", "student.ron", "--out", "whole"]);

@@ -104,7 +104,9 @@ fn every_path_in_the_code_map_exists() {
 /// Every field that a scenario may have is explained, and every one that is explained exists.
 #[test]
 fn every_field_of_a_scenario_is_documented() {
-    let code = text(&workspace().join("core/harness/src/scenario/file.rs"));
+    let code = ["scenario", "study"]
+        .map(|kind| text(&workspace().join(format!("core/harness/src/{kind}/file.rs"))))
+        .concat();
     let documented = text(&workspace().join("scenarios/README.md"));
     let fields: Vec<_> = documented
         .lines()
@@ -115,7 +117,10 @@ fn every_field_of_a_scenario_is_documented() {
     for structure in code.split("#[serde(deny_unknown_fields").skip(1) {
         let body = structure.split("\n}").next().unwrap();
         for line in body.lines() {
-            let Some(field) = line.trim().strip_prefix("pub(super) ") else { continue };
+            let line = line.trim();
+            let variant_field = line.starts_with(|first: char| first.is_lowercase());
+            let field = line.strip_prefix("pub(super) ").or(variant_field.then_some(line));
+            let Some(field) = field else { continue };
             let Some((name, _)) = field.split_once(':') else { continue };
             known.push(name.to_owned());
         }

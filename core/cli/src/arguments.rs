@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Tell what a checkpoint or a scenario holds
     Inspect(InspectArguments),
+    /// Make the tables and figures of a study: the paper's, if no other is named
+    Reproduce(ReproduceArguments),
     /// Print the table of a run folder again
     Report(ReportArguments),
     /// Run recorded traces through the engine
@@ -169,6 +171,28 @@ pub(crate) struct InspectArguments {
     /// A checkpoint (.safetensors), or a scenario (.ron)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArguments {
+    /// A study file
+    #[arg(value_name = "STUDY", default_value = "scenarios/reproduce/paper.ron")]
+    pub(crate) study: PathBuf,
+    /// The folder to write, and to go on in: what is done is not done again; runs/NAME if left
+    /// out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Make these tables and figures alone
+    #[arg(long, value_name = "ITEM", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// A small version: fewer seeds, episodes and points
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Threads; all cores if left out. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Distill(arguments) => commands::distill::distill(&arguments),
         Command::Export(arguments) => commands::export::export(&arguments),
         Command::Inspect(arguments) => commands::inspect::inspect(&arguments),
+        Command::Reproduce(arguments) => commands::reproduce::reproduce(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Replay(arguments) => commands::replay::replay(&arguments),
         Command::Plugins(arguments) => commands::plugins::plugins(&arguments),

@@ -13,6 +13,8 @@ pub mod export;
 pub mod metrics;
 pub mod resume;
 pub mod scenario;
+pub mod statistics;
 pub mod store;
+pub mod study;
 pub mod trace;
 pub mod train;

@@ -43,6 +43,8 @@ pub enum Purpose {
     Learner = 8,
     /// The episodes by which a training is judged while it goes on.
     Validation = 9,
+    /// What a bootstrap draws again.
+    Bootstrap = 10,
 }
 
 /// The episode number of what is drawn once for a whole run.

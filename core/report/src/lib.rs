@@ -2,13 +2,14 @@
 //! `offramp report` prints from the run folder is the same.
 
 mod plot;
+pub mod study;
 
 use comfy_table::{CellAlignment, Table, presets};
 use offramp_harness::metrics::{EpisodeMetrics, Spread};
 use offramp_harness::store::StoredRun;
 use serde_json::{Map, Value, json};
 
-pub use plot::{Lines, PlotError, Series};
+pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series};
 
 /// The forms in which results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

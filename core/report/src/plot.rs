@@ -24,6 +24,41 @@ pub struct Series {
     pub name: String,
     /// Its points, by x.
     pub points: Vec<(f64, f64)>,
+    /// At some x, from where to where the point may be; drawn as an upright bar.
+    pub intervals: Vec<(f64, f64, f64)>,
+}
+
+/// A figure, ready to be drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figure {
+    /// Lines.
+    Lines(Lines),
+    /// Bars.
+    Bars(Bars),
+}
+
+/// A figure of bars.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bars {
+    /// Above it.
+    pub title: String,
+    /// Beside the vertical axis.
+    pub y: String,
+    /// The bars, from left to right.
+    pub bars: Vec<Bar>,
+}
+
+/// A bar of a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// Below it.
+    pub name: String,
+    /// How high it is.
+    pub height: f64,
+    /// From where to where its height may be.
+    pub interval: Option<(f64, f64)>,
+    /// Whether it is someone else's, and grey.
+    pub quoted: bool,
 }
 
 /// A figure of lines.
@@ -53,7 +88,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
-impl Lines {
+impl Figure {
     /// Draws the figure to `stem`.svg and `stem`.png.
     ///
     /// # Errors
@@ -70,6 +105,64 @@ impl Lines {
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), String> {
+        match self {
+            Self::Lines(lines) => lines.draw(area),
+            Self::Bars(bars) => bars.draw(area),
+        }
+    }
+}
+
+impl Bars {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), String> {
+        let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
+        area.fill(&WHITE).map_err(text)?;
+        let heights = self
+            .bars
+            .iter()
+            .flat_map(|bar| [bar.height, bar.interval.map_or(bar.height, |(_, high)| high)]);
+        let highest = heights.filter(|height| height.is_finite()).fold(0.0, f64::max);
+        let top = if highest > 0.0 { 1.05 * highest } else { 1.0 };
+        let names: Vec<&str> = self.bars.iter().map(|bar| bar.name.as_str()).collect();
+        let count = names.len().max(1);
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, (FONT, 24))
+            .margin(16)
+            .x_label_area_size(48)
+            .y_label_area_size(72)
+            .build_cartesian_2d(-0.5..count as f64 - 0.5, 0.0..top)
+            .map_err(text)?;
+        let label = |x: &f64| {
+            let whole = (x - x.round()).abs() < 1e-6 && *x > -0.4;
+            let name = whole.then(|| names.get(x.round() as usize)).flatten();
+            name.map_or_else(String::new, |name| (*name).to_owned())
+        };
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .x_labels(2 * count + 1)
+            .x_label_formatter(&label)
+            .y_desc(&self.y)
+            .label_style((FONT, 16))
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(text)?;
+        for (at, bar) in self.bars.iter().enumerate() {
+            let at = at as f64;
+            let colour = if bar.quoted { RGBColor(160, 160, 160) } else { COLOURS[0] };
+            let rectangle =
+                Rectangle::new([(at - 0.35, 0.0), (at + 0.35, bar.height)], colour.filled());
+            chart.draw_series([rectangle]).map_err(text)?;
+            if let Some((low, high)) = bar.interval {
+                let line = PathElement::new([(at, low), (at, high)], BLACK.stroke_width(3));
+                chart.draw_series([line]).map_err(text)?;
+            }
+        }
+        area.present().map_err(text)
+    }
+}
+
+impl Lines {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), String> {
         let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         area.fill(&WHITE).map_err(text)?;
         let points = || self.series.iter().flat_map(|series| &series.points);
@@ -81,7 +174,10 @@ impl Lines {
             if low < high { low..high } else { low.min(0.0) - 1.0..high.max(0.0) + 1.0 }
         };
         let xs = range(&mut points().map(|point| point.0).filter(|x| x.is_finite()));
-        let ys = range(&mut points().map(|point| point.1).filter(|y| y.is_finite()));
+        let ends = || self.series.iter().flat_map(|series| &series.intervals);
+        let ends = ends().flat_map(|&(_, low, high)| [low, high]);
+        let heights = points().map(|point| point.1).chain(ends);
+        let ys = range(&mut heights.filter(|y| y.is_finite()));
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
             .margin(16)
@@ -104,6 +200,10 @@ impl Lines {
                 .map_err(text)?
                 .label(&series.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+            let upright = |&(x, low, high): &(f64, f64, f64)| {
+                PathElement::new([(x, low), (x, high)], colour.stroke_width(1))
+            };
+            chart.draw_series(series.intervals.iter().map(upright)).map_err(text)?;
         }
         chart
             .configure_series_labels()

@@ -21,12 +21,17 @@ fn checkpoint(arguments: &InspectArguments) -> Result<String, Problem> {
     let contents = checkpoint::read(&arguments.file).map_err(Problem::new)?;
     let width = contents.metadata.keys().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
-    for (key, value) in &contents.metadata {
+    let (texts, values): (Vec<_>, Vec<_>) =
+        contents.metadata.iter().partition(|(_, value)| value.contains('\n'));
+    for (key, value) in values {
         text += &format!("{key:width$}  {value}\n");
     }
     text += "\n";
     for (name, kind, shape) in &contents.tensors {
         text += &format!("{name}  {kind} {shape:?}\n");
+    }
+    for (key, value) in texts {
+        text += &format!("\n{key}:\n{value}");
     }
     Ok(text)
 }

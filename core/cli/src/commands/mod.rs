@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 pub(crate) mod run;
 pub(crate) mod train;
 

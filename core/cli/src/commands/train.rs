@@ -7,7 +7,8 @@ use indicatif::ProgressBar;
 use offramp_harness::resume::Start;
 use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::train::{TrainError, TrainingRow, rows, train as train_scenario};
-use offramp_report::{Lines, Series};
+use offramp_report::study::{SMOOTHED, smoothed};
+use offramp_report::{Figure, Lines, Series};
 
 use crate::Done;
 use crate::arguments::TrainArguments;
@@ -52,9 +53,6 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     Ok(done)
 }
 
-/// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.
-const SMOOTHED: usize = 10;
-
 /// QoE and drops per episode of every point: `curves.csv` as they are; `curves` and `drops`, as
 /// SVG and PNG, smoothed.
 fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Result<(), Problem> {
@@ -69,13 +67,6 @@ fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Res
     let path = folder.join("curves.csv");
     std::fs::write(&path, table)
         .map_err(|error| Problem::new(format!("{}: {error}", path.display())))?;
-    let smoothed = |rows: &[TrainingRow], metric: Metric| {
-        let mean = |rows: &[TrainingRow]| {
-            let sum: f64 = rows.iter().map(metric).sum();
-            (rows[rows.len() - 1].episode as f64 + 1.0, sum / rows.len() as f64)
-        };
-        rows.chunks(SMOOTHED).map(mean).collect()
-    };
     let figures: [(&str, &str, &str, Metric); 2] = [
         ("curves", "QoE", "AvgQoE", |row| row.qoe),
         ("drops", "drops", "tasks dropped", |row| row.dropped as f64),
@@ -83,14 +74,18 @@ fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Res
     for (file, what, y, metric) in figures {
         let series = curves
             .iter()
-            .map(|(label, rows)| Series { name: label.clone(), points: smoothed(rows, metric) })
+            .map(|(label, rows)| Series {
+                name: label.clone(),
+                points: smoothed(rows, metric),
+                intervals: Vec::new(),
+            })
             .collect();
-        let figure = Lines {
+        let figure = Figure::Lines(Lines {
             title: format!("{name}: {what} while training (mean of {SMOOTHED} episodes)"),
             x: "episode".to_owned(),
             y: y.to_owned(),
             series,
-        };
+        });
         figure.write(&folder.join(file)).map_err(Problem::new)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A value whose form only the second stage knows: its RON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Raw(pub(super) String);
+pub(crate) struct Raw(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -7,7 +7,7 @@
 //! scenario one could have written and can run alone, whatever the fields are, a policy's own
 //! parameters included.
 
-mod file;
+pub(crate) mod file;
 mod outline;
 
 use std::fmt;
@@ -22,12 +22,14 @@ use offramp_model::{
     Device, Distribution, EnergyAccounting, ObservationKind, ObservationSpec, PowerPreference,
     PreferenceRule, Server, System, SystemParameters, UplinkRates,
 };
+use serde::de::DeserializeOwned;
 
 use file::{
     AlphaRule, DistillSection, DrawnQuantity, EnergyField, NamedRates, ObservationField,
     PluginSection, PolicySection, Quantity, Raw, ScenarioFile, TeacherSection, TrainSection,
 };
 use outline::Outline;
+pub(crate) use outline::replace;
 
 /// A valid scenario, or one point of its sweep.
 #[derive(Clone, Debug)]
@@ -219,13 +221,7 @@ impl Experiment {
         purpose: Purpose,
         overrides: Overrides,
     ) -> Result<Self, ScenarioError> {
-        let unreadable = |cause| ScenarioError::Unreadable { path: path.to_owned(), cause };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MOST_BYTES {
-            let cause = std::io::Error::other(format!("{size} bytes are more than {MOST_BYTES}"));
-            return Err(unreadable(cause));
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = read_text(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let name = path.display().to_string();
         Self::parse(&name, text, folder, registry, purpose, overrides)
@@ -259,7 +255,7 @@ impl Experiment {
         for (field, value) in changes {
             let Some(value) = value else { continue };
             // The file has been read, so its sections are structs.
-            changed = outline::replace(&changed, field, &value).unwrap_or(changed);
+            changed = replace(&changed, field, &value).unwrap_or(changed);
         }
         let text = changed;
         let source = Source { name: source_name, text: &text, folder, registry, purpose };
@@ -284,7 +280,7 @@ impl Experiment {
             }
             let mut text = text.clone();
             for (field, value) in &point {
-                text = outline::replace(&text, field, value).ok_or_else(|| {
+                text = replace(&text, field, value).ok_or_else(|| {
                     let message = format!("the sweep's `{field}` is no field of anything here");
                     source.fault(&format!("sweep.{field}"), message, None)
                 })?;
@@ -297,6 +293,48 @@ impl Experiment {
         }
         Ok(Self { name, text, points })
     }
+}
+
+/// The text of a file that is not too large to be one that a person wrote.
+pub(crate) fn read_text(path: &Path) -> Result<String, ScenarioError> {
+    let unreadable = |cause| ScenarioError::Unreadable { path: path.to_owned(), cause };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MOST_BYTES {
+        let cause = std::io::Error::other(format!("{size} bytes are more than {MOST_BYTES}"));
+        return Err(unreadable(cause));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// Reads RON; what is wrong with it is told with its place.
+pub(crate) fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T, Fault> {
+    let options =
+        ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+    options.from_str(text).map_err(|error| {
+        let start = byte_of(text, error.span.start);
+        let end = byte_of(text, error.span.end).max(start);
+        let (message, help) = explain(&error.code);
+        let (source_name, text) = (source_name.to_owned(), text.to_owned());
+        Fault { source_name, text, span: start..end, message, help }
+    })
+}
+
+/// A fault of the value of `field`, or of what is nearest around it in the text.
+pub(crate) fn fault_of(
+    source_name: &str,
+    text: &str,
+    field: &str,
+    message: String,
+    help: Option<String>,
+) -> Fault {
+    let span = Outline::of(text).find_nearest(field).span.clone();
+    let (source_name, text) = (source_name.to_owned(), text.to_owned());
+    Fault { source_name, text, span, message, help }
+}
+
+/// Whether the text has a value at `path`.
+pub(crate) fn has(text: &str, path: &str) -> bool {
+    Outline::of(text).find(path).is_some()
 }
 
 /// Every combination of the swept values; the last field varies fastest.
@@ -344,27 +382,13 @@ struct Source<'t> {
 }
 
 impl Source<'_> {
-    /// A fault of the value of `field`, or of what is nearest around it in the text.
     fn fault(&self, field: &str, message: String, help: Option<String>) -> Fault {
-        let span = Outline::of(self.text).find_nearest(field).span.clone();
-        self.fault_at(span, message, help)
-    }
-
-    fn fault_at(&self, span: Range<usize>, message: String, help: Option<String>) -> Fault {
-        let (source_name, text) = (self.name.to_owned(), self.text.to_owned());
-        Fault { source_name, text, span, message, help }
+        fault_of(self.name, self.text, field, message, help)
     }
 
     /// The first stage.
     fn read_file(&self) -> Result<ScenarioFile, Fault> {
-        let options = ron::Options::default()
-            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-        options.from_str(self.text).map_err(|error| {
-            let start = byte_of(self.text, error.span.start);
-            let end = byte_of(self.text, error.span.end).max(start);
-            let (message, help) = explain(&error.code);
-            self.fault_at(start..end, message, help)
-        })
+        read_ron(self.name, self.text)
     }
 
     /// The second stage.

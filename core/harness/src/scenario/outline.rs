@@ -55,7 +55,7 @@ impl Outline {
 
 /// `text` with the value at `path` replaced by `value`, or put in, with the structs around it,
 /// if there is none; `None` if what is around it is no struct.
-pub(super) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
+pub(crate) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     let outline = Outline::of(text);
     let (range, new) = match outline.find(path) {
         Some(found) => (found.span.clone(), value.to_owned()),

@@ -1,0 +1,222 @@
+//! How sure a number is: intervals, paired differences, and what else comparisons of learned
+//! policies should report (Agarwal and others, "Deep reinforcement learning at the edge of the
+//! statistical precipice", 2021).
+//!
+//! A policy that has learned was trained under several seeds, and each of the results was
+//! evaluated on the same episodes. Both vary, so a bootstrap draws both again: training seeds
+//! with replacement, and episodes with replacement, the same ones for all seeds since their tasks
+//! are the same (Owen's pigeonhole bootstrap, 2007). A policy that has not learned is one row.
+//!
+//! Three seeds are few: an interval is then too narrow by about the factor √(2/3) where seeds
+//! matter most. Of one seed the interval says how sure the evaluation is, and nothing of what
+//! another training would have given.
+
+use offramp_model::rng::{Purpose, StreamFamily};
+use serde::{Deserialize, Serialize};
+
+/// A metric of one policy: training seeds × episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    by_seed: Vec<Vec<f64>>,
+}
+
+/// An estimate with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The estimate.
+    pub estimate: f64,
+    /// 2.5 % of the bootstrap's draws are below.
+    pub low: f64,
+    /// 2.5 % of the bootstrap's draws are above.
+    pub high: f64,
+}
+
+/// Draws of a bootstrap.
+const DRAWS: u64 = 2_000;
+
+impl Scores {
+    /// From the episodes of each seed; `None` if there are none, or not as many for each.
+    pub fn new(by_seed: Vec<Vec<f64>>) -> Option<Self> {
+        let episodes = by_seed.first()?.len();
+        let even = episodes > 0 && by_seed.iter().all(|row| row.len() == episodes);
+        even.then_some(Self { by_seed })
+    }
+
+    fn episodes(&self) -> usize {
+        self.by_seed[0].len()
+    }
+
+    /// Episode by episode and seed by seed, this less `other`: what is common to both (their
+    /// tasks are) drops out. A policy of one row is compared with each seed of the other. `None`
+    /// if they have neither the same seeds nor the same episodes.
+    pub fn minus(&self, other: &Self) -> Option<Self> {
+        let seeds = self.by_seed.len().max(other.by_seed.len());
+        let row = |scores: &Self, seed: usize| match scores.by_seed.len() {
+            1 => Some(scores.by_seed[0].clone()),
+            count if count == seeds => Some(scores.by_seed[seed].clone()),
+            _ => None,
+        };
+        let rows = (0..seeds).map(|seed| {
+            let (ours, theirs) = (row(self, seed)?, row(other, seed)?);
+            (ours.len() == theirs.len())
+                .then(|| ours.iter().zip(&theirs).map(|(a, b)| a - b).collect())
+        });
+        Self::new(rows.collect::<Option<_>>()?)
+    }
+
+    /// The mean, with its interval.
+    pub fn mean(&self) -> Interval {
+        self.interval(|values| mean(values))
+    }
+
+    /// The mean of the middle half, with its interval: an outlier hardly moves it.
+    pub fn interquartile_mean(&self) -> Interval {
+        self.interval(|values| {
+            values.sort_by(f64::total_cmp);
+            let cut = values.len() / 4;
+            mean(&values[cut..values.len() - cut])
+        })
+    }
+
+    /// The share of the scores that are at least `threshold`: a point of a performance profile.
+    pub fn share_of_at_least(&self, threshold: f64) -> Interval {
+        let share = |values: &mut [f64]| {
+            let above = values.iter().filter(|&&value| value >= threshold).count();
+            above as f64 / values.len() as f64
+        };
+        self.interval(share)
+    }
+
+    /// How probable it is that this exceeds `other`, on the same episode and seed, ties counting
+    /// half. `None` as for [`Scores::minus`].
+    pub fn probability_above(&self, other: &Self) -> Option<Interval> {
+        let mut sign = self.minus(other)?;
+        for difference in sign.by_seed.iter_mut().flatten() {
+            *difference = match *difference {
+                above if above > 0.0 => 1.0,
+                below if below < 0.0 => 0.0,
+                _ => 0.5,
+            };
+        }
+        Some(sign.mean())
+    }
+
+    /// `statistic` of all scores, which it may put in another order, with its interval.
+    pub fn interval(&self, statistic: impl Fn(&mut [f64]) -> f64) -> Interval {
+        let mut all: Vec<f64> = self.by_seed.concat();
+        let estimate = statistic(&mut all);
+        let (seeds, episodes) = (self.by_seed.len(), self.episodes());
+        let mut drawn_episodes = vec![0; episodes];
+        let mut draws: Vec<f64> = (0..DRAWS)
+            .map(|draw| {
+                let mut stream = StreamFamily::new(0, draw, Purpose::Bootstrap).of(0);
+                drawn_episodes.fill_with(|| stream.below(episodes));
+                all.clear();
+                for _ in 0..seeds {
+                    let row = &self.by_seed[stream.below(seeds)];
+                    all.extend(drawn_episodes.iter().map(|&episode| row[episode]));
+                }
+                statistic(&mut all)
+            })
+            .collect();
+        draws.sort_by(f64::total_cmp);
+        let at = |share: f64| draws[(share * (DRAWS - 1) as f64).round() as usize];
+        Interval { estimate, low: at(0.025), high: at(0.975) }
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scores(rows: &[&[f64]]) -> Scores {
+        Scores::new(rows.iter().map(|row| row.to_vec()).collect()).unwrap()
+    }
+
+    /// A standard normal number (Box and Muller 1958).
+    fn normal(stream: &mut offramp_model::rng::Stream) -> f64 {
+        let radius = (-2.0 * (1.0 - stream.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * stream.uniform()).cos()
+    }
+
+    #[test]
+    fn by_hand() {
+        let ours = scores(&[&[1.0, 2.0, 3.0, 6.0], &[2.0, 2.0, 3.0, 5.0]]);
+        assert_eq!(ours.mean().estimate, 3.0);
+        assert_eq!(ours.interquartile_mean().estimate, 2.5);
+        assert_eq!(ours.share_of_at_least(3.0).estimate, 0.5);
+        let theirs = scores(&[&[1.0, 1.0, 4.0, 6.0]]);
+        let difference = ours.minus(&theirs).unwrap();
+        assert_eq!(difference, scores(&[&[0.0, 1.0, -1.0, 0.0], &[1.0, 1.0, -1.0, -1.0]]));
+        assert_eq!(ours.probability_above(&theirs).unwrap().estimate, 0.5);
+        assert_eq!(theirs.minus(&scores(&[&[1.0]])), None);
+        assert_eq!(Scores::new(vec![vec![1.0], vec![]]), None);
+        assert_eq!(Scores::new(vec![]), None);
+    }
+
+    /// Of numbers whose mean is known, an interval of 95 % holds it in about 95 % of all cases:
+    /// in 400 trials fewer than 90 or more than 99 % would be a fault of ours, not chance.
+    #[test]
+    fn intervals_hold_what_they_should() {
+        for (name, shape) in
+            [("normal", (|x| x) as fn(f64) -> f64), ("squares of normal numbers", |x| x * x - 1.0)]
+        {
+            let holds = |trial: u64| {
+                let mut stream = StreamFamily::new(7, trial, Purpose::Policy).of(0);
+                let row = (0..50).map(|_| shape(normal(&mut stream))).collect();
+                let interval = Scores::new(vec![row]).unwrap().mean();
+                interval.low <= 0.0 && 0.0 <= interval.high
+            };
+            let share = (0..400).filter(|&trial| holds(trial)).count() as f64 / 400.0;
+            assert!((0.90..0.99).contains(&share), "{name}: {share}");
+        }
+    }
+
+    /// Where seeds matter most, ten of them are enough for nine in ten.
+    #[test]
+    fn seeds_are_drawn_again() {
+        let holds = |trial: u64| {
+            let mut stream = StreamFamily::new(8, trial, Purpose::Policy).of(0);
+            let rows = (0..10).map(|_| {
+                let of_seed = 3.0 * normal(&mut stream);
+                (0..20).map(|_| of_seed + normal(&mut stream)).collect()
+            });
+            let interval = Scores::new(rows.collect()).unwrap().mean();
+            interval.low <= 0.0 && 0.0 <= interval.high
+        };
+        let share = (0..200).filter(|&trial| holds(trial)).count() as f64 / 200.0;
+        assert!((0.84..0.98).contains(&share), "{share}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_common_to_both_drops_out(
+            episodes in proptest::collection::vec(-1e3..1e3_f64, 1..30),
+            offset in -10.0..10.0_f64,
+        ) {
+            let ours = Scores::new(vec![episodes.iter().map(|x| x + offset).collect()]).unwrap();
+            let theirs = Scores::new(vec![episodes]).unwrap();
+            let Interval { estimate, low, high } = ours.minus(&theirs).unwrap().mean();
+            for value in [estimate, low, high] {
+                prop_assert!((value - offset).abs() < 1e-9);
+            }
+            let above = ours.probability_above(&theirs).unwrap().estimate;
+            prop_assert_eq!(above, if offset > 0.0 { 1.0 } else { 0.0 });
+        }
+
+        #[test]
+        fn an_interval_is_around_its_estimate_and_the_same_again(
+            rows in proptest::collection::vec(proptest::collection::vec(-1e3..1e3_f64, 8), 1..4),
+        ) {
+            let scores = Scores::new(rows).unwrap();
+            let interval = scores.mean();
+            prop_assert!(interval.low <= interval.estimate && interval.estimate <= interval.high);
+            prop_assert_eq!(interval, scores.mean());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What a study file says: the first of the two stages in which it is read.
+//!
+//! `scenarios/README.md` explains the same fields to a user, and a test holds the two together.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::scenario::file::Raw;
+
+/// Fields of a scenario and what they are set to, by path.
+pub(super) type Settings = BTreeMap<String, Raw>;
+
+/// What is trained, distilled and compared, and the tables and figures made of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "Study")]
+pub(super) struct StudyFile {
+    /// The name by which results call it.
+    pub(super) name: String,
+    /// What it is for, in a sentence.
+    #[serde(default)]
+    pub(super) about: String,
+    /// The scenario in which policies that don't learn are evaluated, relative to the study.
+    pub(super) scenario: String,
+    /// The seeds under which everything that learns is trained.
+    pub(super) training_seeds: Vec<u64>,
+    /// How everything is evaluated.
+    pub(super) evaluate: StudyEvaluation,
+    /// What is compared, by the name results call it.
+    pub(super) policies: BTreeMap<String, PolicySource>,
+    /// What a quick run does otherwise.
+    #[serde(default)]
+    pub(super) quick: QuickSection,
+    /// The tables and figures, in order.
+    pub(super) items: Vec<ItemSection>,
+}
+
+/// How everything is evaluated.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "evaluate")]
+pub(super) struct StudyEvaluation {
+    /// Episodes.
+    pub(super) episodes: u64,
+    /// The seed of their tasks.
+    pub(super) seed: u64,
+}
+
+/// Where a policy comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum PolicySource {
+    /// It does not learn.
+    Fixed {
+        /// Its name among the plugins.
+        plugin: String,
+        /// Its own parameters.
+        #[serde(default)]
+        parameters: Option<Raw>,
+        /// What is otherwise than in the study's scenario.
+        #[serde(default)]
+        set: Settings,
+    },
+    /// It is what a scenario trains.
+    Trained {
+        /// The scenario, relative to the study.
+        scenario: String,
+        /// What is otherwise than in it.
+        #[serde(default)]
+        set: Settings,
+        /// What a quick run does otherwise besides.
+        #[serde(default)]
+        quick: Settings,
+    },
+    /// It is what a scenario distils.
+    Distilled {
+        /// The scenario, relative to the study.
+        scenario: String,
+        /// Who teaches: another policy of the study.
+        teacher: String,
+        /// What is otherwise than in it.
+        #[serde(default)]
+        set: Settings,
+        /// What a quick run does otherwise besides.
+        #[serde(default)]
+        quick: Settings,
+    },
+}
+
+/// What a quick run does otherwise: smaller, and marked as such.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename = "quick")]
+pub(super) struct QuickSection {
+    /// Training seeds.
+    pub(super) training_seeds: Option<Vec<u64>>,
+    /// Episodes of an evaluation.
+    pub(super) episodes: Option<u64>,
+    /// What is otherwise in every scenario, unless a policy or a point sets it.
+    pub(super) set: Settings,
+}
+
+/// A table or a figure.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "item")]
+pub(super) struct ItemSection {
+    /// What it is asked for by, and its files are called.
+    pub(super) id: String,
+    /// Above it.
+    pub(super) title: String,
+    /// How it is drawn.
+    pub(super) form: Form,
+    /// What it compares.
+    pub(super) policies: Vec<String>,
+    /// The policy that the others are compared with, pair by pair.
+    #[serde(default)]
+    pub(super) reference: Option<String>,
+    /// Under which circumstances; one without a name if left out.
+    #[serde(default = "one_point")]
+    pub(super) points: Vec<PointSection>,
+    /// Of the points, those of a quick run; all if left out.
+    #[serde(default)]
+    pub(super) quick_points: Option<Vec<String>>,
+    /// What the points are values of: the horizontal axis of a figure.
+    #[serde(default)]
+    pub(super) axis: String,
+    /// Whether what learns is trained at each point, or once as the study has it.
+    #[serde(default)]
+    pub(super) trained: TrainedAt,
+    /// Which metrics it shows.
+    pub(super) metrics: Vec<Metric>,
+    /// The paper's numbers: policy, point, metric.
+    #[serde(default)]
+    pub(super) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Metric, f64>>>,
+}
+
+fn one_point() -> Vec<PointSection> {
+    vec![PointSection { label: String::new(), set: Settings::new() }]
+}
+
+/// Circumstances.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "point")]
+pub(super) struct PointSection {
+    /// What tables and axes call it; a number if it is a place on an axis.
+    pub(super) label: String,
+    /// What is otherwise in every scenario.
+    #[serde(default)]
+    pub(super) set: Settings,
+}
+
+/// How an item is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Form {
+    /// Numbers alone.
+    Table,
+    /// A bar a policy and point, a figure a metric.
+    Bars,
+    /// A line a policy over the points, a figure a metric.
+    Lines,
+    /// How training went, a line a policy and point.
+    Curves,
+}
+
+/// Where what learns is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum TrainedAt {
+    /// At each point, under its circumstances.
+    #[default]
+    EachPoint,
+    /// Once; points change its evaluation alone.
+    Once,
+}
+
+/// A number that an item shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum Metric {
+    /// AvgQoE.
+    Qoe,
+    /// AvgDelay, slots.
+    Delay,
+    /// AvgEnergy.
+    Energy,
+    /// Tasks dropped.
+    Dropped,
+    /// Tasks done / tasks.
+    CompletionRatio,
+    /// Energy of all tasks / tasks.
+    EnergyPerTask,
+    /// Microseconds a decision.
+    DecisionTime,
+    /// Parameters as the paper counts them: evaluation and target network.
+    Parameters,
+}

@@ -1,0 +1,284 @@
+//! The tables and figures of a study: ours with intervals, beside the paper's.
+
+use std::path::Path;
+
+use offramp_harness::statistics::Interval;
+use offramp_harness::study::{Cell, Form, Item, Metric};
+use offramp_harness::train::TrainingRow;
+
+use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
+use crate::{align_numbers, bare_table};
+
+/// An item as Markdown: a table of what was measured, and, if it has a reference, one of the
+/// differences to it. Nothing for training curves.
+pub fn table(item: &Item) -> String {
+    let mut text = format!("{}\n", item.title);
+    if item.form == Form::Curves {
+        return text + &failures(item);
+    }
+    let pointed = item.cells.iter().any(|cell| !cell.point.is_empty());
+    let texts = usize::from(pointed) + 1;
+    let begin = |cell: &Cell| -> Vec<String> {
+        let point = pointed.then(|| cell.point.clone());
+        point.into_iter().chain([cell.policy.clone()]).collect()
+    };
+    let header = |columns: &mut dyn Iterator<Item = String>| {
+        let axis = if item.axis.is_empty() { "case" } else { &item.axis };
+        let point = pointed.then(|| axis.to_owned());
+        point.into_iter().chain(["policy".to_owned()]).chain(columns).collect::<Vec<_>>()
+    };
+    let quoted = |metric: Metric| item.cells.iter().any(|cell| cell.paper.contains_key(&metric));
+    let mut columns = item.metrics.iter().flat_map(|&metric| {
+        let paper = quoted(metric).then(|| "paper (ours less it)".to_owned());
+        [metric.name().to_owned()].into_iter().chain(paper)
+    });
+    let mut table = bare_table(header(&mut columns));
+    for cell in &item.cells {
+        let mut row = begin(cell);
+        for &metric in &item.metrics {
+            let ours = interval(cell, metric);
+            row.push(ours.map_or_else(|| "–".to_owned(), |ours| with_interval(ours, metric)));
+            if quoted(metric) {
+                let digits = metric.digits();
+                row.push(match (cell.paper.get(&metric), ours) {
+                    (Some(paper), Some(ours)) => {
+                        format!("{paper:.digits$} ({:+.digits$})", ours.estimate - paper)
+                    }
+                    (Some(paper), None) => format!("{paper:.digits$}"),
+                    (None, _) => String::new(),
+                });
+            }
+        }
+        table.add_row(row);
+    }
+    align_numbers(&mut table, texts);
+    text += &format!("\n{table}\n");
+    if let Some(reference) = &item.reference {
+        let compared: Vec<Metric> = item
+            .metrics
+            .iter()
+            .copied()
+            .filter(|metric| !matches!(metric, Metric::Parameters | Metric::DecisionTime))
+            .collect();
+        let mut columns = compared.iter().map(|metric| metric.name().to_owned());
+        let mut table = bare_table(header(&mut columns));
+        for cell in item.cells.iter().filter(|cell| cell.policy != *reference) {
+            let mut row = begin(cell);
+            row.extend(compared.iter().map(|&metric| {
+                let difference = difference(item, cell, metric);
+                difference.map_or_else(|| "–".to_owned(), |d| with_interval(d, metric))
+            }));
+            table.add_row(row);
+        }
+        align_numbers(&mut table, texts);
+        text += &format!("\nLess that of {reference}, episode by episode:\n\n{table}\n");
+    }
+    text + &failures(item)
+}
+
+/// An item as CSV, a row a number.
+pub fn csv(item: &Item) -> String {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let header = [
+        "item",
+        "point",
+        "policy",
+        "metric",
+        "seeds",
+        "estimate",
+        "low",
+        "high",
+        "paper",
+        "less_reference",
+        "less_reference_low",
+        "less_reference_high",
+    ];
+    let mut rows = vec![header.map(str::to_owned)];
+    for cell in &item.cells {
+        for &metric in &item.metrics {
+            let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
+            let parts = |interval: Option<Interval>| {
+                [interval.map(|i| i.estimate), interval.map(|i| i.low), interval.map(|i| i.high)]
+                    .map(number)
+            };
+            let [estimate, low, high] = parts(interval(cell, metric));
+            let [less, less_low, less_high] = parts(difference(item, cell, metric));
+            rows.push([
+                item.id.clone(),
+                cell.point.clone(),
+                cell.policy.clone(),
+                metric.name().to_owned(),
+                cell.outcome.as_ref().map_or(0, |measured| measured.runs.len()).to_string(),
+                estimate,
+                low,
+                high,
+                number(cell.paper.get(&metric).copied()),
+                less,
+                less_low,
+                less_high,
+            ]);
+        }
+    }
+    // Writing to memory can't fail.
+    for row in rows {
+        let _ = table.write_record(row);
+    }
+    String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// The figures of an item, each with the end of its file's name.
+pub fn figures(item: &Item) -> Vec<(String, Figure)> {
+    let of_metrics = |draw: fn(&Item, Metric) -> Figure| {
+        let file = |metric: Metric| match item.metrics.len() {
+            1 => String::new(),
+            _ => format!("-{metric:?}").to_lowercase(),
+        };
+        item.metrics.iter().map(|&metric| (file(metric), draw(item, metric))).collect()
+    };
+    match item.form {
+        Form::Table => Vec::new(),
+        Form::Lines => of_metrics(lines),
+        Form::Bars => of_metrics(bars),
+        Form::Curves => vec![(String::new(), curves(item))],
+    }
+}
+
+/// Writes an item to `folder`: ID.md, ID.csv, and its figures as SVG and PNG.
+///
+/// # Errors
+/// [`PlotError`] names the file that can't be written.
+pub fn write(item: &Item, folder: &Path) -> Result<(), PlotError> {
+    for (extension, text) in [("md", table(item)), ("csv", csv(item))] {
+        let path = folder.join(format!("{}.{extension}", item.id));
+        std::fs::write(&path, text)
+            .map_err(|error| PlotError { path: path.clone(), cause: error.to_string() })?;
+    }
+    for (end, figure) in figures(item) {
+        figure.write(&folder.join(format!("{}{end}", item.id)))?;
+    }
+    Ok(())
+}
+
+fn failures(item: &Item) -> String {
+    let failed = item.cells.iter().filter_map(|cell| {
+        let error = cell.outcome.as_ref().err()?;
+        let point = if cell.point.is_empty() { "" } else { " at " };
+        Some(format!("failed: {}{point}{}: {error}\n", cell.policy, cell.point))
+    });
+    failed.collect()
+}
+
+fn interval(cell: &Cell, metric: Metric) -> Option<Interval> {
+    Some(cell.outcome.as_ref().ok()?.scores(metric)?.mean())
+}
+
+/// How a cell differs from the reference at its point.
+fn difference(item: &Item, cell: &Cell, metric: Metric) -> Option<Interval> {
+    let reference = item.reference.as_ref()?;
+    let same_point = |other: &&Cell| other.policy == *reference && other.point == cell.point;
+    let other = item.cells.iter().find(same_point)?;
+    let scores = |cell: &Cell| cell.outcome.as_ref().ok()?.scores(metric);
+    Some(scores(cell)?.minus(&scores(other)?)?.mean())
+}
+
+fn with_interval(interval: Interval, metric: Metric) -> String {
+    let digits = metric.digits();
+    let Interval { estimate, low, high } = interval;
+    if metric == Metric::Parameters {
+        return format!("{estimate:.digits$}");
+    }
+    format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]")
+}
+
+/// The policies of an item in the order of its first point.
+fn policies(item: &Item) -> Vec<&str> {
+    let mut policies: Vec<&str> = Vec::new();
+    for cell in &item.cells {
+        if !policies.contains(&cell.policy.as_str()) {
+            policies.push(&cell.policy);
+        }
+    }
+    policies
+}
+
+fn lines(item: &Item, metric: Metric) -> Figure {
+    let mut series = Vec::new();
+    for policy in policies(item) {
+        let cells = || {
+            let own = item.cells.iter().filter(|cell| cell.policy == policy);
+            own.filter_map(|cell| Some((cell.point.parse::<f64>().ok()?, cell)))
+        };
+        let measured: Vec<(f64, Interval)> =
+            cells().filter_map(|(x, cell)| Some((x, interval(cell, metric)?))).collect();
+        series.push(Series {
+            name: policy.to_owned(),
+            points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
+            intervals: measured.iter().map(|(x, ours)| (*x, ours.low, ours.high)).collect(),
+        });
+        let quoted: Vec<(f64, f64)> =
+            cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&metric)?))).collect();
+        if !quoted.is_empty() {
+            let name = format!("{policy} (paper)");
+            series.push(Series { name, points: quoted, intervals: Vec::new() });
+        }
+    }
+    let (title, x, y) = (item.title.clone(), item.axis.clone(), metric.name().to_owned());
+    Figure::Lines(Lines { title, x, y, series })
+}
+
+fn bars(item: &Item, metric: Metric) -> Figure {
+    let mut bars = Vec::new();
+    for cell in &item.cells {
+        let name = match cell.point.as_str() {
+            "" => cell.policy.clone(),
+            point => format!("{} {point}", cell.policy),
+        };
+        if let Some(Interval { estimate, low, high }) = interval(cell, metric) {
+            let interval = Some((low, high));
+            bars.push(Bar { name: name.clone(), height: estimate, interval, quoted: false });
+        }
+        if let Some(&height) = cell.paper.get(&metric) {
+            let name = format!("{name} (paper)");
+            bars.push(Bar { name, height, interval: None, quoted: true });
+        }
+    }
+    Figure::Bars(Bars { title: item.title.clone(), y: metric.name().to_owned(), bars })
+}
+
+/// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.
+pub const SMOOTHED: usize = 10;
+
+/// A metric of training episodes, smoothed.
+pub fn smoothed(rows: &[TrainingRow], metric: impl Fn(&TrainingRow) -> f64) -> Vec<(f64, f64)> {
+    let mean = |rows: &[TrainingRow]| {
+        let sum: f64 = rows.iter().map(&metric).sum();
+        (rows[rows.len() - 1].episode as f64 + 1.0, sum / rows.len() as f64)
+    };
+    rows.chunks(SMOOTHED).map(mean).collect()
+}
+
+fn curves(item: &Item) -> Figure {
+    let mut series = Vec::new();
+    for cell in &item.cells {
+        let Ok(measured) = &cell.outcome else { continue };
+        let name = match cell.point.as_str() {
+            "" => cell.policy.clone(),
+            point => point.to_owned(),
+        };
+        // One line a seed would be too many: the mean of all.
+        let all: Vec<Vec<(f64, f64)>> =
+            measured.trainings.iter().map(|rows| smoothed(rows, |row| row.qoe)).collect();
+        let Some(first) = all.first() else { continue };
+        let points = first.iter().enumerate().map(|(at, &(x, _))| {
+            let values = all.iter().filter_map(|points| points.get(at)).map(|point| point.1);
+            (x, values.sum::<f64>() / all.len() as f64)
+        });
+        series.push(Series { name, points: points.collect(), intervals: Vec::new() });
+    }
+    Figure::Lines(Lines {
+        title: format!("{} (mean of {SMOOTHED} episodes)", item.title),
+        x: "episode".to_owned(),
+        y: "AvgQoE while training".to_owned(),
+        series,
+    })
+}

@@ -1,0 +1,203 @@
+//! `offramp reproduce`, end to end, on a study that takes a second.
+
+use std::collections::BTreeSet;
+
+use offramp_tests::Desk;
+
+const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
+    tasks: (arrival_probability: 0.4)";
+
+const STUDY: &str = r#"(
+    name: "toy",
+    scenario: "system.ron",
+    training_seeds: [1, 2],
+    evaluate: (episodes: 6, seed: 9),
+    policies: {
+        "local": Fixed(plugin: "all-local"),
+        "anything": Fixed(plugin: "random"),
+        "rules": Fixed(plugin: "heuristic", parameters: (load_trust: 0.5)),
+        "teacher": Trained(scenario: "teacher.ron", quick: { "train.learner.parameters.hidden": 2 }),
+        "student": Distilled(scenario: "student.ron", teacher: "teacher"),
+    },
+    quick: (training_seeds: [1], episodes: 2, set: { "train.episodes": 2 }),
+    items: [
+        (
+            id: "plain",
+            title: "What does not learn",
+            form: Lines,
+            axis: "arrival probability",
+            policies: ["local", "anything", "rules"],
+            reference: "anything",
+            points: [
+                (label: "0.2", set: { "tasks.arrival_probability": 0.2 }),
+                (label: "0.6", set: { "tasks.arrival_probability": 0.6 }),
+            ],
+            quick_points: ["0.6"],
+            metrics: [Qoe, CompletionRatio],
+            paper: { "local": { "0.6": { Qoe: 100.0 } } },
+        ),
+        (
+            id: "learned",
+            title: "What learns",
+            form: Bars,
+            policies: ["student", "teacher"],
+            reference: "teacher",
+            metrics: [Qoe, Parameters],
+        ),
+        (
+            id: "carried",
+            title: "What was learned elsewhere",
+            form: Table,
+            trained: Once,
+            policies: ["teacher"],
+            points: [(label: "0.6", set: { "tasks.arrival_probability": 0.6 })],
+            metrics: [Qoe, DecisionTime],
+        ),
+        (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
+    ],
+)"#;
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
+    let learner = "learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
+        explorer: (plugin: \"uniform\"), validate_every: 4, validate_episodes: 2";
+    desk.write(
+        "teacher.ron",
+        format!("(name: \"teacher\", {SYSTEM}, train: ({learner}, episodes: 8))"),
+    );
+    desk.write(
+        "student.ron",
+        format!(
+            "(name: \"student\", {SYSTEM}, distill: (
+                teacher: (plugin: \"d3qn\", checkpoint: \"elsewhere\"),
+                student: (plugin: \"student\", parameters: (teacher_hidden: 4, ratio: 0.5)),
+                states: 500, steps: 40, validate_every: 20, validate_episodes: 2,
+            ))"
+        ),
+    );
+    desk.write("toy.ron", STUDY);
+    desk
+}
+
+/// The names of what is in a folder.
+fn listed(desk: &Desk, folder: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(desk.path().join(folder)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().display().to_string()).collect()
+}
+
+/// Without the numbers that the clock makes.
+fn untimed(printed: &str) -> String {
+    printed.lines().filter(|line| !line.contains("| teacher |")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_study_is_made_once_and_again_only_where_it_changed() {
+    let desk = desk();
+    let reproduce = ["reproduce", "toy.ron", "--out", "out"];
+    let first = desk.offramp(&reproduce);
+    assert_eq!(first.code, 0, "{}", first.err);
+    // What does not learn has the same numbers on every machine.
+    let plain = first.out.split("What learns").next().unwrap();
+    insta::assert_snapshot!(plain);
+    let files = listed(&desk, "out");
+    for file in [
+        "plain.md",
+        "plain.csv",
+        "plain-qoe.svg",
+        "plain-qoe.png",
+        "plain-completionratio.svg",
+        "learned-qoe.svg",
+        "carried.csv",
+        "curves.svg",
+        "curves.png",
+    ] {
+        assert!(files.contains(file), "{file}: {files:?}");
+    }
+    let learned = listed(&desk, "out/learned");
+    assert_eq!(learned.len(), 4, "{learned:?}"); // two of two seeds
+    // Nothing is done again.
+    let again = desk.offramp(&reproduce);
+    assert_eq!(again.out, first.out);
+    assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
+    // A part, at any number of threads, elsewhere: the same numbers.
+    let part = ["reproduce", "toy.ron", "--out", "part", "--only", "learned", "--jobs", "1"];
+    let part = desk.offramp(&part);
+    assert_eq!(part.code, 0, "{}", part.err);
+    let table = part.out.split("What learns").nth(1).unwrap();
+    assert!(first.out.contains(table), "{table}");
+    // Another student: its teacher is not taught again.
+    desk.write(
+        "toy.ron",
+        STUDY.replace(
+            "teacher: \"teacher\"),",
+            "teacher: \"teacher\",
+        set: { \"distill.steps\": 30 }),",
+        ),
+    );
+    let changed = desk.offramp(&reproduce);
+    assert_eq!(changed.code, 0, "{}", changed.err);
+    assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
+    assert_eq!(listed(&desk, "out/learned").len(), 6);
+    assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
+}
+
+#[test]
+fn a_killed_study_goes_on_to_the_same_bits() {
+    let desk = desk();
+    assert_eq!(desk.offramp(&["reproduce", "toy.ron", "--out", "whole"]).code, 0);
+    let kills = desk.killed_until_done(&["reproduce", "toy.ron", "--out", "killed"]);
+    assert!(kills > 0, "it was never killed");
+    for file in ["plain.csv", "learned.csv", "learned-qoe.svg", "curves.svg"] {
+        let read = |folder: &str| std::fs::read(desk.path().join(folder).join(file)).unwrap();
+        assert_eq!(read("whole"), read("killed"), "{file}");
+    }
+}
+
+#[test]
+fn a_quick_study_is_smaller_and_says_so() {
+    let desk = desk();
+    let ran = desk.offramp(&["reproduce", "toy.ron", "--quick", "--only", "plain,learned"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.starts_with("toy-quick, the quick version: 2 episodes, 1 training seed"));
+    assert!(!ran.out.contains("| 0.2  ") && ran.out.contains("| 0.6  "), "{}", ran.out);
+    assert_eq!(listed(&desk, "runs/toy-quick/learned").len(), 2);
+}
+
+#[test]
+fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
+    let desk = desk();
+    let mut errors = String::new();
+    for (from, to) in [
+        ("scenario: \"system.ron\"", "scenario: \"sistem.ron\""),
+        ("form: Bars", "form: Bar"),
+        ("[\"local\", \"anything\"", "[\"local\", \"anythin\""),
+        ("teacher: \"teacher\")", "teacher: \"rules\")"),
+        ("quick_points: [\"0.6\"]", "quick_points: [\"0.7\"]"),
+        ("training_seeds: [1, 2]", "training_seeds: []"),
+        ("plugin: \"all-local\"", "plugin: \"all-locl\""),
+        ("\"tasks.arrival_probability\": 0.2", "\"tasks.arrival_probability\": 2.0"),
+        ("\"tasks.arrival_probability\": 0.2", "\"name.first\": 1"),
+        ("id: \"curves\"", "id: \"plain\""),
+    ] {
+        assert!(STUDY.contains(from), "{from}");
+        desk.write("wrong.ron", STUDY.replace(from, to));
+        let ran = desk.offramp(&["reproduce", "wrong.ron", "--out", "out"]);
+        assert_eq!(ran.code, 2, "{to}: {}{}", ran.out, ran.err);
+        errors += &ran.err;
+    }
+    errors += &desk.offramp(&["reproduce", "toy.ron", "--only", "plane", "--out", "out"]).err;
+    assert!(!desk.path().join("out/learned").exists() && !desk.path().join("out/results").exists());
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn what_fails_is_a_row_and_the_rest_goes_on() {
+    let desk = desk();
+    let parameters = "\"heuristic\", parameters: (load_trust: 7.0)";
+    let failing = STUDY.replace("\"heuristic\", parameters: (load_trust: 0.5)", parameters);
+    desk.write("failing.ron", failing);
+    let ran = desk.offramp(&["reproduce", "failing.ron", "--out", "out", "--only", "plain"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    insta::assert_snapshot!(ran.out);
+}
