@@ -92,7 +92,6 @@ fn compiled(desk: &Desk, folder: &str, more: &[&str], seen: &[Seen]) -> (Vec<Vec
         .args([
             "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", "policy.c",
         ])
-        .arg("-lm")
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

@@ -2,7 +2,7 @@
 //! checkpoint they are kept in.
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::network::{Histories, Shape, Workspace};
+use crate::network::{Decider, Histories, Row, Shape, Workspace};
 
 /// What features and loads are divided by, so that a network sees numbers of about one.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +133,7 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct Reader {
     workspace: Workspace<f32>,
+    decider: Decider,
     /// Rows × F.
     pub features: Vec<f32>,
     /// Windows of K × M.
@@ -142,8 +143,8 @@ pub struct Reader {
 impl Reader {
     /// For networks of `shape`.
     pub fn new(shape: Shape) -> Self {
-        let workspace = Workspace::new(shape);
-        Self { workspace, features: Vec::new(), histories: Vec::new() }
+        let (workspace, decider) = (Workspace::new(shape), Decider::new(shape));
+        Self { workspace, decider, features: Vec::new(), histories: Vec::new() }
     }
 
     /// Scales features (rows × F) and histories (windows of K × M).
@@ -175,16 +176,17 @@ impl Reader {
             values.copy_from_slice(self.workspace.forward(weights(0), &self.features, histories));
             return;
         }
+        let Self { decider, features, histories, .. } = self;
         let length = shape.history_slots * shape.servers;
-        let rows = self.features.chunks_exact(shape.features);
-        for (row, (features, values)) in
-            rows.zip(values.chunks_exact_mut(shape.actions())).enumerate()
-        {
-            let network = devices[row] as usize % networks;
+        let row = |row: usize| {
             let start = history_of.get(row).map_or(0, |&window| window as usize * length);
-            let histories = Histories::Shared(&self.histories[start..start + length]);
-            values.copy_from_slice(self.workspace.forward(weights(network), features, histories));
-        }
+            Row {
+                parameters: weights(devices[row] as usize % networks),
+                features: &features[row * shape.features..(row + 1) * shape.features],
+                history: &histories[start..start + length],
+            }
+        };
+        decider.decide(devices.len(), row, values);
     }
 }
 

@@ -5,9 +5,9 @@
 //! at hand. Each is a struct of what it reads and writes, because only what is inlined into the
 //! dispatcher is compiled so, and a trait method can be made to be where a closure can't.
 
-use pulp::NullaryFnOnce;
+use pulp::{NullaryFnOnce, Simd, WithSimd};
 
-use crate::real::Real;
+use crate::real::{EXP_LN_2_HIGH, EXP_LN_2_LOW, EXP_MOST, EXP_SHIFT, EXP_TERMS, Real};
 
 /// Runs a kernel, chosen at run time: AVX2 with fused multiply-add on x86, else the target's own.
 #[inline]
@@ -189,6 +189,177 @@ kernel! {
             Cell { hidden, gates, before, cell, tanh, output }.call();
         }
     }
+}
+
+/// Rows that are decided side by side.
+pub(crate) const SIDE_BY_SIDE: usize = 4;
+
+/// What the decision of one row reads.
+#[derive(Clone, Copy)]
+pub(crate) struct RowInput<'a> {
+    pub(crate) lstm: &'a [f32],
+    pub(crate) lstm_bias: &'a [f32],
+    pub(crate) dense_1: &'a [f32],
+    pub(crate) dense_1_bias: &'a [f32],
+    pub(crate) dense_2: &'a [f32],
+    pub(crate) dense_2_bias: &'a [f32],
+    pub(crate) head: &'a [f32],
+    /// F.
+    pub(crate) features: &'a [f32],
+    /// K × M.
+    pub(crate) history: &'a [f32],
+}
+
+/// The buffers of one row's decision.
+#[derive(Clone, Debug)]
+pub(crate) struct RowBuffers {
+    /// M + H.
+    pub(crate) inputs: Vec<f32>,
+    /// 4H.
+    pub(crate) gates: Vec<f32>,
+    /// H, and the one before it.
+    pub(crate) cells: [Vec<f32>; 2],
+    /// H.
+    pub(crate) tanh: Vec<f32>,
+    /// Features, then the output of the LSTM: F + H.
+    pub(crate) joined: Vec<f32>,
+    /// H each.
+    pub(crate) dense: [Vec<f32>; 2],
+    /// 2 + M, without bias.
+    pub(crate) head: Vec<f32>,
+}
+
+/// Whole forward passes of rows with networks of their own. A row's slots depend on each other
+/// and leave much of the processor waiting; the rows' do not.
+///
+/// The same operations in the same order as [`AddRowProduct`], [`Gates`] and [`Cell`], and so the
+/// same bits; but sums, gates and cells of a vector of neurons stay in registers.
+pub(crate) struct Decisions<'a> {
+    pub(crate) rows: &'a [RowInput<'a>],
+    pub(crate) buffers: &'a mut [RowBuffers],
+}
+
+impl WithSimd for Decisions<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, buffers } = self;
+        let Some(first) = rows.first() else { return };
+        let hidden = first.lstm_bias.len() / 4;
+        let width = first.features.len();
+        let servers = first.lstm.len() / first.lstm_bias.len() - hidden;
+        for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
+            buffer.joined[..width].copy_from_slice(row.features);
+            buffer.joined[width..].fill(0.0);
+            buffer.cells[0].fill(0.0);
+        }
+        for slot in 0..first.history.len() / servers {
+            for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
+                buffer.inputs[..servers]
+                    .copy_from_slice(&row.history[slot * servers..(slot + 1) * servers]);
+                buffer.inputs[servers..].copy_from_slice(&buffer.joined[width..]);
+                if hidden < S::F32_LANES {
+                    buffer.narrow_step(row, width);
+                } else {
+                    buffer.step(simd, row, width);
+                }
+                buffer.cells.swap(0, 1);
+            }
+        }
+        for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
+            let RowBuffers { joined, dense: [first, second], head, .. } = buffer;
+            first.fill(0.0);
+            AddRowProduct { x: joined, w: row.dense_1, sums: first }.call();
+            BiasRelu { bias: row.dense_1_bias, sums: first }.call();
+            second.fill(0.0);
+            AddRowProduct { x: first, w: row.dense_2, sums: second }.call();
+            BiasRelu { bias: row.dense_2_bias, sums: second }.call();
+            head.fill(0.0);
+            AddRowProduct { x: second, w: row.head, sums: head }.call();
+        }
+    }
+}
+
+impl RowBuffers {
+    /// A slot of the LSTM with fewer neurons than a vector has.
+    #[inline(always)]
+    fn narrow_step(&mut self, row: &RowInput<'_>, width: usize) {
+        let hidden = self.tanh.len();
+        let Self { inputs, gates, cells: [before, cell], tanh, joined, .. } = self;
+        gates.fill(0.0);
+        AddRowProduct { x: inputs, w: row.lstm, sums: gates }.call();
+        Gates { hidden, bias: row.lstm_bias, sums: gates }.call();
+        Cell { hidden, gates, before, cell, tanh, output: &mut joined[width..] }.call();
+    }
+
+    /// A slot of the LSTM, a vector of neurons at a time. The last vector ends with the last
+    /// neuron, and computes some a second time.
+    #[inline(always)]
+    fn step<S: Simd>(&mut self, simd: S, row: &RowInput<'_>, width: usize) {
+        let hidden = self.tanh.len();
+        let lanes = S::F32_LANES;
+        let load = |slice: &[f32]| S::as_simd_f32s(slice).0[0];
+        let one = simd.splat_f32s(1.0);
+        let two = simd.splat_f32s(2.0);
+        let minus_one = simd.splat_f32s(-1.0);
+        let mut neuron = 0;
+        while neuron < hidden {
+            let first = neuron.min(hidden - lanes);
+            let mut sums = [simd.splat_f32s(0.0); 4];
+            let columns = 4 * hidden;
+            let starts = [0, 1, 2, 3].map(|gate| gate * hidden + first);
+            // Said once, it need not be checked at each load.
+            assert!(starts.iter().all(|&start| start <= columns && lanes <= columns - start));
+            for (&x, weights) in self.inputs.iter().zip(row.lstm.chunks_exact(columns)) {
+                let x = simd.splat_f32s(x);
+                for (start, sum) in starts.into_iter().zip(&mut sums) {
+                    *sum = simd.mul_add_f32s(x, load(&weights[start..][..lanes]), *sum);
+                }
+            }
+            for (gate, sum) in sums.iter_mut().enumerate() {
+                let bias = &row.lstm_bias[gate * hidden + first..][..lanes];
+                *sum = simd.add_f32s(*sum, load(bias));
+            }
+            let [i, j, f, o] = sums;
+            let i = sigmoid(simd, i);
+            let j = sigmoid(simd, simd.mul_f32s(two, j));
+            let f = sigmoid(simd, simd.add_f32s(f, one));
+            let o = sigmoid(simd, o);
+            let j = simd.mul_add_f32s(two, j, minus_one);
+            let before = load(&self.cells[0][first..][..lanes]);
+            let cell = simd.mul_add_f32s(f, before, simd.mul_f32s(i, j));
+            let tanh = sigmoid(simd, simd.mul_f32s(two, cell));
+            let tanh = simd.mul_add_f32s(tanh, two, minus_one);
+            S::as_mut_simd_f32s(&mut self.cells[1][first..][..lanes]).0[0] = cell;
+            let output = &mut self.joined[width + first..][..lanes];
+            S::as_mut_simd_f32s(output).0[0] = simd.mul_f32s(o, tanh);
+            neuron = first + lanes;
+        }
+    }
+}
+
+/// [`Real::sigmoid`] of a vector, to the same bits.
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let splat = |value: f32| simd.splat_f32s(value);
+    let whole = |value: u32| simd.splat_u32s(value);
+    // e^−x as in `Real::exp`.
+    let x = simd.max_f32s(simd.min_f32s(simd.neg_f32s(x), splat(EXP_MOST)), splat(-EXP_MOST));
+    let shifted =
+        simd.add_f32s(simd.mul_f32s(x, splat(std::f32::consts::LOG2_E)), splat(EXP_SHIFT));
+    let n = simd.sub_f32s(shifted, splat(EXP_SHIFT));
+    let r = simd.mul_add_f32s(n, splat(-EXP_LN_2_HIGH), x);
+    let r = simd.mul_add_f32s(n, splat(-EXP_LN_2_LOW), r);
+    let mut series = splat(EXP_TERMS[EXP_TERMS.len() - 1]);
+    for &term in EXP_TERMS.iter().rev().skip(1) {
+        series = simd.mul_add_f32s(series, r, splat(term));
+    }
+    let bits = simd.transmute_u32s_f32s(shifted);
+    let exponent = simd.add_u32s(bits, whole(127_u32.wrapping_sub(EXP_SHIFT.to_bits())));
+    let power = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(exponent, whole(23)));
+    let exp = simd.mul_f32s(series, power);
+    simd.div_f32s(splat(1.0), simd.add_f32s(splat(1.0), exp))
 }
 
 kernel! {

@@ -16,5 +16,7 @@ mod network;
 mod real;
 pub mod replay;
 
-pub use network::{Histories, Initial, Shape, Tensor, Workspace, initial_parameters, interleave};
+pub use network::{
+    Decider, Histories, Initial, Row, Shape, Tensor, Workspace, initial_parameters, interleave,
+};
 pub use real::Real;

@@ -19,7 +19,8 @@ use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand::Rng;
 
 use crate::kernels::{
-    AddRowProduct, AddRows, BiasRelu, Cell, CellBackward, Gates, LstmRow, ReluBackward, vectorised,
+    AddRowProduct, AddRows, BiasRelu, Cell, CellBackward, Decisions, Gates, LstmRow, ReluBackward,
+    RowBuffers, RowInput, SIDE_BY_SIDE, vectorised,
 };
 use crate::real::Real;
 
@@ -48,6 +49,7 @@ pub struct Tensor {
 }
 
 /// The tensors by name; see [`Shape::tensors`].
+#[derive(Clone, Debug)]
 struct Tensors {
     lstm: Tensor,
     lstm_bias: Tensor,
@@ -266,6 +268,99 @@ fn input_gradient<F: Real>(d: &[F], columns: usize, w: &[F], d_x: &mut [F], inne
     );
 }
 
+/// The dueling head, eq. (15): Q = V + A − mean A, of sums and biases for V, then each A.
+fn duel<F: Real>(sums: &[F], bias: &[F], values: &mut [F]) {
+    let value = sums[0] + bias[0];
+    let share = F::ONE / F::of(values.len() as f64);
+    let mut mean = F::ZERO;
+    for ((q, &advantage), &bias) in values.iter_mut().zip(&sums[1..]).zip(&bias[1..]) {
+        *q = advantage + bias;
+        mean += *q;
+    }
+    for q in values {
+        *q = value + (*q - mean * share);
+    }
+}
+
+/// Decisions of networks, each row by a network of its own: a forward pass without the way back.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    layout: Tensors,
+    buffers: [RowBuffers; SIDE_BY_SIDE],
+}
+
+/// A row to decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The network's parameters.
+    pub parameters: &'a [f32],
+    /// F.
+    pub features: &'a [f32],
+    /// K × M.
+    pub history: &'a [f32],
+}
+
+impl Decider {
+    /// For networks of `shape`.
+    pub fn new(shape: Shape) -> Self {
+        let Shape { features, servers, hidden, .. } = shape;
+        let zeros = |length| vec![0.0; length];
+        let buffers = || RowBuffers {
+            inputs: zeros(servers + hidden),
+            gates: zeros(4 * hidden),
+            cells: [zeros(hidden), zeros(hidden)],
+            tanh: zeros(hidden),
+            joined: zeros(features + hidden),
+            dense: [zeros(hidden), zeros(hidden)],
+            head: zeros(2 + servers),
+        };
+        Self { layout: shape.layout(), buffers: std::array::from_fn(|_| buffers()) }
+    }
+
+    /// Q of `rows` rows, `row` giving each, into `values`, rows × (1 + M). The same bits as
+    /// [`Workspace::forward`] of one row.
+    ///
+    /// # Panics
+    /// If a slice does not have the length its shape says.
+    pub fn decide<'r>(&mut self, rows: usize, row: impl Fn(usize) -> Row<'r>, values: &mut [f32]) {
+        if rows == 0 {
+            return;
+        }
+        let actions = values.len() / rows;
+        for (group, values) in values.chunks_mut(SIDE_BY_SIDE * actions).enumerate() {
+            let first = group * SIDE_BY_SIDE;
+            let count = values.len() / actions;
+            // What is beyond the last row is not looked at.
+            let inputs: [_; SIDE_BY_SIDE] =
+                std::array::from_fn(|n| self.input(row(first + n.min(count - 1))));
+            let buffers = &mut self.buffers[..count];
+            pulp::Arch::new().dispatch(Decisions { rows: &inputs[..count], buffers });
+            for ((values, buffers), n) in
+                values.chunks_exact_mut(actions).zip(&self.buffers).zip(first..)
+            {
+                let bias = &row(n).parameters[self.layout.head_bias.range.clone()];
+                duel(&buffers.head, bias, values);
+            }
+        }
+    }
+
+    fn input<'r>(&self, row: Row<'r>) -> RowInput<'r> {
+        let of = |tensor: &Tensor| &row.parameters[tensor.range.clone()];
+        let layout = &self.layout;
+        RowInput {
+            lstm: of(&layout.lstm),
+            lstm_bias: of(&layout.lstm_bias),
+            dense_1: of(&layout.dense_1),
+            dense_1_bias: of(&layout.dense_1_bias),
+            dense_2: of(&layout.dense_2),
+            dense_2_bias: of(&layout.dense_2_bias),
+            head: of(&layout.head),
+            features: row.features,
+            history: row.history,
+        }
+    }
+}
+
 impl<F: Real> Workspace<F> {
     /// Buffers for networks of `shape`.
     pub fn new(shape: Shape) -> Self {
@@ -356,23 +451,13 @@ impl<F: Real> Workspace<F> {
         product(&self.dense_1, hidden, of(&layout.dense_2), &mut self.dense_2, hidden);
         vectorised(BiasRelu { bias: of(&layout.dense_2_bias), sums: &mut self.dense_2 });
 
-        // Dueling head, eq. (15): Q = V + A − mean A.
         let columns = 2 + servers;
         product(&self.dense_2, hidden, of(&layout.head), &mut self.head, columns);
         let bias = of(&layout.head_bias);
-        let share = F::ONE / F::of((1 + servers) as f64);
         for (head, values) in
             self.head.chunks_exact(columns).zip(self.values.chunks_exact_mut(1 + servers))
         {
-            let value = head[0] + bias[0];
-            let mut mean = F::ZERO;
-            for ((q, &advantage), &bias) in values.iter_mut().zip(&head[1..]).zip(&bias[1..]) {
-                *q = advantage + bias;
-                mean += *q;
-            }
-            for q in values {
-                *q = value + (*q - mean * share);
-            }
+            duel(head, bias, values);
         }
         &self.values
     }

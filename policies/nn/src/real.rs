@@ -127,6 +127,14 @@ macro_rules! real {
 }
 
 real!(f32, u32, 23, 127, 87.0, 7);
+
+/// The parts of `exp` in f32, for those who compute a vector at a time.
+pub(crate) const EXP_MOST: f32 = 87.0;
+pub(crate) const EXP_SHIFT: f32 = 1.5 * (1_u64 << 23) as f32;
+pub(crate) const EXP_LN_2_HIGH: f32 = 0.693_145_751_953_125_f64 as f32;
+pub(crate) const EXP_LN_2_LOW: f32 = 1.428_606_820_309_417_2e-6_f64 as f32;
+pub(crate) const EXP_TERMS: [f32; 8] =
+    [1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
 real!(f64, u64, 52, 1023, 708.0, 13);
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A trained network as C: one header and one source file that a device compiles as they are.
 //!
-//! No allocation, no state, no dependency but `expf` and `tanhf` of the C library. The weights
+//! No allocation, no state, no dependency, not even on the C library's mathematics. The weights
 //! are `const`, so a linker puts them into flash; memory is needed only on the stack.
 
 use std::fmt::Write;
@@ -37,11 +37,13 @@ impl Network {
         let features = feature_scales.len();
         let mut source = format!("{SOURCE_HEAD}\n");
         let mut flash_bytes = 4 * (features + 1);
-        array(&mut source, "static const float feature_scale[F]", feature_scales);
+        let factors: Vec<f32> = feature_scales.iter().map(|scale| 1.0 / scale).collect();
+        array(&mut source, "static const float feature_factor[F]", &factors);
         for layer in [lstm, dense_1, dense_2, head] {
             flash_bytes += write_layer(&mut source, layer, stored);
         }
-        let _ = writeln!(source, "static const float history_scale = {:e}f;\n", history_scale);
+        let _ =
+            writeln!(source, "static const float history_factor = {:e}f;\n", 1.0 / history_scale);
         source += &SOURCE_TAIL.replace(
             "WEIGHT(",
             match stored {
@@ -132,10 +134,10 @@ int policy_decide(const float features[POLICY_FEATURES],
 ";
 
 const SOURCE_HEAD: &str = "\
-/* Exported by offramp; see policy.h. Compile as C99, with optimisation. */
+/* Exported by offramp; see policy.h. Compile as C99, with optimisation (-O3 makes vector code). */
 #include \"policy.h\"
 
-#include <math.h>
+#include <stdint.h>
 
 enum { F = POLICY_FEATURES, K = POLICY_HISTORY_SLOTS, M = POLICY_SERVERS, H = POLICY_HIDDEN };
 
@@ -145,15 +147,37 @@ enum { F = POLICY_FEATURES, K = POLICY_HISTORY_SLOTS, M = POLICY_SERVERS, H = PO
 ";
 
 const SOURCE_TAIL: &str = "\
-/* sums += x * weights of the inputs from `first` on. */
-#define ADD_PRODUCT(layer, first, count, x, scale, sums, outputs) \\
+/* sums += factor * x * weights of the inputs from `first` on. */
+#define ADD_PRODUCT(layer, first, count, x, factor, sums, outputs) \\
     for (int input = 0; input < (count); input++) { \\
-        const float value = (x)[input] / (scale); \\
+        const float value = (x)[input] * (factor); \\
         for (int output = 0; output < (outputs); output++) \\
             (sums)[output] += value * WEIGHT(layer, (first) + input, output, outputs); \\
     }
 
-static float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+/* e^x with a relative error below 4e-7; beyond +-87 that of +-87. No branch and no table, so that
+   a compiler makes vector code of a loop of it. Not for -ffast-math. */
+static inline float exponential(float x) {
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
+    union { float number; uint32_t bits; } n, power;
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 87.0f ? 87.0f : x;
+    n.number = x * 1.44269504f + shift;
+    const float whole = n.number - shift;
+    const float r = (x - whole * 0.693145752f) - whole * 1.42860682e-6f;
+    float series = 1.0f / 5040.0f;
+    series = series * r + 1.0f / 720.0f;
+    series = series * r + 1.0f / 120.0f;
+    series = series * r + 1.0f / 24.0f;
+    series = series * r + 1.0f / 6.0f;
+    series = series * r + 0.5f;
+    series = series * r + 1.0f;
+    series = series * r + 1.0f;
+    power.bits = (n.bits - 0x4B400000u + 127u) << 23;
+    return series * power.number;
+}
+
+static inline float logistic(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 static float rectified(float x) { return x > 0.0f ? x : 0.0f; }
 
@@ -161,17 +185,21 @@ void policy_values(const float features[F], const float history[K * M], float va
     float gates[4 * H], output_h[H] = {0}, cell[H] = {0}, first[H], second[H], head[M + 2];
     for (int slot = 0; slot < K; slot++) {
         for (int n = 0; n < 4 * H; n++) gates[n] = lstm_bias[n];
-        ADD_PRODUCT(lstm, 0, M, history + slot * M, history_scale, gates, 4 * H)
+        ADD_PRODUCT(lstm, 0, M, history + slot * M, history_factor, gates, 4 * H)
         ADD_PRODUCT(lstm, M, H, output_h, 1.0f, gates, 4 * H)
+        /* The candidate is tanh x = 2 logistic(2x) - 1; the forget gate has a bias of 1. */
         for (int n = 0; n < H; n++) {
-            const float i = logistic(gates[n]), j = tanhf(gates[H + n]);
-            const float f = logistic(gates[2 * H + n] + 1.0f), o = logistic(gates[3 * H + n]);
-            cell[n] = f * cell[n] + i * j;
-            output_h[n] = o * tanhf(cell[n]);
+            gates[H + n] *= 2.0f;
+            gates[2 * H + n] += 1.0f;
+        }
+        for (int n = 0; n < 4 * H; n++) gates[n] = logistic(gates[n]);
+        for (int n = 0; n < H; n++) {
+            cell[n] = gates[2 * H + n] * cell[n] + gates[n] * (2.0f * gates[H + n] - 1.0f);
+            output_h[n] = gates[3 * H + n] * (2.0f * logistic(2.0f * cell[n]) - 1.0f);
         }
     }
     for (int n = 0; n < H; n++) first[n] = dense_1_bias[n];
-    ADD_PRODUCT(dense_1, 0, F, features, feature_scale[input], first, H)
+    ADD_PRODUCT(dense_1, 0, F, features, feature_factor[input], first, H)
     ADD_PRODUCT(dense_1, F, H, output_h, 1.0f, first, H)
     for (int n = 0; n < H; n++) {
         first[n] = rectified(first[n]);
