@@ -64,6 +64,13 @@ impl Scores {
         Self::new(rows.collect::<Option<_>>()?)
     }
 
+    /// Every score, multiplied.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        let row = |row: &Vec<f64>| row.iter().map(|score| factor * score).collect();
+        Self { by_seed: self.by_seed.iter().map(row).collect() }
+    }
+
     /// The mean, with its interval.
     pub fn mean(&self) -> Interval {
         self.interval(|values| mean(values))

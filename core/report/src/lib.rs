@@ -1,6 +1,7 @@
 //! Tables from stored results, and from nothing else: what `offramp run` prints and what
 //! `offramp report` prints from the run folder is the same.
 
+pub mod html;
 mod plot;
 pub mod study;
 

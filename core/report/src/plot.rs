@@ -77,8 +77,9 @@ pub struct Lines {
 const SIZE: (u32, u32) = (960, 600);
 const FONT: &str = "sans-serif";
 
-/// Colours that differ also for eyes that tell red from green badly (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
+/// Colours that differ also for eyes that tell red from green badly (Okabe and Ito 2008, and
+/// four of Tol's).
+const COLOURS: [RGBColor; 11] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -86,6 +87,10 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
+    RGBColor(136, 34, 85),
+    RGBColor(153, 153, 51),
+    RGBColor(102, 102, 102),
+    RGBColor(51, 34, 136),
 ];
 
 impl Figure {
@@ -102,6 +107,18 @@ impl Figure {
         let png = stem.with_extension("png");
         self.draw(&BitMapBackend::new(&png, SIZE).into_drawing_area())
             .map_err(|cause| fail(&png, cause))
+    }
+
+    /// The figure as the text of an SVG image.
+    ///
+    /// # Errors
+    /// [`PlotError`] if it can't be drawn.
+    pub fn svg(&self) -> Result<String, PlotError> {
+        register_font();
+        let mut text = String::new();
+        self.draw(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())
+            .map_err(|cause| PlotError { path: PathBuf::from("SVG"), cause })?;
+        Ok(text)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), String> {

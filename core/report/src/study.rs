@@ -3,18 +3,30 @@
 use std::path::Path;
 
 use offramp_harness::statistics::Interval;
-use offramp_harness::study::{Cell, Form, Item, Metric};
+use offramp_harness::study::{Cell, Claim, Form, Item, Metric, Verdict};
 use offramp_harness::train::TrainingRow;
 
 use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
 use crate::{align_numbers, bare_table};
 
-/// An item as Markdown: a table of what was measured, and, if it has a reference, one of the
-/// differences to it. Nothing for training curves.
-pub fn table(item: &Item) -> String {
-    let mut text = format!("{}\n", item.title);
+/// A table before it has a form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Above it, if anything.
+    pub caption: String,
+    /// The names of the columns.
+    pub header: Vec<String>,
+    /// As many cells a row as there are columns.
+    pub rows: Vec<Vec<String>>,
+    /// How many columns are texts; the rest are numbers.
+    pub texts: usize,
+}
+
+/// The tables of an item: what was measured, and, if it has a reference, the differences to it.
+/// None for training curves.
+pub fn grids(item: &Item) -> Vec<Grid> {
     if item.form == Form::Curves {
-        return text + &failures(item);
+        return Vec::new();
     }
     let pointed = item.cells.iter().any(|cell| !cell.point.is_empty());
     let texts = usize::from(pointed) + 1;
@@ -32,8 +44,7 @@ pub fn table(item: &Item) -> String {
         let paper = quoted(metric).then(|| "paper (ours less it)".to_owned());
         [metric.name().to_owned()].into_iter().chain(paper)
     });
-    let mut table = bare_table(header(&mut columns));
-    for cell in &item.cells {
+    let row = |cell: &Cell| {
         let mut row = begin(cell);
         for &metric in &item.metrics {
             let ours = interval(cell, metric);
@@ -49,10 +60,14 @@ pub fn table(item: &Item) -> String {
                 });
             }
         }
-        table.add_row(row);
-    }
-    align_numbers(&mut table, texts);
-    text += &format!("\n{table}\n");
+        row
+    };
+    let mut grids = vec![Grid {
+        caption: String::new(),
+        header: header(&mut columns),
+        rows: item.cells.iter().map(row).collect(),
+        texts,
+    }];
     if let Some(reference) = &item.reference {
         let compared: Vec<Metric> = item
             .metrics
@@ -60,20 +75,66 @@ pub fn table(item: &Item) -> String {
             .copied()
             .filter(|metric| !matches!(metric, Metric::Parameters | Metric::DecisionTime))
             .collect();
-        let mut columns = compared.iter().map(|metric| metric.name().to_owned());
-        let mut table = bare_table(header(&mut columns));
-        for cell in item.cells.iter().filter(|cell| cell.policy != *reference) {
+        let row = |cell: &Cell| {
             let mut row = begin(cell);
             row.extend(compared.iter().map(|&metric| {
                 let difference = difference(item, cell, metric);
                 difference.map_or_else(|| "–".to_owned(), |d| with_interval(d, metric))
             }));
-            table.add_row(row);
-        }
-        align_numbers(&mut table, texts);
-        text += &format!("\nLess that of {reference}, episode by episode:\n\n{table}\n");
+            row
+        };
+        let others = item.cells.iter().filter(|cell| cell.policy != *reference);
+        grids.push(Grid {
+            caption: format!("Less that of {reference}, episode by episode:"),
+            header: header(&mut compared.iter().map(|metric| metric.name().to_owned())),
+            rows: others.map(row).collect(),
+            texts,
+        });
     }
-    text + &failures(item)
+    grids
+}
+
+/// What claims came to.
+pub fn claims_grid(claims: &[Claim]) -> Grid {
+    let row = |claim: &Claim| {
+        let Claim { text, source, verdict, because } = claim;
+        vec![text.clone(), source.clone(), verdict_name(*verdict).to_owned(), because.clone()]
+    };
+    Grid {
+        caption: String::new(),
+        header: ["claim", "source", "verdict", "the narrowest difference"]
+            .map(str::to_owned)
+            .into(),
+        rows: claims.iter().map(row).collect(),
+        texts: 4,
+    }
+}
+
+/// What a verdict is called.
+pub fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "holds",
+        Verdict::Fails => "fails",
+        Verdict::Undecided => "undecided",
+    }
+}
+
+/// A table as Markdown.
+pub fn markdown(grid: &Grid) -> String {
+    let mut table = bare_table(grid.header.clone());
+    table.add_rows(grid.rows.clone());
+    align_numbers(&mut table, grid.texts);
+    let caption = match grid.caption.as_str() {
+        "" => String::new(),
+        caption => format!("\n{caption}\n"),
+    };
+    format!("{caption}\n{table}\n")
+}
+
+/// An item as Markdown.
+pub fn table(item: &Item) -> String {
+    let tables: String = grids(item).iter().map(markdown).collect();
+    format!("{}\n{tables}{}", item.title, failures(item))
 }
 
 /// An item as CSV, a row a number.
@@ -159,7 +220,8 @@ pub fn write(item: &Item, folder: &Path) -> Result<(), PlotError> {
     Ok(())
 }
 
-fn failures(item: &Item) -> String {
+/// What failed of an item, a line each.
+pub fn failures(item: &Item) -> String {
     let failed = item.cells.iter().filter_map(|cell| {
         let error = cell.outcome.as_ref().err()?;
         let point = if cell.point.is_empty() { "" } else { " at " };

@@ -9,8 +9,8 @@
 //! | peak, one thread | 117 GFLOP/s | |
 //! | one decision, H = 20 | 1.96 µs | target 6 µs |
 //! | one decision, H = 8 | 1.07 µs | target 2 µs |
-//! | batch of 50, networks per device, H = 20, each | 1.99 µs, 23 GFLOP/s | target 3 µs, 20 % of peak |
-//! | batch of 50, networks per device, H = 8, each | 0.57 µs, 17 GFLOP/s | target 1 µs, 15 % of peak |
+//! | batch of 50, networks per device, H = 20, each | 1.99 µs, 21 GFLOP/s | target 3 µs; 18 % of peak |
+//! | batch of 50, networks per device, H = 8, each | 0.57 µs, 15 GFLOP/s | target 1 µs; 13 % of peak |
 //! | batch of 50, one shared network and history, H = 20, each | 0.12 µs | |
 //! | update of D3QN (32 rows, H = 20): 3 forward passes, 1 backward | 203 µs, 33.4 GFLOP/s | 29 % of peak |
 //!

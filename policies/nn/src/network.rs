@@ -13,15 +13,15 @@
 
 use std::ops::Range;
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::Array2;
 use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand::Rng;
 
 use crate::kernels::{
-    AddRowProduct, AddRows, BiasRelu, Cell, CellBackward, Decisions, Gates, LstmRow, ReluBackward,
-    RowBuffers, RowInput, SIDE_BY_SIDE, vectorised,
+    AddRows, BiasRelu, Cell, CellBackward, Decisions, Gates, LstmRow, ReluBackward, RowBuffers,
+    RowInput, SIDE_BY_SIDE, vectorised,
 };
+use crate::product::{add_weight_gradient, input_gradient, product};
 use crate::real::Real;
 
 /// The sizes of a network.
@@ -153,14 +153,24 @@ pub fn initial_parameters<F: Real>(shape: &Shape, initial: Initial, rng: &mut im
             _ => {
                 // All four gates have the same inputs and H outputs each.
                 let outputs = if is_lstm { columns / 4 } else { columns };
-                let bound = (6.0 / (rows + outputs) as f64).sqrt();
-                if let Ok(uniform) = Uniform::new(-bound, bound) {
-                    values.fill_with(|| F::of(uniform.sample(rng)));
-                }
+                glorot(values, rows, outputs, rng);
             }
         }
     }
     parameters
+}
+
+/// Draws weights uniform within ±√(6 / (inputs + outputs)).
+pub(crate) fn glorot<F: Real>(
+    weights: &mut [F],
+    inputs: usize,
+    outputs: usize,
+    rng: &mut impl Rng,
+) {
+    let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+    if let Ok(uniform) = Uniform::new(-bound, bound) {
+        weights.fill_with(|| F::of(uniform.sample(rng)));
+    }
 }
 
 /// The histories that rows of a batch see.
@@ -206,66 +216,6 @@ pub struct Workspace<F> {
     d_gates: Vec<F>,
     /// The recurrent part of the LSTM's weights, transposed: 4H × H.
     recurrent: Vec<F>,
-}
-
-/// `slice` as a matrix of `columns` columns.
-fn matrix<F>(slice: &[F], columns: usize) -> ArrayView2<'_, F> {
-    // The length is a multiple of the columns wherever this is called.
-    match ArrayView2::from_shape((slice.len() / columns, columns), slice) {
-        Ok(view) => view,
-        Err(error) => unreachable!("{error}"),
-    }
-}
-
-fn matrix_mut<F>(slice: &mut [F], columns: usize) -> ArrayViewMut2<'_, F> {
-    match ArrayViewMut2::from_shape((slice.len() / columns, columns), slice) {
-        Ok(view) => view,
-        Err(error) => unreachable!("{error}"),
-    }
-}
-
-/// `sums = x · w`, sums having `columns` columns.
-fn product<F: Real>(x: &[F], inner: usize, w: &[F], sums: &mut [F], columns: usize) {
-    if x.len() == inner {
-        sums.fill(F::ZERO);
-        vectorised(AddRowProduct { x, w, sums });
-    } else {
-        general_mat_mul(
-            F::ONE,
-            &matrix(x, inner),
-            &matrix(w, columns),
-            F::ZERO,
-            &mut matrix_mut(sums, columns),
-        );
-    }
-}
-
-/// `gradient += xᵀ · d`: of a weight matrix, from its inputs and the gradient of its sums.
-fn add_weight_gradient<F: Real>(
-    x: &[F],
-    inner: usize,
-    d: &[F],
-    columns: usize,
-    gradient: &mut [F],
-) {
-    general_mat_mul(
-        F::ONE,
-        &matrix(x, inner).t(),
-        &matrix(d, columns),
-        F::ONE,
-        &mut matrix_mut(gradient, columns),
-    );
-}
-
-/// `d_x = d · wᵀ`: of the inputs.
-fn input_gradient<F: Real>(d: &[F], columns: usize, w: &[F], d_x: &mut [F], inner: usize) {
-    general_mat_mul(
-        F::ONE,
-        &matrix(d, columns),
-        &matrix(w, columns).t(),
-        F::ZERO,
-        &mut matrix_mut(d_x, inner),
-    );
 }
 
 /// The dueling head, eq. (15): Q = V + A − mean A, of sums and biases for V, then each A.

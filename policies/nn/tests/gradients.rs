@@ -2,7 +2,10 @@
 
 use ndarray::Array2;
 use offramp_nn::learning::Loss;
-use offramp_nn::{Histories, Initial, Shape, Workspace, initial_parameters, interleave};
+use offramp_nn::{
+    Histories, Initial, Perceptron, PerceptronShape, Shape, Workspace, initial_parameters,
+    interleave,
+};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -58,6 +61,32 @@ impl Case {
     }
 }
 
+/// How many parts of a gradient are not the slopes of `loss`. A ReLU or Huber corner within a
+/// step of a parameter spoils its difference, no more than one or two in a case; a wrong gradient
+/// spoils a whole tensor.
+fn unequal(parameters: &[f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) -> f64) -> usize {
+    let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let mut tried = parameters.to_vec();
+    let step = 1e-5;
+    let mut unequal = 0;
+    for index in 0..parameters.len() {
+        let mut at = |offset: f64| {
+            tried[index] = parameters[index] + offset;
+            let loss = loss(&tried);
+            tried[index] = parameters[index];
+            loss
+        };
+        // Fourth order, so that the truncation error is far below what is asked.
+        let difference =
+            (8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step))) / (12.0 * step);
+        let error = (gradient[index] - difference).abs();
+        if error > 1e-6 * gradient[index].abs().max(difference.abs()).max(1e-3 * size) {
+            unequal += 1;
+        }
+    }
+    unequal
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -74,28 +103,43 @@ proptest! {
         let (_, derivatives) = case.loss(&mut workspace, &case.parameters, loss);
         let mut gradient = vec![0.0; shape.parameters()];
         workspace.backward(&case.parameters, &derivatives, &mut gradient);
-        let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let mut parameters = case.parameters.clone();
-        let step = 1e-5;
-        let mut unequal = 0;
-        for index in 0..parameters.len() {
-            let value = parameters[index];
-            let mut at = |offset: f64| {
-                parameters[index] = value + offset;
-                let loss = case.loss(&mut workspace, &parameters, loss).0;
-                parameters[index] = value;
-                loss
-            };
-            // Fourth order, so that the truncation error is far below what is asked.
-            let difference = (8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step)))
-                / (12.0 * step);
-            let error = (gradient[index] - difference).abs();
-            if error > 1e-6 * gradient[index].abs().max(difference.abs()).max(1e-3 * size) {
-                unequal += 1;
-            }
-        }
-        // A ReLU or Huber corner within a step of a parameter spoils its difference, no more
-        // than one or two in a case; a wrong gradient spoils a whole tensor.
+        let unequal = unequal(&case.parameters, &gradient, |parameters| {
+            case.loss(&mut workspace, parameters, loss).0
+        });
+        prop_assert!(unequal <= 2, "{unequal} of {} for {shape:?}", gradient.len());
+    }
+
+    #[test]
+    fn every_gradient_of_a_perceptron_is_right(
+        inputs in 1_usize..9,
+        hidden in 1_usize..20,
+        outputs in 1_usize..7,
+        rows in 1_usize..5,
+        seed in any::<u64>(),
+    ) {
+        let shape = PerceptronShape { inputs, hidden, outputs };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut parameters: Vec<f64> = shape.initial(&mut rng);
+        let mut numbers = |count: usize| -> Vec<f64> {
+            (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+        };
+        // Biases too, or their gradient would be tried at zero only.
+        let noise = numbers(parameters.len());
+        parameters.iter_mut().zip(noise).for_each(|(parameter, noise)| *parameter += 0.2 * noise);
+        let (x, targets) = (numbers(rows * inputs), numbers(rows * outputs));
+        let mut perceptron = Perceptron::new(shape);
+        let errors = |perceptron: &mut Perceptron<f64>, parameters: &[f64]| -> Vec<f64> {
+            let y = perceptron.forward(parameters, &x);
+            y.iter().zip(&targets).map(|(y, target)| y - target).collect()
+        };
+        let loss = |errors: &[f64]| errors.iter().map(|error| error * error).sum::<f64>();
+        let d_outputs = errors(&mut perceptron, &parameters);
+        let d_outputs: Vec<f64> = d_outputs.iter().map(|error| 2.0 * error).collect();
+        let mut gradient = vec![0.0; parameters.len()];
+        perceptron.backward(&parameters, &d_outputs, &mut gradient);
+        let unequal = unequal(&parameters, &gradient, |parameters| {
+            loss(&errors(&mut perceptron, parameters))
+        });
         prop_assert!(unequal <= 2, "{unequal} of {} for {shape:?}", gradient.len());
     }
 

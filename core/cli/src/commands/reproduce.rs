@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use offramp_harness::study::{Progress, Study, StudyError};
+use offramp_report::html::{Page, html};
 use offramp_report::study;
 
 use crate::arguments::ReproduceArguments;
@@ -19,29 +20,36 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem>
     std::fs::create_dir_all(&out).map_err(unwritable)?;
     let threads = super::threads(arguments.jobs)?;
     let bar = super::progress_bar(0, "{bar:30} {pos}/{len} {msg}, {elapsed}");
-    let mut tell = |Progress { done, total, what }: &Progress| {
+    let tell = |Progress { done, total, what }: &Progress| {
         bar.set_length(*total as u64);
         bar.set_position(*done as u64);
         bar.set_message(what.clone());
-        if !std::io::stderr().is_terminal() && !what.ends_with("before") {
+        if !std::io::stderr().is_terminal() {
             eprintln!("{done}/{total} {what}");
         }
     };
-    let items = threads
-        .install(|| read.run(&registry, &out, &arguments.only, &mut tell))
-        .map_err(problem)?;
+    let items =
+        threads.install(|| read.run(&registry, &out, &arguments.only, &tell)).map_err(problem)?;
     bar.finish_and_clear();
     let (episodes, seeds) = (read.episodes(), read.training_seeds().len());
     let size = if read.quick { ", the quick version" } else { "" };
-    print(&format!(
-        "{name}{size}: {episodes} episodes, {seeds} training {}; [95 % intervals]\n",
-        if seeds == 1 { "seed" } else { "seeds" }
-    ));
+    let plural = if seeds == 1 { "seed" } else { "seeds" };
+    let size = format!("{name}{size}: {episodes} episodes, {seeds} training {plural}");
+    print(&format!("{size}; [95 % intervals]\n"));
     for item in &items {
         print(&format!("\n{}", study::table(item)));
         study::write(item, &out).map_err(Problem::new)?;
     }
-    eprintln!("tables and figures: {}", out.display());
+    let claims = read.claims(&items);
+    if !claims.is_empty() {
+        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_grid(&claims))));
+    }
+    let about = format!("{} {size}; in brackets 95 % intervals.", read.about);
+    let page = Page { title: &name, about: &about, items: &items, claims: &claims };
+    let path = out.join("index.html");
+    let page = html(&page).map_err(Problem::new)?;
+    std::fs::write(&path, page).map_err(unwritable)?;
+    eprintln!("tables and figures: {}", path.display());
     let failed = items.iter().flat_map(|item| &item.cells).any(|cell| cell.outcome.is_err());
     Ok(Done::failed_if(failed))
 }

@@ -33,6 +33,80 @@ pub(super) struct StudyFile {
     pub(super) quick: QuickSection,
     /// The tables and figures, in order.
     pub(super) items: Vec<ItemSection>,
+    /// What is said of them, in order.
+    #[serde(default)]
+    pub(super) claims: Vec<ClaimSection>,
+}
+
+/// What someone says of the numbers, and when it holds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "claim")]
+pub(super) struct ClaimSection {
+    /// The claim, in words.
+    pub(super) text: String,
+    /// Who makes it, and where.
+    pub(super) source: String,
+    /// When it holds.
+    pub(super) holds_if: Condition,
+}
+
+/// When a claim holds. All differences are episode by episode.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum Condition {
+    /// A policy is ahead of all rivals at every point of an item.
+    Best {
+        /// The item.
+        item: String,
+        /// The number that is compared.
+        metric: Metric,
+        /// Whether more is better.
+        order: Order,
+        /// Who is ahead.
+        policy: String,
+        /// Of whom.
+        rivals: Vec<String>,
+    },
+    /// One number against another, or against a multiple of it.
+    Compare {
+        /// The item.
+        item: String,
+        /// The number that is compared.
+        metric: Metric,
+        /// Whether the left one is to be above or below.
+        order: Order,
+        /// The left one.
+        left: Place,
+        /// What the right one is multiplied by.
+        #[serde(default = "once")]
+        factor: f64,
+        /// The right one.
+        right: Place,
+    },
+}
+
+fn once() -> f64 {
+    1.0
+}
+
+/// A cell of an item.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "place")]
+pub(super) struct Place {
+    /// The policy.
+    pub(super) policy: String,
+    /// The point; the one without a name if left out.
+    #[serde(default)]
+    pub(super) point: String,
+}
+
+/// Which of two numbers is to be larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) enum Order {
+    /// The first.
+    Above,
+    /// The second.
+    Below,
 }
 
 /// How everything is evaluated.

@@ -9,10 +9,13 @@
 //! run, the plugins' files, and the key of the teacher. So what is done is not done again, and a
 //! change of a scenario or a plugin redoes what depends on it and nothing else.
 
+mod claims;
 mod file;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offramp_host::{Registry, nearest, sha256};
 
@@ -28,8 +31,9 @@ use crate::statistics::Scores;
 use crate::store::{self, NewRunFolder, StoreError, StoredRun};
 use crate::train::{self, TrainError, TrainingRow, train};
 
+pub use claims::{Claim, Verdict};
+use file::{Condition, ItemSection, PolicySource, Settings, StudyFile, TrainedAt};
 pub use file::{Form, Metric};
-use file::{ItemSection, PolicySource, Settings, StudyFile, TrainedAt};
 
 /// A study that has been read.
 #[derive(Debug)]
@@ -190,7 +194,7 @@ impl Study {
         registry: &Registry,
         out: &Path,
         only: &[String],
-        told: &mut dyn FnMut(&Progress),
+        told: &(dyn Fn(&Progress) + Sync),
     ) -> Result<Vec<Item>, StudyError> {
         if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
@@ -212,11 +216,8 @@ impl Study {
                 }
             }
         }
-        let mut whole: HashSet<String> = HashSet::new();
-        for trial in plans.iter().flatten() {
-            trial.keys(&mut whole);
-        }
-        let (total, mut done) = (whole.len(), HashSet::new());
+        let diary = Diary::new(&plans, told);
+        let failures = bench.teach_all(&plans, &diary)?;
         let mut plans = plans.into_iter();
         let mut results = Vec::new();
         for item in items {
@@ -224,11 +225,7 @@ impl Study {
             for point in self.points(item) {
                 for policy in item.policies.iter().chain(&item.reference) {
                     let trials = plans.next().unwrap_or_default();
-                    let mut tell = |key: &str, what: String| {
-                        told(&Progress { done: done.len(), total, what });
-                        done.insert(key.to_owned());
-                    };
-                    let outcome = bench.measure(&trials, item.form, &mut tell)?;
+                    let outcome = bench.measure(&trials, item.form, &failures, &diary)?;
                     let listed = cells
                         .iter()
                         .any(|cell: &Cell| cell.policy == *policy && cell.point == point.label);
@@ -255,6 +252,11 @@ impl Study {
             });
         }
         Ok(results)
+    }
+
+    /// What the claims come to, of which the items have been made.
+    pub fn claims(&self, items: &[Item]) -> Vec<Claim> {
+        self.file.claims.iter().filter_map(|claim| claims::judge(claim, items)).collect()
     }
 
     fn points<'s>(&self, item: &'s ItemSection) -> Vec<&'s file::PointSection> {
@@ -325,6 +327,27 @@ fn check(file: &StudyFile, source_name: &str, text: &str) -> Result<(), Fault> {
             }
         }
     }
+    for (number, claim) in file.claims.iter().enumerate() {
+        let field = format!("claims.{number}");
+        let (item, policies) = match &claim.holds_if {
+            Condition::Best { item, policy, rivals, .. } => {
+                (item, [policy].into_iter().chain(rivals).collect::<Vec<_>>())
+            }
+            Condition::Compare { item, left, right, .. } => {
+                (item, vec![&left.policy, &right.policy])
+            }
+        };
+        let Some(item) = file.items.iter().find(|listed| listed.id == *item) else {
+            return fault(&field, format!("the study has no item `{item}`"), None);
+        };
+        let listed = |policy: &&String| {
+            !item.policies.contains(policy) && item.reference.as_ref() != Some(policy)
+        };
+        if let Some(policy) = policies.into_iter().find(listed) {
+            let message = format!("`{}` has no policy `{policy}`", item.id);
+            return fault(&field, message, None);
+        }
+    }
     Ok(())
 }
 
@@ -334,6 +357,37 @@ struct Bench<'s> {
     registry: &'s Registry,
     out: &'s Path,
 }
+
+/// What has been done, and who is told.
+struct Diary<'t> {
+    total: usize,
+    done: Mutex<HashSet<String>>,
+    told: &'t (dyn Fn(&Progress) + Sync),
+}
+
+impl<'t> Diary<'t> {
+    fn new(plans: &[Vec<Trial>], told: &'t (dyn Fn(&Progress) + Sync)) -> Self {
+        let mut all = HashSet::new();
+        plans.iter().flatten().for_each(|trial| trial.keys(&mut all));
+        Self { total: all.len(), done: Mutex::default(), told }
+    }
+
+    /// Something is begun.
+    fn tell(&self, what: String) {
+        // A lock is poisoned by a panic alone, which ends everything anyway.
+        let done = self.done.lock().map_or(0, |done| done.len());
+        (self.told)(&Progress { done, total: self.total, what });
+    }
+
+    fn done(&self, key: &str) {
+        if let Ok(mut done) = self.done.lock() {
+            done.insert(key.to_owned());
+        }
+    }
+}
+
+/// Why lessons failed, by their keys.
+type Failures = BTreeMap<String, String>;
 
 /// One training seed of a policy at a point: what it is taught, and how it is evaluated.
 struct Trial {
@@ -605,62 +659,88 @@ impl Bench<'_> {
         Ok(Evaluation { name: name.to_owned(), key, scenario: text })
     }
 
-    /// What came out of a policy at a point; `tell` is told of each key that was not done before.
-    fn measure(
-        &self,
-        trials: &[Trial],
-        form: Form,
-        tell: &mut dyn FnMut(&str, String),
-    ) -> Result<Result<Measured, String>, StudyError> {
-        let mut measured = Measured::default();
-        for trial in trials {
-            if let Some(lesson) = &trial.lesson {
-                if let Err(failure) = self.teach(lesson, tell)? {
-                    return Ok(Err(failure));
-                }
-                let folder = self.learned().join(lesson.folder());
-                if lesson.teacher.is_none() {
-                    measured.trainings.push(train::rows(&folder)?);
-                }
-                let contents = checkpoint::read(&folder.join("best.safetensors"));
-                let count = contents.ok().and_then(|contents| {
-                    contents.metadata.get("parameters_as_in_the_paper")?.parse().ok()
-                });
-                measured.parameters = count;
-            }
-            if form != Form::Curves {
-                let run = self.evaluate(&trial.evaluation, tell)?;
-                if let Some(error) = run.record.error {
-                    return Ok(Err(error));
-                }
-                measured.runs.push(run);
+    /// Teaches everything that is to be learned: all teachers first, then all students, as many
+    /// side by side as there are threads.
+    fn teach_all(&self, plans: &[Vec<Trial>], diary: &Diary<'_>) -> Result<Failures, StudyError> {
+        let mut lessons: Vec<&Lesson> = Vec::new();
+        let taught = plans.iter().flatten().filter_map(|trial| trial.lesson.as_ref());
+        for lesson in
+            taught.flat_map(|lesson| lesson.teacher.as_deref().into_iter().chain([lesson]))
+        {
+            if !lessons.iter().any(|listed| listed.key == lesson.key) {
+                lessons.push(lesson);
             }
         }
-        Ok(Ok(measured))
+        let (teachers, students): (Vec<&Lesson>, Vec<&Lesson>) =
+            lessons.into_iter().partition(|lesson| lesson.teacher.is_none());
+        let mut failures = Failures::new();
+        for lessons in [teachers, students] {
+            let outcomes = self.side_by_side(&lessons, &failures, diary);
+            for (lesson, outcome) in lessons.into_iter().zip(outcomes) {
+                if let Err(failure) = outcome? {
+                    failures.insert(lesson.key.clone(), failure);
+                }
+            }
+        }
+        Ok(failures)
+    }
+
+    /// Lessons that do not need each other. A few threads for each lesson, not all for one: most
+    /// of what a lesson does is one thread's.
+    fn side_by_side(
+        &self,
+        lessons: &[&Lesson],
+        failures: &Failures,
+        diary: &Diary<'_>,
+    ) -> Vec<Result<Result<(), String>, StudyError>> {
+        let threads = rayon::current_num_threads();
+        let workers = threads.min(lessons.len()).max(1);
+        let next = AtomicUsize::new(0);
+        let outcomes: Vec<Mutex<Option<_>>> = lessons.iter().map(|_| Mutex::new(None)).collect();
+        let work = || {
+            // Without a pool of its own it works in whichever there is.
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(lesson) = lessons.get(at) else { return };
+                let teach = || self.teach(lesson, failures, diary);
+                let outcome = match &pool {
+                    Ok(pool) => pool.install(teach),
+                    Err(_) => teach(),
+                };
+                if let Ok(mut place) = outcomes[at].lock() {
+                    *place = Some(outcome);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(work);
+            }
+        });
+        let missing = || Ok(Err("it was not taught".to_owned()));
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.into_inner().ok().flatten());
+        outcomes.map(|outcome| outcome.unwrap_or_else(missing)).collect()
     }
 
     /// Trains or distils, unless that is done.
     fn teach(
         &self,
         lesson: &Lesson,
-        tell: &mut dyn FnMut(&str, String),
+        failures: &Failures,
+        diary: &Diary<'_>,
     ) -> Result<Result<(), String>, StudyError> {
-        if let Some(teacher) = &lesson.teacher
-            && let Err(failure) = self.teach(teacher, tell)?
-        {
-            return Ok(Err(failure));
-        }
         let learned = self.learned();
         let folder = learned.join(lesson.folder());
         let done = folder.join("done");
         if done.exists() {
-            tell(&lesson.key, format!("{}: done before", lesson.name));
+            diary.done(&lesson.key);
             return Ok(Ok(()));
         }
         std::fs::create_dir_all(&learned).map_err(crate::resume::unwritable(&learned))?;
         let failed = match &lesson.teacher {
             None => {
-                tell(&lesson.key, format!("{}: training", lesson.name));
+                diary.tell(format!("{}: training", lesson.name));
                 let scenario =
                     self.scenario(&lesson.name, &lesson.scenario, &learned, Purpose::Train)?;
                 match train(&scenario, &folder, Start::Resume, &mut |_| {}) {
@@ -670,8 +750,12 @@ impl Bench<'_> {
                 }
             }
             Some(teacher) => {
-                tell(&lesson.key, format!("{}: distilling", lesson.name));
-                let dataset = learned.join(teacher.folder()).join("dataset.safetensors");
+                if let Some(failure) = failures.get(&teacher.key) {
+                    return Ok(Err(format!("its teacher: {failure}")));
+                }
+                diary.tell(format!("{}: distilling", lesson.name));
+                // Its own: others may be distilling the same teacher at the same time.
+                let dataset = folder.join("dataset.safetensors");
                 let scenario =
                     self.scenario(&lesson.name, &lesson.scenario, &learned, Purpose::Distill)?;
                 match distill(&scenario, &folder, &dataset, Start::Resume, &mut |_| {}) {
@@ -686,26 +770,64 @@ impl Bench<'_> {
             return Ok(Err(failure));
         }
         crate::resume::write(&done, &[])?;
+        // Large, and needed only to go on.
+        for file in ["dataset.safetensors", "rounds.safetensors", "state"] {
+            let _ = std::fs::remove_file(folder.join(file));
+        }
+        diary.done(&lesson.key);
         Ok(Ok(()))
+    }
+
+    /// What came out of a policy at a point.
+    fn measure(
+        &self,
+        trials: &[Trial],
+        form: Form,
+        failures: &Failures,
+        diary: &Diary<'_>,
+    ) -> Result<Result<Measured, String>, StudyError> {
+        let mut measured = Measured::default();
+        for trial in trials {
+            if let Some(lesson) = &trial.lesson {
+                if let Some(failure) = failures.get(&lesson.key) {
+                    return Ok(Err(failure.clone()));
+                }
+                let folder = self.learned().join(lesson.folder());
+                if lesson.teacher.is_none() {
+                    measured.trainings.push(train::rows(&folder)?);
+                }
+                let contents = checkpoint::read(&folder.join("best.safetensors"));
+                measured.parameters = contents.ok().and_then(|contents| {
+                    contents.metadata.get("parameters_as_in_the_paper")?.parse().ok()
+                });
+            }
+            if form != Form::Curves {
+                let run = self.evaluate(&trial.evaluation, diary)?;
+                if let Some(error) = run.record.error {
+                    return Ok(Err(error));
+                }
+                measured.runs.push(run);
+            }
+        }
+        Ok(Ok(measured))
     }
 
     /// Evaluates, unless that is done.
     fn evaluate(
         &self,
         evaluation: &Evaluation,
-        tell: &mut dyn FnMut(&str, String),
+        diary: &Diary<'_>,
     ) -> Result<StoredRun, StudyError> {
         let results = self.out.join("results");
         let folder = results.join(folder_name(&evaluation.name, &evaluation.key));
         if !folder.exists() {
-            tell(&evaluation.key, format!("{}: evaluating", evaluation.name));
+            diary.tell(format!("{}: evaluating", evaluation.name));
             let (name, text) = (&evaluation.name, &evaluation.scenario);
             let experiments = [self.parse(name, text, self.out, Purpose::Evaluate)?];
             let runs: Vec<_> = evaluate(&experiments, &|| {}).iter().map(StoredRun::of).collect();
             NewRunFolder::begin(&folder)?.finish(&experiments, &runs)?;
-        } else {
-            tell(&evaluation.key, format!("{}: evaluated before", evaluation.name));
         }
+        diary.done(&evaluation.key);
         let mut runs = store::read(&folder)?;
         let missing =
             || StoreError::Unreadable { path: folder.clone(), cause: "no run".to_owned() };

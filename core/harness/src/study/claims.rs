@@ -1,0 +1,113 @@
+//! What is said of the numbers, held against them.
+
+use crate::statistics::{Interval, Scores};
+
+use super::file::{ClaimSection, Condition, Metric, Order, Place};
+use super::{Cell, Item};
+
+/// What the data say of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every difference is on its side, its 95 % interval too.
+    Holds,
+    /// A difference is on the other side, its 95 % interval too.
+    Fails,
+    /// Neither: some interval holds zero.
+    Undecided,
+}
+
+/// A claim with its verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The claim, in words.
+    pub text: String,
+    /// Who makes it, and where.
+    pub source: String,
+    /// What the data say.
+    pub verdict: Verdict,
+    /// The difference that decided, or came nearest to.
+    pub because: String,
+}
+
+/// A difference that should be above zero.
+struct Margin {
+    what: String,
+    margin: Interval,
+    metric: Metric,
+}
+
+/// Judges a claim; `None` if its item was not made, or some of it failed.
+pub(super) fn judge(claim: &ClaimSection, items: &[Item]) -> Option<Claim> {
+    let margins = match &claim.holds_if {
+        Condition::Best { item, metric, order, policy, rivals } => {
+            let item = items.iter().find(|made| made.id == *item)?;
+            let mut points: Vec<&str> = Vec::new();
+            for cell in &item.cells {
+                if !points.contains(&cell.point.as_str()) {
+                    points.push(&cell.point);
+                }
+            }
+            let mut margins = Vec::new();
+            for point in points {
+                let ours = scores(item, policy, point, *metric)?;
+                for rival in rivals {
+                    let theirs = scores(item, rival, point, *metric)?;
+                    let margin = ahead(&ours, &theirs, *order)?;
+                    let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
+                    margins.push(Margin {
+                        what: format!("{policy} less {rival}{at}"),
+                        margin,
+                        metric: *metric,
+                    });
+                }
+            }
+            (margins, *order)
+        }
+        Condition::Compare { item, metric, order, left, factor, right } => {
+            let item = items.iter().find(|made| made.id == *item)?;
+            let of = |place: &Place| scores(item, &place.policy, &place.point, *metric);
+            let margin = ahead(&of(left)?, &of(right)?.times(*factor), *order)?;
+            let name = |place: &Place| match place.point.as_str() {
+                "" => place.policy.clone(),
+                point => format!("{} at {point}", place.policy),
+            };
+            let times = if *factor == 1.0 { String::new() } else { format!("{factor} × ") };
+            let what = format!("{} less {times}{}", name(left), name(right));
+            (vec![Margin { what, margin, metric: *metric }], *order)
+        }
+    };
+    let (margins, order) = margins;
+    let verdict = if margins.iter().any(|margin| margin.margin.high < 0.0) {
+        Verdict::Fails
+    } else if margins.iter().all(|margin| margin.margin.low > 0.0) {
+        Verdict::Holds
+    } else {
+        Verdict::Undecided
+    };
+    let narrowest = margins.into_iter().min_by(|a, b| a.margin.low.total_cmp(&b.margin.low))?;
+    let Margin { what, margin, metric } = narrowest;
+    // As it reads: the difference itself, not the margin.
+    let (estimate, low, high) = match order {
+        Order::Above => (margin.estimate, margin.low, margin.high),
+        Order::Below => (-margin.estimate, -margin.high, -margin.low),
+    };
+    let (name, digits) = (metric.name(), metric.digits());
+    let because =
+        format!("{name}: {what} {estimate:+.digits$} [{low:+.digits$}, {high:+.digits$}]");
+    let ClaimSection { text, source, .. } = claim.clone();
+    Some(Claim { text, source, verdict, because })
+}
+
+/// How far the first is ahead, below being ahead if that is the order.
+fn ahead(ours: &Scores, theirs: &Scores, order: Order) -> Option<Interval> {
+    let difference = match order {
+        Order::Above => ours.minus(theirs)?,
+        Order::Below => theirs.minus(ours)?,
+    };
+    Some(difference.mean())
+}
+
+fn scores(item: &Item, policy: &str, point: &str, metric: Metric) -> Option<Scores> {
+    let here = |cell: &&Cell| cell.policy == policy && cell.point == point;
+    item.cells.iter().find(here)?.outcome.as_ref().ok()?.scores(metric)
+}

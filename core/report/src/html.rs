@@ -1,0 +1,126 @@
+//! A study as one HTML page: no network, no script, figures within it.
+
+use std::fmt::Write;
+
+use offramp_harness::study::{Claim, Item};
+
+use crate::plot::PlotError;
+use crate::study::{Grid, failures, figures, grids, verdict_name};
+
+/// What a page is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'p> {
+    /// Above it.
+    pub title: &'p str,
+    /// Below the title: what it is for, and how large.
+    pub about: &'p str,
+    /// The tables and figures.
+    pub items: &'p [Item],
+    /// What is said of them.
+    pub claims: &'p [Claim],
+}
+
+/// The page's text.
+///
+/// # Errors
+/// [`PlotError`] if a figure can't be drawn.
+pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
+    let Page { title, about, items, claims } = page;
+    let title = escaped(title);
+    let mut text = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+         </head>\n<body>\n<h1>{title}</h1>\n<p>{}</p>\n",
+        escaped(about)
+    );
+    text += "<nav><ul>\n";
+    if !claims.is_empty() {
+        text += "<li><a href=\"#claims\">What holds</a></li>\n";
+    }
+    for item in *items {
+        let _ = writeln!(text, "<li><a href=\"#{}\">{}</a></li>", item.id, escaped(&item.title));
+    }
+    text += "</ul></nav>\n";
+    if !claims.is_empty() {
+        text += "<section id=\"claims\">\n<h2>What holds</h2>\n<p>A claim holds if every difference it \
+                 makes is on its side with its whole 95 % interval; it fails if one is on the other \
+                 side with its whole interval.</p>\n<dl>\n";
+        for Claim { text: claim, source, verdict, because } in *claims {
+            let verdict = verdict_name(*verdict);
+            let _ = writeln!(
+                text,
+                "<dt><span class=\"{verdict}\">{verdict}</span> {} <small>({})</small></dt>\n<dd>{}</dd>",
+                escaped(claim),
+                escaped(source),
+                escaped(because)
+            );
+        }
+        text += "</dl>\n</section>\n";
+    }
+    for item in *items {
+        let _ = writeln!(text, "<section id=\"{}\">\n<h2>{}</h2>", item.id, escaped(&item.title));
+        for (_, figure) in figures(item) {
+            let _ = writeln!(text, "<figure>{}</figure>", scalable(&figure.svg()?));
+        }
+        for grid in grids(item) {
+            table(&mut text, &grid);
+        }
+        let failed = failures(item);
+        if !failed.is_empty() {
+            let _ = writeln!(text, "<pre>{}</pre>", escaped(&failed));
+        }
+        text += "</section>\n";
+    }
+    text += "</body>\n</html>\n";
+    Ok(text)
+}
+
+fn table(text: &mut String, grid: &Grid) {
+    if !grid.caption.is_empty() {
+        let _ = writeln!(text, "<p>{}</p>", escaped(&grid.caption));
+    }
+    text.push_str("<div class=\"table\"><table>\n<tr>");
+    for name in &grid.header {
+        let _ = write!(text, "<th>{}</th>", escaped(name));
+    }
+    text.push_str("</tr>\n");
+    for row in &grid.rows {
+        text.push_str("<tr>");
+        for (column, cell) in row.iter().enumerate() {
+            let class = if column < grid.texts { "" } else { " class=\"number\"" };
+            let _ = write!(text, "<td{class}>{}</td>", escaped(cell));
+        }
+        text.push_str("</tr>\n");
+    }
+    text.push_str("</table></div>\n");
+}
+
+/// An SVG that is as wide as there is room.
+fn scalable(svg: &str) -> String {
+    svg.replacen("<svg width=\"960\" height=\"600\"", "<svg", 1)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+const STYLE: &str = "
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 0 auto; padding: 1rem; color: #222; }
+h1, h2 { line-height: 1.2; }
+section { margin-top: 3rem; }
+.table { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-size: 0.85rem; }
+th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #ccc; text-align: left; vertical-align: top; }
+th { border-bottom: 2px solid #444; }
+.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+figure { margin: 1rem 0; }
+figure svg { width: 100%; height: auto; }
+dt { margin-top: 0.8rem; font-weight: 600; }
+dt small { font-weight: 400; color: #666; }
+dd { margin: 0; font-size: 0.9rem; color: #444; }
+.holds, .fails, .undecided { padding: 0 0.5rem; border-radius: 0.3rem; color: #fff; font-size: 0.85rem; }
+.holds { background: #00755e; }
+.fails { background: #b04300; }
+.undecided { background: #666; }
+@media print { nav { display: none; } section, figure, tr { break-inside: avoid; } body { max-width: none; } .table { overflow: visible; } table { font-size: 0.6rem; } }
+";

@@ -1,0 +1,40 @@
+//! DC-DRL (Qiu, Zhang, Chen and Zheng, IEEE TPDS 32(5), 2021), the paper's baseline [6, 14].
+//!
+//! # From the publication
+//! Training that is *distributed and collective*: several environments, one learner that learns
+//! from all; *adaptive n-step* targets, whose length adapts to how far the data is still of the
+//! policy that learns; *neuroevolution with policy gradient*: a population of actors explores,
+//! and the one trained by gradient is among them.
+//!
+//! # Adapted
+//! The exact update rules are not public; these are ours.
+//! - Actor: the features o and the last loads m(t) → two dense layers with ReLU → softmax over
+//!   0 … M; critic: the same with Q. No LSTM: DC-DRL does not model the past. With 64 neurons a
+//!   layer they have 11,020 parameters for M = 5, the teacher 3,247. Shared by all devices.
+//! - E environments side by side are E episodes one after the other here, a *round*: each actor
+//!   plays one of them, its tasks its own. Fitness is the mean reward a task over the rounds of a
+//!   generation, since rounds on the same tasks can't be had from a harness that gives every
+//!   training episode tasks of its own.
+//! - Critic: double (the evaluation network chooses, the target network values), Huber loss; an
+//!   n-step target follows a device's own tasks while ∏ min(1, π_now/π_then) ≥ `trust`, at most
+//!   n_max steps, discounted by γ^Δ.
+//! - Actor gradient: of Σ_a π(a|s) Q(s, a) plus an entropy bonus that falls.
+//! - Evolution after every G rounds: the best quarter stays, the rest are uniform crossovers of
+//!   two of the better half, with Gaussian mutations scaled per tensor; the worst makes place for
+//!   the gradient's actor. That one plays the first episode of every round itself.
+//! - Deployed is the running mean of the gradient's actor (as the teacher deploys its target
+//!   network), greedily, at the training episode of the best validation.
+
+mod parameters;
+mod policy;
+mod trajectories;
+
+use policy::DcDrl;
+
+offramp_plugin::register_policy!(
+    DcDrl,
+    "dcdrl",
+    "Distributed and collective actor-critic learning with evolution.",
+    [learner],
+);
+offramp_plugin::export_plugin!();

@@ -1,0 +1,211 @@
+//! The collective replay: what all actors have lived through, each device's tasks in a row.
+
+use rand::Rng;
+
+/// A decision and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Transition {
+    pub(crate) action: u32,
+    /// π_then: the probability with which the action was taken.
+    pub(crate) probability: f32,
+    pub(crate) reward: f32,
+    /// γ^Δ to the device's next task; 0 after its last one of the episode.
+    pub(crate) discount: f32,
+}
+
+/// The last transitions, in a ring; a device's next task is the next place of the ring.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Replay {
+    width: usize,
+    capacity: usize,
+    /// Where the next one goes.
+    next: usize,
+    transitions: Vec<Transition>,
+    /// Transitions × width.
+    states: Vec<f32>,
+}
+
+impl Replay {
+    pub(crate) fn new(capacity: usize, width: usize) -> Self {
+        Self { width, capacity, next: 0, transitions: Vec::new(), states: Vec::new() }
+    }
+
+    /// From what [`Replay::parts`] gave; `None` if it contradicts itself.
+    pub(crate) fn from_parts(
+        capacity: usize,
+        width: usize,
+        next: usize,
+        transitions: Vec<Transition>,
+        states: Vec<f32>,
+    ) -> Option<Self> {
+        let count = transitions.len();
+        let sound = count <= capacity
+            && states.len() == count * width
+            && next < capacity
+            && (count == capacity || next == count);
+        sound.then_some(Self { width, capacity, next, transitions, states })
+    }
+
+    /// Where the next one goes, the transitions, their states.
+    pub(crate) fn parts(&self) -> (usize, &[Transition], &[f32]) {
+        (self.next, &self.transitions, &self.states)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.transitions.len()
+    }
+
+    /// Adds a transition; the oldest makes place if there is none.
+    pub(crate) fn push(&mut self, transition: Transition, state: &[f32]) {
+        if self.transitions.len() < self.capacity {
+            self.transitions.push(transition);
+            self.states.extend_from_slice(state);
+        } else {
+            self.transitions[self.next] = transition;
+            self.states[self.next * self.width..][..self.width].copy_from_slice(state);
+        }
+        self.next = (self.next + 1) % self.capacity;
+    }
+
+    /// A place drawn among those whose device's next task, if there is one, is still known.
+    pub(crate) fn draw(&self, rng: &mut impl Rng) -> usize {
+        loop {
+            let place = rng.random_range(0..self.transitions.len());
+            if self.transitions[place].discount == 0.0 || self.after(place).is_some() {
+                return place;
+            }
+        }
+    }
+
+    /// The place of the device's next task.
+    pub(crate) fn after(&self, place: usize) -> Option<usize> {
+        let after = (place + 1) % self.capacity;
+        let known = after != self.next && after < self.transitions.len();
+        (self.transitions[place].discount > 0.0 && known).then_some(after)
+    }
+
+    pub(crate) fn transition(&self, place: usize) -> Transition {
+        self.transitions[place]
+    }
+
+    pub(crate) fn state(&self, place: usize) -> &[f32] {
+        &self.states[place * self.width..][..self.width]
+    }
+}
+
+/// A decision of the episode at hand.
+#[derive(Clone, Debug)]
+struct Decision {
+    slot: u32,
+    action: u32,
+    probability: f32,
+    reward: Option<f32>,
+    state: Vec<f32>,
+}
+
+/// The episode at hand, device by device.
+#[derive(Clone, Debug)]
+pub(crate) struct Under {
+    devices: Vec<Vec<Decision>>,
+}
+
+impl Under {
+    pub(crate) fn new(devices: usize) -> Self {
+        Self { devices: vec![Vec::new(); devices] }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.devices.iter_mut().for_each(Vec::clear);
+    }
+
+    pub(crate) fn decided(
+        &mut self,
+        device: usize,
+        slot: u32,
+        action: u32,
+        probability: f32,
+        state: &[f32],
+    ) {
+        let state = state.to_vec();
+        self.devices[device].push(Decision { slot, action, probability, reward: None, state });
+    }
+
+    pub(crate) fn ended(&mut self, device: usize, born_slot: u32, reward: f32) {
+        let decisions = self.devices[device].iter_mut().rev();
+        if let Some(decision) = decisions.into_iter().find(|decision| decision.slot == born_slot) {
+            decision.reward = Some(reward);
+        }
+    }
+
+    /// The episode is over: every device's decisions go into the replay, in order.
+    pub(crate) fn store(&mut self, discount: f64, replay: &mut Replay) {
+        for decisions in &self.devices {
+            let known: Vec<&Decision> =
+                decisions.iter().filter(|decision| decision.reward.is_some()).collect();
+            for (at, decision) in known.iter().enumerate() {
+                let discount = known.get(at + 1).map_or(0.0, |next| {
+                    let apart = next.slot - decision.slot;
+                    discount.powi(apart as i32).max(f64::from(f32::MIN_POSITIVE)) as f32
+                });
+                let transition = Transition {
+                    action: decision.action,
+                    probability: decision.probability,
+                    reward: decision.reward.unwrap_or_default(),
+                    discount,
+                };
+                replay.push(transition, &decision.state);
+            }
+        }
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    #[test]
+    fn a_device_is_followed_from_task_to_task() {
+        let mut under = Under::new(2);
+        let mut replay = Replay::new(10, 1);
+        under.decided(1, 0, 3, 0.5, &[1.0]);
+        under.decided(0, 1, 0, 0.25, &[2.0]);
+        under.decided(1, 3, 2, 1.0, &[3.0]);
+        under.decided(0, 4, 1, 1.0, &[4.0]); // never ends
+        under.ended(1, 3, -2.0);
+        under.ended(1, 0, 5.0);
+        under.ended(0, 1, 1.0);
+        under.store(0.5, &mut replay);
+        assert_eq!(replay.len(), 3);
+        let all: Vec<_> = (0..3).map(|place| replay.transition(place)).collect();
+        assert_eq!((all[0].action, all[0].reward, all[0].discount), (0, 1.0, 0.0));
+        assert_eq!((all[1].action, all[1].reward, all[1].discount), (3, 5.0, 0.125));
+        assert_eq!((all[2].probability, all[2].discount), (1.0, 0.0));
+        assert_eq!((replay.after(0), replay.after(1), replay.after(2)), (None, Some(2), None));
+        assert_eq!(replay.state(2), [3.0]);
+    }
+
+    #[test]
+    fn what_was_overwritten_is_not_followed() {
+        let mut replay = Replay::new(3, 1);
+        let push = |replay: &mut Replay, reward: f32| {
+            let transition = Transition { action: 0, probability: 1.0, reward, discount: 0.5 };
+            replay.push(transition, &[reward]);
+        };
+        for reward in 0..5 {
+            push(&mut replay, reward as f32);
+        }
+        // 3, 4, 2: after 4 comes what has no neighbour any more.
+        assert_eq!(replay.after(0), Some(1));
+        assert_eq!(replay.after(1), None);
+        assert_eq!(replay.after(2), Some(0));
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        assert!((0..100).all(|_| replay.draw(&mut rng) != 1));
+        let (next, transitions, states) = replay.parts();
+        let again = Replay::from_parts(3, 1, next, transitions.to_vec(), states.to_vec()).unwrap();
+        assert_eq!(again, replay);
+        assert!(Replay::from_parts(3, 2, next, transitions.to_vec(), states.to_vec()).is_none());
+    }
+}

@@ -1,0 +1,76 @@
+//! Two references from the theory of queues that every reader asks for.
+
+use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+
+/// Each device takes the servers and its own CPU in turn, devices beginning at different ones.
+struct RoundRobin {
+    actions: u32,
+    /// What each device does next.
+    next: Vec<u32>,
+}
+
+impl Policy for RoundRobin {
+    const NEEDS: Needs = Needs::NOTHING;
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        context.no_parameters()?;
+        let actions = context.system.actions() as u32;
+        Ok(Self { actions, next: vec![0; context.system.devices()] })
+    }
+
+    fn begin_episode(&mut self, _: &EpisodeStart) -> Result<(), Error> {
+        for (device, next) in self.next.iter_mut().enumerate() {
+            *next = device as u32 % self.actions;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        for (action, &device) in actions.iter_mut().zip(observation.devices.iter()) {
+            let next = &mut self.next[device as usize];
+            *action = *next;
+            *next = (*next + 1) % self.actions;
+        }
+        Ok(())
+    }
+}
+
+/// An idle CPU computes; else the task joins the server at which the fewest devices were active
+/// in the last slot, of several the next one from the device's own number on.
+struct ShortestQueue;
+
+impl Policy for ShortestQueue {
+    const NEEDS: Needs = Needs::KNOWLEDGE.and(Needs::LOAD);
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        context.no_parameters()?;
+        Ok(Self)
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        let load = observation.load.as_slice();
+        for (row, action) in actions.iter_mut().enumerate() {
+            *action = if observation.known(row).compute_queue_slots <= 0.0 {
+                0
+            } else {
+                let first = observation.devices[row] as usize % load.len();
+                let servers = (first..load.len()).chain(0..first);
+                let shortest = servers.min_by(|&a, &b| load[a].total_cmp(&load[b]));
+                shortest.map_or(0, |server| server as u32 + 1)
+            };
+        }
+        Ok(())
+    }
+}
+
+offramp_plugin::register_policy!(
+    RoundRobin,
+    "round-robin",
+    "Takes the device's CPU and the servers in turn.",
+);
+offramp_plugin::register_policy!(
+    ShortestQueue,
+    "shortest-queue",
+    "Computes on an idle CPU, else joins the server with the fewest active devices.",
+);
+offramp_plugin::export_plugin!();
