@@ -224,7 +224,7 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
     assert!(kills > 0, "it was never killed");
     for file in [
         "dataset.safetensors",
-        "rounds.safetensors",
+        "round-2.safetensors",
         "distillation.csv",
         "best.safetensors",
         "final.safetensors",

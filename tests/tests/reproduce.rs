@@ -55,6 +55,42 @@ const STUDY: &str = r#"(
         ),
         (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
     ],
+    claims: [
+        (
+            text: "The rules are ahead at every load.",
+            source: "a test",
+            holds_if: Best(
+                item: "plain",
+                metric: Qoe,
+                order: Above,
+                policy: "rules",
+                rivals: ["local", "anything"],
+            ),
+        ),
+        (
+            text: "Computing locally completes more than anything at 0.2.",
+            source: "a test",
+            holds_if: Compare(
+                item: "plain",
+                metric: CompletionRatio,
+                order: Above,
+                left: (policy: "local", point: "0.2"),
+                right: (policy: "anything", point: "0.2"),
+            ),
+        ),
+        (
+            text: "At 0.6 anything has at most 0.57 times the QoE of the rules.",
+            source: "a test",
+            holds_if: Compare(
+                item: "plain",
+                metric: Qoe,
+                order: Below,
+                left: (policy: "anything", point: "0.6"),
+                factor: 0.57,
+                right: (policy: "rules", point: "0.6"),
+            ),
+        ),
+    ],
 )"#;
 
 fn desk() -> Desk {
@@ -100,6 +136,14 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     // What does not learn has the same numbers on every machine.
     let plain = first.out.split("What learns").next().unwrap();
     insta::assert_snapshot!(plain);
+    insta::assert_snapshot!("claims", first.out.split("What holds").nth(1).unwrap());
+    let page = std::fs::read_to_string(desk.path().join("out/index.html")).unwrap();
+    for part in ["What learns", "class=\"holds\"", "class=\"fails\"", "<svg"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // It needs nothing from anywhere: what looks like an address names a format.
+    let addresses = page.match_indices("http").map(|(at, _)| &page[at..]);
+    assert!(addresses.into_iter().all(|text| text.starts_with("http://www.w3.org/2000/svg")));
     let files = listed(&desk, "out");
     for file in [
         "plain.md",
@@ -179,6 +223,7 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         ("\"tasks.arrival_probability\": 0.2", "\"tasks.arrival_probability\": 2.0"),
         ("\"tasks.arrival_probability\": 0.2", "\"name.first\": 1"),
         ("id: \"curves\"", "id: \"plain\""),
+        ("rivals: [\"local\"", "rivals: [\"student\""),
     ] {
         assert!(STUDY.contains(from), "{from}");
         desk.write("wrong.ron", STUDY.replace(from, to));

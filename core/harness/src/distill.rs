@@ -5,7 +5,7 @@
 //! RUN/distillation.csv        one row a validation
 //! RUN/best.safetensors        the student with the best validation
 //! RUN/final.safetensors       the student of the last step
-//! RUN/rounds.safetensors      the dataset with the states of the rounds, if there are any
+//! RUN/round-N.safetensors     the dataset with the states of the last round, if there are any
 //! RUN/state                   everything needed to go on, as of the last validation
 //! ```
 //!
@@ -121,15 +121,17 @@ pub fn distill(
         }
         state = saved;
     }
-    let rounds_path = folder.join("rounds.safetensors");
+    // A file for each round: which of them is of use, only the state says.
+    let rounds_path = |round: u64| folder.join(format!("round-{round}.safetensors"));
     let mut states = match state.rounds {
         0 => setup.teachers_states(dataset)?,
         rounds => {
+            let path = rounds_path(rounds);
+            let states = Dataset::read(&path, &setup.key_of_round(rounds), scenario)?;
             let missing = || FolderError::NotResumable {
-                path: rounds_path.clone(),
+                path,
                 cause: "it does not have the states of the rounds".to_owned(),
             };
-            let states = Dataset::read(&rounds_path, &setup.key_of_round(rounds), scenario)?;
             states.ok_or_else(missing)?
         }
     };
@@ -185,13 +187,17 @@ pub fn distill(
                 .map_err(&fail)?;
             state.rounds += 1;
             let servers = scenario.system.server_count() as usize;
-            states.write(&rounds_path, &setup.key_of_round(state.rounds), servers)?;
+            states.write(&rounds_path(state.rounds), &setup.key_of_round(state.rounds), servers)?;
             batches = Batches::new(scenario, &states);
         }
         (state.step, state.rows) = (step, table.bytes()?);
         let saved = student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
         let saved = saved.map_err(|cause| fail(cause.into()))?;
         resume::save(&state_path, &scenario.sha256, &state, &saved)?;
+        if round_over && state.rounds > 1 {
+            // It may be gone already, if this was interrupted before.
+            let _ = std::fs::remove_file(rounds_path(state.rounds - 1));
+        }
         told(&row);
     }
     Ok(())

@@ -80,15 +80,15 @@ fn table(text: &mut String, grid: &Grid) {
         let _ = writeln!(text, "<p>{}</p>", escaped(&grid.caption));
     }
     text.push_str("<div class=\"table\"><table>\n<tr>");
-    for name in &grid.header {
-        let _ = write!(text, "<th>{}</th>", escaped(name));
+    let class = |column: usize| if column < grid.texts { "" } else { " class=\"number\"" };
+    for (column, name) in grid.header.iter().enumerate() {
+        let _ = write!(text, "<th{}>{}</th>", class(column), escaped(name));
     }
     text.push_str("</tr>\n");
     for row in &grid.rows {
         text.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
-            let class = if column < grid.texts { "" } else { " class=\"number\"" };
-            let _ = write!(text, "<td{class}>{}</td>", escaped(cell));
+            let _ = write!(text, "<td{}>{}</td>", class(column), escaped(cell));
         }
         text.push_str("</tr>\n");
     }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::FontStyle;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A figure that can't be drawn or written.
 #[derive(Debug, thiserror::Error)]
@@ -139,30 +140,36 @@ impl Bars {
             .flat_map(|bar| [bar.height, bar.interval.map_or(bar.height, |(_, high)| high)]);
         let highest = heights.filter(|height| height.is_finite()).fold(0.0, f64::max);
         let top = if highest > 0.0 { 1.05 * highest } else { 1.0 };
-        let names: Vec<&str> = self.bars.iter().map(|bar| bar.name.as_str()).collect();
-        let count = names.len().max(1);
+        let count = self.bars.len().max(1);
+        let letters = (SIZE.0 as usize - 100) / count / LETTER;
+        let names: Vec<Vec<String>> =
+            self.bars.iter().map(|bar| lines_of(&bar.name, letters)).collect();
+        let most_lines = names.iter().map(Vec::len).max().unwrap_or(1) as u32;
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
             .margin(16)
-            .x_label_area_size(48)
+            .x_label_area_size(16 + LINE * most_lines)
             .y_label_area_size(72)
             .build_cartesian_2d(-0.5..count as f64 - 0.5, 0.0..top)
             .map_err(text)?;
-        let label = |x: &f64| {
-            let whole = (x - x.round()).abs() < 1e-6 && *x > -0.4;
-            let name = whole.then(|| names.get(x.round() as usize)).flatten();
-            name.map_or_else(String::new, |name| (*name).to_owned())
-        };
         chart
             .configure_mesh()
             .disable_x_mesh()
-            .x_labels(2 * count + 1)
-            .x_label_formatter(&label)
+            .x_labels(0)
             .y_desc(&self.y)
             .label_style((FONT, 16))
             .light_line_style(WHITE)
             .draw()
             .map_err(text)?;
+        let centred = Pos::new(HPos::Center, VPos::Top);
+        let style = TextStyle::from((FONT, 16).into_font()).pos(centred);
+        for (at, lines) in names.iter().enumerate() {
+            let (x, y) = chart.backend_coord(&(at as f64, 0.0));
+            for (below, line) in lines.iter().enumerate() {
+                let place = (x, y + 8 + LINE as i32 * below as i32);
+                area.draw(&Text::new(line.clone(), place, &style)).map_err(text)?;
+            }
+        }
         for (at, bar) in self.bars.iter().enumerate() {
             let at = at as f64;
             let colour = if bar.quoted { RGBColor(160, 160, 160) } else { COLOURS[0] };
@@ -176,6 +183,26 @@ impl Bars {
         }
         area.present().map_err(text)
     }
+}
+
+/// Between the lines of a name below a bar, pixels.
+const LINE: u32 = 18;
+/// Of a letter of that size, pixels.
+const LETTER: usize = 8;
+
+/// A name in lines of at most so many letters, where there are blanks.
+fn lines_of(name: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in name.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= letters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 impl Lines {

@@ -25,6 +25,18 @@
 //! - Deployed is the running mean of the gradient's actor (as the teacher deploys its target
 //!   network), greedily, at the training episode of the best validation.
 
+//!
+//! # What the choices bought
+//! `paper-dcdrl.ron` with one thing changed at a time, networks of batch 64 and G = 2, training
+//! seed 1, 20 validation episodes after 1,000 training episodes: QoE 843.7; actor rate 0.0003
+//! 839.6; γ = 0.9 847.3; entropy 0.003 861.9 and 0.05 863.4; mutation 0.02 843.6; batch 128 875.4;
+//! trust 0.1 849.9; one-step targets 818.8; G = 5 859.1. A greedy actor that all devices share
+//! swings: when it sends them all to the same server, they queue there, and from one validation
+//! to the next QoE moves by 20. So none of these is told apart from its neighbours by one seed.
+//! Steadier was the slower mean: with batch 128 and G = 5, `target: Soft(0.001)` gave 868.3 and
+//! 863.8 (seeds 1 and 2), `Soft(0.005)` 851.8 and 865.7. A thousand episodes take 24 s.
+//! (`offramp train scenarios/paper-dcdrl.ron` with a `sweep` of these.)
+
 mod parameters;
 mod policy;
 mod trajectories;

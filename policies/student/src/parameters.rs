@@ -23,6 +23,9 @@ pub(crate) struct Parameters {
     /// Width of the teacher.
     pub(crate) teacher_hidden: usize,
     pub(crate) sharing: Sharing,
+    /// Networks that are fitted for each, from different beginnings; the one with the smallest
+    /// loss decides. A network of two neurons may begin where it can't learn.
+    pub(crate) starts: usize,
     pub(crate) optimiser: Optimiser,
     /// Steps over which the learning rate falls linearly to a twentieth; 0 keeps it.
     pub(crate) anneal_steps: u64,
@@ -46,6 +49,7 @@ impl Default for Parameters {
             ratio: 0.4,
             teacher_hidden: 20,
             sharing: Sharing::PerDevice,
+            starts: 1,
             optimiser: Optimiser::Adam(3e-3),
             anneal_steps: 10_000,
             clip: 10.0,
@@ -69,6 +73,7 @@ impl Parameters {
         let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
         check(self.ratio > 0.0 && self.ratio <= 16.0, "ratio: above 0, at most 16 is needed")?;
         check((1..=4096).contains(&self.teacher_hidden), "teacher_hidden: 1 … 4096 is needed")?;
+        check((1..=1000).contains(&self.starts), "starts: 1 … 1000 is needed")?;
         check(self.clip > 0.0, "clip: a number above 0 is needed")?;
         let (Optimiser::Adam(rate) | Optimiser::RmsProp(rate)) = self.optimiser;
         check(rate > 0.0 && rate.is_finite(), "optimiser: a rate above 0 is needed")?;

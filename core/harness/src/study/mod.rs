@@ -771,8 +771,12 @@ impl Bench<'_> {
         }
         crate::resume::write(&done, &[])?;
         // Large, and needed only to go on.
-        for file in ["dataset.safetensors", "rounds.safetensors", "state"] {
-            let _ = std::fs::remove_file(folder.join(file));
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name == "dataset.safetensors" || name == "state" || name.starts_with("round-") {
+                let _ = std::fs::remove_file(entry.path());
+            }
         }
         diary.done(&lesson.key);
         Ok(Ok(()))
