@@ -11,14 +11,22 @@ const TOY_SYSTEM: &str = "system: (devices: 3, servers: 2, slots: 60, device_ghz
     tasks: (arrival_probability: 0.3)";
 
 fn toy(learner: &str, episodes: u32) -> String {
+    let explorer = "explorer: (plugin: \"uniform\", parameters: (per_update: 0.01)),";
+    toy_of("d3qn", learner, explorer, episodes)
+}
+
+fn toy_of(plugin: &str, learner: &str, explorer: &str, episodes: u32) -> String {
     format!(
         "(name: \"toy\", {TOY_SYSTEM}, train: (
-            learner: (plugin: \"d3qn\", parameters: ({learner})),
-            explorer: (plugin: \"uniform\", parameters: (per_update: 0.01)),
+            learner: (plugin: \"{plugin}\", parameters: ({learner})), {explorer}
             episodes: {episodes}, save_every: 5, validate_every: 10, validate_episodes: 3,
         ))"
     )
 }
+
+/// Actors explore by themselves.
+const ACTORS: &str = "hidden: 8, batch: 16, actors: 4, rounds: 2, critic_rate: 0.01, \
+                      actor_rate: 0.01, target: Soft(0.01), anneal_updates: 0, replay: 300";
 
 const SMALL: &str = "hidden: 4, batch: 16, every_slots: 2, warm_up_slots: 100, \
                      optimiser: Adam(0.01), anneal_updates: 0";
@@ -33,9 +41,9 @@ fn text(desk: &Desk, file: &str) -> String {
 
 /// What is known to be best, and what was learned, on the same tasks.
 #[track_caller]
-fn learns_the_best(learner: &str) {
+fn learns_the_best(plugin: &str, learner: &str, training: String) {
     let desk = Desk::new();
-    desk.write("toy.ron", toy(learner, 40));
+    desk.write("toy.ron", training);
     let ran = desk.offramp(&["train", "toy.ron", "--out", "run"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     desk.write(
@@ -43,7 +51,8 @@ fn learns_the_best(learner: &str) {
         format!(
             "(name: \"compare\", {TOY_SYSTEM}, policies: [
                 (plugin: \"hostile\", name: \"best\", parameters: (misdeed: Decide(2))),
-                (plugin: \"d3qn\", checkpoint: \"run/final.safetensors\", parameters: ({learner})),
+                (plugin: \"{plugin}\", checkpoint: \"run/final.safetensors\",
+                    parameters: ({learner})),
             ], evaluate: (episodes: 10, seed: 77))"
         ),
     );
@@ -59,19 +68,25 @@ fn learns_the_best(learner: &str) {
 
 #[test]
 fn networks_of_each_device_learn_the_best_policy() {
-    learns_the_best(SMALL);
+    learns_the_best("d3qn", SMALL, toy(SMALL, 40));
 }
 
 #[test]
 fn one_shared_network_learns_the_best_policy() {
-    learns_the_best(
-        &format!("{SMALL}, sharing: Shared, every_slots: 1").replace("every_slots: 2, ", ""),
-    );
+    let shared =
+        format!("{SMALL}, sharing: Shared, every_slots: 1").replace("every_slots: 2, ", "");
+    learns_the_best("d3qn", &shared, toy(&shared, 40));
 }
 
 #[test]
 fn the_next_slots_state_serves_too() {
-    learns_the_best(&format!("{SMALL}, next_state: NextSlot, target: Hard(20)"));
+    let next_slot = format!("{SMALL}, next_state: NextSlot, target: Hard(20)");
+    learns_the_best("d3qn", &next_slot, toy(&next_slot, 40));
+}
+
+#[test]
+fn actors_learn_the_best_policy() {
+    learns_the_best("dcdrl", ACTORS, toy_of("dcdrl", ACTORS, "", 60));
 }
 
 #[test]
@@ -95,13 +110,20 @@ fn threads_change_no_bit() {
 #[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let desk = Desk::new();
-    desk.write("toy.ron", toy(SMALL, 30));
-    assert_eq!(desk.offramp(&["train", "toy.ron", "--out", "whole"]).code, 0);
-    let kills = desk.killed_until_done(&["train", "toy.ron", "--out", "killed", "--resume"]);
-    assert!(kills > 0, "it was never killed");
-    for file in ["training.csv", "final.safetensors", "best.safetensors", "state", "scenario.ron"] {
-        let whole = bytes(&desk, &format!("whole/{file}"));
-        assert_eq!(whole, bytes(&desk, &format!("killed/{file}")), "{file}");
+    for (name, training) in
+        [("networks", toy(SMALL, 30)), ("actors", toy_of("dcdrl", ACTORS, "", 60))]
+    {
+        desk.write("toy.ron", training);
+        let (whole, killed) = (format!("{name}-whole"), format!("{name}-killed"));
+        assert_eq!(desk.offramp(&["train", "toy.ron", "--out", &whole]).code, 0);
+        let kills = desk.killed_until_done(&["train", "toy.ron", "--out", &killed, "--resume"]);
+        assert!(kills > 0, "it was never killed");
+        for file in
+            ["training.csv", "final.safetensors", "best.safetensors", "state", "scenario.ron"]
+        {
+            let bits = bytes(&desk, &format!("{whole}/{file}"));
+            assert_eq!(bits, bytes(&desk, &format!("{killed}/{file}")), "{name}: {file}");
+        }
     }
 }
 
