@@ -2,19 +2,10 @@
 //! ones.
 
 use offramp_nn::Initial;
+use offramp_nn::bank::Sharing;
 use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
-
-/// One network for each device, or one for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(crate = "offramp_plugin::serde")]
-pub(crate) enum Sharing {
-    /// Each device learns from its own experience.
-    PerDevice,
-    /// All devices learn one network.
-    Shared,
-}
 
 /// What the next state of an experience is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

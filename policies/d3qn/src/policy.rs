@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use offramp_nn::Shape;
-use offramp_nn::bank::{Identity, Reader, Scaling, greedy};
+use offramp_nn::bank::{Identity, Reader, Scaling, Sharing, greedy};
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::learning::OptimiserState;
 use offramp_nn::replay::{LoadLog, Replay};
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::agent::{Agent, PART, Scratch};
 use crate::experience::Waitroom;
-use crate::parameters::{Deploy, Flaw, Parameters, QecoParameters, Recipe, Sharing};
+use crate::parameters::{Deploy, Flaw, Parameters, QecoParameters, Recipe};
 
 /// Where a policy's recipe comes from.
 pub(crate) trait Preset: Send + 'static {
@@ -96,10 +96,7 @@ impl<P: Preset> Policy for D3qn<P> {
             let features = spec.features.iter().map(|feature| feature.scale as f32).collect();
             Scaling { features, history: spec.history_scale as f32 }
         };
-        let agents = match recipe.parameters.sharing {
-            Sharing::PerDevice => context.system.devices() as u64,
-            Sharing::Shared => 1,
-        };
+        let agents = recipe.parameters.sharing.networks(context.system.devices()) as u64;
         let seed = |agent: u64| context.seed ^ agent.wrapping_mul(0xd6e8_feb8_6659_fd93);
         let names: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
         let identity = Identity {

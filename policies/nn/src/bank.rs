@@ -1,8 +1,29 @@
 //! Networks that decide: one for each device or one for all, what they are fed, and the
 //! checkpoint they are kept in.
 
+use serde::{Deserialize, Serialize};
+
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::network::{Decider, Histories, Row, Shape, Workspace};
+
+/// Who shares a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sharing {
+    /// Each device has its own, and learns from its own experience.
+    PerDevice,
+    /// All devices have one.
+    Shared,
+}
+
+impl Sharing {
+    /// How many networks so many devices have.
+    pub fn networks(self, devices: usize) -> usize {
+        match self {
+            Self::PerDevice => devices,
+            Self::Shared => 1,
+        }
+    }
+}
 
 /// What features and loads are divided by, so that a network sees numbers of about one.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,18 +1,9 @@
 //! What can be chosen of the student.
 
+use offramp_nn::bank::Sharing;
 use offramp_nn::learning::Optimiser;
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
-
-/// One student for each device, or one for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(crate = "offramp_plugin::serde")]
-pub(crate) enum Sharing {
-    /// Each device has its own.
-    PerDevice,
-    /// All devices have one.
-    Shared,
-}
 
 /// Everything that can be chosen.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -34,7 +34,7 @@ use offramp_nn::checkpoint::Checkpoint;
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Saved, Student, UNDECIDED};
 
 use grow::{States, grow};
-use parameters::{Parameters, Sharing};
+use parameters::Parameters;
 use tree::{NODE_BYTES, Tree};
 
 struct TreeStudent {
@@ -66,10 +66,7 @@ impl Policy for TreeStudent {
         let features = names.len();
         names.extend((1..=servers).map(|server| format!("server_{server}_load")));
         names.extend((1..=servers).map(|server| format!("server_{server}_mean_load")));
-        let groups = match parameters.sharing {
-            Sharing::PerDevice => context.system.devices(),
-            Sharing::Shared => 1,
-        };
+        let groups = parameters.sharing.networks(context.system.devices());
         let mut student = Self {
             parameters,
             features,
