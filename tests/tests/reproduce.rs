@@ -45,6 +45,19 @@ const STUDY: &str = r#"(
             metrics: [Qoe, Parameters],
         ),
         (
+            id: "steps",
+            title: "How long it learned",
+            form: Table,
+            axis: "steps",
+            policies: ["student"],
+            reference: "teacher",
+            points: [
+                (label: "20", set: { "distill.steps": 20 }),
+                (label: "40", set: { "distill.steps": 40 }),
+            ],
+            metrics: [Qoe],
+        ),
+        (
             id: "carried",
             title: "What was learned elsewhere",
             form: Table,
@@ -159,7 +172,12 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
         assert!(files.contains(file), "{file}: {files:?}");
     }
     let learned = listed(&desk, "out/learned");
-    assert_eq!(learned.len(), 4, "{learned:?}"); // two of two seeds
+    assert_eq!(learned.len(), 6, "{learned:?}"); // a teacher and two students of two seeds
+    // A reference that is the same at every point stands there once.
+    let steps = first.out.split("How long it learned").nth(1).unwrap();
+    let table = steps.split("Less that of").next().unwrap();
+    assert_eq!(table.matches("| teacher |").count(), 1, "{table}");
+    assert!(table.contains("| any   | teacher |"), "{table}");
     // Nothing is done again.
     let again = desk.offramp(&reproduce);
     assert_eq!(again.out, first.out);
@@ -182,7 +200,7 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     let changed = desk.offramp(&reproduce);
     assert_eq!(changed.code, 0, "{}", changed.err);
     assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
-    assert_eq!(listed(&desk, "out/learned").len(), 6);
+    assert_eq!(listed(&desk, "out/learned").len(), 8);
     assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
 }
 

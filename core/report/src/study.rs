@@ -62,12 +62,17 @@ pub fn grids(item: &Item) -> Vec<Grid> {
         }
         row
     };
-    let mut grids = vec![Grid {
-        caption: String::new(),
-        header: header(&mut columns),
-        rows: item.cells.iter().map(row).collect(),
-        texts,
-    }];
+    let unchanging = unchanging_reference(item);
+    let changing =
+        |cell: &&Cell| unchanging.is_none_or(|reference| cell.policy != reference.policy);
+    let mut rows: Vec<Vec<String>> = item.cells.iter().filter(changing).map(row).collect();
+    rows.extend(unchanging.map(|reference| {
+        let mut row = row(reference);
+        row[0] = "any".to_owned();
+        row
+    }));
+    let caption = String::new();
+    let mut grids = vec![Grid { caption, header: header(&mut columns), rows, texts }];
     if let Some(reference) = &item.reference {
         let compared: Vec<Metric> = item
             .metrics
@@ -92,6 +97,18 @@ pub fn grids(item: &Item) -> Vec<Grid> {
         });
     }
     grids
+}
+
+/// The reference's first cell, if it is the same at every point of several: said once, that is
+/// enough.
+fn unchanging_reference(item: &Item) -> Option<&Cell> {
+    let reference = item.reference.as_ref()?;
+    let mut cells = item.cells.iter().filter(|cell| cell.policy == *reference);
+    let first = cells.next()?;
+    let runs = |cell: &Cell| cell.outcome.as_ref().ok().map(|measured| measured.runs.clone());
+    let mut others = cells.peekable();
+    others.peek()?;
+    others.all(|cell| runs(cell).is_some() && runs(cell) == runs(first)).then_some(first)
 }
 
 /// What claims came to.
