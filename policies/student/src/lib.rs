@@ -24,9 +24,9 @@
 //! taught by their fifty teachers, 725.7, 205.6. Small networks can't fit values and what tells
 //! actions apart at once; the advantages are what decides.
 //!
-//! And small networks may begin where they can't learn, a neuron of ReLU being dead. With
-//! `starts: 6` each device keeps the best of six beginnings. With `advantage_weight: 30.0`, 10,000
-//! steps, the same teachers and episodes:
+//! And small networks depend on where they begin: with `starts: 6` each device keeps the best of
+//! six beginnings. `offramp distill` of the same teachers with `advantage_weight: 30.0`, 10,000
+//! steps, `validate_every: 5000`, then `offramp run` on the same 50 episodes:
 //!
 //! | | seed 1 | seed 2 | seed 3 |
 //! |---|---|---|---|

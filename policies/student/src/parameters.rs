@@ -15,7 +15,7 @@ pub(crate) struct Parameters {
     pub(crate) teacher_hidden: usize,
     pub(crate) sharing: Sharing,
     /// Networks that are fitted for each, from different beginnings; the one with the smallest
-    /// loss decides. A network of two neurons may begin where it can't learn.
+    /// loss decides. What networks of a few neurons learn depends on where they begin.
     pub(crate) starts: usize,
     pub(crate) optimiser: Optimiser,
     /// Steps over which the learning rate falls linearly to a twentieth; 0 keeps it.
