@@ -61,14 +61,22 @@ impl Case {
     }
 }
 
-/// How many parts of a gradient are not the slopes of `loss`. A ReLU or Huber corner within a
-/// step of a parameter spoils its difference, no more than one or two in a case; a wrong gradient
-/// spoils a whole tensor.
-fn unequal(parameters: &[f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) -> f64) -> usize {
+/// How a gradient compares with the slopes of its loss.
+struct Comparison {
+    unequal: usize,
+    /// Parameters with a corner of ReLU or Huber within reach of the steps: no slope to compare
+    /// with. One corner of a late layer is many parameters'.
+    at_a_corner: usize,
+}
+
+fn compare(
+    parameters: &[f64],
+    gradient: &[f64],
+    mut loss: impl FnMut(&[f64]) -> f64,
+) -> Comparison {
     let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
     let mut tried = parameters.to_vec();
-    let step = 1e-5;
-    let mut unequal = 0;
+    let mut comparison = Comparison { unequal: 0, at_a_corner: 0 };
     for index in 0..parameters.len() {
         let mut at = |offset: f64| {
             tried[index] = parameters[index] + offset;
@@ -77,14 +85,18 @@ fn unequal(parameters: &[f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) ->
             loss
         };
         // Fourth order, so that the truncation error is far below what is asked.
-        let difference =
-            (8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step))) / (12.0 * step);
-        let error = (gradient[index] - difference).abs();
-        if error > 1e-6 * gradient[index].abs().max(difference.abs()).max(1e-3 * size) {
-            unequal += 1;
+        let step = 1e-5;
+        let [one, two, four] = [1.0, 2.0, 4.0].map(|steps| at(steps * step) - at(-steps * step));
+        let slope = (8.0 * one - two) / (12.0 * step);
+        let wider = (8.0 * two - four) / (24.0 * step);
+        let allowed = 1e-6 * gradient[index].abs().max(slope.abs()).max(1e-3 * size);
+        if (slope - wider).abs() > allowed {
+            comparison.at_a_corner += 1;
+        } else if (gradient[index] - slope).abs() > allowed {
+            comparison.unequal += 1;
         }
     }
-    unequal
+    comparison
 }
 
 proptest! {
@@ -103,10 +115,11 @@ proptest! {
         let (_, derivatives) = case.loss(&mut workspace, &case.parameters, loss);
         let mut gradient = vec![0.0; shape.parameters()];
         workspace.backward(&case.parameters, &derivatives, &mut gradient);
-        let unequal = unequal(&case.parameters, &gradient, |parameters| {
+        let comparison = compare(&case.parameters, &gradient, |parameters| {
             case.loss(&mut workspace, parameters, loss).0
         });
-        prop_assert!(unequal <= 2, "{unequal} of {} for {shape:?}", gradient.len());
+        prop_assume!(comparison.at_a_corner <= gradient.len() / 10);
+        prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
     }
 
     #[test]
@@ -137,10 +150,11 @@ proptest! {
         let d_outputs: Vec<f64> = d_outputs.iter().map(|error| 2.0 * error).collect();
         let mut gradient = vec![0.0; parameters.len()];
         perceptron.backward(&parameters, &d_outputs, &mut gradient);
-        let unequal = unequal(&parameters, &gradient, |parameters| {
+        let comparison = compare(&parameters, &gradient, |parameters| {
             loss(&errors(&mut perceptron, parameters))
         });
-        prop_assert!(unequal <= 2, "{unequal} of {} for {shape:?}", gradient.len());
+        prop_assume!(comparison.at_a_corner <= gradient.len() / 10);
+        prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
     }
 
     /// One history for all rows gives what each row with that history would get.
