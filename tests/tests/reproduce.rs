@@ -66,6 +66,18 @@ const STUDY: &str = r#"(
             points: [(label: "0.6", set: { "tasks.arrival_probability": 0.6 })],
             metrics: [Qoe, DecisionTime],
         ),
+        (
+            id: "apart",
+            title: "Who learned longer",
+            form: Table,
+            policies: ["teacher", "student"],
+            points: [
+                (label: "as ever"),
+                (label: "teacher", of: { "teacher": { "train.episodes": 12 } }),
+                (label: "student", of: { "student": { "distill.steps": 60 } }),
+            ],
+            metrics: [Qoe],
+        ),
         (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
     ],
     claims: [
@@ -172,7 +184,8 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
         assert!(files.contains(file), "{file}: {files:?}");
     }
     let learned = listed(&desk, "out/learned");
-    assert_eq!(learned.len(), 6, "{learned:?}"); // a teacher and two students of two seeds
+    // Of two seeds: two teachers; students of 20, 40 and 60 steps, and one of the other teacher.
+    assert_eq!(learned.len(), 12, "{learned:?}");
     // A reference that is the same at every point stands there once.
     let steps = first.out.split("How long it learned").nth(1).unwrap();
     let table = steps.split("Less that of").next().unwrap();
@@ -200,7 +213,8 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     let changed = desk.offramp(&reproduce);
     assert_eq!(changed.code, 0, "{}", changed.err);
     assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
-    assert_eq!(listed(&desk, "out/learned").len(), 8);
+    // Of two seeds: the students of either teacher. Where points set the steps, nothing changed.
+    assert_eq!(listed(&desk, "out/learned").len(), 16);
     assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
 }
 
@@ -241,6 +255,7 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         ("\"tasks.arrival_probability\": 0.2", "\"tasks.arrival_probability\": 2.0"),
         ("\"tasks.arrival_probability\": 0.2", "\"name.first\": 1"),
         ("id: \"curves\"", "id: \"plain\""),
+        ("of: { \"teacher\"", "of: { \"teechr\""),
         ("rivals: [\"local\"", "rivals: [\"student\""),
     ] {
         assert!(STUDY.contains(from), "{from}");

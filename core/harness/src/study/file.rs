@@ -207,11 +207,11 @@ pub(super) struct ItemSection {
 }
 
 fn one_point() -> Vec<PointSection> {
-    vec![PointSection { label: String::new(), set: Settings::new() }]
+    vec![PointSection::default()]
 }
 
 /// Circumstances.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename = "point")]
 pub(super) struct PointSection {
     /// What tables and axes call it; a number if it is a place on an axis.
@@ -219,6 +219,10 @@ pub(super) struct PointSection {
     /// What is otherwise in every scenario.
     #[serde(default)]
     pub(super) set: Settings,
+    /// What is otherwise for one policy alone, by its name: it also counts where the policy
+    /// teaches.
+    #[serde(default)]
+    pub(super) of: BTreeMap<String, Settings>,
 }
 
 /// How an item is drawn.

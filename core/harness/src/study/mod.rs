@@ -310,7 +310,10 @@ fn check(file: &StudyFile, source_name: &str, text: &str) -> Result<(), Fault> {
         let named = policies
             .map(|(at, policy)| (format!("policies.{at}"), policy))
             .chain(item.reference.iter().map(|policy| ("reference".to_owned(), policy)))
-            .chain(item.paper.keys().map(|policy| ("paper".to_owned(), policy)));
+            .chain(item.paper.keys().map(|policy| ("paper".to_owned(), policy)))
+            .chain(item.points.iter().enumerate().flat_map(|(at, point)| {
+                point.of.keys().map(move |policy| (format!("points.{at}.of"), policy))
+            }));
         for (field, policy) in named {
             if !file.policies.contains_key(policy) {
                 return unknown(&format!("items.{number}.{field}"), policy);
@@ -532,14 +535,16 @@ impl Bench<'_> {
         let Study { file, quick, .. } = self.study;
         let none = Settings::new();
         let quick_set = if *quick { &file.quick.set } else { &none };
+        let anywhere = file::PointSection::default();
         let trained_at = match item.trained {
-            TrainedAt::EachPoint => &point.set,
-            TrainedAt::Once => &none,
+            TrainedAt::EachPoint => point,
+            TrainedAt::Once => &anywhere,
         };
+        let own = point.of.get(policy).unwrap_or(&none);
         let source = &file.policies[policy];
         if let PolicySource::Fixed { plugin, parameters, set } = source {
             let parameters = parameters.as_ref().map_or("", |raw| raw.0.as_str());
-            let settings = [quick_set, set, &point.set];
+            let settings = [quick_set, set, &point.set, own];
             let listed = entry(plugin, policy, None, parameters);
             let evaluation = self.evaluation(policy, &file.scenario, &settings, &listed, "")?;
             return Ok(vec![Trial { lesson: None, evaluation }]);
@@ -555,7 +560,7 @@ impl Bench<'_> {
             let checkpoint = format!("learned/{}/best.safetensors", lesson.folder());
             let stage = if lesson.teacher.is_some() { Purpose::Distill } else { Purpose::Train };
             let (plugin, parameters) = self.learner(&lesson, stage)?;
-            let settings = [quick_set, set, own_quick, &point.set];
+            let settings = [quick_set, set, own_quick, &point.set, own];
             let listed = entry(&plugin, policy, Some(&checkpoint), &parameters);
             let evaluation = self.evaluation(policy, scenario, &settings, &listed, &lesson.key)?;
             Ok(Trial { lesson: Some(lesson), evaluation })
@@ -583,10 +588,11 @@ impl Bench<'_> {
         name: &str,
         source: &PolicySource,
         quick_set: &Settings,
-        point: &Settings,
+        point: &file::PointSection,
         seed: u64,
     ) -> Result<Lesson, StudyError> {
         let none = Settings::new();
+        let own = point.of.get(name).unwrap_or(&none);
         let folder = &self.study.folder;
         match source {
             PolicySource::Distilled { scenario, teacher, set, quick } => {
@@ -594,7 +600,7 @@ impl Bench<'_> {
                 let teacher = self.lesson(teacher, taught_by, quick_set, point, seed)?;
                 let (plugin, parameters) = self.learner(&teacher, Purpose::Train)?;
                 let quick = if self.study.quick { quick } else { &none };
-                let settings = [quick_set, set, quick, point];
+                let settings = [quick_set, set, quick, &point.set, own];
                 let mut text = self.text(scenario, &settings, Purpose::Distill)?;
                 let parameters = if parameters.is_empty() { "()" } else { &parameters };
                 let checkpoint = quoted(&format!("{}/best.safetensors", teacher.folder()));
@@ -617,7 +623,7 @@ impl Bench<'_> {
             }
             PolicySource::Trained { scenario, set, quick } => {
                 let quick = if self.study.quick { quick } else { &none };
-                let settings = [quick_set, set, quick, point];
+                let settings = [quick_set, set, quick, &point.set, own];
                 let text = self.text(scenario, &settings, Purpose::Train)?;
                 let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
                 let read = self.scenario(scenario, &text, folder, Purpose::Train)?;
