@@ -37,6 +37,14 @@ const STUDY: &str = r#"(
             paper: { "local": { "0.6": { Qoe: 100.0 } } },
         ),
         (
+            id: "profiles",
+            title: "How much in how many episodes",
+            form: Profiles,
+            policies: ["local", "anything", "rules"],
+            reference: "anything",
+            metrics: [Qoe],
+        ),
+        (
             id: "learned",
             title: "What learns",
             form: Bars,
@@ -179,6 +187,7 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
         "learned-qoe.svg",
         "carried.csv",
         "curves.svg",
+        "profiles.png",
         "curves.png",
     ] {
         assert!(files.contains(file), "{file}: {files:?}");

@@ -46,6 +46,11 @@ impl Scores {
         self.by_seed[0].len()
     }
 
+    /// All scores, seed by seed.
+    pub fn all(&self) -> impl Iterator<Item = f64> + '_ {
+        self.by_seed.iter().flatten().copied()
+    }
+
     /// Episode by episode and seed by seed, this less `other`: what is common to both (their
     /// tasks are) drops out. A policy of one row is compared with each seed of the other. `None`
     /// if they have neither the same seeds nor the same episodes.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offramp_harness::statistics::Interval;
+use offramp_harness::statistics::{Interval, Scores};
 use offramp_harness::study::{Cell, Claim, Form, Item, Metric, Verdict};
 use offramp_harness::train::TrainingRow;
 
@@ -28,24 +28,17 @@ pub fn grids(item: &Item) -> Vec<Grid> {
     if item.form == Form::Curves {
         return Vec::new();
     }
-    let pointed = item.cells.iter().any(|cell| !cell.point.is_empty());
-    let texts = usize::from(pointed) + 1;
-    let begin = |cell: &Cell| -> Vec<String> {
-        let point = pointed.then(|| cell.point.clone());
-        point.into_iter().chain([cell.policy.clone()]).collect()
-    };
-    let header = |columns: &mut dyn Iterator<Item = String>| {
-        let axis = if item.axis.is_empty() { "case" } else { &item.axis };
-        let point = pointed.then(|| axis.to_owned());
-        point.into_iter().chain(["policy".to_owned()]).chain(columns).collect::<Vec<_>>()
-    };
+    if item.form == Form::Profiles {
+        return vec![profile_grid(item)];
+    }
+    let texts = texts(item);
     let quoted = |metric: Metric| item.cells.iter().any(|cell| cell.paper.contains_key(&metric));
     let mut columns = item.metrics.iter().flat_map(|&metric| {
         let paper = quoted(metric).then(|| "paper (ours less it)".to_owned());
         [metric.name().to_owned()].into_iter().chain(paper)
     });
     let row = |cell: &Cell| {
-        let mut row = begin(cell);
+        let mut row = begin(item, cell);
         for &metric in &item.metrics {
             let ours = interval(cell, metric);
             row.push(ours.map_or_else(|| "–".to_owned(), |ours| with_interval(ours, metric)));
@@ -72,7 +65,7 @@ pub fn grids(item: &Item) -> Vec<Grid> {
         row
     }));
     let caption = String::new();
-    let mut grids = vec![Grid { caption, header: header(&mut columns), rows, texts }];
+    let mut grids = vec![Grid { caption, header: header(item, &mut columns), rows, texts }];
     if let Some(reference) = &item.reference {
         let compared: Vec<Metric> = item
             .metrics
@@ -81,7 +74,7 @@ pub fn grids(item: &Item) -> Vec<Grid> {
             .filter(|metric| !matches!(metric, Metric::Parameters | Metric::DecisionTime))
             .collect();
         let row = |cell: &Cell| {
-            let mut row = begin(cell);
+            let mut row = begin(item, cell);
             row.extend(compared.iter().map(|&metric| {
                 let difference = difference(item, cell, metric);
                 difference.map_or_else(|| "–".to_owned(), |d| with_interval(d, metric))
@@ -91,12 +84,66 @@ pub fn grids(item: &Item) -> Vec<Grid> {
         let others = item.cells.iter().filter(|cell| cell.policy != *reference);
         grids.push(Grid {
             caption: format!("Less that of {reference}, episode by episode:"),
-            header: header(&mut compared.iter().map(|metric| metric.name().to_owned())),
+            header: header(item, &mut compared.iter().map(|metric| metric.name().to_owned())),
             rows: others.map(row).collect(),
             texts,
         });
     }
     grids
+}
+
+/// What profiles leave out: means, means of the middle half, and how often each is ahead.
+fn profile_grid(item: &Item) -> Grid {
+    let mut columns = item.metrics.iter().flat_map(|metric| {
+        let name = metric.name();
+        let above = item.reference.as_ref().map(|reference| format!("P(above {reference})"));
+        [name.to_owned(), format!("{name}, middle half")].into_iter().chain(above)
+    });
+    let row = |cell: &Cell| {
+        let mut row = begin(item, cell);
+        for &metric in &item.metrics {
+            let scores = scores(cell, metric);
+            let of = |statistic: fn(&Scores) -> Interval| {
+                let interval = scores.as_ref().map(statistic);
+                interval.map_or_else(|| "–".to_owned(), |found| with_interval(found, metric))
+            };
+            row.extend([of(Scores::mean), of(Scores::interquartile_mean)]);
+            if item.reference.is_some() {
+                let reference = reference(item, cell).filter(|other| other.policy != cell.policy);
+                let reference = reference.and_then(|cell| self::scores(cell, metric));
+                let both = scores.as_ref().zip(reference);
+                let above = both.and_then(|(ours, theirs)| ours.probability_above(&theirs));
+                row.push(above.map_or_else(
+                    || "–".to_owned(),
+                    |Interval { estimate, low, high }| {
+                        format!("{estimate:.3} [{low:.3}, {high:.3}]")
+                    },
+                ));
+            }
+        }
+        row
+    };
+    let (caption, header) = (String::new(), header(item, &mut columns));
+    Grid { caption, header, rows: item.cells.iter().map(row).collect(), texts: texts(item) }
+}
+
+/// How many columns of an item's tables are texts: the point, if there are several, and the policy.
+fn texts(item: &Item) -> usize {
+    let pointed = item.cells.iter().any(|cell| !cell.point.is_empty());
+    usize::from(pointed) + 1
+}
+
+/// The texts that a cell's row begins with.
+fn begin(item: &Item, cell: &Cell) -> Vec<String> {
+    let point = (texts(item) == 2).then(|| cell.point.clone());
+    point.into_iter().chain([cell.policy.clone()]).collect()
+}
+
+/// The header of an item's tables.
+fn header(item: &Item, columns: &mut dyn Iterator<Item = String>) -> Vec<String> {
+    let axis = if item.axis.is_empty() { "case" } else { &item.axis };
+    let point = (texts(item) == 2).then(|| axis.to_owned());
+    point.into_iter().chain(["policy".to_owned()]).chain(columns).collect()
 }
 
 /// The reference's first cell, if it is the same at every point of several: said once, that is
@@ -217,6 +264,7 @@ pub fn figures(item: &Item) -> Vec<(String, Figure)> {
         Form::Table => Vec::new(),
         Form::Lines => of_metrics(lines),
         Form::Bars => of_metrics(bars),
+        Form::Profiles => of_metrics(profiles),
         Form::Curves => vec![(String::new(), curves(item))],
     }
 }
@@ -247,17 +295,24 @@ pub fn failures(item: &Item) -> String {
     failed.collect()
 }
 
+fn scores(cell: &Cell, metric: Metric) -> Option<Scores> {
+    cell.outcome.as_ref().ok()?.scores(metric)
+}
+
 fn interval(cell: &Cell, metric: Metric) -> Option<Interval> {
-    Some(cell.outcome.as_ref().ok()?.scores(metric)?.mean())
+    Some(scores(cell, metric)?.mean())
+}
+
+/// What a cell is compared with: the reference at its point.
+fn reference<'i>(item: &'i Item, cell: &Cell) -> Option<&'i Cell> {
+    let reference = item.reference.as_ref()?;
+    item.cells.iter().find(|other| other.policy == *reference && other.point == cell.point)
 }
 
 /// How a cell differs from the reference at its point.
 fn difference(item: &Item, cell: &Cell, metric: Metric) -> Option<Interval> {
-    let reference = item.reference.as_ref()?;
-    let same_point = |other: &&Cell| other.policy == *reference && other.point == cell.point;
-    let other = item.cells.iter().find(same_point)?;
-    let scores = |cell: &Cell| cell.outcome.as_ref().ok()?.scores(metric);
-    Some(scores(cell)?.minus(&scores(other)?)?.mean())
+    let other = reference(item, cell)?;
+    Some(scores(cell, metric)?.minus(&scores(other, metric)?)?.mean())
 }
 
 fn with_interval(interval: Interval, metric: Metric) -> String {
@@ -308,10 +363,7 @@ fn lines(item: &Item, metric: Metric) -> Figure {
 fn bars(item: &Item, metric: Metric) -> Figure {
     let mut bars = Vec::new();
     for cell in &item.cells {
-        let name = match cell.point.as_str() {
-            "" => cell.policy.clone(),
-            point => format!("{} {point}", cell.policy),
-        };
+        let name = name_of(cell);
         if let Some(Interval { estimate, low, high }) = interval(cell, metric) {
             let interval = Some((low, high));
             bars.push(Bar { name: name.clone(), height: estimate, interval, quoted: false });
@@ -322,6 +374,44 @@ fn bars(item: &Item, metric: Metric) -> Figure {
         }
     }
     Figure::Bars(Bars { title: item.title.clone(), y: metric.name().to_owned(), bars })
+}
+
+/// Thresholds of a performance profile.
+const THRESHOLDS: usize = 41;
+
+/// Which share of the episodes has at least so much (Agarwal et al. 2021).
+fn profiles(item: &Item, metric: Metric) -> Figure {
+    let measured: Vec<(String, Scores)> =
+        item.cells.iter().filter_map(|cell| Some((name_of(cell), scores(cell, metric)?))).collect();
+    let (low, high) = measured
+        .iter()
+        .flat_map(|(_, scores)| scores.all())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
+            (low.min(score), high.max(score))
+        });
+    let threshold = |at: usize| low + (high - low) * at as f64 / (THRESHOLDS - 1) as f64;
+    let series = measured.into_iter().map(|(name, scores)| {
+        let shares: Vec<(f64, Interval)> = (0..THRESHOLDS)
+            .map(|at| (threshold(at), scores.share_of_at_least(threshold(at))))
+            .collect();
+        let points = shares.iter().map(|(x, share)| (*x, share.estimate)).collect();
+        let intervals = shares.iter().map(|(x, share)| (*x, share.low, share.high)).collect();
+        Series { name, points, intervals }
+    });
+    Figure::Lines(Lines {
+        title: item.title.clone(),
+        x: metric.name().to_owned(),
+        y: "share of episodes with at least so much".to_owned(),
+        series: series.collect(),
+    })
+}
+
+/// What a cell is called where point and policy stand together.
+fn name_of(cell: &Cell) -> String {
+    match cell.point.as_str() {
+        "" => cell.policy.clone(),
+        point => format!("{} {point}", cell.policy),
+    }
 }
 
 /// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.

@@ -236,6 +236,9 @@ pub enum Form {
     Lines,
     /// How training went, a line a policy and point.
     Curves,
+    /// Performance profiles: a line a policy and point, which share of the episodes has at least
+    /// so much; a figure a metric.
+    Profiles,
 }
 
 /// Where what learns is trained.
