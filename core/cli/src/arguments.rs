@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Replay(ReplayArguments),
     /// List the plugins found, and those refused with the reason
     Plugins(PluginsArguments),
+    /// Begin a policy of your own: a crate that builds, with a test and a scenario
+    New(NewArguments),
 }
 
 /// Where plugins are looked for, besides the folder of the executable.
@@ -233,6 +235,25 @@ pub(crate) struct PluginsArguments {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// The folder to make; its name is the crate's and the policy's
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+    /// A policy that learns
+    #[arg(long)]
+    pub(crate) learner: bool,
+    /// An explorer, which decides in training what the learner does not
+    #[arg(long, conflicts_with = "learner")]
+    pub(crate) explorer: bool,
+    /// Depend on the offramp-plugin of this checkout of offramp; that of this command if left out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkout: Option<PathBuf>,
+    /// Depend on the offramp-plugin of this git repository
+    #[arg(long, value_name = "URL", conflicts_with = "checkout")]
+    pub(crate) git: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Replay(arguments) => commands::replay::replay(&arguments),
         Command::Plugins(arguments) => commands::plugins::plugins(&arguments),
+        Command::New(arguments) => commands::new::new(&arguments),
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -74,6 +74,7 @@ pub mod boundary;
 mod data;
 #[doc(hidden)]
 pub mod export;
+pub mod testing;
 
 pub use author::{Error, Explorer, Learner, Policy, Saved, Student, ValueFunction};
 pub use boundary::Capabilities;

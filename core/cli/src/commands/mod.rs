@@ -3,6 +3,7 @@
 pub(crate) mod distill;
 pub(crate) mod export;
 pub(crate) mod inspect;
+pub(crate) mod new;
 pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod report;

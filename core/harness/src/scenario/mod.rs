@@ -542,6 +542,9 @@ impl Source<'_> {
     }
 
     fn policies(&self, sections: &[PolicySection]) -> Result<Vec<PolicyEntry>, Fault> {
+        if matches!(self.purpose, Purpose::Train | Purpose::Distill) {
+            return Ok(Vec::new()); // Their checkpoints may be what is about to be made.
+        }
         if sections.is_empty() && self.purpose == Purpose::Evaluate {
             let message = "there is no policy to run".to_owned();
             let help = "give at least one, like (plugin: \"random\")".to_owned();

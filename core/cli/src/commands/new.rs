@@ -1,0 +1,103 @@
+//! `offramp new`: the crate of a policy, ready to build.
+
+use std::path::{Path, PathBuf};
+
+use crate::arguments::NewArguments;
+use crate::problem::Problem;
+use crate::{Done, print};
+
+/// A file of a new crate: its path, and its text with `the-name` and `TheName` in it.
+type Template = (&'static str, &'static str);
+
+const CARGO_TOML: &str = include_str!("../../../../plugins/template/Cargo.toml.in");
+/// The versions that offramp is tested with; cargo drops those that a crate does not need.
+const CARGO_LOCK: &str = include_str!("../../../../Cargo.lock");
+
+const POLICY: [Template; 2] = [
+    ("src/lib.rs", include_str!("../../../../plugins/template/policy.rs")),
+    ("scenario.ron", include_str!("../../../../plugins/template/policy.ron")),
+];
+const LEARNER: [Template; 2] = [
+    ("src/lib.rs", include_str!("../../../../plugins/template/learner.rs")),
+    ("scenario.ron", include_str!("../../../../plugins/template/learner.ron")),
+];
+const EXPLORER: [Template; 2] = [
+    ("src/lib.rs", include_str!("../../../../plugins/template/explorer.rs")),
+    ("scenario.ron", include_str!("../../../../plugins/template/explorer.ron")),
+];
+
+pub(crate) fn new(arguments: &NewArguments) -> Result<Done, Problem> {
+    let folder = &arguments.path;
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.filter(|name| is_crate_name(name)).ok_or_else(|| {
+        Problem::new(format!("{}: this can't be the name of a crate", folder.display()))
+            .with_help("small letters, digits and hyphens, a letter first: my-policy")
+    })?;
+    if folder.exists() {
+        return Err(Problem::new(format!("{} is there already", folder.display())));
+    }
+    let source = source(arguments)?;
+    let files = match (arguments.learner, arguments.explorer) {
+        (true, _) => LEARNER,
+        (_, true) => EXPLORER,
+        _ => POLICY,
+    };
+    let fill = |text: &str| {
+        let text = text.replace("the-name", &name).replace("TheName", &type_name(&name));
+        text.replace("THE_SOURCE", &source)
+    };
+    let unwritable = |error| Problem::new(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(folder.join("src")).map_err(unwritable)?;
+    for (file, text) in files.iter().chain(&[("Cargo.toml", CARGO_TOML)]) {
+        std::fs::write(folder.join(file), fill(text)).map_err(unwritable)?;
+    }
+    for (file, text) in [("Cargo.lock", CARGO_LOCK), (".gitignore", "/target\n/runs\n/trained\n")] {
+        std::fs::write(folder.join(file), text).map_err(unwritable)?;
+    }
+    let train = "offramp train scenario.ron --plugins target/release --out trained\n";
+    print(&format!(
+        "cd {}\ncargo test\ncargo build --release\n{}offramp run scenario.ron --plugins target/release\n",
+        folder.display(),
+        if files == POLICY { "" } else { train }
+    ));
+    Ok(Done::Well)
+}
+
+/// Where the crate finds `offramp-plugin`.
+fn source(arguments: &NewArguments) -> Result<String, Problem> {
+    if let Some(url) = &arguments.git {
+        return Ok(format!("git = {url:?}"));
+    }
+    // The checkout that this command was built from.
+    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let checkout = arguments.checkout.clone().unwrap_or_else(built_from);
+    let api = checkout.join("plugins/api");
+    let found: Option<PathBuf> =
+        api.join("Cargo.toml").exists().then(|| api.canonicalize().ok()).flatten();
+    match found {
+        Some(path) => Ok(format!("path = {:?}", path.display().to_string())),
+        None => {
+            Err(Problem::new(format!("there is no checkout of offramp in {}", checkout.display()))
+                .with_help(
+                    "name one with --checkout DIR, or the address of its repository with --git URL",
+                ))
+        }
+    }
+}
+
+/// What cargo takes, and a scenario.
+fn is_crate_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)
+}
+
+/// `my-policy` as the name of a type.
+fn type_name(name: &str) -> String {
+    let part = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
+    };
+    name.split('-').map(part).collect()
+}
