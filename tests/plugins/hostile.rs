@@ -19,6 +19,43 @@ enum Misdeed {
     TooShort,
     /// Gives values, and a loss, that are no numbers.
     NotANumber,
+    /// Takes the process along, in this way.
+    Ruin(Ruin),
+}
+
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq)]
+#[serde(crate = "offramp_plugin::serde")]
+enum Ruin {
+    Segfault,
+    Abort,
+    Exit,
+    /// Never comes back.
+    Loop,
+    /// Takes memory until there is none.
+    Hoard,
+}
+
+impl Ruin {
+    fn come(self) {
+        match self {
+            // SAFETY: there is none; that is what it is for.
+            #[expect(unsafe_code, reason = "a plugin in native code may do it")]
+            Self::Segfault => unsafe {
+                std::ptr::without_provenance_mut::<u64>(64).write_volatile(1)
+            },
+            Self::Abort => std::process::abort(),
+            Self::Exit => std::process::exit(3),
+            Self::Loop => loop {
+                std::hint::spin_loop();
+            },
+            Self::Hoard => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(vec![1_u8; 1 << 24]);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,6 +105,7 @@ impl Policy for Hostile {
         match self.misdeed {
             Misdeed::TooShort => actions.iter_mut().step_by(2).for_each(|action| *action = 0),
             Misdeed::Decide(decision) => actions.fill(decision),
+            Misdeed::Ruin(ruin) => ruin.come(),
             _ => actions.fill(0),
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offramp_harness::scenario::Overrides;
+use offramp_harness::store::Shard;
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
@@ -17,6 +18,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Evaluate every policy of scenarios and print a table
     Run(RunArguments),
+    /// Join the parts of a batch that was run with --shard
+    Merge(MergeArguments),
     /// Train the learner of a scenario
     Train(TrainArguments),
     /// Distil a teacher into a student
@@ -27,7 +30,7 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Make the tables and figures of a study: the paper's, if no other is named
     Reproduce(ReproduceArguments),
-    /// Print the table of a run folder again
+    /// Print the table of run folders again
     Report(ReportArguments),
     /// Run recorded traces through the engine
     Replay(ReplayArguments),
@@ -70,6 +73,7 @@ impl RunningArguments {
         Overrides {
             seed: self.seed,
             episodes: self.episodes.or(self.quick.then_some(quick_episodes)),
+            isolate: false,
         }
     }
 }
@@ -90,8 +94,18 @@ pub(crate) struct RunArguments {
     #[arg(required = true, value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
     /// The run folder to write; runs/NAME-001 and so on if left out
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
     pub(crate) out: Option<PathBuf>,
+    /// Go on with what --out has the beginning of, to the same bits as if never interrupted
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Give each run a process of its own: a policy that crashes, hangs or takes all memory is
+    /// a failed row, and the others go on
+    #[arg(long)]
+    pub(crate) isolate: bool,
+    /// Do one part of N of the runs; `offramp merge` joins the parts
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
     /// How to print the results
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: Format,
@@ -102,6 +116,19 @@ pub(crate) struct RunArguments {
     pub(crate) running: RunningArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArguments {
+    /// The run folders of all parts
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) parts: Vec<PathBuf>,
+    /// The run folder to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How to print the results
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -201,9 +228,9 @@ pub(crate) struct ReproduceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// A run folder
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
     /// How to print the results
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: Format,

@@ -11,13 +11,19 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use offramp_harness::isolate;
 
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == isolate::ARGUMENT) {
+        isolate::serve();
+        return ExitCode::SUCCESS;
+    }
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Merge(arguments) => commands::run::merge(&arguments),
         Command::Train(arguments) => commands::train::train(&arguments),
         Command::Distill(arguments) => commands::distill::distill(&arguments),
         Command::Export(arguments) => commands::export::export(&arguments),

@@ -23,7 +23,7 @@ fn episodes(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release");
     let registry = Registry::discover(&[], Some(&folder)).unwrap_or_default();
     let text = "(name: \"bench\", policies: [(plugin: \"random\")])".to_owned();
-    let overrides = Overrides { seed: None, episodes: Some(EPISODES) };
+    let overrides = Overrides { episodes: Some(EPISODES), ..Overrides::default() };
     let experiment = match Experiment::parse(
         "bench",
         text,

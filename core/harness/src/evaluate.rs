@@ -4,8 +4,8 @@
 //! face the same ones. Each episode is a job of its own with an instance of its own, so that the
 //! result does not depend on the number of threads, even for a policy that forgets to forget.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use offramp_host::plugin::EpisodeStart;
@@ -13,8 +13,10 @@ use offramp_host::{CallFailure, Policy};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{Episode, IllegalDecision, Workload};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, SlotBuffers};
+use crate::isolate::{self, Limits};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
 
@@ -32,13 +34,16 @@ pub enum RunError {
     /// A call into the plugin failed.
     #[error(transparent)]
     Call(#[from] CallFailure),
+    /// In a process of its own: how that ended, or what the run failed of there.
+    #[error("{0}")]
+    Isolated(String),
     /// It decided what can't be done.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
 }
 
 /// An episode of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeResult {
     /// Its metrics.
     pub all: EpisodeMetrics,
@@ -62,68 +67,170 @@ pub struct Run<'e> {
     pub outcome: Result<Vec<EpisodeResult>, RunError>,
 }
 
-/// Evaluates all policies of all points of all experiments, in that nesting. `progress` is told
-/// after each episode, from any thread.
+/// Who is told how an evaluation goes, from any thread.
+pub trait Watch<'e>: Sync {
+    /// A run begins: its number among all, in the order of [`runs`].
+    fn begun(&self, number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry);
+    /// An episode is over.
+    fn episode(&self);
+    /// A run is over.
+    fn done(&self, number: usize, run: Run<'e>);
+}
+
+/// All policies of all points of all experiments, in that nesting.
+pub fn runs(experiments: &[Experiment]) -> impl Iterator<Item = (&Scenario, &PolicyEntry)> {
+    let points = experiments.iter().flat_map(|experiment| &experiment.points);
+    points.flat_map(|scenario| scenario.policies.iter().map(move |policy| (scenario, policy)))
+}
+
+/// Evaluates all [`runs`]. `progress` is told after each episode, from any thread.
 ///
 /// Threads are those of the rayon pool it is called in.
 pub fn evaluate<'e>(experiments: &'e [Experiment], progress: &(dyn Fn() + Sync)) -> Vec<Run<'e>> {
-    let prepared: Vec<_> = experiments
-        .iter()
-        .flat_map(|experiment| &experiment.points)
-        .flat_map(|scenario| {
-            let environment = Arc::new(Environment::new(scenario));
-            let policies = scenario.policies.iter();
-            policies.map(move |policy| Prepared::new(scenario, policy, Arc::clone(&environment)))
-        })
-        .collect();
+    struct Collect<'c, 'e> {
+        done: Mutex<Vec<Option<Run<'e>>>>,
+        progress: &'c (dyn Fn() + Sync),
+    }
+    impl<'e> Watch<'e> for Collect<'_, 'e> {
+        fn begun(&self, _: usize, _: &'e Scenario, _: &'e PolicyEntry) {}
+
+        fn episode(&self) {
+            (self.progress)();
+        }
+
+        fn done(&self, number: usize, run: Run<'e>) {
+            lock(&self.done)[number] = Some(run);
+        }
+    }
+    let done = Mutex::new(runs(experiments).map(|_| None).collect());
+    let collect = Collect { done, progress };
+    evaluate_some(experiments, &|_| true, &collect);
+    let done = collect.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_iter().flatten().collect()
+}
+
+/// Evaluates those [`runs`] whose number is `wanted`.
+///
+/// Threads are those of the rayon pool it is called in.
+pub fn evaluate_some<'e>(
+    experiments: &'e [Experiment],
+    wanted: &dyn Fn(usize) -> bool,
+    watch: &dyn Watch<'e>,
+) {
+    let mut environment: Option<(&Scenario, Arc<Environment>)> = None;
+    let mut prepared = Vec::new();
+    for (number, (scenario, policy)) in runs(experiments).enumerate() {
+        if !wanted(number) {
+            continue;
+        }
+        // Policies of a point share its environment.
+        let shared = match &environment {
+            Some((of, shared)) if std::ptr::eq(*of, scenario) => Arc::clone(shared),
+            _ => Arc::new(Environment::new(scenario)),
+        };
+        environment = Some((scenario, Arc::clone(&shared)));
+        prepared.push(Prepared::new(number, scenario, policy, shared));
+    }
+    // A run in a process of its own is one job, any other a job an episode.
     let jobs: Vec<(usize, u64)> = prepared
         .iter()
         .enumerate()
-        .flat_map(|(run, prepared)| (0..prepared.scenario.episodes).map(move |e| (run, e)))
-        .collect();
-    let results: Vec<Option<Result<EpisodeResult, RunError>>> = jobs
-        .par_iter()
-        .map(|&(run, episode)| {
-            let result = prepared[run].episode(episode);
-            progress();
-            result
+        .flat_map(|(run, prepared)| {
+            let Scenario { episodes, isolation, .. } = prepared.scenario;
+            let jobs = if isolation.is_some() { 1 } else { *episodes };
+            (0..jobs).map(move |job| (run, job))
         })
         .collect();
-    let mut results = results.into_iter();
-    prepared
-        .into_iter()
-        .map(|prepared| {
-            let count = prepared.scenario.episodes as usize;
-            let episodes: Vec<_> = results.by_ref().take(count).collect();
-            // Those after a failed one may be missing; the first failure comes before them.
-            let outcome = episodes.into_iter().flatten().collect::<Result<Vec<_>, _>>();
-            let Prepared { scenario, policy, checkpoint, .. } = prepared;
-            Run { scenario, policy, outcome: checkpoint.and(outcome) }
-        })
-        .collect()
+    jobs.par_iter().for_each(|&(run, episode)| match prepared[run].scenario.isolation {
+        Some(limits) => prepared[run].play_isolated(limits, watch),
+        None => prepared[run].play(episode, watch),
+    });
 }
 
-/// A run before its episodes.
+/// The seed with which a policy is created to be evaluated.
+pub(crate) fn evaluation_seed(scenario: &Scenario) -> u64 {
+    StreamFamily::new(scenario.seed, WHOLE_RUN, Purpose::Learner).seed()
+}
+
+/// What a lock guards; it is poisoned by a panic alone, which is a bug that ends everything.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A run before and while its episodes are played.
 struct Prepared<'e> {
+    number: usize,
     scenario: &'e Scenario,
     policy: &'e PolicyEntry,
     environment: Arc<Environment>,
     /// The bytes of the checkpoint, if there is one, or why they can't be had.
-    checkpoint: Result<Option<Vec<u8>>, RunError>,
+    checkpoint: Result<Option<Vec<u8>>, Mutex<Option<RunError>>>,
     /// The first episode that failed: later ones need not run.
     first_failure: AtomicU64,
+    begun: AtomicBool,
+    /// What has been played.
+    episodes: Mutex<Vec<Option<Result<EpisodeResult, RunError>>>>,
+    /// Episodes that have not been.
+    left: AtomicU64,
 }
 
 impl<'e> Prepared<'e> {
-    fn new(scenario: &'e Scenario, policy: &'e PolicyEntry, environment: Arc<Environment>) -> Self {
+    fn new(
+        number: usize,
+        scenario: &'e Scenario,
+        policy: &'e PolicyEntry,
+        environment: Arc<Environment>,
+    ) -> Self {
         let checkpoint = match &policy.checkpoint {
             None => Ok(None),
-            Some(path) => std::fs::read(path)
-                .map(Some)
-                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause }),
+            Some(path) => std::fs::read(path).map(Some).map_err(|cause| {
+                Mutex::new(Some(RunError::Checkpoint { path: path.clone(), cause }))
+            }),
         };
-        let first_failure = AtomicU64::new(u64::MAX);
-        Self { scenario, policy, environment, checkpoint, first_failure }
+        Self {
+            number,
+            scenario,
+            policy,
+            environment,
+            checkpoint,
+            first_failure: AtomicU64::new(u64::MAX),
+            begun: AtomicBool::new(false),
+            episodes: Mutex::default(),
+            left: AtomicU64::new(scenario.episodes),
+        }
+    }
+
+    /// Plays an episode; the last of them tells that the run is over.
+    fn play(&self, episode: u64, watch: &dyn Watch<'e>) {
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            watch.begun(self.number, self.scenario, self.policy);
+        }
+        let result = self.episode(episode);
+        {
+            let mut episodes = lock(&self.episodes);
+            let place = episode as usize;
+            if episodes.len() <= place {
+                episodes.resize_with(place + 1, || None);
+            }
+            episodes[place] = result;
+        }
+        watch.episode();
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let episodes = std::mem::take(&mut *lock(&self.episodes));
+            // Those after a failed one may be missing; the first failure comes before them.
+            let played = episodes.into_iter().flatten().collect::<Result<Vec<_>, _>>();
+            let unreadable = self.checkpoint.as_ref().err().and_then(|error| lock(error).take());
+            let outcome = unreadable.map_or(played, Err);
+            watch.done(self.number, Run { scenario: self.scenario, policy: self.policy, outcome });
+        }
+    }
+
+    /// Plays all episodes in a process of their own.
+    fn play_isolated(&self, limits: Limits, watch: &dyn Watch<'e>) {
+        let Self { number, scenario, policy, .. } = *self;
+        watch.begun(number, scenario, policy);
+        let outcome = isolate::play(scenario, policy, limits, &|| watch.episode());
+        watch.done(number, Run { scenario, policy, outcome });
     }
 
     fn episode(&self, episode: u64) -> Option<Result<EpisodeResult, RunError>> {
@@ -131,7 +238,7 @@ impl<'e> Prepared<'e> {
         if episode > self.first_failure.load(Ordering::Relaxed) {
             return None;
         }
-        let seed = StreamFamily::new(self.scenario.seed, WHOLE_RUN, Purpose::Learner).seed();
+        let seed = evaluation_seed(self.scenario);
         let context =
             self.environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
         let result = self.policy.found.create_policy(&context).map_err(RunError::from).and_then(

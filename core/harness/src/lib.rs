@@ -4,12 +4,14 @@
 //!
 //! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
 
+pub mod batch;
 pub mod checkpoint;
 pub mod dataset;
 pub mod distill;
 pub mod environment;
 pub mod evaluate;
 pub mod export;
+pub mod isolate;
 pub mod metrics;
 pub mod resume;
 pub mod scenario;

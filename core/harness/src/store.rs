@@ -12,7 +12,9 @@
 //! All but `timing.csv` is the same to the byte for the same scenario, seed and plugins. A
 //! folder is made whole under another name and then renamed, so it is there or it is not.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,24 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// A run was begun there and not finished.
+    #[error("{path} has a run that was not finished")]
+    Unfinished {
+        /// The folder of what is done.
+        path: PathBuf,
+    },
+    /// What was begun there is something else.
+    #[error("{path} has the beginning of another run: a scenario, plugin or checkpoint differs")]
+    OtherRun {
+        /// The folder of what is done.
+        path: PathBuf,
+    },
+    /// Parts do not make a whole.
+    #[error("{cause}")]
+    Unmergeable {
+        /// What is missing or differs.
+        cause: String,
+    },
     /// It can't be read.
     #[error("{path}: {cause}")]
     Unreadable {
@@ -56,11 +76,46 @@ pub enum StoreError {
 struct RunFile {
     format: u32,
     offramp: String,
+    /// Which part of a batch it is, if it is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
     runs: Vec<RunRecord>,
 }
 
+/// A part of a batch: of every `of` runs one, from the `number`th on. Counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which part, 1 … of.
+    pub number: u32,
+    /// How many parts there are.
+    pub of: u32,
+}
+
+impl Shard {
+    /// Whether the batch's run `number`, counted from 0, is of this part.
+    pub fn has(self, number: usize) -> bool {
+        number % self.of as usize == self.number as usize - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('/');
+        let numbers = parts.and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("I/N is needed, 1 ≤ I ≤ N: 2/5 is the second part of five"),
+        }
+    }
+}
+
+/// The scenarios of a run folder, name and text, as they were run.
+pub type Scenarios = Vec<(String, String)>;
+
 /// A policy at a point of a scenario, as stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The scenario's name.
     pub scenario: String,
@@ -81,7 +136,7 @@ pub struct RunRecord {
 }
 
 /// Which plugin a run used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PluginRecord {
     /// The policy's name among the plugins.
     pub policy: String,
@@ -96,7 +151,7 @@ pub struct PluginRecord {
 }
 
 /// A stored run: what was run, and its episodes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredRun {
     /// What was run.
     pub record: RunRecord,
@@ -218,18 +273,15 @@ impl NewRunFolder {
     }
 
     /// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
-    ///
-    /// # Errors
-    /// As [`NewRunFolder::begin`].
-    pub fn begin_numbered(parent: &Path, name: &str) -> Result<Self, StoreError> {
+    pub fn first_free(parent: &Path, name: &str) -> PathBuf {
         let mut path = parent.join(name);
         for number in 1_u32.. {
             path = parent.join(format!("{name}-{number:03}"));
-            if !path.exists() {
+            if !path.exists() && !crate::batch::unfinished(&path).exists() {
                 break;
             }
         }
-        Self::begin(&path)
+        path
     }
 
     /// Writes everything and puts the folder in its place; gives its path.
@@ -238,13 +290,14 @@ impl NewRunFolder {
     /// [`StoreError`]; nothing is there then.
     pub fn finish(
         self,
-        experiments: &[Experiment],
+        scenarios: &Scenarios,
+        shard: Option<Shard>,
         runs: &[StoredRun],
     ) -> Result<PathBuf, StoreError> {
         let growing = self.growing()?;
         let path = self.path;
         let unwritable = |cause| StoreError::Unwritable { path: path.clone(), cause };
-        write_all(growing.path(), experiments, runs).map_err(unwritable)?;
+        write_all(growing.path(), scenarios, shard, runs).map_err(unwritable)?;
         // An empty folder of the user's may stand there; a temporary one is private.
         let _ = std::fs::remove_dir(&path);
         let whole = growing.keep();
@@ -268,15 +321,25 @@ fn make_readable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn write_all(folder: &Path, experiments: &[Experiment], runs: &[StoredRun]) -> std::io::Result<()> {
-    let scenarios = folder.join("scenarios");
-    std::fs::create_dir(&scenarios)?;
-    for experiment in experiments {
-        std::fs::write(scenarios.join(format!("{}.ron", experiment.name)), &experiment.text)?;
+/// The scenarios of experiments, as they are run.
+pub fn scenarios(experiments: &[Experiment]) -> Scenarios {
+    experiments.iter().map(|each| (each.name.clone(), each.text.clone())).collect()
+}
+
+fn write_all(
+    folder: &Path,
+    scenarios: &Scenarios,
+    shard: Option<Shard>,
+    runs: &[StoredRun],
+) -> std::io::Result<()> {
+    std::fs::create_dir(folder.join("scenarios"))?;
+    for (name, text) in scenarios {
+        std::fs::write(folder.join("scenarios").join(format!("{name}.ron")), text)?;
     }
     let file = RunFile {
         format: FORMAT,
         offramp: env!("CARGO_PKG_VERSION").to_owned(),
+        shard,
         runs: runs.iter().map(|run| run.record.clone()).collect(),
     };
     std::fs::write(folder.join("run.json"), serde_json::to_string_pretty(&file)? + "\n")?;
@@ -314,6 +377,11 @@ fn table(folder: &Path, name: &str, columns: &[&[&str]]) -> std::io::Result<Tabl
 /// # Errors
 /// [`StoreError::Unreadable`] names the file and what is wrong with it.
 pub fn read(folder: &Path) -> Result<Vec<StoredRun>, StoreError> {
+    read_part(folder).map(|(_, runs)| runs)
+}
+
+/// Reads a run folder back, with which part of a batch it is.
+fn read_part(folder: &Path) -> Result<(Option<Shard>, Vec<StoredRun>), StoreError> {
     let path = folder.join("run.json");
     let unreadable =
         |path: &Path, cause: String| StoreError::Unreadable { path: path.to_owned(), cause };
@@ -356,7 +424,64 @@ pub fn read(folder: &Path) -> Result<Vec<StoredRun>, StoreError> {
         }
         runs.push(StoredRun { record, episodes: own });
     }
-    Ok(runs)
+    Ok((file.shard, runs))
+}
+
+/// Joins the parts of a batch, in any order, to what one run of all of it would have given: the
+/// same scenarios, and the runs in their order.
+///
+/// # Errors
+/// [`StoreError::Unmergeable`] if a part is missing, is there twice, or is of another batch.
+pub fn merge(folders: &[PathBuf]) -> Result<(Scenarios, Vec<StoredRun>), StoreError> {
+    let unmergeable = |cause: String| StoreError::Unmergeable { cause };
+    let mut parts = BTreeMap::new();
+    let mut whole: Option<(u32, Scenarios, &Path)> = None;
+    for folder in folders {
+        let (shard, runs) = read_part(folder)?;
+        let shard = shard.ok_or_else(|| {
+            unmergeable(format!("{} is no part of a batch: it has all of it", folder.display()))
+        })?;
+        let scenarios = read_scenarios(folder)?;
+        match &whole {
+            None => whole = Some((shard.of, scenarios, folder)),
+            Some((of, first, _)) if *of == shard.of && *first == scenarios => {}
+            Some((.., first)) => {
+                let (folder, first) = (folder.display(), first.display());
+                return Err(unmergeable(format!("{folder} and {first} are of different batches")));
+            }
+        }
+        if parts.insert(shard.number, runs).is_some() {
+            let Shard { number, of } = shard;
+            return Err(unmergeable(format!("part {number}/{of} is there twice")));
+        }
+    }
+    let (of, scenarios, _) =
+        whole.ok_or_else(|| unmergeable("there is nothing to merge".into()))?;
+    if let Some(missing) = (1..=of).find(|number| !parts.contains_key(number)) {
+        return Err(unmergeable(format!("part {missing}/{of} is missing")));
+    }
+    let total: usize = parts.values().map(Vec::len).sum();
+    let mut parts: Vec<_> = parts.into_values().map(Vec::into_iter).collect();
+    let runs: Vec<_> = (0..total).map_while(|at| parts[at % of as usize].next()).collect();
+    if runs.len() < total {
+        return Err(unmergeable("the parts do not have the runs of one batch".to_owned()));
+    }
+    Ok((scenarios, runs))
+}
+
+fn read_scenarios(folder: &Path) -> Result<Scenarios, StoreError> {
+    let path = folder.join("scenarios");
+    let read = || -> std::io::Result<Scenarios> {
+        let mut scenarios = Vec::new();
+        for entry in std::fs::read_dir(&path)? {
+            let file = entry?.path();
+            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            scenarios.push((name, std::fs::read_to_string(&file)?));
+        }
+        scenarios.sort();
+        Ok(scenarios)
+    };
+    read().map_err(|cause| StoreError::Unreadable { path: path.clone(), cause: cause.to_string() })
 }
 
 fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, StoreError> {

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 
 pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = Overrides { seed: arguments.seed, episodes: arguments.steps };
+    let overrides = Overrides { seed: arguments.seed, episodes: arguments.steps, isolate: false };
     let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Distill, overrides)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),

@@ -1,4 +1,4 @@
-//! `offramp report`: print the table of a run folder again.
+//! `offramp report`: print the table of run folders again.
 
 use offramp_harness::store;
 
@@ -7,9 +7,12 @@ use crate::problem::Problem;
 use crate::{Done, print};
 
 pub(crate) fn report(arguments: &ReportArguments) -> Result<Done, Problem> {
-    let runs = store::read(&arguments.run).map_err(|error| {
-        Problem::new(error).with_help("name a run folder, as `offramp run` writes it")
-    })?;
+    let mut runs = Vec::new();
+    for folder in &arguments.runs {
+        runs.extend(store::read(folder).map_err(|error| {
+            Problem::new(error).with_help("name a run folder, as `offramp run` writes it")
+        })?);
+    }
     print(&offramp_report::results(&runs, arguments.format.into()));
     if arguments.power_modes && matches!(arguments.format, Format::Table) {
         print(&offramp_report::power_modes(&runs));

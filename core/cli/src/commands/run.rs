@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use indicatif::ProgressBar;
-use offramp_harness::evaluate::evaluate;
-use offramp_harness::scenario::{Experiment, Purpose};
-use offramp_harness::store::{NewRunFolder, StoreError, StoredRun};
+use offramp_harness::batch::{Batch, Journal};
+use offramp_harness::resume::Start;
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::store::{self, NewRunFolder, StoreError, StoredRun};
 
-use crate::arguments::{Format, RunArguments};
+use crate::arguments::{Format, MergeArguments, RunArguments};
 use crate::problem::Problem;
 use crate::{Done, print};
 
@@ -16,7 +16,8 @@ const QUICK_EPISODES: u64 = 3;
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = arguments.running.overrides(QUICK_EPISODES);
+    let overrides =
+        Overrides { isolate: arguments.isolate, ..arguments.running.overrides(QUICK_EPISODES) };
     let mut experiments: Vec<Experiment> = Vec::with_capacity(arguments.scenarios.len());
     for path in &arguments.scenarios {
         let experiment = Experiment::read(path, &registry, Purpose::Evaluate, overrides)?;
@@ -27,29 +28,55 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
         }
         experiments.push(experiment);
     }
-    let folder = match &arguments.out {
-        Some(path) => NewRunFolder::begin(path),
+    let out = match &arguments.out {
+        Some(path) => path.clone(),
         None => {
             let name = match experiments.as_slice() {
                 [one] => one.name.as_str(),
                 _ => "batch",
             };
-            NewRunFolder::begin_numbered(Path::new("runs"), name)
+            NewRunFolder::first_free(Path::new("runs"), name)
         }
-    }
-    .map_err(store_problem)?;
-
-    let threads = super::threads(arguments.running.jobs)?;
-    let bar = progress_bar(&experiments);
-    let runs: Vec<StoredRun> = threads
-        .install(|| evaluate(&experiments, &|| bar.inc(1)).iter().map(StoredRun::of).collect());
-    bar.finish_and_clear();
-
-    let stored = folder.finish(&experiments, &runs).map_err(store_problem)?;
+    };
+    let runs = if arguments.resume && out.join("run.json").exists() {
+        store::read(&out).map_err(store_problem)? // It was finished already.
+    } else {
+        evaluate(arguments, &experiments, &out)?
+    };
     print(&offramp_report::results(&runs, arguments.format.into()));
     if arguments.power_modes && matches!(arguments.format, Format::Table) {
         print(&offramp_report::power_modes(&runs));
     }
+    eprintln!("results: {}", out.display());
+    Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
+}
+
+fn evaluate(
+    arguments: &RunArguments,
+    experiments: &[Experiment],
+    out: &Path,
+) -> Result<Vec<StoredRun>, Problem> {
+    let batch = Batch::new(experiments, arguments.shard);
+    let start = if arguments.resume { Start::Resume } else { Start::New };
+    let mut journal = Journal::open(out, &batch, start).map_err(store_problem)?;
+    for what in &journal.interrupted {
+        eprintln!("the last attempt ended while this ran: {what}");
+    }
+    let threads = super::threads(arguments.running.jobs)?;
+    let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
+    let bar = super::progress_bar(batch.episodes(), template);
+    let done = threads.install(|| batch.run(&mut journal, &|more| bar.inc(more)));
+    bar.finish_and_clear();
+    let runs = done.map_err(store_problem)?;
+    batch.finish(journal, &runs).map_err(store_problem)?;
+    Ok(runs)
+}
+
+pub(crate) fn merge(arguments: &MergeArguments) -> Result<Done, Problem> {
+    let folder = NewRunFolder::begin(&arguments.out).map_err(store_problem)?;
+    let (scenarios, runs) = store::merge(&arguments.parts).map_err(store_problem)?;
+    let stored = folder.finish(&scenarios, None, &runs).map_err(store_problem)?;
+    print(&offramp_report::results(&runs, arguments.format.into()));
     eprintln!("results: {}", stored.display());
     Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
 }
@@ -59,13 +86,11 @@ fn store_problem(error: StoreError) -> Problem {
         StoreError::Taken { .. } => "name another folder with --out",
         StoreError::Unwritable { .. } => "name a folder that can be written with --out",
         StoreError::Unreadable { .. } => "name a run folder",
+        StoreError::Unfinished { .. } => {
+            "go on with --resume, name another folder with --out, or remove it"
+        }
+        StoreError::OtherRun { .. } => "name another folder with --out, or remove it",
+        StoreError::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
     };
     Problem::new(error).with_help(help)
-}
-
-/// Counts episodes; on a terminal only.
-fn progress_bar(experiments: &[Experiment]) -> ProgressBar {
-    let points = experiments.iter().flat_map(|experiment| &experiment.points);
-    let episodes = points.map(|point| point.episodes * point.policies.len() as u64).sum();
-    super::progress_bar(episodes, "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left")
 }

@@ -61,6 +61,12 @@ pub(super) struct ScenarioFile {
     /// How it is evaluated.
     #[serde(default)]
     pub(super) evaluate: EvaluateSection,
+    /// Whether each run has a process of its own.
+    #[serde(default)]
+    pub(super) isolate: bool,
+    /// How far a run in a process of its own may go.
+    #[serde(default)]
+    pub(super) limits: LimitsSection,
     /// Values to try, by the path of the field.
     #[serde(default)]
     pub(super) sweep: BTreeMap<String, Vec<Raw>>,
@@ -359,6 +365,22 @@ pub(super) struct EvaluateSection {
 impl Default for EvaluateSection {
     fn default() -> Self {
         Self { episodes: 50, seed: 1 }
+    }
+}
+
+/// How far a run in a process of its own may go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename = "limits")]
+pub(super) struct LimitsSection {
+    /// Seconds of one call.
+    pub(super) call_seconds: f64,
+    /// MiB of memory.
+    pub(super) memory_mib: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self { call_seconds: 10.0, memory_mib: 4096 }
     }
 }
 

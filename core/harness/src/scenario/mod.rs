@@ -24,9 +24,11 @@ use offramp_model::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::isolate::Limits;
 use file::{
-    AlphaRule, DistillSection, DrawnQuantity, EnergyField, NamedRates, ObservationField,
-    PluginSection, PolicySection, Quantity, Raw, ScenarioFile, TeacherSection, TrainSection,
+    AlphaRule, DistillSection, DrawnQuantity, EnergyField, LimitsSection, NamedRates,
+    ObservationField, PluginSection, PolicySection, Quantity, Raw, ScenarioFile, TeacherSection,
+    TrainSection,
 };
 use outline::Outline;
 pub(crate) use outline::replace;
@@ -52,6 +54,10 @@ pub struct Scenario {
     pub episodes: u64,
     /// The seed of all randomness.
     pub seed: u64,
+    /// How far a run may go in a process of its own, if it has one.
+    pub isolation: Option<Limits>,
+    /// What checkpoints are relative to.
+    pub folder: PathBuf,
     /// Its text, that of the point alone.
     pub text: Arc<str>,
     /// SHA-256 of the text, in hexadecimal.
@@ -159,6 +165,8 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// Another number of episodes.
     pub episodes: Option<u64>,
+    /// A process of its own for each run.
+    pub isolate: bool,
 }
 
 /// What is wrong with a scenario file, and where.
@@ -251,6 +259,7 @@ impl Experiment {
         let changes = [
             (seed, overrides.seed.map(|seed| seed.to_string())),
             (episodes, overrides.episodes.map(|episodes| episodes.to_string())),
+            ("isolate", overrides.isolate.then(|| "true".to_owned())),
         ];
         for (field, value) in changes {
             let Some(value) = value else { continue };
@@ -417,6 +426,12 @@ impl Source<'_> {
             let message = "a name must not be empty, begin with a dot or have a slash".to_owned();
             return Err(self.fault("name", message, None));
         }
+        let LimitsSection { call_seconds, memory_mib } = file.limits;
+        if !(0.001..=1e6).contains(&call_seconds) || !(1..=1 << 30).contains(&memory_mib) {
+            let message = "call_seconds: 0.001 … 10⁶, memory_mib: 1 … 2³⁰".to_owned();
+            return Err(self.fault("limits", message, None));
+        }
+        let limits = Limits { call_seconds, memory_mib };
         Ok(Scenario {
             name: file.name.clone(),
             about: file.about.clone(),
@@ -427,6 +442,8 @@ impl Source<'_> {
             distill: file.distill.as_ref().map(|section| self.distill(section)).transpose()?,
             episodes: file.evaluate.episodes,
             seed: file.evaluate.seed,
+            isolation: file.isolate.then_some(limits),
+            folder: self.folder.to_owned(),
             text: self.text.into(),
             sha256: offramp_host::sha256(self.text.as_bytes()),
             point,

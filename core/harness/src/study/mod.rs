@@ -835,7 +835,8 @@ impl Bench<'_> {
             let (name, text) = (&evaluation.name, &evaluation.scenario);
             let experiments = [self.parse(name, text, self.out, Purpose::Evaluate)?];
             let runs: Vec<_> = evaluate(&experiments, &|| {}).iter().map(StoredRun::of).collect();
-            NewRunFolder::begin(&folder)?.finish(&experiments, &runs)?;
+            let scenarios = store::scenarios(&experiments);
+            NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
         }
         diary.done(&evaluation.key);
         let mut runs = store::read(&folder)?;

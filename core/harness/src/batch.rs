@@ -1,0 +1,250 @@
+//! Batches: every policy at every point of every scenario, each kept as soon as it is done, so
+//! that a batch that was killed goes on to the same bits.
+//!
+//! ```text
+//! OUT.partial/batch    what the batch is made of: a hash of scenarios, plugins and checkpoints
+//! OUT.partial/journal  a line when a run begins, and one with its results when it is done
+//! ```
+//!
+//! When all is done they become the run folder OUT (see [`crate::store`]), and are gone.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use offramp_host::sha256;
+
+use crate::evaluate::{Run, Watch, evaluate_some, runs};
+use crate::resume::Start;
+use crate::scenario::{Experiment, PolicyEntry, Scenario};
+use crate::store::{self, NewRunFolder, Shard, StoreError, StoredRun, write_atomically};
+
+/// A batch, all of it or a part.
+#[derive(Clone, Debug)]
+pub struct Batch<'e> {
+    experiments: &'e [Experiment],
+    shard: Option<Shard>,
+    key: String,
+}
+
+/// Where what is done of a batch is kept.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+    done: BTreeMap<usize, StoredRun>,
+    /// What was running when the last attempt ended before its time, each in one text.
+    pub interrupted: Vec<String>,
+}
+
+/// The folder of what is done of a batch whose run folder will be `path`.
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    path.with_file_name(name)
+}
+
+impl<'e> Batch<'e> {
+    /// All runs of `experiments`, or those of one part.
+    pub fn new(experiments: &'e [Experiment], shard: Option<Shard>) -> Self {
+        let mut made_of = format!("{} {shard:?}\n", env!("CARGO_PKG_VERSION"));
+        for experiment in experiments {
+            made_of += &format!("{} {}\n", experiment.name, experiment.text);
+        }
+        // A file may be the checkpoint of a thousand runs.
+        let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
+        for (_, policy) in runs(experiments) {
+            let checkpoint = policy.checkpoint.as_deref().map(|path| {
+                let read = || std::fs::read(path).map(|bytes| sha256(&bytes)).unwrap_or_default();
+                checkpoints.entry(path).or_insert_with(read).clone()
+            });
+            made_of += &format!("{} {checkpoint:?}\n", policy.found.library.sha256);
+        }
+        Self { experiments, shard, key: sha256(made_of.as_bytes()) }
+    }
+
+    /// How many episodes there are, those that are done included.
+    pub fn episodes(&self) -> u64 {
+        let numbered = runs(self.experiments).enumerate();
+        numbered.filter(|(at, _)| self.has(*at)).map(|(_, (scenario, _))| scenario.episodes).sum()
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.shard.is_none_or(|shard| shard.has(number))
+    }
+
+    /// Does what `journal` does not have, and gives all of it in order. `progress` is told how
+    /// many episodes more are done, from any thread.
+    ///
+    /// Threads are those of the rayon pool it is called in.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritable`] if what is done can't be kept.
+    pub fn run(
+        &self,
+        journal: &mut Journal,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        let mut done = std::mem::take(&mut journal.done);
+        progress(done.values().map(|run| run.episodes.len() as u64).sum());
+        let (new, failed) = (Mutex::default(), Mutex::default());
+        let keep = Keep { journal, progress, new, failed };
+        evaluate_some(
+            self.experiments,
+            &|number| self.has(number) && !done.contains_key(&number),
+            &keep,
+        );
+        if let Some(error) = keep.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        done.extend(keep.new.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(done.into_values().collect())
+    }
+
+    /// Puts the run folder in its place; gives its path.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is done stays.
+    pub fn finish(&self, journal: Journal, done: &[StoredRun]) -> Result<PathBuf, StoreError> {
+        let scenarios = store::scenarios(self.experiments);
+        let path = NewRunFolder::begin(&journal.path)?.finish(&scenarios, self.shard, done)?;
+        let partial = unfinished(&path);
+        std::fs::remove_dir_all(&partial)
+            .map_err(|cause| StoreError::Unwritable { path: partial, cause })?;
+        Ok(path)
+    }
+}
+
+impl Journal {
+    /// Begins a batch whose run folder will be `path`, or goes on with it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folder is there already, can't be written, or has the beginning of
+    /// another batch.
+    pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, StoreError> {
+        NewRunFolder::begin(path)?;
+        let partial = unfinished(path);
+        if start == Start::New && partial.exists() {
+            return Err(StoreError::Unfinished { path: partial });
+        }
+        let unwritable = |cause| StoreError::Unwritable { path: partial.clone(), cause };
+        std::fs::create_dir_all(&partial).map_err(unwritable)?;
+        let key = partial.join("batch");
+        match std::fs::read_to_string(&key) {
+            Ok(begun) if begun != batch.key => {
+                return Err(StoreError::OtherRun { path: partial });
+            }
+            Ok(_) => {}
+            Err(_) => write_atomically(&key, batch.key.as_bytes()).map_err(unwritable)?,
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(partial.join("journal"));
+        let mut file = file.map_err(unwritable)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(unwritable)?;
+        let (kept, done, interrupted) = read(&text);
+        file.set_len(kept as u64).map_err(unwritable)?;
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), done, interrupted })
+    }
+
+    /// Adds a line: there whole, or, if killed meanwhile, cut off and passed over when read.
+    fn add(&self, line: &str) -> Result<(), StoreError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(line.as_bytes())
+            .map_err(|cause| StoreError::Unwritable { path: unfinished(&self.path), cause })
+    }
+}
+
+/// What a journal has: how many bytes of it are whole lines, what is done, and what was begun and
+/// is not done.
+fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
+    let mut done = BTreeMap::new();
+    let mut begun: BTreeMap<usize, String> = BTreeMap::new();
+    let mut kept = 0;
+    for line in journal.split_inclusive(|&byte| byte == b'\n') {
+        let whole = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\n'));
+        let entry = whole.and_then(|line| {
+            let mut parts = line.splitn(3, ' ');
+            Some((parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?))
+        });
+        match entry {
+            Some(("begun", number, what)) => {
+                begun.insert(number, what.to_owned());
+            }
+            Some(("done", number, checked)) => {
+                let run =
+                    checked.split_once(' ').filter(|(sum, run)| *sum == sha256(run.as_bytes()));
+                let Some(run) = run.and_then(|(_, run)| serde_json::from_str(run).ok()) else {
+                    break;
+                };
+                begun.remove(&number);
+                done.insert(number, run);
+            }
+            _ => break,
+        }
+        kept += line.len();
+    }
+    (kept, done, begun.into_values().collect())
+}
+
+/// Keeps what is done.
+struct Keep<'k> {
+    journal: &'k Journal,
+    progress: &'k (dyn Fn(u64) + Sync),
+    new: Mutex<BTreeMap<usize, StoredRun>>,
+    failed: Mutex<Option<StoreError>>,
+}
+
+impl Keep<'_> {
+    fn add(&self, line: &str) {
+        if let Err(error) = self.journal.add(line) {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+}
+
+impl<'e> Watch<'e> for Keep<'_> {
+    fn begun(&self, number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry) {
+        let point = scenario.point.iter().map(|(field, value)| format!(", {field} = {value}"));
+        let what = format!("{} in {}{}", policy.label, scenario.name, point.collect::<String>());
+        self.add(&format!("begun {number} {}\n", what.replace('\n', " ")));
+    }
+
+    fn episode(&self) {
+        (self.progress)(1);
+    }
+
+    fn done(&self, number: usize, run: Run<'e>) {
+        let run = StoredRun::of(&run);
+        // A run is plain data: it always has a text.
+        let text = serde_json::to_string(&run).unwrap_or_default();
+        self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(number, run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RunRecord;
+
+    #[test]
+    fn a_journal_is_read_up_to_where_it_was_cut_off() {
+        let run = StoredRun { record: RunRecord::default(), episodes: Vec::new() };
+        let text = serde_json::to_string(&run).unwrap();
+        let sum = sha256(text.as_bytes());
+        let whole = format!("begun 3 one\nbegun 4 two\ndone 3 {sum} {text}\n");
+        for cut in 0..=whole.len() {
+            let (kept, done, begun) = read(&whole.as_bytes()[..cut]);
+            assert!(kept <= cut && (kept == 0 || whole.as_bytes()[kept - 1] == b'\n'));
+            assert_eq!(done.len(), usize::from(cut == whole.len()), "{cut}");
+            assert_eq!(begun.len() + done.len(), whole[..kept].matches("begun").count());
+        }
+        // A flipped bit is no result.
+        let flipped = whole.replace("\"episodes\":0", "\"episodes\":1");
+        assert_ne!(flipped, whole);
+        assert_eq!(read(flipped.as_bytes()).1.len(), 0);
+    }
+}

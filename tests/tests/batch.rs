@@ -1,0 +1,175 @@
+//! Batches through the real command: killed and resumed, in parts, with policies that take their
+//! process along.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use offramp_tests::{Desk, built, example};
+
+/// Two thousand short runs.
+const BATCH: &str = r#"(
+    name: "batch",
+    system: (devices: 30, servers: 4, slots: 100),
+    policies: [(plugin: "heuristic"), (plugin: "random")],
+    evaluate: (episodes: 3),
+    sweep: {
+        "tasks.arrival_probability": [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55],
+        "tasks.deadline_slots": [4, 5, 6, 7, 8, 9, 10, 11, 12, 13],
+        "system.server_ghz": [10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 24.0, 26.0, 28.0],
+    },
+)"#;
+
+fn same(desk: &Desk, one: &str, other: &str) {
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "scenarios/batch.ron"] {
+        let read = |folder: &str| std::fs::read(desk.path().join(folder).join(file)).unwrap();
+        assert!(read(one) == read(other), "{file} of {one} and {other}");
+    }
+}
+
+#[test]
+fn fifty_kills_change_no_bit() {
+    let desk = Desk::new();
+    desk.write("batch.ron", BATCH);
+    assert_eq!(desk.offramp(&["run", "batch.ron", "--out", "whole", "--format", "csv"]).code, 0);
+    let arguments = ["run", "batch.ron", "--out", "killed", "--resume"];
+    let (mut random, mut kills, mut lengths) = (1_u64, 0, Vec::new());
+    let mut batches = 0;
+    while kills < 50 {
+        let mut command = Command::new(built().join("offramp"));
+        command.current_dir(desk.path()).args(arguments);
+        let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 400));
+        if running.try_wait().unwrap().is_some() {
+            // Done before the kill: from the beginning again.
+            same(&desk, "whole", "killed");
+            std::fs::remove_dir_all(desk.path().join("killed")).unwrap();
+            batches += 1;
+            continue;
+        }
+        running.kill().unwrap();
+        running.wait().unwrap();
+        kills += 1;
+        let journal = desk.path().join("killed.partial/journal");
+        lengths.push(std::fs::metadata(journal).map_or(0, |journal| journal.len()));
+    }
+    assert_eq!(desk.offramp(&arguments).code, 0);
+    same(&desk, "whole", "killed");
+    assert!(!desk.path().join("killed.partial").exists());
+    // The kills came while there was work: what is kept had grown between most of them.
+    lengths.dedup();
+    assert!(lengths.len() > 20, "{batches} batches, journals of {lengths:?}");
+    // What is done is not done again, and shown.
+    let again = desk.offramp(&arguments);
+    assert_eq!(again.code, 0, "{}", again.err);
+}
+
+#[test]
+fn parts_make_the_whole() {
+    let desk = Desk::new();
+    desk.write("batch.ron", BATCH.replace("[10.0, 12.0, 14.0, 16.0, 18.0, 20.0, ", "["));
+    let run = |out: &str, more: &[&str]| {
+        let ran = desk.offramp(&[&["run", "batch.ron", "--out", out], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out
+    };
+    let whole = run("whole", &[]);
+    for (part, shard) in [("a", "1/3"), ("b", "2/3"), ("c", "3/3")] {
+        run(part, &["--shard", shard]);
+    }
+    let merged = desk.offramp(&["merge", "c", "a", "b", "--out", "merged"]);
+    assert_eq!(merged.code, 0, "{}", merged.err);
+    same(&desk, "whole", "merged");
+    let untimed = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.rsplitn(3, '|').last().unwrap().to_owned()).collect()
+    };
+    assert_eq!(untimed(&whole), untimed(&merged.out));
+    // A report over parts has their rows.
+    let report = desk.offramp(&["report", "a", "b", "c", "--format", "csv"]);
+    assert_eq!(report.out.lines().count(), 1 + 2 * 400, "{}", report.err);
+
+    desk.write("batch.ron", BATCH.replace("0.55", "0.6"));
+    run("other", &["--shard", "2/3", "--quick"]);
+    let mut errors = String::new();
+    for parts in [&["a", "b"][..], &["a", "a", "c"], &["a", "other", "c"], &["whole"], &["no"]] {
+        let ran = desk.offramp(&[&["merge", "--out", "wrong"], parts].concat());
+        assert_eq!(ran.code, 2, "{parts:?}");
+        errors += &ran.err;
+    }
+    for arguments in [
+        ["run", "batch.ron", "--shard", "4/3"],
+        ["run", "batch.ron", "--shard", "0/3"],
+        ["merge", "a", "--out", "whole"],
+    ] {
+        let ran = desk.offramp(&arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}");
+        errors += &ran.err;
+    }
+    insta::assert_snapshot!(errors);
+}
+
+/// Every way in which a policy can take its process along, between two that do not.
+fn ruinous(isolate: bool) -> String {
+    let hostile = |ruin: &str| {
+        format!("(plugin: \"hostile\", name: \"{ruin}\", parameters: (misdeed: Ruin({ruin}))), ")
+    };
+    let ruins: String = ["Segfault", "Abort", "Exit", "Loop", "Hoard"].map(hostile).concat();
+    format!(
+        "(name: \"ruinous\", system: (devices: 6, servers: 2, slots: 60),
+        policies: [(plugin: \"random\"), {ruins}(plugin: \"heuristic\")],
+        evaluate: (episodes: 3), isolate: {isolate},
+        limits: (call_seconds: 1.0, memory_mib: 200))"
+    )
+}
+
+#[test]
+fn an_isolated_policy_takes_nothing_along() {
+    let desk = Desk::new();
+    desk.write("ruinous.ron", ruinous(true));
+    let hostile = example("hostile").display().to_string();
+    let ran = desk.offramp(&["run", "ruinous.ron", "--plugins", &hostile, "--out", "out"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let untimed: Vec<&str> = ran
+        .out
+        .lines()
+        .map(|line| match line.rsplit_once(" | ") {
+            Some((row, _)) if line.starts_with('|') => row,
+            _ => line,
+        })
+        .collect();
+    insta::assert_snapshot!(untimed.join("\n"));
+    // The rest has the bits that it has without isolation.
+    let calm = "(name: \"calm\", system: (devices: 6, servers: 2, slots: 60),
+        policies: [(plugin: \"random\"), (plugin: \"heuristic\")], evaluate: (episodes: 3),
+        sweep: {\"tasks.arrival_probability\": [0.2, 0.4]})";
+    desk.write("calm.ron", calm);
+    for (out, more) in [("bare", &[][..]), ("apart", &["--isolate"])] {
+        let ran = desk.offramp(&[&["run", "calm.ron", "--out", out], more].concat());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    }
+    for file in ["run.json", "episodes.csv", "power-modes.csv"] {
+        let read = |folder: &str| std::fs::read_to_string(desk.path().join(folder).join(file));
+        assert_eq!(read("bare").unwrap(), read("apart").unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_crash_says_afterwards_who_was_running() {
+    let desk = Desk::new();
+    let hostile = example("hostile").display().to_string();
+    desk.write("ruinous.ron", ruinous(false));
+    let arguments =
+        ["run", "ruinous.ron", "--plugins", &hostile, "--out", "out", "--jobs", "1", "--resume"];
+    assert_eq!(desk.offramp(&arguments).code, -1, "a signal");
+    let journal = std::fs::read_to_string(desk.path().join("out.partial/journal")).unwrap();
+    assert!(journal.trim_end().ends_with("begun 1 Segfault in ruinous"), "{journal}");
+    let again = desk.offramp(&arguments);
+    assert_eq!(again.code, -1);
+    assert!(again.err.contains("the last attempt ended while this ran: Segfault in ruinous"));
+    // Not by accident: a new run must say that it goes on with the old one, and be the same.
+    let anew = desk.offramp(&arguments[..arguments.len() - 1]);
+    desk.write("ruinous.ron", ruinous(false).replace("episodes: 3", "episodes: 4"));
+    let changed = desk.offramp(&arguments);
+    assert_eq!((anew.code, changed.code), (2, 2));
+    insta::assert_snapshot!(format!("{}{}", anew.err, changed.err));
+}
