@@ -162,7 +162,7 @@ fn last_line(file: &mut std::fs::File) -> Option<String> {
     file.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let hint = |line: &&str| line.is_empty() || line.starts_with("note: ");
-    let line = text.lines().map(str::trim).filter(|line| !hint(line)).next_back()?;
+    let line = text.lines().map(str::trim).rfind(|line| !hint(line))?;
     Some(line.chars().take(200).collect())
 }
 
