@@ -71,6 +71,7 @@
 
 mod author;
 pub mod boundary;
+pub mod c;
 mod data;
 #[doc(hidden)]
 pub mod export;

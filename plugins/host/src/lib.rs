@@ -9,6 +9,7 @@
 
 #![expect(unsafe_code, reason = "loading native code: each unsafe block says why it holds")]
 
+mod c;
 mod library;
 mod policy;
 mod registry;

@@ -15,7 +15,10 @@ use offramp_plugin::boundary::{
     Capabilities, ENTRY_EXPLORER, ENTRY_POLICY, INTERFACE_VERSION, MAGIC, MANIFEST_SYMBOL,
     Manifest, PluginModuleRef,
 };
+use offramp_plugin::c::{Entry, Plugin, SYMBOL as C_SYMBOL, VERSION as C_VERSION};
 use sha2::{Digest, Sha256};
+
+use crate::c;
 
 /// Why a file is not a plugin that can be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +48,7 @@ pub enum LoadError {
     /// A library, but no plugin.
     #[error(
         "is a library but no offramp plugin: it has no symbol `{MANIFEST_SYMBOL}` (a plugin \
-         ends in `offramp_plugin::export_plugin!();`)"
+         ends in `offramp_plugin::export_plugin!();`; one in C exports `{C_SYMBOL}`)"
     )]
     NoManifest,
     /// Built for another version of the interface.
@@ -56,6 +59,21 @@ pub enum LoadError {
     OtherInterface {
         /// Its interface version.
         found: u32,
+    },
+    /// Written to another version of `offramp.h`.
+    #[error(
+        "was compiled with version {found} of offramp.h, this is {C_VERSION}: compile it with the \
+         one of this release"
+    )]
+    OtherHeader {
+        /// Its version.
+        found: u32,
+    },
+    /// A library in C without something that is needed.
+    #[error("has no {lacks}")]
+    Incomplete {
+        /// What it lacks.
+        lacks: String,
     },
     /// Same version, other layout: built with a changed offramp-plugin or another abi_stable.
     #[error(
@@ -119,7 +137,16 @@ pub struct Library {
     pub sha256: String,
     /// What it offers, by name.
     pub offers: Vec<Offer>,
-    pub(crate) module: PluginModuleRef,
+    pub(crate) module: Module,
+}
+
+/// How a library's policies are created.
+#[derive(Clone, Copy)]
+pub(crate) enum Module {
+    /// In Rust.
+    Native(PluginModuleRef),
+    /// By the table of a library written to `offramp.h`.
+    Table(&'static [Entry]),
 }
 
 impl std::fmt::Debug for Library {
@@ -145,6 +172,11 @@ impl Library {
         // Never unloaded (abi_stable's rule): threads, thread-locals and trait objects of the
         // plugin may outlive any handle. Also if it is refused, since its code has run already.
         let library: &'static libloading::Library = Box::leak(Box::new(library));
+        // SAFETY: the symbol has this type in every version of the header.
+        let in_c = unsafe { library.get::<extern "C" fn() -> *const Plugin>(C_SYMBOL.as_bytes()) };
+        if let Ok(in_c) = in_c {
+            return Self::in_c(path, &bytes, in_c());
+        }
         // SAFETY: the symbol has this type in every interface version.
         let manifest = unsafe {
             library.get::<extern "C" fn() -> *const Manifest>(MANIFEST_SYMBOL.as_bytes())
@@ -185,7 +217,25 @@ impl Library {
             target: text(manifest.target),
             sha256: sha256(&bytes),
             offers: offers(manifest),
-            module,
+            module: Module::Native(module),
+        }))
+    }
+
+    /// A library that was written to `offramp.h`.
+    fn in_c(path: &Path, bytes: &[u8], plugin: *const Plugin) -> Result<Arc<Self>, LoadError> {
+        // SAFETY: that it is as the header says is the library's promise, as all of its code.
+        let (offers, entries) = unsafe { c::table(plugin) }?;
+        // SAFETY: the table was found good.
+        let text = |text: fn(&Plugin) -> *const c_char| unsafe { c_text(text(&*plugin)) };
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            plugin: text(|plugin| plugin.name),
+            version: text(|plugin| plugin.plugin_version),
+            compiler: "C".to_owned(),
+            target: std::env::consts::ARCH.to_owned(),
+            sha256: sha256(bytes),
+            offers,
+            module: Module::Table(entries),
         }))
     }
 }
@@ -217,7 +267,7 @@ fn offers(manifest: &Manifest) -> Vec<Offer> {
 
 /// # Safety
 /// `text` is null or a C text.
-unsafe fn c_text(text: *const c_char) -> String {
+pub(crate) unsafe fn c_text(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }

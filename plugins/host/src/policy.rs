@@ -10,7 +10,8 @@ use offramp_plugin::{
 
 use abi_stable::std_types::{RErr, ROk, RStr};
 
-use crate::library::OfferKind;
+use crate::c;
+use crate::library::{Module, OfferKind};
 use crate::registry::Found;
 
 /// A call into a plugin failed. The instance is of no further use; others are not affected.
@@ -200,9 +201,16 @@ impl Found {
     /// [`CallFailure`] with what is wrong with its parameters or checkpoint.
     pub fn create_policy(&self, context: &Context<'_>) -> Result<Box<dyn Policy>, CallFailure> {
         let identity = self.identity(context);
-        let create = self.library.module.create_policy();
-        let raw = identity.checked("create", create(RStr::from(&*self.offer.name), context))?;
-        let Self { offer, .. } = self;
+        let Self { library, offer } = self;
+        let created = match library.module {
+            Module::Native(module) => module.create_policy()(RStr::from(&*offer.name), context),
+            Module::Table(entries) => {
+                let at = library.offers.iter().position(|other| other.name == offer.name);
+                // An offer stands where its entry does.
+                c::create(&entries[at.unwrap_or_default()], context)
+            }
+        };
+        let raw = identity.checked("create", created)?;
         let (needs, capabilities) = (offer.needs, offer.capabilities);
         Ok(Box::new(LoadedPolicy { raw, identity, needs, capabilities }))
     }
@@ -213,8 +221,12 @@ impl Found {
     /// [`CallFailure`] with what is wrong with its parameters.
     pub fn create_explorer(&self, context: &Context<'_>) -> Result<Box<dyn Explorer>, CallFailure> {
         let identity = self.identity(context);
-        let create = self.library.module.create_explorer();
-        let raw = identity.checked("create", create(RStr::from(&*self.offer.name), context))?;
+        let Module::Native(module) = self.library.module else {
+            let fault = CallFault::Error("there are no explorers in C".to_owned());
+            return Err(identity.failure("create", fault));
+        };
+        let name = RStr::from(&*self.offer.name);
+        let raw = identity.checked("create", module.create_explorer()(name, context))?;
         Ok(Box::new(LoadedExplorer { raw, identity, needs: self.offer.needs }))
     }
 
