@@ -165,6 +165,51 @@ fn the_exported_onnx_has_the_values_of_the_student() {
     insta::assert_snapshot!(ran.out);
 }
 
+/// One network for all devices, exported and read again by the `onnx` plugin, decides alike.
+#[test]
+fn an_exported_network_is_a_policy() {
+    let desk = Desk::new();
+    let shared = workspace().join("scenarios/paper/teacher-shared.safetensors");
+    let shared = shared.display().to_string();
+    let ran = desk.offramp(&["export", &shared, "--onnx", "shared.onnx"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let scenario = format!(
+        "(name: \"onnx\", observation: Extended, system: (slots: 20), policies: [
+            (plugin: \"onnx\", checkpoint: \"shared.onnx\"),
+            (plugin: \"d3qn\", checkpoint: \"{shared}\", parameters: (sharing: Shared)),
+        ], evaluate: (episodes: 2))"
+    );
+    desk.write("onnx.ron", &scenario);
+    let ran = desk.offramp(&["run", "onnx.ron", "--out", "out"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let episodes = std::fs::read_to_string(desk.path().join("out/episodes.csv")).unwrap();
+    let rows = |policy: &str| -> Vec<String> {
+        let own = episodes.lines().filter_map(|line| line.split_once(&format!(",{policy},")));
+        own.map(|(_, row)| row.to_owned()).collect()
+    };
+    assert_eq!(rows("onnx").len(), 2);
+    assert_eq!(rows("onnx"), rows("d3qn"));
+    // What can't be a policy says why.
+    desk.write("text.onnx", "not a network");
+    let mut failures = String::new();
+    for (from, to) in [
+        ("checkpoint: \"shared.onnx\"", "checkpoint: \"text.onnx\""),
+        ("(plugin: \"onnx\", checkpoint: \"shared.onnx\")", "(plugin: \"onnx\")"),
+        ("observation: Extended", "observation: Paper"),
+        ("system: (slots: 20)", "system: (slots: 20, servers: 4)"),
+    ] {
+        assert!(scenario.contains(from), "{from}");
+        desk.write("wrong.ron", scenario.replace(from, to));
+        let ran = desk.offramp(&["run", "wrong.ron"]);
+        assert_eq!(ran.code, 1, "{to}: {}{}", ran.out, ran.err);
+        let failed = ran.out.lines().find(|line| line.starts_with("failed: onnx")).unwrap();
+        // What tract says beyond the first sentence has addresses and line numbers of its own.
+        let failed = failed.replace(&desk.path().display().to_string(), "…");
+        failures += &format!("{}\n", failed.chars().take(90).collect::<String>());
+    }
+    insta::assert_snapshot!(failures);
+}
+
 #[test]
 fn what_can_not_be_exported_is_refused() {
     let desk = Desk::new();
