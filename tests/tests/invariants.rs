@@ -128,7 +128,7 @@ fn every_field_of_a_scenario_is_documented() {
     assert!(known.len() > 25);
     let sections = [
         "system", "tasks", "alpha", "power", "evaluate", "policies", "train", "learner",
-        "explorer", "distill", "teacher", "student",
+        "explorer", "distill", "teacher", "student", "limits",
     ];
     for name in known.iter().filter(|name| !sections.contains(&name.as_str())) {
         let last = |field: &&str| field.rsplit('.').next() == Some(name.as_str());

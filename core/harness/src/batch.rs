@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use offramp_host::sha256;
 
 use crate::evaluate::{Run, Watch, evaluate_some, runs};
+use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::Start;
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
 use crate::store::{self, NewRunFolder, Shard, StoreError, StoredRun, write_atomically};
@@ -57,7 +58,11 @@ impl<'e> Batch<'e> {
         let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
         for (_, policy) in runs(experiments) {
             let checkpoint = policy.checkpoint.as_deref().map(|path| {
-                let read = || std::fs::read(path).map(|bytes| sha256(&bytes)).unwrap_or_default();
+                let read = || {
+                    files::read(path, MOST_CHECKPOINT_BYTES)
+                        .map(|bytes| sha256(&bytes))
+                        .unwrap_or_default()
+                };
                 checkpoints.entry(path).or_insert_with(read).clone()
             });
             made_of += &format!("{} {checkpoint:?}\n", policy.found.library.sha256);

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
+use crate::files::{self, MOST_CHECKPOINT_BYTES};
+
 /// A file that is no checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {cause}")]
@@ -24,13 +26,21 @@ pub struct Contents {
     pub tensors: Vec<(String, String, Vec<usize>)>,
 }
 
+/// The bytes of a checkpoint.
+///
+/// # Errors
+/// What the system says, or that it has more than any checkpoint.
+pub fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    files::read(path, MOST_CHECKPOINT_BYTES)
+}
+
 /// Reads what a checkpoint holds.
 ///
 /// # Errors
 /// [`NoCheckpoint`] if it can't be read, or is no safetensors file with offramp's metadata.
 pub fn read(path: &Path) -> Result<Contents, NoCheckpoint> {
     let fail = |cause: String| NoCheckpoint { path: path.to_owned(), cause };
-    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let bytes = bytes(path).map_err(|error| fail(error.to_string()))?;
     let malformed = |error: safetensors::SafeTensorError| {
         fail(format!("is no checkpoint, or was cut off: {error}"))
     };

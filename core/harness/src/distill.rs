@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
 use crate::environment::Environment;
 use crate::evaluate::{RunError, validate};
+use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::scenario::{DistillEntry, Scenario};
 
@@ -218,7 +219,8 @@ impl<'s> Setup<'s> {
         environment: &'s Environment,
     ) -> Result<Self, RunError> {
         let read = |path: &std::path::PathBuf| {
-            std::fs::read(path).map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
+            files::read(path, MOST_CHECKPOINT_BYTES)
+                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         };
         let teacher_checkpoint = entry.teacher.checkpoint.as_ref().map(read).transpose()?;
         Ok(Self { scenario, entry, environment, teacher_checkpoint })

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, SlotBuffers};
+use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::isolate::{self, Limits};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
@@ -183,7 +184,7 @@ impl<'e> Prepared<'e> {
     ) -> Self {
         let checkpoint = match &policy.checkpoint {
             None => Ok(None),
-            Some(path) => std::fs::read(path).map(Some).map_err(|cause| {
+            Some(path) => files::read(path, MOST_CHECKPOINT_BYTES).map(Some).map_err(|cause| {
                 Mutex::new(Some(RunError::Checkpoint { path: path.clone(), cause }))
             }),
         };

@@ -11,6 +11,7 @@ pub mod distill;
 pub mod environment;
 pub mod evaluate;
 pub mod export;
+mod files;
 pub mod isolate;
 pub mod metrics;
 pub mod resume;

@@ -10,7 +10,8 @@ use crate::{Done, print};
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
     let checkpoint = &arguments.checkpoint;
-    let bytes = std::fs::read(checkpoint).map_err(|error| problem(checkpoint, &error))?;
+    let bytes = offramp_harness::checkpoint::bytes(checkpoint)
+        .map_err(|error| problem(checkpoint, &error))?;
     let network =
         Network::read(&bytes, arguments.network).map_err(|error| problem(checkpoint, &error))?;
     if let Some(folder) = &arguments.c {

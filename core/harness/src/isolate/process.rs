@@ -16,6 +16,7 @@ use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, Value
 use serde::{Deserialize, Serialize};
 
 use super::{ARGUMENT, Limits};
+use crate::checkpoint;
 use crate::environment::Environment;
 use crate::evaluate::{EpisodeResult, RunError, evaluation_seed, run_episode};
 use crate::scenario::{Experiment, Overrides, PolicyEntry, Purpose, Scenario, replace};
@@ -211,7 +212,7 @@ fn answer(
     let mut scenario = experiment.points.into_iter().next().ok_or("there is nothing to run")?;
     scenario.sha256.clone_from(sha256);
     let entry = scenario.policies.get(*policy).ok_or("there is no such policy")?;
-    let checkpoint = entry.checkpoint.as_ref().map(std::fs::read).transpose();
+    let checkpoint = entry.checkpoint.as_deref().map(checkpoint::bytes).transpose();
     let checkpoint = checkpoint.map_err(|error| format!("checkpoint: {error}"))?;
     let environment = Environment::new(&scenario);
     let seed = evaluation_seed(&scenario);

@@ -218,6 +218,9 @@ pub(super) enum ObservationField {
 pub(super) struct PolicySection {
     /// The policy's name among the plugins.
     pub(super) plugin: String,
+    /// The SHA-256 that the plugin's file must have.
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
     /// What results call it; the plugin's name if left out.
     #[serde(default)]
     pub(super) name: Option<String>,
@@ -321,6 +324,9 @@ fn hundred_thousand() -> u64 {
 pub(super) struct TeacherSection {
     /// Its name among the plugins.
     pub(super) plugin: String,
+    /// The SHA-256 that the plugin's file must have.
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
     /// What it has learned, relative to the scenario.
     #[serde(default)]
     pub(super) checkpoint: Option<String>,
@@ -347,6 +353,9 @@ fn fifty() -> u64 {
 pub(super) struct PluginSection {
     /// Its name among the plugins.
     pub(super) plugin: String,
+    /// The SHA-256 that the plugin's file must have.
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
     /// Its own parameters.
     #[serde(default)]
     pub(super) parameters: Option<Raw>,

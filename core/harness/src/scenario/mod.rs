@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offramp_host::plugin::Capabilities;
-use offramp_host::{Found, OfferKind, Registry, UnknownName, nearest};
+use offramp_host::{Found, Library, OfferKind, Registry, UnknownName, nearest};
 use offramp_model::rng::{self, StreamFamily, WHOLE_RUN};
 use offramp_model::{
     Device, Distribution, EnergyAccounting, ObservationKind, ObservationSpec, PowerPreference,
@@ -450,11 +450,28 @@ impl Source<'_> {
         })
     }
 
-    fn find(&self, kind: OfferKind, name: &str, field: &str) -> Result<Found, Fault> {
-        self.registry.find(kind, name).map_err(|unknown| {
+    /// The plugin that the entry `field` names, whose file has the hash it asks for, if it does.
+    fn find(
+        &self,
+        kind: OfferKind,
+        name: &str,
+        pinned: Option<&String>,
+        field: &str,
+    ) -> Result<Found, Fault> {
+        let found = self.registry.find(kind, name).map_err(|unknown| {
             let help = which_names(&unknown);
-            self.fault(field, unknown.to_string(), help)
-        })
+            self.fault(&format!("{field}.plugin"), unknown.to_string(), help)
+        })?;
+        let Library { path, sha256, .. } = &*found.library;
+        match pinned {
+            Some(pinned) if !pinned.eq_ignore_ascii_case(sha256) => {
+                let message =
+                    format!("`{name}` comes from {}, which is another file", path.display());
+                let help = format!("its SHA-256 is {sha256}");
+                Err(self.fault(&format!("{field}.sha256"), message, Some(help)))
+            }
+            _ => Ok(found),
+        }
     }
 
     fn counts(&self, counts: &[(&str, u64)]) -> Result<(), Fault> {
@@ -473,21 +490,33 @@ impl Source<'_> {
         field: &str,
         section: &PluginSection,
     ) -> Result<PluginEntry, Fault> {
-        let found = self.find(kind, &section.plugin, &format!("{field}.plugin"))?;
+        let found = self.find(kind, &section.plugin, section.sha256.as_ref(), field)?;
         let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);
         Ok(PluginEntry { found, parameters })
     }
 
+    /// The file of a checkpoint. A scenario may come from anyone, so that what it names by a
+    /// relative path is in its folder.
     fn checkpoint(&self, field: &str, file: Option<&String>) -> Result<Option<PathBuf>, Fault> {
         let Some(file) = file else { return Ok(None) };
         let path = self.folder.join(file);
-        match std::fs::File::open(&path) {
-            Ok(_) => Ok(Some(path)),
-            Err(cause) => {
-                let message = format!("checkpoint {}: {cause}", path.display());
-                Err(self.fault(field, message, None))
+        let fail = |cause: std::io::Error| {
+            self.fault(field, format!("checkpoint {}: {cause}", path.display()), None)
+        };
+        std::fs::File::open(&path).map_err(fail)?;
+        if Path::new(file).is_relative() {
+            let folder = match self.folder.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => self.folder,
+            };
+            let folder = folder.canonicalize().map_err(fail)?;
+            if !path.canonicalize().map_err(fail)?.starts_with(folder) {
+                let message = format!("`{file}` leaves the scenario's folder");
+                let help = "give the path from the root on, if that is meant".to_owned();
+                return Err(self.fault(field, message, Some(help)));
             }
         }
+        Ok(Some(path))
     }
 
     fn distill(&self, section: &DistillSection) -> Result<DistillEntry, Fault> {
@@ -502,8 +531,8 @@ impl Source<'_> {
         if let Some(fault) = offramp_model::Range::Unit.fault(section.explored) {
             return Err(self.fault("distill.explored", fault, None));
         }
-        let TeacherSection { plugin, checkpoint, parameters } = &section.teacher;
-        let found = self.find(OfferKind::Policy, plugin, "distill.teacher.plugin")?;
+        let TeacherSection { plugin, sha256, checkpoint, parameters } = &section.teacher;
+        let found = self.find(OfferKind::Policy, plugin, sha256.as_ref(), "distill.teacher")?;
         if !found.offer.capabilities.has(Capabilities::VALUE_FUNCTION) {
             let message = format!("`{plugin}` has no values to teach");
             return Err(self.fault("distill.teacher.plugin", message, None));
@@ -575,8 +604,9 @@ impl Source<'_> {
                 let help = "give one of them a `name` of its own".to_owned();
                 return Err(self.fault(&format!("policies.{index}"), message, Some(help)));
             }
-            let field = format!("policies.{index}.plugin");
-            let found = self.find(OfferKind::Policy, &section.plugin, &field)?;
+            let field = format!("policies.{index}");
+            let pinned = section.sha256.as_ref();
+            let found = self.find(OfferKind::Policy, &section.plugin, pinned, &field)?;
             let field = format!("policies.{index}.checkpoint");
             let checkpoint = self.checkpoint(&field, section.checkpoint.as_ref())?;
             let parameters = section.parameters.clone().map_or_else(String::new, |raw| raw.0);

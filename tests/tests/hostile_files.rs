@@ -1,0 +1,80 @@
+//! Files that someone made to mislead: paths that lead elsewhere, sizes that are not there,
+//! plugins that are not the ones meant.
+
+use offramp_tests::{Desk, workspace};
+
+fn policies(entry: &str) -> String {
+    format!("(name: \"one\", policies: [{entry}], evaluate: (episodes: 1))")
+}
+
+#[test]
+fn a_scenario_names_no_file_outside_its_folder() {
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path().join("inside/deeper")).unwrap();
+    let checkpoint = workspace().join("scenarios/paper/tree-devices.safetensors");
+    for copy in ["outside.safetensors", "inside/own.safetensors"] {
+        std::fs::copy(&checkpoint, desk.path().join(copy)).unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("../outside.safetensors", desk.path().join("inside/link")).unwrap();
+    let absolute = desk.path().join("outside.safetensors").display().to_string();
+    let run = |file: &str| {
+        let entry = format!(
+            "(plugin: \"tree-student\", checkpoint: \"{file}\", parameters: (sharing: PerDevice))"
+        );
+        desk.write("inside/one.ron", policies(&entry));
+        desk.offramp(&["run", "inside/one.ron"])
+    };
+    for file in ["own.safetensors", "deeper/../own.safetensors", absolute.as_str()] {
+        let ran = run(file);
+        assert_eq!(ran.code, 0, "{file}: {}", ran.err);
+    }
+    let mut errors = String::new();
+    for file in ["../outside.safetensors", "deeper/../../outside.safetensors", "link"] {
+        let ran = run(file);
+        assert_eq!(ran.code, 2, "{file}");
+        errors += &ran.err;
+    }
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn a_scenario_can_say_which_file_a_plugin_must_be() {
+    let desk = Desk::new();
+    let listed = desk.offramp(&["plugins", "--format", "json"]).out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let random =
+        listed["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "random");
+    let sha256 = random.unwrap()["sha256"].as_str().unwrap();
+    desk.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
+    assert_eq!(desk.offramp(&["run", "right.ron"]).code, 0);
+    desk.write("wrong.ron", policies("(plugin: \"random\", sha256: \"0123\")"));
+    let wrong = desk.offramp(&["run", "wrong.ron"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("which is another file"), "{}", wrong.err);
+    assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
+    assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
+}
+
+/// Sparse, so that it takes no room.
+#[test]
+fn a_checkpoint_of_any_size_is_not_read() {
+    let desk = Desk::new();
+    let file = std::fs::File::create(desk.path().join("large")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    desk.write("large.ron", policies("(plugin: \"student\", checkpoint: \"large\")"));
+    let ran = desk.offramp(&["run", "large.ron"]);
+    assert_eq!(ran.code, 1);
+    let inspected = desk.offramp(&["inspect", "large"]);
+    let exported = desk.offramp(&["export", "large", "--c", "out"]);
+    assert_eq!((inspected.code, exported.code), (2, 2));
+    for printed in [ran.out, inspected.err, exported.err] {
+        assert!(printed.contains("it has more than 1073741824 bytes"), "{printed}");
+    }
+    #[cfg(unix)]
+    {
+        let endless = desk.offramp(&["inspect", "/dev/zero"]);
+        assert_eq!(endless.code, 2);
+        assert!(endless.err.contains("it has more than"), "{}", endless.err);
+    }
+}
