@@ -156,6 +156,14 @@ impl std::fmt::Debug for Library {
 }
 
 impl Library {
+    /// That `bytes` are a library which this machine's loader takes; nothing of it is executed.
+    ///
+    /// # Errors
+    /// [`LoadError::NoLibrary`] or [`LoadError::OtherPlatform`].
+    pub fn check(bytes: &[u8]) -> Result<(), LoadError> {
+        check_platform(bytes)
+    }
+
     /// Loads the plugin in `path`.
     ///
     /// This executes code of the library: load only what you would run.
@@ -164,7 +172,7 @@ impl Library {
     /// [`LoadError`] says at which check it failed.
     pub fn load(path: &Path) -> Result<Arc<Self>, LoadError> {
         let bytes = std::fs::read(path).map_err(LoadError::Unreadable)?;
-        check_platform(&bytes)?;
+        Self::check(&bytes)?;
         // SAFETY: runs the library's constructors; that loading executes its code is this
         // function's documented contract.
         let library = unsafe { libloading::Library::new(path) }

@@ -1,0 +1,67 @@
+//! Everything that reads a file which someone else may have made, for the fuzzers and for the
+//! test that tries again what they found.
+
+use std::path::Path;
+
+use offramp_harness::dataset::Dataset;
+use offramp_harness::export::Network;
+use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::study::Study;
+use offramp_harness::trace::Trace;
+use offramp_harness::{checkpoint, store};
+use offramp_host::{Library, Registry};
+
+fn parse(text: &str) -> Option<Experiment> {
+    let (folder, registry) = (Path::new("."), Registry::default());
+    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
+    Experiment::parse("fuzz", text.to_owned(), folder, &registry, purpose, overrides).ok()
+}
+
+/// A scenario, and the same text as a study.
+pub fn scenario(data: &[u8], desk: &Path) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = parse(text);
+    }
+    let _ = Study::read(&written(data, desk), false);
+}
+
+/// A recorded trace, packed or not.
+pub fn trace(data: &[u8], desk: &Path) {
+    let _ = Trace::read(&written(data, desk));
+}
+
+/// A checkpoint: looked into, exported, and as each policy takes it.
+pub fn checkpoint(data: &[u8], desk: &Path) {
+    let _ = checkpoint::read(&written(data, desk));
+    if let Ok(network) = Network::read(data, 0) {
+        let _ = network.to_onnx();
+    }
+    let _ = offramp_nn::checkpoint::Checkpoint::from_bytes(data);
+}
+
+/// The dataset of a distillation.
+pub fn dataset(data: &[u8], desk: &Path) {
+    let experiment = parse("(name: \"fuzz\", system: (devices: 2, servers: 2))");
+    if let Some(scenario) = experiment.as_ref().and_then(|experiment| experiment.points.first()) {
+        let _ = Dataset::read(&written(data, desk), "key", scenario);
+    }
+}
+
+/// What says what a plugin or a run is: a library's file before it is loaded, and a run folder,
+/// whose files stand behind each other with two zeros between.
+pub fn manifest(data: &[u8], desk: &Path) {
+    let _ = Library::check(data);
+    let mut rest = data;
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "timing.csv"] {
+        let end = rest.windows(2).position(|pair| pair == [0, 0]).unwrap_or(rest.len());
+        let _ = std::fs::write(desk.join(file), &rest[..end]);
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    let _ = store::read(desk);
+}
+
+fn written(data: &[u8], desk: &Path) -> std::path::PathBuf {
+    let file = desk.join("file");
+    let _ = std::fs::write(&file, data);
+    file
+}

@@ -1,0 +1,28 @@
+//! What fuzzing found, and what it begins with, tried again: a reader gives an error or a value,
+//! and neither panics nor takes all memory. `tests/fuzz` has the fuzzers.
+
+use offramp_tests::{Desk, workspace};
+
+#[path = "../fuzz/readers.rs"]
+mod readers;
+
+#[test]
+fn what_fuzzing_found_does_no_harm() {
+    let desk = Desk::new();
+    let read: [(&str, fn(&[u8], &std::path::Path)); 5] = [
+        ("scenario", readers::scenario),
+        ("trace", readers::trace),
+        ("checkpoint", readers::checkpoint),
+        ("dataset", readers::dataset),
+        ("manifest", readers::manifest),
+    ];
+    let mut tried = 0;
+    for (name, read) in read {
+        let folder = workspace().join("tests/fuzz/found").join(name);
+        for entry in std::fs::read_dir(folder).unwrap() {
+            read(&std::fs::read(entry.unwrap().path()).unwrap(), desk.path());
+            tried += 1;
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
