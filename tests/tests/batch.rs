@@ -172,4 +172,10 @@ fn a_crash_says_afterwards_who_was_running() {
     let changed = desk.offramp(&arguments);
     assert_eq!((anew.code, changed.code), (2, 2));
     insta::assert_snapshot!(format!("{}{}", anew.err, changed.err));
+    // What crashed is gone on with in a process of its own.
+    desk.write("ruinous.ron", ruinous(false));
+    let isolated = desk.offramp(&[&arguments[..], &["--isolate"]].concat());
+    assert_eq!(isolated.code, 1, "{}", isolated.err);
+    assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
+    assert!(isolated.out.contains("| heuristic |"), "{}", isolated.out);
 }

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ use offramp_host::sha256;
 use crate::evaluate::{Run, Watch, evaluate_some, runs};
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::Start;
-use crate::scenario::{Experiment, PolicyEntry, Scenario};
+use crate::scenario::{Experiment, PolicyEntry, Scenario, replace};
 use crate::store::{self, NewRunFolder, Shard, StoreError, StoredRun, write_atomically};
 
 /// A batch, all of it or a part.
@@ -52,7 +52,9 @@ impl<'e> Batch<'e> {
     pub fn new(experiments: &'e [Experiment], shard: Option<Shard>) -> Self {
         let mut made_of = format!("{} {shard:?}\n", env!("CARGO_PKG_VERSION"));
         for experiment in experiments {
-            made_of += &format!("{} {}\n", experiment.name, experiment.text);
+            // What crashed is gone on with in processes of their own.
+            let text = replace(&experiment.text, "isolate", "false");
+            made_of += &format!("{} {text:?}\n", experiment.name);
         }
         // A file may be the checkpoint of a thousand runs.
         let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
@@ -131,11 +133,15 @@ impl Journal {
     pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, StoreError> {
         NewRunFolder::begin(path)?;
         let partial = unfinished(path);
-        if start == Start::New && partial.exists() {
-            return Err(StoreError::Unfinished { path: partial });
-        }
         let unwritable = |cause| StoreError::Unwritable { path: partial.clone(), cause };
-        std::fs::create_dir_all(&partial).map_err(unwritable)?;
+        match std::fs::create_dir(&partial) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if start == Start::New {
+                    return Err(StoreError::Unfinished { path: partial });
+                }
+            }
+            made => made.map_err(unwritable)?,
+        }
         let key = partial.join("batch");
         match std::fs::read_to_string(&key) {
             Ok(begun) if begun != batch.key => {

@@ -118,20 +118,11 @@ pub fn evaluate_some<'e>(
     wanted: &dyn Fn(usize) -> bool,
     watch: &dyn Watch<'e>,
 ) {
-    let mut environment: Option<(&Scenario, Arc<Environment>)> = None;
-    let mut prepared = Vec::new();
-    for (number, (scenario, policy)) in runs(experiments).enumerate() {
-        if !wanted(number) {
-            continue;
-        }
-        // Policies of a point share its environment.
-        let shared = match &environment {
-            Some((of, shared)) if std::ptr::eq(*of, scenario) => Arc::clone(shared),
-            _ => Arc::new(Environment::new(scenario)),
-        };
-        environment = Some((scenario, Arc::clone(&shared)));
-        prepared.push(Prepared::new(number, scenario, policy, shared));
-    }
+    let prepared: Vec<Prepared<'e>> = runs(experiments)
+        .enumerate()
+        .filter(|(number, _)| wanted(*number))
+        .map(|(number, (scenario, policy))| Prepared::new(number, scenario, policy))
+        .collect();
     // A run in a process of its own is one job, any other a job an episode.
     let jobs: Vec<(usize, u64)> = prepared
         .iter()
@@ -163,9 +154,9 @@ struct Prepared<'e> {
     number: usize,
     scenario: &'e Scenario,
     policy: &'e PolicyEntry,
-    environment: Arc<Environment>,
-    /// The bytes of the checkpoint, if there is one, or why they can't be had.
-    checkpoint: Result<Option<Vec<u8>>, Mutex<Option<RunError>>>,
+    /// What its episodes need; there from the first to the last of them, so that a batch of
+    /// thousands does not hold all of it at once.
+    stage: Mutex<Option<Arc<Stage>>>,
     /// The first episode that failed: later ones need not run.
     first_failure: AtomicU64,
     begun: AtomicBool,
@@ -175,25 +166,20 @@ struct Prepared<'e> {
     left: AtomicU64,
 }
 
+/// What the episodes of a run have in common.
+struct Stage {
+    environment: Environment,
+    /// The bytes of the checkpoint, if there is one.
+    checkpoint: Option<Vec<u8>>,
+}
+
 impl<'e> Prepared<'e> {
-    fn new(
-        number: usize,
-        scenario: &'e Scenario,
-        policy: &'e PolicyEntry,
-        environment: Arc<Environment>,
-    ) -> Self {
-        let checkpoint = match &policy.checkpoint {
-            None => Ok(None),
-            Some(path) => files::read(path, MOST_CHECKPOINT_BYTES).map(Some).map_err(|cause| {
-                Mutex::new(Some(RunError::Checkpoint { path: path.clone(), cause }))
-            }),
-        };
+    fn new(number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry) -> Self {
         Self {
             number,
             scenario,
             policy,
-            environment,
-            checkpoint,
+            stage: Mutex::default(),
             first_failure: AtomicU64::new(u64::MAX),
             begun: AtomicBool::new(false),
             episodes: Mutex::default(),
@@ -217,13 +203,27 @@ impl<'e> Prepared<'e> {
         }
         watch.episode();
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *lock(&self.stage) = None;
             let episodes = std::mem::take(&mut *lock(&self.episodes));
             // Those after a failed one may be missing; the first failure comes before them.
-            let played = episodes.into_iter().flatten().collect::<Result<Vec<_>, _>>();
-            let unreadable = self.checkpoint.as_ref().err().and_then(|error| lock(error).take());
-            let outcome = unreadable.map_or(played, Err);
+            let outcome = episodes.into_iter().flatten().collect();
             watch.done(self.number, Run { scenario: self.scenario, policy: self.policy, outcome });
         }
+    }
+
+    fn stage(&self) -> Result<Arc<Stage>, RunError> {
+        let mut stage = lock(&self.stage);
+        if let Some(stage) = &*stage {
+            return Ok(Arc::clone(stage));
+        }
+        let checkpoint = self.policy.checkpoint.as_ref().map(|path| {
+            files::read(path, MOST_CHECKPOINT_BYTES)
+                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
+        });
+        let checkpoint = checkpoint.transpose()?;
+        let made = Arc::new(Stage { environment: Environment::new(self.scenario), checkpoint });
+        *stage = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// Plays all episodes in a process of their own.
@@ -235,16 +235,17 @@ impl<'e> Prepared<'e> {
     }
 
     fn episode(&self, episode: u64) -> Option<Result<EpisodeResult, RunError>> {
-        let checkpoint = self.checkpoint.as_ref().ok()?;
         if episode > self.first_failure.load(Ordering::Relaxed) {
             return None;
         }
-        let seed = evaluation_seed(self.scenario);
-        let context =
-            self.environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
-        let result = self.policy.found.create_policy(&context).map_err(RunError::from).and_then(
-            |mut policy| run_episode(self.scenario, policy.as_mut(), self.scenario.seed, episode),
-        );
+        let result = self.stage().and_then(|stage| {
+            let Stage { environment, checkpoint } = &*stage;
+            let seed = evaluation_seed(self.scenario);
+            let context =
+                environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
+            let mut policy = self.policy.found.create_policy(&context)?;
+            run_episode(self.scenario, policy.as_mut(), self.scenario.seed, episode)
+        });
         if result.is_err() {
             self.first_failure.fetch_min(episode, Ordering::Relaxed);
         }

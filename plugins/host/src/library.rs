@@ -173,10 +173,12 @@ impl Library {
     pub fn load(path: &Path) -> Result<Arc<Self>, LoadError> {
         let bytes = std::fs::read(path).map_err(LoadError::Unreadable)?;
         Self::check(&bytes)?;
+        // A bare name would be looked for among the system's libraries.
+        let whole = std::path::absolute(path).map_err(LoadError::Unreadable)?;
         // SAFETY: runs the library's constructors; that loading executes its code is this
         // function's documented contract.
-        let library = unsafe { libloading::Library::new(path) }
-            .map_err(|error| LoadError::Unloadable(loader_message(&error, path)))?;
+        let library = unsafe { libloading::Library::new(&whole) }
+            .map_err(|error| LoadError::Unloadable(loader_message(&error, &whole)))?;
         // Never unloaded (abi_stable's rule): threads, thread-locals and trait objects of the
         // plugin may outlive any handle. Also if it is refused, since its code has run already.
         let library: &'static libloading::Library = Box::leak(Box::new(library));

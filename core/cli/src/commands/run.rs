@@ -62,6 +62,9 @@ fn evaluate(
     for what in &journal.interrupted {
         eprintln!("the last attempt ended while this ran: {what}");
     }
+    if !journal.interrupted.is_empty() && !arguments.isolate {
+        eprintln!("if that was a crash: with --isolate it is a failed row, and the others go on");
+    }
     let threads = super::threads(arguments.running.jobs)?;
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
     let bar = super::progress_bar(batch.episodes(), template);
