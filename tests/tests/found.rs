@@ -4,12 +4,14 @@
 use offramp_tests::{Desk, workspace};
 
 #[path = "../fuzz/readers.rs"]
-mod readers;
+pub mod readers;
+
+type Reader = fn(&[u8], &std::path::Path);
 
 #[test]
 fn what_fuzzing_found_does_no_harm() {
     let desk = Desk::new();
-    let read: [(&str, fn(&[u8], &std::path::Path)); 5] = [
+    let readers: [(&str, Reader); 5] = [
         ("scenario", readers::scenario),
         ("trace", readers::trace),
         ("checkpoint", readers::checkpoint),
@@ -17,7 +19,7 @@ fn what_fuzzing_found_does_no_harm() {
         ("manifest", readers::manifest),
     ];
     let mut tried = 0;
-    for (name, read) in read {
+    for (name, read) in readers {
         let folder = workspace().join("tests/fuzz/found").join(name);
         for entry in std::fs::read_dir(folder).unwrap() {
             read(&std::fs::read(entry.unwrap().path()).unwrap(), desk.path());
