@@ -47,7 +47,9 @@ impl TheName {
     fn from_bytes(bytes: &[u8]) -> Result<Vec<f64>, Error> {
         let (numbers, rest) = bytes.as_chunks::<8>();
         if numbers.len() != SIZE || !rest.is_empty() {
-            return Err(Error::new(format!("this is no checkpoint of it: {SIZE} numbers are needed")));
+            return Err(Error::new(format!(
+                "this is no checkpoint of it: {SIZE} numbers are needed"
+            )));
         }
         Ok(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
     }

@@ -289,6 +289,10 @@ fn what_fails_is_a_row_and_the_rest_goes_on() {
     insta::assert_snapshot!(ran.out);
 }
 
+/// What of the paper's study is learned.
+const LEARNED: [&str; 6] =
+    ["teacher", "student", "shared teacher", "shared student", "qeco", "dcdrl"];
+
 /// Two tables of the paper's study, small; between them they have every policy of the six. What
 /// has been learned differs from processor to processor in its last bits, after a training in its
 /// decisions too, so of it the shape alone is kept: its numbers are `#`, and what is measured
@@ -304,7 +308,7 @@ fn the_quick_tables_of_the_paper_keep_their_shape() {
         let measured = ran.out.split("Less that").next().unwrap_or_default();
         for line in measured.lines().filter(|line| !line.starts_with("|-")) {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let learned = |cell: &&str| ["teacher", "student", "qeco", "dcdrl"].contains(cell);
+            let learned = |cell: &&str| LEARNED.contains(cell);
             // Numbers stand behind the policy's name.
             let named = cells.iter().position(learned).unwrap_or(cells.len());
             for (column, cell) in cells.iter().enumerate() {

@@ -222,9 +222,12 @@ impl Lines {
         let ends = ends().flat_map(|&(_, low, high)| [low, high]);
         let heights = points().map(|point| point.1).chain(ends);
         let ys = range(&mut heights.filter(|y| y.is_finite()));
+        let longest = self.series.iter().map(|series| series.name.chars().count()).max();
+        let legend = (longest.unwrap_or(0) * LETTER) as u32 + 44;
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
             .margin(16)
+            .margin_right(legend)
             .x_label_area_size(48)
             .y_label_area_size(72)
             .build_cartesian_2d(xs, ys)
@@ -237,26 +240,23 @@ impl Lines {
             .light_line_style(WHITE)
             .draw()
             .map_err(text)?;
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
-            let style = colour.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(series.points.iter().copied(), style))
-                .map_err(text)?
-                .label(&series.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+        // Beside the lines, where it hides none.
+        let left = (SIZE.0 - legend) as i32 + 12;
+        let text_style = TextStyle::from((FONT, 16).into_font());
+        for (number, series) in self.series.iter().enumerate() {
+            let colour = COLOURS[number % COLOURS.len()];
+            let points = series.points.iter().copied();
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(2))).map_err(text)?;
             let upright = |&(x, low, high): &(f64, f64, f64)| {
                 PathElement::new([(x, low), (x, high)], colour.stroke_width(1))
             };
             chart.draw_series(series.intervals.iter().map(upright)).map_err(text)?;
+            let y = 64 + 22 * number as i32;
+            let dash = [(left, y), (left + 20, y)];
+            area.draw(&PathElement::new(dash, colour.stroke_width(3))).map_err(text)?;
+            let name = Text::new(series.name.clone(), (left + 26, y - 8), &text_style);
+            area.draw(&name).map_err(text)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.4))
-            .label_font((FONT, 16))
-            .draw()
-            .map_err(text)?;
         area.present().map_err(text)
     }
 }
