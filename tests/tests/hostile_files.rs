@@ -56,6 +56,21 @@ fn a_scenario_can_say_which_file_a_plugin_must_be() {
     assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
 }
 
+#[test]
+fn a_scenario_that_needs_all_memory_is_refused_before_it_takes_any() {
+    let desk = Desk::new();
+    for (fields, message) in [
+        ("system: (servers: 1000000), history_slots: 10000", "history_slots × servers is more"),
+        ("system: (devices: 100000000, servers: 1000)", "devices × servers is more"),
+    ] {
+        let policies = "policies: [(plugin: \"random\")]";
+        desk.write("huge.ron", format!("(name: \"huge\", {fields}, {policies})"));
+        let ran = desk.offramp(&["run", "huge.ron"]);
+        assert_eq!(ran.code, 2, "{}", ran.out);
+        assert!(ran.err.contains(message), "{}", ran.err);
+    }
+}
+
 /// Sparse, so that it takes no room.
 #[test]
 fn a_checkpoint_of_any_size_is_not_read() {

@@ -215,6 +215,10 @@ const MOST_BYTES: u64 = 64 << 20;
 const MOST_DEVICES: u32 = 100_000_000;
 /// As for devices.
 const MOST_SERVERS: u32 = 1_000_000;
+/// Numbers in a window of history.
+const MOST_LOADS: u64 = 100_000_000;
+/// Devices × servers.
+const MOST_PAIRS: u64 = 10_000_000_000;
 /// Points of one sweep.
 const MOST_POINTS: usize = 100_000;
 
@@ -625,6 +629,15 @@ impl Source<'_> {
         };
         let devices = range("system.devices", section.devices, MOST_DEVICES)?;
         let servers = range("system.servers", section.servers, MOST_SERVERS)?;
+        // What is kept for each of them would not fit into memory.
+        if u64::from(file.history_slots) * servers as u64 > MOST_LOADS {
+            let message = format!("history_slots × servers is more than {MOST_LOADS}");
+            return Err(self.fault("history_slots", message, None));
+        }
+        if devices as u64 * servers as u64 > MOST_PAIRS {
+            let message = format!("devices × servers is more than {MOST_PAIRS}");
+            return Err(self.fault("system.devices", message, None));
+        }
         let seed = file.evaluate.seed;
         let of_devices = |field: &'static str, raw: &Raw, draw: u64| {
             let streams = StreamFamily::new(seed, WHOLE_RUN, rng::Purpose::Device);
