@@ -33,6 +33,8 @@ enum Ruin {
     Loop,
     /// Takes memory until there is none.
     Hoard,
+    /// Fails, and never comes back from being dropped.
+    LoopInDrop,
 }
 
 impl Ruin {
@@ -45,7 +47,7 @@ impl Ruin {
             },
             Self::Abort => std::process::abort(),
             Self::Exit => std::process::exit(3),
-            Self::Loop => loop {
+            Self::Loop | Self::LoopInDrop => loop {
                 std::hint::spin_loop();
             },
             Self::Hoard => {
@@ -83,6 +85,9 @@ impl Drop for Hostile {
         if self.misdeed == Misdeed::PanicIn("drop".into()) {
             panic!("hostile in drop");
         }
+        if self.misdeed == Misdeed::Ruin(Ruin::LoopInDrop) {
+            Ruin::LoopInDrop.come();
+        }
     }
 }
 
@@ -105,6 +110,7 @@ impl Policy for Hostile {
         match self.misdeed {
             Misdeed::TooShort => actions.iter_mut().step_by(2).for_each(|action| *action = 0),
             Misdeed::Decide(decision) => actions.fill(decision),
+            Misdeed::Ruin(Ruin::LoopInDrop) => return Err(Error::new("decide refused")),
             Misdeed::Ruin(ruin) => ruin.come(),
             _ => actions.fill(0),
         }

@@ -113,7 +113,8 @@ fn ruinous(isolate: bool) -> String {
     let hostile = |ruin: &str| {
         format!("(plugin: \"hostile\", name: \"{ruin}\", parameters: (misdeed: Ruin({ruin}))), ")
     };
-    let ruins: String = ["Segfault", "Abort", "Exit", "Loop", "Hoard"].map(hostile).concat();
+    let ruins: String =
+        ["Segfault", "Abort", "Exit", "Loop", "Hoard", "LoopInDrop"].map(hostile).concat();
     format!(
         "(name: \"ruinous\", system: (devices: 6, servers: 2, slots: 60),
         policies: [(plugin: \"random\"), {ruins}(plugin: \"heuristic\")],
@@ -177,5 +178,5 @@ fn a_crash_says_afterwards_who_was_running() {
     let isolated = desk.offramp(&[&arguments[..], &["--isolate"]].concat());
     assert_eq!(isolated.code, 1, "{}", isolated.err);
     assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
-    assert!(isolated.out.contains("| heuristic |"), "{}", isolated.out);
+    assert!(isolated.out.contains("| heuristic  |"), "{}", isolated.out);
 }

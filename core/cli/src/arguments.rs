@@ -73,7 +73,7 @@ impl RunningArguments {
         Overrides {
             seed: self.seed,
             episodes: self.episodes.or(self.quick.then_some(quick_episodes)),
-            isolate: false,
+            ..Overrides::default()
         }
     }
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::SlotBuffers;
 use crate::evaluate::RunError;
-use crate::files::{self, MOST_DATASET_BYTES};
+use crate::files::{self, MOST_DATA_BYTES};
 use crate::scenario::Scenario;
 
 /// States with the teacher's values.
@@ -162,7 +162,7 @@ impl Dataset {
     pub fn read(path: &Path, key: &str, scenario: &Scenario) -> Result<Option<Self>, DatasetError> {
         let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
         let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
-        let bytes = match files::read(path, MOST_DATASET_BYTES) {
+        let bytes = match files::read(path, MOST_DATA_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(error.to_string())),

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{Error, Read, Result};
 use std::path::Path;
 
-/// A checkpoint, or a saved state, that is larger is none.
+/// A checkpoint that is larger is none.
 pub(crate) const MOST_CHECKPOINT_BYTES: u64 = 1 << 30;
-/// As for checkpoints.
-pub(crate) const MOST_DATASET_BYTES: u64 = 16 << 30;
+/// A dataset, or what a training needs to go on (its replay memory is in it), that is larger is
+/// none.
+pub(crate) const MOST_DATA_BYTES: u64 = 16 << 30;
 
 /// The bytes of a file that has at most `most`.
 ///

@@ -1,6 +1,6 @@
 //! Runs experiments: reads [`scenario`] files, [`evaluate`]s policies over episodes with common
 //! random numbers, keeps the results in run folders ([`store`]), and replays recorded
-//! [`trace`]s.
+//! [`trace`]s. A [`batch`] keeps each run as it is done; [`isolate`] gives it a process of its own.
 //!
 //! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
 

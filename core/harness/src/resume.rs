@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, MOST_CHECKPOINT_BYTES};
+use crate::files::{self, MOST_DATA_BYTES};
 use crate::store::write_atomically;
 
 /// Whether a training or a distillation begins or goes on.
@@ -144,7 +144,7 @@ pub(crate) fn load<S: DeserializeOwned>(
     scenario_sha256: &str,
 ) -> Result<Option<(S, Vec<u8>)>, FolderError> {
     let fail = |cause: String| FolderError::NotResumable { path: path.to_owned(), cause };
-    let bytes = match files::read(path, MOST_CHECKPOINT_BYTES) {
+    let bytes = match files::read(path, MOST_DATA_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error.to_string())),

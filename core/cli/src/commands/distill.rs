@@ -13,7 +13,8 @@ use crate::problem::Problem;
 
 pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = Overrides { seed: arguments.seed, episodes: arguments.steps, isolate: false };
+    let overrides =
+        Overrides { seed: arguments.seed, episodes: arguments.steps, ..Overrides::default() };
     let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Distill, overrides)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),

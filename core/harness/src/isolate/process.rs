@@ -60,7 +60,9 @@ pub(crate) fn play(
     progress: &dyn Fn(),
 ) -> Result<Vec<EpisodeResult>, RunError> {
     let number = scenario.policies.iter().position(|entry| entry.label == policy.label);
-    let libraries = scenario.policies.iter().map(|entry| entry.found.library.path.clone());
+    // Its own library first, so that no other has the policy's name before it.
+    let entries = std::iter::once(policy).chain(&scenario.policies);
+    let libraries = entries.map(|entry| entry.found.library.path.clone());
     let request = Request {
         name: scenario.name.clone(),
         text: replace(&scenario.text, "sweep", "{}").unwrap_or_else(|| scenario.text.to_string()),
@@ -224,8 +226,8 @@ fn answer(
         let inner = created.map_err(|error| error.to_string())?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
         let played = run_episode(&scenario, &mut policy, scenario.seed, episode);
-        episodes.push(played.map_err(|error| error.to_string())?);
         clock.timed(|| drop(policy));
+        episodes.push(played.map_err(|error| error.to_string())?);
         episode_over();
     }
     Ok(episodes)
