@@ -57,7 +57,8 @@
 //!
 //! # Rules of the boundary
 //! - An error or a panic ends one run; the others go on, and the plugin's name, the call and the
-//!   message are reported. A segfault, `abort` or `exit` in native code takes the process along.
+//!   message are reported. A segfault, `abort` or `exit` in native code takes the process along,
+//!   unless the run is isolated.
 //! - A library stays loaded until the process ends.
 //! - Randomness comes from the seeds handed over ([`Context::seed`], [`EpisodeStart::seed`]); no
 //!   clock, thread number or address may change a result.
