@@ -18,6 +18,11 @@ const STUDY: &str = r#"(
         "rules": Fixed(plugin: "heuristic", parameters: (load_trust: 0.5)),
         "teacher": Trained(scenario: "teacher.ron", quick: { "train.learner.parameters.hidden": 2 }),
         "student": Distilled(scenario: "student.ron", teacher: "teacher"),
+        "student at ease": Distilled(
+            scenario: "student.ron",
+            teacher: "teacher",
+            set: { "distill.steps": 60 },
+        ),
     },
     quick: (training_seeds: [1], episodes: 2, set: { "train.episodes": 2 }),
     items: [
@@ -84,6 +89,14 @@ const STUDY: &str = r#"(
                 (label: "teacher", of: { "teacher": { "train.episodes": 12 } }),
                 (label: "student", of: { "student": { "distill.steps": 60 } }),
             ],
+            metrics: [Qoe],
+        ),
+        (
+            id: "same",
+            title: "Who learns the same by two names",
+            form: Table,
+            policies: ["student", "student at ease"],
+            points: [(label: "60", set: { "distill.steps": 60 })],
             metrics: [Qoe],
         ),
         (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),

@@ -1,8 +1,8 @@
 //! Studies: what is trained, distilled and compared, and the tables and figures made of it.
 //!
 //! ```text
-//! OUT/learned/NAME-KEY/   a training or a distillation, as `train` and `distill` write them
-//! OUT/results/NAME-KEY/   a run folder for each policy, point and training seed
+//! OUT/learned/SCENARIO-KEY/ a training or a distillation, as `train` and `distill` write them
+//! OUT/results/POLICY-KEY/   a run folder for each policy, point and training seed
 //! ```
 //!
 //! A key is a hash of everything that the folder's content depends on: the scenario as it is
@@ -401,6 +401,9 @@ struct Trial {
 /// A training, or a distillation after its teacher's training.
 struct Lesson {
     name: String,
+    /// The folder, relative to that of all lessons. The scenario's name is in it, not the policy's:
+    /// policies that learn the same share it.
+    folder: String,
     key: String,
     scenario: String,
     teacher: Option<Box<Lesson>>,
@@ -420,13 +423,6 @@ impl Trial {
             all.insert(lesson.key.clone());
         }
         all.insert(self.evaluation.key.clone());
-    }
-}
-
-impl Lesson {
-    /// The folder, relative to that of all lessons.
-    fn folder(&self) -> String {
-        folder_name(&self.name, &self.key)
     }
 }
 
@@ -557,7 +553,7 @@ impl Bench<'_> {
             };
             let own_quick = if *quick { own_quick } else { &none };
             let lesson = self.lesson(policy, source, quick_set, trained_at, seed)?;
-            let checkpoint = format!("learned/{}/best.safetensors", lesson.folder());
+            let checkpoint = format!("learned/{}/best.safetensors", lesson.folder);
             let stage = if lesson.teacher.is_some() { Purpose::Distill } else { Purpose::Train };
             let (plugin, parameters) = self.learner(&lesson, stage)?;
             let settings = [quick_set, set, own_quick, &point.set, own];
@@ -603,7 +599,7 @@ impl Bench<'_> {
                 let settings = [quick_set, set, quick, &point.set, own];
                 let mut text = self.text(scenario, &settings, Purpose::Distill)?;
                 let parameters = if parameters.is_empty() { "()" } else { &parameters };
-                let checkpoint = quoted(&format!("{}/best.safetensors", teacher.folder()));
+                let checkpoint = quoted(&format!("{}/best.safetensors", teacher.folder));
                 for (field, value) in [
                     ("distill.seed", seed.to_string()),
                     ("distill.teacher.plugin", quoted(&plugin)),
@@ -618,8 +614,9 @@ impl Bench<'_> {
                 });
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
                 let key = sha256(format!("{} {plugins:?} {text}", teacher.key).as_bytes());
+                let folder = folder_name(&read.name, &key);
                 let teacher = Some(Box::new(teacher));
-                Ok(Lesson { name: name.to_owned(), key, scenario: text, teacher })
+                Ok(Lesson { name: name.to_owned(), folder, key, scenario: text, teacher })
             }
             PolicySource::Trained { scenario, set, quick } => {
                 let quick = if self.study.quick { quick } else { &none };
@@ -632,7 +629,8 @@ impl Bench<'_> {
                     (entry.learner.found.library.sha256.clone(), explorer)
                 });
                 let key = sha256(format!("{plugins:?} {text}").as_bytes());
-                Ok(Lesson { name: name.to_owned(), key, scenario: text, teacher: None })
+                let folder = folder_name(&read.name, &key);
+                Ok(Lesson { name: name.to_owned(), folder, key, scenario: text, teacher: None })
             }
             PolicySource::Fixed { .. } => unreachable!("what does not learn has no lessons"),
         }
@@ -737,7 +735,7 @@ impl Bench<'_> {
         diary: &Diary<'_>,
     ) -> Result<Result<(), String>, StudyError> {
         let learned = self.learned();
-        let folder = learned.join(lesson.folder());
+        let folder = learned.join(&lesson.folder);
         let done = folder.join("done");
         if done.exists() {
             diary.done(&lesson.key);
@@ -802,7 +800,7 @@ impl Bench<'_> {
                 if let Some(failure) = failures.get(&lesson.key) {
                     return Ok(Err(failure.clone()));
                 }
-                let folder = self.learned().join(lesson.folder());
+                let folder = self.learned().join(&lesson.folder);
                 if lesson.teacher.is_none() {
                     measured.trainings.push(train::rows(&folder)?);
                 }
