@@ -20,7 +20,7 @@
 //! | 1.0 | 3,247 | 880.5, 44.2 | |
 //!
 //! What each option is worth at ratio 0.2, 10,000 steps: `starts: 6` 879.9, 45.1;
-//! `advantage_weight: 30.0` 865.3, 59.6; two on-policy rounds 830.7, 98.3; `policy_weight: 0.01`
+//! `advantage_weight: 30.0` 865.3, 59.6; both 880.6, 43.9; two on-policy rounds 830.7, 98.3; `policy_weight: 0.01`
 //! 784.9, 153.9; one student for all devices, taught by their fifty teachers, 725.7, 205.6.
 //!
 //! Small networks can't fit values and what tells actions apart at once, and depend on where they
@@ -30,9 +30,11 @@
 //! enough.
 //!
 //! One student for all devices does well if its teacher is one for all, too, and both read ρ and the
-//! deadline (`paper-student-shared.ron`): 896.3, 26.4 with 2,247 parameters, its teacher 897.7, 26.2.
-//! At an arrival probability of 0.5 12 neurons are too few: 1,092 and 1,100 (validation, seeds 1 and
-//! 3) where 16 have 1,139 and 1,147 and their teachers 1,150 and 1,147.
+//! deadline (`offramp reproduce --only trees`): 896.3, 26.4 with 2,247 parameters, its teacher 897.7, 26.2.
+//! At an arrival probability of 0.5 12 neurons are too few (`offramp distill` of
+//! `paper-student-shared.ron` with that probability and teachers of γ = 0.9, `ratio: 0.6` for 0.8):
+//! 1,092 and 1,100 (validation, seeds 1 and 3) where 16 have 1,139 and 1,147 and their teachers
+//! 1,150 and 1,147.
 
 mod parameters;
 

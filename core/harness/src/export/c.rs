@@ -134,7 +134,7 @@ int policy_decide(const float features[POLICY_FEATURES],
 ";
 
 const SOURCE_HEAD: &str = "\
-/* Exported by offramp; see policy.h. Compile as C99, with optimisation (-O3 makes vector code). */
+/* Exported by offramp; see policy.h. Compile as C99, with optimisation (-O3 and your -march make vector code). */
 #include \"policy.h\"
 
 #include <stdint.h>
