@@ -21,7 +21,7 @@ const STUDY: &str = r#"(
         "student at ease": Distilled(
             scenario: "student.ron",
             teacher: "teacher",
-            set: { "distill.steps": 60 },
+            set: { "distill.explored": 0.2 },
         ),
     },
     quick: (training_seeds: [1], episodes: 2, set: { "train.episodes": 2 }),
@@ -96,7 +96,14 @@ const STUDY: &str = r#"(
             title: "Who learns the same by two names",
             form: Table,
             policies: ["student", "student at ease"],
-            points: [(label: "60", set: { "distill.steps": 60 })],
+            points: [
+                // In whichever order it comes together.
+                (
+                    label: "60",
+                    set: { "distill.steps": 60, "distill.batch": 16 },
+                    of: { "student": { "distill.explored": 0.2 } },
+                ),
+            ],
             metrics: [Qoe],
         ),
         (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
@@ -206,8 +213,9 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
         assert!(files.contains(file), "{file}: {files:?}");
     }
     let learned = listed(&desk, "out/learned");
-    // Of two seeds: two teachers; students of 20, 40 and 60 steps, and one of the other teacher.
-    assert_eq!(learned.len(), 12, "{learned:?}");
+    // Of two seeds: two teachers; students of 20, 40 and 60 steps, one of the other teacher, and
+    // the one that has two names.
+    assert_eq!(learned.len(), 14, "{learned:?}");
     // A reference that is the same at every point stands there once.
     let steps = first.out.split("How long it learned").nth(1).unwrap();
     let table = steps.split("Less that of").next().unwrap();
@@ -236,7 +244,7 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     assert_eq!(changed.code, 0, "{}", changed.err);
     assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
     // Of two seeds: the students of either teacher. Where points set the steps, nothing changed.
-    assert_eq!(listed(&desk, "out/learned").len(), 16);
+    assert_eq!(listed(&desk, "out/learned").len(), 18);
     assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
 }
 
