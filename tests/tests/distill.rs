@@ -213,7 +213,8 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
     desk.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
     let trees = bytes(&desk, "whole-trees/final.safetensors");
     assert_eq!(trees, bytes(&desk, "killed-trees/final.safetensors"));
-    let often = scenario("ratio: 0.5", rounds).replace("validate_every: 300", "validate_every: 40");
+    let student = "ratio: 0.5, starts: 3, anneal_steps: 600";
+    let often = scenario(student, rounds).replace("validate_every: 300", "validate_every: 40");
     desk.write("student.ron", often);
     let ran = desk.offramp(&["distill", "student.ron", "--out", "whole"]);
     assert_eq!(ran.code, 0, "{}", ran.err);

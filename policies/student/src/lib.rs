@@ -19,18 +19,19 @@
 //! | 0.8 | 2,215 | 880.6, 44.6 | |
 //! | 1.0 | 3,247 | 880.5, 44.2 | |
 //!
-//! What each option is worth at ratio 0.2, 10,000 steps: `starts: 6` 879.9, 45.1;
-//! `advantage_weight: 30.0` 865.3, 59.6; both 880.6, 43.9; two on-policy rounds 830.7, 98.3; `policy_weight: 0.01`
+//! What each option is worth at ratio 0.2, 10,000 steps: `starts: 6` 879.1, 45.8;
+//! `advantage_weight: 30.0` 865.3, 59.6; both 880.1, 44.6; two on-policy rounds 830.7, 98.3; `policy_weight: 0.01`
 //! 784.9, 153.9; one student for all devices, taught by their fifty teachers, 725.7, 205.6.
 //!
 //! Small networks can't fit values and what tells actions apart at once, and depend on where they
 //! begin: with `starts: 6` each device keeps the best of six beginnings. With that and
 //! `advantage_weight: 30.0`, 10,000 steps (`offramp reproduce --only table-2-advantages`), ratio 0.1
-//! has 875.9, 49.7; ratio 0.2 880.6, 43.9; ratio 0.4 880.7, 44.1. So 115 parameters a device are
-//! enough.
+//! has 875.5, 49.9; ratio 0.2 880.1, 44.6; ratio 0.4 880.3, 44.5. So 115 parameters a device are
+//! enough. With all six to the end, in almost three times the time, they had 875.9, 49.7; 880.6,
+//! 43.9; 880.7, 44.1.
 //!
 //! One student for all devices does well if its teacher is one for all, too, and both read ρ and the
-//! deadline (`offramp reproduce --only trees`): 896.3, 26.4 with 2,247 parameters, its teacher 897.7, 26.2.
+//! deadline (`offramp reproduce --only trees`): 892.7, 29.6 with 2,247 parameters, its teacher 895.9, 28.2.
 //! At an arrival probability of 0.5 12 neurons are too few (`offramp distill` of
 //! `paper-student-shared.ron` with that probability and teachers of γ = 0.9, `ratio: 0.6` for 0.8):
 //! 1,092 and 1,100 (validation, seeds 1 and 3) where 16 have 1,139 and 1,147 and their teachers
@@ -79,6 +80,8 @@ struct Start {
     optimiser: OptimiserState<f32>,
     /// A running mean of what it descends.
     loss: f32,
+    /// Whether others were so far ahead that it learns no more.
+    ended: bool,
 }
 
 /// Share of a new loss in the running mean.
@@ -144,6 +147,7 @@ impl Policy for DistilledStudent {
             weights,
             optimiser: parameters.optimiser.state(shape.parameters()),
             loss: 0.0,
+            ended: false,
         };
         let learner = |weights: Vec<Vec<f32>>| Learner {
             starts: weights.into_iter().map(start).collect(),
@@ -250,6 +254,7 @@ impl Saved for DistilledStudent {
         let starts = || self.learners.iter().flat_map(|learner| &learner.starts);
         state.put_u64("steps", starts().map(|start| start.optimiser.steps));
         state.put_u64("losses", starts().map(|start| start.loss.to_bits().into()));
+        state.put_u64("ended", starts().map(|start| start.ended.into()));
         state.put_u64("best", self.learners.iter().map(|learner| learner.best as u64));
         Ok(state.to_bytes()?)
     }
@@ -258,10 +263,16 @@ impl Saved for DistilledStudent {
         let state = Checkpoint::from_bytes(bytes)?;
         self.identity.expect(&state, "student in training")?;
         let count = self.parameters.starts;
-        let (steps, losses, best) = (state.u64("steps")?, state.u64("losses")?, state.u64("best")?);
+        let (steps, losses) = (state.u64("steps")?, state.u64("losses")?);
+        let (ended, best) = (state.u64("ended")?, state.u64("best")?);
         let all = self.learners.len() * count;
-        let sound = steps.len() == all && losses.len() == all && best.len() == self.learners.len();
-        if !sound || best.iter().any(|&best| best >= count as u64) {
+        let of_starts = [&steps, &losses, &ended].iter().all(|numbers| numbers.len() == all);
+        let decides = |(learner, &best): (usize, &u64)| {
+            let best = usize::try_from(best).ok().filter(|&best| best < count);
+            best.is_some_and(|best| ended[learner * count + best] == 0)
+        };
+        if !of_starts || best.len() != self.learners.len() || !best.iter().enumerate().all(decides)
+        {
             return Err(Error::new("the saved student contradicts itself"));
         }
         let mut learners: Vec<Learner> = best
@@ -280,6 +291,7 @@ impl Saved for DistilledStudent {
                     weights,
                     optimiser,
                     loss: f32::from_bits(losses[at] as u32),
+                    ended: ended[at] != 0,
                 });
             }
         }
@@ -306,8 +318,8 @@ impl Learner {
         &self.starts[self.best].weights
     }
 
-    /// One step of every start on the rows of the batch; gives the loss of eq. (16) before it of
-    /// the one that decided.
+    /// One step of every start that still learns on the rows of the batch; gives the loss of eq.
+    /// (16) before it of the one that decided.
     fn step(
         &mut self,
         shape: &Shape,
@@ -317,15 +329,25 @@ impl Learner {
     ) -> f64 {
         scratch.read(shape, &self.rows, batch);
         let Self { starts, best, rows } = self;
-        let step = |start: &mut Start| start.step(shape, parameters, rows, batch, scratch);
-        let losses: Vec<f64> = starts.iter_mut().map(step).collect();
-        let loss = losses[*best];
-        for (number, start) in starts.iter().enumerate() {
-            if start.loss < starts[*best].loss {
-                *best = number;
+        let mut of_best = 0.0;
+        for (number, start) in starts.iter_mut().enumerate().filter(|(_, start)| !start.ended) {
+            let loss = start.step(shape, parameters, rows, batch, scratch);
+            if number == *best {
+                of_best = loss;
             }
         }
-        loss
+        // By their losses; where it is time, the worse half ends.
+        let mut learning: Vec<usize> =
+            (0..starts.len()).filter(|&number| !starts[number].ended).collect();
+        learning.sort_by(|&a, &b| starts[a].loss.total_cmp(&starts[b].loss));
+        *best = learning[0];
+        let steps = starts[*best].optimiser.steps;
+        if [8, 4, 2].iter().any(|part| steps == parameters.anneal_steps / part) {
+            for &number in &learning[learning.len().div_ceil(2)..] {
+                starts[number].ended = true;
+            }
+        }
+        of_best
     }
 }
 
@@ -443,3 +465,64 @@ offramp_plugin::register_policy!(
     [saved, value_function, student],
 );
 offramp_plugin::export_plugin!();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { features: 3, servers: 2, history_slots: 2, hidden: 2 };
+
+    fn learner(beginnings: impl IntoIterator<Item = u64>, parameters: &Parameters) -> Learner {
+        let start = |beginning| Start {
+            weights: initial_parameters(
+                &SHAPE,
+                Initial::Glorot,
+                &mut Xoshiro256PlusPlus::seed_from_u64(beginning),
+            ),
+            optimiser: parameters.optimiser.state(SHAPE.parameters()),
+            loss: 0.0,
+            ended: false,
+        };
+        Learner {
+            starts: beginnings.into_iter().map(start).collect(),
+            best: 0,
+            rows: (0..4).collect(),
+        }
+    }
+
+    #[test]
+    fn of_six_beginnings_the_best_is_left_as_if_it_had_learned_alone() {
+        let parameters = Parameters { anneal_steps: 400, ..Parameters::default() };
+        let batch = Batch {
+            features: &[0.1, 0.9, 0.3, 0.8, 0.2, 0.5, 0.4, 0.4, 0.7, 0.0, 1.0, 0.6],
+            histories: &[
+                0.2, 0.4, 0.6, 0.1, 0.9, 0.3, 0.5, 0.5, 0.0, 0.7, 0.8, 0.1, 0.3, 0.2, 1.0, 0.6,
+            ],
+            history_of: &[0, 1, 2, 3],
+            targets: &[10.0, -20.0, 5.0, 0.0, 30.0, -8.0, 12.0, 12.0, -15.0, 25.0, -3.0, 7.0],
+            value_scale: parameters.value_scale as f32,
+        };
+        let mut scratch = Scratch::new(SHAPE);
+        let mut all = learner(0..6, &parameters);
+        let mut alone = [0, 1, 2, 3, 4, 5].map(|number| learner([number], &parameters));
+        for step in 1..=400 {
+            all.step(&SHAPE, &parameters, &batch, &mut scratch);
+            for learner in &mut alone {
+                learner.step(&SHAPE, &parameters, &batch, &mut scratch);
+            }
+            let left: Vec<usize> = (0..6).filter(|&number| !all.starts[number].ended).collect();
+            let expected = match step {
+                0..50 => 6,
+                50..100 => 3,
+                100..200 => 2,
+                _ => 1,
+            };
+            assert_eq!(left.len(), expected, "after {step} steps");
+            let losses = left.iter().map(|&number| all.starts[number].loss);
+            assert_eq!(Some(all.starts[all.best].loss), losses.reduce(f32::min));
+            for number in left {
+                assert_eq!(all.starts[number].weights, alone[number].weights());
+            }
+        }
+    }
+}
