@@ -27,7 +27,7 @@
 //! begin: with `starts: 6` each device keeps the best of six beginnings. With that and
 //! `advantage_weight: 30.0`, 10,000 steps (`offramp reproduce --only table-2-advantages`), ratio 0.1
 //! has 875.5, 49.9; ratio 0.2 880.1, 44.6; ratio 0.4 880.3, 44.5. So 115 parameters a device are
-//! enough. With all six to the end, in almost three times the time, they had 875.9, 49.7; 880.6,
+//! enough. With all six to the end, in 2.8 times the steps, they had 875.9, 49.7; 880.6,
 //! 43.9; 880.7, 44.1.
 //!
 //! One student for all devices does well if its teacher is one for all, too, and both read ρ and the
@@ -38,7 +38,7 @@
 //! 1,150 and 1,147.
 //!
 //! How far the teacher looks trades delay for energy where there is much to do (50 episodes, training
-//! seed 1): students of γ = 0.7 have a delay of 7.265 and 7.940 slots at 0.5 and 0.6, 12.65 and 12.03 of
+//! seed 1, `offramp reproduce` with that discount in the study): students of γ = 0.7 have a delay of 7.265 and 7.940 slots at 0.5 and 0.6, 12.65 and 12.03 of
 //! energy a task and a QoE of 1,144 and 1,086; of γ = 0.8 7.125 and 7.770, 12.87 and 12.72, 1,140 and
 //! 1,098; of γ = 0.9 (three seeds) 6.964 and 7.627, 13.54 and 13.38, 1,150 and 1,113. QECO has 7.155 and
 //! 7.844, 13.06 and 12.44, 1,100 and 1,056: so a student beats it in delay with γ = 0.9, in energy with 0.7,

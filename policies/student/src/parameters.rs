@@ -17,7 +17,7 @@ pub(crate) struct Parameters {
     /// Networks that are fitted for each, from different beginnings; the one with the smallest
     /// loss decides. What networks of a few neurons learn depends on where they begin. The worse
     /// half of those left ends after an eighth, a quarter and a half of `anneal_steps`, so that
-    /// six take a little over twice the time of one, not six times.
+    /// six take 2.1 times the steps of one, not six times.
     pub(crate) starts: usize,
     pub(crate) optimiser: Optimiser,
     /// Steps over which the learning rate falls linearly to a twentieth; 0 keeps it.

@@ -22,8 +22,11 @@ pub(super) struct Lesson {
     /// The folder, relative to that of all lessons. The scenario's name is in it, not the policy's:
     /// policies that learn the same share it.
     pub(super) folder: String,
+    /// The hash of all it depends on.
     pub(super) key: String,
+    /// The scenario's text as it is run.
     pub(super) scenario: String,
+    /// The training of whom it is distilled from.
     pub(super) teacher: Option<Box<Lesson>>,
 }
 
@@ -35,7 +38,7 @@ pub(super) struct Evaluation {
 }
 
 impl Trial {
-    /// Of all that it needs.
+    /// Adds the keys of all that it needs.
     pub(super) fn keys(&self, all: &mut HashSet<String>) {
         if let Some(lesson) = &self.lesson {
             all.extend(lesson.teacher.iter().map(|teacher| teacher.key.clone()));
@@ -45,6 +48,7 @@ impl Trial {
     }
 }
 
+/// What a folder is called: a name as far as it is plain, and the beginning of a key.
 pub(super) fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();

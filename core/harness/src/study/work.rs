@@ -44,8 +44,10 @@ impl<'t> Diary<'t> {
         }
     }
 }
+
 /// Why lessons failed, by their keys.
 pub(super) type Failures = BTreeMap<String, String>;
+
 impl Bench<'_> {
     fn learned(&self) -> PathBuf {
         self.out.join("learned")
