@@ -1,0 +1,239 @@
+//! Golden outputs: files and numbers that no change of structure may change. They hold what is the
+//! same on every processor: policies and learners without a network, exports of shipped
+//! checkpoints, and what keys are made of.
+
+use std::path::{Path, PathBuf};
+
+use offramp_host::sha256;
+use offramp_model::{ObservationKind, ObservationSpec, System};
+use offramp_tests::{Desk, example, workspace};
+use serde_json::Value;
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_str(&text(path)).unwrap()
+}
+
+/// Runs `offramp` with the plugin `linear`, and expects success.
+fn offramp(desk: &Desk, arguments: &[&str]) -> String {
+    let plugin = example("linear").display().to_string();
+    let ran = desk.offramp(&[arguments, &["--plugins", &plugin]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    ran.out
+}
+
+/// The beginning of a file, and the hash of all of it.
+fn digest(path: impl AsRef<Path>) -> String {
+    let all = text(path);
+    let lines: Vec<&str> = all.lines().take(4).collect();
+    format!("{}\n… {} lines, SHA-256 {}", lines.join("\n"), all.lines().count(), hash(&all))
+}
+
+fn hash(text: &str) -> String {
+    sha256(text.as_bytes())
+}
+
+/// The SHA-256 of each plugin's file, by the policy's name.
+fn plugin_hash(desk: &Desk, name: &str) -> String {
+    let listed = offramp(desk, &["plugins", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let mut plugins = listed["plugins"].as_array().unwrap().iter();
+    let found = plugins.find(|plugin| plugin["name"] == name && plugin["kind"] == "policy");
+    found.unwrap()["sha256"].as_str().unwrap().to_owned()
+}
+
+const RUN: &str = r#"(
+    name: "golden",
+    system: (devices: 12, servers: 3, slots: 60),
+    policies: [
+        (plugin: "all-local"), (plugin: "all-offload"), (plugin: "random"),
+        (plugin: "round-robin"), (plugin: "shortest-queue"), (plugin: "heuristic"),
+    ],
+    evaluate: (episodes: 4, seed: 7),
+    sweep: { "tasks.arrival_probability": [0.2, 0.5], "energy": [Published, Physical] },
+)"#;
+
+#[test]
+fn a_run_keeps_its_files() {
+    let desk = Desk::new();
+    desk.write("golden.ron", RUN);
+    offramp(&desk, &["run", "golden.ron", "--out", "run"]);
+    let mut record = json(desk.path().join("run/run.json"));
+    for run in record["runs"].as_array_mut().unwrap() {
+        run["plugin"]["sha256"] = "#".into();
+        run["plugin"]["file"] = "#".into();
+    }
+    let record = serde_json::to_string_pretty(&record).unwrap();
+    let lines: Vec<&str> = record.lines().take(30).collect();
+    insta::assert_snapshot!("run_json", format!("{}\n… {}", lines.join("\n"), hash(&record)));
+    insta::assert_snapshot!("episodes_csv", digest(desk.path().join("run/episodes.csv")));
+    insta::assert_snapshot!("power_modes_csv", digest(desk.path().join("run/power-modes.csv")));
+    let scenario = text(desk.path().join("run/scenarios/golden.ron"));
+    assert_eq!(scenario, RUN);
+}
+
+const TRAIN: &str = r#"(
+    name: "learning",
+    system: (devices: 8, servers: 2, slots: 40),
+    policies: [(plugin: "linear", checkpoint: "trained/best.safetensors")],
+    train: (
+        learner: (plugin: "linear"), explorer: (plugin: "uniform"), episodes: 12,
+        validate_every: 3, validate_episodes: 4, save_every: 5,
+    ),
+    evaluate: (episodes: 3),
+)"#;
+
+const DISTILL: &str = r#"(
+    name: "distilling",
+    system: (devices: 8, servers: 2, slots: 40),
+    distill: (
+        teacher: (plugin: "linear", checkpoint: "trained/best.safetensors"),
+        student: (plugin: "tree-student"), states: 600, steps: 40, batch: 8, rounds: 1,
+        round_states: 200, validate_every: 15, validate_episodes: 3,
+    ),
+)"#;
+
+#[test]
+fn a_training_and_a_distillation_keep_their_files() {
+    let desk = Desk::new();
+    desk.write("learning.ron", TRAIN);
+    offramp(&desk, &["train", "learning.ron", "--out", "trained"]);
+    insta::assert_snapshot!("training_csv", text(desk.path().join("trained/training.csv")));
+    insta::assert_snapshot!("checkpoint", text(desk.path().join("trained/best.safetensors")));
+    insta::assert_snapshot!("curves_csv", digest(desk.path().join("trained/curves.csv")));
+    desk.write("distilling.ron", DISTILL);
+    offramp(&desk, &["distill", "distilling.ron", "--out", "distilled"]);
+    let rows = text(desk.path().join("distilled/distillation.csv"));
+    insta::assert_snapshot!("distillation_csv", rows);
+    let tree = std::fs::read(desk.path().join("distilled/best.safetensors")).unwrap();
+    insta::assert_snapshot!("tree", sha256(&tree));
+    offramp(&desk, &["run", "learning.ron", "--out", "run"]);
+    insta::assert_snapshot!("learned_csv", digest(desk.path().join("run/episodes.csv")));
+}
+
+#[test]
+fn exports_keep_their_bytes() {
+    let desk = Desk::new();
+    let mut digests = String::new();
+    for checkpoint in ["student", "teacher", "qeco"] {
+        let file = workspace().join(format!("scenarios/paper/{checkpoint}.safetensors"));
+        let file = file.display().to_string();
+        let (single, eight) = (format!("{checkpoint}-c"), format!("{checkpoint}-c8"));
+        let onnx = format!("{checkpoint}.onnx");
+        offramp_export(&desk, &[&file, "--c", &single, "--onnx", &onnx, "--network", "3"]);
+        offramp_export(&desk, &[&file, "--c", &eight, "--int8"]);
+        for name in [format!("{single}/policy.c"), format!("{single}/policy.h"), onnx]
+            .into_iter()
+            .chain(["c", "h"].map(|end| format!("{eight}/policy.{end}")))
+        {
+            let bytes = std::fs::read(desk.path().join(&name)).unwrap();
+            digests += &format!("{name} {} {}\n", bytes.len(), sha256(&bytes));
+        }
+    }
+    insta::assert_snapshot!("exports", digests);
+}
+
+fn offramp_export(desk: &Desk, arguments: &[&str]) {
+    let ran = desk.offramp(&[&["export"], arguments].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+const STUDY: &str = r#"(
+    name: "golden",
+    scenario: "golden.ron",
+    training_seeds: [1, 2],
+    evaluate: (episodes: 3, seed: 5),
+    policies: {
+        "random": Fixed(plugin: "random"),
+        "learner": Trained(scenario: "learning.ron"),
+        "tree": Distilled(scenario: "distilling.ron", teacher: "learner"),
+    },
+    items: [(
+        id: "table", title: "All", form: Table, policies: ["random", "learner", "tree"],
+        reference: Some("random"),
+        points: [
+            (label: "0.2", set: { "tasks.arrival_probability": 0.2 }),
+            (label: "0.5", set: { "tasks.arrival_probability": 0.5 }),
+        ],
+        metrics: [Qoe, Delay, Energy, Dropped, CompletionRatio, EnergyPerTask],
+    )],
+    claims: [(
+        text: "the tree is better than chance", source: "this test",
+        holds_if: Best(
+            item: "table", metric: Qoe, order: Above, policy: "tree", rivals: ["random"],
+        ),
+    )],
+)"#;
+
+/// The only folder in `parent` whose name begins with `name`.
+fn folder(parent: PathBuf, name: &str, scenario: &str) -> (PathBuf, String) {
+    let mut found = std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
+    let path = found
+        .find(|path| {
+            let own = path.file_name().unwrap().to_string_lossy().starts_with(name);
+            own && text(path.join(scenario)).contains("arrival_probability: 0.2")
+        })
+        .unwrap();
+    let key = path.file_name().unwrap().to_string_lossy();
+    let key = key.rsplit('-').next().unwrap().to_owned();
+    (path, key)
+}
+
+#[test]
+fn a_study_keeps_its_tables_and_keys() {
+    let desk = Desk::new();
+    desk.write("golden.ron", "(name: \"golden\", system: (devices: 8, servers: 2, slots: 40))");
+    desk.write("learning.ron", TRAIN);
+    desk.write("distilling.ron", DISTILL);
+    desk.write("study.ron", STUDY);
+    let printed = offramp(&desk, &["reproduce", "study.ron", "--out", "study"]);
+    insta::assert_snapshot!("study", printed);
+    insta::assert_snapshot!("study_csv", text(desk.path().join("study/table.csv")));
+    let study = desk.path().join("study");
+
+    // What a key is made of: nothing is learned or evaluated again as long as it stays.
+    let (random, key) = folder(study.join("results"), "random", "scenarios/golden.ron");
+    let scenario = text(random.join("scenarios/golden.ron"));
+    let plugins = [plugin_hash(&desk, "random")];
+    assert_eq!(key, hash(&format!(" {plugins:?} {scenario}"))[..12]);
+    let (learned, key) = folder(study.join("learned"), "learning", "scenario.ron");
+    let scenario = text(learned.join("scenario.ron"));
+    insta::assert_snapshot!("study_scenario", scenario);
+    let listed = offramp(&desk, &["plugins", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let mut plugins = listed["plugins"].as_array().unwrap().iter();
+    let explorer = plugins.find(|p| p["name"] == "uniform").unwrap();
+    let explorer = Some(explorer["sha256"].as_str().unwrap().to_owned());
+    let plugins = Some((plugin_hash(&desk, "linear"), explorer));
+    assert_eq!(key, hash(&format!("{plugins:?} {scenario}"))[..12]);
+}
+
+/// An unfinished batch is resumed if its key is the same.
+#[test]
+fn the_key_of_a_batch_keeps_its_parts() {
+    let desk = Desk::new();
+    let scenario =
+        "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: Ruin(Abort)))])";
+    desk.write("x.ron", scenario);
+    let plugin = example("hostile").display().to_string();
+    let ran = desk.offramp(&["run", "x.ron", "--plugins", &plugin, "--out", "run"]);
+    assert_ne!(ran.code, 0);
+    let key = text(desk.path().join("run.partial/batch"));
+    let hostile = sha256(&std::fs::read(&plugin).unwrap());
+    let isolated = Some(scenario.replace("(name", "(isolate: false, name"));
+    let version = env!("CARGO_PKG_VERSION");
+    let made_of = format!("{version} None\nx {isolated:?}\n{hostile} None\n");
+    assert_eq!(key, hash(&made_of));
+}
+
+/// A dataset is used again if its key is the same; the system is in it by this text.
+#[test]
+fn the_key_of_a_dataset_keeps_its_parts() {
+    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
+    let system = System::paper(2, 1);
+    insta::assert_snapshot!("system", format!("{:?}\n{observation:?}", system.parameters()));
+}
