@@ -5,16 +5,14 @@ use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
 use offramp_harness::export::Network;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_harness::study::Study;
 use offramp_harness::trace::Trace;
 use offramp_harness::{checkpoint, store};
-use offramp_host::{Library, Registry};
+use offramp_host::Library;
+use offramp_scenario::Experiment;
 
 fn parse(text: &str) -> Option<Experiment> {
-    let (folder, registry) = (Path::new("."), Registry::default());
-    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
-    Experiment::parse("fuzz", text.to_owned(), folder, &registry, purpose, overrides).ok()
+    Experiment::parse("fuzz", text.to_owned(), Path::new("."), &[]).ok()
 }
 
 /// A scenario, and the same text as a study.

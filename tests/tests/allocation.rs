@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::bind::bind_evaluation;
+use offramp_harness::context::PolicyContext;
+use offramp_harness::environment::Environment;
 use offramp_host::Registry;
-use offramp_host::plugin::EpisodeStart;
-use offramp_model::{Episode, Workload};
+use offramp_host::plugin::{EpisodeStart, UNDECIDED};
+use offramp_scenario::Experiment;
 use offramp_tests::{CountingAllocator, example};
 
 #[global_allocator]
@@ -26,33 +27,30 @@ fn a_warm_slot_allocates_nothing() {
     let text = "(name: \"warm\", policies: [(plugin: \"counting\")], \
                 tasks: (arrival_probability: 1.0), system: (slots: 300))"
         .to_owned();
-    let experiment = Experiment::parse(
-        "warm",
-        text,
-        Path::new(""),
-        &registry,
-        Purpose::Evaluate,
-        Overrides::default(),
-    )
-    .unwrap();
-    let scenario = &experiment.points[0];
-    let environment = Environment::new(scenario);
-    let policy = &scenario.policies[0];
-    let mut policy = policy.found.create_policy(&environment.context("", None, 1, 1)).unwrap();
+    let mut experiment = Experiment::parse("warm", text, Path::new(""), &[]).unwrap();
+    let evaluation = bind_evaluation(experiment.points.remove(0), &registry).unwrap();
+    let scenario = &evaluation.scenario;
+    let context = PolicyContext::new(scenario, &evaluation.sha256);
+    let policy = &evaluation.policies[0];
+    let mut policy = policy.plugin.create_policy(&context.context("", None, 1, 1)).unwrap();
     policy.begin_episode(&EpisodeStart { episode: 0, seed: 1, training: false }).unwrap();
 
-    let workload = Workload::Drawn { seed: 1, episode: 0 };
-    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
-    let mut buffers = SlotBuffers::default();
+    let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
+    let mut actions = Vec::new();
     let mut before = 0;
-    while episode.slot() < 300 {
-        let seen = buffers.observe(&episode, policy.needs());
-        policy.decide(&seen.observation, seen.actions).unwrap();
-        episode.advance(&buffers.actions).unwrap();
+    while environment.episode().slot() < 300 {
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        let observation = environment.observe(policy.needs());
+        policy.decide(&observation, &mut actions).unwrap();
+        environment.step(&actions).unwrap();
+        let ended = environment.transitions(&actions).ended.len();
+        assert_eq!(ended, environment.episode().ended().len());
         let now = ALLOCATOR.count();
         // By slot 100 every FIFO has been as long as it gets.
-        if episode.slot() > 100 {
-            assert_eq!(now, before, "slot {}", episode.slot());
+        let slot = environment.episode().slot();
+        if slot > 100 {
+            assert_eq!(now, before, "slot {slot}");
         }
         before = now;
     }

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
-use offramp_host::Registry;
-use offramp_tests::{Desk, built};
+use offramp_scenario::Experiment;
+use offramp_tests::Desk;
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -239,11 +238,8 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
 /// A checksum says that a file is what was written, not that it is sound.
 #[test]
 fn a_dataset_made_to_mislead_is_refused() {
-    let registry = Registry::discover(&[], Some(built())).unwrap();
     let text = "(name: \"x\", history_slots: 2, system: (devices: 3, servers: 2))";
-    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
-    let experiment =
-        Experiment::parse("x", text.into(), Path::new(""), &registry, purpose, overrides).unwrap();
+    let experiment = Experiment::parse("x", text.into(), Path::new(""), &[]).unwrap();
     let scenario = &experiment.points[0];
     let width = scenario.observation.kind.width(2);
     let sound = Dataset {

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::bind::bind_evaluation;
+use offramp_harness::context::PolicyContext;
+use offramp_harness::environment::Environment;
 use offramp_host::Registry;
-use offramp_model::{Episode, Workload};
+use offramp_host::plugin::UNDECIDED;
+use offramp_scenario::Experiment;
 use offramp_tests::{Desk, built, workspace};
 
 /// Reads features and histories, and prints the values and the decision.
@@ -41,27 +43,25 @@ fn seen() -> Vec<Seen> {
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let text = "(name: \"x\", policies: [(plugin: \"student\",
         checkpoint: \"paper/student.safetensors\")], tasks: (arrival_probability: 0.9))";
-    let (folder, overrides) = (workspace().join("scenarios"), Overrides::default());
-    let experiment =
-        Experiment::parse("x", text.into(), &folder, &registry, Purpose::Evaluate, overrides)
-            .unwrap();
-    let scenario = &experiment.points[0];
-    let entry = &scenario.policies[0];
-    let checkpoint = std::fs::read(entry.checkpoint.as_ref().unwrap()).unwrap();
-    let environment = Environment::new(scenario);
-    let context = environment.context("", Some(&checkpoint), 1, 1);
-    let mut student = entry.found.create_policy(&context).unwrap();
+    let folder = workspace().join("scenarios");
+    let mut experiment = Experiment::parse("x", text.into(), &folder, &[]).unwrap();
+    let evaluation = bind_evaluation(experiment.points.remove(0), &registry).unwrap();
+    let scenario = &evaluation.scenario;
+    let policy = &evaluation.policies[0];
+    let checkpoint = std::fs::read(policy.checkpoint.as_ref().unwrap()).unwrap();
+    let context = PolicyContext::new(scenario, &evaluation.sha256);
+    let context = context.context("", Some(&checkpoint), 1, 1);
+    let mut student = policy.plugin.create_policy(&context).unwrap();
     let mut all = Vec::new();
+    let mut environment = Environment::new(&scenario.system, scenario.observation, 3, 0);
     for number in 0..5 {
-        let workload = Workload::Drawn { seed: 3, episode: number };
-        let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
-        let mut buffers = SlotBuffers::default();
-        while !episode.is_over() {
-            let seen = buffers.observe(&episode, student.needs());
-            let mut values = vec![0.0; seen.actions.len() * 6];
-            let observation = seen.observation;
+        environment.reset(3, number);
+        while !environment.is_over() {
+            let mut actions = vec![UNDECIDED; environment.rows()];
+            let observation = environment.observe(student.needs());
+            let mut values = vec![0.0; actions.len() * 6];
             student.value_function().unwrap().values(&observation, &mut values).unwrap();
-            student.decide(&observation, seen.actions).unwrap();
+            student.decide(&observation, &mut actions).unwrap();
             if let Some(row) = observation.devices.iter().position(|&device| device == 7) {
                 let single =
                     |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect();
@@ -70,10 +70,10 @@ fn seen() -> Vec<Seen> {
                     features: single(observation.features_of(row)),
                     history: single(&observation.histories),
                     values: values.iter().map(|&q| f64::from(q) / 40.0).collect(),
-                    action: seen.actions[row].into(),
+                    action: actions[row].into(),
                 });
             }
-            episode.advance(seen.actions).unwrap();
+            environment.step(&actions).unwrap();
         }
     }
     all

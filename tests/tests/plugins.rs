@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
-use offramp_harness::environment::{Environment, SlotBuffers};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose, Scenario};
-use offramp_host::plugin::{Needs, Progress, TransitionBatch};
+use offramp_harness::bind::{Evaluation, bind_evaluation};
+use offramp_harness::context::PolicyContext;
+use offramp_harness::environment::Environment;
+use offramp_host::plugin::{Needs, Progress};
 use offramp_host::{CallFailure, Policy, Registry};
-use offramp_model::{Episode, Workload};
+use offramp_scenario::Experiment;
 use offramp_tests::{Desk, built, example, workspace};
 
 /// Hides what differs from machine to machine.
@@ -128,63 +129,54 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
 }
 
 /// A scenario with one policy.
-fn one_policy(registry: &Registry, policy: &str) -> Scenario {
+fn one_policy(registry: &Registry, policy: &str) -> Evaluation {
     let text = format!("(name: \"x\", policies: [{policy}])");
-    let (folder, overrides) = ("".as_ref(), Overrides::default());
-    let experiment =
-        Experiment::parse("x", text, folder, registry, Purpose::Evaluate, overrides).unwrap();
-    experiment.points.into_iter().next().unwrap()
+    let mut experiment = Experiment::parse("x", text, "".as_ref(), &[]).unwrap();
+    bind_evaluation(experiment.points.remove(0), registry).unwrap()
 }
 
 /// Calls a capability of `hostile` with a misdeed.
 fn call(
     misdeed: &str,
-    call: impl FnOnce(&mut dyn Policy, &mut Episode<'_>) -> Result<(), CallFailure>,
+    call: impl FnOnce(&mut dyn Policy, &mut Environment) -> Result<(), CallFailure>,
 ) -> String {
     let registry = Registry::discover(&[example("hostile")], None).unwrap();
     let policy = format!("(plugin: \"hostile\", parameters: (misdeed: {misdeed}))");
-    let scenario = one_policy(&registry, &policy);
-    let entry = &scenario.policies[0];
-    let environment = Environment::new(&scenario);
-    let context = environment.context(&entry.parameters, None, 1, 1);
-    let mut policy = entry.found.create_policy(&context).unwrap();
-    let workload = Workload::Drawn { seed: 1, episode: 0 };
-    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
-    call(policy.as_mut(), &mut episode).unwrap_err().to_string()
+    let evaluation = one_policy(&registry, &policy);
+    let Evaluation { scenario, sha256, policies } = &evaluation;
+    let context = PolicyContext::new(scenario, sha256);
+    let context = context.context(&policies[0].parameters, None, 1, 1);
+    let mut policy = policies[0].plugin.create_policy(&context).unwrap();
+    let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
+    call(policy.as_mut(), &mut environment).unwrap_err().to_string()
 }
 
 #[test]
 fn capabilities_that_misbehave() {
-    let values = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
-        let mut buffers = SlotBuffers::default();
-        let seen = buffers.observe(episode, Needs::NOTHING);
-        let mut values = vec![0.0; seen.actions.len() * 6];
-        policy.value_function().unwrap().values(&seen.observation, &mut values)
+    let values = |policy: &mut dyn Policy, environment: &mut Environment| {
+        let mut values = vec![0.0; environment.rows() * 6];
+        let observation = environment.observe(Needs::NOTHING);
+        policy.value_function().unwrap().values(&observation, &mut values)
     };
-    let fit = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
-        let mut buffers = SlotBuffers::default();
-        let seen = buffers.observe(episode, Needs::NOTHING);
-        let targets = vec![0.0; seen.actions.len() * 6];
-        policy.student().unwrap().fit(&seen.observation, &targets).map(drop)
+    let fit = |policy: &mut dyn Policy, environment: &mut Environment| {
+        let targets = vec![0.0; environment.rows() * 6];
+        let observation = environment.observe(Needs::NOTHING);
+        policy.student().unwrap().fit(&observation, &targets).map(drop)
     };
-    let record = |policy: &mut dyn Policy, episode: &mut Episode<'_>| {
-        let mut buffers = SlotBuffers::default();
-        let seen = buffers.observe(episode, Needs::NOTHING);
-        policy.learner().unwrap().record(&TransitionBatch {
-            observation: seen.observation,
-            actions: (&*seen.actions).into(),
-            ended: [].as_slice().into(),
-        })
+    let record = |policy: &mut dyn Policy, environment: &mut Environment| {
+        let actions = vec![0; environment.rows()];
+        environment.observe(Needs::NOTHING);
+        policy.learner().unwrap().record(&environment.transitions(&actions))
     };
-    let learn = |policy: &mut dyn Policy, _: &mut Episode<'_>| {
+    let learn = |policy: &mut dyn Policy, _: &mut Environment| {
         policy.learner().unwrap().learn().map(|_: Progress| ())
     };
     let save =
-        |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().save().map(drop);
-    let checkpoint = |policy: &mut dyn Policy, _: &mut Episode<'_>| {
+        |policy: &mut dyn Policy, _: &mut Environment| policy.saved().unwrap().save().map(drop);
+    let checkpoint = |policy: &mut dyn Policy, _: &mut Environment| {
         policy.saved().unwrap().checkpoint().map(drop)
     };
-    let load = |policy: &mut dyn Policy, _: &mut Episode<'_>| policy.saved().unwrap().load(b"x");
+    let load = |policy: &mut dyn Policy, _: &mut Environment| policy.saved().unwrap().load(b"x");
     let messages = [
         call("PanicIn(\"values\")", values),
         call("NotANumber", values),
@@ -205,10 +197,11 @@ fn capabilities_that_misbehave() {
 #[test]
 fn capabilities_are_discovered() {
     let registry = Registry::discover(&[], Some(built())).unwrap();
-    let scenario = one_policy(&registry, "(plugin: \"all-local\")");
-    let environment = Environment::new(&scenario);
-    let found = &scenario.policies[0].found;
-    let mut policy = found.create_policy(&environment.context("", None, 1, 1)).unwrap();
+    let Evaluation { scenario, sha256, policies } =
+        one_policy(&registry, "(plugin: \"all-local\")");
+    let context = PolicyContext::new(&scenario, &sha256);
+    let context = context.context("", None, 1, 1);
+    let mut policy = policies[0].plugin.create_policy(&context).unwrap();
     assert!(policy.learner().is_none() && policy.saved().is_none());
     assert!(policy.value_function().is_none() && policy.student().is_none());
 }

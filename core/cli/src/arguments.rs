@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use offramp_harness::scenario::Overrides;
 use offramp_harness::store::Shard;
+use offramp_scenario::Setting;
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 pub(crate) struct Arguments {
+    /// Print results and errors alone: no progress, no notes
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -69,13 +72,22 @@ pub(crate) struct RunningArguments {
 }
 
 impl RunningArguments {
-    pub(crate) fn overrides(&self, quick_episodes: u64) -> Overrides {
-        Overrides {
-            seed: self.seed,
-            episodes: self.episodes.or(self.quick.then_some(quick_episodes)),
-            ..Overrides::default()
-        }
+    /// What it sets of a scenario: `seed` and `episodes` are the paths of these fields.
+    pub(crate) fn settings(
+        &self,
+        seed: &'static str,
+        episodes: &'static str,
+        quick_episodes: u64,
+    ) -> Vec<Setting> {
+        let count = self.episodes.or(self.quick.then_some(quick_episodes));
+        settings(&[(seed, self.seed), (episodes, count)])
     }
+}
+
+/// The fields that are set to something.
+pub(crate) fn settings(fields: &[(&'static str, Option<u64>)]) -> Vec<Setting> {
+    let set = fields.iter().filter_map(|&(field, value)| Some((field, value?.to_string())));
+    set.map(|(field, value)| Setting { field, value }).collect()
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

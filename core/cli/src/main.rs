@@ -6,6 +6,7 @@
 mod arguments;
 mod commands;
 mod problem;
+mod progress;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::Parser;
 use offramp_harness::isolate;
 
 use crate::arguments::{Arguments, Command};
+use crate::progress::Notes;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == isolate::ARGUMENT) {
@@ -21,14 +23,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments = Arguments::parse();
+    let notes = Notes { quiet: arguments.quiet };
     let done = match arguments.command {
-        Command::Run(arguments) => commands::run::run(&arguments),
-        Command::Merge(arguments) => commands::run::merge(&arguments),
-        Command::Train(arguments) => commands::train::train(&arguments),
-        Command::Distill(arguments) => commands::distill::distill(&arguments),
+        Command::Run(arguments) => commands::run::run(&arguments, notes),
+        Command::Merge(arguments) => commands::run::merge(&arguments, notes),
+        Command::Train(arguments) => commands::train::train(&arguments, notes),
+        Command::Distill(arguments) => commands::distill::distill(&arguments, notes),
         Command::Export(arguments) => commands::export::export(&arguments),
         Command::Inspect(arguments) => commands::inspect::inspect(&arguments),
-        Command::Reproduce(arguments) => commands::reproduce::reproduce(&arguments),
+        Command::Reproduce(arguments) => commands::reproduce::reproduce(&arguments, notes),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Replay(arguments) => commands::replay::replay(&arguments),
         Command::Plugins(arguments) => commands::plugins::plugins(&arguments),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, SourceCode};
-use offramp_harness::scenario::{Fault, ScenarioError};
+use offramp_scenario::{Fault, ScenarioError};
 
 /// What was wrong with the input; the command has done nothing.
 #[derive(Debug)]
@@ -60,6 +60,12 @@ impl Diagnostic for Problem {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, label) = self.place.as_deref()?;
         Some(Box::new(std::iter::once(label.clone())))
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        ScenarioError::Invalid(Box::new(fault)).into()
     }
 }
 

@@ -13,25 +13,24 @@
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use offramp_harness::bind::bind_evaluation;
 use offramp_harness::evaluate::evaluate;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_harness::events::Quiet;
+use offramp_harness::executor::InProcess;
 use offramp_host::Registry;
+use offramp_scenario::Experiment;
 
 const EPISODES: u64 = 100;
 
 fn episodes(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release");
     let registry = Registry::discover(&[], Some(&folder)).unwrap_or_default();
-    let text = "(name: \"bench\", policies: [(plugin: \"random\")])".to_owned();
-    let overrides = Overrides { episodes: Some(EPISODES), ..Overrides::default() };
-    let experiment = match Experiment::parse(
-        "bench",
-        text,
-        Path::new(""),
-        &registry,
-        Purpose::Evaluate,
-        overrides,
-    ) {
+    let text = format!(
+        "(name: \"bench\", policies: [(plugin: \"random\")], evaluate: (episodes: {EPISODES}))"
+    );
+    let parsed = Experiment::parse("bench", text, Path::new(""), &[]);
+    let bind = |scenario| bind_evaluation(scenario, &registry);
+    let experiment = match parsed.and_then(|experiment| experiment.try_map(bind)) {
         Ok(experiment) => [experiment],
         Err(fault) => {
             eprintln!("{fault}: run `cargo build --release` first");
@@ -39,12 +38,14 @@ fn episodes(criterion: &mut Criterion) {
         }
     };
     let Ok(one_thread) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
-    let system = &experiment[0].points[0].system;
+    let system = &experiment[0].points[0].scenario.system;
     let device_slots = u64::from(system.device_count()) * u64::from(system.slot_count());
     let mut group = criterion.benchmark_group("evaluate");
     group.throughput(Throughput::Elements(device_slots * EPISODES));
     group.bench_function("random", |bencher| {
-        bencher.iter(|| one_thread.install(|| evaluate(&experiment, &|| ()).len()));
+        bencher.iter(|| {
+            one_thread.install(|| evaluate(&experiment, &|_| true, &InProcess, &Quiet).len())
+        });
     });
     group.finish();
 }

@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use offramp_host::sha256;
+use offramp_scenario::{Experiment, replace};
 
-use crate::evaluate::{Run, Watch, evaluate_some, runs};
+use crate::bind::Evaluation;
+use crate::evaluate::{evaluate, runs};
+use crate::events::{Event, Observer};
+use crate::executor::Executor;
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::Start;
-use crate::scenario::{Experiment, PolicyEntry, Scenario, replace};
 use crate::store::{self, NewRunFolder, Shard, StoreError, StoredRun, write_atomically};
 
 /// A batch, all of it or a part.
 #[derive(Clone, Debug)]
 pub struct Batch<'e> {
-    experiments: &'e [Experiment],
+    experiments: &'e [Experiment<Evaluation>],
     shard: Option<Shard>,
     key: String,
 }
@@ -49,10 +52,10 @@ pub fn unfinished(path: &Path) -> PathBuf {
 
 impl<'e> Batch<'e> {
     /// All runs of `experiments`, or those of one part.
-    pub fn new(experiments: &'e [Experiment], shard: Option<Shard>) -> Self {
+    pub fn new(experiments: &'e [Experiment<Evaluation>], shard: Option<Shard>) -> Self {
         let mut made_of = format!("{} {shard:?}\n", env!("CARGO_PKG_VERSION"));
         for experiment in experiments {
-            // What crashed is gone on with in processes of their own.
+            // A batch that crashed may be resumed with `--isolate`, which must not change the key.
             let text = replace(&experiment.text, "isolate", "false");
             made_of += &format!("{} {text:?}\n", experiment.name);
         }
@@ -67,7 +70,7 @@ impl<'e> Batch<'e> {
                 };
                 checkpoints.entry(path).or_insert_with(read).clone()
             });
-            made_of += &format!("{} {checkpoint:?}\n", policy.found.library.sha256);
+            made_of += &format!("{} {checkpoint:?}\n", policy.plugin.library.sha256);
         }
         Self { experiments, shard, key: sha256(made_of.as_bytes()) }
     }
@@ -75,15 +78,16 @@ impl<'e> Batch<'e> {
     /// How many episodes there are, those that are done included.
     pub fn episodes(&self) -> u64 {
         let numbered = runs(self.experiments).enumerate();
-        numbered.filter(|(at, _)| self.has(*at)).map(|(_, (scenario, _))| scenario.episodes).sum()
+        let ours = numbered.filter(|(at, _)| self.has(*at));
+        ours.map(|(_, (evaluation, _))| evaluation.scenario.evaluation.episodes).sum()
     }
 
     fn has(&self, number: usize) -> bool {
         self.shard.is_none_or(|shard| shard.has(number))
     }
 
-    /// Does what `journal` does not have, and gives all of it in order. `progress` is told how
-    /// many episodes more are done, from any thread.
+    /// Does what `journal` does not have, and returns all of it in order. Runs that ask for
+    /// isolation are carried out by `isolated`.
     ///
     /// Threads are those of the rayon pool it is called in.
     ///
@@ -92,21 +96,19 @@ impl<'e> Batch<'e> {
     pub fn run(
         &self,
         journal: &mut Journal,
-        progress: &(dyn Fn(u64) + Sync),
+        isolated: &dyn Executor,
+        observer: &dyn Observer,
     ) -> Result<Vec<StoredRun>, StoreError> {
         let mut done = std::mem::take(&mut journal.done);
-        progress(done.values().map(|run| run.episodes.len() as u64).sum());
-        let (new, failed) = (Mutex::default(), Mutex::default());
-        let keep = Keep { journal, progress, new, failed };
-        evaluate_some(
-            self.experiments,
-            &|number| self.has(number) && !done.contains_key(&number),
-            &keep,
-        );
-        if let Some(error) = keep.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let episodes = done.values().map(|run| run.episodes.len() as u64).sum();
+        observer.on_event(Event::EpisodesEnded(episodes));
+        let writer = JournalWriter { journal, observer, failed: Mutex::default() };
+        let wanted = |number| self.has(number) && !done.contains_key(&number);
+        let new = evaluate(self.experiments, &wanted, isolated, &writer);
+        if let Some(error) = writer.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        done.extend(keep.new.into_inner().unwrap_or_else(PoisonError::into_inner));
+        done.extend(new.iter().map(|(number, run)| (*number, StoredRun::of(run))));
         Ok(done.into_values().collect())
     }
 
@@ -200,15 +202,14 @@ fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
     (kept, done, begun.into_values().collect())
 }
 
-/// Keeps what is done.
-struct Keep<'k> {
-    journal: &'k Journal,
-    progress: &'k (dyn Fn(u64) + Sync),
-    new: Mutex<BTreeMap<usize, StoredRun>>,
+/// Keeps what is done, and passes events on.
+struct JournalWriter<'j> {
+    journal: &'j Journal,
+    observer: &'j dyn Observer,
     failed: Mutex<Option<StoreError>>,
 }
 
-impl Keep<'_> {
+impl JournalWriter<'_> {
     fn add(&self, line: &str) {
         if let Err(error) = self.journal.add(line) {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -216,23 +217,25 @@ impl Keep<'_> {
     }
 }
 
-impl<'e> Watch<'e> for Keep<'_> {
-    fn begun(&self, number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry) {
-        let point = scenario.point.iter().map(|(field, value)| format!(", {field} = {value}"));
-        let what = format!("{} in {}{}", policy.label, scenario.name, point.collect::<String>());
-        self.add(&format!("begun {number} {}\n", what.replace('\n', " ")));
-    }
-
-    fn episode(&self) {
-        (self.progress)(1);
-    }
-
-    fn done(&self, number: usize, run: Run<'e>) {
-        let run = StoredRun::of(&run);
-        // A run is plain data: it always has a text.
-        let text = serde_json::to_string(&run).unwrap_or_default();
-        self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(number, run);
+impl Observer for JournalWriter<'_> {
+    fn on_event(&self, event: Event<'_>) {
+        match &event {
+            Event::RunStarted { number, evaluation: Evaluation { scenario, .. }, policy } => {
+                let point = match scenario.point_text() {
+                    text if text.is_empty() => text,
+                    text => format!(", {text}"),
+                };
+                let what = format!("{} in {}{point}", policy.label, scenario.name);
+                self.add(&format!("begun {number} {}\n", what.replace('\n', " ")));
+            }
+            Event::RunEnded { number, run } => {
+                // A run is plain data: it always has a text.
+                let text = serde_json::to_string(&StoredRun::of(run)).unwrap_or_default();
+                self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
+            }
+            _ => {}
+        }
+        self.observer.on_event(event);
     }
 }
 

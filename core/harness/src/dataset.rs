@@ -9,19 +9,18 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{EpisodeStart, Needs, Observation};
+use offramp_host::plugin::{EpisodeStart, Needs, Observation, UNDECIDED};
 use offramp_host::{Policy, sha256};
-use offramp_model::rng::{Purpose, StreamFamily};
-use offramp_model::{Episode, Workload};
+use offramp_scenario::Scenario;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::SlotBuffers;
+use crate::environment::Environment;
 use crate::evaluate::RunError;
 use crate::files::{self, MOST_DATA_BYTES};
-use crate::scenario::Scenario;
+use crate::seeds;
 
 /// States with the teacher's values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -249,11 +248,8 @@ fn collect_episode(
         Driver::Teacher(_) => None,
         Driver::Student(create) => Some(create()?),
     };
-    let start = EpisodeStart {
-        episode: number,
-        seed: StreamFamily::new(seed, number, Purpose::Policy).seed(),
-        training: false,
-    };
+    let policy_seed = seeds::policy_episode(seed, number);
+    let start = EpisodeStart { episode: number, seed: policy_seed, training: false };
     let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
     teacher.begin_episode(&start)?;
     if let Some(student) = &mut student {
@@ -261,42 +257,42 @@ fn collect_episode(
         student.begin_episode(&start)?;
     }
     let servers = scenario.system.server_count() as usize;
-    let actions = servers + 1;
+    let action_count = servers + 1;
     let mut dataset = Dataset::default();
     dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
-    let mut draws = StreamFamily::new(seed, number, Purpose::Explorer).of(0);
-    let workload = Workload::Drawn { seed, episode: number };
-    let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
-    let mut buffers = SlotBuffers::default();
-    let mut values = Vec::new();
-    while !episode.is_over() {
-        let seen = buffers.observe(&episode, needs);
-        let Observation { features, histories, devices, .. } = seen.observation;
+    let mut draws = seeds::exploration(seed, number);
+    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, number);
+    let (mut actions, mut values) = (Vec::new(), Vec::new());
+    while !environment.is_over() {
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        let observation = environment.observe(needs);
+        let Observation { features, histories, devices, .. } = observation;
         let newest = (dataset.loads.len() / servers) as u32;
         dataset.loads.extend(histories[histories.len() - servers..].iter().map(|&x| x as f32));
-        if !seen.actions.is_empty() {
-            values.resize(seen.actions.len() * actions, 0.0);
-            // That it has values was checked when the scenario was read.
+        if !actions.is_empty() {
+            values.resize(actions.len() * action_count, 0.0);
+            // That it has values was checked when it was bound.
             if let Some(teacher) = teacher.value_function() {
-                teacher.values(&seen.observation, &mut values)?;
+                teacher.values(&observation, &mut values)?;
             }
             dataset.features.extend(features.iter().map(|&feature| feature as f32));
             dataset.newest.resize(dataset.newest.len() + devices.len(), newest);
             dataset.devices.extend_from_slice(&devices);
             dataset.values.extend_from_slice(&values);
             match (driver, &mut student) {
-                (_, Some(student)) => student.decide(&seen.observation, seen.actions)?,
+                (_, Some(student)) => student.decide(&observation, &mut actions)?,
                 (Driver::Teacher(explored), None) => {
-                    for (action, values) in seen.actions.iter_mut().zip(values.chunks(actions)) {
+                    for (action, values) in actions.iter_mut().zip(values.chunks(action_count)) {
                         let drawn = draws.uniform() < *explored;
-                        let any = draws.below(actions) as u32;
+                        let any = draws.below(action_count) as u32;
                         *action = if drawn { any } else { greedy(values) };
                     }
                 }
                 (Driver::Student(_), None) => {}
             }
         }
-        episode.advance(seen.actions)?;
+        environment.step(&actions)?;
     }
     Ok(dataset)
 }

@@ -16,15 +16,17 @@ use std::path::Path;
 
 use offramp_host::plugin::{Observation, UNDECIDED};
 use offramp_host::{Policy, sha256};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
+use crate::bind::Distillation;
+use crate::context::PolicyContext;
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
-use crate::environment::Environment;
 use crate::evaluate::{RunError, validate};
+use crate::events::{Event, Observer};
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::{self, FolderError, Start, Table};
-use crate::scenario::{DistillEntry, Scenario};
+use crate::seeds;
 
 /// Why a distillation ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -87,32 +89,28 @@ impl State {
 /// Every so many-th state is held out.
 const HELD_OUT: usize = 10;
 
-/// Distils the teacher of `scenario` into `folder`; `told` hears of each validation. `dataset`
-/// is where states are kept that other distillations may use too. Threads are those of the rayon
-/// pool it is called in, and do not change a bit of the result; nor does an interruption.
+/// Distils a teacher into `folder`, reporting [`Event::Validation`]s. `dataset` is where states
+/// are kept that other distillations may use too. Threads are those of the rayon pool it is called
+/// in; neither their number nor an interruption changes a bit of the result.
 ///
 /// # Errors
 /// [`DistillError`]; what was written by then stays.
-///
-/// # Panics
-/// If the scenario has nothing to distil; it was not read to be distilled then.
 pub fn distill(
-    scenario: &Scenario,
+    distillation: &Distillation,
     folder: &Path,
     dataset: &Path,
     start: Start,
-    told: &mut dyn FnMut(&DistillationRow),
+    observer: &dyn Observer,
 ) -> Result<(), DistillError> {
-    let Some(entry) = &scenario.distill else { panic!("the scenario distils nothing") };
+    let Distillation { scenario, sha256, entry, .. } = distillation;
     resume::begin(folder, start, &scenario.text)?;
     let failed = |step| move |cause| DistillError::Failed { step, cause };
-    let environment = Environment::new(scenario);
-    let setup = Setup::new(scenario, entry, &environment).map_err(failed(0))?;
+    let setup = Setup::new(distillation).map_err(failed(0))?;
     let mut student = setup.untaught().map_err(failed(0))?;
     let state_path = folder.join("state");
     let mut state = State::new();
     if start == Start::Resume
-        && let Some((saved, bytes)) = resume::load::<State>(&state_path, &scenario.sha256)?
+        && let Some((saved, bytes)) = resume::load::<State>(&state_path, sha256)?
     {
         if let Some(student) = student.saved() {
             student.load(&bytes).map_err(|failure| FolderError::NotResumable {
@@ -194,58 +192,55 @@ pub fn distill(
         (state.step, state.rows) = (step, table.bytes()?);
         let saved = student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
         let saved = saved.map_err(|cause| fail(cause.into()))?;
-        resume::save(&state_path, &scenario.sha256, &state, &saved)?;
+        resume::save(&state_path, sha256, &state, &saved)?;
         if round_over && state.rounds > 1 {
             // It may be gone already, if this was interrupted before.
             let _ = std::fs::remove_file(rounds_path(state.rounds - 1));
         }
-        told(&row);
+        observer.on_event(Event::Validation(&row));
     }
     Ok(())
 }
 
 /// What instances are created from.
-struct Setup<'s> {
-    scenario: &'s Scenario,
-    entry: &'s DistillEntry,
-    environment: &'s Environment,
+struct Setup<'d> {
+    distillation: &'d Distillation,
+    context: PolicyContext,
     teacher_checkpoint: Option<Vec<u8>>,
 }
 
-impl<'s> Setup<'s> {
-    fn new(
-        scenario: &'s Scenario,
-        entry: &'s DistillEntry,
-        environment: &'s Environment,
-    ) -> Result<Self, RunError> {
+impl<'d> Setup<'d> {
+    fn new(distillation: &'d Distillation) -> Result<Self, RunError> {
+        let Distillation { scenario, sha256, teacher, .. } = distillation;
         let read = |path: &std::path::PathBuf| {
             files::read(path, MOST_CHECKPOINT_BYTES)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         };
-        let teacher_checkpoint = entry.teacher.checkpoint.as_ref().map(read).transpose()?;
-        Ok(Self { scenario, entry, environment, teacher_checkpoint })
+        let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
+        let context = PolicyContext::new(scenario, sha256);
+        Ok(Self { distillation, context, teacher_checkpoint })
     }
 
     fn teacher(&self) -> Result<Box<dyn Policy>, RunError> {
-        let entry = &self.entry.teacher;
+        let Distillation { entry, teacher, .. } = self.distillation;
         let checkpoint = self.teacher_checkpoint.as_deref();
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Policy).seed();
-        let context = self.environment.context(&entry.parameters, checkpoint, seed, 1);
-        Ok(entry.found.create_policy(&context)?)
+        let seed = seeds::teacher(entry.seed);
+        let context = self.context.context(&teacher.parameters, checkpoint, seed, 1);
+        Ok(teacher.plugin.create_policy(&context)?)
     }
 
     /// A student that has learned nothing yet.
     fn untaught(&self) -> Result<Box<dyn Policy>, RunError> {
-        let entry = &self.entry.student;
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Learner).seed();
+        let Distillation { entry, student, .. } = self.distillation;
+        let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
-        let context = self.environment.context(&entry.parameters, None, seed, threads);
-        Ok(entry.found.create_policy(&context)?)
+        let context = self.context.context(&student.parameters, None, seed, threads);
+        Ok(student.plugin.create_policy(&context)?)
     }
 
     /// What the teacher teaches first: read, or collected and written.
     fn teachers_states(&self, path: &Path) -> Result<Dataset, DistillError> {
-        let Self { scenario, entry, .. } = self;
+        let Distillation { scenario, entry, .. } = self.distillation;
         let key = self.key();
         if let Some(states) = Dataset::read(path, &key, scenario)? {
             return Ok(states);
@@ -260,28 +255,30 @@ impl<'s> Setup<'s> {
     }
 
     fn student(&self, checkpoint: &[u8]) -> Result<Box<dyn Policy>, RunError> {
-        let entry = &self.entry.student;
-        let context = self.environment.context(&entry.parameters, Some(checkpoint), 0, 1);
-        Ok(entry.found.create_policy(&context)?)
+        let student = &self.distillation.student;
+        let context = self.context.context(&student.parameters, Some(checkpoint), 0, 1);
+        Ok(student.plugin.create_policy(&context)?)
     }
 
-    /// What the dataset depends on.
+    /// The hash of all that the dataset depends on.
     fn key(&self) -> String {
-        let DistillEntry { teacher, states, explored, seed, .. } = self.entry;
-        let parameters = self.scenario.system.parameters();
+        let Distillation { scenario, entry, teacher, .. } = self.distillation;
+        let DistillationEntry { states, explored, seed, .. } = entry;
+        let parameters = scenario.system.parameters();
         let described = format!(
             "{parameters:?} {:?} {} {} {} {states} {explored} {seed}",
-            self.scenario.observation,
-            teacher.found.library.sha256,
+            scenario.observation,
+            teacher.plugin.library.sha256,
             teacher.parameters,
             sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
         );
         sha256(described.as_bytes())
     }
 
-    /// What the dataset after that many rounds depends on.
+    /// The hash of all that the dataset after that many rounds depends on.
     fn key_of_round(&self, rounds: u64) -> String {
-        sha256(format!("{} {} {rounds}", self.key(), self.scenario.sha256).as_bytes())
+        let described = format!("{} {} {rounds}", self.key(), self.distillation.sha256);
+        sha256(described.as_bytes())
     }
 }
 
@@ -342,11 +339,10 @@ impl Batches {
         self.targets.extend_from_slice(&states.values[state * actions..(state + 1) * actions]);
     }
 
-    fn draw(&mut self, states: &Dataset, entry: &DistillEntry, step: u64) {
+    fn draw(&mut self, states: &Dataset, entry: &DistillationEntry, step: u64) {
         self.clear();
-        let streams = StreamFamily::new(entry.seed, step, Purpose::Learner);
         for device in 0..self.by_device.len() {
-            let mut stream = streams.of(device as u64);
+            let mut stream = seeds::mini_batch(entry.seed, step, device as u32);
             let count = self.by_device[device].len();
             for _ in 0..if count == 0 { 0 } else { entry.batch } {
                 let state = self.by_device[device][stream.below(count)];

@@ -1,166 +1,171 @@
-//! What a plugin is told: the system at creation, and an observation in each slot.
+//! The environment of reinforcement learning: reset, observe, step.
+//!
+//! An [`Environment`] plays the episodes of one system, and every loop over slots is one over it:
+//! evaluation, training, the collection of datasets, tests, other languages. It owns all it needs
+//! and allocates nothing once its buffers have grown to their size.
+//!
+//! ```text
+//! let mut environment = Environment::new(&system, observation, seed, episode);
+//! while !environment.is_over() {
+//!     let observation = environment.observe(needs);   // what the devices with a new task see
+//!     /* fill one action per row */
+//!     environment.step(&actions)?;                    // carry them out, end the slot
+//!     environment.transitions(&actions);              // what a learner records of it
+//! }
+//! environment.reset(seed, episode + 1);
+//! ```
 
-use offramp_host::plugin::{
-    Context, EnergyAccounting, Feature, Needs, Observation, ObservationSpec, SystemSpec, UNDECIDED,
-};
-use offramp_model::{Episode, observation};
+use std::sync::Arc;
 
-use crate::scenario::Scenario;
+use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
+use offramp_model::{Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, reward};
 
-/// A scenario's system in the form that crosses the boundary; made once, lent to every instance.
+/// A system, the episode under way in it, and buffers for what is observed.
 #[derive(Debug)]
 pub struct Environment {
-    scenario_sha256: String,
-    features: Vec<Feature>,
-    history_slots: u32,
-    history_scale: f64,
-    slot_seconds: f64,
-    deadline_slots: u32,
-    arrival_slots: u32,
-    device_ghz: Vec<f64>,
-    compute_w: Vec<f64>,
-    transmit_w: Vec<f64>,
-    idle_w: Vec<f64>,
-    server_ghz: Vec<f64>,
-    energy: EnergyAccounting,
-    reference_energy: f64,
+    system: Arc<System>,
+    observation: ObservationSpec,
+    episode: Episode,
+    seen: Buffers,
+    ended: Vec<EndedTask>,
 }
 
-impl Environment {
-    /// The environment of a scenario.
-    pub fn new(scenario: &Scenario) -> Self {
-        let system = &scenario.system;
-        let parameters = system.parameters();
-        let of_devices = |quantity: fn(&offramp_model::Device) -> f64| {
-            parameters.devices.iter().map(quantity).collect::<Vec<_>>()
-        };
-        Self {
-            scenario_sha256: scenario.sha256.clone(),
-            features: observation::features(system, scenario.observation.kind)
-                .into_iter()
-                .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
-                .collect(),
-            history_slots: scenario.observation.history_slots,
-            // Were the devices spread evenly and all active, each server would have this many.
-            history_scale: f64::from(system.device_count()) / f64::from(system.server_count()),
-            slot_seconds: parameters.slot_seconds,
-            deadline_slots: parameters.deadline_slots,
-            arrival_slots: parameters.arrival_slots,
-            device_ghz: of_devices(|device| device.cpu_ghz),
-            compute_w: of_devices(|device| device.compute_w),
-            transmit_w: of_devices(|device| device.transmit_w),
-            idle_w: of_devices(|device| device.idle_w),
-            server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
-            energy: match system.energy() {
-                offramp_model::EnergyAccounting::Physical => EnergyAccounting::Physical,
-                offramp_model::EnergyAccounting::Published => EnergyAccounting::Published,
-            },
-            reference_energy: system.reference_energy(),
-        }
-    }
-
-    /// The context from which a plugin's instance is created.
-    pub fn context<'a>(
-        &'a self,
-        parameters: &'a str,
-        checkpoint: Option<&'a [u8]>,
-        seed: u64,
-        threads: u32,
-    ) -> Context<'a> {
-        Context {
-            parameters: parameters.into(),
-            checkpoint: checkpoint.map(Into::into).into(),
-            scenario_sha256: self.scenario_sha256.as_str().into(),
-            seed,
-            threads,
-            observation: ObservationSpec {
-                features: self.features.as_slice().into(),
-                history_slots: self.history_slots,
-                history_scale: self.history_scale,
-            },
-            system: SystemSpec {
-                slot_seconds: self.slot_seconds,
-                deadline_slots: self.deadline_slots,
-                arrival_slots: self.arrival_slots,
-                device_ghz: self.device_ghz.as_slice().into(),
-                compute_w: self.compute_w.as_slice().into(),
-                transmit_w: self.transmit_w.as_slice().into(),
-                idle_w: self.idle_w.as_slice().into(),
-                server_ghz: self.server_ghz.as_slice().into(),
-                energy: self.energy,
-                reference_energy: self.reference_energy,
-            },
-        }
-    }
-}
-
-/// Buffers for what is observed and decided in a slot; they grow to their size once.
+/// What was observed in a slot. Parts that were not asked for are empty.
 #[derive(Debug, Default)]
-pub struct SlotBuffers {
+struct Buffers {
+    slot: u32,
     devices: Vec<u32>,
     features: Vec<f64>,
     knowledge: Vec<f64>,
     histories: Vec<f64>,
     load: Vec<f64>,
     uplink_mbps: Vec<f64>,
-    /// One a task: what has been decided.
-    pub actions: Vec<u32>,
 }
 
-impl SlotBuffers {
-    /// Computes what `needs` asks for of the slot at which `episode` stands, and leaves every
-    /// action [`UNDECIDED`].
-    pub fn observe<'a>(&'a mut self, episode: &Episode<'_>, needs: Needs) -> Seen<'a> {
-        let arrivals = episode.arrivals();
-        self.devices.clear();
-        self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
-        self.actions.clear();
-        self.actions.resize(arrivals.len(), UNDECIDED);
-        // What is not needed was never filled, and stays empty.
-        if needs.includes(Needs::FEATURES) {
-            episode.features(&mut self.features);
+impl Environment {
+    /// An environment of `system`, in which policies observe what `observation` says, at the
+    /// beginning of an episode as after [`reset`](Self::reset).
+    pub fn new(
+        system: &Arc<System>,
+        observation: ObservationSpec,
+        seed: u64,
+        episode: u64,
+    ) -> Self {
+        let workload = Workload::Drawn { seed, episode };
+        Self {
+            episode: Episode::new(system, workload, observation),
+            system: Arc::clone(system),
+            observation,
+            seen: Buffers::default(),
+            ended: Vec::new(),
         }
-        if needs.includes(Needs::KNOWLEDGE) {
-            episode.knowledge(&mut self.knowledge);
-        }
-        if needs.includes(Needs::LOAD) {
-            self.load.clear();
-            self.load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
-        }
-        if needs.includes(Needs::UPLINK) {
-            let uplink = &episode.system().parameters().uplink;
-            let servers = episode.system().server_count();
-            self.uplink_mbps.clear();
-            for arrival in arrivals {
-                self.uplink_mbps
-                    .extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
+    }
+
+    /// Begins an episode. Its tasks are a pure function of `seed` and `episode`, whatever is
+    /// decided.
+    pub fn reset(&mut self, seed: u64, episode: u64) {
+        let workload = Workload::Drawn { seed, episode };
+        self.episode = Episode::new(&self.system, workload, self.observation);
+    }
+
+    /// The episode under way: its slot, its arrivals, the tasks that ended.
+    pub fn episode(&self) -> &Episode {
+        &self.episode
+    }
+
+    /// True after the last slot, when every task has ended.
+    pub fn is_over(&self) -> bool {
+        self.episode.is_over()
+    }
+
+    /// How many tasks wait for a decision in this slot: the rows of an observation.
+    pub fn rows(&self) -> usize {
+        self.episode.arrivals().len()
+    }
+
+    /// What the devices with a new task see in this slot, one row per task in the order of
+    /// devices. Only what `needs` asks for is computed; the rest is empty.
+    pub fn observe(&mut self, needs: Needs) -> Observation<'_> {
+        self.seen.fill(&self.episode, needs);
+        self.seen.observation()
+    }
+
+    /// Ends the slot with one action per task: 0 computes locally, j = 1 … M offloads to server
+    /// j. [`Episode::ended`] then has the tasks that ended in it.
+    ///
+    /// # Errors
+    /// [`IllegalDecision`]; the slot has not ended then.
+    pub fn step(&mut self, actions: &[u32]) -> Result<(), IllegalDecision> {
+        self.episode.advance(actions)
+    }
+
+    /// What a learner records of the slot that [`step`](Self::step) ended with `actions`: what
+    /// was last [observed](Self::observe), the actions, and the tasks that ended, with rewards.
+    pub fn transitions<'a>(&'a mut self, actions: &'a [u32]) -> TransitionBatch<'a> {
+        let Self { system, episode, seen, ended, .. } = self;
+        ended.clear();
+        ended.extend(episode.ended().iter().map(|task| {
+            let energy = system.energy().of(&task.energy);
+            EndedTask {
+                device: task.device,
+                born_slot: task.born_slot,
+                action: task.action,
+                delay_slots: task.delay_slots,
+                dropped: task.outcome == Outcome::Dropped,
+                reward: reward::reward(system, task),
+                energy: [energy.local, energy.transmit, energy.server, energy.idle],
             }
-        }
-        if needs.includes(Needs::HISTORY) {
-            self.histories.clear();
-            self.histories.extend_from_slice(episode.history());
-        }
-        Seen {
-            observation: Observation {
-                slot: episode.slot(),
-                devices: self.devices.as_slice().into(),
-                features: self.features.as_slice().into(),
-                histories: self.histories.as_slice().into(),
-                history_of: [].as_slice().into(),
-                knowledge: self.knowledge.as_slice().into(),
-                load: self.load.as_slice().into(),
-                uplink_mbps: self.uplink_mbps.as_slice().into(),
-            },
-            actions: &mut self.actions,
+        }));
+        TransitionBatch {
+            observation: seen.observation(),
+            actions: actions.into(),
+            ended: ended.as_slice().into(),
         }
     }
 }
 
-/// A slot as a policy gets it.
-#[derive(Debug)]
-pub struct Seen<'a> {
-    /// What it sees.
-    pub observation: Observation<'a>,
-    /// What it fills.
-    pub actions: &'a mut [u32],
+impl Buffers {
+    fn fill(&mut self, episode: &Episode, needs: Needs) {
+        let arrivals = episode.arrivals();
+        self.slot = episode.slot();
+        self.devices.clear();
+        self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
+        // What is not needed now may have been filled for someone else before.
+        let Self { features, knowledge, histories, load, uplink_mbps, .. } = self;
+        for buffer in [&mut *features, knowledge, histories, load, uplink_mbps] {
+            buffer.clear();
+        }
+        if needs.includes(Needs::FEATURES) {
+            episode.features(features);
+        }
+        if needs.includes(Needs::KNOWLEDGE) {
+            episode.knowledge(knowledge);
+        }
+        if needs.includes(Needs::LOAD) {
+            load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
+        }
+        if needs.includes(Needs::UPLINK) {
+            let uplink = &episode.system().parameters().uplink;
+            let servers = episode.system().server_count();
+            for arrival in arrivals {
+                uplink_mbps.extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
+            }
+        }
+        if needs.includes(Needs::HISTORY) {
+            histories.extend_from_slice(episode.history());
+        }
+    }
+
+    fn observation(&self) -> Observation<'_> {
+        Observation {
+            slot: self.slot,
+            devices: self.devices.as_slice().into(),
+            features: self.features.as_slice().into(),
+            histories: self.histories.as_slice().into(),
+            history_of: [].as_slice().into(),
+            knowledge: self.knowledge.as_slice().into(),
+            load: self.load.as_slice().into(),
+            uplink_mbps: self.uplink_mbps.as_slice().into(),
+        }
+    }
 }

@@ -1,25 +1,28 @@
 //! Evaluation: every policy of every scenario, over its episodes and the points of its sweep.
 //!
 //! Common random numbers: an episode's tasks depend on seed and episode alone, so all policies
-//! face the same ones. Each episode is a job of its own with an instance of its own, so that the
-//! result does not depend on the number of threads, even for a policy that forgets to forget.
+//! face the same ones. Each episode is a job of its own with an instance of its own, so the result
+//! does not depend on the number of threads, even for a policy that fails to forget.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use offramp_host::plugin::EpisodeStart;
+use offramp_host::plugin::{EpisodeStart, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
-use offramp_model::{Episode, IllegalDecision, Workload};
+use offramp_model::IllegalDecision;
+use offramp_scenario::{Experiment, Scenario};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::environment::{Environment, SlotBuffers};
+use crate::bind::{BoundPolicy, Evaluation};
+use crate::context::PolicyContext;
+use crate::environment::Environment;
+use crate::events::{Event, Observer};
+use crate::executor::Executor;
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
-use crate::isolate::{self, Limits};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
-use crate::scenario::{Experiment, PolicyEntry, Scenario};
+use crate::seeds;
 
 /// Why a run failed. The others go on.
 #[derive(Debug, thiserror::Error)]
@@ -61,137 +64,152 @@ pub struct EpisodeResult {
 #[derive(Debug)]
 pub struct Run<'e> {
     /// The scenario at that point.
-    pub scenario: &'e Scenario,
+    pub evaluation: &'e Evaluation,
     /// The policy.
-    pub policy: &'e PolicyEntry,
-    /// Its episodes in order, or why there are none.
+    pub policy: &'e BoundPolicy,
+    /// Its episodes in order, or why it failed.
     pub outcome: Result<Vec<EpisodeResult>, RunError>,
 }
 
-/// Who is told how an evaluation goes, from any thread.
-pub trait Watch<'e>: Sync {
-    /// A run begins: its number among all, in the order of [`runs`].
-    fn begun(&self, number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry);
-    /// An episode is over.
-    fn episode(&self);
-    /// A run is over.
-    fn done(&self, number: usize, run: Run<'e>);
-}
-
 /// All policies of all points of all experiments, in that nesting.
-pub fn runs(experiments: &[Experiment]) -> impl Iterator<Item = (&Scenario, &PolicyEntry)> {
+pub fn runs(
+    experiments: &[Experiment<Evaluation>],
+) -> impl Iterator<Item = (&Evaluation, &BoundPolicy)> {
     let points = experiments.iter().flat_map(|experiment| &experiment.points);
-    points.flat_map(|scenario| scenario.policies.iter().map(move |policy| (scenario, policy)))
+    points.flat_map(|point| point.policies.iter().map(move |policy| (point, policy)))
 }
 
-/// Evaluates all [`runs`]. `progress` is told after each episode, from any thread.
+/// Evaluates those [`runs`] whose number is `wanted`; returns them in order, by their numbers.
+/// Runs of scenarios that ask for isolation are carried out by `isolated`, all others here.
 ///
 /// Threads are those of the rayon pool it is called in.
-pub fn evaluate<'e>(experiments: &'e [Experiment], progress: &(dyn Fn() + Sync)) -> Vec<Run<'e>> {
-    struct Collect<'c, 'e> {
-        done: Mutex<Vec<Option<Run<'e>>>>,
-        progress: &'c (dyn Fn() + Sync),
-    }
-    impl<'e> Watch<'e> for Collect<'_, 'e> {
-        fn begun(&self, _: usize, _: &'e Scenario, _: &'e PolicyEntry) {}
-
-        fn episode(&self) {
-            (self.progress)();
-        }
-
-        fn done(&self, number: usize, run: Run<'e>) {
-            lock(&self.done)[number] = Some(run);
-        }
-    }
-    let done = Mutex::new(runs(experiments).map(|_| None).collect());
-    let collect = Collect { done, progress };
-    evaluate_some(experiments, &|_| true, &collect);
-    let done = collect.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.into_iter().flatten().collect()
-}
-
-/// Evaluates those [`runs`] whose number is `wanted`.
-///
-/// Threads are those of the rayon pool it is called in.
-pub fn evaluate_some<'e>(
-    experiments: &'e [Experiment],
+pub fn evaluate<'e>(
+    experiments: &'e [Experiment<Evaluation>],
     wanted: &dyn Fn(usize) -> bool,
-    watch: &dyn Watch<'e>,
-) {
-    let prepared: Vec<Prepared<'e>> = runs(experiments)
+    isolated: &dyn Executor,
+    observer: &dyn Observer,
+) -> Vec<(usize, Run<'e>)> {
+    let jobs: Vec<RunJob<'e>> = runs(experiments)
         .enumerate()
         .filter(|(number, _)| wanted(*number))
-        .map(|(number, (scenario, policy))| Prepared::new(number, scenario, policy))
+        .map(|(number, (evaluation, policy))| RunJob::new(number, evaluation, policy))
         .collect();
-    // A run in a process of its own is one job, any other a job an episode.
-    let jobs: Vec<(usize, u64)> = prepared
+    // A run in a process of its own is one job, any other one job per episode.
+    let tasks: Vec<(usize, u64)> = jobs
         .iter()
         .enumerate()
-        .flat_map(|(run, prepared)| {
-            let Scenario { episodes, isolation, .. } = prepared.scenario;
-            let jobs = if isolation.is_some() { 1 } else { *episodes };
-            (0..jobs).map(move |job| (run, job))
+        .flat_map(|(index, job)| {
+            let Scenario { evaluation, isolation, .. } = &job.evaluation.scenario;
+            let count = if isolation.is_some() { 1 } else { evaluation.episodes };
+            (0..count).map(move |task| (index, task))
         })
         .collect();
-    jobs.par_iter().for_each(|&(run, episode)| match prepared[run].scenario.isolation {
-        Some(limits) => prepared[run].play_isolated(limits, watch),
-        None => prepared[run].play(episode, watch),
+    tasks.par_iter().for_each(|&(index, episode)| {
+        let job = &jobs[index];
+        match job.evaluation.scenario.isolation {
+            Some(limits) => {
+                job.start(observer);
+                let on_episode = || observer.on_event(Event::EpisodesEnded(1));
+                let outcome = isolated.run(job.evaluation, job.policy, limits, &on_episode);
+                job.end(outcome, observer);
+            }
+            None => job.play(episode, observer),
+        }
     });
+    let outcome = |job: RunJob<'e>| {
+        let run = job.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        run.map(|run| (job.number, run))
+    };
+    jobs.into_iter().filter_map(outcome).collect()
 }
 
-/// The seed with which a policy is created to be evaluated.
-pub(crate) fn evaluation_seed(scenario: &Scenario) -> u64 {
-    StreamFamily::new(scenario.seed, WHOLE_RUN, Purpose::Learner).seed()
-}
-
-/// What a lock guards; it is poisoned by a panic alone, which is a bug that ends everything.
+/// The value in a lock; a lock is poisoned by a panic alone, which is a bug that ends everything.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run before and while its episodes are played.
-struct Prepared<'e> {
+struct RunJob<'e> {
     number: usize,
-    scenario: &'e Scenario,
-    policy: &'e PolicyEntry,
+    evaluation: &'e Evaluation,
+    policy: &'e BoundPolicy,
     /// What its episodes need; there from the first to the last of them, so that a batch of
     /// thousands does not hold all of it at once.
-    stage: Mutex<Option<Arc<Stage>>>,
+    setup: Mutex<Option<Arc<RunSetup>>>,
     /// The first episode that failed: later ones need not run.
     first_failure: AtomicU64,
-    begun: AtomicBool,
-    /// What has been played.
+    started: AtomicBool,
+    /// The episodes played so far.
     episodes: Mutex<Vec<Option<Result<EpisodeResult, RunError>>>>,
-    /// Episodes that have not been.
-    left: AtomicU64,
+    /// Episodes that have not been played.
+    remaining: AtomicU64,
+    /// The run, when it has ended.
+    ended: Mutex<Option<Run<'e>>>,
 }
 
-/// What the episodes of a run have in common.
-struct Stage {
-    environment: Environment,
+/// What a run is made of: all that its episodes share.
+pub(crate) struct RunSetup {
+    context: PolicyContext,
     /// The bytes of the checkpoint, if there is one.
     checkpoint: Option<Vec<u8>>,
 }
 
-impl<'e> Prepared<'e> {
-    fn new(number: usize, scenario: &'e Scenario, policy: &'e PolicyEntry) -> Self {
+impl RunSetup {
+    pub(crate) fn new(evaluation: &Evaluation, policy: &BoundPolicy) -> Result<Self, RunError> {
+        let read = |path: &std::path::PathBuf| {
+            files::read(path, MOST_CHECKPOINT_BYTES)
+                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
+        };
+        let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
+        let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
+        Ok(Self { context, checkpoint })
+    }
+
+    /// An instance of the policy.
+    pub(crate) fn create(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+    ) -> Result<Box<dyn Policy>, CallFailure> {
+        let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
+        let checkpoint = self.checkpoint.as_deref();
+        let context = self.context.context(&policy.parameters, checkpoint, seed, 1);
+        policy.plugin.create_policy(&context)
+    }
+}
+
+impl<'e> RunJob<'e> {
+    fn new(number: usize, evaluation: &'e Evaluation, policy: &'e BoundPolicy) -> Self {
         Self {
             number,
-            scenario,
+            evaluation,
             policy,
-            stage: Mutex::default(),
+            setup: Mutex::default(),
             first_failure: AtomicU64::new(u64::MAX),
-            begun: AtomicBool::new(false),
+            started: AtomicBool::new(false),
             episodes: Mutex::default(),
-            left: AtomicU64::new(scenario.episodes),
+            remaining: AtomicU64::new(evaluation.scenario.evaluation.episodes),
+            ended: Mutex::new(None),
         }
     }
 
-    /// Plays an episode; the last of them tells that the run is over.
-    fn play(&self, episode: u64, watch: &dyn Watch<'e>) {
-        if !self.begun.swap(true, Ordering::Relaxed) {
-            watch.begun(self.number, self.scenario, self.policy);
+    fn start(&self, observer: &dyn Observer) {
+        if !self.started.swap(true, Ordering::Relaxed) {
+            let Self { number, evaluation, policy, .. } = *self;
+            observer.on_event(Event::RunStarted { number, evaluation, policy });
         }
+    }
+
+    fn end(&self, outcome: Result<Vec<EpisodeResult>, RunError>, observer: &dyn Observer) {
+        let Self { number, evaluation, policy, .. } = *self;
+        let run = Run { evaluation, policy, outcome };
+        observer.on_event(Event::RunEnded { number, run: &run });
+        *lock(&self.ended) = Some(run);
+    }
+
+    /// Plays an episode; the last of them ends the run.
+    fn play(&self, episode: u64, observer: &dyn Observer) {
+        self.start(observer);
         let result = self.episode(episode);
         {
             let mut episodes = lock(&self.episodes);
@@ -201,50 +219,33 @@ impl<'e> Prepared<'e> {
             }
             episodes[place] = result;
         }
-        watch.episode();
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            *lock(&self.stage) = None;
+        observer.on_event(Event::EpisodesEnded(1));
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *lock(&self.setup) = None;
             let episodes = std::mem::take(&mut *lock(&self.episodes));
             // Those after a failed one may be missing; the first failure comes before them.
-            let outcome = episodes.into_iter().flatten().collect();
-            watch.done(self.number, Run { scenario: self.scenario, policy: self.policy, outcome });
+            self.end(episodes.into_iter().flatten().collect(), observer);
         }
     }
 
-    fn stage(&self) -> Result<Arc<Stage>, RunError> {
-        let mut stage = lock(&self.stage);
-        if let Some(stage) = &*stage {
-            return Ok(Arc::clone(stage));
+    fn setup(&self) -> Result<Arc<RunSetup>, RunError> {
+        let mut setup = lock(&self.setup);
+        if let Some(setup) = &*setup {
+            return Ok(Arc::clone(setup));
         }
-        let checkpoint = self.policy.checkpoint.as_ref().map(|path| {
-            files::read(path, MOST_CHECKPOINT_BYTES)
-                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
-        });
-        let checkpoint = checkpoint.transpose()?;
-        let made = Arc::new(Stage { environment: Environment::new(self.scenario), checkpoint });
-        *stage = Some(Arc::clone(&made));
+        let made = Arc::new(RunSetup::new(self.evaluation, self.policy)?);
+        *setup = Some(Arc::clone(&made));
         Ok(made)
-    }
-
-    /// Plays all episodes in a process of their own.
-    fn play_isolated(&self, limits: Limits, watch: &dyn Watch<'e>) {
-        let Self { number, scenario, policy, .. } = *self;
-        watch.begun(number, scenario, policy);
-        let outcome = isolate::play(scenario, policy, limits, &|| watch.episode());
-        watch.done(number, Run { scenario, policy, outcome });
     }
 
     fn episode(&self, episode: u64) -> Option<Result<EpisodeResult, RunError>> {
         if episode > self.first_failure.load(Ordering::Relaxed) {
             return None;
         }
-        let result = self.stage().and_then(|stage| {
-            let Stage { environment, checkpoint } = &*stage;
-            let seed = evaluation_seed(self.scenario);
-            let context =
-                environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
-            let mut policy = self.policy.found.create_policy(&context)?;
-            run_episode(self.scenario, policy.as_mut(), self.scenario.seed, episode)
+        let result = self.setup().and_then(|setup| {
+            let mut policy = setup.create(self.evaluation, self.policy)?;
+            let scenario = &self.evaluation.scenario;
+            run_episode(scenario, policy.as_mut(), scenario.evaluation.seed, episode)
         });
         if result.is_err() {
             self.first_failure.fetch_min(episode, Ordering::Relaxed);
@@ -253,7 +254,7 @@ impl<'e> Prepared<'e> {
     }
 }
 
-/// Runs one evaluation episode of `scenario` under `seed` with `policy`.
+/// Plays one evaluation episode of `scenario` under `seed` with `policy`.
 ///
 /// # Errors
 /// [`RunError`] if a call fails or a decision can't be carried out.
@@ -263,25 +264,26 @@ pub fn run_episode(
     seed: u64,
     episode: u64,
 ) -> Result<EpisodeResult, RunError> {
-    let workload = Workload::Drawn { seed, episode };
-    let mut running = Episode::new(&scenario.system, workload, scenario.observation);
+    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
     let mut meter = EpisodeMeter::new(&scenario.system);
-    let mut buffers = SlotBuffers::default();
+    let mut actions = Vec::new();
     let (mut decisions, mut decide_ns) = (0, 0);
     let needs = policy.needs();
-    let seed = StreamFamily::new(seed, episode, Purpose::Policy).seed();
+    let seed = seeds::policy_episode(seed, episode);
     policy.begin_episode(&EpisodeStart { episode, seed, training: false })?;
-    while !running.is_over() {
-        meter.before_slot(&running);
-        let seen = buffers.observe(&running, needs);
-        if !seen.actions.is_empty() {
+    while !environment.is_over() {
+        meter.before_slot(environment.episode());
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        let observation = environment.observe(needs);
+        if !actions.is_empty() {
             let start = Instant::now();
-            policy.decide(&seen.observation, seen.actions)?;
+            policy.decide(&observation, &mut actions)?;
             decide_ns += start.elapsed().as_nanos() as u64;
-            decisions += seen.actions.len() as u64;
+            decisions += actions.len() as u64;
         }
-        running.advance(&buffers.actions)?;
-        meter.after_slot(&running);
+        environment.step(&actions)?;
+        meter.after_slot(environment.episode());
     }
     policy.end_episode()?;
     Ok(EpisodeResult {
@@ -292,9 +294,9 @@ pub fn run_episode(
     })
 }
 
-/// Mean AvgQoE and drops of `episodes` episodes, each with an instance of its own made by
-/// `create`: how a training or a distillation is judged while it goes on. Their tasks are those
-/// of the validation streams under `seed`: neither trained on nor those of an evaluation.
+/// Mean AvgQoE and mean drops of `episodes` validation episodes, each with an instance of its own
+/// made by `create`: how a training or a distillation is judged while it continues. Their tasks
+/// are drawn under [`seeds::validation`]: neither trained on nor those of an evaluation.
 ///
 /// # Errors
 /// [`RunError`] of the first episode that failed.
@@ -304,7 +306,7 @@ pub fn validate(
     episodes: u64,
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
 ) -> Result<(f64, f64), RunError> {
-    let seed = StreamFamily::new(seed, WHOLE_RUN, Purpose::Validation).seed();
+    let seed = seeds::validation(seed);
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()
         .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))

@@ -5,17 +5,21 @@
 //! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
 
 pub mod batch;
+pub mod bind;
 pub mod checkpoint;
+pub mod context;
 pub mod dataset;
 pub mod distill;
 pub mod environment;
 pub mod evaluate;
+pub mod events;
+pub mod executor;
 pub mod export;
 mod files;
 pub mod isolate;
 pub mod metrics;
 pub mod resume;
-pub mod scenario;
+pub mod seeds;
 pub mod statistics;
 pub mod store;
 pub mod study;

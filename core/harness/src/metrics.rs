@@ -93,7 +93,7 @@ impl EpisodeMeter {
     }
 
     /// Before a slot: who is in which power mode.
-    pub fn before_slot(&mut self, episode: &Episode<'_>) {
+    pub fn before_slot(&mut self, episode: &Episode) {
         let parameters = episode.system().parameters();
         let slots = u64::from(parameters.arrival_slots);
         let switching = matches!(parameters.power_preference.rule, PreferenceRule::Switching(_));
@@ -110,7 +110,7 @@ impl EpisodeMeter {
     }
 
     /// After a slot: what ended in it.
-    pub fn after_slot(&mut self, episode: &Episode<'_>) {
+    pub fn after_slot(&mut self, episode: &Episode) {
         let system = episode.system();
         let modes = &system.parameters().power_preference.modes;
         for task in episode.ended() {

@@ -16,12 +16,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use offramp_scenario::Experiment;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::bind::Evaluation;
 use crate::evaluate::{EpisodeResult, Run};
 use crate::metrics::{EpisodeMetrics, Spread};
-use crate::scenario::Experiment;
 
 /// The number of this format; a folder of another is refused.
 const FORMAT: u32 = 1;
@@ -183,17 +184,17 @@ type Key = (String, String, String, usize);
 impl RunRecord {
     /// What is stored of a run.
     pub fn of(run: &Run<'_>) -> Self {
-        let Run { scenario, policy, outcome } = run;
-        let library = &policy.found.library;
+        let Run { evaluation: Evaluation { scenario, .. }, policy, outcome } = run;
+        let library = &policy.plugin.library;
         Self {
             scenario: scenario.name.clone(),
             policy: policy.label.clone(),
-            seed: scenario.seed,
+            seed: scenario.evaluation.seed,
             sweep: scenario.point.clone(),
             power_modes: scenario.system.parameters().power_preference.modes.clone(),
             episodes: outcome.as_ref().map_or(0, |episodes| episodes.len() as u64),
             plugin: PluginRecord {
-                policy: policy.found.offer.name.clone(),
+                policy: policy.plugin.offer.name.clone(),
                 name: library.plugin.clone(),
                 version: library.version.clone(),
                 file: library
@@ -322,7 +323,7 @@ fn make_readable(_: &Path) -> std::io::Result<()> {
 }
 
 /// The scenarios of experiments, as they are run.
-pub fn scenarios(experiments: &[Experiment]) -> Scenarios {
+pub fn scenarios(experiments: &[Experiment<Evaluation>]) -> Scenarios {
     experiments.iter().map(|each| (each.name.clone(), each.text.clone())).collect()
 }
 

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use offramp_model::{
     Arrival, Device, Distribution, EndedTask, Energy, EnergyAccounting, Episode, ObservationKind,
@@ -93,7 +94,7 @@ struct Power {
 pub struct Trace {
     /// The name the file gives itself.
     pub name: String,
-    system: System,
+    system: Arc<System>,
     /// One a task, by slot and then device.
     tasks: Vec<RecordedTask>,
     active_devices: Option<Vec<Vec<u32>>>,
@@ -148,7 +149,7 @@ impl Trace {
         if file.alpha.len() != file.devices {
             return fail("alpha", format!("{} for {} devices", file.alpha.len(), file.devices));
         }
-        let system = system(&file)?;
+        let system = Arc::new(system(&file)?);
         let column = |name: &str| file.task_columns.iter().position(|column| column == name);
         let needed = |name: &str| {
             column(name)

@@ -17,17 +17,18 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
+use offramp_host::plugin::{EpisodeStart, Progress, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
-use offramp_model::{Episode, Outcome, Workload, reward};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::{Environment, SlotBuffers};
+use crate::bind::Training;
+use crate::context::PolicyContext;
+use crate::environment::Environment;
 use crate::evaluate::{RunError, validate};
+use crate::events::{Event, Observer};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics};
 use crate::resume::{self, FolderError, Start, Table};
-use crate::scenario::{Scenario, TrainEntry};
+use crate::seeds;
 
 /// Why a training ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -81,36 +82,30 @@ struct State {
 }
 
 /// A training under way.
-struct Trainer<'s> {
-    scenario: &'s Scenario,
-    entry: &'s TrainEntry,
-    environment: Environment,
+struct Trainer<'t> {
+    training: &'t Training,
+    context: PolicyContext,
     folder: PathBuf,
     learner: Box<dyn Policy>,
     explorer: Option<Box<dyn Explorer>>,
     progress: Progress,
-    buffers: SlotBuffers,
-    ended: Vec<EndedTask>,
     best_qoe: Option<f64>,
 }
 
-/// Trains the learner of `scenario` into `folder`; `told` hears of each episode. Threads are
-/// those of the rayon pool it is called in, and do not change a bit of the result.
+/// Trains a learner into `folder`, reporting [`Event::TrainingEpisode`]s. Threads are those of the
+/// rayon pool it is called in; their number changes no bit of the result.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved by then stays.
-///
-/// # Panics
-/// If the scenario has nothing to train; it was not read to be trained then.
 pub fn train(
-    scenario: &Scenario,
+    training: &Training,
     folder: &Path,
     start: Start,
-    told: &mut dyn FnMut(&TrainingRow),
+    observer: &dyn Observer,
 ) -> Result<(), TrainError> {
-    let Some(entry) = &scenario.train else { panic!("the scenario trains nothing") };
-    resume::begin(folder, start, &scenario.text)?;
-    let mut trainer = Trainer::new(scenario, entry, folder)
+    let entry = &training.entry;
+    resume::begin(folder, start, &training.scenario.text)?;
+    let mut trainer = Trainer::new(training, folder)
         .map_err(|cause| TrainError::Failed { episode: 0, cause: cause.into() })?;
     let saved = match start {
         Start::New => None,
@@ -140,7 +135,7 @@ pub fn train(
         if last || count.is_multiple_of(entry.save_every) {
             trainer.save(count, table.bytes()?)?;
         }
-        told(&row);
+        observer.on_event(Event::TrainingEpisode(&row));
     }
     Ok(())
 }
@@ -153,94 +148,71 @@ pub fn rows(folder: &Path) -> Result<Vec<TrainingRow>, FolderError> {
     resume::rows(&folder.join("training.csv"))
 }
 
-impl<'s> Trainer<'s> {
-    fn new(
-        scenario: &'s Scenario,
-        entry: &'s TrainEntry,
-        folder: &Path,
-    ) -> Result<Self, CallFailure> {
-        let environment = Environment::new(scenario);
+impl<'t> Trainer<'t> {
+    fn new(training: &'t Training, folder: &Path) -> Result<Self, CallFailure> {
+        let Training { scenario, sha256, entry, learner, explorer } = training;
+        let context = PolicyContext::new(scenario, sha256);
         let threads = rayon::current_num_threads() as u32;
-        let seed = |purpose| StreamFamily::new(entry.seed, WHOLE_RUN, purpose).seed();
-        let parameters = &entry.learner.parameters;
-        let context = environment.context(parameters, None, seed(Purpose::Learner), threads);
-        let learner = entry.learner.found.create_policy(&context)?;
-        let explorer = match &entry.explorer {
+        let seed = seeds::learner(entry.seed);
+        let learner = learner.plugin.create_policy(&context.context(
+            &learner.parameters,
+            None,
+            seed,
+            threads,
+        ))?;
+        let explorer = match explorer {
             None => None,
             Some(explorer) => {
-                let seed = seed(Purpose::Explorer);
-                let context = environment.context(&explorer.parameters, None, seed, 1);
-                Some(explorer.found.create_explorer(&context)?)
+                let seed = seeds::explorer(entry.seed);
+                let context = context.context(&explorer.parameters, None, seed, 1);
+                Some(explorer.plugin.create_explorer(&context)?)
             }
         };
         Ok(Self {
-            scenario,
-            entry,
-            environment,
+            training,
+            context,
             folder: folder.to_owned(),
             learner,
             explorer,
             progress: Progress::default(),
-            buffers: SlotBuffers::default(),
-            ended: Vec::new(),
             best_qoe: None,
         })
     }
 
     /// One training episode.
     fn episode(&mut self, number: u64) -> Result<TrainingRow, RunError> {
-        let seed = self.entry.seed;
-        let system = &self.scenario.system;
-        let workload = Workload::Drawn { seed, episode: number };
-        let mut episode = Episode::new(system, workload, self.scenario.observation);
+        let Training { scenario, entry, .. } = self.training;
+        let (system, seed) = (&scenario.system, entry.seed);
+        let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
-        let start = |purpose| EpisodeStart {
-            episode: number,
-            seed: StreamFamily::new(seed, number, purpose).seed(),
-            training: true,
-        };
+        let start = |seed| EpisodeStart { episode: number, seed, training: true };
         let mut needs = self.learner.needs();
-        self.learner.begin_episode(&start(Purpose::Policy))?;
+        self.learner.begin_episode(&start(seeds::policy_episode(seed, number)))?;
         if let Some(explorer) = &mut self.explorer {
             needs = needs.and(explorer.needs());
-            explorer.begin_episode(&start(Purpose::Explorer))?;
+            explorer.begin_episode(&start(seeds::explorer_episode(seed, number)))?;
         }
+        let mut actions = Vec::new();
         let (mut loss, mut losses) = (0.0, 0_u64);
         let (mut explored, mut decisions) = (0.0, 0_usize);
-        while !episode.is_over() {
-            meter.before_slot(&episode);
-            let seen = self.buffers.observe(&episode, needs);
-            if !seen.actions.is_empty() {
+        while !environment.is_over() {
+            meter.before_slot(environment.episode());
+            actions.clear();
+            actions.resize(environment.rows(), UNDECIDED);
+            let observation = environment.observe(needs);
+            if !actions.is_empty() {
                 if let Some(explorer) = &mut self.explorer {
-                    let rate = explorer.propose(&seen.observation, &self.progress, seen.actions)?;
-                    explored += rate * seen.actions.len() as f64;
-                    decisions += seen.actions.len();
+                    let rate = explorer.propose(&observation, &self.progress, &mut actions)?;
+                    explored += rate * actions.len() as f64;
+                    decisions += actions.len();
                 }
-                self.learner.decide(&seen.observation, seen.actions)?;
+                self.learner.decide(&observation, &mut actions)?;
             }
-            episode.advance(seen.actions)?;
-            meter.after_slot(&episode);
-            self.ended.clear();
-            self.ended.extend(episode.ended().iter().map(|task| {
-                let energy = system.energy().of(&task.energy);
-                EndedTask {
-                    device: task.device,
-                    born_slot: task.born_slot,
-                    action: task.action,
-                    delay_slots: task.delay_slots,
-                    dropped: task.outcome == Outcome::Dropped,
-                    reward: reward::reward(system, task),
-                    energy: [energy.local, energy.transmit, energy.server, energy.idle],
-                }
-            }));
-            let transitions = TransitionBatch {
-                observation: seen.observation,
-                actions: (&*seen.actions).into(),
-                ended: self.ended.as_slice().into(),
-            };
-            // That it has the capability was checked when the scenario was read.
+            environment.step(&actions)?;
+            meter.after_slot(environment.episode());
+            // That it has the capability was checked when it was bound.
             if let Some(learner) = self.learner.learner() {
-                learner.record(&transitions)?;
+                learner.record(&environment.transitions(&actions))?;
                 self.progress = learner.learn()?;
                 if self.progress.loss != 0.0 {
                     loss += self.progress.loss;
@@ -270,14 +242,13 @@ impl<'s> Trainer<'s> {
         self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint())
     }
 
-    /// Mean AvgQoE and drops of the checkpoint on the validation's episodes.
+    /// Mean AvgQoE and mean drops of the checkpoint on the validation episodes.
     fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
         // Instances of their own: the one that learns is not touched.
-        let Self { scenario, entry, environment, .. } = self;
+        let Self { training: Training { scenario, entry, learner, .. }, context, .. } = self;
         validate(scenario, entry.seed, entry.validate_episodes, || {
-            let parameters = &entry.learner.parameters;
-            let context = environment.context(parameters, Some(checkpoint), 0, 1);
-            Ok(entry.learner.found.create_policy(&context)?)
+            let context = context.context(&learner.parameters, Some(checkpoint), 0, 1);
+            Ok(learner.plugin.create_policy(&context)?)
         })
     }
 
@@ -289,16 +260,16 @@ impl<'s> Trainer<'s> {
             Some(saved) => saved.save().map_err(failed)?,
             None => Vec::new(),
         };
-        let Self { scenario, progress, best_qoe, .. } = self;
+        let Self { training, progress, best_qoe, .. } = self;
         let state = State { next_episode, updates: progress.updates, best_qoe: *best_qoe, rows };
-        resume::save(&self.folder.join("state"), &scenario.sha256, state, &learner)?;
+        resume::save(&self.folder.join("state"), &training.sha256, state, &learner)?;
         Ok(())
     }
 
-    /// Takes up the last save, if there is one.
+    /// Restores the last save, if there is one.
     fn resume(&mut self) -> Result<Option<State>, TrainError> {
         let path = self.folder.join("state");
-        let Some((state, learner)) = resume::load::<State>(&path, &self.scenario.sha256)? else {
+        let Some((state, learner)) = resume::load::<State>(&path, &self.training.sha256)? else {
             return Ok(None);
         };
         if let Some(saved) = self.learner.saved() {

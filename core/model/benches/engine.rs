@@ -16,12 +16,14 @@
 //! | 100,000 devices, 100 servers | 5.1 million/s | |
 //! | copy of 256 MiB | 23.8 GB/s | |
 
+use std::sync::Arc;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_model::rng::{Purpose, StreamFamily};
 use offramp_model::{Episode, ObservationKind, ObservationSpec, System, Workload};
 
 /// An episode under uniformly random decisions, drawn as cheaply as can be.
-fn episode(system: &System, number: u64) -> usize {
+fn episode(system: &Arc<System>, number: u64) -> usize {
     let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
     let workload = Workload::Drawn { seed: 1, episode: number };
     let mut episode = Episode::new(system, workload, observation);
@@ -44,7 +46,7 @@ fn engine(criterion: &mut Criterion) {
     for (name, devices, servers, samples) in
         [("paper", 50, 5, 100), ("100,000 devices", 100_000, 100, 10)]
     {
-        let system = System::paper(devices, servers);
+        let system = Arc::new(System::paper(devices, servers));
         let device_slots = u64::from(system.device_count()) * u64::from(system.slot_count());
         group.throughput(Throughput::Elements(device_slots)).sample_size(samples);
         let mut number = 0;

@@ -1,5 +1,7 @@
 //! An episode: T slots of one system under one workload, decision by decision.
 
+use std::sync::Arc;
+
 use crate::observation::{LoadHistory, ObservationKind, ObservationSpec};
 use crate::published::Published;
 use crate::slot::{self, State};
@@ -45,7 +47,7 @@ pub enum IllegalDecision {
 ///
 /// ```
 /// use offramp_model::{Episode, IllegalDecision, ObservationKind, ObservationSpec, System, Workload};
-/// let system = System::paper(3, 2);
+/// let system = std::sync::Arc::new(System::paper(3, 2));
 /// let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
 /// let workload = Workload::Drawn { seed: 1, episode: 0 };
 /// let mut episode = Episode::new(&system, workload, observation);
@@ -59,8 +61,8 @@ pub enum IllegalDecision {
 /// # Ok::<(), IllegalDecision>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Episode<'s> {
-    system: &'s System,
+pub struct Episode {
+    system: Arc<System>,
     observation: ObservationSpec,
     source: Source,
     slot: u32,
@@ -69,10 +71,10 @@ pub struct Episode<'s> {
     state: State,
 }
 
-impl<'s> Episode<'s> {
+impl Episode {
     /// Begins an episode of `system`, in which `workload` arrives and `observation` is what a
     /// policy may ask to see.
-    pub fn new(system: &'s System, workload: Workload, observation: ObservationSpec) -> Self {
+    pub fn new(system: &Arc<System>, workload: Workload, observation: ObservationSpec) -> Self {
         let (devices, servers) = (system.device_count() as usize, system.server_count() as usize);
         let published = (observation.kind == ObservationKind::Published)
             .then(|| Published::new(devices, servers));
@@ -80,7 +82,7 @@ impl<'s> Episode<'s> {
         let mut arrivals = Vec::new();
         source.arrivals(system, 0, &mut arrivals);
         Self {
-            system,
+            system: Arc::clone(system),
             observation,
             source,
             slot: 0,
@@ -109,14 +111,14 @@ impl<'s> Episode<'s> {
             let (device, action) = (self.arrivals[task].device, actions[task]);
             return Err(IllegalDecision::OutOfRange { slot, device, action, servers });
         }
-        slot::advance(self.system, &mut self.state, slot, &self.arrivals, actions);
+        slot::advance(&self.system, &mut self.state, slot, &self.arrivals, actions);
         self.history.push(&self.state.active);
         self.slot += 1;
         if self.is_over() {
-            slot::drop_open(self.system, &mut self.state);
+            slot::drop_open(&self.system, &mut self.state);
             self.arrivals.clear();
         } else {
-            self.source.arrivals(self.system, self.slot, &mut self.arrivals);
+            self.source.arrivals(&self.system, self.slot, &mut self.arrivals);
         }
         Ok(())
     }
@@ -132,8 +134,8 @@ impl<'s> Episode<'s> {
     }
 
     /// The system.
-    pub fn system(&self) -> &'s System {
-        self.system
+    pub fn system(&self) -> &Arc<System> {
+        &self.system
     }
 
     /// What a policy may ask to see.

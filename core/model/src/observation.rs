@@ -104,7 +104,7 @@ impl LoadHistory {
     }
 }
 
-impl Episode<'_> {
+impl Episode {
     /// o of every task that waits for a decision, a row each in the order of
     /// [`Episode::arrivals`], as the scenario's observation has it.
     pub fn features(&self, into: &mut Vec<f64>) {

@@ -1,6 +1,8 @@
 //! The engine against a slow, obvious twin: dense FIFOs in a table of devices × servers, every
 //! step written as section 2 of the model words it, on random systems and random decisions.
 
+use std::sync::Arc;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use offramp_model::rng::{Purpose, StreamFamily};
@@ -276,7 +278,7 @@ proptest! {
         seed in any::<u64>(),
         local in 0.0..1.0_f64,
     ) {
-        let system = System::new(parameters.clone()).unwrap();
+        let system = Arc::new(System::new(parameters.clone()).unwrap());
         let workload = Workload::Drawn { seed, episode: 3 };
         let mut episode = Episode::new(&system, workload, PAPER);
         let mut twin = Twin::new(&parameters);
@@ -338,7 +340,7 @@ proptest! {
     #[test]
     fn physical_energy_is_scaled_to_at_most_ten(parameters in systems(), seed in any::<u64>()) {
         let physical = SystemParameters { energy: EnergyAccounting::Physical, ..parameters };
-        let system = System::new(physical).unwrap();
+        let system = Arc::new(System::new(physical).unwrap());
         let mut episode = Episode::new(&system, Workload::Drawn { seed, episode: 0 }, PAPER);
         while !episode.is_over() {
             let actions: Vec<u32> =
@@ -353,7 +355,7 @@ proptest! {
     /// τ^C says for how long a device's CPU stays busy if nothing joins it.
     #[test]
     fn queue_slots_are_exact(parameters in systems(), seed in any::<u64>(), until in 1_u32..30) {
-        let system = System::new(parameters.clone()).unwrap();
+        let system = Arc::new(System::new(parameters.clone()).unwrap());
         let mut episode = Episode::new(&system, Workload::Drawn { seed, episode: 0 }, PAPER);
         while !episode.is_over() && episode.slot() < until {
             let actions: Vec<u32> =
@@ -395,7 +397,7 @@ fn one_task_by_hand() {
     parameters.size_mbit = Distribution::Constant(4.2);
     parameters.density = Distribution::Constant(0.2);
     parameters.power_preference.modes = vec![0.5];
-    let system = System::new(parameters).unwrap();
+    let system = Arc::new(System::new(parameters).unwrap());
     let mut episode = Episode::new(&system, Workload::Drawn { seed: 1, episode: 0 }, PAPER);
     let mut ended = Vec::new();
     episode.advance(&[1]).unwrap();
@@ -420,12 +422,11 @@ fn one_task_by_hand() {
 
 #[test]
 fn decisions_that_no_policy_may_make_change_nothing() {
-    let system = System::paper(50, 5);
+    let system = Arc::new(System::paper(50, 5));
     let mut episode = Episode::new(&system, Workload::Drawn { seed: 1, episode: 0 }, PAPER);
     let tasks = episode.arrivals().len();
-    let error = |episode: &mut Episode<'_>, actions: &[u32]| {
-        episode.advance(actions).unwrap_err().to_string()
-    };
+    let error =
+        |episode: &mut Episode, actions: &[u32]| episode.advance(actions).unwrap_err().to_string();
     assert_eq!(
         error(&mut episode, &vec![0; tasks + 1]),
         format!("slot 0: {} actions for {tasks} tasks", tasks + 1)
@@ -445,7 +446,7 @@ fn decisions_that_no_policy_may_make_change_nothing() {
 
 #[test]
 fn common_random_numbers_whatever_is_decided() {
-    let system = System::paper(20, 3);
+    let system = Arc::new(System::paper(20, 3));
     let arrivals = |action: u32| {
         let workload = Workload::Drawn { seed: 9, episode: 4 };
         let mut episode = Episode::new(&system, workload, PAPER);
@@ -468,7 +469,7 @@ fn a_higher_arrival_probability_keeps_every_task_of_a_lower() {
         for device in &mut parameters.devices {
             device.arrival_probability = probability;
         }
-        let system = System::new(parameters).unwrap();
+        let system = Arc::new(System::new(parameters).unwrap());
         let mut episode = Episode::new(&system, Workload::Drawn { seed: 5, episode: 0 }, PAPER);
         let mut all = Vec::new();
         while !episode.is_over() {
@@ -489,7 +490,7 @@ fn power_modes_follow_their_rule() {
     let alphas = |rule, episode| {
         let mut parameters = System::paper(30, 2).parameters().clone();
         parameters.power_preference.rule = rule;
-        let system = System::new(parameters).unwrap();
+        let system = Arc::new(System::new(parameters).unwrap());
         let workload = Workload::Drawn { seed: 2, episode };
         let mut episode = Episode::new(&system, workload, PAPER);
         let mut seen = vec![Vec::new(); 30];
@@ -518,7 +519,7 @@ fn power_modes_follow_their_rule() {
 
 #[test]
 fn history_ends_with_the_last_load_and_begins_with_zeros() {
-    let system = System::paper(10, 2);
+    let system = Arc::new(System::paper(10, 2));
     for (kind, lag) in [(ObservationKind::Paper, 1), (ObservationKind::Published, 2)] {
         let observation = ObservationSpec { kind, history_slots: 4 };
         let mut episode =

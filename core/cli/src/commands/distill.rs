@@ -1,21 +1,23 @@
 //! `offramp distill`: teacher in, student out.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
-use offramp_harness::distill::{DistillError, DistillationRow, distill as distill_scenario};
+use offramp_harness::bind::bind_distillation;
+use offramp_harness::distill::{DistillError, distill as distill_scenario};
 use offramp_harness::resume::{FolderError, Start};
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_scenario::Experiment;
 
 use crate::Done;
-use crate::arguments::DistillArguments;
+use crate::arguments::{DistillArguments, settings};
 use crate::problem::Problem;
+use crate::progress::Notes;
 
-pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
+pub(crate) fn distill(arguments: &DistillArguments, notes: Notes) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides =
-        Overrides { seed: arguments.seed, episodes: arguments.steps, ..Overrides::default() };
-    let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Distill, overrides)?;
+    let settings =
+        settings(&[("distill.seed", arguments.seed), ("distill.steps", arguments.steps)]);
+    let experiment = Experiment::read(&arguments.scenario, &settings)?;
+    let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
         None => super::first_free(Path::new("runs"), &experiment.name),
@@ -27,33 +29,16 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
     let dataset = arguments.dataset.clone().unwrap_or_else(|| folder.join("dataset.safetensors"));
     let threads = super::threads(arguments.jobs)?;
     let mut done = Done::Well;
-    for (number, scenario) in experiment.points.iter().enumerate() {
+    for (number, distillation) in experiment.points.iter().enumerate() {
         // Points with the same teacher and states have one dataset.
-        let (folder, label) = super::point(&folder, number, scenario);
-        let steps = scenario.distill.as_ref().map_or(0, |entry| entry.steps);
-        let bar = super::progress_bar(steps, "{bar:30} {pos}/{len} {msg}, {eta} left");
-        let mut tell = |row: &DistillationRow| {
-            let held_out = row.validation_loss;
-            let held_out =
-                held_out.map_or_else(String::new, |loss| format!("held out {loss:.3}, "));
-            let text = format!(
-                "loss {:.3}, {held_out}agreement {:.1} %, QoE {:.1}, {:.1} dropped",
-                row.loss,
-                100.0 * row.agreement,
-                row.validation_qoe,
-                row.validation_dropped
-            );
-            bar.set_message(text.clone());
-            bar.set_position(row.step);
-            if !std::io::stderr().is_terminal() {
-                eprintln!("{label} step {}: {text}", row.step);
-            }
-        };
+        let (folder, label) = super::point(&folder, number, &distillation.scenario);
+        let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
+        let progress = notes.progress(distillation.entry.steps, template, &label);
         let distilled =
-            threads.install(|| distill_scenario(scenario, &folder, &dataset, start, &mut tell));
-        bar.finish_and_clear();
+            threads.install(|| distill_scenario(distillation, &folder, &dataset, start, &progress));
+        drop(progress);
         match distilled {
-            Ok(()) => eprintln!("distilled: {}", folder.display()),
+            Ok(()) => notes.say(format_args!("distilled: {}", folder.display())),
             Err(error @ DistillError::Failed { .. }) => {
                 eprintln!("failed: {}: {error}", folder.display());
                 done = Done::WithFailures;

@@ -1,7 +1,7 @@
 //! `offramp inspect`: what a file holds.
 
 use offramp_harness::checkpoint;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_scenario::Experiment;
 
 use crate::arguments::InspectArguments;
 use crate::problem::Problem;
@@ -37,9 +37,7 @@ fn checkpoint(arguments: &InspectArguments) -> Result<String, Problem> {
 }
 
 fn scenario(arguments: &InspectArguments) -> Result<String, Problem> {
-    let registry = super::discover(&arguments.search)?;
-    let (purpose, overrides) = (Purpose::Inspect, Overrides::default());
-    let experiment = Experiment::read(&arguments.file, &registry, purpose, overrides)?;
+    let experiment = Experiment::read(&arguments.file, &[])?;
     let mut text = format!("{}\n", experiment.name);
     let Some(first) = experiment.points.first() else { return Ok(text) };
     let system = &first.system;
@@ -52,20 +50,19 @@ fn scenario(arguments: &InspectArguments) -> Result<String, Problem> {
         experiment.points.len()
     );
     for policy in &first.policies {
-        text += &format!("policy {} ({})\n", policy.label, policy.found.offer.name);
+        text += &format!("policy {} ({})\n", policy.label, policy.plugin.name);
     }
-    if let Some(train) = &first.train {
-        let explorer =
-            train.explorer.as_ref().map_or("no one", |explorer| &explorer.found.offer.name);
+    if let Some(train) = &first.training {
+        let explorer = train.explorer.as_ref().map_or("no one", |explorer| &explorer.name);
         text += &format!(
             "trains {} for {} episodes, explored by {explorer}\n",
-            train.learner.found.offer.name, train.episodes
+            train.learner.name, train.episodes
         );
     }
-    if let Some(distill) = &first.distill {
+    if let Some(distill) = &first.distillation {
         text += &format!(
             "distils {} into {} in {} steps\n",
-            distill.teacher.found.offer.name, distill.student.found.offer.name, distill.steps
+            distill.teacher.plugin.name, distill.student.name, distill.steps
         );
     }
     Ok(text)

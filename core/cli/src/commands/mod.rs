@@ -13,10 +13,10 @@ pub(crate) mod train;
 
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offramp_harness::executor::Isolated;
 use offramp_harness::resume::FolderError;
-use offramp_harness::scenario::Scenario;
 use offramp_host::Registry;
+use offramp_scenario::Scenario;
 
 use crate::arguments::SearchArguments;
 use crate::problem::Problem;
@@ -30,11 +30,9 @@ fn first_free(parent: &Path, name: &str) -> PathBuf {
 /// Where a point of a sweep is written, and what it is called: a folder of its own, and no name
 /// if there is no sweep.
 fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {
-    let described: Vec<_> =
-        scenario.point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
-    match described.as_slice() {
-        [] => (folder.to_owned(), String::new()),
-        _ => (folder.join(format!("point-{number:03}")), described.join(", ")),
+    match scenario.point_text() {
+        text if text.is_empty() => (folder.to_owned(), text),
+        text => (folder.join(format!("point-{number:03}")), text),
     }
 }
 
@@ -47,15 +45,6 @@ fn folder_problem(error: FolderError) -> Problem {
     } else {
         problem
     }
-}
-
-/// A bar over `length` steps; on a terminal only.
-fn progress_bar(length: u64, template: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// A pool of so many threads, or of one a core.
@@ -73,4 +62,10 @@ fn discover(search: &SearchArguments) -> Result<Registry, Problem> {
     let executable = std::env::current_exe().ok();
     let beside = executable.as_deref().and_then(Path::parent);
     Registry::discover(&named, beside).map_err(Problem::new)
+}
+
+/// Runs that ask for isolation get a process of this same executable.
+fn isolated() -> Result<Isolated, Problem> {
+    let executable = std::env::current_exe().map_err(Problem::new)?;
+    Ok(Isolated { executable })
 }

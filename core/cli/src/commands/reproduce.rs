@@ -1,17 +1,17 @@
 //! `offramp reproduce`: the tables and figures of a study.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
-use offramp_harness::study::{Progress, Study, StudyError};
+use offramp_harness::study::{Study, StudyError};
 use offramp_report::html::{Page, html};
 use offramp_report::study;
 
 use crate::arguments::ReproduceArguments;
 use crate::problem::Problem;
+use crate::progress::Notes;
 use crate::{Done, print};
 
-pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem> {
+pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
     let read = Study::read(&arguments.study, arguments.quick)?;
     let name = if read.quick { format!("{}-quick", read.name) } else { read.name.clone() };
@@ -19,18 +19,12 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem>
     let unwritable = |error| Problem::new(format!("{}: {error}", out.display()));
     std::fs::create_dir_all(&out).map_err(unwritable)?;
     let threads = super::threads(arguments.jobs)?;
-    let bar = super::progress_bar(0, "{bar:30} {pos}/{len} {msg}, {elapsed}");
-    let tell = |Progress { done, total, what }: &Progress| {
-        bar.set_length(*total as u64);
-        bar.set_position(*done as u64);
-        bar.set_message(what.clone());
-        if !std::io::stderr().is_terminal() {
-            eprintln!("{done}/{total} {what}");
-        }
-    };
-    let items =
-        threads.install(|| read.run(&registry, &out, &arguments.only, &tell)).map_err(problem)?;
-    bar.finish_and_clear();
+    let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
+    let isolated = super::isolated()?;
+    let items = threads
+        .install(|| read.run(&registry, &out, &arguments.only, &isolated, &progress))
+        .map_err(problem)?;
+    drop(progress);
     let (episodes, seeds) = (read.episodes(), read.training_seeds().len());
     let size = if read.quick { ", the quick version" } else { "" };
     let plural = if seeds == 1 { "seed" } else { "seeds" };
@@ -49,7 +43,7 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem>
     let path = out.join("index.html");
     let page = html(&page).map_err(Problem::new)?;
     std::fs::write(&path, page).map_err(unwritable)?;
-    eprintln!("tables and figures: {}", path.display());
+    notes.say(format_args!("tables and figures: {}", path.display()));
     let failed = items.iter().flat_map(|item| &item.cells).any(|cell| cell.outcome.is_err());
     Ok(Done::failed_if(failed))
 }

@@ -3,24 +3,31 @@
 use std::path::Path;
 
 use offramp_harness::batch::{Batch, Journal};
+use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_harness::resume::Start;
-use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_harness::store::{self, NewRunFolder, StoreError, StoredRun};
+
+use offramp_scenario::{Experiment, Setting};
 
 use crate::arguments::{Format, MergeArguments, RunArguments};
 use crate::problem::Problem;
+use crate::progress::Notes;
 use crate::{Done, print};
 
 /// Episodes of a first look.
 const QUICK_EPISODES: u64 = 3;
 
-pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
+pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides =
-        Overrides { isolate: arguments.isolate, ..arguments.running.overrides(QUICK_EPISODES) };
-    let mut experiments: Vec<Experiment> = Vec::with_capacity(arguments.scenarios.len());
+    let mut settings =
+        arguments.running.settings("evaluate.seed", "evaluate.episodes", QUICK_EPISODES);
+    if arguments.isolate {
+        settings.push(Setting { field: "isolate", value: "true".to_owned() });
+    }
+    let mut experiments: Vec<Experiment<Evaluation>> = Vec::new();
     for path in &arguments.scenarios {
-        let experiment = Experiment::read(path, &registry, Purpose::Evaluate, overrides)?;
+        let experiment = Experiment::read(path, &settings)?;
+        let experiment = experiment.try_map(|scenario| bind_evaluation(scenario, &registry))?;
         if experiments.iter().any(|earlier| earlier.name == experiment.name) {
             let message =
                 format!("{}: another scenario is called `{}`", path.display(), experiment.name);
@@ -41,46 +48,49 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
     let runs = if arguments.resume && out.join("run.json").exists() {
         store::read(&out).map_err(store_problem)? // It was finished already.
     } else {
-        evaluate(arguments, &experiments, &out)?
+        evaluate(arguments, notes, &experiments, &out)?
     };
     print(&offramp_report::results(&runs, arguments.format.into()));
     if arguments.power_modes && matches!(arguments.format, Format::Table) {
         print(&offramp_report::power_modes(&runs));
     }
-    eprintln!("results: {}", out.display());
+    notes.say(format_args!("results: {}", out.display()));
     Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
 }
 
 fn evaluate(
     arguments: &RunArguments,
-    experiments: &[Experiment],
+    notes: Notes,
+    experiments: &[Experiment<Evaluation>],
     out: &Path,
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
     let start = if arguments.resume { Start::Resume } else { Start::New };
     let mut journal = Journal::open(out, &batch, start).map_err(store_problem)?;
     for what in &journal.interrupted {
-        eprintln!("the last attempt ended while this ran: {what}");
+        notes.say(format_args!("the last attempt ended while this ran: {what}"));
     }
     if !journal.interrupted.is_empty() && !arguments.isolate {
-        eprintln!("if that was a crash: with --isolate it is a failed row, and the others go on");
+        notes
+            .say("if that was a crash: with --isolate it is a failed row, and the others continue");
     }
     let threads = super::threads(arguments.running.jobs)?;
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
-    let bar = super::progress_bar(batch.episodes(), template);
-    let done = threads.install(|| batch.run(&mut journal, &|more| bar.inc(more)));
-    bar.finish_and_clear();
+    let progress = notes.progress(batch.episodes(), template, "");
+    let isolated = super::isolated()?;
+    let done = threads.install(|| batch.run(&mut journal, &isolated, &progress));
+    drop(progress);
     let runs = done.map_err(store_problem)?;
     batch.finish(journal, &runs).map_err(store_problem)?;
     Ok(runs)
 }
 
-pub(crate) fn merge(arguments: &MergeArguments) -> Result<Done, Problem> {
+pub(crate) fn merge(arguments: &MergeArguments, notes: Notes) -> Result<Done, Problem> {
     let folder = NewRunFolder::begin(&arguments.out).map_err(store_problem)?;
     let (scenarios, runs) = store::merge(&arguments.parts).map_err(store_problem)?;
     let stored = folder.finish(&scenarios, None, &runs).map_err(store_problem)?;
     print(&offramp_report::results(&runs, arguments.format.into()));
-    eprintln!("results: {}", stored.display());
+    notes.say(format_args!("results: {}", stored.display()));
     Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
 }
 
@@ -90,7 +100,7 @@ fn store_problem(error: StoreError) -> Problem {
         StoreError::Unwritable { .. } => "name a folder that can be written with --out",
         StoreError::Unreadable { .. } => "name a run folder",
         StoreError::Unfinished { .. } => {
-            "go on with --resume, name another folder with --out, or remove it"
+            "resume it with --resume, name another folder with --out, or remove it"
         }
         StoreError::OtherRun { .. } => "name another folder with --out, or remove it",
         StoreError::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",

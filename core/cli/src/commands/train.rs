@@ -1,26 +1,27 @@
 //! `offramp train`: learn, save, go on.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
-use indicatif::ProgressBar;
+use offramp_harness::bind::bind_training;
 use offramp_harness::resume::Start;
-use offramp_harness::scenario::{Experiment, Purpose};
 use offramp_harness::train::{TrainError, TrainingRow, rows, train as train_scenario};
 use offramp_report::study::{SMOOTHED, smoothed};
 use offramp_report::{Figure, Lines, Series};
+use offramp_scenario::Experiment;
 
 use crate::Done;
 use crate::arguments::TrainArguments;
 use crate::problem::Problem;
+use crate::progress::Notes;
 
 /// Episodes of a first look.
 const QUICK_EPISODES: u64 = 50;
 
-pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
+pub(crate) fn train(arguments: &TrainArguments, notes: Notes) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let overrides = arguments.running.overrides(QUICK_EPISODES);
-    let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Train, overrides)?;
+    let settings = arguments.running.settings("train.seed", "train.episodes", QUICK_EPISODES);
+    let experiment = Experiment::read(&arguments.scenario, &settings)?;
+    let experiment = experiment.try_map(|scenario| bind_training(scenario, &registry))?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
         None => super::first_free(Path::new("runs"), &experiment.name),
@@ -29,16 +30,15 @@ pub(crate) fn train(arguments: &TrainArguments) -> Result<Done, Problem> {
     let threads = super::threads(arguments.running.jobs)?;
     let mut done = Done::Well;
     let mut curves = Vec::new();
-    for (number, scenario) in experiment.points.iter().enumerate() {
-        let (folder, label) = super::point(&folder, number, scenario);
-        let episodes = scenario.train.as_ref().map_or(0, |entry| entry.episodes);
-        let progress = Progress::new(episodes, &label);
-        let trained = threads
-            .install(|| train_scenario(scenario, &folder, start, &mut |row| progress.tell(row)));
-        progress.bar.finish_and_clear();
+    for (number, training) in experiment.points.iter().enumerate() {
+        let (folder, label) = super::point(&folder, number, &training.scenario);
+        let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
+        let progress = notes.progress(training.entry.episodes, template, &label);
+        let trained = threads.install(|| train_scenario(training, &folder, start, &progress));
+        drop(progress);
         match trained {
             Ok(()) => {
-                eprintln!("trained: {}", folder.display());
+                notes.say(format_args!("trained: {}", folder.display()));
                 let label = if label.is_empty() { experiment.name.clone() } else { label };
                 curves.push((label, rows(&folder).map_err(Problem::new)?));
             }
@@ -92,32 +92,3 @@ fn draw(name: &str, curves: &[(String, Vec<TrainingRow>)], folder: &Path) -> Res
 }
 
 type Metric = fn(&TrainingRow) -> f64;
-
-/// A bar on a terminal; in a log a line for each validation.
-struct Progress {
-    bar: ProgressBar,
-    label: String,
-}
-
-impl Progress {
-    fn new(episodes: u64, label: &str) -> Self {
-        let bar = super::progress_bar(episodes, "{bar:30} {pos}/{len} {msg}, {eta} left");
-        Self { bar, label: label.to_owned() }
-    }
-
-    fn tell(&self, row: &TrainingRow) {
-        let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
-        let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
-        self.bar.set_message(text.clone());
-        self.bar.set_position(episode + 1);
-        if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped)
-            && !std::io::stderr().is_terminal()
-        {
-            let label = &self.label;
-            let episode = episode + 1;
-            eprintln!(
-                "{label} episode {episode}: {text}; validation QoE {qoe:.1}, {dropped:.1} dropped"
-            );
-        }
-    }
-}

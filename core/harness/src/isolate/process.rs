@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 
 use offramp_host::plugin::{EpisodeStart, Needs, Observation};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
+use offramp_scenario::{Experiment, Limits, replace};
 use serde::{Deserialize, Serialize};
 
-use super::{ARGUMENT, Limits};
-use crate::checkpoint;
-use crate::environment::Environment;
-use crate::evaluate::{EpisodeResult, RunError, evaluation_seed, run_episode};
-use crate::scenario::{Experiment, Overrides, PolicyEntry, Purpose, Scenario, replace};
+use super::ARGUMENT;
+use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
+use crate::evaluate::{EpisodeResult, RunError, RunSetup, run_episode};
 
 /// What the process is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,89 +48,109 @@ const BEAT: Duration = Duration::from_millis(50);
 /// A process that says nothing for so long beyond the limit of a call hangs in something else.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Plays a run in a process of its own; `progress` is told after each episode.
+/// Plays a run in a process of its own; `on_episode` is called after each episode.
 ///
 /// # Errors
-/// [`RunError::Isolated`] with how the process ended, or what the run failed of.
+/// [`RunError::Isolated`] with how the process ended, or why the run failed in it.
 pub(crate) fn play(
-    scenario: &Scenario,
-    policy: &PolicyEntry,
+    executable: &Path,
+    evaluation: &Evaluation,
+    policy: &BoundPolicy,
     limits: Limits,
-    progress: &dyn Fn(),
+    on_episode: &dyn Fn(),
 ) -> Result<Vec<EpisodeResult>, RunError> {
-    let number = scenario.policies.iter().position(|entry| entry.label == policy.label);
+    let failed = RunError::Isolated;
+    let process = |error: std::io::Error| failed(format!("its process: {error}"));
+    let request = request(evaluation, policy, limits);
+    let mut complaints = tempfile::tempfile().map_err(process)?;
+    let (mut child, ours) = spawn(executable, &complaints).map_err(process)?;
+    let mut line = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
+    line.push(b'\n');
+    (&ours).write_all(&line).map_err(process)?;
+    let mut episodes = 0;
+    if let Some(outcome) = converse(ours, limits, &mut episodes, on_episode)? {
+        return outcome.map_err(failed);
+    }
+    // The process has ended without having said all.
+    let status = child.0.wait().map_err(process)?;
+    Err(failed(how_it_ended(status, &mut complaints, episodes)))
+}
+
+fn request(evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
+    let Evaluation { scenario, sha256, policies } = evaluation;
+    let number = policies.iter().position(|entry| entry.label == policy.label);
     // Its own library first, so that no other has the policy's name before it.
-    let entries = std::iter::once(policy).chain(&scenario.policies);
-    let libraries = entries.map(|entry| entry.found.library.path.clone());
-    let request = Request {
+    let libraries = std::iter::once(policy).chain(policies);
+    Request {
         name: scenario.name.clone(),
         text: replace(&scenario.text, "sweep", "{}").unwrap_or_else(|| scenario.text.to_string()),
-        sha256: scenario.sha256.clone(),
+        sha256: sha256.clone(),
         folder: scenario.folder.clone(),
-        plugins: libraries.collect(),
+        plugins: libraries.map(|policy| policy.plugin.library.path.clone()).collect(),
         policy: number.unwrap_or_default(),
         limits,
-    };
-    let failed = |cause: String| RunError::Isolated(cause);
-    let process = |error: std::io::Error| failed(format!("its process: {error}"));
-    let (ours, theirs) = UnixStream::pair().map_err(process)?;
-    let mut complaints = tempfile::tempfile().map_err(process)?;
-    let child = Command::new(std::env::current_exe().map_err(process)?)
+    }
+}
+
+fn spawn(executable: &Path, complaints: &std::fs::File) -> std::io::Result<(Reaped, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let child = Command::new(executable)
         .arg(ARGUMENT)
         .env("RUST_BACKTRACE", "0") // The last line is what it died of.
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
-        .stderr(Stdio::from(complaints.try_clone().map_err(process)?))
-        .spawn()
-        .map_err(process)?;
-    let mut child = Reaped(child);
-    let mut line = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
-    line.push(b'\n');
-    (&ours).write_all(&line).map_err(process)?;
-    ours.set_read_timeout(Some(BEAT)).map_err(process)?;
+        .stderr(Stdio::from(complaints.try_clone()?))
+        .spawn()?;
+    ours.set_read_timeout(Some(BEAT))?;
+    Ok((Reaped(child), ours))
+}
+
+/// The results of a run, or why it failed.
+type Outcome = Result<Vec<EpisodeResult>, String>;
+
+/// Listens until the process has said all, and counts its episodes; `None` if it ended before.
+fn converse(
+    ours: UnixStream,
+    limits: Limits,
+    episodes: &mut u64,
+    on_episode: &dyn Fn(),
+) -> Result<Option<Outcome>, RunError> {
+    let failed = |cause: String| Err(RunError::Isolated(cause));
     let mut answers = BufReader::new(ours);
-    let (mut heard, mut episodes) = (Instant::now(), 0_u64);
-    line.clear();
+    let mut heard = Instant::now();
+    let mut line = Vec::new();
     loop {
         match answers.read_until(b'\n', &mut line) {
-            Ok(0) => break,
+            Ok(0) => return Ok(None),
             Ok(_) if line.ends_with(b"\n") => {
                 let answer = serde_json::from_slice(&line);
                 line.clear();
                 heard = Instant::now();
                 match answer {
                     Ok(Answer::Episode) => {
-                        episodes += 1;
-                        progress();
+                        *episodes += 1;
+                        on_episode();
                     }
-                    Ok(Answer::Over(outcome)) => return outcome.map_err(failed),
+                    Ok(Answer::Over(outcome)) => return Ok(Some(outcome)),
                     Ok(Answer::Busy(ms)) if ms as f64 > 1000.0 * limits.call_seconds => {
                         let Limits { call_seconds, .. } = limits;
                         let cause = format!("a call took more than {call_seconds} s");
-                        return Err(failed(format!("{cause}, in episode {episodes}")));
+                        return failed(format!("{cause}, in episode {episodes}"));
                     }
                     Ok(Answer::Busy(_)) => {}
-                    Err(error) => return Err(failed(format!("its process said: {error}"))),
+                    Err(error) => return failed(format!("its process said: {error}")),
                 }
             }
-            Ok(_) => break,
+            Ok(_) => return Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let most = Duration::from_secs_f64(limits.call_seconds) + SILENCE;
-                if heard.elapsed() > most {
-                    return Err(failed(format!("it hung, in episode {episodes}")));
+                let longest = Duration::from_secs_f64(limits.call_seconds) + SILENCE;
+                if heard.elapsed() > longest {
+                    return failed(format!("it hung, in episode {episodes}"));
                 }
             }
-            Err(error) => return Err(process(error)),
+            Err(error) => return failed(format!("its process: {error}")),
         }
     }
-    // The process is gone without having said all.
-    let status = child.0.wait().map_err(process)?;
-    let how = match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("signal {signal}{}", signal_name(signal)),
-        (_, code) => format!("exit code {}", code.unwrap_or_default()),
-    };
-    let said = last_line(&mut complaints).map_or_else(String::new, |said| format!(" ({said})"));
-    Err(failed(format!("its process ended by {how} in episode {episodes}{said}")))
 }
 
 /// Whatever happens here, no process is left behind.
@@ -155,6 +174,19 @@ fn signal_name(signal: i32) -> &'static str {
         15 => " (terminate)",
         _ => "",
     }
+}
+
+fn how_it_ended(
+    status: std::process::ExitStatus,
+    complaints: &mut std::fs::File,
+    episodes: u64,
+) -> String {
+    let how = match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}{}", signal_name(signal)),
+        (_, code) => format!("exit code {}", code.unwrap_or_default()),
+    };
+    let said = last_line(complaints).map_or_else(String::new, |said| format!(" ({said})"));
+    format!("its process ended by {how} in episode {episodes}{said}")
 }
 
 /// The last line that says something, of the last few thousand bytes.
@@ -207,25 +239,21 @@ fn answer(
 ) -> Result<Vec<EpisodeResult>, String> {
     let Request { name, text, sha256, folder, plugins, policy, limits } = request;
     let registry = Registry::discover(plugins, None).map_err(|error| error.to_string())?;
-    let overrides = Overrides::default();
-    let experiment =
-        Experiment::parse(name, text.clone(), folder, &registry, Purpose::Evaluate, overrides)
-            .map_err(|fault| fault.to_string())?;
-    let mut scenario = experiment.points.into_iter().next().ok_or("there is nothing to run")?;
-    scenario.sha256.clone_from(sha256);
-    let entry = scenario.policies.get(*policy).ok_or("there is no such policy")?;
-    let checkpoint = entry.checkpoint.as_deref().map(checkpoint::bytes).transpose();
-    let checkpoint = checkpoint.map_err(|error| format!("checkpoint: {error}"))?;
-    let environment = Environment::new(&scenario);
-    let seed = evaluation_seed(&scenario);
+    let experiment = Experiment::parse(name, text.clone(), folder, &[])
+        .and_then(|experiment| experiment.try_map(|point| bind_evaluation(point, &registry)))
+        .map_err(|fault| fault.to_string())?;
+    let mut evaluation = experiment.points.into_iter().next().ok_or("there is nothing to run")?;
+    evaluation.sha256.clone_from(sha256);
+    let entry = evaluation.policies.get(*policy).ok_or("there is no such policy")?;
+    let setup = RunSetup::new(&evaluation, entry).map_err(|error| error.to_string())?;
+    let scenario = &evaluation.scenario;
     limit_memory(limits.memory_mib);
     let mut episodes = Vec::new();
-    for episode in 0..scenario.episodes {
-        let context = environment.context(&entry.parameters, checkpoint.as_deref(), seed, 1);
-        let created = clock.timed(|| entry.found.create_policy(&context));
+    for episode in 0..scenario.evaluation.episodes {
+        let created = clock.timed(|| setup.create(&evaluation, entry));
         let inner = created.map_err(|error| error.to_string())?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
-        let played = run_episode(&scenario, &mut policy, scenario.seed, episode);
+        let played = run_episode(scenario, &mut policy, scenario.evaluation.seed, episode);
         clock.timed(|| drop(policy));
         episodes.push(played.map_err(|error| error.to_string())?);
         episode_over();
@@ -239,7 +267,7 @@ fn limit_memory(mib: u64) {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = pages.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
     let bytes = pages * rustix::param::page_size() as u64 + (mib << 20);
-    // Where there is no such limit, there is none.
+    // On platforms without RLIMIT_AS the limit is not enforced.
     let _ = setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) });
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use offramp_host::nearest;
-
-use crate::scenario::{Fault, fault_of};
+use offramp_scenario::{Fault, fault_of, nearest};
 
 use super::file::{Condition, PolicySource, StudyFile};
 

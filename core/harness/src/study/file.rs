@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::scenario::file::Raw;
+use offramp_scenario::Raw;
 
 /// Fields of a scenario and what they are set to, by path.
 pub(super) type Settings = BTreeMap<String, Raw>;

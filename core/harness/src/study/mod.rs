@@ -19,10 +19,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use offramp_host::Registry;
+use offramp_scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};
 
 use crate::evaluate::EpisodeResult;
+use crate::events::Observer;
+use crate::executor::Executor;
 use crate::resume::FolderError;
-use crate::scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};
 use crate::statistics::Scores;
 use crate::store::{StoreError, StoredRun};
 use crate::train::TrainingRow;
@@ -123,17 +125,6 @@ impl From<Box<Fault>> for StudyError {
     }
 }
 
-/// What a study is doing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
-    /// Trainings, distillations and evaluations that are done.
-    pub done: usize,
-    /// All there are.
-    pub total: usize,
-    /// What is being done.
-    pub what: String,
-}
-
 impl Study {
     /// Reads a study file and the scenarios it names.
     ///
@@ -192,7 +183,8 @@ impl Study {
         registry: &Registry,
         out: &Path,
         only: &[String],
-        told: &(dyn Fn(&Progress) + Sync),
+        isolated: &dyn Executor,
+        observer: &dyn Observer,
     ) -> Result<Vec<Item>, StudyError> {
         if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
@@ -203,7 +195,7 @@ impl Study {
             .iter()
             .filter(|item| only.is_empty() || only.contains(&item.id))
             .collect();
-        let bench = Bench { study: self, registry, out };
+        let bench = Bench { study: self, registry, out, isolated };
         // Everything is planned before anything is done: a slip is told at once.
         let mut plans = Vec::new();
         for item in &items {
@@ -214,7 +206,7 @@ impl Study {
                 }
             }
         }
-        let diary = Diary::new(&plans, told);
+        let diary = Diary::new(&plans, observer);
         let failures = bench.teach_all(&plans, &diary)?;
         let mut plans = plans.into_iter();
         let mut results = Vec::new();
@@ -270,6 +262,7 @@ struct Bench<'s> {
     study: &'s Study,
     registry: &'s Registry,
     out: &'s Path,
+    isolated: &'s dyn Executor,
 }
 
 impl Metric {

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use offramp_host::sha256;
 
-use crate::scenario::{Experiment, Fault, Overrides, Purpose, Scenario, fault_of, replace};
+use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
+
+use crate::bind::{bind_distillation, bind_evaluation, bind_training};
 
 use super::file::{ItemSection, PointSection, PolicySource, Settings, TrainedAt};
 use super::{Bench, Study, StudyError};
@@ -55,12 +57,19 @@ pub(super) fn folder_name(name: &str, key: &str) -> String {
     format!("{name}-{}", &key[..12])
 }
 
-/// Which fields concern a stage: those of the other stages do not.
-fn concerns(field: &str, stage: Purpose) -> bool {
-    let section = field.split('.').next();
-    match section {
-        Some("train") => stage == Purpose::Train,
-        Some("distill") => stage == Purpose::Distill,
+/// What is done with a scenario.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Training,
+    Distillation,
+    Evaluation,
+}
+
+/// True if a field concerns a stage: those of the other stages do not.
+fn concerns(field: &str, stage: Stage) -> bool {
+    match field.split('.').next() {
+        Some("train") => stage == Stage::Training,
+        Some("distill") => stage == Stage::Distillation,
         _ => true,
     }
 }
@@ -102,7 +111,7 @@ impl Bench<'_> {
         &self,
         scenario: &str,
         settings: &[&Settings],
-        stage: Purpose,
+        stage: Stage,
     ) -> Result<String, Box<Fault>> {
         let mut text = self.study.scenarios.get(scenario).cloned().unwrap_or_default();
         for (field, value) in merged(settings) {
@@ -131,22 +140,18 @@ impl Bench<'_> {
         name: &str,
         text: &str,
         folder: &Path,
-        purpose: Purpose,
     ) -> Result<Experiment, Box<Fault>> {
-        let overrides = Overrides::default();
-        Experiment::parse(name, text.to_owned(), folder, self.registry, purpose, overrides)
-            .map_err(Box::new)
+        Experiment::parse(name, text.to_owned(), folder, &[]).map_err(Box::new)
     }
 
-    /// The first point of a scenario: studies have points of their own.
+    /// The only point of a scenario: studies have points of their own.
     pub(super) fn scenario(
         &self,
         name: &str,
         text: &str,
         folder: &Path,
-        purpose: Purpose,
     ) -> Result<Scenario, Box<Fault>> {
-        let mut points = self.parse(name, text, folder, purpose)?.points;
+        let mut points = self.parse(name, text, folder)?.points;
         if points.len() == 1 {
             return Ok(points.remove(0));
         }
@@ -187,8 +192,7 @@ impl Bench<'_> {
             let own_quick = if *quick { own_quick } else { &none };
             let lesson = self.lesson(policy, source, quick_set, trained_at, seed)?;
             let checkpoint = format!("learned/{}/best.safetensors", lesson.folder);
-            let stage = if lesson.teacher.is_some() { Purpose::Distill } else { Purpose::Train };
-            let (plugin, parameters) = self.learner(&lesson, stage)?;
+            let (plugin, parameters) = self.learner(&lesson)?;
             let settings = [quick_set, set, own_quick, &point.set, own];
             let listed = entry(&plugin, policy, Some(&checkpoint), &parameters);
             let evaluation = self.evaluation(policy, scenario, &settings, &listed, &lesson.key)?;
@@ -197,19 +201,14 @@ impl Bench<'_> {
         self.study.training_seeds().iter().map(trial).collect()
     }
 
-    /// Who learns in a lesson, with its parameters.
-    fn learner(&self, lesson: &Lesson, stage: Purpose) -> Result<(String, String), Box<Fault>> {
-        let folder = &self.study.folder;
-        // Before the teacher has been trained its checkpoint is not there.
-        let text = replace(&lesson.scenario, "distill.teacher.checkpoint", "None");
-        let text = text.filter(|_| stage == Purpose::Distill);
-        let text = text.as_ref().unwrap_or(&lesson.scenario);
-        let scenario = self.scenario(&lesson.name, text, folder, stage)?;
-        let learner = match stage {
-            Purpose::Distill => scenario.distill.map(|entry| entry.student),
-            _ => scenario.train.map(|entry| entry.learner),
+    /// The policy that learns in a lesson, with its parameters.
+    fn learner(&self, lesson: &Lesson) -> Result<(String, String), Box<Fault>> {
+        let scenario = self.scenario(&lesson.name, &lesson.scenario, &self.study.folder)?;
+        let learner = match lesson.teacher {
+            Some(_) => scenario.distillation.map(|entry| entry.student),
+            None => scenario.training.map(|entry| entry.learner),
         };
-        Ok(learner.map(|entry| (entry.found.offer.name, entry.parameters)).unwrap_or_default())
+        Ok(learner.map(|entry| (entry.name, entry.parameters)).unwrap_or_default())
     }
 
     fn lesson(
@@ -227,10 +226,10 @@ impl Bench<'_> {
             PolicySource::Distilled { scenario, teacher, set, quick } => {
                 let taught_by = &self.study.file.policies[teacher];
                 let teacher = self.lesson(teacher, taught_by, quick_set, point, seed)?;
-                let (plugin, parameters) = self.learner(&teacher, Purpose::Train)?;
+                let (plugin, parameters) = self.learner(&teacher)?;
                 let quick = if self.study.quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
-                let mut text = self.text(scenario, &settings, Purpose::Distill)?;
+                let mut text = self.text(scenario, &settings, Stage::Distillation)?;
                 let parameters = if parameters.is_empty() { "()" } else { &parameters };
                 let checkpoint = quoted(&format!("{}/best.safetensors", teacher.folder));
                 for (field, value) in [
@@ -240,11 +239,14 @@ impl Bench<'_> {
                 ] {
                     text = self.set(scenario, &text, field, &value)?;
                 }
-                let read = self.scenario(scenario, &text, folder, Purpose::Distill)?;
-                let plugins = read.distill.map(|entry| {
-                    [entry.teacher.found, entry.student.found]
-                        .map(|found| found.library.sha256.clone())
-                });
+                let read = self.scenario(scenario, &text, folder)?;
+                // The teacher's checkpoint is set below: it may not be there yet.
+                let read = bind_distillation(read, self.registry).map_err(Box::new)?;
+                let plugins = Some(
+                    [&read.teacher.plugin, &read.student.plugin]
+                        .map(|plugin| plugin.library.sha256.clone()),
+                );
+                let read = read.scenario;
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
                 let key = sha256(format!("{} {plugins:?} {text}", teacher.key).as_bytes());
                 let folder = folder_name(&read.name, &key);
@@ -254,13 +256,13 @@ impl Bench<'_> {
             PolicySource::Trained { scenario, set, quick } => {
                 let quick = if self.study.quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
-                let text = self.text(scenario, &settings, Purpose::Train)?;
+                let text = self.text(scenario, &settings, Stage::Training)?;
                 let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
-                let read = self.scenario(scenario, &text, folder, Purpose::Train)?;
-                let plugins = read.train.map(|entry| {
-                    let explorer = entry.explorer.map(|entry| entry.found.library.sha256.clone());
-                    (entry.learner.found.library.sha256.clone(), explorer)
-                });
+                let read = self.scenario(scenario, &text, folder)?;
+                let read = bind_training(read, self.registry).map_err(Box::new)?;
+                let explorer = read.explorer.map(|bound| bound.plugin.library.sha256.clone());
+                let plugins = Some((read.learner.plugin.library.sha256.clone(), explorer));
+                let read = read.scenario;
                 let key = sha256(format!("{plugins:?} {text}").as_bytes());
                 let folder = folder_name(&read.name, &key);
                 Ok(Lesson { name: name.to_owned(), folder, key, scenario: text, teacher: None })
@@ -278,20 +280,20 @@ impl Bench<'_> {
         listed: &str,
         lesson: &str,
     ) -> Result<Evaluation, StudyError> {
-        let mut text = self.text(scenario, settings, Purpose::Evaluate)?;
+        let mut text = self.text(scenario, settings, Stage::Evaluation)?;
         let seed = self.study.file.evaluate.seed;
         let evaluate = format!("(episodes: {}, seed: {seed})", self.study.episodes());
         for (field, value) in [("policies", format!("[{listed}]")), ("evaluate", evaluate)] {
             text = self.set(scenario, &text, field, &value)?;
         }
-        // What has been learned may not be there yet; the rest is looked at now.
-        let text_before = match lesson {
-            "" => text.clone(),
-            _ => replace(&text, "policies.0.checkpoint", "None").unwrap_or_default(),
-        };
-        let read = self.scenario(scenario, &text_before, &self.study.folder, Purpose::Evaluate)?;
+        let mut read = self.scenario(scenario, &text, &self.study.folder)?;
+        // What is learned may not be there yet; the rest is checked now.
+        if !lesson.is_empty() {
+            read.policies.iter_mut().for_each(|policy| policy.checkpoint = None);
+        }
+        let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
         let plugins: Vec<_> =
-            read.policies.iter().map(|policy| policy.found.library.sha256.clone()).collect();
+            read.policies.iter().map(|policy| policy.plugin.library.sha256.clone()).collect();
         let key = sha256(format!("{lesson} {plugins:?} {text}").as_bytes());
         Ok(Evaluation { name: name.to_owned(), key, scenario: text })
     }

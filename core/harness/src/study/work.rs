@@ -5,37 +5,39 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::bind::{bind_distillation, bind_evaluation, bind_training};
 use crate::checkpoint;
 use crate::distill::{DistillError, distill};
 use crate::evaluate::evaluate;
+use crate::events::{Event, Observer, Quiet};
 use crate::resume::Start;
-use crate::scenario::Purpose;
 use crate::store::{self, NewRunFolder, StoreError, StoredRun};
 use crate::train::{self, TrainError, train};
 
 use super::file::Form;
 use super::plan::{Evaluation, Lesson, Trial, folder_name};
-use super::{Bench, Measured, Progress, StudyError};
+use super::{Bench, Measured, StudyError};
 
 /// What has been done, and who is told.
 pub(super) struct Diary<'t> {
     total: usize,
     done: Mutex<HashSet<String>>,
-    told: &'t (dyn Fn(&Progress) + Sync),
+    observer: &'t dyn Observer,
 }
 
 impl<'t> Diary<'t> {
-    pub(super) fn new(plans: &[Vec<Trial>], told: &'t (dyn Fn(&Progress) + Sync)) -> Self {
+    pub(super) fn new(plans: &[Vec<Trial>], observer: &'t dyn Observer) -> Self {
         let mut all = HashSet::new();
         plans.iter().flatten().for_each(|trial| trial.keys(&mut all));
-        Self { total: all.len(), done: Mutex::default(), told }
+        Self { total: all.len(), done: Mutex::default(), observer }
     }
 
     /// Something is begun.
     fn tell(&self, what: String) {
         // A lock is poisoned by a panic alone, which ends everything anyway.
         let done = self.done.lock().map_or(0, |done| done.len());
-        (self.told)(&Progress { done, total: self.total, what });
+        let what = &what;
+        self.observer.on_event(Event::StudyJob { done, total: self.total, what });
     }
 
     fn done(&self, key: &str) {
@@ -139,9 +141,9 @@ impl Bench<'_> {
         let failed = match &lesson.teacher {
             None => {
                 diary.tell(format!("{}: training", lesson.name));
-                let scenario =
-                    self.scenario(&lesson.name, &lesson.scenario, &learned, Purpose::Train)?;
-                match train(&scenario, &folder, Start::Resume, &mut |_| {}) {
+                let scenario = self.scenario(&lesson.name, &lesson.scenario, &learned)?;
+                let training = bind_training(scenario, self.registry).map_err(Box::new)?;
+                match train(&training, &folder, Start::Resume, &Quiet) {
                     Ok(()) => None,
                     Err(error @ TrainError::Failed { .. }) => Some(error.to_string()),
                     Err(TrainError::Folder(error)) => return Err(error.into()),
@@ -154,9 +156,9 @@ impl Bench<'_> {
                 diary.tell(format!("{}: distilling", lesson.name));
                 // Its own: others may be distilling the same teacher at the same time.
                 let dataset = folder.join("dataset.safetensors");
-                let scenario =
-                    self.scenario(&lesson.name, &lesson.scenario, &learned, Purpose::Distill)?;
-                match distill(&scenario, &folder, &dataset, Start::Resume, &mut |_| {}) {
+                let scenario = self.scenario(&lesson.name, &lesson.scenario, &learned)?;
+                let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+                match distill(&distillation, &folder, &dataset, Start::Resume, &Quiet) {
                     Ok(()) => None,
                     Err(error @ DistillError::Failed { .. }) => Some(error.to_string()),
                     Err(DistillError::Folder(error)) => return Err(error.into()),
@@ -225,8 +227,11 @@ impl Bench<'_> {
         if !folder.exists() {
             diary.tell(format!("{}: evaluating", evaluation.name));
             let (name, text) = (&evaluation.name, &evaluation.scenario);
-            let experiments = [self.parse(name, text, self.out, Purpose::Evaluate)?];
-            let runs: Vec<_> = evaluate(&experiments, &|| {}).iter().map(StoredRun::of).collect();
+            let experiment = self.parse(name, text, self.out)?;
+            let bind = |scenario| bind_evaluation(scenario, self.registry);
+            let experiments = [experiment.try_map(bind).map_err(Box::new)?];
+            let runs = evaluate(&experiments, &|_| true, self.isolated, &Quiet);
+            let runs: Vec<_> = runs.iter().map(|(_, run)| StoredRun::of(run)).collect();
             let scenarios = store::scenarios(&experiments);
             NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
         }

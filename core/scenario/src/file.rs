@@ -5,18 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-/// A value whose form only the second stage knows: its RON text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Raw(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<ron::value::RawValue>::deserialize(deserializer)?;
-        Ok(Self(raw.get_ron().trim().to_owned()))
-    }
-}
+use crate::Raw;
 
 fn raw(text: &str) -> Raw {
     Raw(text.to_owned())
@@ -25,51 +16,51 @@ fn raw(text: &str) -> Raw {
 /// An experiment.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Scenario")]
-pub(super) struct ScenarioFile {
+pub(crate) struct ScenarioFile {
     /// The name by which results call it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What it is for, in a sentence.
     #[serde(default)]
-    pub(super) about: String,
+    pub(crate) about: String,
     /// Devices, servers, uplinks, time.
     #[serde(default)]
-    pub(super) system: SystemSection,
+    pub(crate) system: SystemSection,
     /// What arrives.
     #[serde(default)]
-    pub(super) tasks: TasksSection,
+    pub(crate) tasks: TasksSection,
     /// The power preference α.
     #[serde(default)]
-    pub(super) alpha: AlphaSection,
+    pub(crate) alpha: AlphaSection,
     /// The energy accounting.
     #[serde(default)]
-    pub(super) energy: EnergyField,
+    pub(crate) energy: EnergyField,
     /// The features of o.
     #[serde(default)]
-    pub(super) observation: ObservationField,
+    pub(crate) observation: ObservationField,
     /// K.
     #[serde(default = "ten")]
-    pub(super) history_slots: u32,
+    pub(crate) history_slots: u32,
     /// What is compared.
     #[serde(default)]
-    pub(super) policies: Vec<PolicySection>,
+    pub(crate) policies: Vec<PolicySection>,
     /// What is trained.
     #[serde(default)]
-    pub(super) train: Option<TrainSection>,
+    pub(crate) train: Option<TrainSection>,
     /// What is distilled.
     #[serde(default)]
-    pub(super) distill: Option<DistillSection>,
+    pub(crate) distill: Option<DistillSection>,
     /// How it is evaluated.
     #[serde(default)]
-    pub(super) evaluate: EvaluateSection,
+    pub(crate) evaluate: EvaluateSection,
     /// Whether each run has a process of its own.
     #[serde(default)]
-    pub(super) isolate: bool,
+    pub(crate) isolate: bool,
     /// How far a run in a process of its own may go.
     #[serde(default)]
-    pub(super) limits: LimitsSection,
+    pub(crate) limits: LimitsSection,
     /// Values to try, by the path of the field.
     #[serde(default)]
-    pub(super) sweep: BTreeMap<String, Vec<Raw>>,
+    pub(crate) sweep: BTreeMap<String, Vec<Raw>>,
 }
 
 fn ten() -> u32 {
@@ -79,23 +70,23 @@ fn ten() -> u32 {
 /// Devices, servers, uplinks, time.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "system")]
-pub(super) struct SystemSection {
+pub(crate) struct SystemSection {
     /// N.
-    pub(super) devices: u32,
+    pub(crate) devices: u32,
     /// M.
-    pub(super) servers: u32,
+    pub(crate) servers: u32,
     /// S.
-    pub(super) slots: u32,
+    pub(crate) slots: u32,
     /// τ.
-    pub(super) slot_seconds: f64,
+    pub(crate) slot_seconds: f64,
     /// f^L.
-    pub(super) device_ghz: Raw,
+    pub(crate) device_ghz: Raw,
     /// f^E.
-    pub(super) server_ghz: Raw,
+    pub(crate) server_ghz: Raw,
     /// R.
-    pub(super) uplink_mbps: Raw,
+    pub(crate) uplink_mbps: Raw,
     /// Powers.
-    pub(super) power: PowerSection,
+    pub(crate) power: PowerSection,
 }
 
 impl Default for SystemSection {
@@ -116,15 +107,15 @@ impl Default for SystemSection {
 /// Powers, W.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "power")]
-pub(super) struct PowerSection {
+pub(crate) struct PowerSection {
     /// p^T.
-    pub(super) transmit_w: Raw,
+    pub(crate) transmit_w: Raw,
     /// p^I.
-    pub(super) idle_w: Raw,
+    pub(crate) idle_w: Raw,
     /// p^C.
-    pub(super) compute_w: Raw,
+    pub(crate) compute_w: Raw,
     /// p^E.
-    pub(super) server_w: Raw,
+    pub(crate) server_w: Raw,
 }
 
 impl Default for PowerSection {
@@ -141,15 +132,15 @@ impl Default for PowerSection {
 /// What arrives.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "tasks")]
-pub(super) struct TasksSection {
+pub(crate) struct TasksSection {
     /// z.
-    pub(super) arrival_probability: Raw,
+    pub(crate) arrival_probability: Raw,
     /// λ.
-    pub(super) size_mbit: Raw,
+    pub(crate) size_mbit: Raw,
     /// ρ.
-    pub(super) density: Raw,
+    pub(crate) density: Raw,
     /// D_max.
-    pub(super) deadline_slots: u32,
+    pub(crate) deadline_slots: u32,
 }
 
 impl Default for TasksSection {
@@ -166,11 +157,11 @@ impl Default for TasksSection {
 /// The power preference α.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "alpha")]
-pub(super) struct AlphaSection {
+pub(crate) struct AlphaSection {
     /// The power modes.
-    pub(super) modes: Vec<f64>,
+    pub(crate) modes: Vec<f64>,
     /// When a device draws one.
-    pub(super) rule: AlphaRule,
+    pub(crate) rule: AlphaRule,
 }
 
 impl Default for AlphaSection {
@@ -181,7 +172,7 @@ impl Default for AlphaSection {
 
 /// When a device draws its power mode.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) enum AlphaRule {
+pub(crate) enum AlphaRule {
     /// Anew for each episode.
     PerEpisode,
     /// Once for the whole run.
@@ -192,7 +183,7 @@ pub(super) enum AlphaRule {
 
 /// The energy accounting.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) enum EnergyField {
+pub(crate) enum EnergyField {
     /// The public code's.
     #[default]
     Published,
@@ -202,7 +193,7 @@ pub(super) enum EnergyField {
 
 /// The features of o.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) enum ObservationField {
+pub(crate) enum ObservationField {
     /// Eq. (10).
     #[default]
     Paper,
@@ -215,83 +206,83 @@ pub(super) enum ObservationField {
 /// A policy to compare.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "policy")]
-pub(super) struct PolicySection {
+pub(crate) struct PolicySection {
     /// The policy's name among the plugins.
-    pub(super) plugin: String,
+    pub(crate) plugin: String,
     /// The SHA-256 that the plugin's file must have.
     #[serde(default)]
-    pub(super) sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
     /// What results call it; the plugin's name if left out.
     #[serde(default)]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// A file with what it has learned, relative to the scenario.
     #[serde(default)]
-    pub(super) checkpoint: Option<String>,
+    pub(crate) checkpoint: Option<String>,
     /// The policy's own parameters.
     #[serde(default)]
-    pub(super) parameters: Option<Raw>,
+    pub(crate) parameters: Option<Raw>,
 }
 
 /// What is trained, and how.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "train")]
-pub(super) struct TrainSection {
+pub(crate) struct TrainSection {
     /// Who learns.
-    pub(super) learner: PluginSection,
+    pub(crate) learner: PluginSection,
     /// Who explores.
     #[serde(default)]
-    pub(super) explorer: Option<PluginSection>,
+    pub(crate) explorer: Option<PluginSection>,
     /// Training episodes.
-    pub(super) episodes: u64,
+    pub(crate) episodes: u64,
     /// The seed of all randomness of the training.
     #[serde(default = "one")]
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Episodes between validations.
     #[serde(default = "fifty")]
-    pub(super) validate_every: u64,
+    pub(crate) validate_every: u64,
     /// Episodes of a validation.
     #[serde(default = "twenty")]
-    pub(super) validate_episodes: u64,
+    pub(crate) validate_episodes: u64,
     /// Episodes between saves.
     #[serde(default = "fifty")]
-    pub(super) save_every: u64,
+    pub(crate) save_every: u64,
 }
 
 /// What is distilled into what, and how.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "distill")]
-pub(super) struct DistillSection {
+pub(crate) struct DistillSection {
     /// Who teaches.
-    pub(super) teacher: TeacherSection,
+    pub(crate) teacher: TeacherSection,
     /// Who learns.
-    pub(super) student: PluginSection,
+    pub(crate) student: PluginSection,
     /// States in the dataset.
     #[serde(default = "hundred_thousand")]
-    pub(super) states: u64,
+    pub(crate) states: u64,
     /// Share of the decisions that are drawn instead of the teacher's while it is collected.
     #[serde(default = "a_tenth")]
-    pub(super) explored: f64,
+    pub(crate) explored: f64,
     /// Mini-batch steps.
     #[serde(default = "ten_thousand")]
-    pub(super) steps: u64,
+    pub(crate) steps: u64,
     /// States of each device in a mini-batch.
     #[serde(default = "thirty_two")]
-    pub(super) batch: u64,
+    pub(crate) batch: u64,
     /// Times that the student's own episodes, labelled by the teacher, are added.
     #[serde(default)]
-    pub(super) rounds: u64,
+    pub(crate) rounds: u64,
     /// States that a round adds.
     #[serde(default = "twenty_thousand")]
-    pub(super) round_states: u64,
+    pub(crate) round_states: u64,
     /// The seed of all randomness of the distillation.
     #[serde(default = "one")]
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Steps between validations.
     #[serde(default = "thousand")]
-    pub(super) validate_every: u64,
+    pub(crate) validate_every: u64,
     /// Episodes of a validation.
     #[serde(default = "twenty")]
-    pub(super) validate_episodes: u64,
+    pub(crate) validate_episodes: u64,
 }
 
 fn a_tenth() -> f64 {
@@ -321,18 +312,18 @@ fn hundred_thousand() -> u64 {
 /// Who teaches.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "teacher")]
-pub(super) struct TeacherSection {
+pub(crate) struct TeacherSection {
     /// Its name among the plugins.
-    pub(super) plugin: String,
+    pub(crate) plugin: String,
     /// The SHA-256 that the plugin's file must have.
     #[serde(default)]
-    pub(super) sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
     /// What it has learned, relative to the scenario.
     #[serde(default)]
-    pub(super) checkpoint: Option<String>,
+    pub(crate) checkpoint: Option<String>,
     /// Its own parameters.
     #[serde(default)]
-    pub(super) parameters: Option<Raw>,
+    pub(crate) parameters: Option<Raw>,
 }
 
 fn one() -> u64 {
@@ -350,25 +341,25 @@ fn fifty() -> u64 {
 /// A learner or an explorer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "plugin")]
-pub(super) struct PluginSection {
+pub(crate) struct PluginSection {
     /// Its name among the plugins.
-    pub(super) plugin: String,
+    pub(crate) plugin: String,
     /// The SHA-256 that the plugin's file must have.
     #[serde(default)]
-    pub(super) sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
     /// Its own parameters.
     #[serde(default)]
-    pub(super) parameters: Option<Raw>,
+    pub(crate) parameters: Option<Raw>,
 }
 
 /// How it is evaluated.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "evaluate")]
-pub(super) struct EvaluateSection {
+pub(crate) struct EvaluateSection {
     /// Episodes.
-    pub(super) episodes: u64,
+    pub(crate) episodes: u64,
     /// The seed of all randomness.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Default for EvaluateSection {
@@ -380,11 +371,11 @@ impl Default for EvaluateSection {
 /// How far a run in a process of its own may go.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "limits")]
-pub(super) struct LimitsSection {
+pub(crate) struct LimitsSection {
     /// Seconds of one call.
-    pub(super) call_seconds: f64,
+    pub(crate) call_seconds: f64,
     /// MiB of memory.
-    pub(super) memory_mib: u64,
+    pub(crate) memory_mib: u64,
 }
 
 impl Default for LimitsSection {
@@ -395,7 +386,7 @@ impl Default for LimitsSection {
 
 /// What a quantity may be.
 #[derive(Debug)]
-pub(super) enum Quantity {
+pub(crate) enum Quantity {
     /// One value.
     One(f64),
     /// One each.
@@ -406,7 +397,7 @@ pub(super) enum Quantity {
 
 /// The named forms of a quantity.
 #[derive(Debug, Deserialize)]
-pub(super) enum DrawnQuantity {
+pub(crate) enum DrawnQuantity {
     /// Uniform between two values.
     Uniform(f64, f64),
     /// One of these.
@@ -415,7 +406,7 @@ pub(super) enum DrawnQuantity {
 
 /// The named forms of the uplink rates.
 #[derive(Debug, Deserialize)]
-pub(super) enum NamedRates {
+pub(crate) enum NamedRates {
     /// Each pair drawn.
     Uniform(f64, f64),
     /// Each pair drawn.
@@ -430,7 +421,7 @@ pub(super) enum NamedRates {
 
 impl Raw {
     /// Reads a quantity: a number, a list, or a named distribution.
-    pub(super) fn quantity(&self) -> Result<Quantity, ron::error::SpannedError> {
+    pub(crate) fn quantity(&self) -> Result<Quantity, ron::error::SpannedError> {
         match self.0.chars().next() {
             Some('[') => ron::from_str(&self.0).map(Quantity::List),
             Some(first) if first.is_alphabetic() && !matches!(self.0.as_str(), "inf" | "NaN") => {

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 /// A value of a RON text and what is nested in it.
 #[derive(Debug, Default)]
-pub(super) struct Outline {
+pub(crate) struct Outline {
     /// The bytes of the value.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// Fields by name, entries of a map by their key, elements by their number.
     children: Vec<(String, Outline)>,
     /// Where a further named field could be put in, if this is a struct.
@@ -20,14 +20,14 @@ pub(super) struct Outline {
 
 impl Outline {
     /// The outline of `text`.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut scanner = Scanner { text, at: 0 };
         scanner.skip_attributes();
         scanner.value(0)
     }
 
     /// The value at `path`, names and numbers joined by dots.
-    pub(super) fn find(&self, path: &str) -> Option<&Self> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Self> {
         if path.is_empty() {
             return Some(self);
         }
@@ -42,7 +42,7 @@ impl Outline {
     }
 
     /// The value at `path`, or the nearest one around it that the text has.
-    pub(super) fn find_nearest(&self, path: &str) -> &Self {
+    pub(crate) fn find_nearest(&self, path: &str) -> &Self {
         let mut path = path;
         loop {
             if let Some(found) = self.find(path) {
@@ -55,7 +55,7 @@ impl Outline {
 
 /// `text` with the value at `path` replaced by `value`, or put in, with the structs around it,
 /// if there is none; `None` if what is around it is no struct.
-pub(crate) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
+pub fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     let outline = Outline::of(text);
     let (range, new) = match outline.find(path) {
         Some(found) => (found.span.clone(), value.to_owned()),
@@ -71,8 +71,13 @@ pub(crate) fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     Some([&text[..range.start], &new, &text[range.end..]].concat())
 }
 
-/// Nesting beyond this is no scenario; `ron` has a limit of its own, of 128.
-const MOST_NESTING: usize = 256;
+/// True if the text has a value at `path`.
+pub fn has(text: &str, path: &str) -> bool {
+    Outline::of(text).find(path).is_some()
+}
+
+/// Upper bound on nesting; `ron` has a limit of its own, of 128.
+const MAX_NESTING: usize = 256;
 
 struct Scanner<'t> {
     text: &'t str,
@@ -142,7 +147,7 @@ impl Scanner<'_> {
         while let Some(next) = self.peek() {
             match next {
                 ',' | ':' | ')' | ']' | '}' => break,
-                '(' | '[' | '{' if depth < MOST_NESTING => self.group(depth, &mut outline),
+                '(' | '[' | '{' if depth < MAX_NESTING => self.group(depth, &mut outline),
                 _ => self.token(),
             }
             outline.span.end = self.at;

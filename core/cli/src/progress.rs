@@ -1,0 +1,102 @@
+//! Notes and progress on standard error: bars on a terminal, lines in a log, nothing with
+//! `--quiet`. Results go to standard output and errors are always shown.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offramp_harness::distill::DistillationRow;
+use offramp_harness::events::{Event, Observer};
+use offramp_harness::train::TrainingRow;
+
+/// Whether notes and progress are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notes {
+    pub(crate) quiet: bool,
+}
+
+impl Notes {
+    /// A note on standard error.
+    pub(crate) fn say(self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Progress over `length` steps; `template` is that of indicatif, `label` begins every line of
+    /// a log.
+    pub(crate) fn progress(self, length: u64, template: &str, label: &str) -> Progress {
+        let target =
+            if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(length), target);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        let log = !self.quiet && !std::io::stderr().is_terminal();
+        Progress { bar, label: label.to_owned(), log }
+    }
+}
+
+/// Shows the events of a long command; the bar goes away when this is dropped.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    label: String,
+    log: bool,
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress {
+    fn log(&self, line: impl std::fmt::Display) {
+        if self.log {
+            eprintln!("{line}");
+        }
+    }
+
+    fn training(&self, row: &TrainingRow) {
+        let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
+        let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
+        let (label, count) = (&self.label, episode + 1);
+        if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped) {
+            let validation = format!("validation QoE {qoe:.1}, {dropped:.1} dropped");
+            self.log(format_args!("{label} episode {count}: {text}; {validation}"));
+        }
+        self.bar.set_message(text);
+        self.bar.set_position(count);
+    }
+
+    fn validation(&self, row: &DistillationRow) {
+        let held_out = row.validation_loss;
+        let held_out = held_out.map_or_else(String::new, |loss| format!("held out {loss:.3}, "));
+        let text = format!(
+            "loss {:.3}, {held_out}agreement {:.1} %, QoE {:.1}, {:.1} dropped",
+            row.loss,
+            100.0 * row.agreement,
+            row.validation_qoe,
+            row.validation_dropped
+        );
+        self.log(format_args!("{} step {}: {text}", self.label, row.step));
+        self.bar.set_message(text);
+        self.bar.set_position(row.step);
+    }
+}
+
+impl Observer for Progress {
+    fn on_event(&self, event: Event<'_>) {
+        match event {
+            Event::EpisodesEnded(count) => self.bar.inc(count),
+            Event::TrainingEpisode(row) => self.training(row),
+            Event::Validation(row) => self.validation(row),
+            Event::StudyJob { done, total, what } => {
+                self.log(format_args!("{done}/{total} {what}"));
+                self.bar.set_length(total as u64);
+                self.bar.set_position(done as u64);
+                self.bar.set_message(what.to_owned());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Binding: what a scenario names becomes something that can run.
+//!
+//! A [`Scenario`] is plain data. [`bind_evaluation`], [`bind_training`] and [`bind_distillation`]
+//! find its plugins, check their capabilities and the files it names, and return a type of which
+//! only that can be asked: a scenario with nothing to train has no [`Training`].
+
+use std::path::{Path, PathBuf};
+
+use offramp_host::plugin::Capabilities;
+use offramp_host::{Found, Library, OfferKind, Registry, UnknownName, sha256};
+use offramp_scenario::{
+    DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
+};
+
+/// A policy or explorer that can be created.
+#[derive(Clone, Debug)]
+pub struct BoundPlugin {
+    /// The plugin.
+    pub plugin: Found,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+}
+
+/// A policy that can be created, with what it has learned.
+#[derive(Clone, Debug)]
+pub struct BoundPolicy {
+    /// The plugin.
+    pub plugin: Found,
+    /// The name that results use.
+    pub label: String,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+    /// The file with what it has learned.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// A scenario whose policies can be evaluated: at least one.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: String,
+    /// Its policies, in order; never empty.
+    pub policies: Vec<BoundPolicy>,
+}
+
+/// A scenario whose learner can be trained.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: String,
+    /// How it is trained.
+    pub entry: TrainingEntry,
+    /// The policy that learns.
+    pub learner: BoundPlugin,
+    /// The explorer; without one the learner decides everything.
+    pub explorer: Option<BoundPlugin>,
+}
+
+/// A scenario whose teacher can be distilled.
+#[derive(Clone, Debug)]
+pub struct Distillation {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: String,
+    /// How it is distilled.
+    pub entry: DistillationEntry,
+    /// The teacher.
+    pub teacher: BoundPolicy,
+    /// The student.
+    pub student: BoundPlugin,
+}
+
+/// Binds the policies of a scenario, to evaluate them.
+///
+/// # Errors
+/// If there is no policy, a plugin or checkpoint is missing, or a plugin is not the pinned one.
+pub fn bind_evaluation(scenario: Scenario, registry: &Registry) -> Result<Evaluation, Fault> {
+    if scenario.policies.is_empty() {
+        let message = "there is no policy to run".to_owned();
+        let help = "give at least one, like (plugin: \"random\")".to_owned();
+        return Err(scenario.fault("policies", message, Some(help)));
+    }
+    let policies = scenario.policies.iter().map(|entry| policy(&scenario, entry, registry));
+    let policies = policies.collect::<Result<_, _>>()?;
+    Ok(Evaluation { sha256: sha256(scenario.text.as_bytes()), scenario, policies })
+}
+
+/// Binds the learner and the explorer of a scenario, to train the learner.
+///
+/// # Errors
+/// If the scenario has no `train` section, a plugin is missing or not the pinned one, or the
+/// learner can't learn.
+pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training, Fault> {
+    let entry = scenario.training.clone().ok_or_else(|| nothing_to(&scenario, "train"))?;
+    let learner = plugin(&scenario, &entry.learner, OfferKind::Policy, registry)?;
+    if !learner.plugin.offer.capabilities.has(Capabilities::LEARNER) {
+        let message = format!("`{}` can't learn", entry.learner.name);
+        return Err(scenario.fault("train.learner.plugin", message, None));
+    }
+    let explorer = entry.explorer.as_ref();
+    let explorer = explorer.map(|entry| plugin(&scenario, entry, OfferKind::Explorer, registry));
+    let explorer = explorer.transpose()?;
+    Ok(Training { sha256: sha256(scenario.text.as_bytes()), scenario, entry, learner, explorer })
+}
+
+/// Binds the teacher and the student of a scenario, to distil the teacher.
+///
+/// # Errors
+/// If the scenario has no `distill` section, a plugin or the teacher's checkpoint is missing, a
+/// plugin is not the pinned one, the teacher has no value function, or the student can't be fitted.
+pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Distillation, Fault> {
+    let entry = scenario.distillation.clone().ok_or_else(|| nothing_to(&scenario, "distill"))?;
+    let teacher = bind_teacher(&scenario, &entry, registry)?;
+    let teacher = with_checkpoint(&scenario, &entry.teacher, teacher)?;
+    let student = plugin(&scenario, &entry.student, OfferKind::Policy, registry)?;
+    if !student.plugin.offer.capabilities.has(Capabilities::STUDENT) {
+        let message = format!("`{}` can't be fitted to a teacher", entry.student.name);
+        return Err(scenario.fault("distill.student.plugin", message, None));
+    }
+    Ok(Distillation { sha256: sha256(scenario.text.as_bytes()), scenario, entry, teacher, student })
+}
+
+fn bind_teacher(
+    scenario: &Scenario,
+    entry: &DistillationEntry,
+    registry: &Registry,
+) -> Result<BoundPlugin, Fault> {
+    let teacher = plugin(scenario, &entry.teacher.plugin, OfferKind::Policy, registry)?;
+    if teacher.plugin.offer.capabilities.has(Capabilities::VALUE_FUNCTION) {
+        return Ok(teacher);
+    }
+    let message = format!("`{}` has no value function to teach from", entry.teacher.plugin.name);
+    Err(scenario.fault("distill.teacher.plugin", message, None))
+}
+
+fn nothing_to(scenario: &Scenario, section: &str) -> Fault {
+    let help = format!("give it a `{section}` section; scenarios/README.md explains it");
+    scenario.fault("", format!("there is nothing to {section}"), Some(help))
+}
+
+/// The plugin that an entry names, whose file has the hash that the entry asks for, if it does.
+pub(crate) fn plugin(
+    scenario: &Scenario,
+    entry: &PluginEntry,
+    kind: OfferKind,
+    registry: &Registry,
+) -> Result<BoundPlugin, Fault> {
+    let PluginEntry { name, sha256: pinned, parameters, field } = entry;
+    let found = registry.find(kind, name).map_err(|unknown| {
+        let help = which_names(&unknown);
+        scenario.fault(&format!("{field}.plugin"), unknown.to_string(), Some(help))
+    })?;
+    let Library { path, sha256, .. } = &*found.library;
+    match pinned {
+        Some(pinned) if !pinned.eq_ignore_ascii_case(sha256) => {
+            let message = format!("`{name}` comes from {}, which is another file", path.display());
+            let help = format!("its SHA-256 is {sha256}");
+            Err(scenario.fault(&format!("{field}.sha256"), message, Some(help)))
+        }
+        _ => Ok(BoundPlugin { plugin: found, parameters: parameters.clone() }),
+    }
+}
+
+fn policy(
+    scenario: &Scenario,
+    entry: &PolicyEntry,
+    registry: &Registry,
+) -> Result<BoundPolicy, Fault> {
+    let bound = plugin(scenario, &entry.plugin, OfferKind::Policy, registry)?;
+    with_checkpoint(scenario, entry, bound)
+}
+
+fn with_checkpoint(
+    scenario: &Scenario,
+    entry: &PolicyEntry,
+    bound: BoundPlugin,
+) -> Result<BoundPolicy, Fault> {
+    let BoundPlugin { plugin, parameters } = bound;
+    let file = entry.checkpoint.as_deref();
+    let field = format!("{}.checkpoint", entry.plugin.field);
+    let checkpoint = file.map(|file| checkpoint(scenario, &field, file)).transpose()?;
+    Ok(BoundPolicy { plugin, label: entry.label.clone(), parameters, checkpoint })
+}
+
+/// The file of a checkpoint. A scenario may come from anyone, so what it names by a relative path
+/// has to be in its folder.
+fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, Fault> {
+    let path = scenario.folder.join(file);
+    let fail = |cause: std::io::Error| {
+        scenario.fault(field, format!("checkpoint {}: {cause}", path.display()), None)
+    };
+    std::fs::File::open(&path).map_err(fail)?;
+    if Path::new(file).is_relative() {
+        let folder = match scenario.folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &scenario.folder,
+        };
+        let folder = folder.canonicalize().map_err(fail)?;
+        if !path.canonicalize().map_err(fail)?.starts_with(folder) {
+            let message = format!("`{file}` leaves the scenario's folder");
+            let help = "give an absolute path, if that is meant".to_owned();
+            return Err(scenario.fault(field, message, Some(help)));
+        }
+    }
+    Ok(path)
+}
+
+/// The names that could have been meant instead.
+fn which_names(unknown: &UnknownName) -> String {
+    let mut help = match (&unknown.nearest, unknown.known.is_empty()) {
+        (Some(name), _) => format!("did you mean `{name}`?"),
+        (None, false) => format!("there are: {}", unknown.known.join(", ")),
+        (None, true) => "no plugins were found: build them, or name their folder with --plugins \
+                         or OFFRAMP_PLUGINS"
+            .to_owned(),
+    };
+    if unknown.refused > 0 {
+        let count = unknown.refused;
+        help += &format!(" ({count} refused; `offramp plugins` says why)");
+    }
+    help
+}

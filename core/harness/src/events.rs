@@ -1,0 +1,66 @@
+//! Progress of every long command, as one kind of event.
+//!
+//! Evaluations, trainings, distillations and studies report to an [`Observer`]: a terminal's
+//! progress bar, a log, or another language. Events change no result; an observer may drop them.
+
+use crate::bind::{BoundPolicy, Evaluation};
+use crate::distill::DistillationRow;
+use crate::evaluate::Run;
+use crate::train::TrainingRow;
+
+/// What has just happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A run begins: one policy at one point of a scenario.
+    RunStarted {
+        /// Its number among all runs of the command, counted from 0.
+        number: usize,
+        /// The point of the scenario.
+        evaluation: &'a Evaluation,
+        /// The policy.
+        policy: &'a BoundPolicy,
+    },
+    /// Episodes of runs have ended; more than one if they were read from an earlier attempt.
+    EpisodesEnded(u64),
+    /// A run has ended, well or not.
+    RunEnded {
+        /// Its number among all runs of the command, counted from 0.
+        number: usize,
+        /// The run.
+        run: &'a Run<'a>,
+    },
+    /// A training episode has ended, its validation included.
+    TrainingEpisode(&'a TrainingRow),
+    /// A distillation has validated its student.
+    Validation(&'a DistillationRow),
+    /// A job of a study begins.
+    StudyJob {
+        /// Trainings, distillations and evaluations that are done.
+        done: usize,
+        /// All of them.
+        total: usize,
+        /// The policy and what is done with it.
+        what: &'a str,
+    },
+}
+
+/// Receives [`Event`]s, from any thread.
+pub trait Observer: Sync {
+    /// Something has happened.
+    fn on_event(&self, event: Event<'_>);
+}
+
+impl<F: Fn(Event<'_>) + Sync> Observer for F {
+    fn on_event(&self, event: Event<'_>) {
+        self(event);
+    }
+}
+
+/// Ignores every event.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn on_event(&self, _: Event<'_>) {}
+}

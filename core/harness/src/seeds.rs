@@ -1,0 +1,61 @@
+//! Where all randomness comes from: one function per purpose.
+//!
+//! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
+//! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are
+//! made here and nowhere else, so that no two purposes share one.
+
+use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
+
+/// The randomness of a policy: its own draws, and its creation as a teacher.
+pub const POLICY: Purpose = Purpose::Policy;
+/// The randomness of an explorer, and of what is explored while a dataset is collected.
+pub const EXPLORER: Purpose = Purpose::Explorer;
+/// The starting point of a learner, what it replays, and the mini-batches of a distillation.
+pub const LEARNER: Purpose = Purpose::Learner;
+/// The episodes by which a training or a distillation is judged while it continues.
+pub const VALIDATION: Purpose = Purpose::Validation;
+
+/// The seed with which a policy is created to be evaluated under `seed`.
+pub fn evaluation(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, LEARNER).seed()
+}
+
+/// The seed of a policy's own draws in an episode.
+pub fn policy_episode(seed: u64, episode: u64) -> u64 {
+    StreamFamily::new(seed, episode, POLICY).seed()
+}
+
+/// The seed of an explorer's own draws in an episode.
+pub fn explorer_episode(seed: u64, episode: u64) -> u64 {
+    StreamFamily::new(seed, episode, EXPLORER).seed()
+}
+
+/// The seed with which a learner is created to be trained, or a student to be taught.
+pub fn learner(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, LEARNER).seed()
+}
+
+/// The seed with which an explorer is created for a training.
+pub fn explorer(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, EXPLORER).seed()
+}
+
+/// The seed with which a teacher is created for a distillation.
+pub fn teacher(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, POLICY).seed()
+}
+
+/// The seed under which the validation episodes of a training or distillation are drawn.
+pub fn validation(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, VALIDATION).seed()
+}
+
+/// Draws that take the place of the teacher's decisions in an episode of a dataset.
+pub fn exploration(seed: u64, episode: u64) -> Stream {
+    StreamFamily::new(seed, episode, EXPLORER).of(0)
+}
+
+/// Draws that choose a device's states of the mini-batch of a step.
+pub fn mini_batch(seed: u64, step: u64, device: u32) -> Stream {
+    StreamFamily::new(seed, step, LEARNER).of(u64::from(device))
+}

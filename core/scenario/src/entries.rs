@@ -1,0 +1,222 @@
+//! The entries of a scenario: what is evaluated, trained and distilled, by the names of plugins.
+
+use crate::file::{
+    DistillSection, EvaluateSection, LimitsSection, PluginSection, PolicySection, TrainSection,
+};
+use crate::{Fault, Raw, Source};
+
+/// A plugin as a scenario names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginEntry {
+    /// The name of the policy or explorer among the plugins.
+    pub name: String,
+    /// The SHA-256 that the plugin's file must have, if the scenario pins it.
+    pub sha256: Option<String>,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+    /// The path of the entry in the scenario, such as `policies.0`: where errors point.
+    pub field: String,
+}
+
+/// A policy as a scenario names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyEntry {
+    /// The plugin.
+    pub plugin: PluginEntry,
+    /// The name that results use.
+    pub label: String,
+    /// The file with what it has learned, relative to the scenario, as it is written.
+    pub checkpoint: Option<String>,
+}
+
+/// How policies are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluationEntry {
+    /// Episodes, 1 … 10⁹.
+    pub episodes: u64,
+    /// The seed of all randomness.
+    pub seed: u64,
+}
+
+/// What a scenario trains, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingEntry {
+    /// The policy that learns.
+    pub learner: PluginEntry,
+    /// The explorer; without one the learner decides everything.
+    pub explorer: Option<PluginEntry>,
+    /// Training episodes, 1 … 10⁹.
+    pub episodes: u64,
+    /// The seed of all randomness of the training.
+    pub seed: u64,
+    /// Episodes between validations, 1 … 10⁹.
+    pub validate_every: u64,
+    /// Episodes of a validation, 1 … 10⁹.
+    pub validate_episodes: u64,
+    /// Episodes between saves, 1 … 10⁹.
+    pub save_every: u64,
+}
+
+/// What a scenario distils into what, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DistillationEntry {
+    /// The teacher: a policy with a value function.
+    pub teacher: PolicyEntry,
+    /// The student: a policy that can be fitted to a teacher.
+    pub student: PluginEntry,
+    /// States in the dataset, 1 … 10⁹.
+    pub states: u64,
+    /// Share of the decisions that are drawn while the dataset is collected, 0 … 1.
+    pub explored: f64,
+    /// Mini-batch steps, 1 … 10⁹.
+    pub steps: u64,
+    /// States of each device in a mini-batch, 1 … 10⁹.
+    pub batch: u64,
+    /// How often states from the student's own episodes are added.
+    pub rounds: u64,
+    /// States that each of these rounds adds, 1 … 10⁹.
+    pub round_states: u64,
+    /// The seed of all randomness of the distillation.
+    pub seed: u64,
+    /// Steps between validations, 1 … 10⁹.
+    pub validate_every: u64,
+    /// Episodes of a validation, 1 … 10⁹.
+    pub validate_episodes: u64,
+}
+
+/// Limits of a run in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Seconds that one call into the policy may take, 0.001 … 10⁶.
+    pub call_seconds: f64,
+    /// Memory beyond what the process has before the policy is created, MiB, 1 … 2³⁰.
+    pub memory_mib: u64,
+}
+
+pub(crate) fn limits(source: &Source<'_>, section: &LimitsSection) -> Result<Limits, Fault> {
+    let &LimitsSection { call_seconds, memory_mib } = section;
+    if !(0.001..=1e6).contains(&call_seconds) || !(1..=1 << 30).contains(&memory_mib) {
+        let message = "call_seconds: 0.001 … 10⁶, memory_mib: 1 … 2³⁰".to_owned();
+        return Err(source.fault("limits", message, None));
+    }
+    Ok(Limits { call_seconds, memory_mib })
+}
+
+pub(crate) fn evaluation(
+    source: &Source<'_>,
+    section: &EvaluateSection,
+) -> Result<EvaluationEntry, Fault> {
+    let &EvaluateSection { episodes, seed } = section;
+    counts(source, &[("evaluate.episodes", episodes)])?;
+    Ok(EvaluationEntry { episodes, seed })
+}
+
+pub(crate) fn policies(
+    source: &Source<'_>,
+    sections: &[PolicySection],
+) -> Result<Vec<PolicyEntry>, Fault> {
+    let mut entries: Vec<PolicyEntry> = Vec::with_capacity(sections.len());
+    for (index, section) in sections.iter().enumerate() {
+        let field = format!("policies.{index}");
+        let label = section.name.clone().unwrap_or_else(|| section.plugin.clone());
+        if entries.iter().any(|entry| entry.label == label) {
+            let message = format!("there are two policies called `{label}`");
+            let help = "give one of them a `name` of its own".to_owned();
+            return Err(source.fault(&field, message, Some(help)));
+        }
+        let PolicySection { plugin, sha256, checkpoint, parameters, .. } = section;
+        entries.push(PolicyEntry {
+            plugin: plugin_entry(field, plugin, sha256.as_ref(), parameters.as_ref()),
+            label,
+            checkpoint: checkpoint.clone(),
+        });
+    }
+    Ok(entries)
+}
+
+pub(crate) fn training(
+    source: &Source<'_>,
+    section: &TrainSection,
+) -> Result<TrainingEntry, Fault> {
+    counts(
+        source,
+        &[
+            ("train.episodes", section.episodes),
+            ("train.validate_every", section.validate_every),
+            ("train.validate_episodes", section.validate_episodes),
+            ("train.save_every", section.save_every),
+        ],
+    )?;
+    Ok(TrainingEntry {
+        learner: listed("train.learner", &section.learner),
+        explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
+        episodes: section.episodes,
+        seed: section.seed,
+        validate_every: section.validate_every,
+        validate_episodes: section.validate_episodes,
+        save_every: section.save_every,
+    })
+}
+
+pub(crate) fn distillation(
+    source: &Source<'_>,
+    section: &DistillSection,
+) -> Result<DistillationEntry, Fault> {
+    counts(
+        source,
+        &[
+            ("distill.states", section.states),
+            ("distill.steps", section.steps),
+            ("distill.batch", section.batch),
+            ("distill.round_states", section.round_states),
+            ("distill.validate_every", section.validate_every),
+            ("distill.validate_episodes", section.validate_episodes),
+        ],
+    )?;
+    if let Some(fault) = offramp_model::Range::Unit.fault(section.explored) {
+        return Err(source.fault("distill.explored", fault, None));
+    }
+    let teacher = &section.teacher;
+    let (sha256, parameters) = (teacher.sha256.as_ref(), teacher.parameters.as_ref());
+    Ok(DistillationEntry {
+        teacher: PolicyEntry {
+            plugin: plugin_entry("distill.teacher".into(), &teacher.plugin, sha256, parameters),
+            label: teacher.plugin.clone(),
+            checkpoint: teacher.checkpoint.clone(),
+        },
+        student: listed("distill.student", &section.student),
+        states: section.states,
+        explored: section.explored,
+        steps: section.steps,
+        batch: section.batch,
+        rounds: section.rounds,
+        round_states: section.round_states,
+        seed: section.seed,
+        validate_every: section.validate_every,
+        validate_episodes: section.validate_episodes,
+    })
+}
+
+fn listed(field: &str, section: &PluginSection) -> PluginEntry {
+    let PluginSection { plugin, sha256, parameters } = section;
+    plugin_entry(field.to_owned(), plugin, sha256.as_ref(), parameters.as_ref())
+}
+
+fn plugin_entry(
+    field: String,
+    name: &str,
+    sha256: Option<&String>,
+    parameters: Option<&Raw>,
+) -> PluginEntry {
+    let parameters = parameters.map_or_else(String::new, |raw| raw.0.clone());
+    PluginEntry { name: name.to_owned(), sha256: sha256.cloned(), parameters, field }
+}
+
+fn counts(source: &Source<'_>, counts: &[(&str, u64)]) -> Result<(), Fault> {
+    match counts.iter().find(|(_, count)| !(1..=1_000_000_000).contains(count)) {
+        None => Ok(()),
+        Some((field, count)) => {
+            Err(source.fault(field, format!("{count} is out of range 1 … 10⁹"), None))
+        }
+    }
+}
