@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offramp_harness::scenario::Overrides;
-use offramp_harness::store::Shard;
+use offramp_results::shard::Shard;
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]

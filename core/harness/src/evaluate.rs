@@ -12,13 +12,13 @@ use offramp_host::plugin::EpisodeStart;
 use offramp_host::{CallFailure, Policy};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{Episode, IllegalDecision, Workload};
+use offramp_results::statistics::MeanSd;
+use offramp_results::{EpisodeMetrics, EpisodeResult, checkpoint};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, SlotBuffers};
-use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::isolate::{self, Limits};
-use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
+use crate::metrics::EpisodeMeter;
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
 
 /// Why a run failed. The others go on.
@@ -41,20 +41,6 @@ pub enum RunError {
     /// It decided what can't be done.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
-}
-
-/// An episode of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpisodeResult {
-    /// Its metrics.
-    pub all: EpisodeMetrics,
-    /// The same by power mode, in the order of the scenario's modes.
-    pub by_mode: Vec<EpisodeMetrics>,
-    /// Decisions made.
-    pub decisions: u64,
-    /// Time spent in the policy's `decide`, nanoseconds; the one number that is not
-    /// reproducible.
-    pub decide_ns: u64,
 }
 
 /// A policy at a point of a scenario.
@@ -217,7 +203,7 @@ impl<'e> Prepared<'e> {
             return Ok(Arc::clone(stage));
         }
         let checkpoint = self.policy.checkpoint.as_ref().map(|path| {
-            files::read(path, MOST_CHECKPOINT_BYTES)
+            checkpoint::bytes(path)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         });
         let checkpoint = checkpoint.transpose()?;
@@ -285,7 +271,7 @@ pub fn run_episode(
     }
     policy.end_episode()?;
     Ok(EpisodeResult {
-        all: meter.metrics(&scenario.system),
+        overall: meter.metrics(&scenario.system),
         by_mode: meter.metrics_by_mode(&scenario.system),
         decisions,
         decide_ns,
@@ -310,7 +296,7 @@ pub fn validate(
         .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))
         .collect::<Result<_, _>>()?;
     let mean = |metric: fn(&EpisodeMetrics) -> f64| {
-        Spread::of(results.iter().map(|result| metric(&result.all))).mean
+        MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean
     };
     Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
 }

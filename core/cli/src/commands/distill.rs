@@ -3,9 +3,11 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use offramp_harness::distill::{DistillError, DistillationRow, distill as distill_scenario};
+use offramp_harness::distill::{DistillError, distill as distill_scenario};
 use offramp_harness::resume::{FolderError, Start};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_results::files;
+use offramp_results::learning::DistillationRow;
 
 use crate::Done;
 use crate::arguments::DistillArguments;
@@ -18,7 +20,7 @@ pub(crate) fn distill(arguments: &DistillArguments) -> Result<Done, Problem> {
     let experiment = Experiment::read(&arguments.scenario, &registry, Purpose::Distill, overrides)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
-        None => super::first_free(Path::new("runs"), &experiment.name),
+        None => files::first_free(Path::new("runs"), &experiment.name),
     };
     let start = if arguments.resume { Start::Resume } else { Start::New };
     if start == Start::New && folder.exists() {

@@ -1,7 +1,7 @@
 //! `offramp inspect`: what a file holds.
 
-use offramp_harness::checkpoint;
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
+use offramp_results::checkpoint;
 
 use crate::arguments::InspectArguments;
 use crate::problem::Problem;

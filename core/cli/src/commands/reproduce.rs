@@ -28,7 +28,7 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem>
             eprintln!("{done}/{total} {what}");
         }
     };
-    let items =
+    let exhibits =
         threads.install(|| read.run(&registry, &out, &arguments.only, &tell)).map_err(problem)?;
     bar.finish_and_clear();
     let (episodes, seeds) = (read.episodes(), read.training_seeds().len());
@@ -36,21 +36,22 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments) -> Result<Done, Problem>
     let plural = if seeds == 1 { "seed" } else { "seeds" };
     let size = format!("{name}{size}: {episodes} episodes, {seeds} training {plural}");
     print(&format!("{size}; [95 % intervals]\n"));
-    for item in &items {
-        print(&format!("\n{}", study::table(item)));
-        study::write(item, &out).map_err(Problem::new)?;
+    for exhibit in &exhibits {
+        print(&format!("\n{}", study::table(exhibit)));
+        study::write(exhibit, &out).map_err(Problem::new)?;
     }
-    let claims = read.claims(&items);
+    let claims = read.claims(&exhibits);
     if !claims.is_empty() {
-        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_grid(&claims))));
+        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_table(&claims))));
     }
     let about = format!("{} {size}; in brackets 95 % intervals.", read.about);
-    let page = Page { title: &name, about: &about, items: &items, claims: &claims };
+    let page = Page { title: &name, about: &about, exhibits: &exhibits, claims: &claims };
     let path = out.join("index.html");
     let page = html(&page).map_err(Problem::new)?;
     std::fs::write(&path, page).map_err(unwritable)?;
     eprintln!("tables and figures: {}", path.display());
-    let failed = items.iter().flat_map(|item| &item.cells).any(|cell| cell.outcome.is_err());
+    let failed =
+        exhibits.iter().flat_map(|exhibit| &exhibit.cells).any(|cell| cell.outcome.is_err());
     Ok(Done::failed_if(failed))
 }
 

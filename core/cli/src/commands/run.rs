@@ -5,7 +5,8 @@ use std::path::Path;
 use offramp_harness::batch::{Batch, Journal};
 use offramp_harness::resume::Start;
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
-use offramp_harness::store::{self, NewRunFolder, StoreError, StoredRun};
+use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
+use offramp_results::{Error, files, merge};
 
 use crate::arguments::{Format, MergeArguments, RunArguments};
 use crate::problem::Problem;
@@ -35,11 +36,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Done, Problem> {
                 [one] => one.name.as_str(),
                 _ => "batch",
             };
-            NewRunFolder::first_free(Path::new("runs"), name)
+            files::first_free(Path::new("runs"), name)
         }
     };
     let runs = if arguments.resume && out.join("run.json").exists() {
-        store::read(&out).map_err(store_problem)? // It was finished already.
+        run_folder::read(&out).map_err(results_problem)? // It was finished already.
     } else {
         evaluate(arguments, &experiments, &out)?
     };
@@ -58,7 +59,7 @@ fn evaluate(
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
     let start = if arguments.resume { Start::Resume } else { Start::New };
-    let mut journal = Journal::open(out, &batch, start).map_err(store_problem)?;
+    let mut journal = Journal::open(out, &batch, start).map_err(results_problem)?;
     for what in &journal.interrupted {
         eprintln!("the last attempt ended while this ran: {what}");
     }
@@ -70,30 +71,30 @@ fn evaluate(
     let bar = super::progress_bar(batch.episodes(), template);
     let done = threads.install(|| batch.run(&mut journal, &|more| bar.inc(more)));
     bar.finish_and_clear();
-    let runs = done.map_err(store_problem)?;
-    batch.finish(journal, &runs).map_err(store_problem)?;
+    let runs = done.map_err(results_problem)?;
+    batch.finish(journal, &runs).map_err(results_problem)?;
     Ok(runs)
 }
 
 pub(crate) fn merge(arguments: &MergeArguments) -> Result<Done, Problem> {
-    let folder = NewRunFolder::begin(&arguments.out).map_err(store_problem)?;
-    let (scenarios, runs) = store::merge(&arguments.parts).map_err(store_problem)?;
-    let stored = folder.finish(&scenarios, None, &runs).map_err(store_problem)?;
+    let folder = NewRunFolder::begin(&arguments.out).map_err(results_problem)?;
+    let (scenarios, runs) = merge::merge(&arguments.parts).map_err(results_problem)?;
+    let stored = folder.finish(&scenarios, None, &runs).map_err(results_problem)?;
     print(&offramp_report::results(&runs, arguments.format.into()));
     eprintln!("results: {}", stored.display());
     Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
 }
 
-fn store_problem(error: StoreError) -> Problem {
+fn results_problem(error: Error) -> Problem {
     let help = match error {
-        StoreError::Taken { .. } => "name another folder with --out",
-        StoreError::Unwritable { .. } => "name a folder that can be written with --out",
-        StoreError::Unreadable { .. } => "name a run folder",
-        StoreError::Unfinished { .. } => {
+        Error::Taken { .. } => "name another folder with --out",
+        Error::Unwritable { .. } => "name a folder that can be written with --out",
+        Error::Unreadable { .. } => "name a run folder",
+        Error::Unfinished { .. } => {
             "go on with --resume, name another folder with --out, or remove it"
         }
-        StoreError::OtherRun { .. } => "name another folder with --out, or remove it",
-        StoreError::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
+        Error::OtherBatch { .. } => "name another folder with --out, or remove it",
+        Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
     };
     Problem::new(error).with_help(help)
 }

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use offramp_host::plugin::{EpisodeStart, Needs, Observation};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
+use offramp_results::{EpisodeResult, checkpoint};
 use serde::{Deserialize, Serialize};
 
 use super::{ARGUMENT, Limits};
-use crate::checkpoint;
 use crate::environment::Environment;
-use crate::evaluate::{EpisodeResult, RunError, evaluation_seed, run_episode};
+use crate::evaluate::{RunError, evaluation_seed, run_episode};
 use crate::scenario::{Experiment, Overrides, PolicyEntry, Purpose, Scenario, replace};
 
 /// What the process is asked to do.

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::checkpoint;
+use offramp_results::exhibit::{ExhibitKind, Measured};
+use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
+use offramp_results::{Error, checkpoint, learning};
+
 use crate::distill::{DistillError, distill};
 use crate::evaluate::evaluate;
+use crate::record;
 use crate::resume::Start;
 use crate::scenario::Purpose;
-use crate::store::{self, NewRunFolder, StoreError, StoredRun};
-use crate::train::{self, TrainError, train};
+use crate::train::{TrainError, train};
 
-use super::file::Form;
 use super::plan::{Evaluation, Lesson, Trial, folder_name};
-use super::{Bench, Measured, Progress, StudyError};
+use super::{Bench, Progress, StudyError};
 
 /// What has been done, and who is told.
 pub(super) struct Diary<'t> {
@@ -184,7 +186,7 @@ impl Bench<'_> {
     pub(super) fn measure(
         &self,
         trials: &[Trial],
-        form: Form,
+        form: ExhibitKind,
         failures: &Failures,
         diary: &Diary<'_>,
     ) -> Result<Result<Measured, String>, StudyError> {
@@ -196,14 +198,13 @@ impl Bench<'_> {
                 }
                 let folder = self.learned().join(&lesson.folder);
                 if lesson.teacher.is_none() {
-                    measured.trainings.push(train::rows(&folder)?);
+                    measured.trainings.push(learning::training(&folder)?);
                 }
                 let contents = checkpoint::read(&folder.join("best.safetensors"));
-                measured.parameters = contents.ok().and_then(|contents| {
-                    contents.metadata.get("parameters_as_in_the_paper")?.parse().ok()
-                });
+                measured.parameters =
+                    contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }
-            if form != Form::Curves {
+            if form != ExhibitKind::Curves {
                 let run = self.evaluate(&trial.evaluation, diary)?;
                 if let Some(error) = run.record.error {
                     return Ok(Err(error));
@@ -226,14 +227,14 @@ impl Bench<'_> {
             diary.tell(format!("{}: evaluating", evaluation.name));
             let (name, text) = (&evaluation.name, &evaluation.scenario);
             let experiments = [self.parse(name, text, self.out, Purpose::Evaluate)?];
-            let runs: Vec<_> = evaluate(&experiments, &|| {}).iter().map(StoredRun::of).collect();
-            let scenarios = store::scenarios(&experiments);
+            let runs: Vec<_> =
+                evaluate(&experiments, &|| {}).iter().map(record::stored_run).collect();
+            let scenarios = record::scenarios(&experiments);
             NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
         }
         diary.done(&evaluation.key);
-        let mut runs = store::read(&folder)?;
-        let missing =
-            || StoreError::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
+        let mut runs = run_folder::read(&folder)?;
+        let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
         let run = runs.pop().ok_or_else(missing)?;
         Ok(run)
     }
