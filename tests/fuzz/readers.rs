@@ -6,10 +6,10 @@ use std::path::Path;
 use offramp_harness::dataset::Dataset;
 use offramp_harness::export::Network;
 use offramp_harness::study::Study;
-use offramp_harness::trace::Trace;
-use offramp_harness::{checkpoint, store};
 use offramp_host::Library;
+use offramp_results::{checkpoint, run_folder};
 use offramp_scenario::Experiment;
+use offramp_trace::Trace;
 
 fn parse(text: &str) -> Option<Experiment> {
     Experiment::parse("fuzz", text.to_owned(), Path::new("."), &[]).ok()
@@ -55,7 +55,7 @@ pub fn manifest(data: &[u8], desk: &Path) {
         let _ = std::fs::write(desk.join(file), &rest[..end]);
         rest = rest.get(end + 2..).unwrap_or_default();
     }
-    let _ = store::read(desk);
+    let _ = run_folder::read(desk);
 }
 
 fn written(data: &[u8], desk: &Path) -> std::path::PathBuf {

@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use offramp_harness::trace::Trace;
 use offramp_tests::{Desk, offramp, workspace};
+use offramp_trace::Trace;
 use serde_json::{Value, json};
 
 fn traces() -> Vec<PathBuf> {

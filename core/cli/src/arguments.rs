@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use offramp_harness::store::Shard;
+use offramp_results::shard::Shard;
 use offramp_scenario::Setting;
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.

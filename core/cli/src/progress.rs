@@ -4,9 +4,8 @@
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use offramp_harness::distill::DistillationRow;
 use offramp_harness::events::{Event, Observer};
-use offramp_harness::train::TrainingRow;
+use offramp_results::learning::{DistillationRow, TrainingRow};
 
 /// Whether notes and progress are shown.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@
 //! OUT.partial/journal  a line when a run begins, and one with its results when it is done
 //! ```
 //!
-//! When all is done they become the run folder OUT (see [`crate::store`]), and are gone.
+//! When all is done they become the run folder OUT (see [`offramp_results::run_folder`]), and are gone.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,16 +14,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use offramp_host::sha256;
+use offramp_results::files::{sha256, unfinished, write_atomically};
+use offramp_results::run_folder::{NewRunFolder, StoredRun};
+use offramp_results::shard::Shard;
+use offramp_results::{Error, checkpoint};
 use offramp_scenario::{Experiment, replace};
 
 use crate::bind::Evaluation;
 use crate::evaluate::{evaluate, runs};
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
-use crate::files::{self, MOST_CHECKPOINT_BYTES};
+use crate::record;
 use crate::resume::Start;
-use crate::store::{self, NewRunFolder, Shard, StoreError, StoredRun, write_atomically};
 
 /// A batch, all of it or a part.
 #[derive(Clone, Debug)]
@@ -43,13 +45,6 @@ pub struct Journal {
     pub interrupted: Vec<String>,
 }
 
-/// The folder of what is done of a batch whose run folder will be `path`.
-pub fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    path.with_file_name(name)
-}
-
 impl<'e> Batch<'e> {
     /// All runs of `experiments`, or those of one part.
     pub fn new(experiments: &'e [Experiment<Evaluation>], shard: Option<Shard>) -> Self {
@@ -63,11 +58,8 @@ impl<'e> Batch<'e> {
         let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
         for (_, policy) in runs(experiments) {
             let checkpoint = policy.checkpoint.as_deref().map(|path| {
-                let read = || {
-                    files::read(path, MOST_CHECKPOINT_BYTES)
-                        .map(|bytes| sha256(&bytes))
-                        .unwrap_or_default()
-                };
+                let read =
+                    || checkpoint::bytes(path).map(|bytes| sha256(&bytes)).unwrap_or_default();
                 checkpoints.entry(path).or_insert_with(read).clone()
             });
             made_of += &format!("{} {checkpoint:?}\n", policy.plugin.library.sha256);
@@ -92,13 +84,13 @@ impl<'e> Batch<'e> {
     /// Threads are those of the rayon pool it is called in.
     ///
     /// # Errors
-    /// [`StoreError::Unwritable`] if what is done can't be kept.
+    /// [`Error::Unwritable`] if what is done can't be kept.
     pub fn run(
         &self,
         journal: &mut Journal,
         isolated: &dyn Executor,
         observer: &dyn Observer,
-    ) -> Result<Vec<StoredRun>, StoreError> {
+    ) -> Result<Vec<StoredRun>, Error> {
         let mut done = std::mem::take(&mut journal.done);
         let episodes = done.values().map(|run| run.episodes.len() as u64).sum();
         observer.on_event(Event::EpisodesEnded(episodes));
@@ -108,20 +100,20 @@ impl<'e> Batch<'e> {
         if let Some(error) = writer.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        done.extend(new.iter().map(|(number, run)| (*number, StoredRun::of(run))));
+        done.extend(new.iter().map(|(number, run)| (*number, record::stored_run(run))));
         Ok(done.into_values().collect())
     }
 
     /// Puts the run folder in its place; gives its path.
     ///
     /// # Errors
-    /// [`StoreError`]; what is done stays.
-    pub fn finish(&self, journal: Journal, done: &[StoredRun]) -> Result<PathBuf, StoreError> {
-        let scenarios = store::scenarios(self.experiments);
+    /// [`Error`]; what is done stays.
+    pub fn finish(&self, journal: Journal, done: &[StoredRun]) -> Result<PathBuf, Error> {
+        let scenarios = record::scenarios(self.experiments);
         let path = NewRunFolder::begin(&journal.path)?.finish(&scenarios, self.shard, done)?;
         let partial = unfinished(&path);
         std::fs::remove_dir_all(&partial)
-            .map_err(|cause| StoreError::Unwritable { path: partial, cause })?;
+            .map_err(|cause| Error::Unwritable { path: partial, cause })?;
         Ok(path)
     }
 }
@@ -130,16 +122,16 @@ impl Journal {
     /// Begins a batch whose run folder will be `path`, or goes on with it.
     ///
     /// # Errors
-    /// [`StoreError`] if the folder is there already, can't be written, or has the beginning of
+    /// [`Error`] if the folder is there already, can't be written, or has the beginning of
     /// another batch.
-    pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, Error> {
         NewRunFolder::begin(path)?;
         let partial = unfinished(path);
-        let unwritable = |cause| StoreError::Unwritable { path: partial.clone(), cause };
+        let unwritable = |cause| Error::Unwritable { path: partial.clone(), cause };
         match std::fs::create_dir(&partial) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if start == Start::New {
-                    return Err(StoreError::Unfinished { path: partial });
+                    return Err(Error::Unfinished { path: partial });
                 }
             }
             made => made.map_err(unwritable)?,
@@ -147,7 +139,7 @@ impl Journal {
         let key = partial.join("batch");
         match std::fs::read_to_string(&key) {
             Ok(begun) if begun != batch.key => {
-                return Err(StoreError::OtherRun { path: partial });
+                return Err(Error::OtherBatch { path: partial });
             }
             Ok(_) => {}
             Err(_) => write_atomically(&key, batch.key.as_bytes()).map_err(unwritable)?,
@@ -163,10 +155,10 @@ impl Journal {
     }
 
     /// Adds a line: there whole, or, if killed meanwhile, cut off and passed over when read.
-    fn add(&self, line: &str) -> Result<(), StoreError> {
+    fn add(&self, line: &str) -> Result<(), Error> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes())
-            .map_err(|cause| StoreError::Unwritable { path: unfinished(&self.path), cause })
+            .map_err(|cause| Error::Unwritable { path: unfinished(&self.path), cause })
     }
 }
 
@@ -206,7 +198,7 @@ fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
 struct JournalWriter<'j> {
     journal: &'j Journal,
     observer: &'j dyn Observer,
-    failed: Mutex<Option<StoreError>>,
+    failed: Mutex<Option<Error>>,
 }
 
 impl JournalWriter<'_> {
@@ -230,7 +222,7 @@ impl Observer for JournalWriter<'_> {
             }
             Event::RunEnded { number, run } => {
                 // A run is plain data: it always has a text.
-                let text = serde_json::to_string(&StoredRun::of(run)).unwrap_or_default();
+                let text = serde_json::to_string(&record::stored_run(run)).unwrap_or_default();
                 self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
             }
             _ => {}
@@ -242,7 +234,7 @@ impl Observer for JournalWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::RunRecord;
+    use offramp_results::run_folder::RunRecord;
 
     #[test]
     fn a_journal_is_read_up_to_where_it_was_cut_off() {

@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::Capabilities;
-use offramp_host::{Found, Library, OfferKind, Registry, UnknownName, sha256};
+use offramp_host::{Found, Library, OfferKind, Registry, UnknownName};
+use offramp_results::files::sha256;
 use offramp_scenario::{
     DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
 };

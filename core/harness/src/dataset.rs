@@ -9,8 +9,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use offramp_host::Policy;
 use offramp_host::plugin::{EpisodeStart, Needs, Observation, UNDECIDED};
-use offramp_host::{Policy, sha256};
+use offramp_results::checkpoint::{self, METADATA_KEY};
+use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
 use offramp_scenario::Scenario;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
@@ -19,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::evaluate::RunError;
-use crate::files::{self, MOST_DATA_BYTES};
 use crate::seeds;
 
 /// States with the teacher's values.
@@ -148,10 +149,10 @@ impl Dataset {
             .map_err(|error| fail(error.to_string()))?;
         let metadata = Metadata { key: key.to_owned(), sha256: self.checksum() };
         let json = serde_json::to_string(&metadata).map_err(|error| fail(error.to_string()))?;
-        let metadata = HashMap::from([("offramp".to_owned(), json)]);
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| fail(error.to_string()))?;
-        crate::store::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
+        files::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
     }
 
     /// Reads the file if it is there and was collected from what `key` says, for `scenario`.
@@ -161,16 +162,14 @@ impl Dataset {
     pub fn read(path: &Path, key: &str, scenario: &Scenario) -> Result<Option<Self>, DatasetError> {
         let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
         let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
-        let bytes = match files::read(path, MOST_DATA_BYTES) {
+        let bytes = match files::read(path, MAX_DATA_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(error.to_string())),
         };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(malformed)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(malformed)?;
-        let json = header.metadata().as_ref().and_then(|metadata| metadata.get("offramp"));
-        let metadata: Metadata = serde_json::from_str(json.map_or("", String::as_str))
-            .map_err(|error| fail(format!("is no dataset: {error}")))?;
+        let metadata: Metadata = checkpoint::metadata(&bytes)
+            .map_err(|error| fail(format!("is not a dataset: {error}")))?;
         let words = |name: &str| -> Result<Vec<[u8; 4]>, DatasetError> {
             let data = tensors.tensor(name).map_err(malformed)?.data();
             Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect())

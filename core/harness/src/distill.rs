@@ -14,8 +14,11 @@
 
 use std::path::Path;
 
+use offramp_host::Policy;
 use offramp_host::plugin::{Observation, UNDECIDED};
-use offramp_host::{Policy, sha256};
+use offramp_results::checkpoint;
+use offramp_results::files::sha256;
+use offramp_results::learning::DistillationRow;
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +27,6 @@ use crate::context::PolicyContext;
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
 use crate::evaluate::{RunError, validate};
 use crate::events::{Event, Observer};
-use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::seeds;
 
@@ -45,25 +47,6 @@ pub enum DistillError {
     /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-}
-
-/// A row of `distillation.csv`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DistillationRow {
-    /// Steps so far.
-    pub step: u64,
-    /// States in the dataset.
-    pub states: u64,
-    /// Mean loss of the steps since the last row, as the student counts it.
-    pub loss: f64,
-    /// Eq. (16) on the held-out states, if the student has values.
-    pub validation_loss: Option<f64>,
-    /// Share of the held-out states in which student and teacher decide alike.
-    pub agreement: f64,
-    /// Mean AvgQoE of the validation episodes.
-    pub validation_qoe: f64,
-    /// Mean drops of the validation episodes.
-    pub validation_dropped: f64,
 }
 
 /// What is saved besides the student: how things stand after a validation.
@@ -213,7 +196,7 @@ impl<'d> Setup<'d> {
     fn new(distillation: &'d Distillation) -> Result<Self, RunError> {
         let Distillation { scenario, sha256, teacher, .. } = distillation;
         let read = |path: &std::path::PathBuf| {
-            files::read(path, MOST_CHECKPOINT_BYTES)
+            checkpoint::bytes(path)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         };
         let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;

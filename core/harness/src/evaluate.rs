@@ -11,17 +11,17 @@ use std::time::Instant;
 use offramp_host::plugin::{EpisodeStart, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_model::IllegalDecision;
+use offramp_results::statistics::MeanSd;
+use offramp_results::{EpisodeMetrics, EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::PolicyContext;
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
-use crate::files::{self, MOST_CHECKPOINT_BYTES};
-use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
+use crate::metrics::EpisodeMeter;
 use crate::seeds;
 
 /// Why a run failed. The others go on.
@@ -44,20 +44,6 @@ pub enum RunError {
     /// It decided what can't be done.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
-}
-
-/// An episode of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpisodeResult {
-    /// Its metrics.
-    pub all: EpisodeMetrics,
-    /// The same by power mode, in the order of the scenario's modes.
-    pub by_mode: Vec<EpisodeMetrics>,
-    /// Decisions made.
-    pub decisions: u64,
-    /// Time spent in the policy's `decide`, nanoseconds; the one number that is not
-    /// reproducible.
-    pub decide_ns: u64,
 }
 
 /// A policy at a point of a scenario.
@@ -157,7 +143,7 @@ pub(crate) struct RunSetup {
 impl RunSetup {
     pub(crate) fn new(evaluation: &Evaluation, policy: &BoundPolicy) -> Result<Self, RunError> {
         let read = |path: &std::path::PathBuf| {
-            files::read(path, MOST_CHECKPOINT_BYTES)
+            checkpoint::bytes(path)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         };
         let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
@@ -287,7 +273,7 @@ pub fn run_episode(
     }
     policy.end_episode()?;
     Ok(EpisodeResult {
-        all: meter.metrics(&scenario.system),
+        overall: meter.metrics(&scenario.system),
         by_mode: meter.metrics_by_mode(&scenario.system),
         decisions,
         decide_ns,
@@ -312,7 +298,7 @@ pub fn validate(
         .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))
         .collect::<Result<_, _>>()?;
     let mean = |metric: fn(&EpisodeMetrics) -> f64| {
-        Spread::of(results.iter().map(|result| metric(&result.all))).mean
+        MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean
     };
     Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
 }

@@ -3,10 +3,10 @@
 //! Evaluations, trainings, distillations and studies report to an [`Observer`]: a terminal's
 //! progress bar, a log, or another language. Events change no result; an observer may drop them.
 
+use offramp_results::learning::{DistillationRow, TrainingRow};
+
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::distill::DistillationRow;
 use crate::evaluate::Run;
-use crate::train::TrainingRow;
 
 /// What has just happened.
 #[derive(Debug)]

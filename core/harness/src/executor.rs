@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 
+use offramp_results::EpisodeResult;
 use offramp_scenario::Limits;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::evaluate::{EpisodeResult, RunError, RunSetup, run_episode};
+use crate::evaluate::{RunError, RunSetup, run_episode};
 
 /// Carries out all episodes of one run.
 pub trait Executor: Sync {

@@ -1,12 +1,45 @@
-//! Runs experiments: reads [`scenario`] files, [`evaluate`]s policies over episodes with common
-//! random numbers, keeps the results in run folders ([`store`]), and replays recorded
-//! [`trace`]s. A [`batch`] keeps each run as it is done; [`isolate`] gives it a process of its own.
+//! Runs what scenarios describe: evaluation, training and distillation of plugins.
 //!
-//! It knows no policy by name: what a scenario calls a policy is looked up among the plugins.
+//! In the order of use:
+//!
+//! 1. [`bind`]: a scenario's plugins are found and checked; the result is an
+//!    [`Evaluation`](bind::Evaluation), a [`Training`](bind::Training) or a
+//!    [`Distillation`](bind::Distillation), which can run.
+//! 2. [`mod@evaluate`]: every policy over its episodes, with common random numbers. A [`batch`]
+//!    keeps each run as it is done and resumes after a kill; an [`executor`] carries out runs
+//!    that ask for isolation, [`isolate`] in a process of their own.
+//! 3. [`mod@train`] and [`mod@distill`]: a learner's own episodes, or a student fitted to the
+//!    states of a [`dataset`]; both resume after any interruption ([`resume`]).
+//! 4. [`events`] report progress; [`record`] is what run folders keep of a run.
+//!
+//! All of them play the one [`environment`] (reset, observe, step), create instances from a
+//! [`context`], and take their randomness from [`seeds`].
+//!
+//! ```no_run
+//! use offramp_harness::bind::bind_evaluation;
+//! use offramp_harness::evaluate::evaluate;
+//! use offramp_harness::events::Quiet;
+//! use offramp_harness::executor::InProcess;
+//! use offramp_harness::record;
+//! use offramp_host::Registry;
+//! use offramp_results::metric;
+//! use offramp_scenario::Experiment;
+//!
+//! let registry = Registry::discover(&["target/release".into()], None)?;
+//! let experiment = Experiment::read("scenarios/small.ron".as_ref(), &[])?;
+//! let experiments = [experiment.try_map(|point| bind_evaluation(point, &registry))?];
+//! let qoe = metric::by_id("qoe").expect("a row of the table");
+//! for (_, run) in evaluate(&experiments, &|_| true, &InProcess, &Quiet) {
+//!     let run = record::stored_run(&run);
+//!     println!("{}: {:.1}", run.record.policy, run.mean_sd(qoe).mean);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It knows no policy by name, no network's architecture, and not in which executable it runs.
 
 pub mod batch;
 pub mod bind;
-pub mod checkpoint;
 pub mod context;
 pub mod dataset;
 pub mod distill;
@@ -15,13 +48,10 @@ pub mod evaluate;
 pub mod events;
 pub mod executor;
 pub mod export;
-mod files;
 pub mod isolate;
 pub mod metrics;
+pub mod record;
 pub mod resume;
 pub mod seeds;
-pub mod statistics;
-pub mod store;
 pub mod study;
-pub mod trace;
 pub mod train;

@@ -1,34 +1,7 @@
-//! What an episode came to, and what many came to (section 4 of the model).
+//! Measuring: the metrics of an episode, added up while it runs (section 4 of the model).
 
 use offramp_model::{Episode, Outcome, PreferenceRule, System, reward};
-use serde::{Deserialize, Serialize};
-
-/// The metrics of one episode, or of the tasks of one power mode in it.
-///
-/// An episode without tasks has delay 0, completion ratio 1 and energy per task 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EpisodeMetrics {
-    /// Tasks that arrived; each ended exactly once.
-    pub tasks: u64,
-    /// AvgQoE: sum of all rewards / N. In a power mode N is the mean number of devices in it.
-    pub qoe: f64,
-    /// AvgDelay: mean delay in slots, a dropped task counting its deadline.
-    pub delay_slots: f64,
-    /// AvgEnergy: energy of all tasks, all four components, / N.
-    pub energy: f64,
-    /// Drop: tasks dropped.
-    pub dropped: u64,
-    /// Tasks done / tasks.
-    pub completion_ratio: f64,
-    /// Energy of all tasks, all four components, / tasks.
-    pub energy_per_task: f64,
-    /// Median delay, slots.
-    pub delay_p50: u32,
-    /// 95th percentile of the delay: the smallest number of slots that 95 % do not exceed.
-    pub delay_p95: u32,
-    /// 99th percentile of the delay.
-    pub delay_p99: u32,
-}
+use offramp_results::EpisodeMetrics;
 
 /// Adds up the tasks of an episode (or of a power mode) as they end.
 #[derive(Clone, Debug)]
@@ -75,7 +48,7 @@ impl Sums {
     }
 }
 
-/// Follows an episode and says in the end what it came to.
+/// Follows an episode and measures it.
 #[derive(Debug)]
 pub struct EpisodeMeter {
     all: Sums,
@@ -97,7 +70,7 @@ impl EpisodeMeter {
         let parameters = episode.system().parameters();
         let slots = u64::from(parameters.arrival_slots);
         let switching = matches!(parameters.power_preference.rule, PreferenceRule::Switching(_));
-        // Where modes stay, the first slot tells them all.
+        // Where modes do not change, the first slot counts for all.
         let counts = match episode.slot() {
             slot if u64::from(slot) >= slots => return,
             _ if switching => 1,
@@ -133,7 +106,7 @@ impl EpisodeMeter {
         self.all.metrics(f64::from(system.device_count()))
     }
 
-    /// The metrics of each power mode.
+    /// The metrics of each power mode, in the order of the scenario's modes.
     pub fn metrics_by_mode(&self, system: &System) -> Vec<EpisodeMetrics> {
         let slots = f64::from(system.parameters().arrival_slots);
         self.by_mode
@@ -144,40 +117,9 @@ impl EpisodeMeter {
     }
 }
 
-/// Mean and standard deviation over episodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// The mean.
-    pub mean: f64,
-    /// The standard deviation of the sample (n − 1); 0 for one episode.
-    pub sd: f64,
-}
-
-impl Spread {
-    /// Of `values`; both 0 if there are none.
-    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let count = values.clone().count() as f64;
-        if count == 0.0 {
-            return Self::default();
-        }
-        let mean = values.clone().sum::<f64>() / count;
-        let squares: f64 = values.map(|value| (value - mean) * (value - mean)).sum();
-        Self { mean, sd: if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 } }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spread_by_hand() {
-        let spread = Spread::of([2.0, 4.0, 4.0, 6.0].into_iter());
-        assert_eq!(spread.mean, 4.0);
-        assert!((spread.sd - (8.0_f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(Spread::of([3.0].into_iter()), Spread { mean: 3.0, sd: 0.0 });
-        assert_eq!(Spread::of(std::iter::empty()), Spread::default());
-    }
 
     #[test]
     fn percentiles_by_hand() {

@@ -4,11 +4,9 @@
 use std::io::Seek;
 use std::path::{Path, PathBuf};
 
+use offramp_results::files::{self, MAX_DATA_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::files::{self, MOST_DATA_BYTES};
-use crate::store::write_atomically;
 
 /// Whether a training or a distillation begins or goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub(crate) fn begin(folder: &Path, start: Start, scenario: &str) -> Result<(), F
 
 /// Writes a file whole, or leaves it as it was.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    write_atomically(path, bytes).map_err(unwritable(path))
+    files::write_atomically(path, bytes).map_err(unwritable(path))
 }
 
 /// A CSV table that grows by a row at a time.
@@ -102,16 +100,6 @@ impl Table {
     }
 }
 
-/// Reads the rows of a table.
-pub(crate) fn rows<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, FolderError> {
-    let unreadable = |error: csv::Error| FolderError::NotResumable {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    };
-    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
-    reader.deserialize().collect::<Result<_, _>>().map_err(unreadable)
-}
-
 const FORMAT: u32 = 2;
 
 /// The header of a state file.
@@ -144,7 +132,7 @@ pub(crate) fn load<S: DeserializeOwned>(
     scenario_sha256: &str,
 ) -> Result<Option<(S, Vec<u8>)>, FolderError> {
     let fail = |cause: String| FolderError::NotResumable { path: path.to_owned(), cause };
-    let bytes = match files::read(path, MOST_DATA_BYTES) {
+    let bytes = match files::read(path, MAX_DATA_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error.to_string())),

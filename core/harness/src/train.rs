@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{EpisodeStart, Progress, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_results::EpisodeMetrics;
+use offramp_results::learning::TrainingRow;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Training;
@@ -26,7 +28,7 @@ use crate::context::PolicyContext;
 use crate::environment::Environment;
 use crate::evaluate::{RunError, validate};
 use crate::events::{Event, Observer};
-use crate::metrics::{EpisodeMeter, EpisodeMetrics};
+use crate::metrics::EpisodeMeter;
 use crate::resume::{self, FolderError, Start, Table};
 use crate::seeds;
 
@@ -44,31 +46,6 @@ pub enum TrainError {
     /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-}
-
-/// A row of `training.csv`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingRow {
-    /// The episode, counted from 0.
-    pub episode: u64,
-    /// AvgQoE of the training episode itself, exploration included.
-    pub qoe: f64,
-    /// AvgDelay, slots.
-    pub delay_slots: f64,
-    /// AvgEnergy.
-    pub energy: f64,
-    /// Tasks dropped.
-    pub dropped: u64,
-    /// Mean loss of the episode's updates.
-    pub loss: f64,
-    /// Mean probability with which the explorer decided.
-    pub exploration: f64,
-    /// Updates of a network so far.
-    pub updates: u64,
-    /// Mean AvgQoE of the validation after the episode, if there was one.
-    pub validation_qoe: Option<f64>,
-    /// Mean drops of that validation.
-    pub validation_dropped: Option<f64>,
 }
 
 /// What is saved besides the learner.
@@ -138,14 +115,6 @@ pub fn train(
         observer.on_event(Event::TrainingEpisode(&row));
     }
     Ok(())
-}
-
-/// Reads the rows of a training.
-///
-/// # Errors
-/// [`FolderError::NotResumable`] if `training.csv` can't be read.
-pub fn rows(folder: &Path) -> Result<Vec<TrainingRow>, FolderError> {
-    resume::rows(&folder.join("training.csv"))
 }
 
 impl<'t> Trainer<'t> {

@@ -1,22 +1,23 @@
-//! A study as one HTML page: no network, no script, figures within it.
+//! A study as one HTML page: no network, no scripts, figures included.
 
 use std::fmt::Write;
 
-use offramp_harness::study::{Claim, Item};
+use offramp_results::claim::Claim;
+use offramp_results::exhibit::Exhibit;
 
 use crate::plot::PlotError;
-use crate::study::{Grid, failures, figures, grids, verdict_name};
+use crate::study::{Table, failures, figures, tables, verdict_name};
 
-/// What a page is about.
+/// Contents of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'p> {
-    /// Above it.
+    /// The title above it.
     pub title: &'p str,
-    /// Below the title: what it is for, and how large.
+    /// The paragraph below the title: purpose and size of the study.
     pub about: &'p str,
     /// The tables and figures.
-    pub items: &'p [Item],
-    /// What is said of them.
+    pub exhibits: &'p [Exhibit],
+    /// The claims about them, with their verdicts.
     pub claims: &'p [Claim],
 }
 
@@ -25,7 +26,7 @@ pub struct Page<'p> {
 /// # Errors
 /// [`PlotError`] if a figure can't be drawn.
 pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
-    let Page { title, about, items, claims } = page;
+    let Page { title, about, exhibits, claims } = page;
     let title = escaped(title);
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
@@ -37,8 +38,9 @@ pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
     if !claims.is_empty() {
         text += "<li><a href=\"#claims\">What holds</a></li>\n";
     }
-    for item in *items {
-        let _ = writeln!(text, "<li><a href=\"#{}\">{}</a></li>", item.id, escaped(&item.title));
+    for exhibit in *exhibits {
+        let _ =
+            writeln!(text, "<li><a href=\"#{}\">{}</a></li>", exhibit.id, escaped(&exhibit.title));
     }
     text += "</ul></nav>\n";
     if !claims.is_empty() {
@@ -57,15 +59,16 @@ pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
         }
         text += "</dl>\n</section>\n";
     }
-    for item in *items {
-        let _ = writeln!(text, "<section id=\"{}\">\n<h2>{}</h2>", item.id, escaped(&item.title));
-        for (_, figure) in figures(item) {
+    for exhibit in *exhibits {
+        let _ =
+            writeln!(text, "<section id=\"{}\">\n<h2>{}</h2>", exhibit.id, escaped(&exhibit.title));
+        for (_, figure) in figures(exhibit) {
             let _ = writeln!(text, "<figure>{}</figure>", scalable(&figure.svg()?));
         }
-        for grid in grids(item) {
-            table(&mut text, &grid);
+        for shown in tables(exhibit) {
+            table(&mut text, &shown);
         }
-        let failed = failures(item);
+        let failed = failures(exhibit);
         if !failed.is_empty() {
             let _ = writeln!(text, "<pre>{}</pre>", escaped(&failed));
         }
@@ -75,17 +78,17 @@ pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
     Ok(text)
 }
 
-fn table(text: &mut String, grid: &Grid) {
-    if !grid.caption.is_empty() {
-        let _ = writeln!(text, "<p>{}</p>", escaped(&grid.caption));
+fn table(text: &mut String, table: &Table) {
+    if !table.caption.is_empty() {
+        let _ = writeln!(text, "<p>{}</p>", escaped(&table.caption));
     }
     text.push_str("<div class=\"table\"><table>\n<tr>");
-    let class = |column: usize| if column < grid.texts { "" } else { " class=\"number\"" };
-    for (column, name) in grid.header.iter().enumerate() {
+    let class = |column: usize| if column < table.texts { "" } else { " class=\"number\"" };
+    for (column, name) in table.header.iter().enumerate() {
         let _ = write!(text, "<th{}>{}</th>", class(column), escaped(name));
     }
     text.push_str("</tr>\n");
-    for row in &grid.rows {
+    for row in &table.rows {
         text.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
             let _ = write!(text, "<td{}>{}</td>", class(column), escaped(cell));
@@ -95,7 +98,7 @@ fn table(text: &mut String, grid: &Grid) {
     text.push_str("</table></div>\n");
 }
 
-/// An SVG that is as wide as there is room.
+/// An SVG that is as wide as its surroundings.
 fn scalable(svg: &str) -> String {
     svg.replacen("<svg width=\"960\" height=\"600\"", "<svg", 1)
 }

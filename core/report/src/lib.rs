@@ -1,30 +1,68 @@
-//! Tables from stored results, and from nothing else: what `offramp run` prints and what
-//! `offramp report` prints from the run folder is the same.
+//! Reports: tables, figures and pages, from stored results and nothing else. `offramp report`
+//! prints from a run folder exactly what `offramp run` printed when it wrote the folder.
+//!
+//! In the order of use:
+//!
+//! 1. [`results`] and [`power_modes`]: the runs of run folders, as a table, JSON or CSV. Which
+//!    metrics they show, and how, is stated by the table of metrics ([`offramp_results::metric`]).
+//! 2. [`training`]: the curves of trainings.
+//! 3. [`study`]: the tables and figures of a study, and [`html`]: all of them on one page.
+//! 4. [`replay`]: recorded runs, run again.
+//!
+//! Figures are drawn as SVG and PNG with an embedded font: nothing of the system is needed.
+//!
+//! ```
+//! use offramp_report::{Format, results};
+//! use offramp_results::run_folder::{RunRecord, StoredRun};
+//! use offramp_results::{EpisodeMetrics, EpisodeResult};
+//!
+//! let episode = |qoe| EpisodeResult {
+//!     overall: EpisodeMetrics { qoe, completion_ratio: 0.8, ..EpisodeMetrics::default() },
+//!     ..EpisodeResult::default()
+//! };
+//! let record = RunRecord {
+//!     scenario: "small".to_owned(),
+//!     policy: "random".to_owned(),
+//!     seed: 1,
+//!     episodes: 2,
+//!     ..RunRecord::default()
+//! };
+//! let run = StoredRun { record, episodes: vec![episode(610.0), episode(620.0)] };
+//! let table = results(&[run], Format::Table);
+//! assert!(table.starts_with("small: 2 episodes, seed 1\n| policy |      AvgQoE |"));
+//! assert!(table.contains("| random | 615.0 ± 7.1 |"));
+//! ```
 
+mod csv_text;
 pub mod html;
 mod plot;
+pub mod replay;
 pub mod study;
+pub mod training;
 
 use comfy_table::{CellAlignment, Table, presets};
-use offramp_harness::metrics::{EpisodeMetrics, Spread};
-use offramp_harness::store::StoredRun;
+use offramp_results::metric::{self, Metric};
+use offramp_results::run_folder::{RunRecord, StoredRun};
+use offramp_results::statistics::MeanSd;
 use serde_json::{Map, Value, json};
+
+use crate::csv_text::csv_text;
 
 pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series};
 
-/// The forms in which results are printed.
+/// The formats in which results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Table,
     /// The contract for programs: `{"runs":[{"scenario", "policy", "sweep", "episodes",
-    /// "metrics": {name: {"mean", "sd"}}, "power_modes", "error"}]}`.
+    /// "metrics": {id: {"mean", "sd"}}, "power_modes", "error"}]}`.
     Json,
-    /// A row a run.
+    /// One row per run.
     Csv,
 }
 
-/// The runs as `format`.
+/// The runs in `format`.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
@@ -32,21 +70,6 @@ pub fn results(runs: &[StoredRun], format: Format) -> String {
         Format::Csv => as_csv(runs),
     }
 }
-
-type Metric = (&'static str, fn(&EpisodeMetrics) -> f64);
-
-/// The metrics of a run, by the names of the JSON contract.
-const METRICS: [Metric; 9] = [
-    ("qoe", |metrics| metrics.qoe),
-    ("delay_slots", |metrics| metrics.delay_slots),
-    ("energy", |metrics| metrics.energy),
-    ("dropped", |metrics| metrics.dropped as f64),
-    ("completion_ratio", |metrics| metrics.completion_ratio),
-    ("energy_per_task", |metrics| metrics.energy_per_task),
-    ("delay_p50", |metrics| f64::from(metrics.delay_p50)),
-    ("delay_p95", |metrics| f64::from(metrics.delay_p95)),
-    ("delay_p99", |metrics| f64::from(metrics.delay_p99)),
-];
 
 /// Neighbouring runs of the same scenario.
 fn by_scenario(runs: &[StoredRun]) -> impl Iterator<Item = &[StoredRun]> {
@@ -60,21 +83,28 @@ fn bare_table(header: Vec<String>) -> Table {
     table
 }
 
-/// All columns but the first `texts` are numbers, and stand to the right.
+/// Aligns numbers to the right: all columns except the first `texts`.
 fn align_numbers(table: &mut Table, texts: usize) {
     for column in table.column_iter_mut().skip(texts) {
         column.set_cell_alignment(CellAlignment::Right);
     }
 }
 
-fn plus_minus(spread: Spread, digits: usize) -> String {
-    format!("{:.digits$} ± {:.digits$}", spread.mean, spread.sd)
+/// The values of a run's point, then `cells`.
+fn row(record: &RunRecord, cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    record.sweep.iter().map(|(_, value)| value.clone()).chain(cells).collect()
+}
+
+/// The swept fields of a scenario's runs, then `columns`; and how many of them are texts.
+fn header(first: &RunRecord, texts: &[&str], columns: Vec<&str>) -> (Vec<String>, usize) {
+    let swept = first.sweep.iter().map(|(field, _)| field.clone());
+    let named = texts.iter().copied().chain(columns).map(str::to_owned);
+    (swept.chain(named).collect(), first.sweep.len() + texts.len())
 }
 
 fn table(runs: &[StoredRun]) -> String {
     let mut text = String::new();
     for runs in by_scenario(runs) {
-        let swept: Vec<_> = runs[0].record.sweep.iter().map(|(field, _)| field.clone()).collect();
         let episodes = runs.iter().map(|run| run.record.episodes).max().unwrap_or(0);
         let record = &runs[0].record;
         text += &format!(
@@ -83,77 +113,54 @@ fn table(runs: &[StoredRun]) -> String {
             if episodes == 1 { "episode" } else { "episodes" },
             record.seed
         );
-        let columns = [
-            "policy",
-            "AvgQoE",
-            "AvgDelay",
-            "AvgEnergy",
-            "Drop",
-            "completed",
-            "p95 delay",
-            "µs/decision",
-        ];
-        let texts = swept.len() + 1;
-        let mut table = bare_table(swept.into_iter().chain(columns.map(str::to_owned)).collect());
+        let shown = || metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
+        let titles = shown().map(|(metric, _)| metric.title).collect();
+        let (header, texts) = header(record, &["policy"], titles);
+        let mut table = bare_table(header);
         for run in runs {
-            let mut row: Vec<String> =
-                run.record.sweep.iter().map(|(_, value)| value.clone()).collect();
-            row.push(run.record.policy.clone());
-            if run.record.error.is_some() {
-                row.push("failed".to_owned());
-            } else {
-                let ratio = run.spread(|metrics| metrics.completion_ratio);
-                row.extend([
-                    plus_minus(run.spread(|metrics| metrics.qoe), 1),
-                    plus_minus(run.spread(|metrics| metrics.delay_slots), 3),
-                    plus_minus(run.spread(|metrics| metrics.energy), 1),
-                    plus_minus(run.spread(|metrics| metrics.dropped as f64), 1),
-                    format!("{:.1} %", 100.0 * ratio.mean),
-                    format!("{:.1}", run.spread(|metrics| f64::from(metrics.delay_p95)).mean),
-                    format!("{:.3}", run.decision_us().mean),
-                ]);
-            }
-            table.add_row(row);
+            let policy = run.record.policy.clone();
+            table.add_row(match run.record.error {
+                Some(_) => row(&run.record, [policy, "failed".to_owned()]),
+                None => {
+                    let cells =
+                        shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
+                    row(&run.record, [policy].into_iter().chain(cells))
+                }
+            });
         }
         align_numbers(&mut table, texts);
         text += &format!("{table}\n");
-        for run in runs {
-            if let Some(error) = &run.record.error {
-                let point = match run.record.point() {
-                    point if point.is_empty() => point,
-                    point => format!(" ({point})"),
-                };
-                text += &format!("failed: {}{point}: {error}\n", run.record.policy);
-            }
-        }
+        text.extend(runs.iter().filter_map(|run| {
+            let error = run.record.error.as_ref()?;
+            let point = match run.record.point() {
+                point if point.is_empty() => point,
+                point => format!(" ({point})"),
+            };
+            Some(format!("failed: {}{point}: {error}\n", run.record.policy))
+        }));
     }
     text
 }
 
 /// The metrics of each run by power mode, for people.
 pub fn power_modes(runs: &[StoredRun]) -> String {
+    let shown = || {
+        let columns = metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
+        columns.filter(|(_, column)| column.by_mode)
+    };
     let mut text = String::new();
     for runs in by_scenario(runs) {
         text += &format!("{}, by power mode\n", runs[0].record.scenario);
-        let columns = ["policy", "α", "AvgQoE", "AvgDelay", "AvgEnergy", "Drop", "completed"];
-        let swept: Vec<_> = runs[0].record.sweep.iter().map(|(field, _)| field.clone()).collect();
-        let texts = swept.len() + 1;
-        let mut table = bare_table(swept.into_iter().chain(columns.map(str::to_owned)).collect());
+        let titles = ["α"].into_iter().chain(shown().map(|(metric, _)| metric.title)).collect();
+        let (header, texts) = header(&runs[0].record, &["policy"], titles);
+        let mut table = bare_table(header);
         for run in runs.iter().filter(|run| run.record.error.is_none()) {
             for (mode, alpha) in run.record.power_modes.iter().enumerate() {
-                let spread = |metric: fn(&EpisodeMetrics) -> f64| of_mode(run, mode, metric);
-                let mut row: Vec<String> =
-                    run.record.sweep.iter().map(|(_, value)| value.clone()).collect();
-                row.extend([
-                    run.record.policy.clone(),
-                    alpha.to_string(),
-                    plus_minus(spread(|metrics| metrics.qoe), 1),
-                    plus_minus(spread(|metrics| metrics.delay_slots), 3),
-                    plus_minus(spread(|metrics| metrics.energy), 1),
-                    plus_minus(spread(|metrics| metrics.dropped as f64), 1),
-                    format!("{:.1} %", 100.0 * spread(|metrics| metrics.completion_ratio).mean),
-                ]);
-                table.add_row(row);
+                let cells = shown().map(|(metric, column)| {
+                    column.form.text(run.mean_sd_of_mode(mode, metric).unwrap_or_default())
+                });
+                let texts = [run.record.policy.clone(), alpha.to_string()];
+                table.add_row(row(&run.record, texts.into_iter().chain(cells)));
             }
         }
         align_numbers(&mut table, texts);
@@ -162,11 +169,7 @@ pub fn power_modes(runs: &[StoredRun]) -> String {
     text
 }
 
-fn of_mode(run: &StoredRun, mode: usize, metric: fn(&EpisodeMetrics) -> f64) -> Spread {
-    Spread::of(run.episodes.iter().map(|episode| metric(&episode.by_mode[mode])))
-}
-
-/// A swept value: a number where it is one, else its RON text.
+/// A swept value: a number if it is one, else its RON text.
 fn swept_value(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(Value::Number(number)) => Value::Number(number),
@@ -174,61 +177,51 @@ fn swept_value(text: &str) -> Value {
     }
 }
 
-fn spread_json(spread: Spread) -> Value {
-    json!({ "mean": spread.mean, "sd": spread.sd })
+/// The summarised metrics for which `of` has a value, by id.
+fn metrics_json(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Value {
+    let metrics = metric::summarised().filter_map(|metric| {
+        let MeanSd { mean, sd } = of(metric)?;
+        Some((metric.id.to_owned(), json!({ "mean": mean, "sd": sd })))
+    });
+    Value::Object(metrics.collect())
 }
 
 fn as_json(runs: &[StoredRun]) -> Value {
-    let runs: Vec<_> = runs
-        .iter()
-        .map(|run| {
-            let record = &run.record;
-            let sweep: Map<_, _> = record
-                .sweep
-                .iter()
-                .map(|(field, value)| (field.clone(), swept_value(value)))
-                .collect();
-            let mut object = json!({
-                "scenario": record.scenario,
-                "policy": record.policy,
-                "seed": record.seed,
-                "sweep": sweep,
-                "episodes": record.episodes,
-            });
-            if let Some(error) = &record.error {
-                object["error"] = error.clone().into();
-                return object;
-            }
-            let mut metrics: Map<_, _> = METRICS
-                .iter()
-                .map(|(name, metric)| ((*name).to_owned(), spread_json(run.spread(metric))))
-                .collect();
-            metrics.insert("decision_us".to_owned(), spread_json(run.decision_us()));
-            object["metrics"] = metrics.into();
-            let modes = record.power_modes.iter().enumerate().map(|(mode, alpha)| {
-                let metrics: Map<_, _> = METRICS
-                    .iter()
-                    .map(|(name, metric)| {
-                        ((*name).to_owned(), spread_json(of_mode(run, mode, *metric)))
-                    })
-                    .collect();
-                json!({ "alpha": alpha, "metrics": metrics })
-            });
-            object["power_modes"] = modes.collect();
-            object
-        })
-        .collect();
-    json!({ "runs": runs })
+    let run = |run: &StoredRun| {
+        let record = &run.record;
+        let sweep = record.sweep.iter();
+        let sweep: Map<_, _> =
+            sweep.map(|(field, value)| (field.clone(), swept_value(value))).collect();
+        let mut object = json!({
+            "scenario": record.scenario,
+            "policy": record.policy,
+            "seed": record.seed,
+            "sweep": sweep,
+            "episodes": record.episodes,
+        });
+        if let Some(error) = &record.error {
+            object["error"] = error.clone().into();
+            return object;
+        }
+        object["metrics"] = metrics_json(|metric| Some(run.mean_sd(metric)));
+        let modes = record.power_modes.iter().enumerate().map(|(mode, alpha)| {
+            let metrics = metrics_json(|metric| run.mean_sd_of_mode(mode, metric));
+            json!({ "alpha": alpha, "metrics": metrics })
+        });
+        object["power_modes"] = modes.collect();
+        object
+    };
+    json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() })
 }
 
 fn as_csv(runs: &[StoredRun]) -> String {
-    let mut table = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> =
         ["scenario", "policy", "seed", "sweep", "episodes", "error"].map(str::to_owned).into();
-    let names = METRICS.iter().map(|(name, _)| *name).chain(["decision_us"]);
-    header.extend(names.flat_map(|name| [format!("{name}_mean"), format!("{name}_sd")]));
-    let mut rows = vec![header];
-    for run in runs {
+    header.extend(
+        metric::summarised()
+            .flat_map(|metric| [format!("{}_mean", metric.id), format!("{}_sd", metric.id)]),
+    );
+    let row = |run: &StoredRun| {
         let record = &run.record;
         let mut row = vec![
             record.scenario.clone(),
@@ -238,18 +231,14 @@ fn as_csv(runs: &[StoredRun]) -> String {
             record.episodes.to_string(),
             record.error.clone().unwrap_or_default(),
         ];
-        let spreads = METRICS.iter().map(|(_, metric)| run.spread(metric));
-        for spread in spreads.chain([run.decision_us()]) {
-            row.extend(match record.error {
-                None => [spread.mean.to_string(), spread.sd.to_string()],
-                Some(_) => [String::new(), String::new()],
-            });
-        }
-        rows.push(row);
-    }
-    // Writing to memory can't fail.
-    for row in rows {
-        let _ = table.write_record(row);
-    }
-    String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
+        row.extend(metric::summarised().flat_map(|metric| match record.error {
+            None => {
+                let MeanSd { mean, sd } = run.mean_sd(metric);
+                [mean.to_string(), sd.to_string()]
+            }
+            Some(_) => [String::new(), String::new()],
+        }));
+        row
+    };
+    csv_text(std::iter::once(header).chain(runs.iter().map(row)))
 }

@@ -1,4 +1,4 @@
-//! Figures, as SVG and as PNG. The font is embedded: nothing of the system is asked.
+//! Figures, as SVG and as PNG. The font is embedded: nothing of the system is needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub struct PlotError {
     /// The file.
     pub path: PathBuf,
-    /// What went wrong.
+    /// The reason.
     pub cause: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Series {
     pub name: String,
     /// Its points, by x.
     pub points: Vec<(f64, f64)>,
-    /// At some x, from where to where the point may be; drawn as an upright bar.
+    /// Intervals as (x, low, high), drawn as upright bars; may be empty.
     pub intervals: Vec<(f64, f64, f64)>,
 }
 
@@ -41,9 +41,9 @@ pub enum Figure {
 /// A figure of bars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bars {
-    /// Above it.
+    /// The title above it.
     pub title: String,
-    /// Beside the vertical axis.
+    /// The label of the vertical axis.
     pub y: String,
     /// The bars, from left to right.
     pub bars: Vec<Bar>,
@@ -52,24 +52,24 @@ pub struct Bars {
 /// A bar of a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// Below it.
+    /// The name below it.
     pub name: String,
-    /// How high it is.
+    /// Its height.
     pub height: f64,
-    /// From where to where its height may be.
+    /// The interval of its height, (low, high).
     pub interval: Option<(f64, f64)>,
-    /// Whether it is someone else's, and grey.
+    /// Whether the number is quoted from elsewhere; the bar is then grey.
     pub quoted: bool,
 }
 
 /// A figure of lines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lines {
-    /// Above it.
+    /// The title above it.
     pub title: String,
-    /// Below the horizontal axis.
+    /// The label of the horizontal axis.
     pub x: String,
-    /// Beside the vertical axis.
+    /// The label of the vertical axis.
     pub y: String,
     /// The lines, in the order of the legend.
     pub series: Vec<Series>,
@@ -78,8 +78,8 @@ pub struct Lines {
 const SIZE: (u32, u32) = (960, 600);
 const FONT: &str = "sans-serif";
 
-/// Colours that differ also for eyes that tell red from green badly (Okabe and Ito 2008, and
-/// four of Tol's).
+/// Colours that can be told apart with red-green colour blindness (Okabe and Ito 2008, and four
+/// of Tol's).
 const COLOURS: [RGBColor; 11] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -185,12 +185,12 @@ impl Bars {
     }
 }
 
-/// Between the lines of a name below a bar, pixels.
+/// Distance between the lines of a name below a bar, pixels.
 const LINE: u32 = 18;
-/// Of a letter of that size, pixels.
+/// Width of a letter of that size, pixels.
 const LETTER: usize = 8;
 
-/// A name in lines of at most so many letters, where there are blanks.
+/// A name broken at blanks into lines of at most `letters` letters.
 fn lines_of(name: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in name.split(' ') {
@@ -214,7 +214,7 @@ impl Lines {
             let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
                 (low.min(v), high.max(v))
             });
-            // Something to show even of one point, or of none.
+            // One point, or none, still needs a range.
             if low < high { low..high } else { low.min(0.0) - 1.0..high.max(0.0) + 1.0 }
         };
         let xs = range(&mut points().map(|point| point.0).filter(|x| x.is_finite()));
@@ -240,7 +240,7 @@ impl Lines {
             .light_line_style(WHITE)
             .draw()
             .map_err(text)?;
-        // Beside the lines, where it hides none.
+        // Beside the lines, where it hides nothing.
         let left = (SIZE.0 - legend) as i32 + 12;
         let text_style = TextStyle::from((FONT, 16).into_font());
         for (number, series) in self.series.iter().enumerate() {
@@ -261,12 +261,12 @@ impl Lines {
     }
 }
 
-/// Once a process; without a font nothing with a label could be drawn.
+/// Registers the font, once per process; without one no label could be drawn.
 fn register_font() {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     REGISTERED.get_or_init(|| {
         let font = epaint_default_fonts::UBUNTU_LIGHT;
-        // It fails for a malformed font only, and drawing then says so.
+        // It fails only for a malformed font, and drawing then reports it.
         let _ = plotters::style::register_font(FONT, FontStyle::Normal, font);
     });
 }

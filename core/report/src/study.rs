@@ -1,50 +1,63 @@
-//! The tables and figures of a study: ours with intervals, beside the paper's.
+//! The tables and figures of a study: its own numbers with intervals, beside the paper's.
 
 use std::path::Path;
 
-use offramp_harness::statistics::{Interval, Scores};
-use offramp_harness::study::{Cell, Claim, Form, Item, Metric, Verdict};
-use offramp_harness::train::TrainingRow;
+use offramp_results::claim::{Claim, Verdict};
+use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
+use offramp_results::metric::Source;
+use offramp_results::statistics::{Interval, Scores};
 
+use crate::csv_text::csv_text;
 use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
+use crate::training::{SMOOTHED, smoothed};
 use crate::{align_numbers, bare_table};
 
-/// A table before it has a form.
+/// The text of a cell without a number.
+const NONE: &str = "–";
+
+/// A table, not yet in any format.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Grid {
-    /// Above it, if anything.
+pub struct Table {
+    /// The sentence above it; may be empty.
     pub caption: String,
-    /// The names of the columns.
+    /// The titles of the columns.
     pub header: Vec<String>,
-    /// As many cells a row as there are columns.
+    /// As many cells per row as there are columns.
     pub rows: Vec<Vec<String>>,
     /// How many columns are texts; the rest are numbers.
     pub texts: usize,
 }
 
-/// The tables of an item: what was measured, and, if it has a reference, the differences to it.
-/// None for training curves.
-pub fn grids(item: &Item) -> Vec<Grid> {
-    if item.form == Form::Curves {
-        return Vec::new();
+/// The tables of an exhibit: what was measured, and, if it has a reference, the differences to it.
+/// An empty vector for training curves.
+pub fn tables(exhibit: &Exhibit) -> Vec<Table> {
+    match exhibit.kind {
+        ExhibitKind::Curves => Vec::new(),
+        ExhibitKind::Profiles => vec![profile_table(exhibit)],
+        ExhibitKind::Table | ExhibitKind::Bars | ExhibitKind::Lines => {
+            let reference = exhibit.reference.as_ref();
+            let differences = reference.map(|reference| difference_table(exhibit, reference));
+            [measured_table(exhibit)].into_iter().chain(differences).collect()
+        }
     }
-    if item.form == Form::Profiles {
-        return vec![profile_grid(item)];
-    }
-    let texts = texts(item);
-    let quoted = |metric: Metric| item.cells.iter().any(|cell| cell.paper.contains_key(&metric));
-    let mut columns = item.metrics.iter().flat_map(|&metric| {
-        let paper = quoted(metric).then(|| "paper (ours less it)".to_owned());
-        [metric.name().to_owned()].into_iter().chain(paper)
+}
+
+/// Each quantity with its interval, beside the paper's number where there is one.
+fn measured_table(exhibit: &Exhibit) -> Table {
+    let quoted =
+        |quantity: Quantity| exhibit.cells.iter().any(|cell| cell.paper.contains_key(&quantity));
+    let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
+        let paper = quoted(quantity).then(|| "paper (ours less it)".to_owned());
+        [quantity.title().to_owned()].into_iter().chain(paper)
     });
     let row = |cell: &Cell| {
-        let mut row = begin(item, cell);
-        for &metric in &item.metrics {
-            let ours = interval(cell, metric);
-            row.push(ours.map_or_else(|| "–".to_owned(), |ours| with_interval(ours, metric)));
-            if quoted(metric) {
-                let digits = metric.digits();
-                row.push(match (cell.paper.get(&metric), ours) {
+        let mut row = begin(exhibit, cell);
+        for &quantity in &exhibit.quantities {
+            let ours = interval(cell, quantity);
+            row.push(ours.map_or_else(|| NONE.to_owned(), |ours| with_interval(ours, quantity)));
+            if quoted(quantity) {
+                let digits = quantity.digits();
+                row.push(match (cell.paper.get(&quantity), ours) {
                     (Some(paper), Some(ours)) => {
                         format!("{paper:.digits$} ({:+.digits$})", ours.estimate - paper)
                     }
@@ -55,66 +68,65 @@ pub fn grids(item: &Item) -> Vec<Grid> {
         }
         row
     };
-    let unchanging = unchanging_reference(item);
+    let unchanging = unchanging_reference(exhibit);
     let changing =
         |cell: &&Cell| unchanging.is_none_or(|reference| cell.policy != reference.policy);
-    let mut rows: Vec<Vec<String>> = item.cells.iter().filter(changing).map(row).collect();
+    let mut rows: Vec<Vec<String>> = exhibit.cells.iter().filter(changing).map(row).collect();
     rows.extend(unchanging.map(|reference| {
         let mut row = row(reference);
         row[0] = "any".to_owned();
         row
     }));
-    let caption = String::new();
-    let mut grids = vec![Grid { caption, header: header(item, &mut columns), rows, texts }];
-    if let Some(reference) = &item.reference {
-        let compared: Vec<Metric> = item
-            .metrics
-            .iter()
-            .copied()
-            .filter(|metric| !matches!(metric, Metric::Parameters | Metric::DecisionTime))
-            .collect();
-        let row = |cell: &Cell| {
-            let mut row = begin(item, cell);
-            row.extend(compared.iter().map(|&metric| {
-                let difference = difference(item, cell, metric);
-                difference.map_or_else(|| "–".to_owned(), |d| with_interval(d, metric))
-            }));
-            row
-        };
-        let others = item.cells.iter().filter(|cell| cell.policy != *reference);
-        grids.push(Grid {
-            caption: format!("Less that of {reference}, episode by episode:"),
-            header: header(item, &mut compared.iter().map(|metric| metric.name().to_owned())),
-            rows: others.map(row).collect(),
-            texts,
-        });
-    }
-    grids
+    let (caption, header) = (String::new(), header(exhibit, &mut columns));
+    Table { caption, header, rows, texts: texts(exhibit) }
 }
 
-/// What profiles leave out: means, means of the middle half, and how often each is ahead.
-fn profile_grid(item: &Item) -> Grid {
-    let mut columns = item.metrics.iter().flat_map(|metric| {
-        let name = metric.name();
-        let above = item.reference.as_ref().map(|reference| format!("P(above {reference})"));
+/// Each quantity minus that of the reference, for metrics of tasks: times differ from run to run,
+/// and the number of parameters is the same in every episode.
+fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
+    let compared = |quantity: &&Quantity| matches!(quantity, Quantity::Metric(metric) if matches!(metric.source, Source::Tasks(_)));
+    let compared: Vec<Quantity> = exhibit.quantities.iter().filter(compared).copied().collect();
+    let row = |cell: &Cell| {
+        let mut row = begin(exhibit, cell);
+        row.extend(compared.iter().map(|&quantity| {
+            let difference = difference(exhibit, cell, quantity);
+            difference.map_or_else(|| NONE.to_owned(), |d| with_interval(d, quantity))
+        }));
+        row
+    };
+    let others = exhibit.cells.iter().filter(|cell| cell.policy != *reference);
+    Table {
+        caption: format!("Less that of {reference}, episode by episode:"),
+        header: header(exhibit, &mut compared.iter().map(|quantity| quantity.title().to_owned())),
+        rows: others.map(row).collect(),
+        texts: texts(exhibit),
+    }
+}
+
+/// What profiles do not show: means, means of the middle half, and how often each is ahead.
+fn profile_table(exhibit: &Exhibit) -> Table {
+    let mut columns = exhibit.quantities.iter().flat_map(|quantity| {
+        let name = quantity.title();
+        let above = exhibit.reference.as_ref().map(|reference| format!("P(above {reference})"));
         [name.to_owned(), format!("{name}, middle half")].into_iter().chain(above)
     });
     let row = |cell: &Cell| {
-        let mut row = begin(item, cell);
-        for &metric in &item.metrics {
-            let scores = scores(cell, metric);
+        let mut row = begin(exhibit, cell);
+        for &quantity in &exhibit.quantities {
+            let scores = cell.scores(quantity);
             let of = |statistic: fn(&Scores) -> Interval| {
                 let interval = scores.as_ref().map(statistic);
-                interval.map_or_else(|| "–".to_owned(), |found| with_interval(found, metric))
+                interval.map_or_else(|| NONE.to_owned(), |found| with_interval(found, quantity))
             };
             row.extend([of(Scores::mean), of(Scores::interquartile_mean)]);
-            if item.reference.is_some() {
-                let reference = reference(item, cell).filter(|other| other.policy != cell.policy);
-                let reference = reference.and_then(|cell| self::scores(cell, metric));
+            if exhibit.reference.is_some() {
+                let reference =
+                    reference(exhibit, cell).filter(|other| other.policy != cell.policy);
+                let reference = reference.and_then(|cell| cell.scores(quantity));
                 let both = scores.as_ref().zip(reference);
                 let above = both.and_then(|(ours, theirs)| ours.probability_above(&theirs));
                 row.push(above.map_or_else(
-                    || "–".to_owned(),
+                    || NONE.to_owned(),
                     |Interval { estimate, low, high }| {
                         format!("{estimate:.3} [{low:.3}, {high:.3}]")
                     },
@@ -123,34 +135,34 @@ fn profile_grid(item: &Item) -> Grid {
         }
         row
     };
-    let (caption, header) = (String::new(), header(item, &mut columns));
-    Grid { caption, header, rows: item.cells.iter().map(row).collect(), texts: texts(item) }
+    let (caption, header) = (String::new(), header(exhibit, &mut columns));
+    Table { caption, header, rows: exhibit.cells.iter().map(row).collect(), texts: texts(exhibit) }
 }
 
-/// How many columns of an item's tables are texts: the point, if there are several, and the policy.
-fn texts(item: &Item) -> usize {
-    let pointed = item.cells.iter().any(|cell| !cell.point.is_empty());
+/// Number of text columns in an exhibit's tables: the point, if there are several, and the policy.
+fn texts(exhibit: &Exhibit) -> usize {
+    let pointed = exhibit.cells.iter().any(|cell| !cell.point.is_empty());
     usize::from(pointed) + 1
 }
 
 /// The texts that a cell's row begins with.
-fn begin(item: &Item, cell: &Cell) -> Vec<String> {
-    let point = (texts(item) == 2).then(|| cell.point.clone());
+fn begin(exhibit: &Exhibit, cell: &Cell) -> Vec<String> {
+    let point = (texts(exhibit) == 2).then(|| cell.point.clone());
     point.into_iter().chain([cell.policy.clone()]).collect()
 }
 
-/// The header of an item's tables.
-fn header(item: &Item, columns: &mut dyn Iterator<Item = String>) -> Vec<String> {
-    let axis = if item.axis.is_empty() { "case" } else { &item.axis };
-    let point = (texts(item) == 2).then(|| axis.to_owned());
+/// The header of an exhibit's tables.
+fn header(exhibit: &Exhibit, columns: &mut dyn Iterator<Item = String>) -> Vec<String> {
+    let axis = if exhibit.axis.is_empty() { "case" } else { &exhibit.axis };
+    let point = (texts(exhibit) == 2).then(|| axis.to_owned());
     point.into_iter().chain(["policy".to_owned()]).chain(columns).collect()
 }
 
-/// The reference's first cell, if it is the same at every point of several: said once, that is
-/// enough.
-fn unchanging_reference(item: &Item) -> Option<&Cell> {
-    let reference = item.reference.as_ref()?;
-    let mut cells = item.cells.iter().filter(|cell| cell.policy == *reference);
+/// The reference's first cell, if there are several points and all its cells are the same: one
+/// row is then enough.
+fn unchanging_reference(exhibit: &Exhibit) -> Option<&Cell> {
+    let reference = exhibit.reference.as_ref()?;
+    let mut cells = exhibit.cells.iter().filter(|cell| cell.policy == *reference);
     let first = cells.next()?;
     let runs = |cell: &Cell| cell.outcome.as_ref().ok().map(|measured| measured.runs.clone());
     let mut others = cells.peekable();
@@ -158,13 +170,13 @@ fn unchanging_reference(item: &Item) -> Option<&Cell> {
     others.all(|cell| runs(cell).is_some() && runs(cell) == runs(first)).then_some(first)
 }
 
-/// What claims came to.
-pub fn claims_grid(claims: &[Claim]) -> Grid {
+/// Claims with their verdicts.
+pub fn claims_table(claims: &[Claim]) -> Table {
     let row = |claim: &Claim| {
         let Claim { text, source, verdict, because } = claim;
         vec![text.clone(), source.clone(), verdict_name(*verdict).to_owned(), because.clone()]
     };
-    Grid {
+    Table {
         caption: String::new(),
         header: ["claim", "source", "verdict", "the narrowest difference"]
             .map(str::to_owned)
@@ -174,7 +186,7 @@ pub fn claims_grid(claims: &[Claim]) -> Grid {
     }
 }
 
-/// What a verdict is called.
+/// The word for a verdict.
 pub fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "holds",
@@ -184,26 +196,26 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
 }
 
 /// A table as Markdown.
-pub fn markdown(grid: &Grid) -> String {
-    let mut table = bare_table(grid.header.clone());
-    table.add_rows(grid.rows.clone());
-    align_numbers(&mut table, grid.texts);
-    let caption = match grid.caption.as_str() {
+pub fn markdown(table: &Table) -> String {
+    let Table { caption, header, rows, texts } = table;
+    let mut table = bare_table(header.clone());
+    table.add_rows(rows.clone());
+    align_numbers(&mut table, *texts);
+    let caption = match caption.as_str() {
         "" => String::new(),
         caption => format!("\n{caption}\n"),
     };
     format!("{caption}\n{table}\n")
 }
 
-/// An item as Markdown.
-pub fn table(item: &Item) -> String {
-    let tables: String = grids(item).iter().map(markdown).collect();
-    format!("{}\n{tables}{}", item.title, failures(item))
+/// An exhibit as Markdown.
+pub fn table(exhibit: &Exhibit) -> String {
+    let tables: String = tables(exhibit).iter().map(markdown).collect();
+    format!("{}\n{tables}{}", exhibit.title, failures(exhibit))
 }
 
-/// An item as CSV, a row a number.
-pub fn csv(item: &Item) -> String {
-    let mut table = csv::Writer::from_writer(Vec::new());
+/// An exhibit as CSV, one row per number.
+pub fn csv(exhibit: &Exhibit) -> String {
     let header = [
         "item",
         "point",
@@ -218,76 +230,78 @@ pub fn csv(item: &Item) -> String {
         "less_reference_low",
         "less_reference_high",
     ];
-    let mut rows = vec![header.map(str::to_owned)];
-    for cell in &item.cells {
-        for &metric in &item.metrics {
-            let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-            let parts = |interval: Option<Interval>| {
-                [interval.map(|i| i.estimate), interval.map(|i| i.low), interval.map(|i| i.high)]
-                    .map(number)
-            };
-            let [estimate, low, high] = parts(interval(cell, metric));
-            let [less, less_low, less_high] = parts(difference(item, cell, metric));
-            rows.push([
-                item.id.clone(),
-                cell.point.clone(),
-                cell.policy.clone(),
-                metric.name().to_owned(),
-                cell.outcome.as_ref().map_or(0, |measured| measured.runs.len()).to_string(),
-                estimate,
-                low,
-                high,
-                number(cell.paper.get(&metric).copied()),
-                less,
-                less_low,
-                less_high,
-            ]);
-        }
-    }
-    // Writing to memory can't fail.
-    for row in rows {
-        let _ = table.write_record(row);
-    }
-    String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
-}
-
-/// The figures of an item, each with the end of its file's name.
-pub fn figures(item: &Item) -> Vec<(String, Figure)> {
-    let of_metrics = |draw: fn(&Item, Metric) -> Figure| {
-        let file = |metric: Metric| match item.metrics.len() {
-            1 => String::new(),
-            _ => format!("-{metric:?}").to_lowercase(),
-        };
-        item.metrics.iter().map(|&metric| (file(metric), draw(item, metric))).collect()
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let parts = |interval: Option<Interval>| {
+        [interval.map(|i| i.estimate), interval.map(|i| i.low), interval.map(|i| i.high)]
+            .map(number)
     };
-    match item.form {
-        Form::Table => Vec::new(),
-        Form::Lines => of_metrics(lines),
-        Form::Bars => of_metrics(bars),
-        Form::Profiles => of_metrics(profiles),
-        Form::Curves => vec![(String::new(), curves(item))],
+    let row = |cell: &Cell, quantity: Quantity| {
+        let [estimate, low, high] = parts(interval(cell, quantity));
+        let [less, less_low, less_high] = parts(difference(exhibit, cell, quantity));
+        [
+            exhibit.id.clone(),
+            cell.point.clone(),
+            cell.policy.clone(),
+            quantity.title().to_owned(),
+            cell.outcome.as_ref().map_or(0, |measured| measured.runs.len()).to_string(),
+            estimate,
+            low,
+            high,
+            number(cell.paper.get(&quantity).copied()),
+            less,
+            less_low,
+            less_high,
+        ]
+    };
+    let rows = exhibit
+        .cells
+        .iter()
+        .flat_map(|cell| exhibit.quantities.iter().map(move |&quantity| row(cell, quantity)));
+    csv_text(std::iter::once(header.map(str::to_owned)).chain(rows))
+}
+
+/// The figures of an exhibit, each with the suffix of its file's name (`-qoe`; empty if there is
+/// only one).
+pub fn figures(exhibit: &Exhibit) -> Vec<(String, Figure)> {
+    let of_metrics = |draw: fn(&Exhibit, Quantity) -> Figure| {
+        let file = |quantity: Quantity| match exhibit.quantities.len() {
+            1 => String::new(),
+            _ => format!("-{}", quantity.name()).to_lowercase(),
+        };
+        exhibit
+            .quantities
+            .iter()
+            .map(|&quantity| (file(quantity), draw(exhibit, quantity)))
+            .collect()
+    };
+    match exhibit.kind {
+        ExhibitKind::Table => Vec::new(),
+        ExhibitKind::Lines => of_metrics(lines),
+        ExhibitKind::Bars => of_metrics(bars),
+        ExhibitKind::Profiles => of_metrics(profiles),
+        ExhibitKind::Curves => vec![(String::new(), curves(exhibit))],
     }
 }
 
-/// Writes an item to `folder`: ID.md, ID.csv, and its figures as SVG and PNG.
+/// Writes an exhibit to `folder`: ID.md, ID.csv, and its figures as SVG and PNG.
 ///
 /// # Errors
 /// [`PlotError`] names the file that can't be written.
-pub fn write(item: &Item, folder: &Path) -> Result<(), PlotError> {
-    for (extension, text) in [("md", table(item)), ("csv", csv(item))] {
-        let path = folder.join(format!("{}.{extension}", item.id));
+pub fn write(exhibit: &Exhibit, folder: &Path) -> Result<(), PlotError> {
+    for (extension, text) in [("md", table(exhibit)), ("csv", csv(exhibit))] {
+        let path = folder.join(format!("{}.{extension}", exhibit.id));
         std::fs::write(&path, text)
             .map_err(|error| PlotError { path: path.clone(), cause: error.to_string() })?;
     }
-    for (end, figure) in figures(item) {
-        figure.write(&folder.join(format!("{}{end}", item.id)))?;
+    for (end, figure) in figures(exhibit) {
+        figure.write(&folder.join(format!("{}{end}", exhibit.id)))?;
     }
     Ok(())
 }
 
-/// What failed of an item, a line each.
-pub fn failures(item: &Item) -> String {
-    let failed = item.cells.iter().filter_map(|cell| {
+/// The failed cells of an exhibit, one line each; empty if none failed.
+pub fn failures(exhibit: &Exhibit) -> String {
+    let failed = exhibit.cells.iter().filter_map(|cell| {
         let error = cell.outcome.as_ref().err()?;
         let point = if cell.point.is_empty() { "" } else { " at " };
         Some(format!("failed: {}{point}{}: {error}\n", cell.policy, cell.point))
@@ -295,39 +309,34 @@ pub fn failures(item: &Item) -> String {
     failed.collect()
 }
 
-fn scores(cell: &Cell, metric: Metric) -> Option<Scores> {
-    cell.outcome.as_ref().ok()?.scores(metric)
+fn interval(cell: &Cell, quantity: Quantity) -> Option<Interval> {
+    Some(cell.scores(quantity)?.mean())
 }
 
-fn interval(cell: &Cell, metric: Metric) -> Option<Interval> {
-    Some(scores(cell, metric)?.mean())
+/// The cell that a cell is compared with: the reference at its point.
+fn reference<'i>(exhibit: &'i Exhibit, cell: &Cell) -> Option<&'i Cell> {
+    exhibit.cell(exhibit.reference.as_ref()?, &cell.point)
 }
 
-/// What a cell is compared with: the reference at its point.
-fn reference<'i>(item: &'i Item, cell: &Cell) -> Option<&'i Cell> {
-    let reference = item.reference.as_ref()?;
-    item.cells.iter().find(|other| other.policy == *reference && other.point == cell.point)
+/// Difference between a cell and the reference at its point.
+fn difference(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Option<Interval> {
+    let other = reference(exhibit, cell)?;
+    Some(cell.scores(quantity)?.minus(&other.scores(quantity)?)?.mean())
 }
 
-/// How a cell differs from the reference at its point.
-fn difference(item: &Item, cell: &Cell, metric: Metric) -> Option<Interval> {
-    let other = reference(item, cell)?;
-    Some(scores(cell, metric)?.minus(&scores(other, metric)?)?.mean())
-}
-
-fn with_interval(interval: Interval, metric: Metric) -> String {
-    let digits = metric.digits();
+fn with_interval(interval: Interval, quantity: Quantity) -> String {
+    let digits = quantity.digits();
     let Interval { estimate, low, high } = interval;
-    if metric == Metric::Parameters {
+    if quantity == Quantity::Parameters {
         return format!("{estimate:.digits$}");
     }
     format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]")
 }
 
-/// The policies of an item in the order of its first point.
-fn policies(item: &Item) -> Vec<&str> {
+/// The policies of an exhibit in the order of its first point.
+fn policies(exhibit: &Exhibit) -> Vec<&str> {
     let mut policies: Vec<&str> = Vec::new();
-    for cell in &item.cells {
+    for cell in &exhibit.cells {
         if !policies.contains(&cell.policy.as_str()) {
             policies.push(&cell.policy);
         }
@@ -335,54 +344,57 @@ fn policies(item: &Item) -> Vec<&str> {
     policies
 }
 
-fn lines(item: &Item, metric: Metric) -> Figure {
+fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
     let mut series = Vec::new();
-    for policy in policies(item) {
+    for policy in policies(exhibit) {
         let cells = || {
-            let own = item.cells.iter().filter(|cell| cell.policy == policy);
+            let own = exhibit.cells.iter().filter(|cell| cell.policy == policy);
             own.filter_map(|cell| Some((cell.point.parse::<f64>().ok()?, cell)))
         };
         let measured: Vec<(f64, Interval)> =
-            cells().filter_map(|(x, cell)| Some((x, interval(cell, metric)?))).collect();
+            cells().filter_map(|(x, cell)| Some((x, interval(cell, quantity)?))).collect();
         series.push(Series {
             name: policy.to_owned(),
             points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
             intervals: measured.iter().map(|(x, ours)| (*x, ours.low, ours.high)).collect(),
         });
         let quoted: Vec<(f64, f64)> =
-            cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&metric)?))).collect();
+            cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&quantity)?))).collect();
         if !quoted.is_empty() {
             let name = format!("{policy} (paper)");
             series.push(Series { name, points: quoted, intervals: Vec::new() });
         }
     }
-    let (title, x, y) = (item.title.clone(), item.axis.clone(), metric.name().to_owned());
+    let (title, x, y) = (exhibit.title.clone(), exhibit.axis.clone(), quantity.title().to_owned());
     Figure::Lines(Lines { title, x, y, series })
 }
 
-fn bars(item: &Item, metric: Metric) -> Figure {
+fn bars(exhibit: &Exhibit, quantity: Quantity) -> Figure {
     let mut bars = Vec::new();
-    for cell in &item.cells {
+    for cell in &exhibit.cells {
         let name = name_of(cell);
-        if let Some(Interval { estimate, low, high }) = interval(cell, metric) {
+        if let Some(Interval { estimate, low, high }) = interval(cell, quantity) {
             let interval = Some((low, high));
             bars.push(Bar { name: name.clone(), height: estimate, interval, quoted: false });
         }
-        if let Some(&height) = cell.paper.get(&metric) {
+        if let Some(&height) = cell.paper.get(&quantity) {
             let name = format!("{name} (paper)");
             bars.push(Bar { name, height, interval: None, quoted: true });
         }
     }
-    Figure::Bars(Bars { title: item.title.clone(), y: metric.name().to_owned(), bars })
+    Figure::Bars(Bars { title: exhibit.title.clone(), y: quantity.title().to_owned(), bars })
 }
 
-/// Thresholds of a performance profile.
+/// Number of thresholds of a performance profile.
 const THRESHOLDS: usize = 41;
 
-/// Which share of the episodes has at least so much (Agarwal et al. 2021).
-fn profiles(item: &Item, metric: Metric) -> Figure {
-    let measured: Vec<(String, Scores)> =
-        item.cells.iter().filter_map(|cell| Some((name_of(cell), scores(cell, metric)?))).collect();
+/// The share of episodes that reach each threshold (Agarwal et al. 2021).
+fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
+    let measured: Vec<(String, Scores)> = exhibit
+        .cells
+        .iter()
+        .filter_map(|cell| Some((name_of(cell), cell.scores(quantity)?)))
+        .collect();
     let (low, high) = measured
         .iter()
         .flat_map(|(_, scores)| scores.all())
@@ -399,14 +411,14 @@ fn profiles(item: &Item, metric: Metric) -> Figure {
         Series { name, points, intervals }
     });
     Figure::Lines(Lines {
-        title: item.title.clone(),
-        x: metric.name().to_owned(),
+        title: exhibit.title.clone(),
+        x: quantity.title().to_owned(),
         y: "share of episodes with at least so much".to_owned(),
         series: series.collect(),
     })
 }
 
-/// What a cell is called where point and policy stand together.
+/// The name of a cell where point and policy stand together.
 fn name_of(cell: &Cell) -> String {
     match cell.point.as_str() {
         "" => cell.policy.clone(),
@@ -414,21 +426,9 @@ fn name_of(cell: &Cell) -> String {
     }
 }
 
-/// Episodes whose mean is one point of a curve: single episodes scatter too much to be seen.
-pub const SMOOTHED: usize = 10;
-
-/// A metric of training episodes, smoothed.
-pub fn smoothed(rows: &[TrainingRow], metric: impl Fn(&TrainingRow) -> f64) -> Vec<(f64, f64)> {
-    let mean = |rows: &[TrainingRow]| {
-        let sum: f64 = rows.iter().map(&metric).sum();
-        (rows[rows.len() - 1].episode as f64 + 1.0, sum / rows.len() as f64)
-    };
-    rows.chunks(SMOOTHED).map(mean).collect()
-}
-
-fn curves(item: &Item) -> Figure {
+fn curves(exhibit: &Exhibit) -> Figure {
     let mut series = Vec::new();
-    for cell in &item.cells {
+    for cell in &exhibit.cells {
         let Ok(measured) = &cell.outcome else { continue };
         let name = match cell.point.as_str() {
             "" => cell.policy.clone(),
@@ -445,7 +445,7 @@ fn curves(item: &Item) -> Figure {
         series.push(Series { name, points: points.collect(), intervals: Vec::new() });
     }
     Figure::Lines(Lines {
-        title: format!("{} (mean of {SMOOTHED} episodes)", item.title),
+        title: format!("{} (mean of {SMOOTHED} episodes)", exhibit.title),
         x: "episode".to_owned(),
         y: "AvgQoE while training".to_owned(),
         series,

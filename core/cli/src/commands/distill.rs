@@ -5,6 +5,7 @@ use std::path::Path;
 use offramp_harness::bind::bind_distillation;
 use offramp_harness::distill::{DistillError, distill as distill_scenario};
 use offramp_harness::resume::{FolderError, Start};
+use offramp_results::files;
 use offramp_scenario::Experiment;
 
 use crate::Done;
@@ -20,7 +21,7 @@ pub(crate) fn distill(arguments: &DistillArguments, notes: Notes) -> Result<Done
     let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
-        None => super::first_free(Path::new("runs"), &experiment.name),
+        None => files::first_free(Path::new("runs"), &experiment.name),
     };
     let start = if arguments.resume { Start::Resume } else { Start::New };
     if start == Start::New && folder.exists() {

@@ -10,7 +10,7 @@ use crate::{Done, print};
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
     let checkpoint = &arguments.checkpoint;
-    let bytes = offramp_harness::checkpoint::bytes(checkpoint)
+    let bytes = offramp_results::checkpoint::bytes(checkpoint)
         .map_err(|error| problem(checkpoint, &error))?;
     let network =
         Network::read(&bytes, arguments.network).map_err(|error| problem(checkpoint, &error))?;

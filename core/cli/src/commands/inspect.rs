@@ -1,6 +1,6 @@
 //! `offramp inspect`: what a file holds.
 
-use offramp_harness::checkpoint;
+use offramp_results::checkpoint;
 use offramp_scenario::Experiment;
 
 use crate::arguments::InspectArguments;

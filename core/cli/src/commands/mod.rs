@@ -21,12 +21,6 @@ use offramp_scenario::Scenario;
 use crate::arguments::SearchArguments;
 use crate::problem::Problem;
 
-/// The first of `NAME-001`, `NAME-002`, … in `parent` that is free.
-fn first_free(parent: &Path, name: &str) -> PathBuf {
-    let numbered = (1_u32..).map(|number| parent.join(format!("{name}-{number:03}")));
-    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
-}
-
 /// Where a point of a sweep is written, and what it is called: a folder of its own, and no name
 /// if there is no sweep.
 fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {

@@ -17,7 +17,7 @@ pub(crate) fn plugins(arguments: &PluginsArguments) -> Result<Done, Problem> {
     print(&match arguments.format {
         Format::Table => table(&registry),
         Format::Json => as_json(&registry),
-        Format::Csv => as_csv(&registry),
+        Format::Csv => as_csv(&registry).map_err(Problem::new)?,
     });
     Ok(Done::Well)
 }
@@ -128,18 +128,14 @@ fn as_json(registry: &Registry) -> String {
     format!("{all:#}\n")
 }
 
-fn as_csv(registry: &Registry) -> String {
-    let mut text = String::from("kind,name,plugin,version,file,sha256\n");
+fn as_csv(registry: &Registry) -> Result<String, csv::Error> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["kind", "name", "plugin", "version", "file", "sha256"])?;
     for (library, offer) in offers(registry) {
-        text += &format!(
-            "{},{},{},{},\"{}\",{}\n",
-            offer.kind.name(),
-            offer.name,
-            library.plugin,
-            library.version,
-            library.path.display(),
-            library.sha256
-        );
+        let file = library.path.display().to_string();
+        let Library { plugin, version, sha256, .. } = library;
+        table.write_record([offer.kind.name(), &offer.name, plugin, version, &file, sha256])?;
     }
-    text
+    let bytes = table.into_inner().map_err(|error| error.into_error())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

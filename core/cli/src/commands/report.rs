@@ -1,6 +1,6 @@
 //! `offramp report`: print the table of run folders again.
 
-use offramp_harness::store;
+use offramp_results::run_folder;
 
 use crate::arguments::{Format, ReportArguments};
 use crate::problem::Problem;
@@ -9,7 +9,7 @@ use crate::{Done, print};
 pub(crate) fn report(arguments: &ReportArguments) -> Result<Done, Problem> {
     let mut runs = Vec::new();
     for folder in &arguments.runs {
-        runs.extend(store::read(folder).map_err(|error| {
+        runs.extend(run_folder::read(folder).map_err(|error| {
             Problem::new(error).with_help("name a run folder, as `offramp run` writes it")
         })?);
     }

@@ -21,7 +21,7 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<
     let threads = super::threads(arguments.jobs)?;
     let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let isolated = super::isolated()?;
-    let items = threads
+    let exhibits = threads
         .install(|| read.run(&registry, &out, &arguments.only, &isolated, &progress))
         .map_err(problem)?;
     drop(progress);
@@ -30,21 +30,22 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<
     let plural = if seeds == 1 { "seed" } else { "seeds" };
     let size = format!("{name}{size}: {episodes} episodes, {seeds} training {plural}");
     print(&format!("{size}; [95 % intervals]\n"));
-    for item in &items {
-        print(&format!("\n{}", study::table(item)));
-        study::write(item, &out).map_err(Problem::new)?;
+    for exhibit in &exhibits {
+        print(&format!("\n{}", study::table(exhibit)));
+        study::write(exhibit, &out).map_err(Problem::new)?;
     }
-    let claims = read.claims(&items);
+    let claims = read.claims(&exhibits);
     if !claims.is_empty() {
-        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_grid(&claims))));
+        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_table(&claims))));
     }
     let about = format!("{} {size}; in brackets 95 % intervals.", read.about);
-    let page = Page { title: &name, about: &about, items: &items, claims: &claims };
+    let page = Page { title: &name, about: &about, exhibits: &exhibits, claims: &claims };
     let path = out.join("index.html");
     let page = html(&page).map_err(Problem::new)?;
     std::fs::write(&path, page).map_err(unwritable)?;
     notes.say(format_args!("tables and figures: {}", path.display()));
-    let failed = items.iter().flat_map(|item| &item.cells).any(|cell| cell.outcome.is_err());
+    let mut cells = exhibits.iter().flat_map(|exhibit| &exhibit.cells);
+    let failed = cells.any(|cell| cell.outcome.is_err());
     Ok(Done::failed_if(failed))
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use offramp_harness::batch::{Batch, Journal};
 use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_harness::resume::Start;
-use offramp_harness::store::{self, NewRunFolder, StoreError, StoredRun};
-
+use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
+use offramp_results::{Error, files, merge};
 use offramp_scenario::{Experiment, Setting};
 
 use crate::arguments::{Format, MergeArguments, RunArguments};
@@ -42,11 +42,11 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Done, Proble
                 [one] => one.name.as_str(),
                 _ => "batch",
             };
-            NewRunFolder::first_free(Path::new("runs"), name)
+            files::first_free(Path::new("runs"), name)
         }
     };
     let runs = if arguments.resume && out.join("run.json").exists() {
-        store::read(&out).map_err(store_problem)? // It was finished already.
+        run_folder::read(&out).map_err(results_problem)? // It was finished already.
     } else {
         evaluate(arguments, notes, &experiments, &out)?
     };
@@ -66,7 +66,7 @@ fn evaluate(
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
     let start = if arguments.resume { Start::Resume } else { Start::New };
-    let mut journal = Journal::open(out, &batch, start).map_err(store_problem)?;
+    let mut journal = Journal::open(out, &batch, start).map_err(results_problem)?;
     for what in &journal.interrupted {
         notes.say(format_args!("the last attempt ended while this ran: {what}"));
     }
@@ -80,30 +80,30 @@ fn evaluate(
     let isolated = super::isolated()?;
     let done = threads.install(|| batch.run(&mut journal, &isolated, &progress));
     drop(progress);
-    let runs = done.map_err(store_problem)?;
-    batch.finish(journal, &runs).map_err(store_problem)?;
+    let runs = done.map_err(results_problem)?;
+    batch.finish(journal, &runs).map_err(results_problem)?;
     Ok(runs)
 }
 
 pub(crate) fn merge(arguments: &MergeArguments, notes: Notes) -> Result<Done, Problem> {
-    let folder = NewRunFolder::begin(&arguments.out).map_err(store_problem)?;
-    let (scenarios, runs) = store::merge(&arguments.parts).map_err(store_problem)?;
-    let stored = folder.finish(&scenarios, None, &runs).map_err(store_problem)?;
+    let folder = NewRunFolder::begin(&arguments.out).map_err(results_problem)?;
+    let (scenarios, runs) = merge::merge(&arguments.parts).map_err(results_problem)?;
+    let stored = folder.finish(&scenarios, None, &runs).map_err(results_problem)?;
     print(&offramp_report::results(&runs, arguments.format.into()));
     notes.say(format_args!("results: {}", stored.display()));
     Ok(Done::failed_if(runs.iter().any(|run| run.record.error.is_some())))
 }
 
-fn store_problem(error: StoreError) -> Problem {
+fn results_problem(error: Error) -> Problem {
     let help = match error {
-        StoreError::Taken { .. } => "name another folder with --out",
-        StoreError::Unwritable { .. } => "name a folder that can be written with --out",
-        StoreError::Unreadable { .. } => "name a run folder",
-        StoreError::Unfinished { .. } => {
+        Error::Taken { .. } => "name another folder with --out",
+        Error::Unwritable { .. } => "name a folder that can be written with --out",
+        Error::Unreadable { .. } => "name a run folder",
+        Error::Unfinished { .. } => {
             "resume it with --resume, name another folder with --out, or remove it"
         }
-        StoreError::OtherRun { .. } => "name another folder with --out, or remove it",
-        StoreError::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
+        Error::OtherBatch { .. } => "name another folder with --out, or remove it",
+        Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
     };
     Problem::new(error).with_help(help)
 }

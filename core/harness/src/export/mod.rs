@@ -4,6 +4,9 @@
 mod c;
 mod onnx;
 
+use std::collections::BTreeMap;
+
+use offramp_results::checkpoint::{self, HeaderError};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -124,12 +127,11 @@ impl Network {
 
 /// K, which no tensor's shape tells.
 fn history_slots(checkpoint: &[u8]) -> Result<usize, ExportError> {
-    let (_, header) = SafeTensors::read_metadata(checkpoint)
-        .map_err(|error| ExportError::Malformed(error.to_string()))?;
-    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get("offramp"));
-    let metadata: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(metadata.map_or("{}", String::as_str))
-            .map_err(|error| ExportError::Malformed(error.to_string()))?;
+    let metadata: BTreeMap<String, String> = match checkpoint::metadata(checkpoint) {
+        Ok(metadata) => metadata,
+        Err(HeaderError::Foreign) => BTreeMap::new(),
+        Err(error) => return Err(ExportError::Malformed(error.to_string())),
+    };
     let slots = metadata.get("history_slots").and_then(|slots| slots.parse().ok());
     slots.ok_or_else(|| ExportError::OtherArchitecture("it has no history_slots".to_owned()))
 }

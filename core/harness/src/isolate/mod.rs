@@ -29,6 +29,6 @@ pub(crate) fn play(
     _: &crate::bind::BoundPolicy,
     _: offramp_scenario::Limits,
     _: &dyn Fn(),
-) -> Result<Vec<crate::evaluate::EpisodeResult>, crate::evaluate::RunError> {
+) -> Result<Vec<offramp_results::EpisodeResult>, crate::evaluate::RunError> {
     Err(crate::evaluate::RunError::Isolated("`isolate` needs a Unix system".to_owned()))
 }

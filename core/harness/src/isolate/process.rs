@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use offramp_host::plugin::{EpisodeStart, Needs, Observation};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
+use offramp_results::EpisodeResult;
 use offramp_scenario::{Experiment, Limits, replace};
 use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
-use crate::evaluate::{EpisodeResult, RunError, RunSetup, run_episode};
+use crate::evaluate::{RunError, RunSetup, run_episode};
 
 /// What the process is asked to do.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,46 +1,23 @@
-//! What is said of the numbers, held against them.
+//! Judging: the claims of a study, tested against its numbers.
 
-use crate::statistics::{Interval, Scores};
+use offramp_results::claim::{Claim, Verdict};
+use offramp_results::exhibit::{Exhibit, Quantity};
+use offramp_results::statistics::{Interval, Scores};
 
-use super::file::{ClaimSection, Condition, Metric, Order, Place};
-use super::{Cell, Item};
-
-/// What the data say of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every difference is on its side, its 95 % interval too.
-    Holds,
-    /// A difference is on the other side, its 95 % interval too.
-    Fails,
-    /// Neither: some interval holds zero.
-    Undecided,
-}
-
-/// A claim with its verdict.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    /// The claim, in words.
-    pub text: String,
-    /// Who makes it, and where.
-    pub source: String,
-    /// What the data say.
-    pub verdict: Verdict,
-    /// The difference that decided, or came nearest to.
-    pub because: String,
-}
+use super::file::{ClaimSection, Condition, Order, Place};
 
 /// A difference that should be above zero.
 struct Margin {
     what: String,
     margin: Interval,
-    metric: Metric,
+    quantity: Quantity,
 }
 
-/// Judges a claim; `None` if its item was not made, or some of it failed.
-pub(super) fn judge(claim: &ClaimSection, items: &[Item]) -> Option<Claim> {
+/// Judges a claim; `None` if its exhibit was not made, or some of it failed.
+pub(super) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
     let margins = match &claim.holds_if {
         Condition::Best { item, metric, order, policy, rivals } => {
-            let item = items.iter().find(|made| made.id == *item)?;
+            let item = exhibits.iter().find(|made| made.id == *item)?;
             let mut points: Vec<&str> = Vec::new();
             for cell in &item.cells {
                 if !points.contains(&cell.point.as_str()) {
@@ -57,14 +34,14 @@ pub(super) fn judge(claim: &ClaimSection, items: &[Item]) -> Option<Claim> {
                     margins.push(Margin {
                         what: format!("{policy} less {rival}{at}"),
                         margin,
-                        metric: *metric,
+                        quantity: *metric,
                     });
                 }
             }
             (margins, *order)
         }
         Condition::Compare { item, metric, order, left, factor, right } => {
-            let item = items.iter().find(|made| made.id == *item)?;
+            let item = exhibits.iter().find(|made| made.id == *item)?;
             let of = |place: &Place| scores(item, &place.policy, &place.point, *metric);
             let margin = ahead(&of(left)?, &of(right)?.times(*factor), *order)?;
             let name = |place: &Place| match place.point.as_str() {
@@ -73,7 +50,7 @@ pub(super) fn judge(claim: &ClaimSection, items: &[Item]) -> Option<Claim> {
             };
             let times = if *factor == 1.0 { String::new() } else { format!("{factor} × ") };
             let what = format!("{} less {times}{}", name(left), name(right));
-            (vec![Margin { what, margin, metric: *metric }], *order)
+            (vec![Margin { what, margin, quantity: *metric }], *order)
         }
     };
     let (margins, order) = margins;
@@ -85,13 +62,13 @@ pub(super) fn judge(claim: &ClaimSection, items: &[Item]) -> Option<Claim> {
         Verdict::Undecided
     };
     let narrowest = margins.into_iter().min_by(|a, b| a.margin.low.total_cmp(&b.margin.low))?;
-    let Margin { what, margin, metric } = narrowest;
+    let Margin { what, margin, quantity } = narrowest;
     // As it reads: the difference itself, not the margin.
     let (estimate, low, high) = match order {
         Order::Above => (margin.estimate, margin.low, margin.high),
         Order::Below => (-margin.estimate, -margin.high, -margin.low),
     };
-    let (name, digits) = (metric.name(), metric.digits());
+    let (name, digits) = (quantity.title(), quantity.digits());
     let because =
         format!("{name}: {what} {estimate:+.digits$} [{low:+.digits$}, {high:+.digits$}]");
     let ClaimSection { text, source, .. } = claim.clone();
@@ -107,7 +84,6 @@ fn ahead(ours: &Scores, theirs: &Scores, order: Order) -> Option<Interval> {
     Some(difference.mean())
 }
 
-fn scores(item: &Item, policy: &str, point: &str, metric: Metric) -> Option<Scores> {
-    let here = |cell: &&Cell| cell.policy == policy && cell.point == point;
-    item.cells.iter().find(here)?.outcome.as_ref().ok()?.scores(metric)
+fn scores(item: &Exhibit, policy: &str, point: &str, quantity: Quantity) -> Option<Scores> {
+    item.cell(policy, point)?.scores(quantity)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use offramp_results::exhibit::{ExhibitKind, Quantity};
 use serde::Deserialize;
 
 use offramp_scenario::Raw;
@@ -59,7 +60,7 @@ pub(super) enum Condition {
         /// The item.
         item: String,
         /// The number that is compared.
-        metric: Metric,
+        metric: Quantity,
         /// Whether more is better.
         order: Order,
         /// Who is ahead.
@@ -72,7 +73,7 @@ pub(super) enum Condition {
         /// The item.
         item: String,
         /// The number that is compared.
-        metric: Metric,
+        metric: Quantity,
         /// Whether the left one is to be above or below.
         order: Order,
         /// The left one.
@@ -181,7 +182,7 @@ pub(super) struct ItemSection {
     /// Above it.
     pub(super) title: String,
     /// How it is drawn.
-    pub(super) form: Form,
+    pub(super) form: ExhibitKind,
     /// What it compares.
     pub(super) policies: Vec<String>,
     /// The policy that the others are compared with, pair by pair.
@@ -200,10 +201,10 @@ pub(super) struct ItemSection {
     #[serde(default)]
     pub(super) trained: TrainedAt,
     /// Which metrics it shows.
-    pub(super) metrics: Vec<Metric>,
+    pub(super) metrics: Vec<Quantity>,
     /// The paper's numbers: policy, point, metric.
     #[serde(default)]
-    pub(super) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Metric, f64>>>,
+    pub(super) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>>,
 }
 
 fn one_point() -> Vec<PointSection> {
@@ -225,22 +226,6 @@ pub(super) struct PointSection {
     pub(super) of: BTreeMap<String, Settings>,
 }
 
-/// How an item is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Form {
-    /// Numbers alone.
-    Table,
-    /// A bar a policy and point, a figure a metric.
-    Bars,
-    /// A line a policy over the points, a figure a metric.
-    Lines,
-    /// How training went, a line a policy and point.
-    Curves,
-    /// Performance profiles: a line a policy and point, which share of the episodes has at least
-    /// so much; a figure a metric.
-    Profiles,
-}
-
 /// Where what learns is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum TrainedAt {
@@ -249,25 +234,4 @@ pub(super) enum TrainedAt {
     EachPoint,
     /// Once; points change its evaluation alone.
     Once,
-}
-
-/// A number that an item shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub enum Metric {
-    /// AvgQoE.
-    Qoe,
-    /// AvgDelay, slots.
-    Delay,
-    /// AvgEnergy.
-    Energy,
-    /// Tasks dropped.
-    Dropped,
-    /// Tasks done / tasks.
-    CompletionRatio,
-    /// Energy of all tasks / tasks.
-    EnergyPerTask,
-    /// Microseconds a decision.
-    DecisionTime,
-    /// Parameters as the paper counts them: evaluation and target network.
-    Parameters,
 }

@@ -19,19 +19,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use offramp_host::Registry;
+use offramp_results::claim::Claim;
+use offramp_results::exhibit::{Cell, Exhibit};
 use offramp_scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};
 
-use crate::evaluate::EpisodeResult;
 use crate::events::Observer;
 use crate::executor::Executor;
 use crate::resume::FolderError;
-use crate::statistics::Scores;
-use crate::store::{StoreError, StoredRun};
-use crate::train::TrainingRow;
 
 use check::check;
-pub use claims::{Claim, Verdict};
-pub use file::{Form, Metric};
 use file::{ItemSection, PointSection, PolicySource, StudyFile};
 use work::Diary;
 
@@ -51,49 +47,6 @@ pub struct Study {
     folder: PathBuf,
 }
 
-/// A table or a figure with its numbers.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// What it is asked for by, and its files are called.
-    pub id: String,
-    /// Above it.
-    pub title: String,
-    /// How it is drawn.
-    pub form: Form,
-    /// What the points are values of.
-    pub axis: String,
-    /// Which metrics it shows.
-    pub metrics: Vec<Metric>,
-    /// The policy that the others are compared with.
-    pub reference: Option<String>,
-    /// Policy by policy in each point.
-    pub cells: Vec<Cell>,
-}
-
-/// A policy at a point.
-#[derive(Clone, Debug)]
-pub struct Cell {
-    /// What results call the policy.
-    pub policy: String,
-    /// What tables and axes call the point.
-    pub point: String,
-    /// What came out, or why nothing did.
-    pub outcome: Result<Measured, String>,
-    /// The paper's numbers.
-    pub paper: BTreeMap<Metric, f64>,
-}
-
-/// What came out.
-#[derive(Clone, Debug, Default)]
-pub struct Measured {
-    /// A run for each training seed, or one.
-    pub runs: Vec<StoredRun>,
-    /// Parameters of a network as the paper counts them, if it is one.
-    pub parameters: Option<f64>,
-    /// How each training went.
-    pub trainings: Vec<Vec<TrainingRow>>,
-}
-
 /// Why a study ended before its time. What fails inside a plugin is told of its cells alone.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
@@ -108,7 +61,7 @@ pub enum StudyError {
     Dataset(#[from] crate::dataset::DatasetError),
     /// Results can't be written or read again.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Results(#[from] offramp_results::Error),
     /// There is no such item.
     #[error("there is no `{asked}`; there are: {}", known.join(", "))]
     NoSuchItem {
@@ -185,7 +138,7 @@ impl Study {
         only: &[String],
         isolated: &dyn Executor,
         observer: &dyn Observer,
-    ) -> Result<Vec<Item>, StudyError> {
+    ) -> Result<Vec<Exhibit>, StudyError> {
         if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
         }
@@ -231,12 +184,12 @@ impl Study {
                     });
                 }
             }
-            results.push(Item {
+            results.push(Exhibit {
                 id: item.id.clone(),
                 title: item.title.clone(),
-                form: item.form,
+                kind: item.form,
                 axis: item.axis.clone(),
-                metrics: item.metrics.clone(),
+                quantities: item.metrics.clone(),
                 reference: item.reference.clone(),
                 cells,
             });
@@ -244,8 +197,8 @@ impl Study {
         Ok(results)
     }
 
-    /// What the claims come to, of which the items have been made.
-    pub fn claims(&self, items: &[Item]) -> Vec<Claim> {
+    /// Verdicts for every claim whose exhibits were produced.
+    pub fn claims(&self, items: &[Exhibit]) -> Vec<Claim> {
         self.file.claims.iter().filter_map(|claim| claims::judge(claim, items)).collect()
     }
 
@@ -263,57 +216,4 @@ struct Bench<'s> {
     registry: &'s Registry,
     out: &'s Path,
     isolated: &'s dyn Executor,
-}
-
-impl Metric {
-    /// What tables call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Qoe => "AvgQoE",
-            Self::Delay => "AvgDelay",
-            Self::Energy => "AvgEnergy",
-            Self::Dropped => "Drop",
-            Self::CompletionRatio => "completed",
-            Self::EnergyPerTask => "energy per task",
-            Self::DecisionTime => "µs/decision",
-            Self::Parameters => "parameters",
-        }
-    }
-
-    /// How many digits after the point say something.
-    pub fn digits(self) -> usize {
-        match self {
-            Self::Delay | Self::EnergyPerTask => 3,
-            Self::CompletionRatio => 4,
-            Self::DecisionTime => 2,
-            Self::Parameters => 0,
-            Self::Qoe | Self::Energy | Self::Dropped => 1,
-        }
-    }
-
-    fn of(self, episode: &EpisodeResult) -> f64 {
-        match self {
-            Self::Qoe => episode.all.qoe,
-            Self::Delay => episode.all.delay_slots,
-            Self::Energy => episode.all.energy,
-            Self::Dropped => episode.all.dropped as f64,
-            Self::CompletionRatio => episode.all.completion_ratio,
-            Self::EnergyPerTask => episode.all.energy_per_task,
-            Self::DecisionTime => {
-                episode.decide_ns as f64 / 1000.0 / episode.decisions.max(1) as f64
-            }
-            Self::Parameters => 0.0,
-        }
-    }
-}
-
-impl Measured {
-    /// A metric of each training seed and episode; `None` if it has none.
-    pub fn scores(&self, metric: Metric) -> Option<Scores> {
-        if metric == Metric::Parameters {
-            return Scores::new(vec![vec![self.parameters?]]);
-        }
-        let rows = self.runs.iter().map(|run| run.episodes.iter().map(|e| metric.of(e)).collect());
-        Scores::new(rows.collect())
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use offramp_host::sha256;
+use offramp_results::files::sha256;
 
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 

@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use offramp_results::exhibit::{ExhibitKind, Measured};
+use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
+use offramp_results::{Error, checkpoint, learning};
+
 use crate::bind::{bind_distillation, bind_evaluation, bind_training};
-use crate::checkpoint;
 use crate::distill::{DistillError, distill};
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer, Quiet};
+use crate::record;
 use crate::resume::Start;
-use crate::store::{self, NewRunFolder, StoreError, StoredRun};
-use crate::train::{self, TrainError, train};
+use crate::train::{TrainError, train};
 
-use super::file::Form;
 use super::plan::{Evaluation, Lesson, Trial, folder_name};
-use super::{Bench, Measured, StudyError};
+use super::{Bench, StudyError};
 
 /// What has been done, and who is told.
 pub(super) struct Diary<'t> {
@@ -186,7 +188,7 @@ impl Bench<'_> {
     pub(super) fn measure(
         &self,
         trials: &[Trial],
-        form: Form,
+        form: ExhibitKind,
         failures: &Failures,
         diary: &Diary<'_>,
     ) -> Result<Result<Measured, String>, StudyError> {
@@ -198,14 +200,13 @@ impl Bench<'_> {
                 }
                 let folder = self.learned().join(&lesson.folder);
                 if lesson.teacher.is_none() {
-                    measured.trainings.push(train::rows(&folder)?);
+                    measured.trainings.push(learning::training(&folder)?);
                 }
                 let contents = checkpoint::read(&folder.join("best.safetensors"));
-                measured.parameters = contents.ok().and_then(|contents| {
-                    contents.metadata.get("parameters_as_in_the_paper")?.parse().ok()
-                });
+                measured.parameters =
+                    contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }
-            if form != Form::Curves {
+            if form != ExhibitKind::Curves {
                 let run = self.evaluate(&trial.evaluation, diary)?;
                 if let Some(error) = run.record.error {
                     return Ok(Err(error));
@@ -231,14 +232,13 @@ impl Bench<'_> {
             let bind = |scenario| bind_evaluation(scenario, self.registry);
             let experiments = [experiment.try_map(bind).map_err(Box::new)?];
             let runs = evaluate(&experiments, &|_| true, self.isolated, &Quiet);
-            let runs: Vec<_> = runs.iter().map(|(_, run)| StoredRun::of(run)).collect();
-            let scenarios = store::scenarios(&experiments);
+            let runs: Vec<_> = runs.iter().map(|(_, run)| record::stored_run(run)).collect();
+            let scenarios = record::scenarios(&experiments);
             NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
         }
         diary.done(&evaluation.key);
-        let mut runs = store::read(&folder)?;
-        let missing =
-            || StoreError::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
+        let mut runs = run_folder::read(&folder)?;
+        let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
         let run = runs.pop().ok_or_else(missing)?;
         Ok(run)
     }

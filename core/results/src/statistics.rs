@@ -1,18 +1,43 @@
-//! How sure a number is: intervals, paired differences, and what else comparisons of learned
-//! policies should report (Agarwal and others, "Deep reinforcement learning at the edge of the
-//! statistical precipice", 2021).
+//! Statistics: means, intervals and paired differences, as comparisons of learned policies should
+//! report them (Agarwal and others, "Deep reinforcement learning at the edge of the statistical
+//! precipice", 2021).
 //!
-//! A policy that has learned was trained under several seeds, and each of the results was
-//! evaluated on the same episodes. Both vary, so a bootstrap draws both again: training seeds
-//! with replacement, and episodes with replacement, the same ones for all seeds since their tasks
-//! are the same (Owen's pigeonhole bootstrap, 2007). A policy that has not learned is one row.
+//! A learned policy was trained under several seeds, and each result was evaluated on the same
+//! episodes. Both vary, so the bootstrap resamples both: training seeds with replacement, and
+//! episodes with replacement, the same ones for all seeds because their tasks are the same
+//! (Owen's pigeonhole bootstrap, 2007). A policy that does not learn is one row.
 //!
-//! Three seeds are few: an interval is then too narrow by about the factor √(2/3) where seeds
-//! matter most. Of one seed the interval says how sure the evaluation is, and nothing of what
-//! another training would have given.
+//! Three seeds are few: where seeds matter most, an interval is then too narrow by about the
+//! factor √(2/3). With one seed, the interval covers the evaluation alone, not how another
+//! training would have ended.
 
 use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
+
+/// The stream from which a bootstrap draws; its number is part of every interval.
+const BOOTSTRAP: Purpose = Purpose::Bootstrap;
+
+/// Mean and standard deviation over episodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeanSd {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation of the sample (n − 1); 0 for one value.
+    pub sd: f64,
+}
+
+impl MeanSd {
+    /// Mean and standard deviation of `values`; both 0 if there are none.
+    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = values.clone().count() as f64;
+        if count == 0.0 {
+            return Self::default();
+        }
+        let mean = values.clone().sum::<f64>() / count;
+        let squares: f64 = values.map(|value| (value - mean) * (value - mean)).sum();
+        Self { mean, sd: if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 } }
+    }
+}
 
 /// A metric of one policy: training seeds × episodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +45,7 @@ pub struct Scores {
     by_seed: Vec<Vec<f64>>,
 }
 
-/// An estimate with its 95 % interval.
+/// An estimate with its 95 % interval, in the metric's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The estimate.
@@ -35,7 +60,7 @@ pub struct Interval {
 const DRAWS: u64 = 2_000;
 
 impl Scores {
-    /// From the episodes of each seed; `None` if there are none, or not as many for each.
+    /// One row of episodes per seed; `None` if there are no episodes, or rows differ in length.
     pub fn new(by_seed: Vec<Vec<f64>>) -> Option<Self> {
         let episodes = by_seed.first()?.len();
         let even = episodes > 0 && by_seed.iter().all(|row| row.len() == episodes);
@@ -51,9 +76,9 @@ impl Scores {
         self.by_seed.iter().flatten().copied()
     }
 
-    /// Episode by episode and seed by seed, this less `other`: what is common to both (their
-    /// tasks are) drops out. A policy of one row is compared with each seed of the other. `None`
-    /// if they have neither the same seeds nor the same episodes.
+    /// This minus `other`, episode by episode and seed by seed: what both have in common (their
+    /// tasks) cancels. A policy of one row is compared with each seed of the other. `None` if
+    /// the numbers of seeds differ and neither is 1, or the numbers of episodes differ.
     pub fn minus(&self, other: &Self) -> Option<Self> {
         let seeds = self.by_seed.len().max(other.by_seed.len());
         let row = |scores: &Self, seed: usize| match scores.by_seed.len() {
@@ -69,7 +94,7 @@ impl Scores {
         Self::new(rows.collect::<Option<_>>()?)
     }
 
-    /// Every score, multiplied.
+    /// Every score times `factor`.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
         let row = |row: &Vec<f64>| row.iter().map(|score| factor * score).collect();
@@ -81,7 +106,7 @@ impl Scores {
         self.interval(|values| mean(values))
     }
 
-    /// The mean of the middle half, with its interval: an outlier hardly moves it.
+    /// The mean of the middle half, with its interval; outliers hardly move it.
     pub fn interquartile_mean(&self) -> Interval {
         self.interval(|values| {
             values.sort_by(f64::total_cmp);
@@ -99,7 +124,7 @@ impl Scores {
         self.interval(share)
     }
 
-    /// How probable it is that this exceeds `other`, on the same episode and seed, ties counting
+    /// Probability that this exceeds `other` on the same episode and seed, 0 … 1; ties count
     /// half. `None` as for [`Scores::minus`].
     pub fn probability_above(&self, other: &Self) -> Option<Interval> {
         let mut sign = self.minus(other)?;
@@ -113,7 +138,7 @@ impl Scores {
         Some(sign.mean())
     }
 
-    /// `statistic` of all scores, which it may put in another order, with its interval.
+    /// `statistic` of all scores, with its interval; it may reorder the scores it is handed.
     pub fn interval(&self, statistic: impl Fn(&mut [f64]) -> f64) -> Interval {
         let mut all: Vec<f64> = self.by_seed.concat();
         let estimate = statistic(&mut all);
@@ -121,7 +146,7 @@ impl Scores {
         let mut drawn_episodes = vec![0; episodes];
         let mut draws: Vec<f64> = (0..DRAWS)
             .map(|draw| {
-                let mut stream = StreamFamily::new(0, draw, Purpose::Bootstrap).of(0);
+                let mut stream = StreamFamily::new(0, draw, BOOTSTRAP).of(0);
                 drawn_episodes.fill_with(|| stream.below(episodes));
                 all.clear();
                 for _ in 0..seeds {
@@ -146,6 +171,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Any stream: the numbers of the tests have none of their own.
+    const DRAWN: Purpose = Purpose::Policy;
+
     fn scores(rows: &[&[f64]]) -> Scores {
         Scores::new(rows.iter().map(|row| row.to_vec()).collect()).unwrap()
     }
@@ -154,6 +182,15 @@ mod tests {
     fn normal(stream: &mut offramp_model::rng::Stream) -> f64 {
         let radius = (-2.0 * (1.0 - stream.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * stream.uniform()).cos()
+    }
+
+    #[test]
+    fn mean_and_deviation_by_hand() {
+        let four = MeanSd::of([2.0, 4.0, 4.0, 6.0].into_iter());
+        assert_eq!(four.mean, 4.0);
+        assert!((four.sd - (8.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(MeanSd::of([3.0].into_iter()), MeanSd { mean: 3.0, sd: 0.0 });
+        assert_eq!(MeanSd::of(std::iter::empty()), MeanSd::default());
     }
 
     #[test]
@@ -171,15 +208,15 @@ mod tests {
         assert_eq!(Scores::new(vec![]), None);
     }
 
-    /// Of numbers whose mean is known, an interval of 95 % holds it in about 95 % of all cases:
-    /// in 400 trials fewer than 90 or more than 99 % would be a fault of ours, not chance.
+    /// A 95 % interval contains a known mean in about 95 % of all cases: in 400 trials, fewer
+    /// than 90 or more than 99 % would be a fault, not chance.
     #[test]
     fn intervals_hold_what_they_should() {
         for (name, shape) in
             [("normal", (|x| x) as fn(f64) -> f64), ("squares of normal numbers", |x| x * x - 1.0)]
         {
             let holds = |trial: u64| {
-                let mut stream = StreamFamily::new(7, trial, Purpose::Policy).of(0);
+                let mut stream = StreamFamily::new(7, trial, DRAWN).of(0);
                 let row = (0..50).map(|_| shape(normal(&mut stream))).collect();
                 let interval = Scores::new(vec![row]).unwrap().mean();
                 interval.low <= 0.0 && 0.0 <= interval.high
@@ -189,11 +226,11 @@ mod tests {
         }
     }
 
-    /// Where seeds matter most, ten of them are enough for nine in ten.
+    /// Where seeds matter most, ten seeds suffice for nine in ten.
     #[test]
     fn seeds_are_drawn_again() {
         let holds = |trial: u64| {
-            let mut stream = StreamFamily::new(8, trial, Purpose::Policy).of(0);
+            let mut stream = StreamFamily::new(8, trial, DRAWN).of(0);
             let rows = (0..10).map(|_| {
                 let of_seed = 3.0 * normal(&mut stream);
                 (0..20).map(|_| of_seed + normal(&mut stream)).collect()

@@ -1,0 +1,51 @@
+//! Why results can't be written or read.
+
+use std::path::PathBuf;
+
+/// Why results can't be written or read. Nothing that was there before has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A folder or file can't be written.
+    #[error("can't write results to {path}: {cause}")]
+    Unwritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        cause: std::io::Error,
+    },
+    /// The folder already exists.
+    #[error("{path} is there already; results are never overwritten")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An earlier attempt at the same folder has not finished.
+    #[error("{path} holds an unfinished run")]
+    Unfinished {
+        /// The folder of finished parts.
+        path: PathBuf,
+    },
+    /// An earlier attempt at the same folder was about something else.
+    #[error(
+        "{path} holds an unfinished run of a different batch: a scenario, plugin or checkpoint has \
+         changed"
+    )]
+    OtherBatch {
+        /// The folder of finished parts.
+        path: PathBuf,
+    },
+    /// Run folders are not the parts of one batch.
+    #[error("{cause}")]
+    Unmergeable {
+        /// What is missing or differs.
+        cause: String,
+    },
+    /// A file can't be read, or does not contain what it should.
+    #[error("{path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the row or column if there is one.
+        cause: String,
+    },
+}

@@ -1,0 +1,197 @@
+//! Exhibits: the numbers behind the tables and figures of a study.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::learning::TrainingRow;
+use crate::metric::{self, Metric, QUANTITY_NAMES};
+use crate::run_folder::StoredRun;
+use crate::statistics::Scores;
+
+/// A table or a figure with its numbers.
+#[derive(Clone, Debug)]
+pub struct Exhibit {
+    /// The name by which `--only` selects it, and of its files.
+    pub id: String,
+    /// The title above it.
+    pub title: String,
+    /// How it is shown.
+    pub kind: ExhibitKind,
+    /// The quantity that the points are values of; may be empty.
+    pub axis: String,
+    /// The quantities it shows, in order.
+    pub quantities: Vec<Quantity>,
+    /// The policy that the others are compared with, if there is one.
+    pub reference: Option<String>,
+    /// One cell per policy and point, point by point.
+    pub cells: Vec<Cell>,
+}
+
+/// How an exhibit is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExhibitKind {
+    /// Numbers alone.
+    Table,
+    /// One figure per quantity, with one bar per policy and point.
+    Bars,
+    /// One figure per quantity, with one line per policy over the points.
+    Lines,
+    /// Training curves: one line per policy and point.
+    Curves,
+    /// Performance profiles: one figure per quantity, with one line per policy and point: the
+    /// share of episodes that reach each threshold.
+    Profiles,
+}
+
+/// A number that an exhibit shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    /// A metric of the evaluation's episodes.
+    Metric(&'static Metric),
+    /// The policy's number of parameters as the paper counts them: evaluation and target network.
+    Parameters,
+}
+
+/// A policy at a point.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The policy's name in the study.
+    pub policy: String,
+    /// The point's label; empty if there is only one point.
+    pub point: String,
+    /// The measurements, or the reason why there are none.
+    pub outcome: Result<Measured, String>,
+    /// The paper's numbers.
+    pub paper: BTreeMap<Quantity, f64>,
+}
+
+/// The measurements of a policy at a point.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// One run per training seed; one if the policy does not learn.
+    pub runs: Vec<StoredRun>,
+    /// Number of parameters as the paper counts them, if the policy has a network.
+    pub parameters: Option<f64>,
+    /// The rows of each training.
+    pub trainings: Vec<Vec<TrainingRow>>,
+}
+
+impl Exhibit {
+    /// The cell of a policy at a point.
+    pub fn cell(&self, policy: &str, point: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.policy == policy && cell.point == point)
+    }
+}
+
+impl Cell {
+    /// A quantity for each training seed and episode; `None` if the cell failed or does not have
+    /// it.
+    pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
+        self.outcome.as_ref().ok()?.scores(quantity)
+    }
+}
+
+impl Measured {
+    /// A quantity for each training seed and episode; `None` if there is no such number.
+    pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
+        let Quantity::Metric(metric) = quantity else {
+            return Scores::new(vec![vec![self.parameters?]]);
+        };
+        let row = |run: &StoredRun| run.episodes.iter().filter_map(|e| metric.of(e)).collect();
+        Scores::new(self.runs.iter().map(row).collect())
+    }
+}
+
+impl Quantity {
+    /// The spelling in study files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.name,
+            Self::Parameters => "Parameters",
+        }
+    }
+
+    /// The heading of tables and the label of axes.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.title,
+            Self::Parameters => "parameters",
+        }
+    }
+
+    /// Digits after the point.
+    pub fn digits(self) -> usize {
+        match self {
+            Self::Metric(metric) => metric.digits,
+            Self::Parameters => 0,
+        }
+    }
+}
+
+/// Spelled as a unit variant, by [`Quantity::name`].
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_enum("Metric", QUANTITY_NAMES, QuantityVisitor)
+    }
+}
+
+struct QuantityVisitor;
+
+impl<'de> Visitor<'de> for QuantityVisitor {
+    type Value = Quantity;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a metric, or `Parameters`")
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Quantity, A::Error> {
+        let (Named(quantity), variant) = access.variant()?;
+        variant.unit_variant()?;
+        Ok(quantity)
+    }
+}
+
+/// A quantity by its name alone.
+struct Named(Quantity);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(NamedVisitor)
+    }
+}
+
+struct NamedVisitor;
+
+impl Visitor<'_> for NamedVisitor {
+    type Value = Named;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        QuantityVisitor.expecting(formatter)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Named, E> {
+        if name == Quantity::Parameters.name() {
+            return Ok(Named(Quantity::Parameters));
+        }
+        let metric = metric::by_name(name).map(|metric| Named(Quantity::Metric(metric)));
+        metric.ok_or_else(|| E::unknown_variant(name, QUANTITY_NAMES))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_read_by_name() {
+        for &name in QUANTITY_NAMES {
+            let quantity: Quantity = serde_json::from_str(&format!("\"{name}\"")).unwrap();
+            assert_eq!(quantity.name(), name);
+        }
+        let unknown = serde_json::from_str::<Quantity>("\"Joy\"").unwrap_err().to_string();
+        assert!(unknown.starts_with("unknown variant `Joy`, expected one of `Tasks`"), "{unknown}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Files: bounded reads, atomic writes, hashes, free names.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Error, Read, Result, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Upper bound on the size of a checkpoint file, bytes.
+pub const MAX_CHECKPOINT_BYTES: u64 = 1 << 30;
+/// Upper bound on the size of a dataset or of a training's state (which includes its replay
+/// memory), bytes.
+pub const MAX_DATA_BYTES: u64 = 16 << 30;
+
+/// Reads a file of at most `max` bytes. Someone else may have made it, so no more memory than
+/// that is taken, whatever the file claims.
+///
+/// # Errors
+/// The system's error, or one stating that the file is larger.
+pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let too_large = || Error::other(format!("it has more than {max} bytes"));
+    let size = file.metadata()?.len();
+    if size > max {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size as usize).map_err(|_| too_large())?;
+    // A device or a pipe has no size: it is stopped while it is read.
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// Writes a file so that, whatever happens meanwhile, it is complete or as it was before.
+///
+/// # Errors
+/// The system's error; the file is as it was before.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A fixed name: the next attempt overwrites what an interruption leaves.
+    let partial = path.with_extension("partial");
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path)
+}
+
+/// SHA-256 in lower-case hexadecimal, 64 digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folder in which a batch keeps its finished runs until the run folder `path` is complete:
+/// `path` with `.partial` appended.
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
+    name.push(".partial");
+    path.with_file_name(name)
+}
+
+/// The first of `NAME-001`, `NAME-002`, … in `parent` that neither exists nor is the run folder
+/// of an unfinished batch. Nothing is created.
+pub fn first_free(parent: &Path, name: &str) -> PathBuf {
+    let mut path = parent.join(name);
+    for number in 1_u32.. {
+        path = parent.join(format!("{name}-{number:03}"));
+        if !path.exists() && !unfinished(&path).exists() {
+            break;
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_batch_keeps_its_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let free = || first_free(parent.path(), "x").file_name().unwrap().to_owned();
+        assert_eq!(free(), "x-001");
+        std::fs::create_dir(parent.path().join("x-001.partial")).unwrap();
+        assert_eq!(free(), "x-002");
+        std::fs::write(parent.path().join("x-002"), "").unwrap();
+        assert_eq!(free(), "x-003");
+    }
+
+    #[test]
+    fn no_more_is_read_than_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomically(&path, b"four").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"four");
+        assert_eq!(read(&path, 3).unwrap_err().to_string(), "it has more than 3 bytes");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_known_hash() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256(b""), empty);
+    }
+}

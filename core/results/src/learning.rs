@@ -1,0 +1,88 @@
+//! Learning: the rows that a training and a distillation write while they run.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, table};
+
+/// A row of `training.csv`: one training episode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRow {
+    /// The episode, counted from 0.
+    pub episode: u64,
+    /// AvgQoE of the training episode itself, exploration included.
+    pub qoe: f64,
+    /// AvgDelay, slots.
+    pub delay_slots: f64,
+    /// AvgEnergy, in the scenario's accounting.
+    pub energy: f64,
+    /// Tasks dropped.
+    pub dropped: u64,
+    /// Mean loss of the episode's updates; 0 if there were none.
+    pub loss: f64,
+    /// Mean probability with which the explorer decided, 0 … 1.
+    pub exploration: f64,
+    /// Updates of a network so far.
+    pub updates: u64,
+    /// Mean AvgQoE of the validation after the episode, if there was one.
+    pub validation_qoe: Option<f64>,
+    /// Mean drops of that validation.
+    pub validation_dropped: Option<f64>,
+}
+
+/// A row of `distillation.csv`: one validation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DistillationRow {
+    /// Steps so far.
+    pub step: u64,
+    /// States in the dataset.
+    pub states: u64,
+    /// Mean loss of the steps since the last row, as the student defines it.
+    pub loss: f64,
+    /// Eq. (16) on the held-out states, if the student has values.
+    pub validation_loss: Option<f64>,
+    /// Share of the held-out states in which student and teacher decide alike, 0 … 1.
+    pub agreement: f64,
+    /// Mean AvgQoE of the validation episodes.
+    pub validation_qoe: f64,
+    /// Mean drops of the validation episodes.
+    pub validation_dropped: f64,
+}
+
+/// Reads the `training.csv` of a training's folder.
+///
+/// # Errors
+/// [`Error::Unreadable`] names the file and the row or column.
+pub fn training(folder: &Path) -> Result<Vec<TrainingRow>, Error> {
+    table::rows(&folder.join("training.csv"))
+}
+
+/// Reads the `distillation.csv` of a distillation's folder.
+///
+/// # Errors
+/// [`Error::Unreadable`] names the file and the row or column.
+pub fn distillation(folder: &Path) -> Result<Vec<DistillationRow>, Error> {
+    table::rows(&folder.join("distillation.csv"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_validation_is_not_a_missing_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.csv");
+        let row = TrainingRow { episode: 3, validation_qoe: Some(2.5), ..TrainingRow::default() };
+        let rows = [TrainingRow::default(), row];
+        let mut writer = csv::Writer::from_path(&path).unwrap();
+        rows.iter().for_each(|row| writer.serialize(row).unwrap());
+        drop(writer);
+        assert_eq!(training(folder.path()).unwrap(), rows);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("validation_qoe", "qoe_of_validation")).unwrap();
+        let error = training(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("training.csv: it has no column `validation_qoe`"), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Results: plain data about what came out of runs, and the files it is kept in.
+//!
+//! Everything that acts (evaluation, training, studies) depends on this crate and hands it
+//! numbers; everything that shows (tables, figures, pages) reads them from here. In the order of
+//! use:
+//!
+//! 1. [`metric`]: the table of metrics. An episode yields an [`EpisodeResult`]; each number that
+//!    a table, a CSV file or a study shows of it is one row, a [`Metric`].
+//! 2. [`run_folder`]: the folder to which a batch is written and from which it is read again,
+//!    whole or as a [`shard`]; [`merge`] combines the shards.
+//! 3. [`statistics`]: means, intervals and paired differences over episodes and training seeds.
+//! 4. [`learning`]: the rows that a training and a distillation write while they run;
+//!    [`checkpoint`]: what a checkpoint states about itself.
+//! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
+//!    [`replay`]: a recorded run, run again.
+//! 6. [`files`]: bounded reads, atomic writes, SHA-256, the first free folder.
+//!
+//! It knows nothing of how a result came about: no plugins, no scenario texts, no threads.
+//!
+//! ```
+//! use offramp_results::run_folder::{self, NewRunFolder, RunRecord, StoredRun};
+//! use offramp_results::{EpisodeMetrics, EpisodeResult, metric};
+//!
+//! // What an evaluation hands over: the episodes of a policy, here two.
+//! let episode = |qoe| EpisodeResult {
+//!     overall: EpisodeMetrics { tasks: 100, qoe, ..EpisodeMetrics::default() },
+//!     by_mode: Vec::new(),
+//!     decisions: 100,
+//!     decide_ns: 5_000,
+//! };
+//! let record = RunRecord {
+//!     scenario: "small".to_owned(),
+//!     policy: "random".to_owned(),
+//!     episodes: 2,
+//!     ..RunRecord::default()
+//! };
+//! let run = StoredRun { record, episodes: vec![episode(610.0), episode(620.0)] };
+//!
+//! // It is stored: the folder appears complete or not at all.
+//! let parent = tempfile::tempdir()?;
+//! let scenarios = vec![("small".to_owned(), "(name: \"small\")".to_owned())];
+//! let folder = NewRunFolder::begin(&parent.path().join("small-001"))?;
+//! let path = folder.finish(&scenarios, None, &[run])?;
+//!
+//! // And read again, metric by metric.
+//! let runs = run_folder::read(&path)?;
+//! let qoe = metric::by_id("qoe").expect("a row of the table");
+//! assert_eq!(qoe.title, "AvgQoE");
+//! assert_eq!(runs[0].mean_sd(qoe).mean, 615.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod checkpoint;
+pub mod claim;
+mod error;
+pub mod exhibit;
+pub mod files;
+pub mod learning;
+pub mod merge;
+pub mod metric;
+pub mod replay;
+pub mod run_folder;
+pub mod shard;
+pub mod statistics;
+mod table;
+
+pub use error::Error;
+pub use metric::{EpisodeMetrics, EpisodeResult, Metric};

@@ -1,0 +1,329 @@
+//! Metrics: the numbers by which policies are compared (section 4 of the model), one row each.
+//!
+//! The table in this file is the only place that names a metric. The fields of
+//! [`EpisodeMetrics`] and with them the columns of `episodes.csv` and `power-modes.csv`, the keys
+//! of the JSON and the columns of the CSV that `offramp run` prints, the columns of its tables,
+//! the names that study files may use and the table in `scenarios/README.md` all derive from it.
+//! To add a metric, add a row; where it is taken from an episode's tasks, the compiler then asks
+//! for the value.
+
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::MeanSd;
+
+/// A metric: one row of the table.
+#[derive(Debug)]
+pub struct Metric {
+    /// The CSV column and JSON key: `delay_slots`.
+    pub id: &'static str,
+    /// The spelling in study files: `Delay`.
+    pub name: &'static str,
+    /// The heading of tables and the label of axes: `AvgDelay`.
+    pub title: &'static str,
+    /// The unit; empty for a share.
+    pub unit: &'static str,
+    /// Digits after the point that an estimate with its interval shows.
+    pub digits: usize,
+    /// The direction in which a policy is better.
+    pub better: Better,
+    /// Whether the JSON and CSV of `offramp run` include it.
+    pub summarised: bool,
+    /// Its column in the tables of `offramp run`, if it has one.
+    pub column: Option<Column>,
+    /// The definition, in a sentence or two.
+    pub about: &'static str,
+    /// How it is taken from an episode.
+    pub source: Source,
+}
+
+/// The direction in which a policy is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+    /// It describes the episode, not the policy.
+    Neither,
+}
+
+/// A column of the tables of `offramp run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Form of its cells.
+    pub form: Form,
+    /// Whether the table by power mode has it too.
+    pub by_mode: bool,
+}
+
+/// Form of a cell of the tables of `offramp run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Mean ± standard deviation, with so many digits after the point.
+    MeanSd(usize),
+    /// The mean alone, with so many digits after the point.
+    Mean(usize),
+    /// The mean of a share, per cent with so many digits after the point.
+    Percent(usize),
+}
+
+impl Form {
+    /// The text of a cell.
+    pub fn text(self, MeanSd { mean, sd }: MeanSd) -> String {
+        match self {
+            Self::MeanSd(digits) => format!("{mean:.digits$} ± {sd:.digits$}"),
+            Self::Mean(digits) => format!("{mean:.digits$}"),
+            Self::Percent(digits) => format!("{:.digits$} %", 100.0 * mean),
+        }
+    }
+}
+
+/// How a metric is taken from an episode.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// From the tasks of the episode, or of one power mode in it.
+    Tasks(fn(&EpisodeMetrics) -> f64),
+    /// From the episode as a whole; `None` leaves the episode out of means and intervals.
+    Episode(fn(&EpisodeResult) -> Option<f64>),
+}
+
+/// Outcome of one evaluation episode of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeResult {
+    /// The metrics of all tasks.
+    #[serde(rename = "all")]
+    pub overall: EpisodeMetrics,
+    /// The same by power mode, in the order of the scenario's modes.
+    pub by_mode: Vec<EpisodeMetrics>,
+    /// Decisions made.
+    pub decisions: u64,
+    /// Time spent in the policy's `decide`, nanoseconds; the one number that is not
+    /// reproducible.
+    pub decide_ns: u64,
+}
+
+impl Metric {
+    /// The value in an episode; `None` leaves the episode out of means and intervals.
+    pub fn of(&self, episode: &EpisodeResult) -> Option<f64> {
+        match self.source {
+            Source::Tasks(value) => Some(value(&episode.overall)),
+            Source::Episode(value) => value(episode),
+        }
+    }
+
+    /// The value in one power mode of an episode; `None` if it is not defined by power mode.
+    pub fn of_mode(&self, metrics: &EpisodeMetrics) -> Option<f64> {
+        match self.source {
+            Source::Tasks(value) => Some(value(metrics)),
+            Source::Episode(_) => None,
+        }
+    }
+}
+
+/// Metrics are equal if their ids are: each has one row.
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Metric {}
+
+impl PartialOrd for Metric {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Metric {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.id.cmp(other.id)
+    }
+}
+
+/// All metrics, in the order of columns.
+pub fn all() -> &'static [Metric] {
+    TABLE
+}
+
+/// The metrics that the JSON and CSV of `offramp run` include, in order.
+pub fn summarised() -> impl Iterator<Item = &'static Metric> + Clone {
+    TABLE.iter().filter(|metric| metric.summarised)
+}
+
+/// The metric of that id: `by_id("qoe")`.
+pub fn by_id(id: &str) -> Option<&'static Metric> {
+    TABLE.iter().find(|metric| metric.id == id)
+}
+
+/// The metric that study files spell so: `by_name("Qoe")`.
+pub fn by_name(name: &str) -> Option<&'static Metric> {
+    TABLE.iter().find(|metric| metric.name == name)
+}
+
+/// The table as Markdown, as `scenarios/README.md` has it.
+pub fn documentation() -> String {
+    let mut text = String::from(
+        "| column | in studies | title | unit | better | meaning |\n|---|---|---|---|---|---|\n",
+    );
+    for Metric { id, name, title, unit, better, about, .. } in TABLE {
+        let better = match better {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+            Better::Neither => "",
+        };
+        text +=
+            &format!("| `{id}` | `{name}` | {title} | {unit} | {better} | {} |\n", about.trim());
+    }
+    text
+}
+
+/// Defines [`EpisodeMetrics`] and the table. A row is documentation, id, type, spelling in study
+/// files, and the other fields of [`Metric`].
+macro_rules! metrics {
+    (
+        tasks {$(
+            $(#[doc = $about:literal])+
+            $id:ident: $type:ty as $name:ident { $($attribute:ident: $value:expr),+ $(,)? }
+        )+}
+        episode {$(
+            $(#[doc = $episode_about:literal])+
+            $episode_id:ident as $episode_name:ident {
+                of: $of:expr, $($episode_attribute:ident: $episode_value:expr),+ $(,)?
+            }
+        )+}
+    ) => {
+        /// The metrics of one episode, or of the tasks of one power mode in it.
+        ///
+        /// An episode without tasks has delay 0, completion ratio 1 and energy per task 0.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct EpisodeMetrics {$(
+            $(#[doc = $about])+
+            pub $id: $type,
+        )+}
+
+        static TABLE: &[Metric] = &[
+            $(Metric {
+                id: stringify!($id),
+                name: stringify!($name),
+                about: concat!($($about),+),
+                source: Source::Tasks(|metrics| metrics.$id as f64),
+                $($attribute: $value),+
+            },)+
+            $(Metric {
+                id: stringify!($episode_id),
+                name: stringify!($episode_name),
+                about: concat!($($episode_about),+),
+                source: Source::Episode($of),
+                $($episode_attribute: $episode_value),+
+            },)+
+        ];
+
+        /// How study files spell the quantities of an exhibit: the metrics, and the number of
+        /// parameters.
+        pub(crate) const QUANTITY_NAMES: &[&str] =
+            &[$(stringify!($name),)+ $(stringify!($episode_name),)+ "Parameters"];
+    };
+}
+
+metrics! {
+    tasks {
+        /// Tasks that arrived; each ended exactly once.
+        tasks: u64 as Tasks {
+            title: "tasks", unit: "tasks", digits: 1, better: Better::Neither,
+            summarised: false, column: None,
+        }
+        /// The sum of all rewards, per device. In a power mode, per mean number of devices in it.
+        qoe: f64 as Qoe {
+            title: "AvgQoE", unit: "reward", digits: 1, better: Better::Higher,
+            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+        }
+        /// Mean delay of all tasks; a dropped task counts its deadline.
+        delay_slots: f64 as Delay {
+            title: "AvgDelay", unit: "slots", digits: 3, better: Better::Lower,
+            summarised: true, column: Some(Column { form: Form::MeanSd(3), by_mode: true }),
+        }
+        /// Energy of all tasks, all four components, per device.
+        energy: f64 as Energy {
+            title: "AvgEnergy", unit: "as accounted", digits: 1, better: Better::Lower,
+            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+        }
+        /// Tasks that were dropped at their deadline.
+        dropped: u64 as Dropped {
+            title: "Drop", unit: "tasks", digits: 1, better: Better::Lower,
+            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+        }
+        /// Share of the tasks that were completed.
+        completion_ratio: f64 as CompletionRatio {
+            title: "completed", unit: "", digits: 4, better: Better::Higher,
+            summarised: true, column: Some(Column { form: Form::Percent(1), by_mode: true }),
+        }
+        /// Energy of all tasks, all four components, per task.
+        energy_per_task: f64 as EnergyPerTask {
+            title: "energy per task", unit: "as accounted", digits: 3, better: Better::Lower,
+            summarised: true, column: None,
+        }
+        /// Median delay.
+        delay_p50: u32 as DelayP50 {
+            title: "median delay", unit: "slots", digits: 1, better: Better::Lower,
+            summarised: true, column: None,
+        }
+        /// 95th percentile of the delay: the smallest number of slots that 95 % do not exceed.
+        delay_p95: u32 as DelayP95 {
+            title: "p95 delay", unit: "slots", digits: 1, better: Better::Lower,
+            summarised: true, column: Some(Column { form: Form::Mean(1), by_mode: false }),
+        }
+        /// 99th percentile of the delay.
+        delay_p99: u32 as DelayP99 {
+            title: "p99 delay", unit: "slots", digits: 1, better: Better::Lower,
+            summarised: true, column: None,
+        }
+    }
+    episode {
+        /// Mean time of a decision; episodes without decisions are left out. From `timing.csv`.
+        decision_us as DecisionTime {
+            of: |episode| (episode.decisions > 0)
+                .then(|| episode.decide_ns as f64 / 1000.0 / episode.decisions as f64),
+            title: "µs/decision", unit: "µs", digits: 2, better: Better::Lower,
+            summarised: true, column: Some(Column { form: Form::Mean(3), by_mode: false }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_names_are_unique() {
+        for metric in all() {
+            assert_eq!(by_id(metric.id), Some(metric));
+            assert!(std::ptr::eq(by_name(metric.name).unwrap(), metric), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn an_episode_without_decisions_has_no_decision_time() {
+        let time = by_name("DecisionTime").unwrap();
+        let episode = EpisodeResult { decisions: 4, decide_ns: 6_000, ..EpisodeResult::default() };
+        assert_eq!(time.of(&episode), Some(1.5));
+        assert_eq!(time.of(&EpisodeResult::default()), None);
+        assert_eq!(time.of_mode(&EpisodeMetrics::default()), None);
+    }
+
+    /// The documents have the table; with `UPDATE_DOCS=1` they get it.
+    #[test]
+    fn the_documents_have_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/README.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (begin, end) = ("<!-- metrics -->\n", "<!-- end of metrics -->\n");
+        let (before, rest) = text.split_once(begin).unwrap();
+        let (table, after) = rest.split_once(end).unwrap();
+        let wanted = format!("\n{}\n", documentation());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
+        } else {
+            assert_eq!(table, wanted, "run this test with UPDATE_DOCS=1");
+        }
+    }
+}
