@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{EpisodeStart, Needs, Observation};
 use offramp_host::{Policy, sha256};
-use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_model::rng::StreamFamily;
 use offramp_model::{Episode, Workload};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
@@ -19,7 +19,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::SlotBuffers;
-use crate::evaluate::RunError;
+use crate::evaluate::{EXPLORER, POLICY, RunError};
 use crate::files::{self, MOST_DATA_BYTES};
 use crate::scenario::Scenario;
 
@@ -251,7 +251,7 @@ fn collect_episode(
     };
     let start = EpisodeStart {
         episode: number,
-        seed: StreamFamily::new(seed, number, Purpose::Policy).seed(),
+        seed: StreamFamily::new(seed, number, POLICY).seed(),
         training: false,
     };
     let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
@@ -264,7 +264,7 @@ fn collect_episode(
     let actions = servers + 1;
     let mut dataset = Dataset::default();
     dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
-    let mut draws = StreamFamily::new(seed, number, Purpose::Explorer).of(0);
+    let mut draws = StreamFamily::new(seed, number, EXPLORER).of(0);
     let workload = Workload::Drawn { seed, episode: number };
     let mut episode = Episode::new(&scenario.system, workload, scenario.observation);
     let mut buffers = SlotBuffers::default();

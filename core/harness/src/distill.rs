@@ -16,12 +16,12 @@ use std::path::Path;
 
 use offramp_host::plugin::{Observation, UNDECIDED};
 use offramp_host::{Policy, sha256};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use offramp_model::rng::{StreamFamily, WHOLE_RUN};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, DatasetError, Driver, greedy};
 use crate::environment::Environment;
-use crate::evaluate::{RunError, validate};
+use crate::evaluate::{LEARNER, POLICY, RunError, validate};
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::scenario::{DistillEntry, Scenario};
@@ -229,7 +229,7 @@ impl<'s> Setup<'s> {
     fn teacher(&self) -> Result<Box<dyn Policy>, RunError> {
         let entry = &self.entry.teacher;
         let checkpoint = self.teacher_checkpoint.as_deref();
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Policy).seed();
+        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, POLICY).seed();
         let context = self.environment.context(&entry.parameters, checkpoint, seed, 1);
         Ok(entry.found.create_policy(&context)?)
     }
@@ -237,7 +237,7 @@ impl<'s> Setup<'s> {
     /// A student that has learned nothing yet.
     fn untaught(&self) -> Result<Box<dyn Policy>, RunError> {
         let entry = &self.entry.student;
-        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Learner).seed();
+        let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, LEARNER).seed();
         let threads = rayon::current_num_threads() as u32;
         let context = self.environment.context(&entry.parameters, None, seed, threads);
         Ok(entry.found.create_policy(&context)?)
@@ -344,7 +344,7 @@ impl Batches {
 
     fn draw(&mut self, states: &Dataset, entry: &DistillEntry, step: u64) {
         self.clear();
-        let streams = StreamFamily::new(entry.seed, step, Purpose::Learner);
+        let streams = StreamFamily::new(entry.seed, step, LEARNER);
         for device in 0..self.by_device.len() {
             let mut stream = streams.of(device as u64);
             let count = self.by_device[device].len();

@@ -41,8 +41,7 @@ impl Environment {
                 .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
                 .collect(),
             history_slots: scenario.observation.history_slots,
-            // Were the devices spread evenly and all active, each server would have this many.
-            history_scale: f64::from(system.device_count()) / f64::from(system.server_count()),
+            history_scale: observation::load_scale(system),
             slot_seconds: parameters.slot_seconds,
             deadline_slots: parameters.deadline_slots,
             arrival_slots: parameters.arrival_slots,
@@ -100,6 +99,8 @@ pub struct SlotBuffers {
     devices: Vec<u32>,
     features: Vec<f64>,
     knowledge: Vec<f64>,
+    tasks: Vec<f64>,
+    links: Vec<f64>,
     histories: Vec<f64>,
     load: Vec<f64>,
     uplink_mbps: Vec<f64>,
@@ -108,6 +109,21 @@ pub struct SlotBuffers {
 }
 
 impl SlotBuffers {
+    /// λ, τ^C, τ^T, B^E_1…M, α, ρ, D_max of every row.
+    fn fill_knowledge(&mut self, episode: &Episode<'_>) {
+        episode.task_table(&mut self.tasks);
+        episode.link_table(&mut self.links);
+        let servers = episode.system().server_count() as usize;
+        self.knowledge.clear();
+        let (task_width, link_width) =
+            (observation::task_columns().len(), observation::link_columns().len() * servers);
+        for (task, link) in self.tasks.chunks(task_width).zip(self.links.chunks(link_width)) {
+            self.knowledge.extend_from_slice(&task[..3]);
+            self.knowledge.extend_from_slice(&link[..servers]);
+            self.knowledge.extend_from_slice(&task[3..6]);
+        }
+    }
+
     /// Computes what `needs` asks for of the slot at which `episode` stands, and leaves every
     /// action [`UNDECIDED`].
     pub fn observe<'a>(&'a mut self, episode: &Episode<'_>, needs: Needs) -> Seen<'a> {
@@ -121,19 +137,18 @@ impl SlotBuffers {
             episode.features(&mut self.features);
         }
         if needs.includes(Needs::KNOWLEDGE) {
-            episode.knowledge(&mut self.knowledge);
+            self.fill_knowledge(episode);
         }
         if needs.includes(Needs::LOAD) {
             self.load.clear();
             self.load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
         }
         if needs.includes(Needs::UPLINK) {
-            let uplink = &episode.system().parameters().uplink;
             let servers = episode.system().server_count();
             self.uplink_mbps.clear();
             for arrival in arrivals {
                 self.uplink_mbps
-                    .extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
+                    .extend((0..servers).map(|server| episode.uplink_mbps(arrival.device, server)));
             }
         }
         if needs.includes(Needs::HISTORY) {

@@ -21,6 +21,15 @@ use crate::isolate::{self, Limits};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
 use crate::scenario::{Experiment, PolicyEntry, Scenario};
 
+/// A policy's own randomness.
+pub(crate) const POLICY: Purpose = Purpose::new(6);
+/// An explorer's own randomness.
+pub(crate) const EXPLORER: Purpose = Purpose::new(7);
+/// The starting point of a learner: its weights and what it replays.
+pub(crate) const LEARNER: Purpose = Purpose::new(8);
+/// The episodes by which a training is judged as it proceeds.
+const VALIDATION: Purpose = Purpose::new(9);
+
 /// Why a run failed. The others go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -141,7 +150,7 @@ pub fn evaluate_some<'e>(
 
 /// The seed with which a policy is created to be evaluated.
 pub(crate) fn evaluation_seed(scenario: &Scenario) -> u64 {
-    StreamFamily::new(scenario.seed, WHOLE_RUN, Purpose::Learner).seed()
+    StreamFamily::new(scenario.seed, WHOLE_RUN, LEARNER).seed()
 }
 
 /// What a lock guards; it is poisoned by a panic alone, which is a bug that ends everything.
@@ -269,7 +278,7 @@ pub fn run_episode(
     let mut buffers = SlotBuffers::default();
     let (mut decisions, mut decide_ns) = (0, 0);
     let needs = policy.needs();
-    let seed = StreamFamily::new(seed, episode, Purpose::Policy).seed();
+    let seed = StreamFamily::new(seed, episode, POLICY).seed();
     policy.begin_episode(&EpisodeStart { episode, seed, training: false })?;
     while !running.is_over() {
         meter.before_slot(&running);
@@ -304,7 +313,7 @@ pub fn validate(
     episodes: u64,
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
 ) -> Result<(f64, f64), RunError> {
-    let seed = StreamFamily::new(seed, WHOLE_RUN, Purpose::Validation).seed();
+    let seed = StreamFamily::new(seed, WHOLE_RUN, VALIDATION).seed();
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()
         .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))

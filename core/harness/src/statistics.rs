@@ -14,6 +14,9 @@
 use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
 
+/// The resampling of a bootstrap.
+const BOOTSTRAP: Purpose = Purpose::new(10);
+
 /// A metric of one policy: training seeds × episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
@@ -121,7 +124,7 @@ impl Scores {
         let mut drawn_episodes = vec![0; episodes];
         let mut draws: Vec<f64> = (0..DRAWS)
             .map(|draw| {
-                let mut stream = StreamFamily::new(0, draw, Purpose::Bootstrap).of(0);
+                let mut stream = StreamFamily::new(0, draw, BOOTSTRAP).of(0);
                 drawn_episodes.fill_with(|| stream.below(episodes));
                 all.clear();
                 for _ in 0..seeds {
@@ -144,6 +147,9 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The trials of a test.
+    const TRIALS: Purpose = Purpose::new(6);
     use proptest::prelude::*;
 
     fn scores(rows: &[&[f64]]) -> Scores {
@@ -179,7 +185,7 @@ mod tests {
             [("normal", (|x| x) as fn(f64) -> f64), ("squares of normal numbers", |x| x * x - 1.0)]
         {
             let holds = |trial: u64| {
-                let mut stream = StreamFamily::new(7, trial, Purpose::Policy).of(0);
+                let mut stream = StreamFamily::new(7, trial, TRIALS).of(0);
                 let row = (0..50).map(|_| shape(normal(&mut stream))).collect();
                 let interval = Scores::new(vec![row]).unwrap().mean();
                 interval.low <= 0.0 && 0.0 <= interval.high
@@ -193,7 +199,7 @@ mod tests {
     #[test]
     fn seeds_are_drawn_again() {
         let holds = |trial: u64| {
-            let mut stream = StreamFamily::new(8, trial, Purpose::Policy).of(0);
+            let mut stream = StreamFamily::new(8, trial, TRIALS).of(0);
             let rows = (0..10).map(|_| {
                 let of_seed = 3.0 * normal(&mut stream);
                 (0..20).map(|_| of_seed + normal(&mut stream)).collect()

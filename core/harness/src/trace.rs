@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use offramp_model::{
     Arrival, Device, Distribution, EndedTask, Energy, EnergyAccounting, Episode, ObservationKind,
-    ObservationSpec, Outcome, PowerPreference, PreferenceRule, RecordedArrival, Server, System,
-    SystemParameters, UplinkRates, Workload, reward,
+    ObservationSpec, Outcome, PowerPreference, PreferenceRule, RecordedArrival, Recording, Server,
+    System, SystemParameters, UplinkRates, Workload, reward,
 };
 use serde::Deserialize;
 
@@ -254,7 +254,13 @@ impl Trace {
     /// Runs the recorded arrivals and decisions through the engine, and compares as it goes.
     pub fn replay(&self) -> Replay {
         let observation = ObservationSpec { kind: ObservationKind::Published, history_slots: 10 };
-        let workload = Workload::Recorded(self.tasks.iter().map(|task| task.arrival).collect());
+        let arrivals = self.tasks.iter().map(|task| task.arrival).collect();
+        // The file's tasks were checked when it was read.
+        let recording = match Recording::new(&self.system, arrivals) {
+            Ok(recording) => recording,
+            Err(invalid) => unreachable!("{invalid}"),
+        };
+        let workload = Workload::Recorded(recording);
         let mut episode = Episode::new(&self.system, workload, observation);
         let mut replay = Replay {
             slots: self.system.slot_count(),
@@ -309,7 +315,7 @@ impl Trace {
     }
 
     fn compare_end(&self, ended: &EndedTask, replay: &mut Replay) {
-        let key = (ended.born_slot, ended.device);
+        let key = (ended.arrival_slot, ended.device);
         let found = self
             .tasks
             .binary_search_by_key(&key, |task| (task.arrival.slot, task.arrival.arrival.device));

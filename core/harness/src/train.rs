@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{EndedTask, EpisodeStart, Progress, TransitionBatch};
 use offramp_host::{CallFailure, Explorer, Policy};
-use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use offramp_model::rng::{StreamFamily, WHOLE_RUN};
 use offramp_model::{Episode, Outcome, Workload, reward};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, SlotBuffers};
-use crate::evaluate::{RunError, validate};
+use crate::evaluate::{EXPLORER, LEARNER, POLICY, RunError, validate};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::scenario::{Scenario, TrainEntry};
@@ -163,12 +163,12 @@ impl<'s> Trainer<'s> {
         let threads = rayon::current_num_threads() as u32;
         let seed = |purpose| StreamFamily::new(entry.seed, WHOLE_RUN, purpose).seed();
         let parameters = &entry.learner.parameters;
-        let context = environment.context(parameters, None, seed(Purpose::Learner), threads);
+        let context = environment.context(parameters, None, seed(LEARNER), threads);
         let learner = entry.learner.found.create_policy(&context)?;
         let explorer = match &entry.explorer {
             None => None,
             Some(explorer) => {
-                let seed = seed(Purpose::Explorer);
+                let seed = seed(EXPLORER);
                 let context = environment.context(&explorer.parameters, None, seed, 1);
                 Some(explorer.found.create_explorer(&context)?)
             }
@@ -200,10 +200,10 @@ impl<'s> Trainer<'s> {
             training: true,
         };
         let mut needs = self.learner.needs();
-        self.learner.begin_episode(&start(Purpose::Policy))?;
+        self.learner.begin_episode(&start(POLICY))?;
         if let Some(explorer) = &mut self.explorer {
             needs = needs.and(explorer.needs());
-            explorer.begin_episode(&start(Purpose::Explorer))?;
+            explorer.begin_episode(&start(EXPLORER))?;
         }
         let (mut loss, mut losses) = (0.0, 0_u64);
         let (mut explored, mut decisions) = (0.0, 0_usize);
@@ -225,7 +225,7 @@ impl<'s> Trainer<'s> {
                 let energy = system.energy().of(&task.energy);
                 EndedTask {
                     device: task.device,
-                    born_slot: task.born_slot,
+                    born_slot: task.arrival_slot,
                     action: task.action,
                     delay_slots: task.delay_slots,
                     dropped: task.outcome == Outcome::Dropped,
