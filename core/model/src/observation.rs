@@ -14,7 +14,7 @@
 //! A row is a task that waits for its decision, in the order of devices. The flat feature vector o
 //! lists columns of any table in the order of an [`ObservationKind`].
 //!
-//! Columns are computed from a [`View`] rather than from `Episode`, so that an episode can hold
+//! Columns are computed from a `View` rather than from `Episode`, so that an episode can hold
 //! its observation without a cycle between the two modules.
 
 use std::fmt;

@@ -9,7 +9,7 @@ pub fn base_reward(deadline_slots: u32) -> f64 {
     4.0 * f64::from(deadline_slots)
 }
 
-/// E_scaled of eq. (11), without unit.
+/// E_scaled of eq. (11), dimensionless.
 ///
 /// Published accounting: 10·(local + transmit)/20. Physical accounting: 10·E/E_ref, 0 … 10, with
 /// E the device's energy of eq. (8) (local + transmit + idle) and E_ref that of

@@ -54,7 +54,7 @@ impl SystemParameters {
     /// M of the paper.
     pub const PAPER_SERVERS: usize = 5;
 
-    /// The parameters of the paper's section 6.1 (table 2), for any number of devices and
+    /// The parameters of the paper's section 6.1, for any number of devices and
     /// servers. This is the only place where these values stand.
     ///
     /// | symbol | value | |
