@@ -1,5 +1,5 @@
-//! The engine against a slow, obvious twin: dense FIFOs in a table of devices × servers, every
-//! step written as section 2 of the model words it, on random systems and random decisions.
+//! The engine against a slow, obvious twin on random systems and random decisions: dense FIFOs in
+//! a table of devices × servers, every step and every observation spelled out.
 
 use std::collections::{BTreeMap, VecDeque};
 
