@@ -18,7 +18,9 @@
 use std::sync::Arc;
 
 use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
-use offramp_model::{Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, reward};
+use offramp_model::{
+    Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, observation, reward,
+};
 
 /// A system, the episode under way in it, and buffers for what is observed.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ struct Buffers {
     devices: Vec<u32>,
     features: Vec<f64>,
     knowledge: Vec<f64>,
+    tasks: Vec<f64>,
+    links: Vec<f64>,
     histories: Vec<f64>,
     load: Vec<f64>,
     uplink_mbps: Vec<f64>,
@@ -108,7 +112,7 @@ impl Environment {
             let energy = system.energy().of(&task.energy);
             EndedTask {
                 device: task.device,
-                born_slot: task.born_slot,
+                born_slot: task.arrival_slot,
                 action: task.action,
                 delay_slots: task.delay_slots,
                 dropped: task.outcome == Outcome::Dropped,
@@ -131,7 +135,7 @@ impl Buffers {
         self.devices.clear();
         self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
         // What is not needed now may have been filled for someone else before.
-        let Self { features, knowledge, histories, load, uplink_mbps, .. } = self;
+        let Self { features, knowledge, tasks, links, histories, load, uplink_mbps, .. } = self;
         for buffer in [&mut *features, knowledge, histories, load, uplink_mbps] {
             buffer.clear();
         }
@@ -139,16 +143,25 @@ impl Buffers {
             episode.features(features);
         }
         if needs.includes(Needs::KNOWLEDGE) {
-            episode.knowledge(knowledge);
+            episode.task_table(tasks);
+            episode.link_table(links);
+            let servers = episode.system().server_count() as usize;
+            let (task_width, link_width) =
+                (observation::task_columns().len(), observation::link_columns().len() * servers);
+            for (task, link) in tasks.chunks(task_width).zip(links.chunks(link_width)) {
+                knowledge.extend_from_slice(&task[..3]);
+                knowledge.extend_from_slice(&link[..servers]);
+                knowledge.extend_from_slice(&task[3..6]);
+            }
         }
         if needs.includes(Needs::LOAD) {
             load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
         }
         if needs.includes(Needs::UPLINK) {
-            let uplink = &episode.system().parameters().uplink;
             let servers = episode.system().server_count();
             for arrival in arrivals {
-                uplink_mbps.extend((0..servers).map(|server| uplink.mbps(arrival.device, server)));
+                let rate = |server| episode.uplink_mbps(arrival.device, server);
+                uplink_mbps.extend((0..servers).map(rate));
             }
         }
         if needs.includes(Needs::HISTORY) {

@@ -1,5 +1,8 @@
 //! Where all randomness comes from: one function per purpose.
 //!
+//! Purposes 1 to 5 are the model's, 6 to 9 these, and 10 the bootstrap of `offramp-results`; the
+//! numbers are part of every result: never renumber, only append.
+//!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are
 //! made here and nowhere else, so that no two purposes share one.
@@ -7,13 +10,13 @@
 use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
 
 /// The randomness of a policy: its own draws, and its creation as a teacher.
-pub const POLICY: Purpose = Purpose::Policy;
+pub const POLICY: Purpose = Purpose::new(6);
 /// The randomness of an explorer, and of what is explored while a dataset is collected.
-pub const EXPLORER: Purpose = Purpose::Explorer;
+pub const EXPLORER: Purpose = Purpose::new(7);
 /// The starting point of a learner, what it replays, and the mini-batches of a distillation.
-pub const LEARNER: Purpose = Purpose::Learner;
+pub const LEARNER: Purpose = Purpose::new(8);
 /// The episodes by which a training or a distillation is judged while it continues.
-pub const VALIDATION: Purpose = Purpose::Validation;
+pub const VALIDATION: Purpose = Purpose::new(9);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {

@@ -22,12 +22,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_model::rng::{Purpose, StreamFamily};
 use offramp_model::{Episode, ObservationKind, ObservationSpec, System, Workload};
 
+/// The decisions' own randomness: not the physics', so the number is ours.
+const DECISIONS: Purpose = Purpose::new(6);
+
 /// An episode under uniformly random decisions, drawn as cheaply as can be.
 fn episode(system: &Arc<System>, number: u64) -> usize {
     let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
     let workload = Workload::Drawn { seed: 1, episode: number };
     let mut episode = Episode::new(system, workload, observation);
-    let mut stream = StreamFamily::new(1, number, Purpose::Policy).of(0);
+    let mut stream = StreamFamily::new(1, number, DECISIONS).of(0);
     let actions = system.server_count() as usize + 1;
     let (mut decided, mut ended) = (Vec::new(), 0);
     while !episode.is_over() {

@@ -1,39 +1,40 @@
-//! A mobile device: its CPU, its powers, how busy it is, and what its user prefers.
+//! A mobile device: its CPU, its powers, its arrivals, and its power preference α.
 
 use crate::rng::{Purpose, StreamFamily, WHOLE_RUN};
 
-/// One mobile device (MD, i).
+/// One mobile device (MD, index i of the paper).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Device {
-    /// f^L: CPU, GHz.
+    /// f^L: speed of its CPU, GHz, above 0.
     pub cpu_ghz: f64,
-    /// p^C: power while computing, W.
+    /// p^C: power while it computes, W, 0 or above.
     pub compute_w: f64,
-    /// p^T: power while sending, W.
+    /// p^T: power while it sends, W, 0 or above.
     pub transmit_w: f64,
-    /// p^I: power while it waits for a server, W.
+    /// p^I: power while it waits for a server, W, 0 or above.
     pub idle_w: f64,
-    /// z: probability that a task arrives in a slot.
+    /// z: probability that a task arrives in a slot, 0 … 1.
     pub arrival_probability: f64,
 }
 
-/// When a device draws its power preference α from the power modes.
+/// The time at which a device draws its power mode, and with it α.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PreferenceRule {
-    /// Anew for each episode.
+    /// At the start of each episode.
     PerEpisode,
     /// Once for the whole run, as the published code does.
     Fixed,
-    /// Anew for each episode, and with this probability in each slot it changes to another mode.
+    /// At the start of each episode; then, with this probability in each slot, it changes to
+    /// another mode, each equally likely.
     Switching(f64),
 }
 
-/// α: weight of delay against energy, by power mode.
+/// α, the weight of delay against energy in a task's cost (eq. 11), by power mode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PowerPreference {
-    /// The modes' α, equally likely, each 0 … 1.
+    /// α of each mode, 0 … 1; at least one mode. Modes are equally likely.
     pub modes: Vec<f64>,
-    /// When a device draws its mode.
+    /// The time at which a device draws its mode.
     pub rule: PreferenceRule,
 }
 
@@ -43,17 +44,17 @@ impl PowerPreference {
             PreferenceRule::Fixed => WHOLE_RUN,
             PreferenceRule::PerEpisode | PreferenceRule::Switching(_) => episode,
         };
-        StreamFamily::new(seed, episode, Purpose::PowerMode)
+        StreamFamily::new(seed, episode, Purpose::POWER_MODE)
     }
 
-    /// Each device's mode at the start of an episode, as an index into `modes`.
+    /// Fills `modes` with the mode of each device at the start of an episode, as an index.
     pub(crate) fn first_modes(&self, streams: StreamFamily, modes: &mut [u32]) {
         for (device, mode) in modes.iter_mut().enumerate() {
             *mode = streams.of(device as u64).below(self.modes.len()) as u32;
         }
     }
 
-    /// Changes of mode at the start of `slot`.
+    /// Changes the modes of devices at the start of `slot`.
     pub(crate) fn switch(&self, streams: StreamFamily, slot: u32, modes: &mut [u32]) {
         let PreferenceRule::Switching(probability) = self.rule else { return };
         if self.modes.len() < 2 {

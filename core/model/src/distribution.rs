@@ -1,20 +1,20 @@
-//! The distributions a scenario may give for a quantity.
+//! Distributions: how a quantity of a device, a server or a task is drawn.
 
 use crate::rng::Stream;
 
-/// How a quantity is drawn.
+/// A distribution of a quantity, in the unit of that quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Distribution {
     /// Always this value.
     Constant(f64),
-    /// Uniform between the two, `low ≤ high`.
+    /// Uniform in `low` … `high`, with `low` ≤ `high`.
     Uniform(f64, f64),
-    /// One of these, equally likely; not empty.
+    /// One of these values, equally likely; not empty.
     Choice(Vec<f64>),
 }
 
 impl Distribution {
-    /// One value; takes one draw of `stream`, whatever the distribution.
+    /// Draws one value. Takes exactly one draw of `stream`, whatever the distribution.
     #[inline]
     pub fn draw(&self, stream: &mut Stream) -> f64 {
         match self {
@@ -24,7 +24,7 @@ impl Distribution {
         }
     }
 
-    /// The smallest value it can give.
+    /// The smallest value it can take.
     pub fn min(&self) -> f64 {
         match self {
             Self::Constant(value) => *value,
@@ -33,7 +33,7 @@ impl Distribution {
         }
     }
 
-    /// The largest value it can give.
+    /// The largest value it can take.
     pub fn max(&self) -> f64 {
         match self {
             Self::Constant(value) => *value,
@@ -42,7 +42,8 @@ impl Distribution {
         }
     }
 
-    /// What is wrong with it as a quantity in `range`, if anything.
+    /// Describes the first value outside `range`, bounds in the wrong order or an empty choice;
+    /// `None` if it is valid.
     pub fn fault(&self, range: &Range) -> Option<String> {
         match self {
             Self::Uniform(low, high) if low > high => {
@@ -58,19 +59,19 @@ impl Distribution {
     }
 }
 
-/// The values a quantity may have.
+/// The range of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
     /// Above 0 and finite.
     Positive,
     /// 0 or above, and finite.
     NotNegative,
-    /// 0 … 1.
+    /// 0 … 1, both included.
     Unit,
 }
 
 impl Range {
-    /// What is wrong with `value`, if anything.
+    /// Describes `value` and the range needed; `None` if it is in range.
     pub fn fault(&self, value: f64) -> Option<String> {
         let (holds, wanted) = match self {
             Self::Positive => (value > 0.0 && value.is_finite(), "a number above 0"),
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn draws_stay_within_min_and_max() {
-        let mut stream = StreamFamily::new(1, 1, Purpose::Device).of(0);
+        let mut stream = StreamFamily::new(1, 1, Purpose::DEVICE).of(0);
         for distribution in [
             Distribution::Constant(2.0),
             Distribution::Uniform(1.0, 7.0),

@@ -1,25 +1,25 @@
-//! Energy of a task, by component, in two accountings (section 3 of the model).
+//! Energy of a task, by component, in two accountings.
 //!
-//! Both are kept for every task; the scenario's [`EnergyAccounting`] says which one enters the
-//! reward and the metrics. The published accounting adds up slot by slot and in units of its
+//! Both are kept for every task; the system's [`EnergyAccounting`] selects the one that enters
+//! the reward and the metrics. The published accounting adds up slot by slot, in units of its
 //! own; the physical one is linear in the work done, so it is computed once, when a task ends.
 
-/// Energy of one task by component. Unit: joules in the physical accounting, the published
-/// code's own in the other.
+/// Energy of one task by component, each 0 or above. Unit: joules in the physical accounting,
+/// the published code's own in the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Energy {
-    /// Computing on the device (eq. 4).
+    /// Computing on the device: p^C · λρ/f^L (eq. 4).
     pub local: f64,
-    /// Sending over the uplink (eq. 2).
+    /// Sending over the uplink: p^T · λ/R (eq. 2).
     pub transmit: f64,
-    /// Computing at the server.
+    /// Computing at the server: p^E · λρ/f^E.
     pub server: f64,
-    /// The device idle while its task is at the server (eq. 6).
+    /// The device idle while its task is at the server: p^I · time there (eq. 6).
     pub idle: f64,
 }
 
 impl Energy {
-    /// The sum of all four components, as the energy metric counts it.
+    /// The sum of all four components: the energy metric.
     pub fn total(&self) -> f64 {
         self.local + self.transmit + self.server + self.idle
     }
@@ -28,13 +28,13 @@ impl Energy {
 /// The energy of one task in both accountings.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Energies {
-    /// What the published code adds up.
+    /// The sums of the published code, in its own units.
     pub published: Energy,
     /// Power × time, joules (eqs. 2, 4, 6).
     pub physical: Energy,
 }
 
-/// Which accounting a scenario's rewards and metrics use.
+/// The accounting that rewards and metrics use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnergyAccounting {
     /// Power × time, joules.
@@ -44,7 +44,7 @@ pub enum EnergyAccounting {
 }
 
 impl EnergyAccounting {
-    /// This accounting's part of `energies`.
+    /// The energy of a task under this accounting.
     pub fn of(self, energies: &Energies) -> &Energy {
         match self {
             Self::Physical => &energies.physical,
@@ -53,27 +53,35 @@ impl EnergyAccounting {
     }
 }
 
-/// Published local energy of one slot: c² if the slot was full, else (left/ρ)·c, with c the
-/// Mbit a slot can do.
+/// Published local energy of one slot: c² if the slot was full, otherwise (remaining/ρ)·c, with c
+/// the Mbit that a slot can do.
 #[inline]
-pub(crate) fn published_local(left: f64, per_slot: f64, density: impl FnOnce() -> f64) -> f64 {
-    if left >= per_slot { per_slot * per_slot } else { left / density() * per_slot }
+pub(crate) fn published_local(
+    remaining_mbit: f64,
+    mbit_per_slot: f64,
+    density: impl FnOnce() -> f64,
+) -> f64 {
+    if remaining_mbit >= mbit_per_slot {
+        mbit_per_slot * mbit_per_slot
+    } else {
+        remaining_mbit / density() * mbit_per_slot
+    }
 }
 
 /// Published (server, idle) energy of one slot at a server that `active` devices share, with
-/// `per_slot` the Mbit the whole server can do in a slot.
+/// `mbit_per_slot` the Mbit the whole server can do in a slot.
 #[inline]
 pub(crate) fn published_server(
-    left: f64,
-    per_slot: f64,
+    remaining_mbit: f64,
+    mbit_per_slot: f64,
     active: f64,
     slot_seconds: f64,
     server_w: f64,
     idle_w: impl FnOnce() -> f64,
 ) -> (f64, f64) {
-    if left >= per_slot / active {
-        (per_slot * server_w * slot_seconds, per_slot / active)
+    if remaining_mbit >= mbit_per_slot / active {
+        (mbit_per_slot * server_w * slot_seconds, mbit_per_slot / active)
     } else {
-        (left * server_w * slot_seconds, left / active * idle_w())
+        (remaining_mbit * server_w * slot_seconds, remaining_mbit / active * idle_w())
     }
 }

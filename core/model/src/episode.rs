@@ -2,55 +2,55 @@
 
 use std::sync::Arc;
 
-use crate::observation::{LoadHistory, ObservationKind, ObservationSpec};
+use crate::history::LoadHistory;
+use crate::observation::{ObservationKind, ObservationSpec, View};
 use crate::published::Published;
 use crate::slot::{self, State};
 use crate::system::System;
 use crate::task::{Arrival, EndedTask};
 use crate::workload::{Source, Workload};
 
-/// A decision that no policy may make. The episode has not advanced and can go on with another.
+/// An illegal decision. The episode has not advanced and can continue with another decision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalDecision {
-    /// Not one action for each task.
+    /// The number of actions differs from that of waiting tasks.
     #[error("slot {slot}: {actions} actions for {tasks} tasks")]
     Count {
-        /// The slot.
+        /// The slot, 0 … T − 1.
         slot: u32,
-        /// Tasks that waited for a decision.
+        /// How many tasks waited for a decision.
         tasks: usize,
-        /// Actions given.
+        /// How many actions were given.
         actions: usize,
     },
     /// An action above M.
     #[error("slot {slot}, device {device}: action {action} is out of range 0 … {servers}")]
     OutOfRange {
-        /// The slot.
+        /// The slot, 0 … T − 1.
         slot: u32,
-        /// The device.
+        /// The device of the task, 0 … N − 1.
         device: u32,
-        /// What was decided.
+        /// The action, above M.
         action: u32,
-        /// M.
+        /// M: the largest action allowed.
         servers: u32,
     },
-    /// The last slot is over.
+    /// The episode is over: no slot is left.
     #[error("the episode is over after its {slots} slots")]
     Over {
-        /// T.
+        /// T: slots of the episode.
         slots: u32,
     },
 }
 
-/// An episode under way: it always stands at the start of a slot, with that slot's arrivals
-/// waiting for their decisions.
+/// An episode under way. It always stands at the start of a slot, with that slot's arrivals
+/// waiting for their decisions, or at its end after slot T − 1.
 ///
 /// ```
-/// use offramp_model::{Episode, IllegalDecision, ObservationKind, ObservationSpec, System, Workload};
+/// use offramp_model::{Episode, IllegalDecision, ObservationSpec, System, Workload};
 /// let system = std::sync::Arc::new(System::paper(3, 2));
-/// let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
 /// let workload = Workload::Drawn { seed: 1, episode: 0 };
-/// let mut episode = Episode::new(&system, workload, observation);
+/// let mut episode = Episode::new(&system, workload, ObservationSpec::PAPER);
 /// let mut ended = 0;
 /// while !episode.is_over() {
 ///     let all_local = vec![0; episode.arrivals().len()];
@@ -72,8 +72,11 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// Begins an episode of `system`, in which `workload` arrives and `observation` is what a
-    /// policy may ask to see.
+    /// Begins an episode of `system` in which `workload` arrives; [`Episode::features`] and
+    /// [`Episode::history`] follow `observation`.
+    ///
+    /// # Panics
+    /// If `workload` is a recording that was checked against a larger system.
     pub fn new(system: &Arc<System>, workload: Workload, observation: ObservationSpec) -> Self {
         let (devices, servers) = (system.device_count() as usize, system.server_count() as usize);
         let published = (observation.kind == ObservationKind::Published)
@@ -92,12 +95,12 @@ impl Episode {
         }
     }
 
-    /// Carries out this slot with one action for each of [`Episode::arrivals`] (0 local,
-    /// j = 1 … M server j), and goes to the next. After the last slot, what is still open is
-    /// dropped in the same call.
+    /// Carries out this slot with one action for each of [`Episode::arrivals`] (0 computes
+    /// locally, j = 1 … M sends to server j), and moves on to the next. The call that carries out
+    /// the last slot also drops what is still open.
     ///
     /// # Errors
-    /// [`IllegalDecision`]; nothing has changed then.
+    /// [`IllegalDecision`]; the episode is unchanged then.
     pub fn advance(&mut self, actions: &[u32]) -> Result<(), IllegalDecision> {
         let (slot, servers) = (self.slot, self.system.server_count());
         if self.is_over() {
@@ -123,60 +126,111 @@ impl Episode {
         Ok(())
     }
 
-    /// Whether the last slot is over: T slots, and every task has ended.
+    /// Returns true after T slots; every task has ended then.
     pub fn is_over(&self) -> bool {
         self.slot == self.system.slot_count()
     }
 
-    /// t: the slot that comes next, 0 … T.
+    /// t: the slot at whose start the episode stands, 0 … T.
     pub fn slot(&self) -> u32 {
         self.slot
     }
 
-    /// The system.
+    /// The system in which the episode takes place.
     pub fn system(&self) -> &Arc<System> {
         &self.system
     }
 
-    /// What a policy may ask to see.
+    /// The observation that [`Episode::features`] and [`Episode::history`] follow.
     pub fn observation(&self) -> ObservationSpec {
         self.observation
     }
 
-    /// The tasks that wait for a decision in this slot, in the order of devices.
+    /// The tasks that wait for a decision in this slot, in the order of devices: the rows of the
+    /// observation tables.
     pub fn arrivals(&self) -> &[Arrival] {
         &self.arrivals
     }
 
     /// The tasks that ended in the slot that [`Episode::advance`] carried out last. Order: at
-    /// CPUs by device; at servers by server, within one by how long the device has been active
-    /// there; at uplinks by device; within a FIFO the oldest first.
+    /// CPUs by device; at servers by server, and there the device that has been active longest
+    /// first; at uplinks by device; within a FIFO the oldest first.
     pub fn ended(&self) -> &[EndedTask] {
         &self.state.ended
     }
 
-    /// m(t−1): for each server the devices with a task waiting or in service there at the end
-    /// of the last slot.
+    /// m(t−1): for each of the M servers, how many devices had a task waiting or in service there
+    /// at the end of the last slot.
     pub fn active_devices(&self) -> &[u32] {
         &self.state.active
     }
 
-    /// How many tasks are under way (decided and not ended).
+    /// How many tasks are under way: decided and not ended.
     pub fn under_way(&self) -> usize {
         self.state.tasks.under_way()
     }
 
-    /// Each device's power mode in this slot, an index into the modes of the system's
-    /// [`PowerPreference`](crate::PowerPreference); empty if the workload is recorded.
+    /// The power mode of each of the N devices in this slot, an index into the modes of the
+    /// system's `power_preference`; empty if the workload is recorded.
     pub fn power_modes(&self) -> &[u32] {
         self.source.modes()
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.state
+    /// R of a device to a server in this slot, both counted from 0, Mbit/s.
+    #[inline]
+    pub fn uplink_mbps(&self, device: u32, server: u32) -> f64 {
+        self.system.uplink_mbps(device, server)
     }
 
-    pub(crate) fn load_history(&self) -> &LoadHistory {
-        &self.history
+    /// τ^C and τ^T: slots, from this one on, for which the CPU and the uplink of a device stay
+    /// busy with what they hold. Exact: these FIFOs serve one task per slot.
+    pub fn queue_slots(&self, device: u32) -> (u32, u32) {
+        let view = self.view();
+        (view.compute_queue_slots(device), view.uplink_queue_slots(device))
+    }
+
+    /// Fills `into` with o of every row, as the observation's kind lists it: rows × F, row-major,
+    /// unscaled. Names and scales: [`observation::features`](crate::observation::features).
+    pub fn features(&self, into: &mut Vec<f64>) {
+        self.view().features(&self.observation.kind, into);
+    }
+
+    /// Fills `into` with the task table: rows × C_t, row-major, in the order of
+    /// [`task_columns`](crate::observation::task_columns), whatever the observation's kind.
+    pub fn task_table(&self, into: &mut Vec<f64>) {
+        self.view().task_table(into);
+    }
+
+    /// Fills `into` with the link table: rows × C_l × M, in the order of
+    /// [`link_columns`](crate::observation::link_columns), whatever the observation's kind. For
+    /// each row, the M values of a column are contiguous.
+    pub fn link_table(&self, into: &mut Vec<f64>) {
+        self.view().link_table(into);
+    }
+
+    /// Fills `into` with the server table: C_s × M, in the order of
+    /// [`server_columns`](crate::observation::server_columns), whatever the observation's kind.
+    /// The M values of a column are contiguous.
+    pub fn server_table(&self, into: &mut Vec<f64>) {
+        self.view().server_table(into);
+    }
+
+    /// h: K load vectors of M, oldest slot first, zeros before the episode began. The newest is
+    /// m(t−1); m(t−2) in the published observation.
+    pub fn history(&self) -> &[f64] {
+        let lag = usize::from(self.observation.kind == ObservationKind::Published);
+        self.history.window(lag)
+    }
+
+    /// The newest load vector of [`Episode::history`]: M numbers.
+    pub fn load_seen(&self) -> &[f64] {
+        let history = self.history();
+        &history[history.len() - self.system.server_count() as usize..]
+    }
+
+    #[inline]
+    fn view(&self) -> View<'_> {
+        let Self { system, state, slot, arrivals, .. } = self;
+        View { system, state, slot: *slot, arrivals }
     }
 }

@@ -2,18 +2,75 @@
 //!
 //! A device gets a task and decides at once: compute it locally, or send it over its uplink to
 //! one of several edge servers, which share their CPU among the devices active at them. Time
-//! runs in slots; a task that has not ended by its deadline is dropped; what a task was worth is
+//! runs in slots; a task that has not ended by its deadline is dropped; the reward of a task is
 //! known when it ends.
 //!
-//! How to use it, in the order a user works:
+//! ```text
+//!            action 0    ┌─────────────┐
+//!          ┌────────────▶│ CPU of i    │──▶ ended
+//!   task ──┤             └─────────────┘
+//!   at i   │ action j    ┌─────────────┐      ┌──────────────────────┐
+//!          └────────────▶│ uplink of i │─────▶│ FIFO of i at server j│──▶ ended
+//!                        └─────────────┘      └──────────────────────┘
+//! ```
 //!
-//! 1. Describe a [`System`]: devices, servers, uplink, tasks, accounting.
-//! 2. Begin an [`Episode`] of it under a [`Workload`], drawn from a seed or recorded.
-//! 3. Slot by slot: look ([`Episode::arrivals`], [`Episode::features`], [`Episode::history`]),
-//!    decide, [`Episode::advance`], and see what ended ([`Episode::ended`], [`reward::reward`]).
+//! # In the order you work
+//! 1. **Describe a system**: devices, servers, channel, tasks, accounting. Start from
+//!    [`SystemParameters::paper`], change what differs, and let [`System::new`] check it.
+//! 2. **Choose a workload**: [`Workload::Drawn`] from a seed, the same tasks for every policy; or
+//!    a checked [`Recording`].
+//! 3. **Choose an observation** ([`ObservationSpec`]): the columns that make up the feature
+//!    vector, and the length of the load history. Module [`observation`] lists all columns.
+//! 4. **Run an [`Episode`]**, slot by slot: observe ([`Episode::arrivals`],
+//!    [`Episode::features`], [`Episode::history`], or whole tables such as
+//!    [`Episode::task_table`]), decide, [`Episode::advance`].
+//! 5. **Collect** the tasks that ended ([`Episode::ended`]), their [`reward::reward`] and energy.
+//!
+//! ```
+//! use offramp_model::{
+//!     ColumnList, Episode, ObservationKind, ObservationSpec, Outcome, System,
+//!     SystemParameters, Workload, reward,
+//! };
+//!
+//! // 1. The paper's system with four devices, two servers and a tighter deadline.
+//! let mut parameters = SystemParameters::paper(4, 2);
+//! parameters.deadline_slots = 8;
+//! let system = std::sync::Arc::new(System::new(parameters)?);
+//! // 2. Tasks drawn from seed 1.
+//! let workload = Workload::Drawn { seed: 1, episode: 0 };
+//! // 3. Two columns: how long the CPU stays busy, and the load of each server.
+//! let columns = ColumnList::new(["compute_queue_slots", "load"])?;
+//! let kind = ObservationKind::Columns(columns);
+//! let observation = ObservationSpec { kind, history_slots: 10 };
+//!
+//! // 4. Compute locally if the CPU is idle, otherwise use the server with the lower load.
+//! let mut episode = Episode::new(&system, workload, observation);
+//! let (mut features, mut actions) = (Vec::new(), Vec::new());
+//! let (mut done, mut total_reward) = (0, 0.0);
+//! while !episode.is_over() {
+//!     episode.features(&mut features);
+//!     actions.clear();
+//!     for row in features.chunks(kind.width(system.server_count())) {
+//!         let [busy_slots, load_1, load_2] = *row else { unreachable!("three features") };
+//!         let server = if load_1 <= load_2 { 1 } else { 2 };
+//!         actions.push(if busy_slots == 0.0 { 0 } else { server });
+//!     }
+//!     episode.advance(&actions)?;
+//!     // 5. Tasks end slots after their decision, in any order.
+//!     for task in episode.ended() {
+//!         done += u32::from(task.outcome == Outcome::Done);
+//!         total_reward += reward::reward(&system, task);
+//!     }
+//! }
+//! assert!(done > 50 && total_reward > 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Everything random is a pure function of seed, episode, purpose and entity ([`rng`]): the same
+//! inputs give bit-identical results on any number of threads.
 //!
 //! # Where this differs from the paper
-//! Cited from the code by their numbers.
+//! The code cites these by number.
 //! 1. The paper leaves the order of events in a slot open; here it is that of the public QECO
 //!    code: CPUs, servers, uplinks, activity ([`Episode::advance`]). Recorded runs of that code
 //!    are reproduced exactly.
@@ -23,75 +80,48 @@
 //!    the decisions of the others in the same slot.
 //! 4. τ^C and τ^T, "remaining processing time deviation" in the paper, are the whole slots for
 //!    which CPU and uplink stay busy with what they hold ([`Episode::queue_slots`]).
-//! 5. E_scaled has no definition in the paper. [`reward::scaled_energy`] has the published
-//!    code's and a physical one.
+//! 5. The paper does not define E_scaled. [`reward::scaled_energy`] offers the published code's
+//!    definition and a physical one.
 //! 6. Idle energy (eq. 6) counts whole slots from the one after the upload ended, the fraction
 //!    of the last one that its service took, and nothing past the deadline: the device has given
 //!    up by then.
-//! 7. `EnergyAccounting::Published` is not physics (it adds up squares of work); it is there
+//! 7. [`EnergyAccounting::Published`] is not physics (it adds up squares of work); it exists
 //!    because the paper's tables rest on it.
 //!
 //! # Speed
-//! Measured with `cargo bench -p offramp-model`; figures and limits in `benches/engine.rs`.
+//! `benches/engine.rs` states figures and limits; `cargo bench -p offramp-model` measures them.
+//!
+//! # Modules
+//! Each is a noun of the paper, and depends only on those above it: `rng`, `distribution`;
+//! `device`, `server`, `channel`, `energy`; `task`, `queue`; `system`; `workload`, `reward`,
+//! `published`, `history`; `slot`; `observation`; `episode`.
 
-pub mod device;
-pub mod distribution;
-pub mod energy;
+mod channel;
+mod device;
+mod distribution;
+mod energy;
 mod episode;
+mod history;
 pub mod observation;
 mod published;
+mod queue;
 pub mod reward;
 pub mod rng;
-pub mod server;
+mod server;
 mod slot;
 mod system;
 mod task;
-pub mod uplink;
 mod workload;
 
+pub use channel::UplinkRates;
 pub use device::{Device, PowerPreference, PreferenceRule};
 pub use distribution::{Distribution, Range};
 pub use energy::{Energies, Energy, EnergyAccounting};
 pub use episode::{Episode, IllegalDecision};
-pub use observation::{Feature, ObservationKind, ObservationSpec};
+pub use observation::{
+    Column, ColumnList, Feature, InvalidColumns, ObservationKind, ObservationSpec,
+};
 pub use server::Server;
 pub use system::{InvalidSystem, System, SystemParameters};
 pub use task::{Arrival, EndedTask, Outcome};
-pub use uplink::UplinkRates;
-pub use workload::{RecordedArrival, Workload};
-
-impl System {
-    /// The system of the paper's section 6.1 with the published accounting, of `devices` devices
-    /// and `servers` servers (each at least 1): what examples and tests begin with.
-    ///
-    /// # Panics
-    /// If `devices` or `servers` is 0.
-    pub fn paper(devices: usize, servers: usize) -> Self {
-        let device = Device {
-            cpu_ghz: 2.6,
-            compute_w: 2.0,
-            transmit_w: 2.3,
-            idle_w: 0.1,
-            arrival_probability: 0.3,
-        };
-        let parameters = SystemParameters {
-            slot_seconds: 0.1,
-            arrival_slots: 100,
-            deadline_slots: 10,
-            devices: vec![device; devices],
-            servers: vec![Server { ghz: 42.0, power_w: 5.0 }; servers],
-            uplink: UplinkRates::Same(14.0),
-            size_mbit: Distribution::Uniform(1.0, 7.0),
-            density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
-            power_preference: PowerPreference {
-                modes: vec![0.25, 0.5, 0.75],
-                rule: PreferenceRule::PerEpisode,
-            },
-            energy: EnergyAccounting::Published,
-        };
-        match Self::new(parameters) {
-            Ok(system) => system,
-            Err(fault) => panic!("{fault}"),
-        }
-    }
-}
+pub use workload::{InvalidRecording, RecordedArrival, Recording, RecordingFault, Workload};

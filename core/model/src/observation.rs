@@ -1,209 +1,569 @@
-//! What a device sees when it decides: o and h of eqs. (9) and (10).
+//! The observation: what a device sees when it decides (o of eq. 10).
+//!
+//! Every quantity that a policy can see is a [`Column`] of one of three tables, defined once here:
+//! its name, unit, scale and computation. Widths, feature names, filling and documentation derive
+//! from these definitions. Columns are only ever appended to a table, so that a reader that looks
+//! up its columns by name keeps working.
+//!
+//! | table | one value per | shape |
+//! |---|---|---|
+//! | [`task_columns`] | waiting task | rows × C_t, row-major |
+//! | [`link_columns`] | waiting task and server | rows × C_l × M, the M values of a column contiguous |
+//! | [`server_columns`] | server | C_s × M, the M values of a column contiguous |
+//!
+//! A row is a task that waits for its decision, in the order of devices. The flat feature vector o
+//! lists columns of any table in the order of an [`ObservationKind`].
+//!
+//! Columns are computed from a `View` rather than from `Episode`, so that an episode can hold
+//! its observation without a cycle between the two modules.
 
-use crate::episode::Episode;
-use crate::task::{Fifo, Task};
+use std::fmt;
 
-/// Which features make up o.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObservationKind {
-    /// Eq. (10) with the true values: λ, τ^C, τ^T, B^E_1…M, α: 4 + M numbers.
-    Paper,
-    /// The same, then ρ and the deadline of the task: 6 + M numbers.
-    Extended,
-    /// What the public QECO code shows its agents, for comparison with it alone: 4 + M numbers.
-    Published,
+use crate::published::Published;
+use crate::slot::State;
+use crate::system::System;
+use crate::task::Arrival;
+
+/// A named quantity of an observation table.
+#[derive(Clone, Copy)]
+pub struct Column {
+    /// Its name: unique among all tables, ends with the unit where there is one.
+    pub name: &'static str,
+    /// Its unit; `1` if it has none.
+    pub unit: &'static str,
+    /// Its meaning, with the symbol of the paper.
+    pub about: &'static str,
+    scale: fn(&System) -> f64,
+    values: Values,
 }
 
-/// The observation of a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ObservationSpec {
-    /// Which features make up o.
-    pub kind: ObservationKind,
-    /// K: how many load vectors make up h; at least 1.
-    pub history_slots: u32,
+/// How the values of a column are computed.
+#[derive(Clone, Copy)]
+enum Values {
+    /// The value of a task.
+    Task(fn(&View<'_>, &Arrival) -> f64),
+    /// The M values of a task, into a slice of M zeros.
+    Link(fn(&View<'_>, &Arrival, &mut [f64])),
+    /// The M values of a slot, into a slice of M zeros.
+    Server(fn(&View<'_>, &mut [f64])),
 }
 
-/// A feature of o: its name, and the size it rarely exceeds, by which a network may divide it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Feature {
-    /// The name, with its unit.
-    pub name: String,
-    /// Always above 0.
-    pub scale: f64,
+/// The table that a column belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// One value per waiting task.
+    Task,
+    /// M values per waiting task, one per server.
+    Link,
+    /// M values per slot, one per server.
+    Server,
 }
 
-impl ObservationKind {
-    /// How many features a row has with `servers` servers.
-    pub fn width(self, servers: u32) -> usize {
-        servers as usize
-            + match self {
-                Self::Paper | Self::Published => 4,
-                Self::Extended => 6,
-            }
+const SIZE_MBIT: Column = Column {
+    name: "size_mbit",
+    unit: "Mbit",
+    about: "λ: size of the task",
+    scale: |system| system.parameters().size_mbit.max(),
+    values: Values::Task(|_, arrival| arrival.size_mbit),
+};
+
+const COMPUTE_QUEUE_SLOTS: Column = Column {
+    name: "compute_queue_slots",
+    unit: "slots",
+    about: "τ^C: slots for which the CPU of the task's device stays busy with what it holds",
+    scale: |system| f64::from(system.deadline_slots()),
+    values: Values::Task(|view, arrival| f64::from(view.compute_queue_slots(arrival.device))),
+};
+
+const UPLINK_QUEUE_SLOTS: Column = Column {
+    name: "uplink_queue_slots",
+    unit: "slots",
+    about: "τ^T: slots for which the uplink of the task's device stays busy with what it holds",
+    scale: |system| f64::from(system.deadline_slots()),
+    values: Values::Task(|view, arrival| f64::from(view.uplink_queue_slots(arrival.device))),
+};
+
+const ALPHA: Column = Column {
+    name: "alpha",
+    unit: "1",
+    about: "α: weight of delay against energy, 0 … 1",
+    scale: |_| 1.0,
+    values: Values::Task(|_, arrival| arrival.alpha),
+};
+
+const DENSITY: Column = Column {
+    name: "density_gcycles_per_mbit",
+    unit: "Gcycles/Mbit",
+    about: "ρ: computation that a Mbit of the task takes",
+    scale: |system| system.parameters().density.max(),
+    values: Values::Task(|_, arrival| arrival.density),
+};
+
+const DEADLINE_SLOTS: Column = Column {
+    name: "deadline_slots",
+    unit: "slots",
+    about: "D_max: slots within which the task must end, counting this one",
+    scale: |system| f64::from(system.deadline_slots()),
+    values: Values::Task(|view, _| f64::from(view.system.deadline_slots())),
+};
+
+const BACKLOG_MBIT: Column = Column {
+    name: "backlog_mbit",
+    unit: "Mbit",
+    about: "B^E_j: Mbit of the task's device in service and waiting at the server",
+    scale: |system| system.parameters().size_mbit.max(),
+    values: Values::Link(|view, arrival, servers| view.backlogs(arrival.device, servers)),
+};
+
+const UPLINK_MBPS: Column = Column {
+    name: "uplink_mbps",
+    unit: "Mbit/s",
+    about: "R: rate at which the task's device sends to the server",
+    scale: |system| system.parameters().uplink.fastest(),
+    values: Values::Link(|view, arrival, servers| {
+        for (server, rate) in (0..).zip(servers) {
+            *rate = view.system.uplink_mbps(arrival.device, server);
+        }
+    }),
+};
+
+const LOAD: Column = Column {
+    name: "load",
+    unit: "devices",
+    about: "m(t−1): devices active at the server at the end of the last slot",
+    scale: load_scale,
+    values: Values::Server(|view, servers| {
+        for (load, &active) in servers.iter_mut().zip(&view.state.active) {
+            *load = f64::from(active);
+        }
+    }),
+};
+
+const GHZ: Column = Column {
+    name: "ghz",
+    unit: "GHz",
+    about: "f^E: speed of the server's CPU",
+    scale: |system| system.parameters().servers.iter().fold(0.0, |most, one| one.ghz.max(most)),
+    values: Values::Server(|view, servers| {
+        for (ghz, server) in servers.iter_mut().zip(&view.system.parameters().servers) {
+            *ghz = server.ghz;
+        }
+    }),
+};
+
+/// Order is part of the plugin interface: append only.
+static TASK_COLUMNS: [Column; 6] =
+    [SIZE_MBIT, COMPUTE_QUEUE_SLOTS, UPLINK_QUEUE_SLOTS, ALPHA, DENSITY, DEADLINE_SLOTS];
+static LINK_COLUMNS: [Column; 2] = [BACKLOG_MBIT, UPLINK_MBPS];
+static SERVER_COLUMNS: [Column; 2] = [LOAD, GHZ];
+
+const COLUMN_COUNT: usize = TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len();
+
+/// Eq. (10).
+static PAPER: [&Column; 5] =
+    [&SIZE_MBIT, &COMPUTE_QUEUE_SLOTS, &UPLINK_QUEUE_SLOTS, &BACKLOG_MBIT, &ALPHA];
+static EXTENDED: [&Column; 7] = [
+    &SIZE_MBIT,
+    &COMPUTE_QUEUE_SLOTS,
+    &UPLINK_QUEUE_SLOTS,
+    &BACKLOG_MBIT,
+    &ALPHA,
+    &DENSITY,
+    &DEADLINE_SLOTS,
+];
+
+/// The columns with one value per waiting task.
+pub fn task_columns() -> &'static [Column] {
+    &TASK_COLUMNS
+}
+
+/// The columns with one value per waiting task and server.
+pub fn link_columns() -> &'static [Column] {
+    &LINK_COLUMNS
+}
+
+/// The columns with one value per server.
+pub fn server_columns() -> &'static [Column] {
+    &SERVER_COLUMNS
+}
+
+/// The columns of all tables: tasks, links, servers.
+pub fn columns() -> impl Iterator<Item = &'static Column> {
+    TASK_COLUMNS.iter().chain(&LINK_COLUMNS).chain(&SERVER_COLUMNS)
+}
+
+/// The scale of a load, devices: N/M, the load of each server if all devices were active and
+/// spread evenly.
+pub fn load_scale(system: &System) -> f64 {
+    f64::from(system.device_count()) / f64::from(system.server_count())
+}
+
+impl Column {
+    /// The table it belongs to.
+    pub fn table(&self) -> Table {
+        match self.values {
+            Values::Task(_) => Table::Task,
+            Values::Link(_) => Table::Link,
+            Values::Server(_) => Table::Server,
+        }
+    }
+
+    /// The value it rarely exceeds in `system`, in its unit, above 0: what a network may divide
+    /// it by.
+    pub fn scale(&self, system: &System) -> f64 {
+        (self.scale)(system)
+    }
+
+    /// How many features it makes up: 1 for a task column, M for the others.
+    fn width(&self, servers: usize) -> usize {
+        match self.table() {
+            Table::Task => 1,
+            Table::Link | Table::Server => servers,
+        }
+    }
+
+    /// Appends the value of a row, or its M values.
+    #[inline]
+    fn append(&self, view: &View<'_>, arrival: &Arrival, into: &mut Vec<f64>) {
+        match self.values {
+            Values::Task(value) => into.push(value(view, arrival)),
+            Values::Link(fill) => fill(view, arrival, append_zeros(view, into)),
+            Values::Server(fill) => fill(view, append_zeros(view, into)),
+        }
     }
 }
 
-/// The features of a row, in order.
-pub fn features(system: &crate::System, kind: ObservationKind) -> Vec<Feature> {
-    let feature = |name: &str, scale| Feature { name: name.into(), scale };
-    let parameters = system.parameters();
-    let deadline = f64::from(parameters.deadline_slots);
-    let size = parameters.size_mbit.max();
-    let mut features = vec![
-        feature("size_mbit", size),
-        feature("compute_queue_slots", deadline),
-        feature("uplink_queue_slots", deadline),
-    ];
-    features.extend(
-        (1..=parameters.servers.len())
-            .map(|server| feature(&format!("server_{server}_backlog_mbit"), size)),
-    );
-    features.push(feature("alpha", 1.0));
-    if kind == ObservationKind::Extended {
-        features.push(feature("density_gcycles_per_mbit", parameters.density.max()));
-        features.push(feature("deadline_slots", deadline));
+/// Appends M zeros and returns them.
+#[inline]
+fn append_zeros<'v>(view: &View<'_>, into: &'v mut Vec<f64>) -> &'v mut [f64] {
+    let first = into.len();
+    into.resize(first + view.system.server_count() as usize, 0.0);
+    &mut into[first..]
+}
+
+/// Names are unique, and a column is defined once.
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Column {}
+
+impl fmt::Debug for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A list of distinct columns, at least one: the flat feature vector o in the scenario's own
+/// order.
+#[derive(Clone, Copy)]
+pub struct ColumnList {
+    /// As many as there are columns, so that the list is a plain value; the rest is padding.
+    columns: [&'static Column; COLUMN_COUNT],
+    count: usize,
+}
+
+/// A list of column names that is not an observation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidColumns {
+    /// A name that no column has.
+    #[error("there is no observation column `{name}`; there are: {}", known.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names of all columns.
+        known: Vec<&'static str>,
+    },
+    /// A name that occurs twice.
+    #[error("the observation column `{name}` is listed twice")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// No name at all.
+    #[error("an observation needs at least one column")]
+    Empty,
+}
+
+impl ColumnList {
+    /// The columns with these names, in this order, of any of the three tables.
+    ///
+    /// # Errors
+    /// [`InvalidColumns`] for an unknown name, a name that is listed twice, or an empty list.
+    pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self, InvalidColumns> {
+        let mut list = Self { columns: [&SIZE_MBIT; COLUMN_COUNT], count: 0 };
+        for name in names {
+            let name = name.as_ref();
+            let Some(column) = columns().find(|column| column.name == name) else {
+                let known = columns().map(|column| column.name).collect();
+                return Err(InvalidColumns::Unknown { name: name.into(), known });
+            };
+            if list.as_slice().contains(&column) {
+                return Err(InvalidColumns::Duplicate { name: name.into() });
+            }
+            // In range: without duplicates, no list is longer than there are columns.
+            list.columns[list.count] = column;
+            list.count += 1;
+        }
+        if list.count == 0 { Err(InvalidColumns::Empty) } else { Ok(list) }
+    }
+
+    /// The columns in order.
+    pub fn as_slice(&self) -> &[&'static Column] {
+        &self.columns[..self.count]
+    }
+}
+
+impl PartialEq for ColumnList {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for ColumnList {}
+
+impl fmt::Debug for ColumnList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.as_slice()).finish()
+    }
+}
+
+/// The columns that make up the flat feature vector o of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObservationKind {
+    /// Eq. (10) with the true values: λ, τ^C, τ^T, B^E_1…M, α: 4 + M features.
+    Paper,
+    /// The paper's, then ρ and D_max of the task: 6 + M features.
+    Extended,
+    /// The paper's columns as the public QECO code shows them to its agents, quirks included, for
+    /// comparison with it alone: 4 + M features.
+    Published,
+    /// Columns of the scenario's own choice, with their true values.
+    Columns(ColumnList),
+}
+
+impl ObservationKind {
+    /// The columns of o, in order. Each task column is one feature; each link and each server
+    /// column is M of them.
+    pub fn columns(&self) -> &[&'static Column] {
+        match self {
+            Self::Paper | Self::Published => &PAPER,
+            Self::Extended => &EXTENDED,
+            Self::Columns(list) => list.as_slice(),
+        }
+    }
+
+    /// F: how many features a row has with `servers` servers.
+    pub fn width(self, servers: u32) -> usize {
+        self.columns().iter().map(|column| column.width(servers as usize)).sum()
+    }
+}
+
+/// The observation of a scenario: o and h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservationSpec {
+    /// The columns that make up o.
+    pub kind: ObservationKind,
+    /// K: load vectors that make up h; at least 1.
+    pub history_slots: u32,
+}
+
+impl ObservationSpec {
+    /// The paper's: eq. (10), and ten load vectors.
+    pub const PAPER: Self = Self { kind: ObservationKind::Paper, history_slots: 10 };
+}
+
+/// A feature of o.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feature {
+    /// Its name: that of a task column, or `server_{j}_` and that of a link or server column,
+    /// j = 1 … M.
+    pub name: String,
+    /// The value it rarely exceeds, in the unit of its column, above 0: what a network may divide
+    /// it by.
+    pub scale: f64,
+}
+
+/// The features of a row, in the order of [`ObservationKind::columns`]; the M features of a link
+/// or server column in the order of servers.
+pub fn features(system: &System, kind: ObservationKind) -> Vec<Feature> {
+    let mut features = Vec::with_capacity(kind.width(system.server_count()));
+    for column in kind.columns() {
+        let (name, scale) = (column.name, column.scale(system));
+        match column.table() {
+            Table::Task => features.push(Feature { name: name.into(), scale }),
+            Table::Link | Table::Server => features.extend(
+                (1..=system.server_count())
+                    .map(|server| Feature { name: format!("server_{server}_{name}"), scale }),
+            ),
+        }
     }
     features
 }
 
-/// The last load vectors, oldest first, zeros before the episode began: a window that slides
-/// over a buffer of twice its length, so that it is always one plain slice.
-#[derive(Clone, Debug)]
-pub(crate) struct LoadHistory {
-    rows: Vec<f64>,
-    servers: usize,
-    window: usize,
-    /// The first row of the window.
-    start: usize,
+/// The start of a slot, from which the values of columns are computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'e> {
+    pub(crate) system: &'e System,
+    pub(crate) state: &'e State,
+    /// t.
+    pub(crate) slot: u32,
+    /// The tasks that wait for their decision, in the order of devices.
+    pub(crate) arrivals: &'e [Arrival],
 }
 
-impl LoadHistory {
-    /// Keeps `history_slots` + 1 vectors: the published observation lags one behind.
-    pub(crate) fn new(servers: usize, history_slots: u32) -> Self {
-        let window = history_slots as usize + 1;
-        Self { rows: vec![0.0; 2 * window * servers], servers, window, start: 0 }
-    }
-
-    pub(crate) fn push(&mut self, load: &[u32]) {
-        let Self { servers, window, .. } = *self;
-        self.start += 1;
-        if self.start + window > 2 * window {
-            self.rows.copy_within(self.start * servers.., 0);
-            self.start = 0;
+impl View<'_> {
+    /// o of every row: rows × F, row-major.
+    pub(crate) fn features(&self, kind: &ObservationKind, into: &mut Vec<f64>) {
+        if let (ObservationKind::Published, Some(published)) = (kind, &self.state.published) {
+            return self.published_features(published, into);
         }
-        let newest = (self.start + window - 1) * servers;
-        for (slot, &active) in self.rows[newest..newest + servers].iter_mut().zip(load) {
-            *slot = f64::from(active);
-        }
+        self.rows(kind.columns().iter().copied(), into);
     }
 
-    /// K vectors; the newest is m(t−1), or with `lag` 1 m(t−2).
-    pub(crate) fn window(&self, lag: usize) -> &[f64] {
-        let first = self.start + 1 - lag;
-        &self.rows[first * self.servers..(first + self.window - 1) * self.servers]
-    }
-}
-
-impl Episode {
-    /// o of every task that waits for a decision, a row each in the order of
-    /// [`Episode::arrivals`], as the scenario's observation has it.
-    pub fn features(&self, into: &mut Vec<f64>) {
-        match self.observation().kind {
-            ObservationKind::Published => self.published_features(into),
-            ObservationKind::Paper => self.true_features(false, into),
-            ObservationKind::Extended => self.true_features(true, into),
-        }
+    /// Rows × C_t.
+    pub(crate) fn task_table(&self, into: &mut Vec<f64>) {
+        self.rows(TASK_COLUMNS.iter(), into);
     }
 
-    /// What a device truly knows, whatever the scenario's observation: the features of
-    /// [`ObservationKind::Extended`].
-    pub fn knowledge(&self, into: &mut Vec<f64>) {
-        self.true_features(true, into);
+    /// Rows × C_l × M.
+    pub(crate) fn link_table(&self, into: &mut Vec<f64>) {
+        self.rows(LINK_COLUMNS.iter(), into);
     }
 
-    /// h: K load vectors of M, oldest first, zeros before the episode began. The newest is
-    /// m(t−1); in the published observation m(t−2).
-    pub fn history(&self) -> &[f64] {
-        let lag = usize::from(self.observation().kind == ObservationKind::Published);
-        self.load_history().window(lag)
-    }
-
-    /// The load that the scenario's observation shows: the newest vector of h.
-    pub fn load_seen(&self) -> &[f64] {
-        let history = self.history();
-        &history[history.len() - self.system().server_count() as usize..]
-    }
-
-    fn true_features(&self, extended: bool, into: &mut Vec<f64>) {
-        let servers = self.system().server_count() as usize;
-        let deadline = self.system().deadline_slots();
+    /// C_s × M.
+    pub(crate) fn server_table(&self, into: &mut Vec<f64>) {
         into.clear();
-        for arrival in self.arrivals() {
-            let (compute, uplink) = self.queue_slots(arrival.device);
-            into.extend([arrival.size_mbit, f64::from(compute), f64::from(uplink)]);
-            let first = into.len();
-            into.resize(first + servers, 0.0);
-            for flow in self.state().flows.of_device(arrival.device) {
-                into[first + flow.server as usize] = self.backlog_mbit(&flow.fifo);
-            }
-            into.push(arrival.alpha);
-            if extended {
-                into.extend([arrival.density, f64::from(deadline)]);
+        for column in &SERVER_COLUMNS {
+            if let Values::Server(fill) = column.values {
+                fill(self, append_zeros(self, into));
             }
         }
     }
 
-    fn published_features(&self, into: &mut Vec<f64>) {
+    fn rows<'c>(&self, columns: impl Iterator<Item = &'c Column> + Clone, into: &mut Vec<f64>) {
         into.clear();
-        let Some(published) = &self.state().published else { return };
-        for arrival in self.arrivals() {
-            let (compute, uplink) = published.queues(arrival.device, self.slot());
+        for arrival in self.arrivals {
+            for column in columns.clone() {
+                column.append(self, arrival, into);
+            }
+        }
+    }
+
+    /// The columns of [`PAPER`], as the public code computes them.
+    fn published_features(&self, published: &Published, into: &mut Vec<f64>) {
+        into.clear();
+        for arrival in self.arrivals {
+            let (compute, uplink) = published.queues(arrival.device, self.slot);
             into.extend([arrival.size_mbit, compute, uplink]);
-            let servers = 0..self.system().server_count();
+            let servers = 0..self.system.server_count();
             into.extend(servers.map(|server| published.backlog(arrival.device, server)));
             into.push(arrival.alpha);
         }
     }
 
-    /// τ^C and τ^T: for how many slots, from this one on, the device's CPU and uplink stay busy
-    /// with what they hold.
-    ///
-    /// A FIFO serves one task a slot and gives nothing left over to the next, and drops what
-    /// passes its deadline, so this is a whole number and exact: each task takes the slots its
-    /// work needs, or those up to its deadline if they are fewer.
-    pub fn queue_slots(&self, device: u32) -> (u32, u32) {
-        let parameters = self.system().parameters();
-        let state = self.state();
-        let cpu_mbit = parameters.devices[device as usize].cpu_ghz * parameters.slot_seconds;
-        let compute = self.busy_slots(&state.cpus[device as usize], |task| cpu_mbit / task.density);
-        let uplink = self.busy_slots(&state.uplinks[device as usize], |task| {
-            parameters.uplink.mbps(device, task.action - 1) * parameters.slot_seconds
-        });
-        (compute, uplink)
+    /// τ^C of a device, slots.
+    pub(crate) fn compute_queue_slots(&self, device: u32) -> u32 {
+        let parameters = self.system.parameters();
+        let mbit = parameters.devices[device as usize].cpu_ghz * parameters.slot_seconds;
+        self.state.cpus[device as usize].busy_slots(
+            &self.state.tasks,
+            self.slot,
+            parameters.deadline_slots,
+            |task| mbit / task.density,
+        )
     }
 
-    fn busy_slots(&self, fifo: &Fifo, per_slot: impl Fn(&Task) -> f64) -> u32 {
-        let deadline = self.system().deadline_slots();
-        let now = self.slot();
-        let mut free = now;
-        let mut serve = |task: &Task, left: f64, per_slot: f64| {
-            // The slots before its deadline, were it to enter service when the FIFO is free.
-            let remaining = (task.born_slot + deadline).saturating_sub(free);
-            free += ((left / per_slot).ceil() as u32).min(remaining);
+    /// τ^T of a device, slots.
+    pub(crate) fn uplink_queue_slots(&self, device: u32) -> u32 {
+        let parameters = self.system.parameters();
+        self.state.uplinks[device as usize].busy_slots(
+            &self.state.tasks,
+            self.slot,
+            parameters.deadline_slots,
+            |task| self.system.uplink_mbps(device, task.action - 1) * parameters.slot_seconds,
+        )
+    }
+
+    /// B^E of a device, Mbit, into a slice of M zeros.
+    fn backlogs(&self, device: u32, servers: &mut [f64]) {
+        for flow in self.state.flows.of_device(device) {
+            servers[flow.server as usize] = flow.fifo.backlog_mbit(&self.state.tasks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_tables_hold_their_own_kind() {
+        let names: std::collections::BTreeSet<_> = columns().map(|column| column.name).collect();
+        assert_eq!(names.len(), COLUMN_COUNT);
+        assert!(TASK_COLUMNS.iter().all(|column| column.table() == Table::Task));
+        assert!(LINK_COLUMNS.iter().all(|column| column.table() == Table::Link));
+        assert!(SERVER_COLUMNS.iter().all(|column| column.table() == Table::Server));
+    }
+
+    /// Checkpoints and plugins rely on these.
+    #[test]
+    fn features_keep_their_names_order_and_scales() {
+        let system = System::paper(4, 2);
+        let shown = |kind| {
+            let features = features(&system, kind);
+            assert_eq!(features.len(), kind.width(2));
+            let one = |feature: Feature| format!("{} {}", feature.name, feature.scale);
+            features.into_iter().map(one).collect::<Vec<_>>()
         };
-        let tasks = &self.state().tasks;
-        if fifo.in_service != crate::task::NONE {
-            serve(&tasks[fifo.in_service], fifo.left, fifo.per_slot);
-        }
-        for task in fifo.waiting(tasks) {
-            serve(task, task.size_mbit, per_slot(task));
-        }
-        free - now
+        let paper = [
+            "size_mbit 7",
+            "compute_queue_slots 10",
+            "uplink_queue_slots 10",
+            "server_1_backlog_mbit 7",
+            "server_2_backlog_mbit 7",
+            "alpha 1",
+        ];
+        assert_eq!(shown(ObservationKind::Paper), paper);
+        assert_eq!(shown(ObservationKind::Published), paper);
+        let more = ["density_gcycles_per_mbit 0.397", "deadline_slots 10"];
+        assert_eq!(shown(ObservationKind::Extended), [&paper[..], &more].concat());
+        let list = ColumnList::new(["ghz", "alpha", "uplink_mbps", "load"]).unwrap();
+        assert_eq!(
+            shown(ObservationKind::Columns(list)),
+            [
+                "server_1_ghz 42",
+                "server_2_ghz 42",
+                "alpha 1",
+                "server_1_uplink_mbps 14",
+                "server_2_uplink_mbps 14",
+                "server_1_load 2",
+                "server_2_load 2",
+            ]
+        );
     }
 
-    /// Mbit waiting or in service in a FIFO.
-    fn backlog_mbit(&self, fifo: &Fifo) -> f64 {
-        let in_service = if fifo.in_service == crate::task::NONE { 0.0 } else { fifo.left };
-        fifo.waiting(&self.state().tasks).fold(in_service, |sum, task| sum + task.size_mbit)
+    #[test]
+    fn lists_that_are_not_observations_are_refused() {
+        let error = |names: &[&str]| ColumnList::new(names).unwrap_err().to_string();
+        assert_eq!(error(&[]), "an observation needs at least one column");
+        assert_eq!(
+            error(&["alpha", "load", "alpha"]),
+            "the observation column `alpha` is listed twice"
+        );
+        assert_eq!(
+            error(&["alpha", "size"]),
+            "there is no observation column `size`; there are: size_mbit, compute_queue_slots, \
+             uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, backlog_mbit, \
+             uplink_mbps, load, ghz"
+        );
+        // All of them, in any order.
+        let mut names: Vec<_> = columns().map(|column| column.name).collect();
+        let all = ColumnList::new(&names).unwrap();
+        assert_eq!(all.as_slice().len(), COLUMN_COUNT);
+        names.reverse();
+        assert_ne!(ColumnList::new(names).unwrap(), all);
     }
 }

@@ -1,9 +1,9 @@
-//! What the public QECO code feeds its agents, quirks and all, for comparison with it alone.
+//! The observation of the public QECO code, quirks included, for comparison with it alone.
 //!
 //! None of this is the state of the system: the queue lengths are guesses made at the arrival
 //! of a task, and the backlog of every device is worked off at the density of the *last*
-//! device's task. [`crate::observation`] has the true values. Section 5 of the model lists these
-//! rules; they equal what was recorded from that code.
+//! device's task. Module `observation` has the true values. The rules here reproduce what was
+//! recorded from that code.
 
 use crate::system::System;
 use crate::task::Arrival;
@@ -65,7 +65,7 @@ impl Published {
             let sending = match action {
                 0 => 0.0,
                 server => {
-                    let rate = parameters.uplink.mbps(arrival.device, server - 1);
+                    let rate = system.uplink_mbps(arrival.device, server - 1);
                     (arrival.size_mbit / (rate * parameters.slot_seconds)).ceil()
                 }
             };

@@ -1,17 +1,19 @@
-//! Cost and reward of a task that has ended (eqs. 11 and 12).
+//! The reward: cost and reward of a task that has ended (eqs. 11 and 12).
 
 use crate::energy::EnergyAccounting;
 use crate::system::System;
 use crate::task::{EndedTask, Outcome};
 
-/// R_base = 4·D_max: what completing a task in time earns before its cost.
+/// R_base = 4·D_max: the reward of meeting the deadline, before the cost.
 pub fn base_reward(deadline_slots: u32) -> f64 {
     4.0 * f64::from(deadline_slots)
 }
 
-/// E_scaled of eq. (11). Under the published accounting 10·(local + transmit)/20. Under the
-/// physical one 10·E/E_ref, with E the device's energy of eq. (8) and E_ref the energy of the
-/// largest task executed the costliest way ([`System::reference_energy`]), so 0 … 10.
+/// E_scaled of eq. (11), dimensionless.
+///
+/// Published accounting: 10·(local + transmit)/20. Physical accounting: 10·E/E_ref, 0 … 10, with
+/// E the device's energy of eq. (8) (local + transmit + idle) and E_ref that of
+/// [`System::reference_energy`].
 pub fn scaled_energy(system: &System, task: &EndedTask) -> f64 {
     match system.energy() {
         EnergyAccounting::Published => {
@@ -25,13 +27,13 @@ pub fn scaled_energy(system: &System, task: &EndedTask) -> f64 {
     }
 }
 
-/// Cost of a task (eq. 11): 2·(α·D + (1 − α)·E_scaled).
+/// Cost of a task (eq. 11): 2·(α·D + (1 − α)·E_scaled), 0 or above, with D in slots.
 pub fn cost(system: &System, task: &EndedTask) -> f64 {
     2.0 * (task.alpha * f64::from(task.delay_slots)
         + (1.0 - task.alpha) * scaled_energy(system, task))
 }
 
-/// Reward of a task (eq. 12): R_base − cost if done, −cost if dropped.
+/// Reward of a task (eq. 12), its quality of experience: R_base − cost if done, −cost if dropped.
 pub fn reward(system: &System, task: &EndedTask) -> f64 {
     match task.outcome {
         Outcome::Done => base_reward(system.deadline_slots()) - cost(system, task),

@@ -1,11 +1,11 @@
 //! Random streams: every draw is a pure function of (seed, episode, purpose, entity, position).
 //!
-//! Two policies that run with the same seed must face the same tasks to the bit, whatever they
-//! decide and on however many threads (section 6 of the model: common random numbers). A shared
-//! generator would let one policy's decisions shift the draws of the next task, so there is
-//! none: a [`Stream`] is SplitMix64 (Steele, Lea and Flood 2014) started at a hash of who draws
-//! and what for, and position `n` of it can be read without drawing the `n − 1` before it.
-//! Nothing is stored per device, and a higher arrival probability keeps every task of a lower.
+//! Two policies that run with the same seed face bit-identical tasks, whatever they decide and
+//! on any number of threads (common random numbers). A shared generator would let one policy's
+//! decisions shift the draws of the next task, so there is none: a [`Stream`] is SplitMix64
+//! (Steele, Lea and Flood 2014) started at a hash of who draws and for which [`Purpose`], and
+//! position `n` can be read without drawing the `n − 1` before it. Nothing is stored per device,
+//! and a higher arrival probability keeps every task of a lower one.
 
 /// 2⁶⁴ divided by the golden ratio, the increment of SplitMix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -19,38 +19,41 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What a draw is for. Streams of different purposes are independent.
+/// The purpose of a draw. Streams of different purposes are independent.
 ///
-/// The numbers are part of every result: never renumber, only append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Purpose {
-    /// Whether a task arrives, its size and its density.
-    Arrivals = 1,
+/// This crate owns the purposes of the physics, numbers 1 to 5. Other crates define their own
+/// constants with numbers from 6 on; no two constants anywhere may share a number. The numbers
+/// are part of every result: never renumber, only append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Purpose(u64);
+
+impl Purpose {
+    /// Whether a task arrives, its size and its density: three draws per device and slot.
+    pub const ARRIVALS: Self = Self(1);
     /// The power preference α of a device.
-    PowerMode = 2,
-    /// A quantity of a device that the scenario gives as a distribution.
-    Device = 3,
-    /// A quantity of a server that the scenario gives as a distribution.
-    Server = 4,
-    /// The uplink rate of a device and server.
-    Uplink = 5,
-    /// The policy's own randomness.
-    Policy = 6,
-    /// The explorer's own randomness.
-    Explorer = 7,
-    /// The starting point of a learner: its weights and what it replays.
-    Learner = 8,
-    /// The episodes by which a training is judged while it goes on.
-    Validation = 9,
-    /// What a bootstrap draws again.
-    Bootstrap = 10,
+    pub const POWER_MODE: Self = Self(2);
+    /// A quantity of a device that the scenario describes by a distribution.
+    pub const DEVICE: Self = Self(3);
+    /// A quantity of a server that the scenario describes by a distribution.
+    pub const SERVER: Self = Self(4);
+    /// The uplink rate R of a pair of device and server.
+    pub const UPLINK: Self = Self(5);
+
+    /// The purpose with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
-/// The episode number of what is drawn once for a whole run.
+/// The episode number of draws that are made once for a whole run.
 pub const WHOLE_RUN: u64 = u64::MAX;
 
-/// All streams of one purpose in one episode; [`StreamFamily::of`] picks an entity's.
+/// All streams of one purpose in one episode; [`StreamFamily::of`] returns that of one entity.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamFamily {
     key: u64,
@@ -61,16 +64,16 @@ impl StreamFamily {
     pub fn new(seed: u64, episode: u64, purpose: Purpose) -> Self {
         let key = mix(seed.wrapping_add(GOLDEN));
         let key = mix(key ^ episode.wrapping_mul(GOLDEN).wrapping_add(GOLDEN));
-        Self { key: mix(key ^ (purpose as u64).wrapping_mul(GOLDEN)) }
+        Self { key: mix(key ^ purpose.0.wrapping_mul(GOLDEN)) }
     }
 
-    /// The stream of one entity (a device, a server).
+    /// The stream of one entity: the index of a device, of a server or of a pair of them.
     #[inline]
     pub fn of(self, entity: u64) -> Stream {
         Stream { state: mix(self.key ^ entity.wrapping_mul(GOLDEN).wrapping_add(GOLDEN)) }
     }
 
-    /// One number that stands for the family: the seed handed to a plugin.
+    /// One number that stands for the family, such as the seed of a plugin.
     pub fn seed(self) -> u64 {
         self.key
     }
@@ -83,7 +86,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The same stream, `position` draws further on.
+    /// The same stream, advanced by `position` draws.
     #[inline]
     pub fn skip(self, position: u64) -> Self {
         Self { state: self.state.wrapping_add(position.wrapping_mul(GOLDEN)) }
@@ -96,13 +99,14 @@ impl Stream {
         mix(self.state)
     }
 
-    /// Uniform in [0, 1), with 53 bits.
+    /// The next number uniform in [0, 1), with 53 random bits.
     #[inline]
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Uniform in 0 … `bound` − 1 by one multiplication; the bias is below `bound` · 2⁻⁶⁴.
+    /// The next number uniform in 0 … `bound` − 1, by one multiplication; the bias is below
+    /// `bound` · 2⁻⁶⁴.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
@@ -121,9 +125,24 @@ mod tests {
         assert_eq!(stream.next_u64(), 0x6e78_9e6a_a1b9_65f4);
     }
 
+    /// The numbers and the hash are part of every stored result.
+    #[test]
+    fn streams_are_pinned() {
+        let purposes = [
+            Purpose::ARRIVALS,
+            Purpose::POWER_MODE,
+            Purpose::DEVICE,
+            Purpose::SERVER,
+            Purpose::UPLINK,
+        ];
+        assert_eq!(purposes.map(Purpose::number), [1, 2, 3, 4, 5]);
+        assert_eq!(Purpose::new(5), Purpose::UPLINK);
+        assert_eq!(StreamFamily::new(1, 2, Purpose::UPLINK).seed(), 0x690b_3691_9389_5259);
+    }
+
     #[test]
     fn skipping_equals_drawing() {
-        let stream = StreamFamily::new(1, 2, Purpose::Arrivals).of(3);
+        let stream = StreamFamily::new(1, 2, Purpose::ARRIVALS).of(3);
         let mut drawn = stream;
         for _ in 0..17 {
             drawn.next_u64();
@@ -137,11 +156,11 @@ mod tests {
             StreamFamily::new(seed, episode, purpose).of(entity).next_u64()
         };
         let all = [
-            first(1, 1, Purpose::Arrivals, 1),
-            first(2, 1, Purpose::Arrivals, 1),
-            first(1, 2, Purpose::Arrivals, 1),
-            first(1, 1, Purpose::PowerMode, 1),
-            first(1, 1, Purpose::Arrivals, 2),
+            first(1, 1, Purpose::ARRIVALS, 1),
+            first(2, 1, Purpose::ARRIVALS, 1),
+            first(1, 2, Purpose::ARRIVALS, 1),
+            first(1, 1, Purpose::POWER_MODE, 1),
+            first(1, 1, Purpose::ARRIVALS, 2),
         ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
@@ -151,7 +170,7 @@ mod tests {
     #[test]
     fn numbers_are_uniform_across_neighbouring_streams() {
         // The engine reads a few draws of many streams: it is those that must look uniform.
-        let family = StreamFamily::new(7, 0, Purpose::Arrivals);
+        let family = StreamFamily::new(7, 0, Purpose::ARRIVALS);
         let (mut sum, mut buckets) = (0.0, [0_u32; 6]);
         let n = 60_000_u64;
         for device in 0..n {

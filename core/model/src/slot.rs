@@ -1,21 +1,21 @@
-//! One slot, in the order that section 2 of the model fixes: local CPUs, servers, uplinks,
-//! activity. The order matters, and so does every `≤`.
+//! One slot, in a fixed order: local CPUs, servers, uplinks, activity (difference 1 from the
+//! paper, see the crate's front page). The order matters, and so does every `≤`.
 //!
 //! This is the hot loop. What makes it fast: the state of a FIFO is 40 bytes in a plain array
-//! indexed by device, a task is touched only while it is in service, random access follows
+//! indexed by device, a task is touched only while it is in service, random access follows the
 //! tasks under way, and nothing is allocated once the buffers have grown to their size.
 //!
-//! The order of the tasks that end is a promise of [`crate::Episode::ended`]; after the last
-//! slot what is still open follows in the same order.
+//! The order of the tasks that end is a promise of `Episode::ended`; after the last slot, what is
+//! still open follows in the same order.
 
 use crate::device::Device;
 use crate::energy::{Energies, Energy, published_local, published_server};
 use crate::published::Published;
-use crate::server::{Flow, Flows};
-use crate::system::{System, SystemParameters};
-use crate::task::{Arrival, EndedTask, Fifo, NONE, Outcome, Task, Tasks};
+use crate::queue::{Fifo, Flow, Flows, NONE, Task, Tasks};
+use crate::system::System;
+use crate::task::{Arrival, EndedTask, Outcome};
 
-/// Everything under way in an episode.
+/// The state of an episode between two slots.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) tasks: Tasks,
@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) active: Vec<u32>,
     /// The tasks that ended in the last slot.
     pub(crate) ended: Vec<EndedTask>,
-    /// The public code's own idea of the queues, where the scenario asks for it.
+    /// The public code's own bookkeeping, if the observation is the published one.
     pub(crate) published: Option<Published>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn advance(
             alpha: arrival.alpha,
             published_transmit: 0.0,
             device: arrival.device,
-            born_slot: slot,
+            arrival_slot: slot,
             action,
             at_server_slot: 0,
             next: 0,
@@ -88,23 +88,23 @@ fn cpus(system: &System, state: &mut State, slot: u32) {
         if fifo.is_empty() {
             continue;
         }
-        let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+        let drop_late = |task: Task| ended.push(late(system, device, &task, slot));
         if fifo.take_head(tasks, slot, deadline, drop_late) {
             let density = tasks[fifo.in_service].density;
-            fifo.per_slot = device.cpu_ghz * parameters.slot_seconds / density;
+            fifo.mbit_per_slot = device.cpu_ghz * parameters.slot_seconds / density;
         }
         if fifo.is_empty() {
             continue;
         }
         let density = || tasks[fifo.in_service].density;
-        fifo.energy += published_local(fifo.left, fifo.per_slot, density);
-        fifo.left -= fifo.per_slot;
-        if fifo.left <= 0.0 || slot == fifo.last_slot {
+        fifo.energy += published_local(fifo.remaining_mbit, fifo.mbit_per_slot, density);
+        fifo.remaining_mbit -= fifo.mbit_per_slot;
+        if fifo.remaining_mbit <= 0.0 || slot == fifo.last_slot {
             let task = fifo.release(tasks);
-            let physical = local_energy(device, &task, fifo.left);
+            let physical = local_energy(device, &task, fifo.remaining_mbit);
             let published = Energy { local: fifo.energy, ..Energy::default() };
-            let delay = slot - task.born_slot + 1;
-            ended.push(end(&task, outcome(fifo.left), delay, published, physical));
+            let delay = slot - task.arrival_slot + 1;
+            ended.push(end(&task, outcome(fifo.remaining_mbit), delay, published, physical));
         }
     }
 }
@@ -117,18 +117,18 @@ fn servers(system: &System, state: &mut State, slot: u32) {
         let sharing = f64::from(active[index]);
         flows.visit(index as u32, |Flow { fifo, idle_energy, device: device_index, .. }| {
             let device = &parameters.devices[*device_index as usize];
-            let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+            let drop_late = |task: Task| ended.push(late(system, device, &task, slot));
             if fifo.take_head(tasks, slot, deadline, drop_late) {
                 let density = tasks[fifo.in_service].density;
-                fifo.per_slot = server.ghz * parameters.slot_seconds / density;
+                fifo.mbit_per_slot = server.ghz * parameters.slot_seconds / density;
                 *idle_energy = 0.0;
             }
             if fifo.is_empty() {
                 return;
             }
             let (served, idle) = published_server(
-                fifo.left,
-                fifo.per_slot,
+                fifo.remaining_mbit,
+                fifo.mbit_per_slot,
                 sharing,
                 parameters.slot_seconds,
                 server.power_w,
@@ -136,20 +136,21 @@ fn servers(system: &System, state: &mut State, slot: u32) {
             );
             fifo.energy += served;
             *idle_energy += idle;
-            let share = fifo.per_slot / sharing;
-            let before = fifo.left;
-            fifo.left -= share;
-            if fifo.left <= 0.0 || slot == fifo.last_slot {
+            let share = fifo.mbit_per_slot / sharing;
+            let before = fifo.remaining_mbit;
+            fifo.remaining_mbit -= share;
+            if fifo.remaining_mbit <= 0.0 || slot == fifo.last_slot {
                 let task = fifo.release(tasks);
                 let last_slot = (before / share).min(1.0);
                 let slots_at_server = f64::from(slot - task.at_server_slot) + last_slot;
-                let physical = server_energy(parameters, device, &task, fifo.left, slots_at_server);
+                let physical =
+                    server_energy(system, device, &task, fifo.remaining_mbit, slots_at_server);
                 let published_energy = offloaded(&task, fifo.energy, *idle_energy);
-                let outcome = outcome(fifo.left);
+                let outcome = outcome(fifo.remaining_mbit);
                 if let (Outcome::Dropped, Some(published)) = (outcome, published.as_mut()) {
-                    published.lost(*device_index, index as u32, fifo.left);
+                    published.lost(*device_index, index as u32, fifo.remaining_mbit);
                 }
-                let delay = slot - task.born_slot + 1;
+                let delay = slot - task.arrival_slot + 1;
                 ended.push(end(&task, outcome, delay, published_energy, physical));
             }
         });
@@ -167,18 +168,18 @@ fn uplinks(system: &System, state: &mut State, slot: u32) {
         if fifo.is_empty() {
             continue;
         }
-        let drop_late = |task: Task| ended.push(late(parameters, device, &task, slot));
+        let drop_late = |task: Task| ended.push(late(system, device, &task, slot));
         if fifo.take_head(tasks, slot, deadline, drop_late) {
             let task = &tasks[fifo.in_service];
-            let rate = parameters.uplink.mbps(task.device, task.action - 1);
-            fifo.per_slot = rate * parameters.slot_seconds;
+            let rate = system.uplink_mbps(task.device, task.action - 1);
+            fifo.mbit_per_slot = rate * parameters.slot_seconds;
         }
         if fifo.is_empty() {
             continue;
         }
-        fifo.energy += fifo.per_slot * device.transmit_w;
-        fifo.left -= fifo.per_slot;
-        if fifo.left <= 0.0 {
+        fifo.energy += fifo.mbit_per_slot * device.transmit_w;
+        fifo.remaining_mbit -= fifo.mbit_per_slot;
+        if fifo.remaining_mbit <= 0.0 {
             let place = std::mem::replace(&mut fifo.in_service, NONE);
             let task = &mut tasks[place];
             task.at_server_slot = slot + 1;
@@ -190,7 +191,7 @@ fn uplinks(system: &System, state: &mut State, slot: u32) {
             flows.join(tasks, place, server);
         } else if slot == fifo.last_slot {
             let task = fifo.release(tasks);
-            let physical = uplink_energy(parameters, device, &task, fifo.left);
+            let physical = uplink_energy(system, device, &task, fifo.remaining_mbit);
             let published = Energy { transmit: fifo.energy, ..Energy::default() };
             ended.push(end(&task, Outcome::Dropped, deadline, published, physical));
         }
@@ -203,12 +204,12 @@ pub(crate) fn drop_open(system: &System, state: &mut State) {
     let parameters = system.parameters();
     let slots = system.slot_count();
     let dropped = |task: &Task, published, physical| {
-        end(task, Outcome::Dropped, slots - task.born_slot, published, physical)
+        end(task, Outcome::Dropped, slots - task.arrival_slot, published, physical)
     };
     for (fifo, device) in cpus.iter_mut().zip(&parameters.devices) {
-        fifo.drain(tasks, |task, left, energy| {
+        fifo.drain(tasks, |task, remaining_mbit, energy| {
             let published = Energy { local: energy, ..Energy::default() };
-            ended.push(dropped(&task, published, local_energy(device, &task, left)));
+            ended.push(dropped(&task, published, local_energy(device, &task, remaining_mbit)));
         });
     }
     for server in 0..parameters.servers.len() {
@@ -217,49 +218,45 @@ pub(crate) fn drop_open(system: &System, state: &mut State) {
             let in_service = fifo.in_service != NONE;
             // Only the first, if it is in service, has cost its server anything.
             let mut idle = if in_service { *idle_energy } else { 0.0 };
-            fifo.drain(tasks, |task, left, energy| {
+            fifo.drain(tasks, |task, remaining_mbit, energy| {
                 let published = offloaded(&task, energy, std::mem::take(&mut idle));
-                let waited = waited_at_server(parameters, &task, slots);
-                let physical = server_energy(parameters, device, &task, left, waited);
+                let waited = waited_at_server(system, &task, slots);
+                let physical = server_energy(system, device, &task, remaining_mbit, waited);
                 ended.push(dropped(&task, published, physical));
             });
         });
     }
     for (fifo, device) in uplinks.iter_mut().zip(&parameters.devices) {
-        fifo.drain(tasks, |task, left, energy| {
+        fifo.drain(tasks, |task, remaining_mbit, energy| {
             let published = Energy { transmit: energy, ..Energy::default() };
-            ended.push(dropped(&task, published, uplink_energy(parameters, device, &task, left)));
+            ended.push(dropped(
+                &task,
+                published,
+                uplink_energy(system, device, &task, remaining_mbit),
+            ));
         });
     }
 }
 
-impl Fifo {
-    /// Takes the task in service out, for good.
-    fn release(&mut self, tasks: &mut Tasks) -> Task {
-        let place = std::mem::replace(&mut self.in_service, NONE);
-        tasks.remove(place)
-    }
-}
-
-fn outcome(left: f64) -> Outcome {
-    if left <= 0.0 { Outcome::Done } else { Outcome::Dropped }
+fn outcome(remaining_mbit: f64) -> Outcome {
+    if remaining_mbit <= 0.0 { Outcome::Done } else { Outcome::Dropped }
 }
 
 /// A task popped after its deadline: it did no work where it waited, but may have been sent.
-fn late(parameters: &SystemParameters, device: &Device, task: &Task, slot: u32) -> EndedTask {
+fn late(system: &System, device: &Device, task: &Task, slot: u32) -> EndedTask {
     let published = offloaded(task, 0.0, 0.0);
     let physical = if task.at_server_slot > 0 {
-        let waited = waited_at_server(parameters, task, slot);
-        server_energy(parameters, device, task, task.size_mbit, waited)
+        let waited = waited_at_server(system, task, slot);
+        server_energy(system, device, task, task.size_mbit, waited)
     } else {
         Energy::default()
     };
-    end(task, Outcome::Dropped, parameters.deadline_slots, published, physical)
+    end(task, Outcome::Dropped, system.deadline_slots(), published, physical)
 }
 
 /// Slots a task spent at its server before `slot`; its device waits no longer than its deadline.
-fn waited_at_server(parameters: &SystemParameters, task: &Task, slot: u32) -> f64 {
-    let until = slot.min(task.born_slot + parameters.deadline_slots);
+fn waited_at_server(system: &System, task: &Task, slot: u32) -> f64 {
+    let until = slot.min(task.arrival_slot + system.deadline_slots());
     f64::from(until.saturating_sub(task.at_server_slot))
 }
 
@@ -277,7 +274,7 @@ fn end(
 ) -> EndedTask {
     EndedTask {
         device: task.device,
-        born_slot: task.born_slot,
+        arrival_slot: task.arrival_slot,
         action: task.action,
         outcome,
         delay_slots,
@@ -288,36 +285,40 @@ fn end(
     }
 }
 
-/// Mbit done of a task of which `left` remain (below 0 once the last slot had room to spare).
-fn work_done(task: &Task, left: f64) -> f64 {
-    task.size_mbit - left.max(0.0)
+/// Mbit done of a task. `remaining_mbit` is below 0 once its last slot had room to spare.
+fn work_done(task: &Task, remaining_mbit: f64) -> f64 {
+    task.size_mbit - remaining_mbit.max(0.0)
 }
 
 /// Eq. (4) for the part that was computed: p^C · λρ/f^L.
-fn local_energy(device: &Device, task: &Task, left: f64) -> Energy {
-    let seconds = work_done(task, left) * task.density / device.cpu_ghz;
+fn local_energy(device: &Device, task: &Task, remaining_mbit: f64) -> Energy {
+    let seconds = work_done(task, remaining_mbit) * task.density / device.cpu_ghz;
     Energy { local: device.compute_w * seconds, ..Energy::default() }
 }
 
 /// Eq. (2) for the part that was sent: p^T · λ/R.
-fn uplink_energy(parameters: &SystemParameters, device: &Device, task: &Task, left: f64) -> Energy {
-    let rate = parameters.uplink.mbps(task.device, task.action - 1);
-    Energy { transmit: device.transmit_w * work_done(task, left) / rate, ..Energy::default() }
+fn uplink_energy(system: &System, device: &Device, task: &Task, remaining_mbit: f64) -> Energy {
+    let rate = system.uplink_mbps(task.device, task.action - 1);
+    Energy {
+        transmit: device.transmit_w * work_done(task, remaining_mbit) / rate,
+        ..Energy::default()
+    }
 }
 
 /// Eqs. (2) and (6), and p^E for the task's share of the server's time: λρ/f^E, whatever K was.
 fn server_energy(
-    parameters: &SystemParameters,
+    system: &System,
     device: &Device,
     task: &Task,
-    left: f64,
+    remaining_mbit: f64,
     slots_at_server: f64,
 ) -> Energy {
+    let parameters = system.parameters();
     let server = &parameters.servers[task.action as usize - 1];
-    let served_seconds = work_done(task, left) * task.density / server.ghz;
+    let served_seconds = work_done(task, remaining_mbit) * task.density / server.ghz;
     Energy {
         server: server.power_w * served_seconds,
         idle: device.idle_w * slots_at_server * parameters.slot_seconds,
-        ..uplink_energy(parameters, device, task, 0.0)
+        ..uplink_energy(system, device, task, 0.0)
     }
 }

@@ -1,99 +1,169 @@
-//! The system: everything about devices, servers and tasks that stays the same in an episode.
+//! The system: the devices, servers, channel and tasks, which stay the same during an episode.
 
+use crate::channel::UplinkRates;
 use crate::device::{Device, PowerPreference, PreferenceRule};
 use crate::distribution::{Distribution, Range};
 use crate::energy::EnergyAccounting;
 use crate::server::Server;
-use crate::uplink::UplinkRates;
 
-/// What a [`System`] is made of (the table of section 1 of the model).
+/// The parameters of a [`System`], not yet checked.
 #[derive(Clone, Debug)]
 pub struct SystemParameters {
-    /// τ: seconds a slot lasts.
+    /// τ: duration of a slot, seconds, above 0.
     pub slot_seconds: f64,
-    /// S: slots in which tasks may arrive.
+    /// S: slots in which tasks may arrive, at least 1.
     pub arrival_slots: u32,
-    /// D_max: slots within which a task must end, the slot of its arrival counted.
+    /// D_max: slots within which a task must end, counting that of its arrival, at least 1.
     pub deadline_slots: u32,
-    /// The N devices.
+    /// The N devices, at least 1.
     pub devices: Vec<Device>,
-    /// The M servers.
+    /// The M servers, at least 1.
     pub servers: Vec<Server>,
-    /// R of each device to each server.
+    /// R: uplink rate of each device to each server, Mbit/s, above 0.
     pub uplink: UplinkRates,
-    /// λ: size of a task, Mbit.
+    /// λ: size of a task, Mbit, above 0.
     pub size_mbit: Distribution,
-    /// ρ: density of a task, Gcycles per Mbit.
+    /// ρ: density of a task, Gcycles per Mbit, above 0.
     pub density: Distribution,
-    /// α: by which rule devices draw it, and from what.
+    /// α: the power modes of devices, and the rule by which devices draw one.
     pub power_preference: PowerPreference,
-    /// Which accounting rewards and metrics use.
+    /// The accounting that rewards and metrics use.
     pub energy: EnergyAccounting,
 }
 
-/// A parameter that no system can have.
+/// A parameter that is out of range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{parameter}: {fault}")]
 pub struct InvalidSystem {
     /// The field of [`SystemParameters`], of a [`Device`] or of a [`Server`].
     pub parameter: &'static str,
-    /// What is wrong with it and what is needed.
+    /// Its value and the range needed.
     pub fault: String,
 }
 
-/// A valid system.
+/// A system whose parameters are valid.
 #[derive(Clone, Debug)]
 pub struct System {
     parameters: SystemParameters,
     reference_energy: f64,
 }
 
+impl SystemParameters {
+    /// N of the paper.
+    pub const PAPER_DEVICES: usize = 50;
+    /// M of the paper.
+    pub const PAPER_SERVERS: usize = 5;
+
+    /// The parameters of the paper's section 6.1, for any number of devices and
+    /// servers. This is the only place where these values stand.
+    ///
+    /// | symbol | value | |
+    /// |---|---|---|
+    /// | τ | 0.1 s | duration of a slot |
+    /// | S | 100 | slots in which tasks arrive |
+    /// | D_max | 10 slots | deadline |
+    /// | f^L | 2.6 GHz | CPU of a device |
+    /// | f^E | 42 GHz | CPU of a server |
+    /// | R | 14 Mbit/s | uplink rate |
+    /// | λ | 1 … 7 Mbit | size of a task, uniform |
+    /// | ρ | 0.197, 0.297 or 0.397 Gcycles/Mbit | density of a task, equally likely |
+    /// | z | 0.3 | probability that a task arrives |
+    /// | p^C | 2.0 W | device, computing |
+    /// | p^T | 2.3 W | device, sending |
+    /// | p^I | 0.1 W | device, waiting for a server |
+    /// | p^E | 5.0 W | server, computing |
+    /// | α | 0.25, 0.5 or 0.75 | power modes, drawn per episode |
+    ///
+    /// Energy: the published accounting, on which the paper's tables rest.
+    pub fn paper(devices: usize, servers: usize) -> Self {
+        let device = Device {
+            cpu_ghz: 2.6,
+            compute_w: 2.0,
+            transmit_w: 2.3,
+            idle_w: 0.1,
+            arrival_probability: 0.3,
+        };
+        Self {
+            slot_seconds: 0.1,
+            arrival_slots: 100,
+            deadline_slots: 10,
+            devices: vec![device; devices],
+            servers: vec![Server { ghz: 42.0, power_w: 5.0 }; servers],
+            uplink: UplinkRates::Same(14.0),
+            size_mbit: Distribution::Uniform(1.0, 7.0),
+            density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
+            power_preference: PowerPreference {
+                modes: vec![0.25, 0.5, 0.75],
+                rule: PreferenceRule::PerEpisode,
+            },
+            energy: EnergyAccounting::Published,
+        }
+    }
+}
+
 impl System {
-    /// The system of `parameters`.
+    /// The system with these parameters.
     ///
     /// # Errors
     /// [`InvalidSystem`] names the first parameter out of range: no device or server, a number
-    /// that is not finite or not positive, a probability or α outside 0 … 1, rates that are not
-    /// one a device or server.
+    /// that is not finite or not positive, a probability or α outside 0 … 1, a list of rates
+    /// whose length is not that of devices or servers.
     pub fn new(parameters: SystemParameters) -> Result<Self, InvalidSystem> {
         check(&parameters)?;
         let reference_energy = reference_energy(&parameters);
         Ok(Self { parameters, reference_energy })
     }
 
-    /// What the system is made of.
+    /// The system of [`SystemParameters::paper`]: the start of examples and tests.
+    ///
+    /// # Panics
+    /// If `devices` or `servers` is 0.
+    pub fn paper(devices: usize, servers: usize) -> Self {
+        match Self::new(SystemParameters::paper(devices, servers)) {
+            Ok(system) => system,
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+
+    /// The parameters it was made from.
     pub fn parameters(&self) -> &SystemParameters {
         &self.parameters
     }
 
-    /// N.
+    /// N: number of devices.
     pub fn device_count(&self) -> u32 {
         self.parameters.devices.len() as u32
     }
 
-    /// M.
+    /// M: number of servers.
     pub fn server_count(&self) -> u32 {
         self.parameters.servers.len() as u32
     }
 
-    /// D_max, slots.
+    /// D_max: slots within which a task must end, counting that of its arrival.
     pub fn deadline_slots(&self) -> u32 {
         self.parameters.deadline_slots
     }
 
-    /// T = S + D_max: slots of an episode.
+    /// T = S + D_max: slots of an episode, so that every task can meet its deadline.
     pub fn slot_count(&self) -> u32 {
         self.parameters.arrival_slots + self.parameters.deadline_slots
     }
 
-    /// The accounting of rewards and metrics.
+    /// The accounting that rewards and metrics use.
     pub fn energy(&self) -> EnergyAccounting {
         self.parameters.energy
     }
 
-    /// E_ref: joules of the largest, densest task executed the costliest way on the thirstiest
-    /// device: computed locally, or sent over the slowest uplink and then waited for until the
-    /// deadline.
+    /// R of a device to a server, both counted from 0, Mbit/s.
+    #[inline]
+    pub fn uplink_mbps(&self, device: u32, server: u32) -> f64 {
+        self.parameters.uplink.mbps(device, server)
+    }
+
+    /// E_ref: physical energy, J, of the largest and densest task executed in the costliest way
+    /// on the device that uses most: computed locally (p^C · λρ/f^L), or sent over the slowest
+    /// uplink and awaited until the deadline (p^T · λ/R + p^I · D_max · τ).
     pub fn reference_energy(&self) -> f64 {
         self.reference_energy
     }

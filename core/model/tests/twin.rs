@@ -1,5 +1,5 @@
-//! The engine against a slow, obvious twin: dense FIFOs in a table of devices × servers, every
-//! step written as section 2 of the model words it, on random systems and random decisions.
+//! The engine against a slow, obvious twin on random systems and random decisions: dense FIFOs in
+//! a table of devices × servers, every step and every observation spelled out.
 
 use std::sync::Arc;
 
@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use offramp_model::rng::{Purpose, StreamFamily};
 use offramp_model::{
-    Device, Distribution, EndedTask, EnergyAccounting, Episode, ObservationKind, ObservationSpec,
-    Outcome, PowerPreference, PreferenceRule, Server, System, SystemParameters, UplinkRates,
-    Workload, reward,
+    Arrival, ColumnList, Device, Distribution, EndedTask, EnergyAccounting, Episode,
+    ObservationKind, ObservationSpec, Outcome, PowerPreference, PreferenceRule, Server, System,
+    SystemParameters, UplinkRates, Workload, reward,
 };
 use proptest::prelude::*;
+
+/// Draws of the decisions, which are not part of the physics.
+const DECISIONS: Purpose = Purpose::new(6);
 
 #[derive(Clone, Debug)]
 struct TwinTask {
@@ -26,13 +29,27 @@ struct TwinTask {
     seconds: [f64; 4],
 }
 
+impl TwinTask {
+    fn new(slot: u32, arrival: &Arrival) -> Self {
+        Self {
+            device: arrival.device as usize,
+            born: slot,
+            size: arrival.size_mbit,
+            density: arrival.density,
+            left: arrival.size_mbit,
+            energy: [0.0; 4],
+            seconds: [0.0; 4],
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct TwinFifo {
     in_service: Option<TwinTask>,
     waiting: VecDeque<TwinTask>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct TwinEnd {
     dropped: bool,
     delay: u32,
@@ -40,7 +57,19 @@ struct TwinEnd {
     physical: [f64; 4],
 }
 
+/// The public code's own bookkeeping: a dense table of what each device is believed to have at
+/// each server.
+#[derive(Clone, Debug)]
+struct TwinPublished {
+    busy_until: Vec<i64>,
+    backlog: Vec<Vec<Option<f64>>>,
+    lost: Vec<(usize, usize, f64)>,
+    last_density: Option<f64>,
+}
+
+#[derive(Clone)]
 struct Twin<'s> {
+    whole: &'s System,
     system: &'s SystemParameters,
     cpus: Vec<TwinFifo>,
     uplinks: Vec<VecDeque<(TwinTask, usize)>>,
@@ -48,12 +77,15 @@ struct Twin<'s> {
     servers: Vec<Vec<TwinFifo>>,
     active: Vec<u32>,
     ended: BTreeMap<(u32, usize), TwinEnd>,
+    published: TwinPublished,
 }
 
 impl<'s> Twin<'s> {
-    fn new(system: &'s SystemParameters) -> Self {
+    fn new(whole: &'s System) -> Self {
+        let system = whole.parameters();
         let (n, m) = (system.devices.len(), system.servers.len());
         Self {
+            whole,
             system,
             cpus: vec![TwinFifo::default(); n],
             uplinks: vec![VecDeque::new(); n],
@@ -61,6 +93,12 @@ impl<'s> Twin<'s> {
             servers: vec![vec![TwinFifo::default(); m]; n],
             active: vec![0; m],
             ended: BTreeMap::new(),
+            published: TwinPublished {
+                busy_until: vec![-1; n],
+                backlog: vec![vec![None; m]; n],
+                lost: Vec::new(),
+                last_density: None,
+            },
         }
     }
 
@@ -83,6 +121,7 @@ impl<'s> Twin<'s> {
         let system = self.system;
         let (tau, deadline) = (system.slot_seconds, system.deadline_slots);
         let can_meet = |task: &TwinTask| t - task.born < deadline;
+        self.published_arrivals(t, &decided);
         for (task, action) in decided {
             match action {
                 0 => self.cpus[task.device].waiting.push_back(task),
@@ -152,12 +191,14 @@ impl<'s> Twin<'s> {
                 if task.left <= 0.0 {
                     self.end(&task, false, delay);
                 } else if delay == deadline {
+                    self.published.lost.push((i, j, task.left));
                     self.end(&task, true, delay);
                 } else {
                     self.servers[i][j].in_service = Some(task);
                 }
             }
         }
+        self.published_servers();
         // 3. Uplinks.
         for i in 0..self.uplinks.len() {
             while self.uplink_service[i].is_none() {
@@ -169,12 +210,14 @@ impl<'s> Twin<'s> {
                 }
             }
             let Some((mut task, server)) = self.uplink_service[i].take() else { continue };
-            let rate = system.uplink.mbps(i as u32, server as u32);
+            let rate = self.whole.uplink_mbps(i as u32, server as u32);
             task.energy[1] += rate * tau * system.devices[i].transmit_w;
             task.seconds[1] += task.left.min(rate * tau) / rate;
             task.left -= rate * tau;
             if task.left <= 0.0 {
                 task.left = task.size;
+                let believed = &mut self.published.backlog[i][server];
+                *believed = Some(believed.unwrap_or(0.0) + task.size);
                 self.servers[i][server].waiting.push_back(task);
             } else if t - task.born + 1 == deadline {
                 self.end(&task, true, deadline);
@@ -208,12 +251,154 @@ impl<'s> Twin<'s> {
     }
 }
 
+impl Twin<'_> {
+    fn published_arrivals(&mut self, t: u32, decided: &[(TwinTask, usize)]) {
+        let system = self.system;
+        let (slot, deadline) = (i64::from(t), i64::from(system.deadline_slots));
+        for (task, action) in decided {
+            let mut sending = 0;
+            if *action > 0 {
+                let rate = self.whole.uplink_mbps(task.device as u32, *action as u32 - 1);
+                sending = (task.size / (rate * system.slot_seconds)).ceil() as i64;
+            }
+            self.published.busy_until[task.device] = slot + (sending - 1).min(deadline - 1);
+        }
+        let last = decided.iter().find(|(task, _)| task.device == system.devices.len() - 1);
+        self.published.last_density = last.map(|(task, _)| task.density);
+    }
+
+    fn published_servers(&mut self) {
+        for (i, j, mbit) in std::mem::take(&mut self.published.lost) {
+            let believed = &mut self.published.backlog[i][j];
+            *believed = believed.map(|before| before - mbit);
+        }
+        for (j, server) in self.system.servers.iter().enumerate() {
+            for row in &mut self.published.backlog {
+                row[j] = match (row[j], self.active[j], self.published.last_density) {
+                    (before, 0, _) => before,
+                    (_, _, None) => None,
+                    (before, active, Some(density)) => {
+                        let all = server.ghz * self.system.slot_seconds;
+                        let worked_off = all / (density * f64::from(active));
+                        before.map(|before| before - worked_off).filter(|&after| after > 0.0)
+                    }
+                };
+            }
+        }
+    }
+
+    /// Whether a device's CPU and its uplink have a task in slot `t` that can still end in time.
+    fn busy(&self, t: u32, device: usize) -> (bool, bool) {
+        let can_meet = |task: &TwinTask| t - task.born < self.system.deadline_slots;
+        let cpu = &self.cpus[device];
+        let uplink = &self.uplinks[device];
+        (
+            cpu.in_service.is_some() || cpu.waiting.iter().any(can_meet),
+            self.uplink_service[device].is_some() || uplink.iter().any(|(task, _)| can_meet(task)),
+        )
+    }
+
+    /// τ^C and τ^T of every device at the start of slot `t`: for how many slots CPU and uplink
+    /// stay busy in a copy of the world in which nothing arrives any more.
+    fn queue_slots(&self, t: u32) -> Vec<(u32, u32)> {
+        let mut slots = vec![(0, 0); self.cpus.len()];
+        let mut alone = self.clone();
+        for later in t..=t + self.system.deadline_slots {
+            for (device, (compute, uplink)) in slots.iter_mut().enumerate() {
+                let (cpu_busy, uplink_busy) = alone.busy(later, device);
+                *compute += u32::from(cpu_busy);
+                *uplink += u32::from(uplink_busy);
+            }
+            alone.slot(later, Vec::new());
+        }
+        slots
+    }
+
+    /// B^E of a device.
+    fn backlogs(&self, device: usize) -> Vec<f64> {
+        let backlog = |fifo: &TwinFifo| {
+            let in_service = fifo.in_service.as_ref().map_or(0.0, |task| task.left);
+            fifo.waiting.iter().fold(in_service, |sum, task| sum + task.size)
+        };
+        self.servers[device].iter().map(backlog).collect()
+    }
+
+    /// Every kind of observation and every table, spelled out.
+    fn seen(&self, t: u32, arrivals: &[Arrival]) -> TwinSeen {
+        let mut seen = TwinSeen::default();
+        let queue_slots = self.queue_slots(t);
+        let load: Vec<f64> = self.active.iter().map(|&active| f64::from(active)).collect();
+        let ghz: Vec<f64> = self.system.servers.iter().map(|server| server.ghz).collect();
+        for arrival in arrivals {
+            let device = arrival.device as usize;
+            let (compute, uplink) = queue_slots[device];
+            let (compute, uplink) = (f64::from(compute), f64::from(uplink));
+            let backlogs = self.backlogs(device);
+            let rates: Vec<f64> = (0..backlogs.len() as u32)
+                .map(|server| self.whole.uplink_mbps(arrival.device, server))
+                .collect();
+            let deadline = f64::from(self.system.deadline_slots);
+            let Arrival { size_mbit, density, alpha, .. } = *arrival;
+
+            seen.paper.extend([size_mbit, compute, uplink]);
+            seen.paper.extend(&backlogs);
+            seen.paper.extend([alpha]);
+
+            seen.extended.extend([size_mbit, compute, uplink]);
+            seen.extended.extend(&backlogs);
+            seen.extended.extend([alpha, density, deadline]);
+
+            let published = &self.published;
+            seen.published.push(size_mbit);
+            seen.published.extend(match t {
+                0 => [-1.0, -1.0],
+                t => {
+                    let slot = i64::from(t);
+                    [(published.busy_until[device] - slot + 1) as f64, -slot as f64]
+                }
+            });
+            seen.published.extend(published.backlog[device].iter().map(|mbit| mbit.unwrap_or(0.0)));
+            seen.published.push(alpha);
+
+            seen.listed.extend(&load);
+            seen.listed.push(density);
+            seen.listed.extend(&rates);
+            seen.listed.push(compute);
+
+            seen.tasks.extend([size_mbit, compute, uplink, alpha, density, deadline]);
+            seen.links.extend(&backlogs);
+            seen.links.extend(&rates);
+        }
+        seen.servers = [load, ghz].concat();
+        seen
+    }
+}
+
+#[derive(Debug, Default)]
+struct TwinSeen {
+    paper: Vec<f64>,
+    extended: Vec<f64>,
+    published: Vec<f64>,
+    /// The columns of [`LISTED`].
+    listed: Vec<f64>,
+    tasks: Vec<f64>,
+    links: Vec<f64>,
+    servers: Vec<f64>,
+}
+
+const LISTED: [&str; 4] =
+    ["load", "density_gcycles_per_mbit", "uplink_mbps", "compute_queue_slots"];
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
 fn systems() -> impl Strategy<Value = SystemParameters> {
     let sizes = (1_usize..8, 1_usize..5, 1_u32..40, 1_u32..14);
     let physics = (1.0..6.0, 2.0..60.0, 4.0..40.0, 0.05..1.0, any::<u64>());
     (sizes, physics, any::<bool>()).prop_map(
         |((n, m, slots, deadline), (cpu, ghz, rate, probability, seed), physical)| {
-            let mut stream = StreamFamily::new(seed, 0, Purpose::Device).of(0);
+            let mut stream = StreamFamily::new(seed, 0, Purpose::DEVICE).of(0);
             let mut around = |value: f64| value * (0.5 + stream.uniform());
             let devices = (0..n)
                 .map(|_| Device {
@@ -233,7 +418,7 @@ fn systems() -> impl Strategy<Value = SystemParameters> {
                 servers,
                 uplink: UplinkRates::Drawn(
                     Distribution::Uniform(rate * 0.5, rate * 1.5),
-                    StreamFamily::new(seed, 0, Purpose::Uplink),
+                    StreamFamily::new(seed, 0, Purpose::UPLINK),
                 ),
                 size_mbit: Distribution::Uniform(1.0, 7.0),
                 density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
@@ -281,40 +466,21 @@ proptest! {
         let system = Arc::new(System::new(parameters.clone()).unwrap());
         let workload = Workload::Drawn { seed, episode: 3 };
         let mut episode = Episode::new(&system, workload, PAPER);
-        let mut twin = Twin::new(&parameters);
-        let mut decisions = StreamFamily::new(seed, 3, Purpose::Policy).of(0);
+        let mut twin = Twin::new(&system);
+        let mut decisions = StreamFamily::new(seed, 3, DECISIONS).of(0);
         let (mut arrived, mut ended) = (0, 0);
-        let mut features = Vec::new();
         while !episode.is_over() {
             let t = episode.slot();
-            // The true features of a task, against the twin's FIFOs.
-            episode.features(&mut features);
-            let width = 4 + parameters.servers.len();
             let mut actions = Vec::new();
             let mut decided = Vec::new();
-            for (arrival, seen) in episode.arrivals().iter().zip(features.chunks(width)) {
-                let device = arrival.device as usize;
-                for (j, fifo) in twin.servers[device].iter().enumerate() {
-                    let left = fifo.in_service.as_ref().map_or(0.0, |task| task.left);
-                    let waiting: f64 = fifo.waiting.iter().map(|task| task.size).sum();
-                    prop_assert!(close(seen[3 + j], left + waiting));
-                }
+            for arrival in episode.arrivals() {
                 let action = if decisions.uniform() < local {
                     0
                 } else {
                     1 + decisions.below(parameters.servers.len())
                 };
                 actions.push(action as u32);
-                let task = TwinTask {
-                    device,
-                    born: t,
-                    size: arrival.size_mbit,
-                    density: arrival.density,
-                    left: arrival.size_mbit,
-                    energy: [0.0; 4],
-                    seconds: [0.0; 4],
-                };
-                decided.push((task, action));
+                decided.push((TwinTask::new(t, arrival), action));
             }
             arrived += actions.len();
             episode.advance(&actions).unwrap();
@@ -324,7 +490,7 @@ proptest! {
                 twin.close();
             }
             for task in episode.ended() {
-                let key = (task.born_slot, task.device as usize);
+                let key = (task.arrival_slot, task.device as usize);
                 assert_same(task, &twin.ended[&key]);
                 prop_assert!(task.delay_slots <= parameters.deadline_slots);
                 prop_assert!(reward::cost(&system, task) >= 0.0);
@@ -335,6 +501,62 @@ proptest! {
         // Each task ends exactly once.
         prop_assert_eq!(ended, arrived);
         prop_assert_eq!(twin.ended.len(), arrived);
+    }
+
+    /// Every kind of observation and every table, bit-identical to the obvious spelling.
+    #[test]
+    fn observations_equal_their_obvious_spelling(
+        parameters in systems(),
+        seed in any::<u64>(),
+        local in 0.0..1.0_f64,
+    ) {
+        let system = Arc::new(System::new(parameters.clone()).unwrap());
+        let listed = ObservationKind::Columns(ColumnList::new(LISTED).unwrap());
+        let mut episodes = [
+            ObservationKind::Paper,
+            ObservationKind::Extended,
+            ObservationKind::Published,
+            listed,
+        ]
+        .map(|kind| {
+            let observation = ObservationSpec { kind, history_slots: 3 };
+            Episode::new(&system, Workload::Drawn { seed, episode: 1 }, observation)
+        });
+        let mut twin = Twin::new(&system);
+        let mut decisions = StreamFamily::new(seed, 1, DECISIONS).of(0);
+        let mut values = vec![f64::NAN; 7];
+        while !episodes[0].is_over() {
+            let t = episodes[0].slot();
+            let arrivals = episodes[0].arrivals().to_vec();
+            let expected = twin.seen(t, &arrivals);
+            let kinds =
+                [&expected.paper, &expected.extended, &expected.published, &expected.listed];
+            for (episode, expected_features) in episodes.iter().zip(kinds) {
+                episode.features(&mut values);
+                prop_assert_eq!(bits(&values), bits(expected_features));
+                let width = episode.observation().kind.width(system.server_count());
+                prop_assert_eq!(values.len(), arrivals.len() * width);
+                episode.task_table(&mut values);
+                prop_assert_eq!(bits(&values), bits(&expected.tasks));
+                episode.link_table(&mut values);
+                prop_assert_eq!(bits(&values), bits(&expected.links));
+                episode.server_table(&mut values);
+                prop_assert_eq!(bits(&values), bits(&expected.servers));
+            }
+            let mut actions = Vec::new();
+            let mut decided = Vec::new();
+            for arrival in &arrivals {
+                let servers = parameters.servers.len();
+                let action =
+                    if decisions.uniform() < local { 0 } else { 1 + decisions.below(servers) };
+                actions.push(action as u32);
+                decided.push((TwinTask::new(t, arrival), action));
+            }
+            for episode in &mut episodes {
+                episode.advance(&actions).unwrap();
+            }
+            twin.slot(t, decided);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
 
 /// The stream from which a bootstrap draws; its number is part of every interval.
-const BOOTSTRAP: Purpose = Purpose::Bootstrap;
+const BOOTSTRAP: Purpose = Purpose::new(10);
 
 /// Mean and standard deviation over episodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -169,10 +169,13 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The trials of a test.
+    const TRIALS: Purpose = Purpose::new(6);
     use proptest::prelude::*;
 
     /// Any stream: the numbers of the tests have none of their own.
-    const DRAWN: Purpose = Purpose::Policy;
+    const DRAWN: Purpose = TRIALS;
 
     fn scores(rows: &[&[f64]]) -> Scores {
         Scores::new(rows.iter().map(|row| row.to_vec()).collect()).unwrap()

@@ -46,11 +46,11 @@ impl Source<'_> {
         }
         let seed = file.evaluate.seed;
         let of_devices = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Device);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::DEVICE);
             self.each(field, raw, "devices", devices, streams, draw)
         };
         let of_servers = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Server);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::SERVER);
             self.each(field, raw, "servers", servers, streams, draw)
         };
         // The last number is the position of the quantity in its device's stream: never renumber.
@@ -166,7 +166,7 @@ impl Source<'_> {
         })?;
         let drawn = |distribution: Distribution| {
             self.drawable(field, &distribution)?;
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::Uplink);
+            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::UPLINK);
             Ok(UplinkRates::Drawn(distribution, streams))
         };
         match rates {

@@ -1,7 +1,8 @@
 //! Replay of a trace through the engine.
 
 use offramp_model::{
-    EndedTask, Energy, Episode, ObservationKind, ObservationSpec, Outcome, Workload, reward,
+    EndedTask, Energy, Episode, ObservationKind, ObservationSpec, Outcome, Recording, Workload,
+    reward,
 };
 use offramp_results::replay::Replay;
 
@@ -13,7 +14,13 @@ impl Trace {
     /// value with the engine's.
     pub fn replay(&self) -> Replay {
         let observation = ObservationSpec { kind: ObservationKind::Published, history_slots: 10 };
-        let workload = Workload::Recorded(self.tasks.iter().map(|task| task.arrival).collect());
+        let arrivals = self.tasks.iter().map(|task| task.arrival).collect();
+        // The file's tasks were checked when it was read.
+        let recording = match Recording::new(&self.system, arrivals) {
+            Ok(recording) => recording,
+            Err(invalid) => unreachable!("{invalid}"),
+        };
+        let workload = Workload::Recorded(recording);
         let mut episode = Episode::new(&self.system, workload, observation);
         let mut replay = Replay {
             trace: self.name.clone(),
@@ -79,7 +86,7 @@ impl Trace {
 
     /// Compares the end of a task: delay, drop, and each component of its energy.
     fn compare_end(&self, ended: &EndedTask, comparison: &mut Comparison) {
-        let key = (ended.born_slot, ended.device);
+        let key = (ended.arrival_slot, ended.device);
         let found = self
             .tasks
             .binary_search_by_key(&key, |task| (task.arrival.slot, task.arrival.arrival.device));

@@ -1,28 +1,30 @@
-//! The uplink: the rate at which a device sends to a server (R of eq. 1).
+//! The channel: the rate at which a device sends to a server (R of eq. 1).
+//!
+//! The engine reads rates through `System::uplink_mbps` alone.
 
 use crate::distribution::Distribution;
 use crate::rng::StreamFamily;
 
-/// R: Mbit/s by device and server. No form of it stores devices × servers, but for the one in
-/// which a scenario spells every pair out.
+/// R: Mbit/s by device and server, each above 0. Only [`UplinkRates::PerPair`] stores
+/// devices × servers numbers.
 #[derive(Clone, Debug)]
 pub enum UplinkRates {
-    /// One rate for all.
+    /// One rate for all pairs.
     Same(f64),
-    /// One rate a device.
+    /// One rate per device, N of them.
     PerDevice(Vec<f64>),
-    /// One rate a server.
+    /// One rate per server, M of them.
     PerServer(Vec<f64>),
-    /// Every pair, a row a device.
+    /// A rate for every pair: N rows, one per device, of M rates.
     PerPair(Vec<Vec<f64>>),
-    /// Each pair drawn for itself; a pure function of the pair, so nothing is stored.
+    /// Drawn for each pair on its own; a pure function of the pair, so nothing is stored.
     Drawn(Distribution, StreamFamily),
 }
 
 impl UplinkRates {
-    /// R of device i to server j (counted from 0), Mbit/s.
+    /// R of a device to a server, both counted from 0, Mbit/s.
     #[inline]
-    pub fn mbps(&self, device: u32, server: u32) -> f64 {
+    pub(crate) fn mbps(&self, device: u32, server: u32) -> f64 {
         match self {
             Self::Same(rate) => *rate,
             Self::PerDevice(rates) => rates[device as usize],
@@ -35,7 +37,7 @@ impl UplinkRates {
         }
     }
 
-    /// The slowest rate of a device.
+    /// The slowest rate of a device, Mbit/s.
     pub(crate) fn slowest(&self, device: u32) -> f64 {
         let least = |rates: &[f64]| rates.iter().copied().fold(f64::INFINITY, f64::min);
         match self {
@@ -44,6 +46,17 @@ impl UplinkRates {
             Self::PerServer(rates) => least(rates),
             Self::PerPair(rates) => least(&rates[device as usize]),
             Self::Drawn(distribution, _) => distribution.min(),
+        }
+    }
+
+    /// The fastest rate of any pair, Mbit/s.
+    pub(crate) fn fastest(&self) -> f64 {
+        let most = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
+        match self {
+            Self::Same(rate) => *rate,
+            Self::PerDevice(rates) | Self::PerServer(rates) => most(rates),
+            Self::PerPair(rows) => rows.iter().map(|row| most(row)).fold(0.0, f64::max),
+            Self::Drawn(distribution, _) => distribution.max(),
         }
     }
 }
