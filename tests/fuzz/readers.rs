@@ -5,10 +5,10 @@ use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
 use offramp_harness::export::Network;
-use offramp_harness::study::Study;
 use offramp_host::Library;
 use offramp_results::{checkpoint, run_folder};
 use offramp_scenario::Experiment;
+use offramp_study::{Size, Study};
 use offramp_trace::Trace;
 
 fn parse(text: &str) -> Option<Experiment> {
@@ -20,7 +20,7 @@ pub fn scenario(data: &[u8], desk: &Path) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = parse(text);
     }
-    let _ = Study::read(&written(data, desk), false);
+    let _ = Study::read(&written(data, desk), Size::Full);
 }
 
 /// A recorded trace, packed or not.

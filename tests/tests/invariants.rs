@@ -104,7 +104,7 @@ fn every_path_in_the_code_map_exists() {
 /// Every field that a scenario may have is explained, and every one that is explained exists.
 #[test]
 fn every_field_of_a_scenario_is_documented() {
-    let code = ["core/scenario/src/file.rs", "core/harness/src/study/file.rs"]
+    let code = ["core/scenario/src/file.rs", "core/study/src/file.rs"]
         .map(|file| text(&workspace().join(file)))
         .concat();
     let documented = text(&workspace().join("scenarios/README.md"));

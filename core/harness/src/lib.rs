@@ -53,5 +53,4 @@ pub mod metrics;
 pub mod record;
 pub mod resume;
 pub mod seeds;
-pub mod study;
 pub mod train;

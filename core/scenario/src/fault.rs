@@ -39,6 +39,8 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+impl std::error::Error for Fault {}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let before = &self.text[..self.span.start];

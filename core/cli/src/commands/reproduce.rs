@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use offramp_harness::study::{Study, StudyError};
 use offramp_report::html::{Page, html};
 use offramp_report::study;
+use offramp_study::{Size, Study, StudyError};
 
 use crate::arguments::ReproduceArguments;
 use crate::problem::Problem;
@@ -13,8 +13,9 @@ use crate::{Done, print};
 
 pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<Done, Problem> {
     let registry = super::discover(&arguments.search)?;
-    let read = Study::read(&arguments.study, arguments.quick)?;
-    let name = if read.quick { format!("{}-quick", read.name) } else { read.name.clone() };
+    let size = if arguments.quick { Size::Quick } else { Size::Full };
+    let read = Study::read(&arguments.study, size)?;
+    let name = if arguments.quick { format!("{}-quick", read.name) } else { read.name.clone() };
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let unwritable = |error| Problem::new(format!("{}: {error}", out.display()));
     std::fs::create_dir_all(&out).map_err(unwritable)?;
@@ -26,7 +27,7 @@ pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<
         .map_err(problem)?;
     drop(progress);
     let (episodes, seeds) = (read.episodes(), read.training_seeds().len());
-    let size = if read.quick { ", the quick version" } else { "" };
+    let size = if arguments.quick { ", the quick version" } else { "" };
     let plural = if seeds == 1 { "seed" } else { "seeds" };
     let size = format!("{name}{size}: {episodes} episodes, {seeds} training {plural}");
     print(&format!("{size}; [95 % intervals]\n"));

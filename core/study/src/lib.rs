@@ -1,13 +1,33 @@
 //! Studies: what is trained, distilled and compared, and the tables and figures made of it.
 //!
+//! [`Study::read`] reads a study file with the scenarios it names, [`Study::run`] does what has not
+//! been done and returns the numbers behind its tables and figures, and [`Study::claims`] judges
+//! what is said of them. `offramp-report` draws all of it.
+//!
+//! ```no_run
+//! use offramp_harness::events::Quiet;
+//! use offramp_harness::executor::InProcess;
+//! use offramp_host::Registry;
+//! use offramp_study::{Size, Study};
+//!
+//! let registry = Registry::discover(&["target/release".into()], None)?;
+//! let study = Study::read("scenarios/reproduce/paper.ron".as_ref(), Size::Quick)?;
+//! let only = ["table-3".to_owned()];
+//! let exhibits = study.run(&registry, "runs/quick".as_ref(), &only, &InProcess, &Quiet)?;
+//! for claim in study.claims(&exhibits) {
+//!     println!("{}: {:?}", claim.text, claim.verdict);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! ```text
 //! OUT/learned/SCENARIO-KEY/ a training or a distillation, as `train` and `distill` write them
 //! OUT/results/POLICY-KEY/   a run folder for each policy, point and training seed
 //! ```
 //!
-//! A key is a hash of everything that the folder's content depends on: the scenario as it is
-//! run, the plugins' files, and the key of the teacher. So what is done is not done again, and a
-//! change of a scenario or a plugin redoes what depends on it and nothing else.
+//! A key is a hash of everything that the content of a folder depends on: the scenario as it is
+//! run, the plugins' files, and the key of the teacher. So nothing is done twice, and a change of a
+//! scenario or a plugin redoes exactly what depends on it.
 
 mod check;
 mod claims;
@@ -23,31 +43,41 @@ use offramp_results::claim::Claim;
 use offramp_results::exhibit::{Cell, Exhibit};
 use offramp_scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};
 
-use crate::events::Observer;
-use crate::executor::Executor;
-use crate::resume::FolderError;
+use offramp_harness::events::Observer;
+use offramp_harness::executor::Executor;
+use offramp_harness::resume::FolderError;
 
 use check::check;
-use file::{ItemSection, PointSection, PolicySource, StudyFile};
-use work::Diary;
+use file::{ExhibitSection, PointSection, PolicySource, StudyFile};
+use work::{Failure, ProgressLog};
 
 /// A study that has been read.
 #[derive(Debug)]
 pub struct Study {
-    /// The name by which results call it.
+    /// The name that results use.
     pub name: String,
-    /// What it is for.
+    /// What it is for, in a sentence.
     pub about: String,
-    /// Whether it is the small version of itself.
-    pub quick: bool,
+    /// All of it, or its small version.
+    pub size: Size,
     file: StudyFile,
-    /// The texts of the scenarios it is made of, by the path as the study has it.
+    /// The texts of its scenarios, by their paths as the study writes them.
     scenarios: BTreeMap<String, String>,
-    /// What the scenarios' paths are relative to.
+    /// The folder that the scenarios' paths are relative to.
     folder: PathBuf,
 }
 
-/// Why a study ended before its time. What fails inside a plugin is told of its cells alone.
+/// How much of a study is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Everything.
+    Full,
+    /// Fewer seeds, episodes and points, as its `quick` section says.
+    Quick,
+}
+
+/// Why a study ended early. A plugin's failure is not among them: it is reported in the cells it
+/// affects.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
     /// A scenario of it is wrong.
@@ -58,16 +88,16 @@ pub enum StudyError {
     Folder(#[from] FolderError),
     /// A dataset can't be used.
     #[error(transparent)]
-    Dataset(#[from] crate::dataset::DatasetError),
+    Dataset(#[from] offramp_harness::dataset::DatasetError),
     /// Results can't be written or read again.
     #[error(transparent)]
     Results(#[from] offramp_results::Error),
-    /// There is no such item.
+    /// There is no such table or figure.
     #[error("there is no `{asked}`; there are: {}", known.join(", "))]
     NoSuchItem {
-        /// What was asked for.
+        /// The id that was asked for.
         asked: String,
-        /// What there is.
+        /// The ids there are.
         known: Vec<String>,
     },
 }
@@ -83,7 +113,7 @@ impl Study {
     ///
     /// # Errors
     /// [`ScenarioError`] with the place in the file, what is wrong and how to mend it.
-    pub fn read(path: &Path, quick: bool) -> Result<Self, ScenarioError> {
+    pub fn read(path: &Path, size: Size) -> Result<Self, ScenarioError> {
         let text = read_text(path)?;
         let source_name = path.display().to_string();
         let invalid = |fault| ScenarioError::Invalid(Box::new(fault));
@@ -99,38 +129,39 @@ impl Study {
         });
         for name in named.chain([&file.scenario]) {
             let text = read_text(&folder.join(name))?;
-            // Who teaches is a policy of the study, whatever the scenario has.
+            // The teacher is a policy of the study, whatever the scenario says.
             let teacher = "distill.teacher.checkpoint";
             let text =
                 if has(&text, teacher) { replace(&text, teacher, "None") } else { Some(text) };
             scenarios.insert(name.clone(), text.unwrap_or_default());
         }
         let (name, about) = (file.name.clone(), file.about.clone());
-        Ok(Self { name, about, quick, file, scenarios, folder })
+        Ok(Self { name, about, size, file, scenarios, folder })
     }
 
-    /// The items' names, in order.
+    /// The ids of the tables and figures, in order.
     pub fn items(&self) -> Vec<String> {
         self.file.items.iter().map(|item| item.id.clone()).collect()
     }
 
     /// The training seeds.
     pub fn training_seeds(&self) -> &[u64] {
-        let quick = self.file.quick.training_seeds.as_ref().filter(|_| self.quick);
+        let quick = self.file.quick.training_seeds.as_ref().filter(|_| self.size == Size::Quick);
         quick.unwrap_or(&self.file.training_seeds)
     }
 
     /// Episodes of an evaluation.
     pub fn episodes(&self) -> u64 {
-        let quick = self.file.quick.episodes.filter(|_| self.quick);
+        let quick = self.file.quick.episodes.filter(|_| self.size == Size::Quick);
         quick.unwrap_or(self.file.evaluate.episodes)
     }
 
-    /// Does what has not been done, in `out`, for the items named in `only` or for all. Threads
-    /// are those of the rayon pool it is called in, and do not change a bit of the results.
+    /// Does what has not been done, in `out`, for the tables and figures whose ids are in `only`,
+    /// or for all if it is empty. Threads are those of the rayon pool it is called in; their number
+    /// changes no bit of the results.
     ///
     /// # Errors
-    /// [`StudyError`]; what was done by then stays, and is not done again.
+    /// [`StudyError`]; what was done by then is kept, and not done again.
     pub fn run(
         &self,
         registry: &Registry,
@@ -142,33 +173,34 @@ impl Study {
         if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
         }
-        let items: Vec<&ItemSection> = self
+        let items: Vec<&ExhibitSection> = self
             .file
             .items
             .iter()
             .filter(|item| only.is_empty() || only.contains(&item.id))
             .collect();
-        let bench = Bench { study: self, registry, out, isolated };
-        // Everything is planned before anything is done: a slip is told at once.
+        let runner = StudyRunner { study: self, registry, out, isolated };
+        // Everything is planned before anything is done, so that a mistake shows at once.
         let mut plans = Vec::new();
         for item in &items {
             for point in self.points(item) {
                 for policy in item.policies.iter().chain(&item.reference) {
-                    let plan = bench.plan(item, policy, point)?;
+                    let plan = runner.plan(item, policy, point)?;
                     plans.push(plan);
                 }
             }
         }
-        let diary = Diary::new(&plans, observer);
-        let failures = bench.teach_all(&plans, &diary)?;
+        let log = ProgressLog::new(&plans, observer);
+        let failures = runner.learn_all(&plans, &log)?;
         let mut plans = plans.into_iter();
         let mut results = Vec::new();
         for item in items {
             let mut cells = Vec::new();
             for point in self.points(item) {
                 for policy in item.policies.iter().chain(&item.reference) {
-                    let trials = plans.next().unwrap_or_default();
-                    let outcome = bench.measure(&trials, item.form, &failures, &diary)?;
+                    let runs = plans.next().unwrap_or_default();
+                    let outcome = runner.measure(&runs, item.form, &failures, &log)?;
+                    let outcome = outcome.map_err(|Failure(reason)| reason);
                     let listed = cells
                         .iter()
                         .any(|cell: &Cell| cell.policy == *policy && cell.point == point.label);
@@ -202,16 +234,16 @@ impl Study {
         self.file.claims.iter().filter_map(|claim| claims::judge(claim, items)).collect()
     }
 
-    fn points<'s>(&self, item: &'s ItemSection) -> Vec<&'s PointSection> {
-        let quick = item.quick_points.as_ref().filter(|_| self.quick);
+    fn points<'s>(&self, item: &'s ExhibitSection) -> Vec<&'s PointSection> {
+        let quick = item.quick_points.as_ref().filter(|_| self.size == Size::Quick);
         let wanted =
             |point: &&PointSection| quick.is_none_or(|labels| labels.contains(&point.label));
         item.points.iter().filter(wanted).collect()
     }
 }
 
-/// Where a study is worked on.
-struct Bench<'s> {
+/// A study being carried out in a folder.
+struct StudyRunner<'s> {
     study: &'s Study,
     registry: &'s Registry,
     out: &'s Path,

@@ -1,41 +1,42 @@
-//! Doing what has not been done: lessons side by side, then evaluations.
+//! Doing what has not been done: trainings and distillations side by side, then evaluations.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offramp_results::exhibit::{ExhibitKind, Measured};
+use offramp_results::files::write_atomically;
 use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
 use offramp_results::{Error, checkpoint, learning};
 
-use crate::bind::{bind_distillation, bind_evaluation, bind_training};
-use crate::distill::{DistillError, distill};
-use crate::evaluate::evaluate;
-use crate::events::{Event, Observer, Quiet};
-use crate::record;
-use crate::resume::Start;
-use crate::train::{TrainError, train};
+use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
+use offramp_harness::distill::{DistillError, distill};
+use offramp_harness::evaluate::evaluate;
+use offramp_harness::events::{Event, Observer, Quiet};
+use offramp_harness::record;
+use offramp_harness::resume::Start;
+use offramp_harness::train::{TrainError, train};
 
-use super::plan::{Evaluation, Lesson, Trial, folder_name};
-use super::{Bench, StudyError};
+use crate::plan::{EvaluationJob, SeedRun, TrainingJob, folder_name};
+use crate::{StudyError, StudyRunner};
 
-/// What has been done, and who is told.
-pub(super) struct Diary<'t> {
+/// What has been done, and the observer of its progress.
+pub(crate) struct ProgressLog<'t> {
     total: usize,
     done: Mutex<HashSet<String>>,
     observer: &'t dyn Observer,
 }
 
-impl<'t> Diary<'t> {
-    pub(super) fn new(plans: &[Vec<Trial>], observer: &'t dyn Observer) -> Self {
+impl<'t> ProgressLog<'t> {
+    pub(crate) fn new(plans: &[Vec<SeedRun>], observer: &'t dyn Observer) -> Self {
         let mut all = HashSet::new();
-        plans.iter().flatten().for_each(|trial| trial.keys(&mut all));
+        plans.iter().flatten().for_each(|run| run.keys(&mut all));
         Self { total: all.len(), done: Mutex::default(), observer }
     }
 
-    /// Something is begun.
-    fn tell(&self, what: String) {
+    /// Reports that something begins.
+    fn begin(&self, what: String) {
         // A lock is poisoned by a panic alone, which ends everything anyway.
         let done = self.done.lock().map_or(0, |done| done.len());
         let what = &what;
@@ -49,66 +50,76 @@ impl<'t> Diary<'t> {
     }
 }
 
-/// Why lessons failed, by their keys.
-pub(super) type Failures = BTreeMap<String, String>;
+/// Why something failed inside a plugin. It is a value, not an error of the study: it is shown in
+/// the cells it affects, and the rest continues.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure(pub(crate) String);
 
-impl Bench<'_> {
+/// What a job yields, unless a plugin failed.
+pub(crate) type Attempt<T> = Result<T, Failure>;
+
+/// Why jobs failed, by their keys.
+pub(crate) type Failures = BTreeMap<String, Failure>;
+
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |cause| Error::Unwritable { path: path.to_owned(), cause }
+}
+
+impl StudyRunner<'_> {
     fn learned(&self) -> PathBuf {
         self.out.join("learned")
     }
 
-    /// Teaches everything that is to be learned: all teachers first, then all students, as many
+    /// Trains and distils everything that learns: all teachers first, then all students, as many
     /// side by side as there are threads.
-    pub(super) fn teach_all(
+    pub(crate) fn learn_all(
         &self,
-        plans: &[Vec<Trial>],
-        diary: &Diary<'_>,
+        plans: &[Vec<SeedRun>],
+        log: &ProgressLog<'_>,
     ) -> Result<Failures, StudyError> {
-        let mut lessons: Vec<&Lesson> = Vec::new();
-        let taught = plans.iter().flatten().filter_map(|trial| trial.lesson.as_ref());
-        for lesson in
-            taught.flat_map(|lesson| lesson.teacher.as_deref().into_iter().chain([lesson]))
-        {
-            if !lessons.iter().any(|listed| listed.key == lesson.key) {
-                lessons.push(lesson);
+        let mut jobs: Vec<&TrainingJob> = Vec::new();
+        let learning = plans.iter().flatten().filter_map(|run| run.job.as_ref());
+        for job in learning.flat_map(|job| job.teacher.as_deref().into_iter().chain([job])) {
+            if !jobs.iter().any(|listed| listed.key == job.key) {
+                jobs.push(job);
             }
         }
-        let (teachers, students): (Vec<&Lesson>, Vec<&Lesson>) =
-            lessons.into_iter().partition(|lesson| lesson.teacher.is_none());
+        let (teachers, students): (Vec<&TrainingJob>, Vec<&TrainingJob>) =
+            jobs.into_iter().partition(|job| job.teacher.is_none());
         let mut failures = Failures::new();
-        for lessons in [teachers, students] {
-            let outcomes = self.side_by_side(&lessons, &failures, diary);
-            for (lesson, outcome) in lessons.into_iter().zip(outcomes) {
+        for jobs in [teachers, students] {
+            let outcomes = self.side_by_side(&jobs, &failures, log);
+            for (job, outcome) in jobs.into_iter().zip(outcomes) {
                 if let Err(failure) = outcome? {
-                    failures.insert(lesson.key.clone(), failure);
+                    failures.insert(job.key.clone(), failure);
                 }
             }
         }
         Ok(failures)
     }
 
-    /// Lessons that do not need each other. A few threads for each lesson, not all for one: most
-    /// of what a lesson does is one thread's.
+    /// Jobs that do not need each other. A few threads for each job, not all for one: most of a
+    /// job runs on one thread.
     fn side_by_side(
         &self,
-        lessons: &[&Lesson],
+        jobs: &[&TrainingJob],
         failures: &Failures,
-        diary: &Diary<'_>,
-    ) -> Vec<Result<Result<(), String>, StudyError>> {
+        log: &ProgressLog<'_>,
+    ) -> Vec<Result<Attempt<()>, StudyError>> {
         let threads = rayon::current_num_threads();
-        let workers = threads.min(lessons.len()).max(1);
+        let workers = threads.min(jobs.len()).max(1);
         let next = AtomicUsize::new(0);
-        let outcomes: Vec<Mutex<Option<_>>> = lessons.iter().map(|_| Mutex::new(None)).collect();
+        let outcomes: Vec<Mutex<Option<_>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
         let work = || {
-            // Without a pool of its own it works in whichever there is.
+            // Without a pool of its own it works in the one it is called in.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(lesson) = lessons.get(at) else { return };
-                let teach = || self.teach(lesson, failures, diary);
+                let Some(job) = jobs.get(at) else { return };
+                let learn = || self.learn(job, failures, log);
                 let outcome = match &pool {
-                    Ok(pool) => pool.install(teach),
-                    Err(_) => teach(),
+                    Ok(pool) => pool.install(learn),
+                    Err(_) => learn(),
                 };
                 if let Ok(mut place) = outcomes[at].lock() {
                     *place = Some(outcome);
@@ -120,30 +131,30 @@ impl Bench<'_> {
                 scope.spawn(work);
             }
         });
-        let missing = || Ok(Err("it was not taught".to_owned()));
+        let missing = || Ok(Err(Failure("it was not trained".to_owned())));
         let outcomes = outcomes.into_iter().map(|outcome| outcome.into_inner().ok().flatten());
         outcomes.map(|outcome| outcome.unwrap_or_else(missing)).collect()
     }
 
     /// Trains or distils, unless that is done.
-    fn teach(
+    fn learn(
         &self,
-        lesson: &Lesson,
+        job: &TrainingJob,
         failures: &Failures,
-        diary: &Diary<'_>,
-    ) -> Result<Result<(), String>, StudyError> {
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<()>, StudyError> {
         let learned = self.learned();
-        let folder = learned.join(&lesson.folder);
+        let folder = learned.join(&job.folder);
         let done = folder.join("done");
         if done.exists() {
-            diary.done(&lesson.key);
+            log.done(&job.key);
             return Ok(Ok(()));
         }
-        std::fs::create_dir_all(&learned).map_err(crate::resume::unwritable(&learned))?;
-        let failed = match &lesson.teacher {
+        std::fs::create_dir_all(&learned).map_err(unwritable(&learned))?;
+        let failed = match &job.teacher {
             None => {
-                diary.tell(format!("{}: training", lesson.name));
-                let scenario = self.scenario(&lesson.name, &lesson.scenario, &learned)?;
+                log.begin(format!("{}: training", job.name));
+                let scenario = self.scenario(&job.name, &job.scenario, &learned)?;
                 let training = bind_training(scenario, self.registry).map_err(Box::new)?;
                 match train(&training, &folder, Start::Resume, &Quiet) {
                     Ok(()) => None,
@@ -152,13 +163,13 @@ impl Bench<'_> {
                 }
             }
             Some(teacher) => {
-                if let Some(failure) = failures.get(&teacher.key) {
-                    return Ok(Err(format!("its teacher: {failure}")));
+                if let Some(Failure(reason)) = failures.get(&teacher.key) {
+                    return Ok(Err(Failure(format!("its teacher: {reason}"))));
                 }
-                diary.tell(format!("{}: distilling", lesson.name));
+                log.begin(format!("{}: distilling", job.name));
                 // Its own: others may be distilling the same teacher at the same time.
                 let dataset = folder.join("dataset.safetensors");
-                let scenario = self.scenario(&lesson.name, &lesson.scenario, &learned)?;
+                let scenario = self.scenario(&job.name, &job.scenario, &learned)?;
                 let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
                 match distill(&distillation, &folder, &dataset, Start::Resume, &Quiet) {
                     Ok(()) => None,
@@ -168,11 +179,11 @@ impl Bench<'_> {
                 }
             }
         };
-        if let Some(failure) = failed {
-            return Ok(Err(failure));
+        if let Some(reason) = failed {
+            return Ok(Err(Failure(reason)));
         }
-        crate::resume::write(&done, &[])?;
-        // Large, and needed only to go on.
+        write_atomically(&done, &[]).map_err(unwritable(&done))?;
+        // Large, and needed only to resume.
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -180,26 +191,26 @@ impl Bench<'_> {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-        diary.done(&lesson.key);
+        log.done(&job.key);
         Ok(Ok(()))
     }
 
-    /// What came out of a policy at a point.
-    pub(super) fn measure(
+    /// The measurements of a policy at a point.
+    pub(crate) fn measure(
         &self,
-        trials: &[Trial],
+        runs: &[SeedRun],
         form: ExhibitKind,
         failures: &Failures,
-        diary: &Diary<'_>,
-    ) -> Result<Result<Measured, String>, StudyError> {
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<Measured>, StudyError> {
         let mut measured = Measured::default();
-        for trial in trials {
-            if let Some(lesson) = &trial.lesson {
-                if let Some(failure) = failures.get(&lesson.key) {
+        for run in runs {
+            if let Some(job) = &run.job {
+                if let Some(failure) = failures.get(&job.key) {
                     return Ok(Err(failure.clone()));
                 }
-                let folder = self.learned().join(&lesson.folder);
-                if lesson.teacher.is_none() {
+                let folder = self.learned().join(&job.folder);
+                if job.teacher.is_none() {
                     measured.trainings.push(learning::training(&folder)?);
                 }
                 let contents = checkpoint::read(&folder.join("best.safetensors"));
@@ -207,9 +218,9 @@ impl Bench<'_> {
                     contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }
             if form != ExhibitKind::Curves {
-                let run = self.evaluate(&trial.evaluation, diary)?;
+                let run = self.evaluate(&run.evaluation, log)?;
                 if let Some(error) = run.record.error {
-                    return Ok(Err(error));
+                    return Ok(Err(Failure(error)));
                 }
                 measured.runs.push(run);
             }
@@ -220,13 +231,13 @@ impl Bench<'_> {
     /// Evaluates, unless that is done.
     fn evaluate(
         &self,
-        evaluation: &Evaluation,
-        diary: &Diary<'_>,
+        evaluation: &EvaluationJob,
+        log: &ProgressLog<'_>,
     ) -> Result<StoredRun, StudyError> {
         let results = self.out.join("results");
         let folder = results.join(folder_name(&evaluation.name, &evaluation.key));
         if !folder.exists() {
-            diary.tell(format!("{}: evaluating", evaluation.name));
+            log.begin(format!("{}: evaluating", evaluation.name));
             let (name, text) = (&evaluation.name, &evaluation.scenario);
             let experiment = self.parse(name, text, self.out)?;
             let bind = |scenario| bind_evaluation(scenario, self.registry);
@@ -236,7 +247,7 @@ impl Bench<'_> {
             let scenarios = record::scenarios(&experiments);
             NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
         }
-        diary.done(&evaluation.key);
+        log.done(&evaluation.key);
         let mut runs = run_folder::read(&folder)?;
         let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
         let run = runs.pop().ok_or_else(missing)?;

@@ -1,57 +1,57 @@
-//! What a study needs: its lessons and evaluations, each with the key of all it depends on.
+//! The plan of a study: its trainings, distillations and evaluations, each with the key of all it
+//! depends on.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use offramp_results::files::sha256;
-
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 
-use crate::bind::{bind_distillation, bind_evaluation, bind_training};
+use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
 
-use super::file::{ItemSection, PointSection, PolicySource, Settings, TrainedAt};
-use super::{Bench, Study, StudyError};
+use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
+use crate::{Size, Study, StudyError, StudyRunner};
 
-/// One training seed of a policy at a point: what it is taught, and how it is evaluated.
-pub(super) struct Trial {
-    pub(super) lesson: Option<Lesson>,
-    pub(super) evaluation: Evaluation,
+/// One training seed of a policy at a point: how it learns, and how it is evaluated.
+pub(crate) struct SeedRun {
+    pub(crate) job: Option<TrainingJob>,
+    pub(crate) evaluation: EvaluationJob,
 }
 
 /// A training, or a distillation after its teacher's training.
-pub(super) struct Lesson {
-    pub(super) name: String,
-    /// The folder, relative to that of all lessons. The scenario's name is in it, not the policy's:
+pub(crate) struct TrainingJob {
+    pub(crate) name: String,
+    /// Its folder, relative to that of all jobs. The scenario's name is in it, not the policy's:
     /// policies that learn the same share it.
-    pub(super) folder: String,
-    /// The hash of all it depends on.
-    pub(super) key: String,
+    pub(crate) folder: String,
+    /// The hash of everything it depends on.
+    pub(crate) key: String,
     /// The scenario's text as it is run.
-    pub(super) scenario: String,
-    /// The training of whom it is distilled from.
-    pub(super) teacher: Option<Box<Lesson>>,
+    pub(crate) scenario: String,
+    /// The training of its teacher, if it is a distillation.
+    pub(crate) teacher: Option<Box<TrainingJob>>,
 }
 
 /// An evaluation.
-pub(super) struct Evaluation {
-    pub(super) name: String,
-    pub(super) key: String,
-    pub(super) scenario: String,
+pub(crate) struct EvaluationJob {
+    pub(crate) name: String,
+    pub(crate) key: String,
+    pub(crate) scenario: String,
 }
 
-impl Trial {
-    /// Adds the keys of all that it needs.
-    pub(super) fn keys(&self, all: &mut HashSet<String>) {
-        if let Some(lesson) = &self.lesson {
-            all.extend(lesson.teacher.iter().map(|teacher| teacher.key.clone()));
-            all.insert(lesson.key.clone());
+impl SeedRun {
+    /// Adds the keys of everything it needs.
+    pub(crate) fn keys(&self, all: &mut HashSet<String>) {
+        if let Some(job) = &self.job {
+            all.extend(job.teacher.iter().map(|teacher| teacher.key.clone()));
+            all.insert(job.key.clone());
         }
         all.insert(self.evaluation.key.clone());
     }
 }
 
-/// What a folder is called: a name as far as it is plain, and the beginning of a key.
-pub(super) fn folder_name(name: &str, key: &str) -> String {
+/// Folder name: the sanitised name plus the first 12 digits of the key.
+pub(crate) fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("{name}-{}", &key[..12])
@@ -91,12 +91,12 @@ fn entry(plugin: &str, name: &str, checkpoint: Option<&str>, parameters: &str) -
     text + ")"
 }
 
-/// All settings as one, later ones over earlier ones: however they came together, the same settings
-/// make the same text of a scenario, so that the same is not learned twice.
+/// All settings as one, later ones over earlier ones. The same settings yield the same text of a
+/// scenario in whichever order they come, so that nothing is learned twice.
 fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
     let mut merged = BTreeMap::new();
     for (field, value) in settings.iter().copied().flatten() {
-        // What a later one sets as a whole leaves nothing of what was set inside it.
+        // Setting a whole section discards earlier settings inside it.
         merged.retain(|earlier: &&str, _| {
             !earlier.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
         });
@@ -105,7 +105,7 @@ fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
     merged
 }
 
-impl Bench<'_> {
+impl StudyRunner<'_> {
     /// `scenario`'s text with all settings that concern `stage`.
     fn text(
         &self,
@@ -135,7 +135,7 @@ impl Bench<'_> {
         })
     }
 
-    pub(super) fn parse(
+    pub(crate) fn parse(
         &self,
         name: &str,
         text: &str,
@@ -145,7 +145,7 @@ impl Bench<'_> {
     }
 
     /// The only point of a scenario: studies have points of their own.
-    pub(super) fn scenario(
+    pub(crate) fn scenario(
         &self,
         name: &str,
         text: &str,
@@ -160,15 +160,16 @@ impl Bench<'_> {
     }
 
     /// Everything that a policy at a point needs, for each training seed.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         &self,
-        item: &ItemSection,
+        item: &ExhibitSection,
         policy: &str,
         point: &PointSection,
-    ) -> Result<Vec<Trial>, StudyError> {
-        let Study { file, quick, .. } = self.study;
+    ) -> Result<Vec<SeedRun>, StudyError> {
+        let Study { file, size, .. } = self.study;
+        let quick = *size == Size::Quick;
         let none = Settings::new();
-        let quick_set = if *quick { &file.quick.set } else { &none };
+        let quick_set = if quick { &file.quick.set } else { &none };
         let anywhere = PointSection::default();
         let trained_at = match item.trained {
             TrainedAt::EachPoint => point,
@@ -181,53 +182,53 @@ impl Bench<'_> {
             let settings = [quick_set, set, &point.set, own];
             let listed = entry(plugin, policy, None, parameters);
             let evaluation = self.evaluation(policy, &file.scenario, &settings, &listed, "")?;
-            return Ok(vec![Trial { lesson: None, evaluation }]);
+            return Ok(vec![SeedRun { job: None, evaluation }]);
         }
-        let trial = |&seed: &u64| -> Result<Trial, StudyError> {
+        let run = |&seed: &u64| -> Result<SeedRun, StudyError> {
             let (scenario, set, own_quick) = match source {
                 PolicySource::Trained { scenario, set, quick, .. }
                 | PolicySource::Distilled { scenario, set, quick, .. } => (scenario, set, quick),
                 PolicySource::Fixed { set, .. } => (&file.scenario, set, &none),
             };
-            let own_quick = if *quick { own_quick } else { &none };
-            let lesson = self.lesson(policy, source, quick_set, trained_at, seed)?;
-            let checkpoint = format!("learned/{}/best.safetensors", lesson.folder);
-            let (plugin, parameters) = self.learner(&lesson)?;
+            let own_quick = if quick { own_quick } else { &none };
+            let job = self.job(policy, source, quick_set, trained_at, seed)?;
+            let checkpoint = format!("learned/{}/best.safetensors", job.folder);
+            let (plugin, parameters) = self.learner(&job)?;
             let settings = [quick_set, set, own_quick, &point.set, own];
             let listed = entry(&plugin, policy, Some(&checkpoint), &parameters);
-            let evaluation = self.evaluation(policy, scenario, &settings, &listed, &lesson.key)?;
-            Ok(Trial { lesson: Some(lesson), evaluation })
+            let evaluation = self.evaluation(policy, scenario, &settings, &listed, &job.key)?;
+            Ok(SeedRun { job: Some(job), evaluation })
         };
-        self.study.training_seeds().iter().map(trial).collect()
+        self.study.training_seeds().iter().map(run).collect()
     }
 
-    /// The policy that learns in a lesson, with its parameters.
-    fn learner(&self, lesson: &Lesson) -> Result<(String, String), Box<Fault>> {
-        let scenario = self.scenario(&lesson.name, &lesson.scenario, &self.study.folder)?;
-        let learner = match lesson.teacher {
+    /// The policy that learns in a job, with its parameters.
+    fn learner(&self, job: &TrainingJob) -> Result<(String, String), Box<Fault>> {
+        let scenario = self.scenario(&job.name, &job.scenario, &self.study.folder)?;
+        let learner = match job.teacher {
             Some(_) => scenario.distillation.map(|entry| entry.student),
             None => scenario.training.map(|entry| entry.learner),
         };
         Ok(learner.map(|entry| (entry.name, entry.parameters)).unwrap_or_default())
     }
 
-    fn lesson(
+    fn job(
         &self,
         name: &str,
         source: &PolicySource,
         quick_set: &Settings,
         point: &PointSection,
         seed: u64,
-    ) -> Result<Lesson, StudyError> {
+    ) -> Result<TrainingJob, StudyError> {
         let none = Settings::new();
         let own = point.of.get(name).unwrap_or(&none);
         let folder = &self.study.folder;
         match source {
             PolicySource::Distilled { scenario, teacher, set, quick } => {
                 let taught_by = &self.study.file.policies[teacher];
-                let teacher = self.lesson(teacher, taught_by, quick_set, point, seed)?;
+                let teacher = self.job(teacher, taught_by, quick_set, point, seed)?;
                 let (plugin, parameters) = self.learner(&teacher)?;
-                let quick = if self.study.quick { quick } else { &none };
+                let quick = if self.study.size == Size::Quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
                 let mut text = self.text(scenario, &settings, Stage::Distillation)?;
                 let parameters = if parameters.is_empty() { "()" } else { &parameters };
@@ -251,10 +252,10 @@ impl Bench<'_> {
                 let key = sha256(format!("{} {plugins:?} {text}", teacher.key).as_bytes());
                 let folder = folder_name(&read.name, &key);
                 let teacher = Some(Box::new(teacher));
-                Ok(Lesson { name: name.to_owned(), folder, key, scenario: text, teacher })
+                Ok(TrainingJob { name: name.to_owned(), folder, key, scenario: text, teacher })
             }
             PolicySource::Trained { scenario, set, quick } => {
-                let quick = if self.study.quick { quick } else { &none };
+                let quick = if self.study.size == Size::Quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
                 let text = self.text(scenario, &settings, Stage::Training)?;
                 let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
@@ -265,9 +266,15 @@ impl Bench<'_> {
                 let read = read.scenario;
                 let key = sha256(format!("{plugins:?} {text}").as_bytes());
                 let folder = folder_name(&read.name, &key);
-                Ok(Lesson { name: name.to_owned(), folder, key, scenario: text, teacher: None })
+                Ok(TrainingJob {
+                    name: name.to_owned(),
+                    folder,
+                    key,
+                    scenario: text,
+                    teacher: None,
+                })
             }
-            PolicySource::Fixed { .. } => unreachable!("what does not learn has no lessons"),
+            PolicySource::Fixed { .. } => unreachable!("a policy that does not learn has no jobs"),
         }
     }
 
@@ -278,8 +285,8 @@ impl Bench<'_> {
         scenario: &str,
         settings: &[&Settings],
         listed: &str,
-        lesson: &str,
-    ) -> Result<Evaluation, StudyError> {
+        job: &str,
+    ) -> Result<EvaluationJob, StudyError> {
         let mut text = self.text(scenario, settings, Stage::Evaluation)?;
         let seed = self.study.file.evaluate.seed;
         let evaluate = format!("(episodes: {}, seed: {seed})", self.study.episodes());
@@ -288,13 +295,13 @@ impl Bench<'_> {
         }
         let mut read = self.scenario(scenario, &text, &self.study.folder)?;
         // What is learned may not be there yet; the rest is checked now.
-        if !lesson.is_empty() {
+        if !job.is_empty() {
             read.policies.iter_mut().for_each(|policy| policy.checkpoint = None);
         }
         let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
         let plugins: Vec<_> =
             read.policies.iter().map(|policy| policy.plugin.library.sha256.clone()).collect();
-        let key = sha256(format!("{lesson} {plugins:?} {text}").as_bytes());
-        Ok(Evaluation { name: name.to_owned(), key, scenario: text })
+        let key = sha256(format!("{job} {plugins:?} {text}").as_bytes());
+        Ok(EvaluationJob { name: name.to_owned(), key, scenario: text })
     }
 }

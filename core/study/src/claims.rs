@@ -4,7 +4,7 @@ use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, Quantity};
 use offramp_results::statistics::{Interval, Scores};
 
-use super::file::{ClaimSection, Condition, Order, Place};
+use crate::file::{ClaimSection, Condition, Order, Place};
 
 /// A difference that should be above zero.
 struct Margin {
@@ -14,7 +14,7 @@ struct Margin {
 }
 
 /// Judges a claim; `None` if its exhibit was not made, or some of it failed.
-pub(super) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
+pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
     let margins = match &claim.holds_if {
         Condition::Best { item, metric, order, policy, rivals } => {
             let item = exhibits.iter().find(|made| made.id == *item)?;

@@ -10,51 +10,51 @@ use serde::Deserialize;
 use offramp_scenario::Raw;
 
 /// Fields of a scenario and what they are set to, by path.
-pub(super) type Settings = BTreeMap<String, Raw>;
+pub(crate) type Settings = BTreeMap<String, Raw>;
 
 /// What is trained, distilled and compared, and the tables and figures made of it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Study")]
-pub(super) struct StudyFile {
+pub(crate) struct StudyFile {
     /// The name by which results call it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What it is for, in a sentence.
     #[serde(default)]
-    pub(super) about: String,
+    pub(crate) about: String,
     /// The scenario in which policies that don't learn are evaluated, relative to the study.
-    pub(super) scenario: String,
+    pub(crate) scenario: String,
     /// The seeds under which everything that learns is trained.
-    pub(super) training_seeds: Vec<u64>,
+    pub(crate) training_seeds: Vec<u64>,
     /// How everything is evaluated.
-    pub(super) evaluate: StudyEvaluation,
+    pub(crate) evaluate: StudyEvaluation,
     /// What is compared, by the name results call it.
-    pub(super) policies: BTreeMap<String, PolicySource>,
+    pub(crate) policies: BTreeMap<String, PolicySource>,
     /// What a quick run does otherwise.
     #[serde(default)]
-    pub(super) quick: QuickSection,
+    pub(crate) quick: QuickSection,
     /// The tables and figures, in order.
-    pub(super) items: Vec<ItemSection>,
+    pub(crate) items: Vec<ExhibitSection>,
     /// What is said of them, in order.
     #[serde(default)]
-    pub(super) claims: Vec<ClaimSection>,
+    pub(crate) claims: Vec<ClaimSection>,
 }
 
 /// What someone says of the numbers, and when it holds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "claim")]
-pub(super) struct ClaimSection {
+pub(crate) struct ClaimSection {
     /// The claim, in words.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Who makes it, and where.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// When it holds.
-    pub(super) holds_if: Condition,
+    pub(crate) holds_if: Condition,
 }
 
 /// When a claim holds. All differences are episode by episode.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// A policy is ahead of all rivals at every point of an item.
     Best {
         /// The item.
@@ -93,17 +93,17 @@ fn once() -> f64 {
 /// A cell of an item.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "place")]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The policy.
-    pub(super) policy: String,
+    pub(crate) policy: String,
     /// The point; the one without a name if left out.
     #[serde(default)]
-    pub(super) point: String,
+    pub(crate) point: String,
 }
 
 /// Which of two numbers is to be larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// The first.
     Above,
     /// The second.
@@ -113,17 +113,17 @@ pub(super) enum Order {
 /// How everything is evaluated.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "evaluate")]
-pub(super) struct StudyEvaluation {
+pub(crate) struct StudyEvaluation {
     /// Episodes.
-    pub(super) episodes: u64,
+    pub(crate) episodes: u64,
     /// The seed of their tasks.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Where a policy comes from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) enum PolicySource {
+pub(crate) enum PolicySource {
     /// It does not learn.
     Fixed {
         /// Its name among the plugins.
@@ -164,47 +164,47 @@ pub(super) enum PolicySource {
 /// What a quick run does otherwise: smaller, and marked as such.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "quick")]
-pub(super) struct QuickSection {
+pub(crate) struct QuickSection {
     /// Training seeds.
-    pub(super) training_seeds: Option<Vec<u64>>,
+    pub(crate) training_seeds: Option<Vec<u64>>,
     /// Episodes of an evaluation.
-    pub(super) episodes: Option<u64>,
+    pub(crate) episodes: Option<u64>,
     /// What is otherwise in every scenario, unless a policy or a point sets it.
-    pub(super) set: Settings,
+    pub(crate) set: Settings,
 }
 
 /// A table or a figure.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "item")]
-pub(super) struct ItemSection {
+pub(crate) struct ExhibitSection {
     /// What it is asked for by, and its files are called.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Above it.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// How it is drawn.
-    pub(super) form: ExhibitKind,
+    pub(crate) form: ExhibitKind,
     /// What it compares.
-    pub(super) policies: Vec<String>,
+    pub(crate) policies: Vec<String>,
     /// The policy that the others are compared with, pair by pair.
     #[serde(default)]
-    pub(super) reference: Option<String>,
+    pub(crate) reference: Option<String>,
     /// Under which circumstances; one without a name if left out.
     #[serde(default = "one_point")]
-    pub(super) points: Vec<PointSection>,
+    pub(crate) points: Vec<PointSection>,
     /// Of the points, those of a quick run; all if left out.
     #[serde(default)]
-    pub(super) quick_points: Option<Vec<String>>,
+    pub(crate) quick_points: Option<Vec<String>>,
     /// What the points are values of: the horizontal axis of a figure.
     #[serde(default)]
-    pub(super) axis: String,
+    pub(crate) axis: String,
     /// Whether what learns is trained at each point, or once as the study has it.
     #[serde(default)]
-    pub(super) trained: TrainedAt,
+    pub(crate) trained: TrainedAt,
     /// Which metrics it shows.
-    pub(super) metrics: Vec<Quantity>,
+    pub(crate) metrics: Vec<Quantity>,
     /// The paper's numbers: policy, point, metric.
     #[serde(default)]
-    pub(super) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>>,
+    pub(crate) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>>,
 }
 
 fn one_point() -> Vec<PointSection> {
@@ -214,21 +214,21 @@ fn one_point() -> Vec<PointSection> {
 /// Circumstances.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename = "point")]
-pub(super) struct PointSection {
+pub(crate) struct PointSection {
     /// What tables and axes call it; a number if it is a place on an axis.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// What is otherwise in every scenario.
     #[serde(default)]
-    pub(super) set: Settings,
+    pub(crate) set: Settings,
     /// What is otherwise for one policy alone, by its name: it also counts where the policy
     /// teaches.
     #[serde(default)]
-    pub(super) of: BTreeMap<String, Settings>,
+    pub(crate) of: BTreeMap<String, Settings>,
 }
 
 /// Where what learns is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) enum TrainedAt {
+pub(crate) enum TrainedAt {
     /// At each point, under its circumstances.
     #[default]
     EachPoint,
