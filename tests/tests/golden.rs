@@ -169,14 +169,14 @@ const STUDY: &str = r#"(
     )],
 )"#;
 
-/// The folder in `parent` whose name begins with `name`, at the first point and of the first seed.
+/// The folder in `parent` whose name begins with `name`, at the first point and of the second seed.
 fn folder(parent: PathBuf, name: &str, scenario: &str) -> (PathBuf, String) {
     let mut found = std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
     let path = found
         .find(|path| {
             let own = path.file_name().unwrap().to_string_lossy().starts_with(name);
             let text = if own { text(path.join(scenario)) } else { String::new() };
-            text.contains("arrival_probability: 0.2") && !text.contains("train: (seed: 2")
+            text.contains("arrival_probability: 0.2") && !text.contains("train: (seed: 1")
         })
         .unwrap();
     let key = path.file_name().unwrap().to_string_lossy();
