@@ -64,7 +64,9 @@ fn evaluate(
         eprintln!("the last attempt ended while this ran: {what}");
     }
     if !journal.interrupted.is_empty() && !arguments.isolate {
-        eprintln!("if that was a crash: with --isolate it is a failed row, and the others go on");
+        eprintln!(
+            "if that was a crash: with --isolate it is a failed row, and the others continue"
+        );
     }
     let threads = super::threads(arguments.running.jobs)?;
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
@@ -91,7 +93,7 @@ fn results_problem(error: Error) -> Problem {
         Error::Unwritable { .. } => "name a folder that can be written with --out",
         Error::Unreadable { .. } => "name a run folder",
         Error::Unfinished { .. } => {
-            "go on with --resume, name another folder with --out, or remove it"
+            "continue with --resume, name another folder with --out, or remove it"
         }
         Error::OtherBatch { .. } => "name another folder with --out, or remove it",
         Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
