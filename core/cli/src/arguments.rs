@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Evaluate every policy of scenarios and print a table
     Run(RunArguments),
-    /// Join the parts of a batch that was run with --shard
+    /// Combine the parts of a batch that was run with --shard
     Merge(MergeArguments),
     /// Train the learner of a scenario
     Train(TrainArguments),
@@ -29,9 +29,9 @@ pub(crate) enum Command {
     Distill(DistillArguments),
     /// Write a trained network as C or ONNX for a device
     Export(ExportArguments),
-    /// Tell what a checkpoint or a scenario holds
+    /// Show the contents of a checkpoint or a scenario
     Inspect(InspectArguments),
-    /// Make the tables and figures of a study: the paper's, if no other is named
+    /// Make the tables and figures of a study; the paper's by default
     Reproduce(ReproduceArguments),
     /// Print the table of run folders again
     Report(ReportArguments),
@@ -43,7 +43,7 @@ pub(crate) enum Command {
     New(NewArguments),
 }
 
-/// Where plugins are looked for, besides the folder of the executable.
+/// Search path of plugins, besides the folder of the executable.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArguments {
     /// A folder with plugins, or one plugin's file; searched first
@@ -54,10 +54,10 @@ pub(crate) struct SearchArguments {
     pub(crate) plugin_path: Option<std::ffi::OsString>,
 }
 
-/// What may be other than the scenario says.
+/// Settings that override the scenario.
 #[derive(Debug, Args)]
 pub(crate) struct RunningArguments {
-    /// Threads; all cores if left out. Results do not depend on it
+    /// Threads; all cores by default. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// The seed of all randomness, instead of the scenario's
@@ -105,17 +105,17 @@ pub(crate) struct RunArguments {
     /// Scenario files
     #[arg(required = true, value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
-    /// The run folder to write; runs/NAME-001 and so on if left out
+    /// The run folder to write; runs/NAME-001 and so on by default
     #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with what --out has the beginning of, to the same bits as if never interrupted
+    /// Resume the unfinished batch in --out; results are bit-identical to an uninterrupted run
     #[arg(long)]
     pub(crate) resume: bool,
     /// Give each run a process of its own: a policy that crashes, hangs or takes all memory is
-    /// a failed row, and the others go on
+    /// a failed row, and the others continue
     #[arg(long)]
     pub(crate) isolate: bool,
-    /// Do one part of N of the runs; `offramp merge` joins the parts
+    /// Run part I of N; `offramp merge` combines the parts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
     /// How to print the results
@@ -148,10 +148,10 @@ pub(crate) struct TrainArguments {
     /// A scenario file with a `train` section
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
-    /// The folder to write; runs/NAME-001 and so on if left out
+    /// The folder to write; runs/NAME-001 and so on by default
     #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
     pub(crate) out: Option<PathBuf>,
-    /// Go on from the last save in --out, to the same bits as if never interrupted
+    /// Resume from the last save in --out; results are bit-identical to an uninterrupted run
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
@@ -165,16 +165,16 @@ pub(crate) struct DistillArguments {
     /// A scenario file with a `distill` section
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
-    /// The folder to write; runs/NAME-001 and so on if left out
+    /// The folder to write; runs/NAME-001 and so on by default
     #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
     pub(crate) out: Option<PathBuf>,
-    /// Go on from the last validation in --out, to the same bits as if never interrupted
+    /// Resume from the last validation in --out; results are bit-identical to an uninterrupted run
     #[arg(long)]
     pub(crate) resume: bool,
     /// The dataset to use, or to collect if it is not there; in the run folder if left out
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
-    /// Threads; all cores if left out. Results do not depend on it
+    /// Threads; all cores by default. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// The seed of the distillation, instead of the scenario's
@@ -231,7 +231,7 @@ pub(crate) struct ReproduceArguments {
     /// A small version: fewer seeds, episodes and points
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Threads; all cores if left out. Results do not depend on it
+    /// Threads; all cores by default. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     #[command(flatten)]

@@ -28,7 +28,7 @@ pub enum TraceError {
         /// The system's reason.
         cause: std::io::Error,
     },
-    /// The file unpacks to more than [`MAX_BYTES`].
+    /// The file unpacks to more than 1 GiB.
     #[error("{path}: unpacks to more than {MAX_BYTES} bytes")]
     TooLarge {
         /// The file.

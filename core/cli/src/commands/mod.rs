@@ -1,4 +1,4 @@
-//! One module a command.
+//! Commands, one module each.
 
 pub(crate) mod distill;
 pub(crate) mod export;
@@ -21,8 +21,7 @@ use offramp_scenario::Scenario;
 use crate::arguments::SearchArguments;
 use crate::problem::Problem;
 
-/// Where a point of a sweep is written, and what it is called: a folder of its own, and no name
-/// if there is no sweep.
+/// Folder and label of a point of a sweep; `folder` itself and an empty label without a sweep.
 fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {
     match scenario.point_text() {
         text if text.is_empty() => (folder.to_owned(), text),
@@ -30,24 +29,24 @@ fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String)
     }
 }
 
-/// What to do about a folder that can't be trained or distilled into.
+/// Explains how to mend a folder that can't be trained or distilled into.
 fn folder_problem(error: FolderError) -> Problem {
     let taken = matches!(error, FolderError::Taken { .. });
     let problem = Problem::new(error);
     if taken {
-        problem.with_help("name another folder with --out, or go on in it with --resume")
+        problem.with_help("name another folder with --out, or continue in it with --resume")
     } else {
         problem
     }
 }
 
-/// A pool of so many threads, or of one a core.
+/// A pool of `jobs` threads; one per core by default.
 fn threads(jobs: Option<u16>) -> Result<rayon::ThreadPool, Problem> {
     let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.map_or(0, usize::from));
     threads.build().map_err(Problem::new)
 }
 
-/// Loads the plugins: those named, those of OFFRAMP_PLUGINS, those beside the executable.
+/// Loads the plugins: those named, then those of OFFRAMP_PLUGINS, then those beside the executable.
 fn discover(search: &SearchArguments) -> Result<Registry, Problem> {
     let mut named: Vec<PathBuf> = search.paths.clone();
     if let Some(path) = &search.plugin_path {
