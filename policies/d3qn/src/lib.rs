@@ -1,9 +1,9 @@
 //! D3QN (section 5.2 of the paper): the teacher `d3qn`, and the baseline `qeco`, which is the same
 //! algorithm with the values of the public QECO code.
 //!
-//! One reading order: `parameters` (what can be chosen), `agent` (two networks, a replay, and an
-//! update as eqs. (14) and (15) have it), `experience` (from decisions and ends of tasks to
-//! experiences), `policy` (observations in, decisions out).
+//! One reading order: `parameters` (the choices), `agent` (two networks, a replay, and an update as
+//! in eqs. (14) and (15)), `pending` (from decisions and ends of tasks to experiences), `policy`
+//! (observations in, decisions out), `saved` (checkpoints, the state of a training).
 //!
 //! # What it reaches
 //! Paper scenario, mean of 50 evaluation episodes (seed 20261124) that were neither trained on nor
@@ -80,9 +80,10 @@
 //! 3. The paper does not say which optimiser, loss, replay or target update it uses.
 
 mod agent;
-mod experience;
 mod parameters;
+mod pending;
 mod policy;
+mod saved;
 
 use policy::{D3qn, Qeco, Teacher};
 

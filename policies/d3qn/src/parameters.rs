@@ -2,8 +2,8 @@
 //! ones.
 
 use offramp_nn::Initial;
-use offramp_nn::bank::Sharing;
-use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
+use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
+use offramp_nn::networks::Sharing;
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
 
@@ -182,6 +182,11 @@ impl QecoParameters {
 }
 
 impl Parameters {
+    /// The fall of the learning rate.
+    pub(crate) fn annealing(&self) -> Schedule {
+        Schedule { steps: self.anneal_updates, floor: 0.1 }
+    }
+
     /// The recipe, if every value is in its range.
     pub(crate) fn recipe(self) -> Result<Recipe, Error> {
         let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
@@ -195,8 +200,7 @@ impl Parameters {
             self.reward_scale > 0.0 && self.reward_scale.is_finite(),
             "reward_scale: a number above 0 is needed",
         )?;
-        let (Optimiser::Adam(rate) | Optimiser::RmsProp(rate)) = self.optimiser;
-        check(rate > 0.0 && rate.is_finite(), "optimiser: a rate above 0 is needed")?;
+        check(self.optimiser.is_valid(), "optimiser: a rate above 0 is needed")?;
         if let TargetUpdate::Soft(share) = self.target {
             check(share > 0.0 && share <= 1.0, "target: a share above 0, at most 1, is needed")?;
         }
