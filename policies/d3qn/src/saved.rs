@@ -149,3 +149,26 @@ impl<P: Preset> D3qn<P> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+    use crate::policy::Teacher;
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let mut bench = Bench::new(3, 2);
+        let one: D3qn<Teacher> = bench.create().unwrap();
+        bench.seed = 2;
+        let mut other: D3qn<Teacher> = bench.create().unwrap();
+        let parameters = one.parameters();
+        assert_eq!(parameters.len(), 3);
+        assert_ne!(other.parameters(), parameters);
+        other.set_parameters(&parameters).unwrap();
+        assert_eq!(other.parameters(), parameters);
+        assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
+        assert!(other.set_parameters(&parameters[1..]).is_err());
+    }
+}

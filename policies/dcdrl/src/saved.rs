@@ -154,3 +154,36 @@ impl DcDrl {
         Ok(merge::split(vector, &mut parts)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let mut bench = Bench::new(3, 2);
+        let mut one: DcDrl = bench.create().unwrap();
+        bench.seed = 2;
+        let mut other: DcDrl = bench.create().unwrap();
+        for trained in [false, true] {
+            if trained {
+                for policy in [&mut one, &mut other] {
+                    let DcDrl { parameters, shape, devices, seed, .. } = &*policy;
+                    let learning = Learning::new(parameters, *shape, *devices, *seed);
+                    policy.learning = Some(Box::new(learning));
+                }
+            }
+            let parameters = one.parameters();
+            let networks = if trained { 4 } else { 2 };
+            assert_eq!(parameters[0].len(), networks * one.shape.parameters());
+            assert_ne!(other.parameters(), parameters);
+            other.set_parameters(&parameters).unwrap();
+            assert_eq!(other.parameters(), parameters);
+            assert!(other.set_parameters(&[]).is_err());
+            assert!(other.set_parameters(&[parameters[0][1..].to_vec()]).is_err());
+        }
+        assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
+    }
+}

@@ -7,6 +7,8 @@
 
 pub mod c;
 mod onnx;
+#[cfg(test)]
+mod tests;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::networks::{Scaling, StoredNetworks};
