@@ -37,6 +37,9 @@ pub enum CheckpointError {
 /// The key of safetensors' metadata that holds ours.
 const METADATA_KEY: &str = "offramp";
 
+/// Upper bound of the sizes in the metadata.
+const MAX_SIZE: usize = 1 << 20;
+
 /// A checkpoint in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
@@ -212,6 +215,20 @@ impl Checkpoint {
         }
         let (what, found, wanted) = (key.to_owned(), found.to_owned(), wanted.to_owned());
         Err(CheckpointError::Mismatch { what, found, wanted })
+    }
+
+    /// A size in the metadata, from 1 to 2²⁰: within that, no product of a few sizes overflows.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if there is none.
+    pub fn size(&self, key: &str) -> Result<usize, CheckpointError> {
+        let text = self.metadata.get(key).map_or("missing", String::as_str);
+        let size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
+        size.ok_or_else(|| CheckpointError::Mismatch {
+            what: key.to_owned(),
+            found: text.to_owned(),
+            wanted: "a whole number above 0".to_owned(),
+        })
     }
 
     /// The bytes of the file.

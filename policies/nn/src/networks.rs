@@ -190,9 +190,6 @@ pub struct StoredNetworks {
     pub parameters: Vec<Vec<f32>>,
 }
 
-/// Upper bound of every size that a checkpoint states, so that no product of them overflows.
-const MAX_SIZE: usize = 1 << 20;
-
 impl StoredNetworks {
     /// Reads the networks of a checkpoint that a [`NetworkSpec`] described.
     ///
@@ -200,25 +197,20 @@ impl StoredNetworks {
     /// [`CheckpointError`] if it is of another architecture.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         checkpoint.expect("architecture", ARCHITECTURE)?;
-        let size = |key: &str| {
-            let text = checkpoint.metadata.get(key).map_or("missing", String::as_str);
-            let size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
-            size.ok_or_else(|| CheckpointError::Mismatch {
-                what: key.to_owned(),
-                found: text.to_owned(),
-                wanted: "a whole number above 0".to_owned(),
-            })
-        };
         let shape = Shape {
             features: checkpoint.f32("feature_scales")?.len(),
-            servers: size("servers")?,
-            history_slots: size("history_slots")?,
-            hidden: size("hidden")?,
+            servers: checkpoint.size("servers")?,
+            history_slots: checkpoint.size("history_slots")?,
+            hidden: checkpoint.size("hidden")?,
         };
         Ok(Self {
             shape,
             scaling: scaling_of(checkpoint, shape.features)?,
-            parameters: checkpoint.take_networks("", &shape.tensors(), size("networks")?)?,
+            parameters: checkpoint.take_networks(
+                "",
+                &shape.tensors(),
+                checkpoint.size("networks")?,
+            )?,
         })
     }
 }

@@ -42,8 +42,7 @@ impl Columns {
             found: text(what).to_owned(),
             wanted: wanted.to_owned(),
         };
-        let slots = text("history_slots").parse().ok().filter(|slots| (1..1 << 20).contains(slots));
-        let history_slots = slots.ok_or_else(|| mismatch("history_slots", "a whole number"))?;
+        let history_slots = checkpoint.size("history_slots")?;
         let names: Vec<String> = text("columns").split(',').map(str::to_owned).collect();
         // The last column is the mean load of server M.
         let servers = (1..=names.len() / 2).rev();

@@ -40,14 +40,14 @@ fn read(checkpoint: &Checkpoint) -> Result<(Columns, Vec<Tree>, usize), Checkpoi
     checkpoint.expect("kind", "tree-student")?;
     let columns = Columns::of(checkpoint)?;
     let trees = tree::take(checkpoint, columns.len(), columns.servers() + 1)?;
-    let text = checkpoint.metadata.get("networks").map_or("missing", String::as_str);
-    let networks = text.parse().ok();
-    let networks = networks.filter(|&n| n > 0 && !trees.is_empty() && trees.len() % n == 0);
-    let networks = networks.ok_or_else(|| CheckpointError::Mismatch {
-        what: "networks".to_owned(),
-        found: text.to_owned(),
-        wanted: format!("a divisor of {} trees", trees.len()),
-    })?;
+    let networks = checkpoint.size("networks")?;
+    if trees.is_empty() || trees.len() % networks != 0 {
+        return Err(CheckpointError::Mismatch {
+            what: "networks".to_owned(),
+            found: networks.to_string(),
+            wanted: format!("a divisor of {} trees", trees.len()),
+        });
+    }
     Ok((columns, trees, networks))
 }
 

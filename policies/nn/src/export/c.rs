@@ -8,8 +8,9 @@
 
 use std::fmt::Write;
 
-use super::{ExportedFile, Format, Network};
+use super::{ExportError, ExportedFile, Format, Network};
 use crate::layer::Layer;
+use crate::perceptron::PerceptronShape;
 use crate::shape::{FIRST_ADVANTAGE_COLUMN, FORGET_BIAS, Gate, Layers, Shape, VALUE_COLUMN};
 
 pub(super) const FORMAT: Format = Format {
@@ -84,6 +85,57 @@ pub fn array(source: &mut String, declared: &str, values: &[f32]) {
     let _ = writeln!(source, "}};");
 }
 
+/// A perceptron over features and the loads of the last slot, in `format`: `c` or `c-int8`. Both
+/// inputs are scaled by the caller, which `POLICY_SCALED_INPUTS` in the header states.
+///
+/// # Errors
+/// [`ExportError::NoSuchFormat`] if there is no such format.
+///
+/// # Panics
+/// If the shape is not one of F + M inputs and 1 + M outputs, or the parameters do not have it.
+pub fn perceptron(
+    inputs: &Inputs,
+    shape: &PerceptronShape,
+    parameters: &[f32],
+    format: &str,
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let stored = match format {
+        "c" => Weights::F32,
+        "c-int8" => Weights::Int8,
+        _ => {
+            let (asked, known) = (format.to_owned(), vec!["c", "c-int8"]);
+            return Err(ExportError::NoSuchFormat { asked, known });
+        }
+    };
+    let PerceptronShape { hidden, .. } = *shape;
+    assert_eq!(shape.inputs, inputs.features + inputs.servers, "inputs");
+    assert_eq!(shape.outputs, inputs.servers + 1, "outputs");
+    let mut source = format!("{SOURCE_HEAD}\n");
+    let mut flash_bytes = 0;
+    for layer in shape.layers() {
+        flash_bytes += write_layer(&mut source, &layer, parameters, stored);
+    }
+    source += "\n";
+    source += &stored.add_product();
+    source += RECTIFIED;
+    source += PERCEPTRON_VALUES;
+    source += DECIDE;
+    let definitions = format!("#define POLICY_HIDDEN {hidden}\n#define POLICY_SCALED_INPUTS 1\n");
+    let header = header(inputs, &definitions, DECLARED_LOGITS, DECISION);
+    // The local arrays of policy_values and policy_decide: two dense layers, values.
+    let stack_bytes = 4 * (2 * hidden + inputs.servers + 1);
+    Ok(pair(header, source, flash_bytes, stack_bytes))
+}
+
+impl Weights {
+    fn add_product(self) -> String {
+        match self {
+            Self::F32 => ADD_PRODUCT.replace("WEIGHT(", "FLOAT_WEIGHT("),
+            Self::Int8 => ADD_PRODUCT.replace("WEIGHT(", "INT8_WEIGHT("),
+        }
+    }
+}
+
 fn files(network: &Network<'_>, stored: Weights) -> Vec<ExportedFile> {
     let Network { shape, scaling, parameters } = network;
     let Shape { features, servers, history_slots, hidden } = *shape;
@@ -97,10 +149,7 @@ fn files(network: &Network<'_>, stored: Weights) -> Vec<ExportedFile> {
     }
     let history_factor = 1.0 / scaling.history;
     let _ = writeln!(source, "static const float history_factor = {history_factor:e}f;\n");
-    source += &match stored {
-        Weights::F32 => ADD_PRODUCT.replace("WEIGHT(", "FLOAT_WEIGHT("),
-        Weights::Int8 => ADD_PRODUCT.replace("WEIGHT(", "INT8_WEIGHT("),
-    };
+    source += &stored.add_product();
     source += LOGISTIC;
     source += RECTIFIED;
     source += &values();
@@ -286,6 +335,35 @@ void policy_values(const float features[F], const float history[K * M], float va
     float mean = 0.0f;
     for (int action = 0; action <= M; action++) mean += head[{first_advantage} + action] / (float)(M + 1);
     for (int action = 0; action <= M; action++) values[action] = head[{value}] + head[{first_advantage} + action] - mean;
+}
+
+";
+
+const DECLARED_LOGITS: &str = "\
+/* A logit of every action; softmax makes probabilities of them. The caller divides both inputs by
+   the scales of the scenario's observation. features: o, in the order of the observation.
+   history: the loads of the last POLICY_HISTORY_SLOTS slots, the oldest first, POLICY_SERVERS
+   each; only the last slot's are used. */
+void policy_values(const float features[POLICY_FEATURES],
+                   const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS],
+                   float values[POLICY_ACTIONS]);
+
+";
+
+const PERCEPTRON_VALUES: &str = "\
+void policy_values(const float features[F], const float history[K * M], float values[M + 1]) {
+    float first[H], second[H];
+    for (int n = 0; n < H; n++) first[n] = dense_1_bias[n];
+    ADD_PRODUCT(dense_1, 0, F, features, 1.0f, first, H)
+    ADD_PRODUCT(dense_1, F, M, history + (K - 1) * M, 1.0f, first, H)
+    for (int n = 0; n < H; n++) {
+        first[n] = rectified(first[n]);
+        second[n] = dense_2_bias[n];
+    }
+    ADD_PRODUCT(dense_2, 0, H, first, 1.0f, second, H)
+    for (int n = 0; n < H; n++) second[n] = rectified(second[n]);
+    for (int action = 0; action <= M; action++) values[action] = output_bias[action];
+    ADD_PRODUCT(output, 0, H, second, 1.0f, values, M + 1)
 }
 
 ";
