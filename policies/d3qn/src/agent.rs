@@ -1,11 +1,9 @@
-//! One D3QN agent: its two networks, its experience, and how it learns (section 5.2).
+//! One D3QN agent: its two networks, its experience, and its update (section 5.2).
 
-use offramp_nn::bank::greedy;
-use offramp_nn::learning::{Optimiser, OptimiserState, clip};
+use offramp_nn::learning::{OptimiserState, clip};
+use offramp_nn::merge::{self, LengthMismatch};
 use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
-use offramp_nn::{Histories, Shape, Workspace, initial_parameters};
-use rand::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
+use offramp_nn::{Histories, Shape, Workspace, argmax, initial_parameters, step_stream, stream};
 use rayon::prelude::*;
 
 use crate::parameters::{Flaw, Recipe};
@@ -21,12 +19,12 @@ pub(crate) struct Agent {
     pub(crate) replay: Replay<f32>,
     /// Updates so far.
     pub(crate) updates: u64,
-    /// What its draws begin with.
+    /// Seed of its batches, one stream per update.
     pub(crate) seed: u64,
 }
 
-/// Rows that one workspace computes at a time: a gradient is the sum over such parts of a batch,
-/// in order, so that it has the same bits on any number of threads.
+/// Rows that one workspace computes at a time. A gradient is the sum over such parts of a batch,
+/// in order, so that it is bit-identical on any number of threads.
 pub(crate) const PART: usize = 64;
 
 /// Buffers of an update.
@@ -38,7 +36,7 @@ pub(crate) struct Scratch {
     windows: Vec<f32>,
     next_windows: Vec<f32>,
     newest: Vec<u64>,
-    greedy: Vec<usize>,
+    next_actions: Vec<usize>,
     d_values: Vec<f32>,
     gradient: Vec<f32>,
     loss: f64,
@@ -53,7 +51,7 @@ impl Scratch {
             windows: Vec::new(),
             next_windows: Vec::new(),
             newest: Vec::new(),
-            greedy: Vec::new(),
+            next_actions: Vec::new(),
             d_values: Vec::new(),
             gradient: vec![0.0; shape.parameters()],
             loss: 0.0,
@@ -62,8 +60,9 @@ impl Scratch {
 }
 
 impl Agent {
+    /// Draws both networks from the stream `seed`.
     pub(crate) fn new(shape: &Shape, recipe: &Recipe, seed: u64) -> Self {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut rng = stream(seed, 0);
         let evaluation = initial_parameters(shape, recipe.initial, &mut rng);
         let mut target = evaluation.clone();
         if recipe.has(Flaw::FrozenTargetLstm) {
@@ -82,7 +81,7 @@ impl Agent {
         }
     }
 
-    /// One update from a batch of its experience, if it has a batch; gives the mean loss.
+    /// One update from a batch of its experience, if it has a batch; returns the mean loss.
     ///
     /// `scratch` has one element for each part of a batch that may be computed at a time.
     pub(crate) fn learn(
@@ -97,8 +96,7 @@ impl Agent {
             return None;
         }
         // Seeded anew for each update, so that there is no state of a generator to be saved.
-        let draws = self.seed ^ (self.updates + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(draws);
+        let mut rng = step_stream(self.seed, self.updates + 1);
         let batch: Vec<usize> = (0..parameters.batch).map(|_| self.replay.draw(&mut rng)).collect();
 
         let parts = batch.len().div_ceil(PART);
@@ -121,14 +119,7 @@ impl Agent {
         }
 
         clip(&mut first.gradient, parameters.clip);
-        let rate_factor = match parameters.anneal_updates {
-            0 => 1.0,
-            over => (1.0 - 0.9 * self.updates as f64 / over as f64).max(0.1),
-        };
-        let optimiser = match parameters.optimiser {
-            Optimiser::Adam(rate) => Optimiser::Adam(rate * rate_factor),
-            Optimiser::RmsProp(rate) => Optimiser::RmsProp(rate * rate_factor),
-        };
+        let optimiser = parameters.optimiser.scaled(parameters.annealing().factor(self.updates));
         optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
         self.updates += 1;
         let kept = if recipe.has(Flaw::FrozenTargetLstm) { lstm_length(shape) } else { 0 };
@@ -165,14 +156,14 @@ impl Agent {
         // argmax_a Q_eval(s', a).
         let next_histories = Histories::Each(&scratch.next_windows);
         let next_values = workspace.forward(&self.evaluation, next_features, next_histories);
-        scratch.greedy.clear();
-        scratch.greedy.extend(next_values.chunks_exact(actions).map(greedy));
+        scratch.next_actions.clear();
+        scratch.next_actions.extend(next_values.chunks_exact(actions).map(argmax));
 
         // Y = r + γ^Δ · Q_target(s', that action).
         let next_values = workspace.forward(&self.target, next_features, next_histories);
         d_values.clear();
         d_values.resize(part.len() * actions, 0.0);
-        for ((row, &index), &best) in (0..).zip(part).zip(&scratch.greedy) {
+        for ((row, &index), &best) in (0..).zip(part).zip(&scratch.next_actions) {
             let Experience { action, reward, discount, .. } = *replay.experience(index);
             let target = reward + discount * next_values[row * actions + best];
             // Kept where its derivative will be.
@@ -194,6 +185,7 @@ impl Agent {
         workspace.backward(&self.evaluation, d_values, gradient);
     }
 
+    /// The windows of the states and of the next states of `part`, K × rows × M each.
     fn gather_histories(
         &self,
         shape: &Shape,
@@ -229,7 +221,23 @@ impl Agent {
     }
 }
 
-/// The LSTM is the first part of the parameters.
+/// For federated learning: a vector is the evaluation network, then the target network.
+impl Agent {
+    /// Both networks.
+    pub(crate) fn parameters(&self) -> Vec<f32> {
+        merge::join(&[&self.evaluation, &self.target])
+    }
+
+    /// Replaces both networks; optimiser, experience and counters stay.
+    ///
+    /// # Errors
+    /// [`LengthMismatch`] if the vector is not of networks of this shape.
+    pub(crate) fn set_parameters(&mut self, vector: &[f32]) -> Result<(), LengthMismatch> {
+        merge::split(vector, &mut [&mut self.evaluation, &mut self.target])
+    }
+}
+
+/// Number of parameters of the LSTM, which come first.
 fn lstm_length(shape: &Shape) -> usize {
     let [_, lstm_bias, ..] = shape.tensors();
     lstm_bias.range.end
@@ -237,7 +245,7 @@ fn lstm_length(shape: &Shape) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use offramp_nn::learning::{Loss, TargetUpdate};
+    use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
 
     use super::*;
     use crate::parameters::{Fidelity, Flaw, Parameters, QecoParameters};
@@ -287,6 +295,19 @@ mod tests {
             assert!((value(&agent) - 0.75).abs() < 0.02, "{}", value(&agent));
             assert_eq!(agent.updates, 301);
         }
+    }
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let recipe = Parameters::default().recipe().unwrap();
+        let mut agent = Agent::new(&SHAPE, &recipe, 5);
+        let vector: Vec<f32> = (0..2 * SHAPE.parameters()).map(|n| n as f32).collect();
+        agent.set_parameters(&vector).unwrap();
+        assert_eq!(agent.parameters(), vector);
+        assert_eq!(agent.evaluation, vector[..SHAPE.parameters()]);
+        assert_eq!(agent.target, vector[SHAPE.parameters()..]);
+        assert!(agent.set_parameters(&vector[1..]).is_err());
+        assert_eq!(agent.parameters(), vector);
     }
 
     #[test]

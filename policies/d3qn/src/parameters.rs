@@ -1,23 +1,22 @@
-//! What can be chosen of D3QN. The teacher's values are the defaults; `qeco` keeps the published
-//! ones.
+//! The parameters of D3QN. The teacher's are the defaults; `qeco` keeps the published ones.
 
 use offramp_nn::Initial;
-use offramp_nn::bank::Sharing;
-use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
+use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
+use offramp_nn::networks::Sharing;
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
 
-/// What the next state of an experience is.
+/// The next state of an experience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde")]
 pub(crate) enum NextState {
-    /// That of the next slot (eq. 14 as written), zeros if the device has no task then.
+    /// The state of the next slot (eq. 14 as written), zeros if the device has no task then.
     NextSlot,
-    /// That of the device's next task, Δ slots later, discounted by γ^Δ.
+    /// The state of the device's next task, Δ slots later, discounted by γ^Δ.
     NextTask,
 }
 
-/// Which weights decide after training.
+/// The network that decides after training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde")]
 pub(crate) enum Deploy {
@@ -28,33 +27,57 @@ pub(crate) enum Deploy {
     Target,
 }
 
-/// Everything that can be chosen.
+/// `parameters` of the teacher in a scenario.
+///
+/// | name | symbol, unit | range | default |
+/// |---|---|---|---|
+/// | `hidden` | H, neurons | 1 to 4096 | 20 |
+/// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
+/// | `next_state` | s' | `NextSlot`, `NextTask` | `NextTask` |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, above 0 | `Adam(0.001)` |
+/// | `anneal_updates` | T, updates | 0 or more | 11,000 |
+/// | `loss` | | `Squared`, `Huber(width)`, above 0 | `Huber(1.0)` |
+/// | `clip` | norm | above 0 | 10 |
+/// | `discount` | γ, per slot | 0 to 1 | 0.9 |
+/// | `batch` | experiences | 1 to 65,536 | 32 |
+/// | `replay` | experiences of a network | 1 to 10⁷ | 2,000 |
+/// | `target` | | `Hard(updates)`, `Soft(share)`, share above 0, at most 1 | `Soft(0.01)` |
+/// | `deploy` | | `Evaluation`, `Target` | `Target` |
+/// | `every_slots` | slots | 1 or more | 10 |
+/// | `warm_up_slots` | slots | 0 or more | 200 |
+/// | `reward_scale` | units of reward | above 0 | 40 |
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
-    /// H.
+    /// Width of the LSTM and of both dense layers.
     pub(crate) hidden: usize,
+    /// Devices that use a network.
     pub(crate) sharing: Sharing,
+    /// The next state of an experience.
     pub(crate) next_state: NextState,
+    /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
     /// Updates over which the learning rate falls linearly to a tenth; 0 keeps it.
     pub(crate) anneal_updates: u64,
+    /// Loss of an error of Q.
     pub(crate) loss: Loss,
-    /// The largest norm of a gradient.
+    /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
-    /// γ, per slot.
+    /// Discount of a reward.
     pub(crate) discount: f64,
     /// Experiences of an update.
     pub(crate) batch: usize,
     /// Experiences kept by a network.
     pub(crate) replay: usize,
+    /// How the target network follows the evaluation network.
     pub(crate) target: TargetUpdate,
+    /// The network that decides after training.
     pub(crate) deploy: Deploy,
     /// Slots between updates of a network.
     pub(crate) every_slots: u64,
-    /// Slots before the first.
+    /// Slots before the first update.
     pub(crate) warm_up_slots: u64,
-    /// What rewards are divided by.
+    /// Divisor of rewards.
     pub(crate) reward_scale: f64,
 }
 
@@ -80,41 +103,42 @@ impl Default for Parameters {
     }
 }
 
-/// Where the code that was published departs from the algorithm.
+/// A departure of the published code from the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde")]
 pub(crate) enum Flaw {
-    /// The target network keeps the LSTM it was born with; only dense layers are copied.
+    /// The target network keeps its first LSTM; only dense layers are copied.
     FrozenTargetLstm,
     /// A replayed history strings together the loads of successively *stored* experiences, not
     /// of successive slots.
     StoredHistories,
-    /// The next state is that of the next slot, zeros if there is no task: a state that is
-    /// bootstrapped from and never learned, since only tasks are stored.
+    /// The next state is that of the next slot, zeros if there is no task: targets bootstrap from
+    /// a state that is never learned, since only tasks are stored.
     NextSlot,
-    /// With it: the last states of an episode are bootstrapped from as if it went on.
+    /// With it: targets bootstrap from the last states of an episode as if it continued.
     NoTerminal,
-    /// Features and loads are fed to the network as they are.
+    /// The network sees features and loads unscaled.
     Unscaled,
 }
 
-/// How faithful `qeco` is to the code that was published.
+/// The faithfulness of `qeco` to the published code.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde")]
 pub(crate) enum Fidelity {
-    /// As the code runs, with its flaws: to be held against its own log, on
+    /// As the code runs, with its flaws: for comparison with its own log, on
     /// `observation: Published` and α `Fixed`.
     AsPublished,
     /// The algorithm as its paper means it: the fair baseline.
     Corrected,
-    /// Corrected but for these: what does each cost?
+    /// Corrected, except for these: what does each cost?
     CorrectedBut(Vec<Flaw>),
 }
 
-/// What can be chosen of `qeco`.
+/// `parameters` of `qeco` in a scenario.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct QecoParameters {
+    /// `AsPublished`, `Corrected` (default) or `CorrectedBut([…])`.
     pub(crate) fidelity: Fidelity,
 }
 
@@ -124,7 +148,7 @@ impl Default for QecoParameters {
     }
 }
 
-/// What a learner is made of, whichever policy asked for it.
+/// All choices of a learner, whichever policy asked for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub(crate) parameters: Parameters,
@@ -133,7 +157,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Whether it departs from the algorithm so.
+    /// Whether it departs from the algorithm in this way.
     pub(crate) fn has(&self, flaw: Flaw) -> bool {
         self.flaws.contains(&flaw)
     }
@@ -182,6 +206,11 @@ impl QecoParameters {
 }
 
 impl Parameters {
+    /// The fall of the learning rate.
+    pub(crate) fn annealing(&self) -> Schedule {
+        Schedule { steps: self.anneal_updates, floor: 0.1 }
+    }
+
     /// The recipe, if every value is in its range.
     pub(crate) fn recipe(self) -> Result<Recipe, Error> {
         let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
@@ -195,8 +224,7 @@ impl Parameters {
             self.reward_scale > 0.0 && self.reward_scale.is_finite(),
             "reward_scale: a number above 0 is needed",
         )?;
-        let (Optimiser::Adam(rate) | Optimiser::RmsProp(rate)) = self.optimiser;
-        check(rate > 0.0 && rate.is_finite(), "optimiser: a rate above 0 is needed")?;
+        check(self.optimiser.is_valid(), "optimiser: a rate above 0 is needed")?;
         if let TargetUpdate::Soft(share) = self.target {
             check(share > 0.0 && share <= 1.0, "target: a share above 0, at most 1, is needed")?;
         }

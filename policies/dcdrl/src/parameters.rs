@@ -1,45 +1,67 @@
-//! What can be chosen of DC-DRL.
+//! The parameters of DC-DRL.
 
-use offramp_nn::learning::TargetUpdate;
+use offramp_nn::learning::{Schedule, TargetUpdate};
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
 
-/// Everything that can be chosen.
+/// `parameters` of DC-DRL in a scenario.
+///
+/// | name | symbol, unit | range | default |
+/// |---|---|---|---|
+/// | `hidden` | neurons | 1 to 4096 | 64 |
+/// | `actors` | E | 4 to 1024 | 8 |
+/// | `rounds` | G | 1 or more | 5 |
+/// | `mutation` | standard deviations of the tensor | 0 or more | 0.05 |
+/// | `discount` | γ, per slot | 0 to 1 | 0.5 |
+/// | `steps` | n_max, tasks | 1 to 1000 | 5 |
+/// | `trust` | probability ratio | 0 to 1 | 0.5 |
+/// | `critic_rate` | learning rate | above 0 | 0.001 |
+/// | `actor_rate` | learning rate | above 0 | 0.001 |
+/// | `entropy` | β | 0 or more | 0.01 |
+/// | `anneal_updates` | T, updates | 0 or more | 110,000 |
+/// | `clip` | norm | above 0 | 10 |
+/// | `batch` | transitions | 1 to 100,000 | 128 |
+/// | `replay` | transitions | 1 to 10⁸ | 100,000 |
+/// | `target` | | `Hard(updates)`, `Soft(share)` | `Soft(0.001)` |
+/// | `every_slots` | slots | 1 or more | 1 |
+/// | `reward_scale` | units of reward | above 0 | 40 |
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
     /// Width of both hidden layers of actor and critic.
     pub(crate) hidden: usize,
-    /// E: actors, and environments of a round.
+    /// Actors, and environments of a round.
     pub(crate) actors: usize,
-    /// G: rounds of a generation.
+    /// Rounds of a generation.
     pub(crate) rounds: u64,
-    /// Standard deviation of a mutation, in units of that of the tensor.
+    /// Standard deviation of a mutation.
     pub(crate) mutation: f64,
-    /// γ, per slot.
+    /// Discount of a reward.
     pub(crate) discount: f64,
-    /// n_max: the most steps of a target.
+    /// Upper bound of the steps of a target.
     pub(crate) steps: usize,
     /// A trajectory is followed while the product of min(1, π_now/π_then) is at least this.
     pub(crate) trust: f64,
-    /// Learning rate of the critic (Adam).
+    /// Learning rate of the critic's first update (Adam).
     pub(crate) critic_rate: f64,
-    /// Learning rate of the actor (Adam).
+    /// Learning rate of the actor's first update (Adam).
     pub(crate) actor_rate: f64,
-    /// Weight of the entropy, falling linearly to a hundredth over `anneal_updates`.
+    /// Weight of the entropy in the first update.
     pub(crate) entropy: f64,
-    /// Updates over which entropy and learning rates fall, the rates to a tenth; 0 keeps them.
+    /// Updates over which the learning rates fall linearly to a tenth and the weight of the
+    /// entropy to a hundredth; 0 keeps them.
     pub(crate) anneal_updates: u64,
-    /// The largest norm of a gradient.
+    /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
     /// Transitions of an update.
     pub(crate) batch: usize,
     /// Transitions kept, of all actors together.
     pub(crate) replay: usize,
+    /// How the critic's target network and the deployed actor follow.
     pub(crate) target: TargetUpdate,
     /// Slots between updates.
     pub(crate) every_slots: u64,
-    /// What rewards are divided by.
+    /// Divisor of rewards.
     pub(crate) reward_scale: f64,
 }
 
@@ -68,6 +90,16 @@ impl Default for Parameters {
 }
 
 impl Parameters {
+    /// The fall of both learning rates.
+    pub(crate) fn rate_annealing(&self) -> Schedule {
+        Schedule { steps: self.anneal_updates, floor: 0.1 }
+    }
+
+    /// The fall of the weight of the entropy.
+    pub(crate) fn entropy_annealing(&self) -> Schedule {
+        Schedule { steps: self.anneal_updates, floor: 0.01 }
+    }
+
     /// Itself, if every value is in its range.
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };

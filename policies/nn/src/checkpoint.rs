@@ -1,9 +1,9 @@
-//! Checkpoint files: safetensors with metadata that says what they are, and a checksum.
+//! Checkpoint files: safetensors with metadata that describes them, and a checksum.
 //!
 //! Readable from Python (`safetensors.safe_open`). The metadata is one JSON object under the key
 //! `offramp` (safetensors writes several keys in no fixed order, and the same content must have
-//! the same bytes): what the policy says of itself, and `sha256` of names, tensors and metadata,
-//! so that an altered file is refused and not decided by.
+//! the same bytes): what the policy records of itself, and `sha256` of names, tensors and metadata,
+//! so that an altered file is refused.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,34 +11,39 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use sha2::{Digest, Sha256};
 
-/// Why a checkpoint can't be used.
+use crate::layer::Tensor;
+
+/// The reason why a checkpoint cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
-    /// It is no safetensors file, or was cut off.
+    /// Not a safetensors file, or cut off.
     #[error("is no checkpoint, or was cut off: {0}")]
     Malformed(String),
-    /// Its bytes are not those that were written.
+    /// The bytes are not those that were written.
     #[error("was altered: its checksum does not fit")]
     Altered,
-    /// It is a checkpoint of something else.
+    /// A checkpoint of something else.
     #[error("{what} is {found}, and {wanted} is needed")]
     Mismatch {
         /// What differs.
         what: String,
-        /// What the file has.
+        /// Contents of the file.
         found: String,
-        /// What is needed.
+        /// Contents that are needed.
         wanted: String,
     },
 }
 
-/// The key of safetensors' metadata under which ours is.
+/// The key of safetensors' metadata that holds ours.
 const METADATA_KEY: &str = "offramp";
+
+/// Upper bound of the sizes in the metadata.
+const MAX_SIZE: usize = 1 << 20;
 
 /// A checkpoint in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
-    /// What it is.
+    /// Description of the contents, by key.
     pub metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Stored>,
 }
@@ -69,18 +74,84 @@ impl View for &Stored {
 }
 
 impl Checkpoint {
-    /// Adds a tensor of numbers.
+    /// Adds a tensor of f32, row by row.
     pub fn put_f32(&mut self, name: &str, shape: &[usize], values: impl IntoIterator<Item = f32>) {
         let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
         let stored = Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes };
         self.tensors.insert(name.to_owned(), stored);
     }
 
-    /// Adds a tensor of whole numbers.
+    /// Adds a one-dimensional tensor of u64.
     pub fn put_u64(&mut self, name: &str, values: impl IntoIterator<Item = u64>) {
         let bytes: Vec<u8> = values.into_iter().flat_map(u64::to_le_bytes).collect();
         let stored = Stored { dtype: Dtype::U64, shape: vec![bytes.len() / 8], bytes };
         self.tensors.insert(name.to_owned(), stored);
+    }
+
+    /// Adds the parameters of several networks of one shape, or numbers that go with them (an
+    /// optimiser's state), one tensor of networks × rows × columns per tensor of the shape.
+    pub fn put_networks<'n>(
+        &mut self,
+        prefix: &str,
+        tensors: &[Tensor],
+        networks: impl IntoIterator<Item = &'n [f32]>,
+    ) {
+        let networks: Vec<&[f32]> = networks.into_iter().collect();
+        for Tensor { name, shape: [rows, columns], range } in tensors {
+            let numbers = networks.iter().flat_map(|network| &network[range.clone()]);
+            let shape = [networks.len(), *rows, *columns];
+            self.put_f32(&format!("{prefix}{name}"), &shape, numbers.copied());
+        }
+    }
+
+    /// The numbers that [`Checkpoint::put_networks`] put in, network by network.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if a tensor is missing or has another shape.
+    pub fn take_networks(
+        &self,
+        prefix: &str,
+        tensors: &[Tensor],
+        networks: usize,
+    ) -> Result<Vec<Vec<f32>>, CheckpointError> {
+        let read = |Tensor { name, shape: [rows, columns], .. }: &Tensor| {
+            self.f32_of_shape(&format!("{prefix}{name}"), &[networks, *rows, *columns])
+        };
+        let all = tensors.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let length = tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(0);
+        let mut taken = vec![vec![0.0; length]; networks];
+        for (tensor, values) in tensors.iter().zip(&all) {
+            let each = values.chunks_exact(tensor.range.len().max(1));
+            for (numbers, values) in taken.iter_mut().zip(each) {
+                numbers[tensor.range.clone()].copy_from_slice(values);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Adds several vectors of `length` numbers as one tensor, vectors × length.
+    pub fn put_vectors<'v>(
+        &mut self,
+        name: &str,
+        length: usize,
+        vectors: impl IntoIterator<Item = &'v [f32]>,
+    ) {
+        let vectors: Vec<&[f32]> = vectors.into_iter().collect();
+        self.put_f32(name, &[vectors.len(), length], vectors.into_iter().flatten().copied());
+    }
+
+    /// The vectors that [`Checkpoint::put_vectors`] put in.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if there are not `count` vectors of `length` numbers.
+    pub fn take_vectors(
+        &self,
+        name: &str,
+        count: usize,
+        length: usize,
+    ) -> Result<Vec<Vec<f32>>, CheckpointError> {
+        let all = self.f32_of_shape(name, &[count, length])?;
+        Ok(all.chunks_exact(length.max(1)).map(<[f32]>::to_vec).collect())
     }
 
     fn get(&self, name: &str, dtype: Dtype) -> Result<&Stored, CheckpointError> {
@@ -97,19 +168,19 @@ impl Checkpoint {
         }
     }
 
-    /// A tensor of numbers, whatever its shape.
+    /// A tensor of f32 of any shape, row by row.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if it is not there.
+    /// [`CheckpointError::Mismatch`] if there is none of that name.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let bytes = &self.get(name, Dtype::F32)?.bytes;
         Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 
-    /// A tensor of numbers of that shape.
+    /// A tensor of f32 of the given shape, row by row.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if it is not there, or has another shape.
+    /// [`CheckpointError::Mismatch`] if there is none of that name and shape.
     pub fn f32_of_shape(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let stored = self.get(name, Dtype::F32)?;
         if stored.shape != shape {
@@ -122,10 +193,10 @@ impl Checkpoint {
         self.f32(name)
     }
 
-    /// A tensor of whole numbers.
+    /// A tensor of u64.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if it is not there.
+    /// [`CheckpointError::Mismatch`] if there is none of that name.
     pub fn u64(&self, name: &str) -> Result<Vec<u64>, CheckpointError> {
         let bytes = &self.get(name, Dtype::U64)?.bytes;
         let number =
@@ -133,10 +204,10 @@ impl Checkpoint {
         Ok(bytes.chunks_exact(8).map(number).collect())
     }
 
-    /// That a piece of metadata is what is needed.
+    /// Checks that the metadata has `wanted` under `key`.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if it is another, or none.
+    /// [`CheckpointError::Mismatch`] if it has another value, or none.
     pub fn expect(&self, key: &str, wanted: &str) -> Result<(), CheckpointError> {
         let found = self.metadata.get(key).map_or("missing", String::as_str);
         if found == wanted {
@@ -146,10 +217,24 @@ impl Checkpoint {
         Err(CheckpointError::Mismatch { what, found, wanted })
     }
 
+    /// A size in the metadata, from 1 to 2²⁰: within that, no product of a few sizes overflows.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] if there is none.
+    pub fn size(&self, key: &str) -> Result<usize, CheckpointError> {
+        let text = self.metadata.get(key).map_or("missing", String::as_str);
+        let size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
+        size.ok_or_else(|| CheckpointError::Mismatch {
+            what: key.to_owned(),
+            found: text.to_owned(),
+            wanted: "a whole number above 0".to_owned(),
+        })
+    }
+
     /// The bytes of the file.
     ///
     /// # Errors
-    /// [`CheckpointError::Malformed`] if safetensors can't write it.
+    /// [`CheckpointError::Malformed`] if safetensors cannot write it.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
         let mut metadata = self.metadata.clone();
         metadata.insert("sha256".to_owned(), self.checksum());
@@ -164,7 +249,7 @@ impl Checkpoint {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`CheckpointError`] if it is none, was cut off or altered.
+    /// [`CheckpointError`] if it is not a checkpoint, was cut off or altered.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let malformed =
             |error: safetensors::SafeTensorError| CheckpointError::Malformed(error.to_string());
@@ -227,6 +312,22 @@ mod tests {
         assert_eq!(again.f32_of_shape("a", &[2, 2]).unwrap()[1], -2.5);
         assert_eq!(again.u64("b").unwrap(), [0, u64::MAX, 1 << 40]);
         assert_eq!(again.expect("kind", "test"), Ok(()));
+    }
+
+    #[test]
+    fn networks_and_vectors_are_taken_out_as_they_were_put_in() {
+        let tensor = |name, rows, columns, range| Tensor { name, shape: [rows, columns], range };
+        let tensors = [tensor("w", 2, 2, 0..4), tensor("b", 1, 2, 4..6)];
+        let networks = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0, 9.0, 10.0, 11.0, 12.0]];
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.put_networks("x.", &tensors, networks.iter().map(|n| &n[..]));
+        checkpoint.put_vectors("v", 6, networks.iter().map(|n| &n[..]));
+        assert_eq!(checkpoint.f32_of_shape("x.b", &[2, 1, 2]).unwrap(), [5.0, 6.0, 11.0, 12.0]);
+        assert_eq!(checkpoint.take_networks("x.", &tensors, 2).unwrap(), networks);
+        assert_eq!(checkpoint.take_vectors("v", 2, 6).unwrap(), networks);
+        assert!(checkpoint.take_networks("x.", &tensors, 1).is_err());
+        assert!(checkpoint.take_networks("", &tensors, 2).is_err());
+        assert!(checkpoint.take_vectors("v", 1, 12).is_err());
     }
 
     #[test]

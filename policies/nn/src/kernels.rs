@@ -8,6 +8,7 @@
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 
 use crate::real::{EXP_LN_2_HIGH, EXP_LN_2_LOW, EXP_MOST, EXP_SHIFT, EXP_TERMS, Real};
+use crate::shape::{FORGET_BIAS, Gate};
 
 /// Runs a kernel, chosen at run time: AVX2 with fused multiply-add on x86, else the target's own.
 #[inline]
@@ -82,8 +83,8 @@ fn row_tile<F: Real, const N: usize>(x: &[F], w: &[F], sums: &mut [F], column: u
 }
 
 kernel! {
-    /// Gates of the LSTM in place, for rows of 4H sums i, j, f, o: the logistic function for
-    /// i, f (with forget bias 1) and o, tanh for the candidate j.
+    /// Gates of the LSTM in place, for rows of 4H sums in the order of [`Gate`]: the logistic
+    /// function for i, f (with its bias) and o, tanh for the candidate j.
     Gates {
         hidden: usize,
         bias: &'a [F],
@@ -95,18 +96,18 @@ kernel! {
                 *sum += bias;
             }
             // tanh(x) = 2σ(2x) − 1, so that one loop does all four.
-            for candidate in &mut row[hidden..2 * hidden] {
+            for candidate in &mut row[Gate::Candidate.columns(hidden)] {
                 *candidate = two * *candidate;
             }
-            for forget in &mut row[2 * hidden..3 * hidden] {
-                *forget += F::ONE;
+            for forget in &mut row[Gate::Forget.columns(hidden)] {
+                *forget += F::of(FORGET_BIAS);
             }
         }
         for sum in sums.iter_mut() {
             *sum = sum.sigmoid();
         }
         for row in sums.chunks_exact_mut(4 * hidden) {
-            for candidate in &mut row[hidden..2 * hidden] {
+            for candidate in &mut row[Gate::Candidate.columns(hidden)] {
                 *candidate = two.mul_add(*candidate, -F::ONE);
             }
         }
@@ -128,9 +129,7 @@ kernel! {
             .zip(before.chunks_exact(hidden))
             .zip(cell.chunks_exact_mut(hidden))
         {
-            let (i, rest) = gates.split_at(hidden);
-            let (j, rest) = rest.split_at(hidden);
-            let f = &rest[..hidden];
+            let [i, j, f, _] = Gate::split(gates, hidden);
             for ((((cell, &before), &i), &j), &f) in
                 cell.iter_mut().zip(before).zip(i).zip(j).zip(f)
             {
@@ -145,7 +144,7 @@ kernel! {
             .zip(tanh.chunks_exact(hidden))
             .zip(output.chunks_exact_mut(hidden))
         {
-            for ((output, &o), &tanh) in output.iter_mut().zip(&gates[3 * hidden..]).zip(tanh) {
+            for ((output, &o), &tanh) in output.iter_mut().zip(&gates[Gate::Output.columns(hidden)]).zip(tanh) {
                 *output = o * tanh;
             }
         }
@@ -232,8 +231,8 @@ pub(crate) struct RowBuffers {
 /// Whole forward passes of rows with networks of their own. A row's slots depend on each other
 /// and leave much of the processor waiting; the rows' do not.
 ///
-/// The same operations in the same order as [`AddRowProduct`], [`Gates`] and [`Cell`], and so the
-/// same bits; but sums, gates and cells of a vector of neurons stay in registers.
+/// The operations and their order are those of [`AddRowProduct`], [`Gates`] and [`Cell`], so the
+/// results are bit-identical; but sums, gates and cells of a vector of neurons stay in registers.
 pub(crate) struct Decisions<'a> {
     pub(crate) rows: &'a [RowInput<'a>],
     pub(crate) buffers: &'a mut [RowBuffers],
@@ -300,7 +299,7 @@ impl RowBuffers {
         let hidden = self.tanh.len();
         let lanes = S::F32_LANES;
         let load = |slice: &[f32]| S::as_simd_f32s(slice).0[0];
-        let one = simd.splat_f32s(1.0);
+        let forget_bias = simd.splat_f32s(FORGET_BIAS as f32);
         let two = simd.splat_f32s(2.0);
         let minus_one = simd.splat_f32s(-1.0);
         let mut neuron = 0;
@@ -309,7 +308,7 @@ impl RowBuffers {
             let mut sums = [simd.splat_f32s(0.0); 4];
             let columns = 4 * hidden;
             let starts = [0, 1, 2, 3].map(|gate| gate * hidden + first);
-            // Said once, it need not be checked at each load.
+            // Asserted once, so that the bounds are not checked at each load.
             assert!(starts.iter().all(|&start| start <= columns && lanes <= columns - start));
             for (&x, weights) in self.inputs.iter().zip(row.lstm.chunks_exact(columns)) {
                 let x = simd.splat_f32s(x);
@@ -324,7 +323,7 @@ impl RowBuffers {
             let [i, j, f, o] = sums;
             let i = sigmoid(simd, i);
             let j = sigmoid(simd, simd.mul_f32s(two, j));
-            let f = sigmoid(simd, simd.add_f32s(f, one));
+            let f = sigmoid(simd, simd.add_f32s(f, forget_bias));
             let o = sigmoid(simd, o);
             let j = simd.mul_add_f32s(two, j, minus_one);
             let before = load(&self.cells[0][first..][..lanes]);
@@ -339,7 +338,7 @@ impl RowBuffers {
     }
 }
 
-/// [`Real::sigmoid`] of a vector, to the same bits.
+/// [`Real::sigmoid`] of a vector, bit-identical.
 #[inline(always)]
 fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
@@ -382,15 +381,10 @@ kernel! {
             .zip(d_cell.chunks_exact_mut(hidden))
             .zip(d_sums.chunks_exact_mut(4 * hidden));
         for (((((gates, before), tanh), d_output), d_cell), d_sums) in rows {
-            let (i, rest) = gates.split_at(hidden);
-            let (j, rest) = rest.split_at(hidden);
-            let (f, o) = rest.split_at(hidden);
-            let (d_i, rest) = d_sums.split_at_mut(hidden);
-            let (d_j, rest) = rest.split_at_mut(hidden);
-            let (d_f, d_o) = rest.split_at_mut(hidden);
+            let [i, j, f, o] = Gate::split(gates, hidden);
+            let [d_i, d_j, d_f, d_o] = Gate::split_mut(d_sums, hidden);
             let (before, tanh) = (&before[..hidden], &tanh[..hidden]);
             let (d_output, d_cell) = (&d_output[..hidden], &mut d_cell[..hidden]);
-            let (o, d_o) = (&o[..hidden], &mut d_o[..hidden]);
             for n in 0..hidden {
                 let d_h = d_output[n];
                 d_o[n] = d_h * tanh[n] * o[n] * (F::ONE - o[n]);

@@ -1,25 +1,85 @@
-//! The network of offramp's learned policies, written by hand on ndarray.
+//! The networks of offramp's learned policies, written by hand on ndarray, for whoever writes a
+//! policy that learns.
 //!
-//! In the order a learner uses it: a [`Shape`] says how large a network is;
-//! [`initial_parameters`] draws one; a [`Workspace`] computes Q and gradients; [`learning`] has
-//! losses, optimisers and target networks as functions of plain slices; [`replay`] keeps
-//! experience; a [`Decider`] decides and a [`Perceptron`] serves who needs no past; [`checkpoint`] writes and reads files; a [`bank`] is networks that decide.
+//! In the order in which a learner is written:
+//!
+//! 1. **Describe** the networks: a [`Shape`] (or a [`PerceptronShape`] without history) has the
+//!    sizes, [`networks::Sharing`] states whether devices share one, [`networks::Scaling`] what
+//!    their inputs are divided by.
+//! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
+//!    parameters of a network are one slice.
+//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`argmax`] or
+//!    [`softmax`] Q into an action.
+//! 4. **Remember**: [`replay`] keeps experience, and each slot's loads once.
+//! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients; [`learning`] has
+//!    losses, schedules, optimisers and target networks as functions of plain slices.
+//! 6. **Save**: a [`networks::NetworkSpec`], or a [`checkpoint_spec::CheckpointSpec`] for other
+//!    models, describes a [`checkpoint::Checkpoint`] and compares the one that is read with it.
+//! 7. **Share and ship**: [`merge`] turns networks into vectors and back for federated learning,
+//!    [`export`] writes a network as C or ONNX for a device.
+//!
+//! ```
+//! use offramp_nn::learning::{Loss, Optimiser, Schedule, clip};
+//! use offramp_nn::{Histories, Initial, Shape, Workspace, argmax, initial_parameters, stream};
+//!
+//! // o has 2 features; h has the loads of 1 server over 3 slots.
+//! let shape = Shape { features: 2, servers: 1, history_slots: 3, hidden: 4 };
+//! let mut parameters: Vec<f32> = initial_parameters(&shape, Initial::Glorot, &mut stream(1, 0));
+//!
+//! // Learn that offloading (action 1) is worth 1 and computing locally (action 0) nothing.
+//! let (features, history) = ([0.3, 0.9], [0.0, 0.5, 0.2]);
+//! let optimiser = Optimiser::Adam(0.01);
+//! let schedule = Schedule { steps: 200, floor: 0.1 };
+//! let mut state = optimiser.state(shape.parameters());
+//! let mut workspace = Workspace::new(shape);
+//! let mut gradient = vec![0.0; shape.parameters()];
+//! for step in 0..200 {
+//!     let values = workspace.forward(&parameters, &features, Histories::Each(&history));
+//!     let errors = [values[0], values[1] - 1.0];
+//!     let d_values = errors.map(|error| Loss::Huber(1.0).of(error).1);
+//!     gradient.fill(0.0);
+//!     workspace.backward(&parameters, &d_values, &mut gradient);
+//!     clip(&mut gradient, 10.0);
+//!     optimiser.scaled(schedule.factor(step)).step(&mut state, &mut parameters, &gradient);
+//! }
+//!
+//! let values = workspace.forward(&parameters, &features, Histories::Shared(&history));
+//! assert_eq!(argmax(values), 1);
+//! assert!((values[1] - 1.0).abs() < 0.1);
+//! ```
 //!
 //! Every gradient is checked against central finite differences in f64, forward values and an
 //! optimiser step against an independent implementation (`tests/`).
 
-pub mod bank;
+mod actions;
 pub mod checkpoint;
+pub mod checkpoint_spec;
+mod decider;
+pub mod export;
+mod initial;
 mod kernels;
+mod layer;
 pub mod learning;
-mod network;
+pub mod merge;
+pub mod networks;
 mod perceptron;
 mod product;
+mod q_evaluator;
 mod real;
 pub mod replay;
+mod shape;
+mod streams;
+mod window;
+mod workspace;
 
-pub use network::{
-    Decider, Histories, Initial, Row, Shape, Tensor, Workspace, initial_parameters, interleave,
-};
+pub use actions::{argmax, softmax};
+pub use decider::{Decider, Row};
+pub use initial::{Initial, initial_parameters};
+pub use layer::Tensor;
 pub use perceptron::{Perceptron, PerceptronShape};
+pub use q_evaluator::QEvaluator;
 pub use real::Real;
+pub use shape::Shape;
+pub use streams::{step_stream, stream, stream_seed};
+pub use window::window_of;
+pub use workspace::{Histories, Workspace, interleave};

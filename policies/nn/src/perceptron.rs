@@ -1,46 +1,44 @@
-//! A perceptron: two dense layers with ReLU, and a linear one. For actors and critics that do not
-//! look at the past.
+//! A perceptron: two dense layers with ReLU, and a linear one, for actors and critics without
+//! history.
 
 use rand::Rng;
 
-use crate::kernels::{AddRows, BiasRelu, ReluBackward, vectorised};
-use crate::network::{Tensor, glorot};
-use crate::product::{add_weight_gradient, input_gradient, product};
+use crate::initial::glorot;
+use crate::kernels::{ReluBackward, vectorised};
+use crate::layer::{Layer, Layout, Tensor};
 use crate::real::Real;
 
 /// The sizes of a perceptron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerceptronShape {
-    /// Numbers of a row, at least 1.
+    /// Width of an input row, at least 1.
     pub inputs: usize,
     /// Width of both hidden layers, at least 1.
     pub hidden: usize,
-    /// Numbers it gives, at least 1.
+    /// Width of an output row, at least 1.
     pub outputs: usize,
 }
 
 impl PerceptronShape {
-    /// The parts of the parameters, in order: weight (inputs × outputs, row by row) and bias of
-    /// each layer.
-    pub fn tensors(&self) -> [Tensor; 6] {
+    /// Both hidden layers and the linear one, in the order of the parameters.
+    pub(crate) fn layers(&self) -> [Layer; 3] {
         let Self { inputs, hidden, outputs } = *self;
-        let mut end = 0;
-        let mut tensor = |name, rows, columns| {
-            let start = end;
-            end += rows * columns;
-            Tensor { name, shape: [rows, columns], range: start..end }
-        };
+        let mut layout = Layout::default();
         [
-            tensor("dense_1.weight", inputs, hidden),
-            tensor("dense_1.bias", 1, hidden),
-            tensor("dense_2.weight", hidden, hidden),
-            tensor("dense_2.bias", 1, hidden),
-            tensor("output.weight", hidden, outputs),
-            tensor("output.bias", 1, outputs),
+            layout.layer(["dense_1.weight", "dense_1.bias"], inputs, hidden),
+            layout.layer(["dense_2.weight", "dense_2.bias"], hidden, hidden),
+            layout.layer(["output.weight", "output.bias"], hidden, outputs),
         ]
     }
 
-    /// How many parameters it has.
+    /// The parts of the parameters, in order: weight (inputs × outputs, row by row) and bias of
+    /// each layer.
+    pub fn tensors(&self) -> [Tensor; 6] {
+        let [first, second, output] = self.layers();
+        [first.weight, first.bias, second.weight, second.bias, output.weight, output.bias]
+    }
+
+    /// Number of parameters of one network.
     pub fn parameters(&self) -> usize {
         let Self { inputs, hidden, outputs } = *self;
         (inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * outputs
@@ -63,7 +61,7 @@ impl PerceptronShape {
 #[derive(Clone, Debug)]
 pub struct Perceptron<F> {
     shape: PerceptronShape,
-    tensors: [Tensor; 6],
+    layers: [Layer; 3],
     inputs: Vec<F>,
     dense_1: Vec<F>,
     dense_2: Vec<F>,
@@ -77,7 +75,7 @@ impl<F: Real> Perceptron<F> {
     pub fn new(shape: PerceptronShape) -> Self {
         Self {
             shape,
-            tensors: shape.tensors(),
+            layers: shape.layers(),
             inputs: Vec::new(),
             dense_1: Vec::new(),
             dense_2: Vec::new(),
@@ -87,29 +85,26 @@ impl<F: Real> Perceptron<F> {
         }
     }
 
-    /// What it gives for `inputs`, rows × inputs; rows × outputs.
+    /// The outputs, rows × outputs, for `inputs`, rows × inputs.
     ///
     /// # Panics
-    /// If a slice does not have the length its shape says.
+    /// If a slice does not have the length that the shape requires.
     pub fn forward(&mut self, parameters: &[F], inputs: &[F]) -> &[F] {
         let PerceptronShape { inputs: width, hidden, outputs } = self.shape;
         let rows = inputs.len() / width;
         assert_eq!(inputs.len(), rows * width, "inputs");
         assert_eq!(parameters.len(), self.shape.parameters(), "parameters");
-        let [weight_1, bias_1, weight_2, bias_2, weight_3, bias_3] =
-            self.tensors.each_ref().map(|tensor| &parameters[tensor.range.clone()]);
+        let [first, second, last] = &self.layers;
         self.inputs.clear();
         self.inputs.extend_from_slice(inputs);
         self.dense_1.resize(rows * hidden, F::ZERO);
         self.dense_2.resize(rows * hidden, F::ZERO);
         self.outputs.resize(rows * outputs, F::ZERO);
-        product(inputs, width, weight_1, &mut self.dense_1, hidden);
-        vectorised(BiasRelu { bias: bias_1, sums: &mut self.dense_1 });
-        product(&self.dense_1, hidden, weight_2, &mut self.dense_2, hidden);
-        vectorised(BiasRelu { bias: bias_2, sums: &mut self.dense_2 });
-        product(&self.dense_2, hidden, weight_3, &mut self.outputs, outputs);
+        first.relu(parameters, inputs, &mut self.dense_1);
+        second.relu(parameters, &self.dense_1, &mut self.dense_2);
+        last.product(parameters, &self.dense_2, &mut self.outputs);
         for row in self.outputs.chunks_exact_mut(outputs) {
-            for (output, &bias) in row.iter_mut().zip(bias_3) {
+            for (output, &bias) in row.iter_mut().zip(last.biases(parameters)) {
                 *output += bias;
             }
         }
@@ -119,26 +114,20 @@ impl<F: Real> Perceptron<F> {
     /// Adds ∂L/∂(parameters) to `gradient`, given ∂L/∂(outputs) of the last forward pass.
     ///
     /// # Panics
-    /// If a slice does not have the length its shape says.
+    /// If a slice does not have the length that the shape requires.
     pub fn backward(&mut self, parameters: &[F], d_outputs: &[F], gradient: &mut [F]) {
-        let PerceptronShape { inputs: width, hidden, outputs } = self.shape;
         assert_eq!(d_outputs.len(), self.outputs.len(), "d_outputs");
         assert_eq!(gradient.len(), self.shape.parameters(), "gradient");
-        let [weight_1, bias_1, weight_2, bias_2, weight_3, bias_3] =
-            self.tensors.each_ref().map(|tensor| tensor.range.clone());
-        let mut into = |x: &[F], inner, d: &[F], columns, weight, bias| {
-            add_weight_gradient(x, inner, d, columns, &mut gradient[weight]);
-            vectorised(AddRows { from: d, sums: &mut gradient[bias] });
-        };
-        let Self { inputs, dense_1, dense_2, d_dense_1, d_dense_2, .. } = self;
-        into(dense_2, hidden, d_outputs, outputs, weight_3.clone(), bias_3);
+        let Self { layers: [first, second, last], inputs, dense_1, dense_2, .. } = self;
+        let (d_dense_1, d_dense_2) = (&mut self.d_dense_1, &mut self.d_dense_2);
+        last.add_gradient(dense_2, d_outputs, gradient);
         d_dense_2.resize(dense_2.len(), F::ZERO);
-        input_gradient(d_outputs, outputs, &parameters[weight_3], d_dense_2, hidden);
+        last.input_gradient(parameters, d_outputs, d_dense_2);
         vectorised(ReluBackward { output: dense_2, gradient: d_dense_2 });
-        into(dense_1, hidden, d_dense_2, hidden, weight_2.clone(), bias_2);
+        second.add_gradient(dense_1, d_dense_2, gradient);
         d_dense_1.resize(dense_1.len(), F::ZERO);
-        input_gradient(d_dense_2, hidden, &parameters[weight_2], d_dense_1, hidden);
+        second.input_gradient(parameters, d_dense_2, d_dense_1);
         vectorised(ReluBackward { output: dense_1, gradient: d_dense_1 });
-        into(inputs, width, d_dense_1, hidden, weight_1, bias_1);
+        first.add_gradient(inputs, d_dense_1, gradient);
     }
 }

@@ -1,4 +1,4 @@
-//! Experience replay: what a network learns from.
+//! Experience replay: the memory that a network learns from.
 //!
 //! A state is the features o and a window h of K load vectors. Windows of neighbouring slots
 //! overlap in all but one row, so no experience stores its own: the loads of each slot are stored
@@ -23,7 +23,7 @@ impl<F: Real> LoadLog<F> {
         Self { servers, first: 0, rows: Vec::new() }
     }
 
-    /// From what [`LoadLog::parts`] gave.
+    /// A log from the parts that [`LoadLog::parts`] returned.
     pub fn from_parts(servers: usize, first: u64, rows: Vec<F>) -> Self {
         Self { servers, first, rows }
     }
@@ -33,7 +33,7 @@ impl<F: Real> LoadLog<F> {
         (self.first, &self.rows)
     }
 
-    /// Adds a slot's loads; gives its number.
+    /// Adds a slot's loads; returns its number.
     pub fn push(&mut self, load: impl IntoIterator<Item = F>) -> u64 {
         self.rows.extend(load);
         self.end() - 1
@@ -47,15 +47,15 @@ impl<F: Real> LoadLog<F> {
     /// The row of a number that is still kept.
     ///
     /// # Panics
-    /// If it has been forgotten or is still to come.
+    /// If it has been forgotten or does not exist yet.
     #[inline]
     pub fn row(&self, number: u64) -> &[F] {
         let start = (number - self.first) as usize * self.servers;
         &self.rows[start..start + self.servers]
     }
 
-    /// Forgets the rows before `number`. They are dropped in one go now and then, so that a
-    /// slot costs the same whatever the length.
+    /// Forgets the rows before `number`. They are dropped in batches, so that a slot costs the same
+    /// whatever the length.
     pub fn forget_before(&mut self, number: u64) {
         let forgotten = number.saturating_sub(self.first) as usize * self.servers;
         if forgotten > self.rows.len() / 2 {
@@ -65,18 +65,18 @@ impl<F: Real> LoadLog<F> {
     }
 }
 
-/// What is known of an experience besides the features of its two states.
+/// An experience without the features of its two states.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Experience<F> {
     /// The number of the newest row of the state's window.
     pub window: u64,
-    /// The same of the next state's.
+    /// The same for the next state.
     pub next_window: u64,
     /// The action taken.
     pub action: u32,
-    /// The reward, as the network sees it.
+    /// The reward, in the network's scale.
     pub reward: F,
-    /// What the next state's value is multiplied by: γ^Δ, or 0 if there is no next state.
+    /// Factor of the next state's value: γ^Δ, or 0 if there is no next state.
     pub discount: F,
 }
 
@@ -105,7 +105,7 @@ impl<F: Real> Replay<F> {
         }
     }
 
-    /// Adds an experience; the oldest makes place if there is none.
+    /// Adds an experience; in a full ring it replaces the oldest.
     ///
     /// # Panics
     /// If the features are not of the ring's width.
@@ -124,44 +124,44 @@ impl<F: Real> Replay<F> {
         self.next = (self.next + 1) % self.capacity;
     }
 
-    /// How many there are.
+    /// Number of experiences.
     pub fn len(&self) -> usize {
         self.experiences.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no experiences.
     pub fn is_empty(&self) -> bool {
         self.experiences.is_empty()
     }
 
-    /// One that is there.
+    /// An experience by index, below [`Replay::len`].
     ///
     /// # Panics
-    /// If it is not.
+    /// If there is none.
     pub fn experience(&self, index: usize) -> &Experience<F> {
         &self.experiences[index]
     }
 
-    /// The features of its state.
+    /// The features of its state, F.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If there is no such experience.
     pub fn features(&self, index: usize) -> &[F] {
         &self.features[index * self.width..(index + 1) * self.width]
     }
 
-    /// The features of its next state.
+    /// The features of its next state, F.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If there is no such experience.
     pub fn next_features(&self, index: usize) -> &[F] {
         &self.next_features[index * self.width..(index + 1) * self.width]
     }
 
-    /// Draws one, all equally likely.
+    /// Draws an index, all equally likely.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are no experiences.
     pub fn draw(&self, rng: &mut impl Rng) -> usize {
         rng.random_range(0..self.experiences.len())
     }
@@ -172,8 +172,8 @@ impl<F: Real> Replay<F> {
         Some((windows.min()? + 1).saturating_sub(history_slots as u64))
     }
 
-    /// All of it as plain arrays, to be saved: where the next goes; window, next window and
-    /// action of each; reward and discount of each; features; next features.
+    /// Plain arrays to be saved: the place of the next experience; window, next window and action
+    /// of each; reward and discount of each; features; next features.
     pub fn parts(&self) -> (usize, Vec<u64>, Vec<F>, &[F], &[F]) {
         let whole =
             self.experiences.iter().flat_map(|e| [e.window, e.next_window, u64::from(e.action)]);
@@ -181,7 +181,7 @@ impl<F: Real> Replay<F> {
         (self.next, whole.collect(), real.collect(), &self.features, &self.next_features)
     }
 
-    /// From what [`Replay::parts`] gave; `None` if the arrays do not fit together.
+    /// A ring from the parts that [`Replay::parts`] returned; `None` if they contradict each other.
     pub fn from_parts(
         capacity: usize,
         width: usize,

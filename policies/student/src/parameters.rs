@@ -1,28 +1,45 @@
-//! What can be chosen of the student.
+//! The parameters of the student.
 
-use offramp_nn::bank::Sharing;
-use offramp_nn::learning::Optimiser;
+use offramp_nn::learning::{Optimiser, Schedule};
+use offramp_nn::networks::Sharing;
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
 
-/// Everything that can be chosen.
+/// `parameters` of the student in a scenario.
+///
+/// | name | symbol | range | default |
+/// |---|---|---|---|
+/// | `ratio` | STUDENT_RATIO | above 0, at most 16 | 0.4 |
+/// | `teacher_hidden` | H of the teacher, neurons | 1 to 4096 | 20 |
+/// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
+/// | `starts` | candidates per network | 1 to 1000 | 1 |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, above 0 | `Adam(0.003)` |
+/// | `anneal_steps` | T, steps | 0 or more | 10,000 |
+/// | `clip` | norm | above 0 | 10 |
+/// | `value_weight` | w_v | 0 or more | 1 |
+/// | `advantage_weight` | w_a | 0 or more | 0 |
+/// | `policy_weight` | w_p | 0 or more | 0 |
+/// | `temperature` | T, units of `value_scale` | above 0 | 0.05 |
+/// | `value_scale` | units of the teacher's values | above 0 | 40 |
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
-    /// STUDENT_RATIO: width of the student by that of the teacher.
+    /// Width of the student by that of the teacher.
     pub(crate) ratio: f64,
     /// Width of the teacher.
     pub(crate) teacher_hidden: usize,
+    /// Devices that use a network.
     pub(crate) sharing: Sharing,
-    /// Networks that are fitted for each, from different beginnings; the one with the smallest
-    /// loss decides. What networks of a few neurons learn depends on where they begin. The worse
-    /// half of those left ends after an eighth, a quarter and a half of `anneal_steps`, so that
-    /// six take 2.1 times the steps of one, not six times.
+    /// Candidates that are fitted per network, from different random weights; the one with the
+    /// smallest loss decides. What networks of a few neurons learn depends on their initial
+    /// weights. The worse half of those left ends after an eighth, a quarter and a half of
+    /// `anneal_steps`, so that six take 2.1 times the steps of one, not six times.
     pub(crate) starts: usize,
+    /// Optimiser, with the learning rate of the first step.
     pub(crate) optimiser: Optimiser,
     /// Steps over which the learning rate falls linearly to a twentieth; 0 keeps it.
     pub(crate) anneal_steps: u64,
-    /// The largest norm of a gradient.
+    /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
     /// Weight of eq. (16).
     pub(crate) value_weight: f64,
@@ -30,9 +47,9 @@ pub(crate) struct Parameters {
     pub(crate) advantage_weight: f64,
     /// Weight of the divergence of the softened policies.
     pub(crate) policy_weight: f64,
-    /// Of the softened policies, in units of `value_scale`.
+    /// Temperature of the softened policies.
     pub(crate) temperature: f64,
-    /// What the teacher's values are divided by.
+    /// Divisor of the teacher's values.
     pub(crate) value_scale: f64,
 }
 
@@ -61,6 +78,11 @@ impl Parameters {
         ((self.teacher_hidden as f64 * self.ratio).round() as usize).max(1)
     }
 
+    /// The fall of the learning rate.
+    pub(crate) fn annealing(&self) -> Schedule {
+        Schedule { steps: self.anneal_steps, floor: 0.05 }
+    }
+
     /// Itself, if every value is in its range.
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
@@ -68,8 +90,7 @@ impl Parameters {
         check((1..=4096).contains(&self.teacher_hidden), "teacher_hidden: 1 … 4096 is needed")?;
         check((1..=1000).contains(&self.starts), "starts: 1 … 1000 is needed")?;
         check(self.clip > 0.0, "clip: a number above 0 is needed")?;
-        let (Optimiser::Adam(rate) | Optimiser::RmsProp(rate)) = self.optimiser;
-        check(rate > 0.0 && rate.is_finite(), "optimiser: a rate above 0 is needed")?;
+        check(self.optimiser.is_valid(), "optimiser: a rate above 0 is needed")?;
         for (name, value) in [("temperature", self.temperature), ("value_scale", self.value_scale)]
         {
             let text = format!("{name}: a number above 0 is needed");

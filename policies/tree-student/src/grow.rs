@@ -1,7 +1,6 @@
-//! Growing: smartcore's trees and forests, on states drawn by what a wrong decision costs.
+//! Growing: smartcore's trees and forests, on states drawn by the cost of a wrong decision.
 
 use rand::Rng;
-use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::Value;
 use smartcore::ensemble::random_forest_classifier::{
@@ -17,14 +16,14 @@ use offramp_plugin::Error;
 use crate::parameters::Parameters;
 use crate::tree::{GrownNode, Tree};
 
-/// States with what the teacher does in them.
+/// States with the teacher's decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct States {
     /// States × columns.
     pub(crate) columns: Vec<f32>,
     /// The teacher's decisions.
     pub(crate) actions: Vec<u32>,
-    /// What the worst decision costs: max Q − min Q.
+    /// Cost of the worst decision: max Q − min Q.
     pub(crate) costs: Vec<f32>,
 }
 
@@ -53,20 +52,19 @@ impl States {
     }
 }
 
-/// Grows the trees of `states`, each of `width` columns.
+/// Grows the trees of `states`, each of `width` columns, with random numbers from `rng`.
 ///
 /// # Errors
-/// What smartcore says.
+/// If smartcore fails, or writes trees in a way that is not known here.
 pub(crate) fn grow(
     states: &States,
     width: usize,
     parameters: &Parameters,
-    seed: u64,
+    rng: &mut Xoshiro256PlusPlus,
 ) -> Result<Vec<Tree>, Error> {
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let costly = states.costs.iter().any(|&cost| cost > 0.0);
     let states = &match parameters.weighted && costly {
-        true => states.drawn(width, &mut rng),
+        true => states.drawn(width, rng),
         false => states.clone(),
     };
     // A tree of one class, or of none, smartcore refuses.
@@ -107,7 +105,7 @@ pub(crate) fn grow(
     Ok(trees)
 }
 
-/// A tree out of what smartcore writes of it; its nodes can't be had otherwise.
+/// A tree out of smartcore's serialised form, the only way to its nodes.
 fn read(tree: &Value) -> Option<Tree> {
     let classes = tree.get("classes")?.as_array()?;
     let index = |value: &Value| value.as_u64().map(|index| index as usize);
@@ -128,6 +126,8 @@ fn read(tree: &Value) -> Option<Tree> {
 
 #[cfg(test)]
 mod tests {
+    use offramp_nn::stream;
+
     use super::*;
 
     /// The decision is 2 where the first column is above 0.5, else 1; the second says nothing.
@@ -146,13 +146,14 @@ mod tests {
     fn trees_and_forests_decide_as_the_states_say() {
         for trees in [1, 5] {
             let parameters = Parameters { trees, ..Parameters::default() };
-            let grown = grow(&states(), 2, &parameters, 1).unwrap();
+            let grown = grow(&states(), 2, &parameters, &mut stream(1, 0)).unwrap();
             assert_eq!(grown.len(), trees as usize);
             for tree in &grown {
                 assert_eq!(tree.decide(&[0.4, 0.9]), 1);
                 assert_eq!(tree.decide(&[0.6, 0.1]), 2);
             }
-            assert_eq!(grown, grow(&states(), 2, &parameters, 1).unwrap());
+            let again = grow(&states(), 2, &parameters, &mut stream(1, 0)).unwrap();
+            assert_eq!(grown, again);
         }
     }
 
@@ -165,7 +166,7 @@ mod tests {
         }
         let of = |weighted| {
             let parameters = Parameters { weighted, ..Parameters::default() };
-            grow(&states, 2, &parameters, 1).unwrap().remove(0)
+            grow(&states, 2, &parameters, &mut stream(1, 0)).unwrap().remove(0)
         };
         assert_eq!(of(true), Tree::leaf(1));
         assert_eq!(of(false).decide(&[0.9, 0.0]), 2);

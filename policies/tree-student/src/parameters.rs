@@ -1,21 +1,30 @@
-//! What can be chosen of the trees.
+//! The parameters of the trees.
 
-use offramp_nn::bank::Sharing;
+use offramp_nn::networks::Sharing;
 use offramp_plugin::Error;
 use offramp_plugin::serde::Deserialize;
 
-/// Everything that can be chosen.
+/// `parameters` of the trees in a scenario.
+///
+/// | name | unit | range | default |
+/// |---|---|---|---|
+/// | `sharing` | | `PerDevice`, `Shared` | `Shared` |
+/// | `trees` | trees per device, or for all | 1 to 1000 | 1 |
+/// | `max_depth` | splits | 1 to 64 | 10 |
+/// | `min_leaf` | states | 1 or more | 5 |
+/// | `weighted` | | `true`, `false` | `true` |
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
+    /// Devices that use a tree or forest.
     pub(crate) sharing: Sharing,
-    /// 1 is a decision tree, more a random forest of so many that vote.
+    /// 1 is a decision tree; more are a random forest that votes.
     pub(crate) trees: u16,
-    /// The most splits before a decision.
+    /// Upper bound of the splits before a decision.
     pub(crate) max_depth: u16,
-    /// The fewest states in a leaf.
+    /// Lower bound of the states in a leaf.
     pub(crate) min_leaf: usize,
-    /// Whether states count by what a wrong decision costs in them.
+    /// Whether states are weighted by the cost of a wrong decision in them.
     pub(crate) weighted: bool,
 }
 

@@ -2,22 +2,23 @@
 
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 
-/// A node; a true child stands right behind it.
+/// A node; the child for which the comparison holds follows right behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Node {
-    /// What it decides.
+pub(crate) enum Node {
+    /// A decision.
     Leaf { action: u32 },
-    /// `columns[column] <= threshold`: on to the next node; else to the node `otherwise`.
+    /// If `columns[column] <= threshold`, continue with the next node, otherwise with the node
+    /// `otherwise`.
     Split { column: u32, threshold: f32, otherwise: u32 },
 }
 
-/// Bytes of a node on a device: threshold, column or action, the other child.
+/// Bytes of a node as checkpoints record it: threshold, column or action, the other child.
 pub(crate) const NODE_BYTES: usize = 12;
 
-/// A node as it comes from what grew it, in any order.
+/// A node of a grown tree, in any order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct GrownNode {
-    /// What it decides if it is a leaf.
+    /// Its decision, if it is a leaf.
     pub(crate) action: u32,
     /// Column, threshold, child if `<=`, child if not.
     pub(crate) split: Option<(usize, f64, usize, usize)>,
@@ -43,12 +44,17 @@ impl Tree {
         Some(Self { nodes })
     }
 
-    /// How many nodes it has.
+    /// Its nodes; the first is the root.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// What it decides.
+    /// The decision on a row of columns.
     pub(crate) fn decide(&self, columns: &[f32]) -> u32 {
         let mut at = 0;
         loop {
@@ -62,7 +68,7 @@ impl Tree {
         }
     }
 
-    /// Its rules, one a line, indented.
+    /// Its rules, one per line, indented.
     pub(crate) fn rules(&self, columns: &[String]) -> String {
         let mut text = String::new();
         // Nodes still to be written, the next at the end; `true` if it is an other child.

@@ -1,8 +1,8 @@
-//! The collective replay: what all actors have lived through, each device's tasks in a row.
+//! The collective replay: the experience of all actors, each device's tasks one after the other.
 
 use rand::Rng;
 
-/// A decision and what came of it.
+/// A decision, its reward, and the way to the device's next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Transition {
     pub(crate) action: u32,
@@ -13,7 +13,7 @@ pub(crate) struct Transition {
     pub(crate) discount: f32,
 }
 
-/// The last transitions, in a ring; a device's next task is the next place of the ring.
+/// The last transitions, in a ring; a device's next task is in the next place of the ring.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Replay {
     width: usize,
@@ -30,7 +30,7 @@ impl Replay {
         Self { width, capacity, next: 0, transitions: Vec::new(), states: Vec::new() }
     }
 
-    /// From what [`Replay::parts`] gave; `None` if it contradicts itself.
+    /// From the parts that [`Replay::parts`] returned; `None` if they contradict each other.
     pub(crate) fn from_parts(
         capacity: usize,
         width: usize,
@@ -46,7 +46,7 @@ impl Replay {
         sound.then_some(Self { width, capacity, next, transitions, states })
     }
 
-    /// Where the next one goes, the transitions, their states.
+    /// The place of the next transition, all transitions, their states.
     pub(crate) fn parts(&self) -> (usize, &[Transition], &[f32]) {
         (self.next, &self.transitions, &self.states)
     }
@@ -55,7 +55,7 @@ impl Replay {
         self.transitions.len()
     }
 
-    /// Adds a transition; the oldest makes place if there is none.
+    /// Adds a transition; in a full ring it replaces the oldest.
     pub(crate) fn push(&mut self, transition: Transition, state: &[f32]) {
         if self.transitions.len() < self.capacity {
             self.transitions.push(transition);
@@ -96,7 +96,7 @@ impl Replay {
 /// A decision of the episode at hand.
 #[derive(Clone, Debug)]
 struct Decision {
-    slot: u32,
+    arrival_slot: u32,
     action: u32,
     probability: f32,
     reward: Option<f32>,
@@ -105,46 +105,57 @@ struct Decision {
 
 /// The episode at hand, device by device.
 #[derive(Clone, Debug)]
-pub(crate) struct Under {
+pub(crate) struct OpenEpisode {
     devices: Vec<Vec<Decision>>,
 }
 
-impl Under {
+impl OpenEpisode {
     pub(crate) fn new(devices: usize) -> Self {
         Self { devices: vec![Vec::new(); devices] }
     }
 
+    /// Drops all decisions.
     pub(crate) fn clear(&mut self) {
         self.devices.iter_mut().for_each(Vec::clear);
     }
 
-    pub(crate) fn decided(
+    /// Adds a device's decision on the task that arrived in that slot.
+    pub(crate) fn decide(
         &mut self,
         device: usize,
-        slot: u32,
+        arrival_slot: u32,
         action: u32,
         probability: f32,
         state: &[f32],
     ) {
         let state = state.to_vec();
-        self.devices[device].push(Decision { slot, action, probability, reward: None, state });
+        self.devices[device].push(Decision {
+            arrival_slot,
+            action,
+            probability,
+            reward: None,
+            state,
+        });
     }
 
-    pub(crate) fn ended(&mut self, device: usize, born_slot: u32, reward: f32) {
+    /// Sets the reward of the decision on an ended task.
+    pub(crate) fn reward(&mut self, device: usize, arrival_slot: u32, reward: f32) {
         let decisions = self.devices[device].iter_mut().rev();
-        if let Some(decision) = decisions.into_iter().find(|decision| decision.slot == born_slot) {
+        if let Some(decision) =
+            decisions.into_iter().find(|decision| decision.arrival_slot == arrival_slot)
+        {
             decision.reward = Some(reward);
         }
     }
 
-    /// The episode is over: every device's decisions go into the replay, in order.
+    /// Ends the episode: moves every device's decisions with a reward into the replay, in order.
     pub(crate) fn store(&mut self, discount: f64, replay: &mut Replay) {
         for decisions in &self.devices {
             let known: Vec<&Decision> =
                 decisions.iter().filter(|decision| decision.reward.is_some()).collect();
             for (at, decision) in known.iter().enumerate() {
                 let discount = known.get(at + 1).map_or(0.0, |next| {
-                    let apart = next.slot - decision.slot;
+                    let apart = next.arrival_slot - decision.arrival_slot;
                     discount.powi(apart as i32).max(f64::from(f32::MIN_POSITIVE)) as f32
                 });
                 let transition = Transition {
@@ -168,16 +179,16 @@ mod tests {
 
     #[test]
     fn a_device_is_followed_from_task_to_task() {
-        let mut under = Under::new(2);
+        let mut episode = OpenEpisode::new(2);
         let mut replay = Replay::new(10, 1);
-        under.decided(1, 0, 3, 0.5, &[1.0]);
-        under.decided(0, 1, 0, 0.25, &[2.0]);
-        under.decided(1, 3, 2, 1.0, &[3.0]);
-        under.decided(0, 4, 1, 1.0, &[4.0]); // never ends
-        under.ended(1, 3, -2.0);
-        under.ended(1, 0, 5.0);
-        under.ended(0, 1, 1.0);
-        under.store(0.5, &mut replay);
+        episode.decide(1, 0, 3, 0.5, &[1.0]);
+        episode.decide(0, 1, 0, 0.25, &[2.0]);
+        episode.decide(1, 3, 2, 1.0, &[3.0]);
+        episode.decide(0, 4, 1, 1.0, &[4.0]); // never ends
+        episode.reward(1, 3, -2.0);
+        episode.reward(1, 0, 5.0);
+        episode.reward(0, 1, 1.0);
+        episode.store(0.5, &mut replay);
         assert_eq!(replay.len(), 3);
         let all: Vec<_> = (0..3).map(|place| replay.transition(place)).collect();
         assert_eq!((all[0].action, all[0].reward, all[0].discount), (0, 1.0, 0.0));

@@ -1,0 +1,174 @@
+//! Checkpoints and the state of a training.
+
+use offramp_nn::checkpoint::Checkpoint;
+use offramp_nn::checkpoint_spec::Stage;
+use offramp_nn::learning::OptimiserState;
+use offramp_nn::replay::{LoadLog, Replay};
+use offramp_plugin::{Error, Saved};
+
+use crate::agent::Agent;
+use crate::parameters::Deploy;
+use crate::policy::{D3qn, Preset};
+
+impl<P: Preset> Saved for D3qn<P> {
+    fn checkpoint(&self) -> Result<Vec<u8>, Error> {
+        let mut checkpoint = self.describe(Stage::Deployed);
+        let weights = self.agents.iter().map(|agent| match self.recipe.parameters.deploy {
+            Deploy::Evaluation => agent.evaluation.as_slice(),
+            Deploy::Target => agent.target.as_slice(),
+        });
+        self.networks.put(&mut checkpoint, "", weights);
+        Ok(checkpoint.to_bytes()?)
+    }
+
+    /// Called between episodes, when no decision is pending.
+    fn save(&self) -> Result<Vec<u8>, Error> {
+        let Some(training) = &self.training else {
+            return Err(Error::new("it has not been trained"));
+        };
+        let mut state = self.describe(Stage::Training);
+        let mut put = |prefix: &str, numbers: fn(&Agent) -> &[f32]| {
+            self.networks.put(&mut state, prefix, self.agents.iter().map(numbers));
+        };
+        put("evaluation.", |agent| &agent.evaluation);
+        put("target.", |agent| &agent.target);
+        put("optimiser.first.", |agent| &agent.optimiser.first);
+        put("optimiser.second.", |agent| &agent.optimiser.second);
+        let counts = self.agents.iter().flat_map(|agent| [agent.updates, agent.optimiser.steps]);
+        state.put_u64("counts", counts);
+        let (first, rows) = training.log.parts();
+        state.put_u64("log.first_row_and_slots", [first, training.slots]);
+        state.put_f32("log.rows", &[rows.len()], rows.iter().copied());
+        for (number, agent) in self.agents.iter().enumerate() {
+            let (next, whole, real, features, next_features) = agent.replay.parts();
+            let name = |part: &str| format!("replay.{number}.{part}");
+            state.put_u64(&name("whole"), std::iter::once(next as u64).chain(whole));
+            state.put_f32(&name("real"), &[real.len()], real.iter().copied());
+            state.put_f32(&name("features"), &[features.len()], features.iter().copied());
+            let length = [next_features.len()];
+            state.put_f32(&name("next_features"), &length, next_features.iter().copied());
+        }
+        Ok(state.to_bytes()?)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let state = Checkpoint::from_bytes(bytes)?;
+        self.networks.expect(&state, Stage::Training)?;
+        self.networks.expect_scenario(&state)?;
+        let mut agents = self.agents.clone();
+        let parts = [
+            self.networks.take(&state, "evaluation.")?,
+            self.networks.take(&state, "target.")?,
+            self.networks.take(&state, "optimiser.first.")?,
+            self.networks.take(&state, "optimiser.second.")?,
+        ];
+        let [evaluation, target, first, second] = parts.map(Vec::into_iter);
+        let counts = state.u64("counts")?;
+        let mut training = self.new_training()?;
+        let log = state.u64("log.first_row_and_slots")?;
+        let rows = state.f32("log.rows")?;
+        let malformed = || Error::new("the saved training contradicts itself");
+        let ([log_first, slots], true) = (log.as_slice(), counts.len() == 2 * agents.len()) else {
+            return Err(malformed());
+        };
+        if rows.len() % self.shape.servers != 0 {
+            return Err(malformed());
+        }
+        training.slots = *slots;
+        training.log = LoadLog::from_parts(self.shape.servers, *log_first, rows);
+        let end = training.log.end();
+        let weights = evaluation.zip(target).zip(first).zip(second).zip(counts.chunks_exact(2));
+        for ((number, agent), ((((evaluation, target), first), second), counts)) in
+            agents.iter_mut().enumerate().zip(weights)
+        {
+            let name = |part: &str| format!("replay.{number}.{part}");
+            let whole = state.u64(&name("whole"))?;
+            let real = state.f32(&name("real"))?;
+            let (next, whole) = whole.split_first().ok_or_else(malformed)?;
+            agent.replay = Replay::from_parts(
+                self.recipe.parameters.replay,
+                self.shape.features,
+                (*next as usize, whole, &real),
+                state.f32(&name("features"))?,
+                state.f32(&name("next_features"))?,
+            )
+            .ok_or_else(malformed)?;
+            let oldest = agent.replay.oldest_row(self.shape.history_slots);
+            let within = |experience: &[u64]| {
+                experience[..2].iter().all(|&row| row < end)
+                    && experience[2] < self.shape.actions() as u64
+            };
+            if oldest.is_some_and(|oldest| oldest < *log_first)
+                || !whole.chunks_exact(3).all(within)
+            {
+                return Err(malformed());
+            }
+            agent.evaluation = evaluation;
+            agent.target = target;
+            agent.updates = counts[0];
+            agent.optimiser = OptimiserState { steps: counts[1], first, second };
+        }
+        self.agents = agents;
+        self.training = Some(training);
+        Ok(())
+    }
+}
+
+impl<P: Preset> D3qn<P> {
+    /// A checkpoint with the description of the networks and the updates so far.
+    fn describe(&self, stage: Stage) -> Checkpoint {
+        let mut checkpoint = self.networks.describe(stage);
+        let updates = self.agents.iter().map(|agent| agent.updates).sum::<u64>();
+        let updates = (updates / self.agents.len() as u64).to_string();
+        checkpoint.metadata.insert("updates".to_owned(), updates);
+        checkpoint
+    }
+}
+
+/// Federated learning: one vector per agent, see [`Agent::parameters`].
+#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
+impl<P: Preset> D3qn<P> {
+    /// The parameters of every agent's networks.
+    pub(crate) fn parameters(&self) -> Vec<Vec<f32>> {
+        self.agents.iter().map(Agent::parameters).collect()
+    }
+
+    /// Replaces the parameters of every agent's networks.
+    ///
+    /// # Errors
+    /// If there is not one vector per agent, each of the length that [`D3qn::parameters`]
+    /// returns; agents before the wrong one are changed then.
+    pub(crate) fn set_parameters(&mut self, vectors: &[Vec<f32>]) -> Result<(), Error> {
+        if vectors.len() != self.agents.len() {
+            let (found, agents) = (vectors.len(), self.agents.len());
+            return Err(Error::new(format!("{found} vectors for {agents} agents")));
+        }
+        for (agent, vector) in self.agents.iter_mut().zip(vectors) {
+            agent.set_parameters(vector)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+    use crate::policy::Teacher;
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let mut bench = Bench::new(3, 2);
+        let one: D3qn<Teacher> = bench.create().unwrap();
+        bench.seed = 2;
+        let mut other: D3qn<Teacher> = bench.create().unwrap();
+        let parameters = one.parameters();
+        assert_eq!(parameters.len(), 3);
+        assert_ne!(other.parameters(), parameters);
+        other.set_parameters(&parameters).unwrap();
+        assert_eq!(other.parameters(), parameters);
+        assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
+        assert!(other.set_parameters(&parameters[1..]).is_err());
+    }
+}

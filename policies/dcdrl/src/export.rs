@@ -1,0 +1,143 @@
+//! The deployed actor as C, with the interface of exported networks.
+//!
+//! A checkpoint of DC-DRL does not record the scales of its inputs, so the caller scales them;
+//! `POLICY_SCALED_INPUTS` in the header states it. There is no ONNX: nothing in such a file could
+//! keep a runtime from feeding it unscaled inputs.
+
+use offramp_nn::PerceptronShape;
+use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
+use offramp_nn::export::c::{Inputs, perceptron};
+use offramp_nn::export::{ExportError, ExportedFile};
+
+/// The formats in which the actor can be exported.
+pub(crate) const FORMATS: [&str; 2] = ["c", "c-int8"];
+
+/// Writes the actor of a deployed checkpoint; all devices share it, so `network` is 0.
+///
+/// # Errors
+/// [`ExportError`] if there is no such format or network, or the checkpoint is not of DC-DRL.
+pub(crate) fn export(
+    checkpoint: &[u8],
+    format: &str,
+    network: usize,
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
+    let (inputs, shape, actor) = read(&checkpoint).map_err(ExportError::OtherArchitecture)?;
+    if network > 0 {
+        return Err(ExportError::NoSuchNetwork { networks: 1, asked: network });
+    }
+    perceptron(&inputs, &shape, &actor, format)
+}
+
+fn read(checkpoint: &Checkpoint) -> Result<(Inputs, PerceptronShape, Vec<f32>), CheckpointError> {
+    checkpoint.expect("kind", "dcdrl")?;
+    let names = checkpoint.metadata.get("features").map_or("", String::as_str);
+    let inputs = Inputs {
+        features: names.split(',').filter(|name| !name.is_empty()).count(),
+        history_slots: checkpoint.size("history_slots")?,
+        servers: checkpoint.size("servers")?,
+    };
+    let shape = PerceptronShape {
+        inputs: inputs.features + inputs.servers,
+        hidden: checkpoint.size("hidden")?,
+        outputs: inputs.servers + 1,
+    };
+    let mut actor = checkpoint.take_vectors("actor", 1, shape.parameters())?;
+    Ok((inputs, shape, actor.pop().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::process::Command;
+
+    use offramp_nn::{Perceptron, argmax, stream};
+    use offramp_plugin::Saved;
+    use offramp_plugin::testing::Bench;
+    use rand::Rng;
+
+    use super::*;
+    use crate::policy::DcDrl;
+
+    const ROWS: usize = 200;
+
+    /// Prints the decision of each row.
+    const MAIN: &str = r#"
+        #include <stdio.h>
+        #include "policy.h"
+        #include "rows.h"
+        int main(void) {
+            for (int n = 0; n < ROWS; n++)
+                printf("%d\n", policy_decide(rows[n], rows[n] + POLICY_FEATURES));
+        }
+    "#;
+
+    #[test]
+    fn the_exported_actor_decides_as_before() {
+        let policy: DcDrl = Bench::new(3, 2).create().unwrap();
+        let checkpoint = policy.checkpoint().unwrap();
+        let (features, servers, slots) = (6, 2, 10);
+        let mut rng = stream(4, 0);
+        let rows: Vec<Vec<f32>> = (0..ROWS)
+            .map(|_| (0..features + servers * slots).map(|_| rng.random_range(-3.0..3.0)).collect())
+            .collect();
+        let mut network = Perceptron::new(policy.shape);
+        let expected: Vec<usize> = rows
+            .iter()
+            .map(|row| {
+                let newest = &row[row.len() - servers..];
+                argmax(network.forward(&policy.deployed, &[&row[..features], newest].concat()))
+            })
+            .collect();
+        let mut text =
+            format!("enum {{ ROWS = {ROWS} }};\nstatic const float rows[ROWS][26] = {{\n");
+        for row in &rows {
+            let numbers: Vec<String> = row.iter().map(|number| format!("{number:e}f")).collect();
+            writeln!(text, "{{{}}},", numbers.join(", ")).unwrap();
+        }
+        text += "};\n";
+        for (format, alike) in [("c", ROWS), ("c-int8", ROWS * 9 / 10)] {
+            let folder = format!("offramp-exported-actor-{format}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            for ExportedFile { name, bytes, .. } in export(&checkpoint, format, 0).unwrap() {
+                std::fs::write(folder.join(name), bytes).unwrap();
+            }
+            std::fs::write(folder.join("main.c"), MAIN).unwrap();
+            std::fs::write(folder.join("rows.h"), &text).unwrap();
+            let built = Command::new("cc")
+                .current_dir(&folder)
+                .args(["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "main"])
+                .args(["main.c", "policy.c"])
+                .output()
+                .unwrap();
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+            let output = Command::new(folder.join("main")).output().unwrap();
+            std::fs::remove_dir_all(&folder).unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let ours: Vec<usize> = printed.lines().map(|line| line.parse().unwrap()).collect();
+            assert_eq!(ours.len(), ROWS);
+            let agreed = ours.iter().zip(&expected).filter(|(a, b)| a == b).count();
+            assert!(agreed >= alike, "{format}: {agreed}");
+        }
+        assert!(expected.iter().any(|&action| action != expected[0]));
+    }
+
+    #[test]
+    fn what_cannot_be_exported_says_why() {
+        let policy: DcDrl = Bench::new(3, 2).create().unwrap();
+        let checkpoint = policy.checkpoint().unwrap();
+        for format in FORMATS {
+            assert!(export(&checkpoint, format, 0).is_ok());
+        }
+        assert_eq!(
+            export(&checkpoint, "onnx", 0).unwrap_err().to_string(),
+            "cannot be exported as `onnx`; the formats are c, c-int8"
+        );
+        assert_eq!(
+            export(&checkpoint, "c", 1).unwrap_err().to_string(),
+            "has 1 networks (0 to 0); network 1 does not exist"
+        );
+        assert!(export(b"text", "c", 0).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! Checkpoints and the state of a training.
+
+use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
+use offramp_nn::checkpoint_spec::Stage;
+use offramp_nn::merge;
+use offramp_plugin::{Error, Saved};
+
+use crate::learning::Learning;
+use crate::policy::DcDrl;
+use crate::replay::{Replay, Transition};
+
+impl Saved for DcDrl {
+    fn checkpoint(&self) -> Result<Vec<u8>, Error> {
+        let mut checkpoint = self.checkpoint.describe(Stage::Deployed);
+        self.put(&mut checkpoint, "actor", [&self.deployed]);
+        Ok(checkpoint.to_bytes()?)
+    }
+
+    fn save(&self) -> Result<Vec<u8>, Error> {
+        let mut state = self.checkpoint.describe(Stage::Training);
+        self.put(&mut state, "actor", [&self.actor]);
+        self.put(&mut state, "deployed", [&self.deployed]);
+        let Some(learning) = &self.learning else { return Ok(state.to_bytes()?) };
+        let Learning { actor_optimiser, critic_optimiser, .. } = &**learning;
+        for (name, numbers) in [
+            ("critic", &learning.critic),
+            ("target", &learning.target),
+            ("actor_first", &actor_optimiser.first),
+            ("actor_second", &actor_optimiser.second),
+            ("critic_first", &critic_optimiser.first),
+            ("critic_second", &critic_optimiser.second),
+        ] {
+            self.put(&mut state, name, [numbers]);
+        }
+        self.put(&mut state, "population", &learning.population);
+        let (next, transitions, states) = learning.replay.parts();
+        let count = transitions.len();
+        state.put_u64(
+            "counters",
+            [learning.episodes, learning.slots, learning.updates, next as u64],
+        );
+        state.put_u64("fitness", learning.fitness.iter().flatten().map(|value| value.to_bits()));
+        state.put_u64("replay_actions", transitions.iter().map(|t| t.action.into()));
+        let numbers = transitions.iter().flat_map(|t| [t.probability, t.reward, t.discount]);
+        state.put_f32("replay_numbers", &[count, 3], numbers);
+        state.put_f32("replay_states", &[count, self.shape.inputs], states.iter().copied());
+        Ok(state.to_bytes()?)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let state = Checkpoint::from_bytes(bytes)?;
+        self.checkpoint.expect(&state, Stage::Training)?;
+        let actor = self.take(&state, "actor")?;
+        let deployed = self.take(&state, "deployed")?;
+        if state.u64("counters").is_err() {
+            (self.actor, self.deployed, self.learning) = (actor, deployed, None);
+            return Ok(());
+        }
+        let wrong = || Error::new("the saved learner contradicts itself");
+        let mut learning =
+            Box::new(Learning::new(&self.parameters, self.shape, self.devices, self.seed));
+        learning.critic = self.take(&state, "critic")?;
+        learning.target = self.take(&state, "target")?;
+        let [episodes, slots, updates, next] = state.u64("counters")?[..] else {
+            return Err(wrong());
+        };
+        (learning.episodes, learning.slots, learning.updates) = (episodes, slots, updates);
+        for (optimiser, name) in
+            [(&mut learning.actor_optimiser, "actor"), (&mut learning.critic_optimiser, "critic")]
+        {
+            optimiser.steps = updates;
+            optimiser.first = self.take(&state, &format!("{name}_first"))?;
+            optimiser.second = self.take(&state, &format!("{name}_second"))?;
+        }
+        let actors = self.parameters.actors;
+        learning.population = state.take_vectors("population", actors, self.shape.parameters())?;
+        let fitness: Vec<f64> = state.u64("fitness")?.into_iter().map(f64::from_bits).collect();
+        let (pairs, rest) = fitness.as_chunks::<2>();
+        if pairs.len() != actors || !rest.is_empty() {
+            return Err(wrong());
+        }
+        learning.fitness = pairs.to_vec();
+        let actions = state.u64("replay_actions")?;
+        let numbers = state.f32_of_shape("replay_numbers", &[actions.len(), 3])?;
+        let states = state.f32_of_shape("replay_states", &[actions.len(), self.shape.inputs])?;
+        if actions.iter().any(|&action| action > self.servers as u64) {
+            return Err(wrong());
+        }
+        let transitions = actions.iter().zip(numbers.as_chunks::<3>().0);
+        let transitions = transitions.map(|(&action, &[probability, reward, discount])| {
+            Transition { action: action as u32, probability, reward, discount }
+        });
+        let capacity = self.parameters.replay;
+        let next = usize::try_from(next).map_err(|_| wrong())?;
+        learning.replay =
+            Replay::from_parts(capacity, self.shape.inputs, next, transitions.collect(), states)
+                .ok_or_else(wrong)?;
+        (self.actor, self.deployed, self.learning) = (actor, deployed, Some(learning));
+        Ok(())
+    }
+}
+
+impl DcDrl {
+    /// Puts the parameters of some networks, networks × parameters.
+    fn put<'n>(
+        &self,
+        checkpoint: &mut Checkpoint,
+        name: &str,
+        networks: impl IntoIterator<Item = &'n Vec<f32>>,
+    ) {
+        let networks = networks.into_iter().map(Vec::as_slice);
+        checkpoint.put_vectors(name, self.shape.parameters(), networks);
+    }
+
+    /// Takes the parameters of one network.
+    pub(crate) fn take(
+        &self,
+        checkpoint: &Checkpoint,
+        name: &str,
+    ) -> Result<Vec<f32>, CheckpointError> {
+        let mut one = checkpoint.take_vectors(name, 1, self.shape.parameters())?;
+        Ok(one.pop().unwrap_or_default())
+    }
+}
+
+/// Federated learning. All devices share one network, and so there is one vector: the gradient's
+/// actor, its running mean and, once it has trained, the critic and its target network. The
+/// population is each learner's own.
+#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
+impl DcDrl {
+    /// The parameters as one vector.
+    pub(crate) fn parameters(&self) -> Vec<Vec<f32>> {
+        let mut parts = vec![self.actor.as_slice(), &self.deployed];
+        if let Some(learning) = &self.learning {
+            parts.extend([learning.critic.as_slice(), &learning.target]);
+        }
+        vec![merge::join(&parts)]
+    }
+
+    /// Replaces the parameters by those of one vector; optimisers, population and experience
+    /// stay.
+    ///
+    /// # Errors
+    /// If there is not one vector of the length that [`DcDrl::parameters`] returns; nothing is
+    /// changed then.
+    pub(crate) fn set_parameters(&mut self, vectors: &[Vec<f32>]) -> Result<(), Error> {
+        let [vector] = vectors else {
+            return Err(Error::new(format!("{} vectors for 1 network", vectors.len())));
+        };
+        let mut parts = vec![self.actor.as_mut_slice(), &mut self.deployed];
+        if let Some(learning) = &mut self.learning {
+            parts.extend([learning.critic.as_mut_slice(), &mut learning.target]);
+        }
+        Ok(merge::split(vector, &mut parts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let mut bench = Bench::new(3, 2);
+        let mut one: DcDrl = bench.create().unwrap();
+        bench.seed = 2;
+        let mut other: DcDrl = bench.create().unwrap();
+        for trained in [false, true] {
+            if trained {
+                for policy in [&mut one, &mut other] {
+                    let DcDrl { parameters, shape, devices, seed, .. } = &*policy;
+                    let learning = Learning::new(parameters, *shape, *devices, *seed);
+                    policy.learning = Some(Box::new(learning));
+                }
+            }
+            let parameters = one.parameters();
+            let networks = if trained { 4 } else { 2 };
+            assert_eq!(parameters[0].len(), networks * one.shape.parameters());
+            assert_ne!(other.parameters(), parameters);
+            other.set_parameters(&parameters).unwrap();
+            assert_eq!(other.parameters(), parameters);
+            assert!(other.set_parameters(&[]).is_err());
+            assert!(other.set_parameters(&[parameters[0][1..].to_vec()]).is_err());
+        }
+        assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
+    }
+}

@@ -1,0 +1,65 @@
+//! From an observation to Q of every row.
+
+use crate::decider::{Decider, Row};
+use crate::networks::Scaling;
+use crate::shape::Shape;
+use crate::window::window_of;
+use crate::workspace::{Histories, Workspace};
+
+/// Scales what is observed and evaluates Q, with the buffers for both.
+#[derive(Clone, Debug)]
+pub struct QEvaluator {
+    shape: Shape,
+    workspace: Workspace<f32>,
+    decider: Decider,
+    /// Scaled features of the last observation, rows × F.
+    pub features: Vec<f32>,
+    /// Scaled windows of the last observation, K × M each.
+    pub histories: Vec<f32>,
+}
+
+impl QEvaluator {
+    /// Buffers for networks of `shape`.
+    pub fn new(shape: Shape) -> Self {
+        let (workspace, decider) = (Workspace::new(shape), Decider::new(shape));
+        Self { shape, workspace, decider, features: Vec::new(), histories: Vec::new() }
+    }
+
+    /// Takes in unscaled features (rows × F) and histories (windows of K × M).
+    pub fn observe(&mut self, scaling: &Scaling, features: &[f64], histories: &[f64]) {
+        self.features.clear();
+        scaling.scale_features(features, &mut self.features);
+        self.histories.clear();
+        scaling.scale_loads(histories, &mut self.histories);
+    }
+
+    /// Q of the last observation into `values`, rows × (1 + M), in the networks' scale.
+    ///
+    /// `devices` and `history_of` have the device and the window of each row (see
+    /// [`window_of`]). `parameters` returns a network's by its number: with one network it
+    /// decides for all rows, otherwise each device's for its own.
+    ///
+    /// # Panics
+    /// If a slice does not have the length that the shape requires.
+    pub fn evaluate<'w>(
+        &mut self,
+        networks: usize,
+        parameters: impl Fn(usize) -> &'w [f32],
+        devices: &[u32],
+        history_of: &[u32],
+        values: &mut [f32],
+    ) {
+        let Self { shape, workspace, decider, features, histories } = self;
+        if networks == 1 && history_of.is_empty() {
+            let history = Histories::Shared(&histories[..shape.window()]);
+            values.copy_from_slice(workspace.forward(parameters(0), features, history));
+            return;
+        }
+        let row = |row: usize| Row {
+            parameters: parameters(devices[row] as usize % networks),
+            features: &features[row * shape.features..(row + 1) * shape.features],
+            history: window_of(histories, history_of, shape.window(), row),
+        };
+        decider.decide(devices.len(), row, values);
+    }
+}

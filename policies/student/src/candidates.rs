@@ -1,0 +1,268 @@
+//! Candidates: networks of one device that begin at different random weights and learn from the
+//! same rows; the one with the smallest loss decides.
+
+use offramp_nn::learning::{OptimiserState, clip};
+use offramp_nn::merge::{self, LengthMismatch};
+use offramp_nn::{Histories, Shape, Workspace, window_of};
+
+use crate::loss::Losses;
+use crate::parameters::Parameters;
+
+/// The candidates of one device, or of all.
+pub(crate) struct Candidates {
+    pub(crate) all: Vec<Candidate>,
+    /// The one that decides.
+    pub(crate) best: usize,
+    /// Their rows in the batch at hand.
+    pub(crate) rows: Vec<usize>,
+}
+
+/// A network from one random initialisation, and its optimiser.
+pub(crate) struct Candidate {
+    pub(crate) weights: Vec<f32>,
+    pub(crate) optimiser: OptimiserState<f32>,
+    /// Running mean of the loss that it descends.
+    pub(crate) loss: f32,
+    /// Whether it has stopped learning, since others were far ahead.
+    pub(crate) ended: bool,
+}
+
+/// Share of a new loss in the running mean.
+const LOSS_SHARE: f32 = 0.01;
+
+/// Buffers of a step.
+pub(crate) struct Scratch {
+    workspace: Workspace<f32>,
+    features: Vec<f32>,
+    histories: Vec<f32>,
+    d_values: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+/// A batch of observations, scaled, and the teacher's values.
+pub(crate) struct Batch<'a> {
+    /// Rows × F.
+    pub(crate) features: &'a [f32],
+    /// Windows of K × M.
+    pub(crate) histories: &'a [f32],
+    /// The window of each row, see [`window_of`].
+    pub(crate) history_of: &'a [u32],
+    /// Rows × (1 + M), unscaled.
+    pub(crate) targets: &'a [f32],
+}
+
+impl Candidates {
+    /// Candidates with these weights, none of which has learned yet.
+    pub(crate) fn new(
+        weights: impl IntoIterator<Item = Vec<f32>>,
+        parameters: &Parameters,
+    ) -> Self {
+        let candidate = |weights: Vec<f32>| Candidate {
+            optimiser: parameters.optimiser.state(weights.len()),
+            weights,
+            loss: 0.0,
+            ended: false,
+        };
+        Self { all: weights.into_iter().map(candidate).collect(), best: 0, rows: Vec::new() }
+    }
+
+    /// The weights of the one that decides.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.all[self.best].weights
+    }
+
+    /// One step of every candidate that still learns, on the rows of the batch; returns the loss
+    /// of eq. (16) before it, of the one that decided.
+    pub(crate) fn step(
+        &mut self,
+        shape: &Shape,
+        parameters: &Parameters,
+        batch: &Batch<'_>,
+        scratch: &mut Scratch,
+    ) -> f64 {
+        scratch.observe(shape, &self.rows, batch);
+        let mut of_best = 0.0;
+        let learning = self.all.iter_mut().enumerate().filter(|(_, one)| !one.ended);
+        for (number, candidate) in learning {
+            let loss = candidate.step(shape, parameters, &self.rows, batch, scratch);
+            if number == self.best {
+                of_best = loss;
+            }
+        }
+        self.select(parameters);
+        of_best
+    }
+
+    /// Lets the candidate with the smallest loss decide. After an eighth, a quarter and a half of
+    /// the annealing, the worse half of those that learn ends.
+    fn select(&mut self, parameters: &Parameters) {
+        let Self { all, best, .. } = self;
+        let mut learning: Vec<usize> = (0..all.len()).filter(|&one| !all[one].ended).collect();
+        learning.sort_by(|&a, &b| all[a].loss.total_cmp(&all[b].loss));
+        *best = learning[0];
+        let steps = all[*best].optimiser.steps;
+        if [8, 4, 2].iter().any(|part| steps == parameters.anneal_steps / part) {
+            for &number in &learning[learning.len().div_ceil(2)..] {
+                all[number].ended = true;
+            }
+        }
+    }
+}
+
+/// For federated learning: a vector is the network that decides.
+impl Candidates {
+    /// The parameters of the network that decides.
+    pub(crate) fn parameters(&self) -> Vec<f32> {
+        merge::join(&[self.weights()])
+    }
+
+    /// Replaces the parameters of the network that decides; the other candidates, optimisers and
+    /// losses stay.
+    ///
+    /// # Errors
+    /// [`LengthMismatch`] if the vector is not of a network of this shape.
+    pub(crate) fn set_parameters(&mut self, vector: &[f32]) -> Result<(), LengthMismatch> {
+        merge::split(vector, &mut [&mut self.all[self.best].weights])
+    }
+}
+
+impl Candidate {
+    /// One step on the rows that `scratch` has observed; returns the loss of eq. (16) before it,
+    /// in units of the teacher's values, squared.
+    fn step(
+        &mut self,
+        shape: &Shape,
+        parameters: &Parameters,
+        rows: &[usize],
+        batch: &Batch<'_>,
+        scratch: &mut Scratch,
+    ) -> f64 {
+        let losses = self.gradient(shape, parameters, rows, batch, scratch);
+        self.loss = match self.optimiser.steps {
+            0 => losses.descended,
+            _ => self.loss + LOSS_SHARE * (losses.descended - self.loss),
+        };
+        clip(&mut scratch.gradient, parameters.clip);
+        let factor = parameters.annealing().factor(self.optimiser.steps);
+        let optimiser = parameters.optimiser.scaled(factor);
+        optimiser.step(&mut self.optimiser, &mut self.weights, &scratch.gradient);
+        let scale = f64::from(parameters.value_scale as f32);
+        losses.values * scale * scale
+    }
+
+    /// The losses on these rows, and their gradient into `scratch`.
+    fn gradient(
+        &self,
+        shape: &Shape,
+        parameters: &Parameters,
+        rows: &[usize],
+        batch: &Batch<'_>,
+        scratch: &mut Scratch,
+    ) -> Losses {
+        let Scratch { workspace, features, histories, d_values, gradient } = scratch;
+        let actions = shape.actions();
+        let values = workspace.forward(&self.weights, features, Histories::Each(histories));
+        let share = 1.0 / rows.len() as f32;
+        let mut losses = Losses::default();
+        d_values.clear();
+        for (values, &row) in values.chunks_exact(actions).zip(rows) {
+            let targets = &batch.targets[row * actions..(row + 1) * actions];
+            losses.add_row(parameters, values, targets, share, d_values);
+        }
+        gradient.fill(0.0);
+        workspace.backward(&self.weights, d_values, gradient);
+        losses
+    }
+}
+
+impl Scratch {
+    /// Takes in rows of a batch, in the order that a workspace needs.
+    fn observe(&mut self, shape: &Shape, rows: &[usize], batch: &Batch<'_>) {
+        let (width, servers) = (shape.features, shape.servers);
+        let Self { features, histories, .. } = self;
+        features.clear();
+        for &row in rows {
+            features.extend_from_slice(&batch.features[row * width..(row + 1) * width]);
+        }
+        histories.clear();
+        for slot in 0..shape.history_slots {
+            for &row in rows {
+                let window = window_of(batch.histories, batch.history_of, shape.window(), row);
+                histories.extend_from_slice(&window[slot * servers..(slot + 1) * servers]);
+            }
+        }
+    }
+
+    /// Buffers for networks of `shape`.
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            workspace: Workspace::new(shape),
+            features: Vec::new(),
+            histories: Vec::new(),
+            d_values: Vec::new(),
+            gradient: vec![0.0; shape.parameters()],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_nn::{Initial, initial_parameters, stream};
+
+    use super::*;
+
+    const SHAPE: Shape = Shape { features: 3, servers: 2, history_slots: 2, hidden: 2 };
+
+    fn candidates(seeds: impl IntoIterator<Item = u64>, parameters: &Parameters) -> Candidates {
+        let weights = |seed| initial_parameters(&SHAPE, Initial::Glorot, &mut stream(seed, 0));
+        let all = seeds.into_iter().map(weights);
+        Candidates { rows: (0..4).collect(), ..Candidates::new(all, parameters) }
+    }
+
+    #[test]
+    fn parameters_are_set_as_they_were_returned() {
+        let mut all = candidates(0..3, &Parameters::default());
+        all.best = 1;
+        let vector: Vec<f32> = (0..SHAPE.parameters()).map(|n| n as f32).collect();
+        all.set_parameters(&vector).unwrap();
+        assert_eq!(all.parameters(), vector);
+        assert_eq!(all.all[1].weights, vector);
+        assert_ne!(all.all[0].weights, vector);
+        assert!(all.set_parameters(&vector[1..]).is_err());
+    }
+
+    #[test]
+    fn of_six_candidates_the_best_is_left_as_if_it_had_learned_alone() {
+        let parameters = Parameters { anneal_steps: 400, ..Parameters::default() };
+        let batch = Batch {
+            features: &[0.1, 0.9, 0.3, 0.8, 0.2, 0.5, 0.4, 0.4, 0.7, 0.0, 1.0, 0.6],
+            histories: &[
+                0.2, 0.4, 0.6, 0.1, 0.9, 0.3, 0.5, 0.5, 0.0, 0.7, 0.8, 0.1, 0.3, 0.2, 1.0, 0.6,
+            ],
+            history_of: &[0, 1, 2, 3],
+            targets: &[10.0, -20.0, 5.0, 0.0, 30.0, -8.0, 12.0, 12.0, -15.0, 25.0, -3.0, 7.0],
+        };
+        let mut scratch = Scratch::new(SHAPE);
+        let mut all = candidates(0..6, &parameters);
+        let mut alone = [0, 1, 2, 3, 4, 5].map(|number| candidates([number], &parameters));
+        for step in 1..=400 {
+            all.step(&SHAPE, &parameters, &batch, &mut scratch);
+            for one in &mut alone {
+                one.step(&SHAPE, &parameters, &batch, &mut scratch);
+            }
+            let left: Vec<usize> = (0..6).filter(|&number| !all.all[number].ended).collect();
+            let expected = match step {
+                0..50 => 6,
+                50..100 => 3,
+                100..200 => 2,
+                _ => 1,
+            };
+            assert_eq!(left.len(), expected, "after {step} steps");
+            let losses = left.iter().map(|&number| all.all[number].loss);
+            assert_eq!(Some(all.all[all.best].loss), losses.reduce(f32::min));
+            for number in left {
+                assert_eq!(all.all[number].weights, alone[number].weights());
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The policy: observations in, decisions out, and states to grow trees of.
+
+use std::cell::OnceCell;
+
+use offramp_nn::checkpoint::Checkpoint;
+use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
+use offramp_nn::{argmax, stream, window_of};
+use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
+
+use crate::columns::Columns;
+use crate::grow::{States, grow};
+use crate::parameters::Parameters;
+use crate::tree::Tree;
+
+/// Trees fitted to a teacher's decisions, for each device or for all.
+pub(crate) struct TreeStudent {
+    pub(crate) parameters: Parameters,
+    pub(crate) columns: Columns,
+    pub(crate) checkpoint: CheckpointSpec,
+    seed: u64,
+    /// The states of all batches, of each device or of all.
+    pub(crate) taught: Vec<States>,
+    /// `parameters.trees` trees of each device, or of all, in order; grown when first needed
+    /// after a batch.
+    pub(crate) trees: OnceCell<Vec<Tree>>,
+    /// The columns of the row at hand.
+    row: Vec<f32>,
+    /// Votes of the trees for each action.
+    votes: Vec<u32>,
+}
+
+impl Policy for TreeStudent {
+    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY);
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let parameters: Parameters = context.parameters::<Parameters>()?.checked()?;
+        let spec = &context.observation;
+        let servers = context.system.servers();
+        let features = spec.features.iter().map(|feature| feature.name.to_string());
+        let columns = Columns::new(features, servers, spec.history_slots as usize);
+        let groups = parameters.sharing.networks(context.system.devices());
+        let mut student = Self {
+            checkpoint: columns
+                .describe(CheckpointSpec::new("tree-student"))
+                .require("networks", groups)
+                .require("trees", parameters.trees),
+            parameters,
+            seed: context.seed,
+            taught: vec![States::default(); groups],
+            trees: OnceCell::new(),
+            row: vec![0.0; columns.len()],
+            votes: vec![0; servers + 1],
+            columns,
+        };
+        if let Some(bytes) = context.checkpoint.into_option() {
+            let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
+            let trees = student.read(&checkpoint, Stage::Deployed)?;
+            student.trees = OnceCell::from(trees);
+        }
+        Ok(student)
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        self.grown()?;
+        for (row, action) in actions.iter_mut().enumerate() {
+            if *action == UNDECIDED {
+                self.observe(observation, row);
+                *action = self.vote(observation.devices[row] as usize);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Student for TreeStudent {
+    /// Keeps the batch; trees are grown of all batches together when they are needed. The loss is
+    /// the mean cost, max Q − Q, of the present trees' decisions on the batch, or of computing
+    /// locally before there are any.
+    fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
+        let (groups, actions) = (self.taught.len(), self.votes.len());
+        let mut loss = 0.0;
+        for (row, targets) in targets.chunks_exact(actions).enumerate() {
+            self.observe(observation, row);
+            let device = observation.devices[row] as usize;
+            let decided = if self.trees.get().is_some() { self.vote(device) } else { 0 };
+            let best = argmax(targets);
+            let worst = targets.iter().copied().fold(f32::INFINITY, f32::min);
+            loss += f64::from(targets[best] - targets[decided as usize]);
+            let states = &mut self.taught[device % groups];
+            states.columns.extend_from_slice(&self.row);
+            states.actions.push(best as u32);
+            states.costs.push(targets[best] - worst);
+        }
+        self.trees = OnceCell::new();
+        Ok(loss / observation.rows().max(1) as f64)
+    }
+}
+
+impl TreeStudent {
+    /// The trees; grows them if there are none since the last batch.
+    ///
+    /// # Errors
+    /// If there is nothing to grow them of, or smartcore fails.
+    pub(crate) fn grown(&self) -> Result<&[Tree], Error> {
+        if let Some(trees) = self.trees.get() {
+            return Ok(trees);
+        }
+        if self.taught.iter().all(|states| states.actions.is_empty()) {
+            return Err(Error::new("it has learned nothing: it needs a checkpoint"));
+        }
+        let mut trees = Vec::new();
+        for (group, states) in self.taught.iter().enumerate() {
+            let mut rng = stream(self.seed, group as u64);
+            trees.extend(grow(states, self.columns.len(), &self.parameters, &mut rng)?);
+        }
+        Ok(self.trees.get_or_init(|| trees))
+    }
+
+    /// Puts a row of the observation into `row`.
+    fn observe(&mut self, observation: &Observation<'_>, row: usize) {
+        let Observation { histories, history_of, .. } = observation;
+        let window = window_of(histories, history_of, self.columns.window(), row);
+        self.columns.fill(observation.features_of(row), window, &mut self.row);
+    }
+
+    /// The decision of most trees of a device on `row`; on ties, the first.
+    fn vote(&mut self, device: usize) -> u32 {
+        let count = self.parameters.trees as usize;
+        let group = device % self.taught.len();
+        let trees = self.trees.get().map_or(&[][..], |trees| trees);
+        self.votes.fill(0);
+        for tree in trees.iter().skip(group * count).take(count) {
+            self.votes[tree.decide(&self.row) as usize] += 1;
+        }
+        argmax(&self.votes) as u32
+    }
+}
