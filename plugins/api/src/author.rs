@@ -8,9 +8,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::data::{
-    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch,
-};
+use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
 use crate::observation::{Needs, Observation};
 
 /// Why a plugin could not do what it was asked; it ends the run, and the instance is not called

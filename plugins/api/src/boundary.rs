@@ -187,11 +187,8 @@ mod traits {
         fn parameters(&self, network: usize) -> CallResult<RVec<f32>>;
         /// See [`Mergeable::set_parameters`](crate::Mergeable::set_parameters).
         #[sabi(last_prefix_field)]
-        fn set_parameters(
-            &mut self,
-            network: usize,
-            parameters: RSlice<'_, f32>,
-        ) -> CallResult<()>;
+        fn set_parameters(&mut self, network: usize, parameters: RSlice<'_, f32>)
+        -> CallResult<()>;
     }
 
     /// An explorer.

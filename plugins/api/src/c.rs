@@ -210,13 +210,11 @@ pub struct PolicyEntry {
     /// See [`crate::Mergeable::networks`].
     pub networks: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
     /// See [`crate::Mergeable::parameters`]; hands over the bytes of floats.
-    pub parameters: Option<
-        unsafe extern "C" fn(*mut c_void, usize, Write, *mut c_void, *mut Message) -> c_int,
-    >,
+    pub parameters:
+        Option<unsafe extern "C" fn(*mut c_void, usize, Write, *mut c_void, *mut Message) -> c_int>,
     /// See [`crate::Mergeable::set_parameters`].
-    pub set_parameters: Option<
-        unsafe extern "C" fn(*mut c_void, usize, *const f32, usize, *mut Message) -> c_int,
-    >,
+    pub set_parameters:
+        Option<unsafe extern "C" fn(*mut c_void, usize, *const f32, usize, *mut Message) -> c_int>,
 }
 
 /// An explorer. As for a policy; `create`, `destroy` and `propose` are needed.

@@ -27,9 +27,7 @@ use crate::boundary::{
     INTERFACE_VERSION, MAGIC, Manifest, ManifestEntry, PluginModule, PluginModuleRef, PolicyBox,
     REVISION, RawExplorer, RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
-use crate::data::{
-    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch,
-};
+use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
 use crate::observation::{Needs, Observation};
 
 /// A policy or explorer of this library; `inventory` collects them, there is no list anywhere.
@@ -145,10 +143,7 @@ impl<P: Policy> Table<P> {
     }
 
     /// The entry of a registration.
-    pub const fn entry(
-        &self,
-        create: fn(&Context<'_>) -> Result<PolicyBox, Error>,
-    ) -> PolicyEntry {
+    pub const fn entry(&self, create: fn(&Context<'_>) -> Result<PolicyBox, Error>) -> PolicyEntry {
         PolicyEntry { capabilities: self.capabilities(), create, export: self.export }
     }
 
