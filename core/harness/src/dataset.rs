@@ -18,7 +18,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::SlotBuffers;
+use crate::environment::{SlotBuffers, SystemBuffers};
 use crate::evaluate::RunError;
 use crate::files::{self, MOST_DATA_BYTES};
 use crate::scenario::Scenario;
@@ -249,10 +249,12 @@ fn collect_episode(
         Driver::Teacher(_) => None,
         Driver::Student(create) => Some(create()?),
     };
+    let system = SystemBuffers::new(&scenario.system);
     let start = EpisodeStart {
         episode: number,
         seed: StreamFamily::new(seed, number, Purpose::Policy).seed(),
         training: false,
+        system: &system.spec(),
     };
     let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
     teacher.begin_episode(&start)?;

@@ -230,7 +230,8 @@ impl<'s> Setup<'s> {
         let entry = &self.entry.teacher;
         let checkpoint = self.teacher_checkpoint.as_deref();
         let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Policy).seed();
-        let context = self.environment.context(&entry.parameters, checkpoint, seed, 1);
+        let parts = self.environment.parts();
+        let context = parts.context(&entry.parameters, checkpoint, seed, 1);
         Ok(entry.found.create_policy(&context)?)
     }
 
@@ -239,7 +240,8 @@ impl<'s> Setup<'s> {
         let entry = &self.entry.student;
         let seed = StreamFamily::new(self.entry.seed, WHOLE_RUN, Purpose::Learner).seed();
         let threads = rayon::current_num_threads() as u32;
-        let context = self.environment.context(&entry.parameters, None, seed, threads);
+        let parts = self.environment.parts();
+        let context = parts.context(&entry.parameters, None, seed, threads);
         Ok(entry.found.create_policy(&context)?)
     }
 
@@ -261,7 +263,8 @@ impl<'s> Setup<'s> {
 
     fn student(&self, checkpoint: &[u8]) -> Result<Box<dyn Policy>, RunError> {
         let entry = &self.entry.student;
-        let context = self.environment.context(&entry.parameters, Some(checkpoint), 0, 1);
+        let parts = self.environment.parts();
+        let context = parts.context(&entry.parameters, Some(checkpoint), 0, 1);
         Ok(entry.found.create_policy(&context)?)
     }
 
@@ -358,13 +361,15 @@ impl Batches {
     fn observation(&self) -> Observation<'_> {
         Observation {
             slot: 0,
+            server_count: self.servers as u32,
+            history_slots: self.window as u32,
             devices: self.devices.as_slice().into(),
             features: self.features.as_slice().into(),
             histories: self.histories.as_slice().into(),
             history_of: self.history_of.as_slice().into(),
-            knowledge: [].as_slice().into(),
-            load: [].as_slice().into(),
-            uplink_mbps: [].as_slice().into(),
+            tasks: [].as_slice().into(),
+            links: [].as_slice().into(),
+            servers: [].as_slice().into(),
         }
     }
 }

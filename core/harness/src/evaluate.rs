@@ -15,7 +15,7 @@ use offramp_model::{Episode, IllegalDecision, Workload};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::environment::{Environment, SlotBuffers};
+use crate::environment::{Environment, SlotBuffers, SystemBuffers};
 use crate::files::{self, MOST_CHECKPOINT_BYTES};
 use crate::isolate::{self, Limits};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics, Spread};
@@ -241,8 +241,8 @@ impl<'e> Prepared<'e> {
         let result = self.stage().and_then(|stage| {
             let Stage { environment, checkpoint } = &*stage;
             let seed = evaluation_seed(self.scenario);
-            let context =
-                environment.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
+            let parts = environment.parts();
+            let context = parts.context(&self.policy.parameters, checkpoint.as_deref(), seed, 1);
             let mut policy = self.policy.found.create_policy(&context)?;
             run_episode(self.scenario, policy.as_mut(), self.scenario.seed, episode)
         });
@@ -270,7 +270,9 @@ pub fn run_episode(
     let (mut decisions, mut decide_ns) = (0, 0);
     let needs = policy.needs();
     let seed = StreamFamily::new(seed, episode, Purpose::Policy).seed();
-    policy.begin_episode(&EpisodeStart { episode, seed, training: false })?;
+    let system = SystemBuffers::new(&scenario.system);
+    let system = &system.spec();
+    policy.begin_episode(&EpisodeStart { episode, seed, training: false, system })?;
     while !running.is_over() {
         meter.before_slot(&running);
         let seen = buffers.observe(&running, needs);

@@ -23,7 +23,7 @@ use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{Episode, Outcome, Workload, reward};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::{Environment, SlotBuffers};
+use crate::environment::{Environment, SlotBuffers, SystemBuffers};
 use crate::evaluate::{RunError, validate};
 use crate::metrics::{EpisodeMeter, EpisodeMetrics};
 use crate::resume::{self, FolderError, Start, Table};
@@ -163,13 +163,14 @@ impl<'s> Trainer<'s> {
         let threads = rayon::current_num_threads() as u32;
         let seed = |purpose| StreamFamily::new(entry.seed, WHOLE_RUN, purpose).seed();
         let parameters = &entry.learner.parameters;
-        let context = environment.context(parameters, None, seed(Purpose::Learner), threads);
+        let parts = environment.parts();
+        let context = parts.context(parameters, None, seed(Purpose::Learner), threads);
         let learner = entry.learner.found.create_policy(&context)?;
         let explorer = match &entry.explorer {
             None => None,
             Some(explorer) => {
                 let seed = seed(Purpose::Explorer);
-                let context = environment.context(&explorer.parameters, None, seed, 1);
+                let context = parts.context(&explorer.parameters, None, seed, 1);
                 Some(explorer.found.create_explorer(&context)?)
             }
         };
@@ -194,10 +195,13 @@ impl<'s> Trainer<'s> {
         let workload = Workload::Drawn { seed, episode: number };
         let mut episode = Episode::new(system, workload, self.scenario.observation);
         let mut meter = EpisodeMeter::new(system);
+        let lent = SystemBuffers::new(system);
+        let lent = lent.spec();
         let start = |purpose| EpisodeStart {
             episode: number,
             seed: StreamFamily::new(seed, number, purpose).seed(),
             training: true,
+            system: &lent,
         };
         let mut needs = self.learner.needs();
         self.learner.begin_episode(&start(Purpose::Policy))?;
@@ -225,7 +229,7 @@ impl<'s> Trainer<'s> {
                 let energy = system.energy().of(&task.energy);
                 EndedTask {
                     device: task.device,
-                    born_slot: task.born_slot,
+                    arrival_slot: task.born_slot,
                     action: task.action,
                     delay_slots: task.delay_slots,
                     dropped: task.outcome == Outcome::Dropped,
@@ -234,7 +238,7 @@ impl<'s> Trainer<'s> {
                 }
             }));
             let transitions = TransitionBatch {
-                observation: seen.observation,
+                observation: &seen.observation,
                 actions: (&*seen.actions).into(),
                 ended: self.ended.as_slice().into(),
             };
@@ -242,7 +246,7 @@ impl<'s> Trainer<'s> {
             if let Some(learner) = self.learner.learner() {
                 learner.record(&transitions)?;
                 self.progress = learner.learn()?;
-                if self.progress.loss != 0.0 {
+                if self.progress.recent_updates > 0 {
                     loss += self.progress.loss;
                     losses += 1;
                 }
@@ -276,7 +280,8 @@ impl<'s> Trainer<'s> {
         let Self { scenario, entry, environment, .. } = self;
         validate(scenario, entry.seed, entry.validate_episodes, || {
             let parameters = &entry.learner.parameters;
-            let context = environment.context(parameters, Some(checkpoint), 0, 1);
+            let parts = environment.parts();
+            let context = parts.context(parameters, Some(checkpoint), 0, 1);
             Ok(entry.learner.found.create_policy(&context)?)
         })
     }
@@ -307,7 +312,7 @@ impl<'s> Trainer<'s> {
                 cause: failure.to_string(),
             })?;
         }
-        self.progress = Progress { updates: state.updates, loss: 0.0 };
+        self.progress = Progress { updates: state.updates, ..Progress::default() };
         self.best_qoe = state.best_qoe;
         Ok(Some(state))
     }

@@ -119,7 +119,8 @@ impl Waitroom {
     /// A task ends, worth `reward` as the network sees it.
     pub(crate) fn ended(&mut self, task: &EndedTask, reward: f32) {
         let waiting = &mut self.devices[task.device as usize];
-        if let Some(decision) = waiting.iter_mut().find(|waiting| waiting.slot == task.born_slot) {
+        if let Some(decision) = waiting.iter_mut().find(|waiting| waiting.slot == task.arrival_slot)
+        {
             decision.reward = Some(reward);
         }
     }
@@ -166,10 +167,10 @@ mod tests {
         }
     }
 
-    fn ended(device: u32, born_slot: u32) -> EndedTask {
+    fn ended(device: u32, arrival_slot: u32) -> EndedTask {
         EndedTask {
             device,
-            born_slot,
+            arrival_slot,
             action: 0,
             delay_slots: 1,
             dropped: false,

@@ -221,7 +221,8 @@ fn answer(
     limit_memory(limits.memory_mib);
     let mut episodes = Vec::new();
     for episode in 0..scenario.episodes {
-        let context = environment.context(&entry.parameters, checkpoint.as_deref(), seed, 1);
+        let parts = environment.parts();
+        let context = parts.context(&entry.parameters, checkpoint.as_deref(), seed, 1);
         let created = clock.timed(|| entry.found.create_policy(&context));
         let inner = created.map_err(|error| error.to_string())?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
@@ -282,7 +283,7 @@ impl Policy for Timed {
         self.inner.needs()
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
         self.clock.timed(|| self.inner.begin_episode(start))
     }
 

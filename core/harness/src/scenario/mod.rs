@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offramp_host::plugin::Capabilities;
-use offramp_host::{Found, Library, OfferKind, Registry, UnknownName, nearest};
+use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName, nearest};
 use offramp_model::rng::{self, StreamFamily, WHOLE_RUN};
 use offramp_model::{
     Device, Distribution, EnergyAccounting, ObservationKind, ObservationSpec, PowerPreference,
@@ -70,7 +70,7 @@ pub struct Scenario {
 #[derive(Clone, Debug)]
 pub struct PolicyEntry {
     /// The policy among the plugins.
-    pub found: Found,
+    pub found: PluginRef,
     /// What results call it.
     pub label: String,
     /// The RON text of its parameters; empty if there are none.
@@ -83,7 +83,7 @@ pub struct PolicyEntry {
 #[derive(Clone, Debug)]
 pub struct PluginEntry {
     /// It among the plugins.
-    pub found: Found,
+    pub found: PluginRef,
     /// The RON text of its parameters; empty if there are none.
     pub parameters: String,
 }
@@ -461,7 +461,7 @@ impl Source<'_> {
         name: &str,
         pinned: Option<&String>,
         field: &str,
-    ) -> Result<Found, Fault> {
+    ) -> Result<PluginRef, Fault> {
         let found = self.registry.find(kind, name).map_err(|unknown| {
             let help = which_names(&unknown);
             self.fault(&format!("{field}.plugin"), unknown.to_string(), help)
