@@ -6,7 +6,6 @@ use std::path::Path;
 use offramp_harness::environment::{Environment, SlotBuffers};
 use offramp_harness::scenario::{Experiment, Overrides, Purpose};
 use offramp_host::Registry;
-use offramp_host::plugin::EpisodeStart;
 use offramp_model::{Episode, Workload};
 use offramp_tests::{CountingAllocator, example};
 
@@ -38,8 +37,9 @@ fn a_warm_slot_allocates_nothing() {
     let scenario = &experiment.points[0];
     let environment = Environment::new(scenario);
     let policy = &scenario.policies[0];
-    let mut policy = policy.found.create_policy(&environment.context("", None, 1, 1)).unwrap();
-    policy.begin_episode(&EpisodeStart { episode: 0, seed: 1, training: false }).unwrap();
+    let parts = environment.parts();
+    let mut policy = policy.found.create_policy(&parts.context("", None, 1, 1)).unwrap();
+    policy.begin_episode(&parts.start(0, 1)).unwrap();
 
     let workload = Workload::Drawn { seed: 1, episode: 0 };
     let mut episode = Episode::new(&scenario.system, workload, scenario.observation);

@@ -49,7 +49,8 @@ fn seen() -> Vec<Seen> {
     let entry = &scenario.policies[0];
     let checkpoint = std::fs::read(entry.checkpoint.as_ref().unwrap()).unwrap();
     let environment = Environment::new(scenario);
-    let context = environment.context("", Some(&checkpoint), 1, 1);
+    let parts = environment.parts();
+    let context = parts.context("", Some(&checkpoint), 1, 1);
     let mut student = entry.found.create_policy(&context).unwrap();
     let mut all = Vec::new();
     for number in 0..5 {

@@ -9,34 +9,8 @@
 use serde::de::DeserializeOwned;
 
 use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
+use crate::error::Error;
 use crate::observation::{Needs, Observation};
-
-/// Why a plugin could not do what it was asked; it ends the run, and the instance is not called
-/// again.
-///
-/// `?` turns any error or text into one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    message: String,
-}
-
-impl Error {
-    /// An error with this message: cause and place, in the user's words.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
-
-    /// What went wrong.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl<E: std::fmt::Display> From<E> for Error {
-    fn from(cause: E) -> Self {
-        Self::new(cause.to_string())
-    }
-}
 
 /// Decides for every task that arrives.
 ///
@@ -142,7 +116,8 @@ pub trait ValueFunction: Policy {
 /// teacher's on rows that see windows of history of their own ([`Observation::window_of`]).
 pub trait Student: Saved {
     /// Takes one step towards `targets`, rows × (M + 1), row by row: the teacher's Q. Returns the
-    /// loss before the step. What is learned all at once may be collected until
+    /// loss before the step. Rows are states of a data set, from any slots: the observation has
+    /// devices, features and windows of history, and its tables are empty. What is learned all at once may be collected until
     /// [`Saved::checkpoint`] asks for it.
     ///
     /// # Errors

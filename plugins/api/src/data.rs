@@ -7,7 +7,8 @@
 
 use abi_stable::std_types::{ROption, RSlice, RStr};
 
-use crate::observation::{Observation, ObservationSpec};
+use crate::error::Error;
+use crate::observation::{LinkColumn, Observation, ObservationSpec, ServerColumn, TaskColumn};
 
 /// The action of a row that has not been decided: what a policy finds in the rows it is to fill,
 /// and what an explorer leaves where the learner shall decide.
@@ -88,6 +89,32 @@ pub struct Context<'a> {
     /// The system it will act in. A policy that declares `any_system` may meet others
     /// ([`EpisodeStart::system`]).
     pub system: &'a SystemSpec<'a>,
+}
+
+impl Context<'_> {
+    /// Finds a task column by its name, to be read with [`Observation::task`].
+    ///
+    /// # Errors
+    /// If this offramp has no such column; the message lists those it has.
+    pub fn task_column(&self, name: &str) -> Result<TaskColumn, Error> {
+        self.observation.task_column(name)
+    }
+
+    /// Finds a link column by its name, to be read with [`Observation::link`].
+    ///
+    /// # Errors
+    /// If this offramp has no such column; the message lists those it has.
+    pub fn link_column(&self, name: &str) -> Result<LinkColumn, Error> {
+        self.observation.link_column(name)
+    }
+
+    /// Finds a server column by its name, to be read with [`Observation::server`].
+    ///
+    /// # Errors
+    /// If this offramp has no such column; the message lists those it has.
+    pub fn server_column(&self, name: &str) -> Result<ServerColumn, Error> {
+        self.observation.server_column(name)
+    }
 }
 
 /// The start of an episode.

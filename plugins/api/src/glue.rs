@@ -19,8 +19,7 @@ use abi_stable::sabi_trait::prelude::TD_Opaque;
 use abi_stable::std_types::{RErr, ROk, RSlice, RSliceMut, RStr, RString, RVec};
 
 use crate::author::{
-    AnySystem, Error, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student,
-    ValueFunction,
+    AnySystem, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };
 use crate::boundary::{
     ByMut, ByRef, CallError, CallResult, Capabilities, ENTRY_EXPLORER, ENTRY_POLICY, ExplorerBox,
@@ -28,6 +27,7 @@ use crate::boundary::{
     REVISION, RawExplorer, RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
 use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
+use crate::error::Error;
 use crate::observation::{Needs, Observation};
 
 /// A policy or explorer of this library; `inventory` collects them, there is no list anywhere.

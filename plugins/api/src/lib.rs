@@ -85,23 +85,25 @@ mod author;
 pub mod boundary;
 pub mod c;
 mod data;
+mod error;
 #[doc(hidden)]
 pub mod glue;
+mod local;
 mod observation;
 pub mod testing;
 
 pub use author::{
-    AnySystem, Error, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student,
-    ValueFunction,
+    AnySystem, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };
 pub use boundary::Capabilities;
 pub use data::{
     Context, EndedTask, EnergyAccounting, EpisodeStart, ExportRequest, ExportedFile, Progress,
     SystemSpec, TransitionBatch, UNDECIDED,
 };
+pub use error::Error;
+pub use local::{LocalColumns, LocalState};
 pub use observation::{
-    Feature, LinkColumn, LocalColumns, LocalState, Needs, Observation, ObservationSpec,
-    ServerColumn, TaskColumn,
+    Feature, LinkColumn, Needs, Observation, ObservationSpec, ServerColumn, TaskColumn,
 };
 pub use serde;
 #[doc(hidden)]

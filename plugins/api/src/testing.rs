@@ -24,11 +24,12 @@
 
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::author::{Error, Explorer, Learner, Policy};
+use crate::author::{Explorer, Learner, Policy};
 use crate::data::{
     Context, EndedTask, EnergyAccounting, EpisodeStart, Progress, SystemSpec, TransitionBatch,
     UNDECIDED,
 };
+use crate::error::Error;
 use crate::observation::{Feature, Observation, ObservationSpec};
 
 /// The task columns of a [`Bench`], in the order of offramp's own, and what they hold at first.

@@ -52,7 +52,7 @@ pub(crate) unsafe fn table(
     // SAFETY: the library is of this version, which states its size.
     let size = unsafe { (&raw const (*plugin).size).read() };
     if size < PLUGIN_SIZE {
-        return Err(lacks("`size` of OfframpPlugin"));
+        return Err(lacks("valid `size` of OfframpPlugin"));
     }
     // SAFETY: it has `size` bytes; all its fields may be zero.
     let plugin = unsafe { read_prefix(plugin, size) };
@@ -62,8 +62,8 @@ pub(crate) unsafe fn table(
         let explorers = (plugin.explorers, plugin.explorer_count, plugin.explorer_size);
         (entries(policies, POLICY_SIZE), entries(explorers, EXPLORER_SIZE))
     };
-    let policies = policies.ok_or_else(|| lacks("table of policies"))?;
-    let explorers = explorers.ok_or_else(|| lacks("table of explorers"))?;
+    let policies = policies.ok_or_else(|| lacks("valid table of policies"))?;
+    let explorers = explorers.ok_or_else(|| lacks("valid table of explorers"))?;
     // SAFETY: texts are null or C texts.
     let text = |text: *const c_char| unsafe { c_text(text) };
     let complete = |name: &str, needed: &[(&str, bool)]| match needed.iter().find(|(_, has)| !has) {

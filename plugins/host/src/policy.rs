@@ -322,9 +322,11 @@ impl PluginRef {
         let files = site.checked("export", files)?;
         let mut names = BTreeSet::new();
         for RawFile { name, .. } in &files {
-            let plain = !matches!(name.as_str(), "" | "." | "..") && !name.contains(['/', '\\']);
-            if !plain || !names.insert(name.as_str()) {
-                return Err(fault(format!("`{name}` is not a valid name of a file of its own")));
+            if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\\']) {
+                return Err(fault(format!("`{name}` is not a valid file name without a folder")));
+            }
+            if !names.insert(name.as_str()) {
+                return Err(fault(format!("it exported `{name}` twice")));
             }
         }
         if names.is_empty() {
