@@ -303,3 +303,65 @@ pub fn ended(device: u32, action: u32, reward: f64) -> EndedTask {
         energy: [0.0; 4],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::LocalColumns;
+
+    #[test]
+    fn columns_are_found_by_name_and_read_by_row() {
+        let mut bench = Bench::new(3, 2);
+        bench.set_task(1, "alpha", 0.25);
+        bench.set_link(2, "uplink_mbps", &[7.0, 8.0]);
+        bench.set_server("load", &[1.0, 2.0]);
+        let (local, load) = bench.context(|context| {
+            (LocalColumns::find(context).unwrap(), context.server_column("load").unwrap())
+        });
+        bench.observe(|seen| {
+            assert_eq!(local.state(seen, 0).alpha, 0.5);
+            assert_eq!(local.state(seen, 1).alpha, 0.25);
+            assert_eq!(local.state(seen, 2).uplink_mbps, [7.0, 8.0]);
+            assert_eq!(local.state(seen, 2).backlog_mbit, [0.0, 0.0]);
+            assert_eq!(seen.server(load), [1.0, 2.0]);
+            // Size, two queues, the backlog at two servers, α.
+            assert_eq!(seen.features_of(1), [4.0, 0.0, 0.0, 0.0, 0.0, 0.25]);
+        });
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_those_there_are() {
+        let error = Bench::new(1, 1).context(|context| context.link_column("fading").unwrap_err());
+        let expected = "there is no link column `fading` (this offramp has: backlog_mbit, \
+                        uplink_mbps)";
+        assert_eq!(error.message(), expected);
+    }
+
+    #[test]
+    fn rows_see_their_window() {
+        let histories: Vec<f64> = (0..12).map(f64::from).collect();
+        let bench = Bench::new(3, 2);
+        bench.observe(|seen| {
+            let windows = Observation {
+                history_slots: 3,
+                histories: histories.as_slice().into(),
+                history_of: [1, 0, 1].as_slice().into(),
+                ..*seen
+            };
+            assert_eq!(windows.window_of(0), [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+            assert_eq!(windows.window_of(1), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            let none = Observation { histories: RSlice::EMPTY, ..*seen };
+            assert!(none.window_of(2).is_empty());
+            // In an episode all rows see the only one.
+            assert_eq!(seen.window_of(2).len(), 10 * 2);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the policy's NEEDS lack Needs::TASKS")]
+    fn a_table_that_was_not_asked_for_is_named() {
+        let bench = Bench::new(1, 1);
+        let alpha = bench.context(|context| context.task_column("alpha").unwrap());
+        bench.observe(|seen| Observation { tasks: RSlice::EMPTY, ..*seen }.task(0, alpha));
+    }
+}
