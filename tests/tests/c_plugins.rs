@@ -5,12 +5,11 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use offramp_host::plugin::abi_stable::std_types::RSlice;
 use offramp_host::plugin::boundary::{INTERFACE_VERSION, Manifest, ManifestEntry, REVISION};
 use offramp_host::plugin::testing::Bench;
 use offramp_host::plugin::{
     Context, EndedTask, EpisodeStart, ExportRequest, Feature, Needs, Observation, ObservationSpec,
-    Progress, SystemSpec, TransitionBatch, UNDECIDED, c,
+    Progress, RSlice, SystemSpec, TransitionBatch, UNDECIDED, c,
 };
 use offramp_host::{OfferKind, Registry};
 use offramp_tests::{Desk, workspace};

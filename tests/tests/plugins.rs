@@ -332,7 +332,8 @@ fn parameters_are_merged() {
     policy `capable`, set_parameters: parameter 1 of network 0 is inf
     policy `capable`, parameters: parameter 1 of network 0 is NaN
     ");
-    // What was refused changed nothing.
+    // What is not finite can be replaced, and what was refused changed nothing.
+    networks.set_parameters(0, &[1.0; 3]).unwrap();
     assert_eq!(networks.parameters(1).unwrap(), [1.0, 2.0, 3.0]);
 }
 

@@ -1,9 +1,8 @@
 //! What a plugin is told: the system at creation, and an observation in each slot.
 
-use offramp_host::plugin::abi_stable::std_types::RStr;
 use offramp_host::plugin::testing;
 use offramp_host::plugin::{
-    Context, EnergyAccounting, EpisodeStart, Feature, Needs, Observation, ObservationSpec,
+    Context, EnergyAccounting, EpisodeStart, Feature, Needs, Observation, ObservationSpec, RStr,
     SystemSpec, UNDECIDED,
 };
 use offramp_model::{Episode, System, observation};

@@ -127,6 +127,37 @@ pub trait Student: Saved {
 
 /// Writes the network of a checkpoint in forms that other programs read. It is about the
 /// checkpoint: no instance is created.
+///
+/// ```
+/// # use offramp_plugin::{
+/// #     Context, Error, ExportRequest, Exportable, ExportedFile, Needs, Observation, Policy,
+/// # };
+/// # struct MyPolicy;
+/// # impl Policy for MyPolicy {
+/// #     const NEEDS: Needs = Needs::NOTHING;
+/// #     fn create(_: &Context<'_>) -> Result<Self, Error> {
+/// #         Ok(Self)
+/// #     }
+/// #     fn decide(&mut self, _: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+/// #         actions.fill(0);
+/// #         Ok(())
+/// #     }
+/// # }
+/// impl Exportable for MyPolicy {
+///     fn formats() -> &'static [&'static str] {
+///         &["text"]
+///     }
+///
+///     fn export(checkpoint: &[u8], _: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+///         let numbers = checkpoint.chunks_exact(4).count();
+///         Ok(vec![ExportedFile {
+///             name: "weights.txt".to_owned(),
+///             bytes: format!("{checkpoint:?}").into_bytes(),
+///             note: format!("{numbers} weights"),
+///         }])
+///     }
+/// }
+/// ```
 pub trait Exportable: Policy {
     /// The formats it writes, such as `c`, `c-int8` or `onnx`; the first is the usual one.
     fn formats() -> &'static [&'static str];

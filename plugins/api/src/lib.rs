@@ -92,6 +92,8 @@ mod local;
 mod observation;
 pub mod testing;
 
+/// The slices and texts of the structs that cross: `.into()` makes them of `&[T]` and `&str`.
+pub use abi_stable::std_types::{RSlice, RStr};
 pub use author::{
     AnySystem, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };

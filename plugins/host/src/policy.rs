@@ -596,7 +596,10 @@ impl Mergeable for LoadedPolicy {
 
     fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), CallFailure> {
         const CALL: &str = "set_parameters";
-        let (has, given) = (self.parameters(network)?.len(), parameters.len());
+        self.network(CALL, network)?;
+        // What is there now need not be finite: it is replaced.
+        let now = self.site.checked(CALL, self.raw.parameters(network))?;
+        let (has, given) = (now.len(), parameters.len());
         if has != given {
             let text = format!("network {network} has {has} parameters, not {given}");
             return Err(self.site.failure(CALL, CallFault::Error(text)));
