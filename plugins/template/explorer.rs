@@ -2,7 +2,8 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+    AnySystem, Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, TaskColumn,
+    UNDECIDED,
 };
 
 /// What can be chosen in a scenario: `parameters: (per_update: 0.001)`.
@@ -22,7 +23,7 @@ impl Default for Parameters {
 /// Computes where the CPU is idle; else sends the task to a server drawn anew for each.
 struct TheName {
     parameters: Parameters,
-    servers: u64,
+    cpu_queue: TaskColumn,
     random: u64,
 }
 
@@ -38,15 +39,15 @@ impl TheName {
 }
 
 impl Explorer for TheName {
-    const NEEDS: Needs = Needs::KNOWLEDGE;
+    const NEEDS: Needs = Needs::TASKS;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
-        let servers = context.system.servers() as u64;
-        Ok(Self { parameters: context.parameters()?, servers, random: context.seed })
+        let cpu_queue = context.task_column("compute_queue_slots")?;
+        Ok(Self { parameters: context.parameters()?, cpu_queue, random: context.seed })
     }
 
-    // All randomness comes from the seeds: the same scenario gives the same bits.
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+    // All randomness comes from the seeds: the same scenario, bit-identical results.
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
         self.random = start.seed;
         Ok(())
     }
@@ -60,9 +61,9 @@ impl Explorer for TheName {
         let rate = (1.0 - self.parameters.per_update * progress.updates as f64).max(0.01);
         for (row, action) in actions.iter_mut().enumerate() {
             let (explores, server) = (self.next() as f64 / u64::MAX as f64, self.next());
-            let proposed = match observation.known(row).compute_queue_slots {
+            let proposed = match observation.task(row, self.cpu_queue) {
                 0.0 => 0,
-                _ => (server % self.servers) as u32 + 1,
+                _ => (server % u64::from(observation.server_count)) as u32 + 1,
             };
             *action = if explores < rate { proposed } else { UNDECIDED };
         }
@@ -70,10 +71,14 @@ impl Explorer for TheName {
     }
 }
 
+// It reads nothing of a system but the number of servers it sees.
+impl AnySystem for TheName {}
+
 offramp_plugin::register_explorer!(
     TheName,
     "the-name",
     "Computes where the CPU is idle, else draws a server.",
+    [any_system],
 );
 offramp_plugin::export_plugin!();
 
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn it_computes_where_the_cpu_is_idle() {
         let mut bench = Bench::new(2, 3);
-        bench.tasks[1].compute_queue_slots = 3.0;
+        bench.set_task(1, "compute_queue_slots", 3.0);
         let mut explorer: TheName = bench.create_explorer().unwrap();
         let actions = bench.propose(&mut explorer, &Progress::default()).unwrap();
         assert_eq!(actions[0], 0);

@@ -2,7 +2,7 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, Error, Learner, Needs, Observation, Policy, Progress, Saved, TransitionBatch,
+    Context, Error, Learner, LocalColumns, Needs, Observation, Policy, Progress, Saved, TransitionBatch,
     UNDECIDED,
 };
 
@@ -10,7 +10,7 @@ use offramp_plugin::{
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// How far a value moves towards a reward.
+    /// How far a value moves towards a reward, 0 … 1.
     rate: f64,
 }
 
@@ -32,9 +32,10 @@ fn class(slots: f64) -> usize {
 /// waiting.
 struct TheName {
     parameters: Parameters,
+    local: LocalColumns,
     /// States × (local, offload), then how many rewards there were.
     values: Vec<f64>,
-    /// State of each task that is on its way, by device and slot of birth.
+    /// State of each task that is on its way, by device and slot of arrival.
     waiting: std::collections::HashMap<(u32, u32), usize>,
     /// Squared errors since the last report, and how many.
     errors: (f64, u64),
@@ -48,20 +49,20 @@ impl TheName {
         let (numbers, rest) = bytes.as_chunks::<8>();
         if numbers.len() != SIZE || !rest.is_empty() {
             return Err(Error::new(format!(
-                "this is no checkpoint of it: {SIZE} numbers are needed"
+                "not a checkpoint of it: {SIZE} numbers are needed"
             )));
         }
         Ok(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
     }
 
-    fn state(observation: &Observation<'_>, row: usize) -> usize {
-        let known = observation.known(row);
-        class(known.compute_queue_slots) * CLASSES + class(known.uplink_queue_slots)
+    fn state(&self, observation: &Observation<'_>, row: usize) -> usize {
+        let state = self.local.state(observation, row);
+        class(state.compute_queue_slots) * CLASSES + class(state.uplink_queue_slots)
     }
 }
 
 impl Policy for TheName {
-    const NEEDS: Needs = Needs::KNOWLEDGE;
+    const NEEDS: Needs = LocalColumns::NEEDS;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters()?;
@@ -72,14 +73,15 @@ impl Policy for TheName {
             Some(bytes) => Self::from_bytes(bytes.as_slice())?,
             None => vec![0.0; SIZE],
         };
-        Ok(Self { parameters, values, waiting: Default::default(), errors: (0.0, 0) })
+        let local = LocalColumns::find(context)?;
+        Ok(Self { parameters, local, values, waiting: Default::default(), errors: (0.0, 0) })
     }
 
     // Rows that hold an action already were decided by the explorer.
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         for (row, action) in actions.iter_mut().enumerate().filter(|(_, a)| **a == UNDECIDED) {
-            let state = Self::state(observation, row);
-            let backlog = observation.known(row).backlog_mbit;
+            let state = self.state(observation, row);
+            let backlog = self.local.state(observation, row).backlog_mbit;
             // Devices begin at different servers, or all would rush to the same one.
             let first = observation.devices[row] as usize % backlog.len();
             let servers = (first..backlog.len()).chain(0..first);
@@ -95,11 +97,12 @@ impl Learner for TheName {
     // A reward comes when its task ends, slots after the decision.
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), Error> {
         for (row, &device) in slot.observation.devices.iter().enumerate() {
-            let state = Self::state(&slot.observation, row);
+            let state = self.state(slot.observation, row);
             self.waiting.insert((device, slot.observation.slot), state);
         }
         for task in slot.ended.iter() {
-            let Some(state) = self.waiting.remove(&(task.device, task.born_slot)) else { continue };
+            let id = (task.device, task.arrival_slot);
+            let Some(state) = self.waiting.remove(&id) else { continue };
             let value = &mut self.values[2 * state + usize::from(task.action > 0)];
             let error = task.reward - *value;
             *value += self.parameters.rate * error;
@@ -111,8 +114,9 @@ impl Learner for TheName {
     }
 
     fn learn(&mut self) -> Result<Progress, Error> {
-        let (sum, count) = std::mem::take(&mut self.errors);
-        Ok(Progress { updates: self.values[SIZE - 1] as u64, loss: sum / count.max(1) as f64 })
+        let (sum, recent_updates) = std::mem::take(&mut self.errors);
+        let loss = sum / recent_updates.max(1) as f64;
+        Ok(Progress { updates: self.values[SIZE - 1] as u64, recent_updates, loss })
     }
 }
 
@@ -122,7 +126,7 @@ impl Saved for TheName {
         Ok(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    // What going on needs: saves come between episodes, when no task is on its way.
+    // What learning on needs: saves come between episodes, when no task is on its way.
     fn save(&self) -> Result<Vec<u8>, Error> {
         self.checkpoint()
     }

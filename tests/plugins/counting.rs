@@ -14,11 +14,8 @@ struct CountingPolicy {
 }
 
 impl Policy for CountingPolicy {
-    const NEEDS: Needs = Needs::FEATURES
-        .and(Needs::HISTORY)
-        .and(Needs::KNOWLEDGE)
-        .and(Needs::LOAD)
-        .and(Needs::UPLINK);
+    const NEEDS: Needs =
+        Needs::FEATURES.and(Needs::HISTORY).and(Needs::TASKS).and(Needs::LINKS).and(Needs::SERVERS);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         context.no_parameters()?;

@@ -146,7 +146,7 @@ impl Learner for Hostile {
     fn learn(&mut self) -> Result<Progress, Error> {
         self.call("learn")?;
         let loss = if self.misdeed == Misdeed::NotANumber { f64::NAN } else { 0.0 };
-        Ok(Progress { updates: 1, loss })
+        Ok(Progress { updates: 1, recent_updates: 1, loss })
     }
 }
 

@@ -13,6 +13,7 @@ struct Linear {
     /// Mean reward and number of tasks of each action.
     seen: Vec<(f64, u64)>,
     updates: u64,
+    recent_updates: u64,
     loss: f64,
 }
 
@@ -30,8 +31,12 @@ impl Policy for Linear {
     const NEEDS: Needs = Needs::FEATURES;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
-        let mut linear =
-            Self { seen: vec![(0.0, 0); context.system.actions()], updates: 0, loss: 0.0 };
+        let mut linear = Self {
+            seen: vec![(0.0, 0); context.system.actions()],
+            updates: 0,
+            recent_updates: 0,
+            loss: 0.0,
+        };
         if let Some(bytes) = context.checkpoint.into_option() {
             linear.load(&bytes)?;
         }
@@ -81,12 +86,14 @@ impl Learner for Linear {
             *mean += step;
             self.loss += step * step;
             self.updates += 1;
+            self.recent_updates += 1;
         }
         Ok(())
     }
 
     fn learn(&mut self) -> Result<Progress, Error> {
-        Ok(Progress { updates: self.updates, loss: self.loss })
+        let recent_updates = std::mem::take(&mut self.recent_updates);
+        Ok(Progress { updates: self.updates, recent_updates, loss: self.loss })
     }
 }
 

@@ -1,3 +1,3 @@
-//! A library with the manifest of an interface that does not exist yet.
+//! A library with the manifest of an interface version that does not exist yet.
 
-offramp_tests::bare_manifest!(99);
+offramp_tests::bare_manifest!(99, 0);

@@ -179,14 +179,16 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Exports a manifest of that interface version with nothing behind it.
+/// Exports a manifest of that interface version and revision with nothing behind it.
 #[macro_export]
 macro_rules! bare_manifest {
-    ($interface_version:expr) => {
+    ($interface_version:expr, $revision:expr) => {
         static MANIFEST: offramp_plugin::boundary::Manifest = offramp_plugin::boundary::Manifest {
             magic: offramp_plugin::boundary::MAGIC,
             interface_version: $interface_version,
-            size: 0,
+            size: size_of::<offramp_plugin::boundary::Manifest>() as u32,
+            revision: $revision,
+            entry_size: 0,
             plugin: std::ptr::null(),
             version: std::ptr::null(),
             compiler: std::ptr::null(),

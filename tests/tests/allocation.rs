@@ -7,7 +7,7 @@ use offramp_harness::bind::bind_evaluation;
 use offramp_harness::context::PolicyContext;
 use offramp_harness::environment::Environment;
 use offramp_host::Registry;
-use offramp_host::plugin::{EpisodeStart, UNDECIDED};
+use offramp_host::plugin::UNDECIDED;
 use offramp_scenario::Experiment;
 use offramp_tests::{CountingAllocator, example};
 
@@ -32,8 +32,9 @@ fn a_warm_slot_allocates_nothing() {
     let scenario = &evaluation.scenario;
     let context = PolicyContext::new(scenario, &evaluation.sha256);
     let policy = &evaluation.policies[0];
-    let mut policy = policy.plugin.create_policy(&context.context("", None, 1, 1)).unwrap();
-    policy.begin_episode(&EpisodeStart { episode: 0, seed: 1, training: false }).unwrap();
+    let lent = context.lend();
+    let mut policy = policy.plugin.create_policy(&lent.context("", None, 1, 1)).unwrap();
+    policy.begin_episode(&lent.start(0, 1)).unwrap();
 
     let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
     let mut actions = Vec::new();

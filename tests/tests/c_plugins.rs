@@ -1,20 +1,29 @@
 //! Policies in other languages: the header, and the examples in C and Python.
 
+use std::collections::BTreeSet;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use offramp_host::plugin::boundary::{INTERFACE_VERSION, Manifest, ManifestEntry, REVISION};
+use offramp_host::plugin::testing::Bench;
 use offramp_host::plugin::{
-    EndedTask, EpisodeStart, Observation, Progress, SystemSpec, TransitionBatch, c,
+    Context, EndedTask, EpisodeStart, ExportRequest, Feature, Needs, Observation, ObservationSpec,
+    Progress, RSlice, SystemSpec, TransitionBatch, UNDECIDED, c,
 };
+use offramp_host::{OfferKind, Registry};
 use offramp_tests::{Desk, workspace};
 
 /// Compiles a shared library, or a program.
 fn compile(desk: &Desk, source: &Path, out: &str, shared: bool) -> PathBuf {
+    compile_against(&workspace().join("plugins/api/include"), desk, source, out, shared)
+}
+
+/// Compiles with the header in a folder.
+fn compile_against(header: &Path, desk: &Desk, source: &Path, out: &str, shared: bool) -> PathBuf {
     let out = desk.path().join(out);
     let mut cc = Command::new("cc");
-    cc.args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I"]);
-    cc.arg(workspace().join("plugins/api/include"));
+    cc.args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I"]).arg(header);
     if shared {
         cc.args(["-shared", "-fPIC"]);
     }
@@ -27,118 +36,231 @@ fn example(name: &str) -> PathBuf {
     workspace().join("plugins/api/examples").join(name)
 }
 
-/// Name in C, size, and fields in C with their offsets.
+/// A fixture of this crate.
+fn fixture(name: &str) -> PathBuf {
+    workspace().join("tests/plugins").join(name)
+}
+
+/// A struct that crosses: its name, size, and fields with their offsets.
+type Struct = (&'static str, usize, Vec<(&'static str, usize)>);
+
 macro_rules! layout {
-    ($c:literal, $rust:ty, [$($field:ident),* $(,)?]) => {
-        ($c, size_of::<$rust>(), vec![$((stringify!($field), offset_of!($rust, $field))),*])
+    ($name:literal, $rust:ty, [$($field:ident),* $(,)?]) => {
+        ($name, size_of::<$rust>(), vec![$((stringify!($field), offset_of!($rust, $field))),*])
     };
+}
+
+/// A slice: a pointer and a length.
+fn slice<T>(name: &'static str) -> Struct {
+    (name, size_of::<RSlice<'_, T>>(), vec![("data", 0), ("length", size_of::<usize>())])
+}
+
+/// The structs of the header.
+#[rustfmt::skip]
+fn structs_of_the_header() -> Vec<Struct> {
+    vec![
+        slice::<f64>("OfframpDoubles"),
+        slice::<u32>("OfframpIntegers"),
+        slice::<u8>("OfframpBytes"),
+        slice::<*const u8>("OfframpTexts"),
+        slice::<EndedTask>("OfframpEndedTasks"),
+        layout!("OfframpObservation", Observation<'_>, [
+            slot, server_count, history_slots, devices, features, histories, history_of, tasks,
+            links, servers,
+        ]),
+        layout!("OfframpObservationSpec", c::ObservationSpec<'_>, [
+            feature_names, feature_scales, task_columns, link_columns, server_columns,
+            history_slots, history_scale,
+        ]),
+        layout!("OfframpSystem", SystemSpec<'_>, [
+            slot_seconds, deadline_slots, arrival_slots, device_ghz, compute_w, transmit_w, idle_w,
+            server_ghz, energy, reference_energy,
+        ]),
+        layout!("OfframpContext", c::Context<'_>, [
+            parameters, checkpoint, checkpoint_length, scenario_sha256, seed, threads, observation,
+            system,
+        ]),
+        layout!("OfframpEpisodeStart", EpisodeStart<'_>, [episode, seed, training, system]),
+        layout!("OfframpEndedTask", EndedTask, [
+            device, arrival_slot, action, delay_slots, dropped, reward, energy,
+        ]),
+        layout!("OfframpTransitions", TransitionBatch<'_>, [observation, actions, ended]),
+        layout!("OfframpProgress", Progress, [updates, recent_updates, loss]),
+        layout!("OfframpExportRequest", c::ExportRequest, [format, network]),
+        layout!("OfframpMessage", c::Message, [text]),
+        layout!("OfframpPolicy", c::PolicyEntry, [
+            name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
+            checkpoint, save, load, record, learn, values, fit, export_formats, export_checkpoint,
+            networks, parameters, set_parameters,
+        ]),
+        layout!("OfframpExplorer", c::ExplorerEntry, [
+            name, about, needs, flags, create, destroy, begin_episode, propose,
+        ]),
+        layout!("OfframpPlugin", c::Plugin, [
+            version, revision, size, name, plugin_version, policies, policy_count, policy_size,
+            explorers, explorer_count, explorer_size,
+        ]),
+    ]
+}
+
+/// The structs that cross to plugins in Rust alone.
+#[rustfmt::skip]
+fn structs_of_rust() -> Vec<Struct> {
+    vec![
+        layout!("Context", Context<'_>, [
+            parameters, checkpoint, scenario_sha256, seed, threads, observation, system,
+        ]),
+        layout!("ObservationSpec", ObservationSpec<'_>, [
+            features, task_columns, link_columns, server_columns, history_slots, history_scale,
+        ]),
+        layout!("Feature", Feature, [name, scale]),
+        layout!("ExportRequest", ExportRequest<'_>, [format, network]),
+        layout!("Manifest", Manifest, [
+            magic, interface_version, size, revision, entry_size, plugin, version, compiler,
+            target, entries, entry_count, header,
+        ]),
+        layout!("ManifestEntry", ManifestEntry, [kind, capabilities, needs, name, about]),
+    ]
+}
+
+/// One line per struct and field: `NAME SIZE`, `NAME.FIELD OFFSET`.
+fn lines(structs: &[Struct]) -> String {
+    let mut text = String::new();
+    for (name, size, fields) in structs {
+        text += &format!("{name} {size}\n");
+        for (field, offset) in fields {
+            text += &format!("{name}.{field} {offset}\n");
+        }
+    }
+    text
+}
+
+/// `NAME.FIELD` of every struct that a header declares, but for those of its own helpers.
+fn declared(header: &str) -> BTreeSet<String> {
+    let mut code = String::new();
+    for (at, part) in header.split("/*").enumerate() {
+        code += if at == 0 { part } else { part.split_once("*/").unwrap().1 };
+    }
+    let mut fields = BTreeSet::new();
+    for part in code.split("typedef struct {").skip(1) {
+        let (body, rest) = part.split_once('}').unwrap();
+        let name = rest.split(';').next().unwrap().trim();
+        if name == "OfframpColumn" {
+            continue;
+        }
+        for field in body.split(';').map(str::trim).filter(|field| !field.is_empty()) {
+            let field = match field.split_once("(*") {
+                Some((_, function)) => function.split(')').next().unwrap(),
+                None => field.split('[').next().unwrap().rsplit([' ', '*']).next().unwrap(),
+            };
+            fields.insert(format!("{name}.{field}"));
+        }
+    }
+    fields
 }
 
 #[test]
 fn the_header_has_the_types_that_the_host_has() {
-    let layouts = [
-        layout!(
-            "OfframpObservation",
-            Observation<'_>,
-            [slot, devices, features, histories, history_of, knowledge, load, uplink_mbps]
-        ),
-        layout!("OfframpEpisodeStart", EpisodeStart, [episode, seed, training]),
-        layout!(
-            "OfframpEndedTask",
-            EndedTask,
-            [device, born_slot, action, delay_slots, dropped, reward, energy]
-        ),
-        layout!("OfframpTransitions", TransitionBatch<'_>, [observation, actions, ended]),
-        layout!("OfframpProgress", Progress, [updates, loss]),
-        layout!(
-            "OfframpSystem",
-            SystemSpec<'_>,
-            [
-                slot_seconds,
-                deadline_slots,
-                arrival_slots,
-                device_ghz,
-                compute_w,
-                transmit_w,
-                idle_w,
-                server_ghz,
-                energy,
-                reference_energy
-            ]
-        ),
-        layout!(
-            "OfframpContext",
-            c::Context<'_>,
-            [
-                parameters,
-                checkpoint,
-                checkpoint_length,
-                seed,
-                threads,
-                history_slots,
-                history_scale,
-                feature_names,
-                feature_scales,
-                system
-            ]
-        ),
-        layout!("OfframpMessage", c::Message, [text]),
-        layout!(
-            "OfframpPolicy",
-            c::Entry,
-            [
-                name,
-                about,
-                needs,
-                create,
-                destroy,
-                begin_episode,
-                decide,
-                end_episode,
-                checkpoint,
-                save,
-                load,
-                record,
-                learn
-            ]
-        ),
-        layout!(
-            "OfframpPlugin",
-            c::Plugin,
-            [version, policy_count, name, plugin_version, policies]
-        ),
-    ];
+    let structs = structs_of_the_header();
+    let header = workspace().join("plugins/api/include/offramp.h");
+    let compared: BTreeSet<String> = structs
+        .iter()
+        .flat_map(|(name, _, fields)| {
+            fields.iter().map(move |(field, _)| format!("{name}.{field}"))
+        })
+        .collect();
+    assert_eq!(declared(&std::fs::read_to_string(header).unwrap()), compared);
     let mut program =
         String::from("#include <stdio.h>\n#include \"offramp.h\"\nint main(void) {\n");
-    let mut expected = String::new();
-    for (name, size, fields) in layouts {
+    for (name, _, fields) in &structs {
         program += &format!("printf(\"{name} %zu\\n\", sizeof({name}));\n");
-        expected += &format!("{name} {size}\n");
-        for (field, offset) in fields {
+        for (field, _) in fields {
             program += &format!("printf(\"{name}.{field} %zu\\n\", offsetof({name}, {field}));\n");
-            expected += &format!("{name}.{field} {offset}\n");
         }
     }
+    let mut expected = lines(&structs);
     let needs = [
         ("NOTHING", 0),
         ("FEATURES", 1),
         ("HISTORY", 2),
-        ("KNOWLEDGE", 4),
-        ("LOAD", 8),
-        ("UPLINK", 16),
+        ("TASKS", 4),
+        ("LINKS", 8),
+        ("SERVERS", 16),
     ];
     for (name, bits) in needs {
         program += &format!("printf(\"{name} %u\\n\", OFFRAMP_NEEDS_{name});\n");
-        let names = offramp_host::plugin::Needs::from_bits(bits).names();
+        let names = Needs::from_bits(bits).names();
         assert_eq!(names.join(""), if bits == 0 { String::new() } else { name.to_lowercase() });
         expected += &format!("{name} {bits}\n");
     }
-    program += "printf(\"version %u %u\\n\", OFFRAMP_VERSION, OFFRAMP_UNDECIDED);\nreturn 0; }\n";
-    expected += &format!("version {} {}\n", c::VERSION, offramp_host::plugin::UNDECIDED);
+    program += "printf(\"%u %u %u %u\\n\", OFFRAMP_VERSION, OFFRAMP_REVISION, OFFRAMP_UNDECIDED, \
+                OFFRAMP_ANY_SYSTEM);\nreturn 0; }\n";
+    expected += &format!("{INTERFACE_VERSION} {REVISION} {UNDECIDED} {}\n", c::FLAG_ANY_SYSTEM);
     let desk = Desk::new();
     let source = desk.write("layout.c", program);
     let output = Command::new(compile(&desk, &source, "layout", false)).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+/// The crate's version is the interface's, or abi_stable would refuse what the revision allows.
+#[test]
+fn the_crate_has_the_version_of_the_interface() {
+    let manifest = workspace().join("plugins/api/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    let version = format!("version = \"{INTERFACE_VERSION}.{REVISION}.");
+    assert!(manifest.contains(&version), "{manifest}");
+}
+
+/// What revision 0 laid out stays where it was: fields may be appended to structs that are passed
+/// by reference, and elements of slices keep their size.
+#[test]
+fn the_layout_of_revision_0_stays() {
+    let fixed = |name: &str| {
+        ["OfframpEndedTask", "OfframpMessage", "Feature"].contains(&name)
+            || structs_of_the_header()[..5].iter().any(|(slice, ..)| *slice == name)
+    };
+    let now = lines(&structs_of_the_header()) + &lines(&structs_of_rust());
+    let places: std::collections::BTreeMap<&str, usize> = now
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, number)| (name, number.parse().unwrap()))
+        .collect();
+    let frozen = fixture("version_2_0/layout.txt");
+    for line in std::fs::read_to_string(frozen).unwrap().lines() {
+        let (name, number) = line.split_once(' ').unwrap();
+        let (then, now) = (number.parse().unwrap(), places[name]);
+        let holds = if name.contains('.') || fixed(name) { now == then } else { now >= then };
+        assert!(holds, "{name}: {then} in revision 0, {now} now");
+    }
+}
+
+/// A plugin that was compiled with the header of revision 0 loads and decides as it did then.
+#[test]
+fn a_plugin_of_revision_0_runs() {
+    let desk = Desk::new();
+    let header = fixture("version_2_0");
+    compile_against(&header, &desk, &fixture("version_2_0/plugin.c"), "old.so", true);
+    desk.write(
+        "old.ron",
+        r#"(
+            name: "old",
+            policies: [
+                (plugin: "old"),
+                (plugin: "old-learner", checkpoint: "trained/final.safetensors"),
+            ],
+            evaluate: (episodes: 5),
+            train: (
+                learner: (plugin: "old-learner"), explorer: (plugin: "old"),
+                episodes: 2, validate_every: 2, validate_episodes: 2,
+            ),
+        )"#,
+    );
+    let with = |arguments: &[&str]| desk.offramp(&[arguments, &["--plugins", "old.so"]].concat());
+    let trained = with(&["train", "old.ron", "--out", "trained"]);
+    assert_eq!(trained.code, 0, "{}", trained.err);
+    let ran = with(&["run", "old.ron"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    insta::assert_snapshot!(untimed(&ran.out));
 }
 
 /// `printed` without the last column, which is time.
@@ -207,6 +329,85 @@ fn policies_in_c_decide_and_learn() {
     insta::assert_snapshot!("failures_in_c", untimed(&(wrong + &short.out)));
 }
 
+/// A learner trains with the explorer, and the student learns from it.
+#[test]
+fn an_explorer_and_a_student_in_c() {
+    let desk = Desk::new();
+    let library = compile(&desk, &example("c/linear_student.c"), "linear_student.so", true);
+    let system = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
+        tasks: (arrival_probability: 0.4)";
+    desk.write(
+        "teacher.ron",
+        format!(
+            "(name: \"teacher\", {system}, train: (
+                learner: (plugin: \"d3qn\", parameters: (hidden: 6, every_slots: 2, sharing: Shared)),
+                explorer: (plugin: \"coin\", parameters: (rate: 0.25)),
+                episodes: 12, validate_every: 12, validate_episodes: 2,
+            ))"
+        ),
+    );
+    desk.write(
+        "student.ron",
+        format!(
+            "(name: \"student\", {system}, distill: (
+                teacher: (plugin: \"d3qn\", checkpoint: \"teacher/final.safetensors\",
+                    parameters: (hidden: 6, sharing: Shared)),
+                student: (plugin: \"linear-student\"),
+                states: 2000, steps: 600, validate_every: 300, validate_episodes: 3,
+            ))"
+        ),
+    );
+    let with = |arguments: &[&str]| {
+        desk.offramp(&[arguments, &["--plugins", "linear_student.so"]].concat())
+    };
+    let trained = with(&["train", "teacher.ron", "--out", "teacher"]);
+    assert_eq!(trained.code, 0, "{}", trained.err);
+    let read = |file: &str| std::fs::read_to_string(desk.path().join(file)).unwrap();
+    // The explorer's share is what it states.
+    let row: Vec<String> = read("teacher/training.csv")
+        .lines()
+        .last()
+        .unwrap()
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(row[6], "0.25");
+    let distilled = with(&["distill", "student.ron", "--out", "student"]);
+    assert_eq!(distilled.code, 0, "{}", distilled.err);
+    let table = read("student/distillation.csv");
+    let agreement: f64 = table.lines().last().unwrap().split(',').nth(4).unwrap().parse().unwrap();
+    assert!(agreement > 0.7, "{table}");
+    // What it offers besides: merging and exporting.
+    let registry = Registry::discover(&[library], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "linear-student").unwrap();
+    let mut bench = Bench::new(4, 2);
+    let checkpoint = std::fs::read(desk.path().join("student/final.safetensors")).unwrap();
+    bench.checkpoint = Some(checkpoint.clone());
+    let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    let networks = policy.mergeable().unwrap();
+    assert_eq!(networks.networks().unwrap(), 1);
+    let weights = networks.parameters(0).unwrap();
+    assert_eq!(weights.len(), 3 * (6 + 2 + 1));
+    networks.set_parameters(0, &vec![0.0; weights.len()]).unwrap();
+    let mut values = vec![1.0_f32; 4 * 3];
+    bench.observe(|seen| policy.value_function().unwrap().values(seen, &mut values)).unwrap();
+    assert_eq!(values, [0.0; 4 * 3]);
+    let request = ExportRequest { format: "c".into(), network: 0 };
+    let files = plugin.export(&checkpoint, &request).unwrap();
+    let text = String::from_utf8(files[0].bytes.clone()).unwrap();
+    assert!(text.contains(&format!("WEIGHTS[{}]", weights.len())), "{text}");
+    assert_eq!(files[0].note, "108 bytes of constants");
+    let beyond = ExportRequest { format: "c".into(), network: 1 };
+    let other = ExportRequest { format: "onnx".into(), network: 0 };
+    let wrong = [
+        plugin.export(&checkpoint, &beyond),
+        plugin.export(&checkpoint[..9], &request),
+        plugin.export(&checkpoint, &other),
+    ]
+    .map(|result| result.unwrap_err().to_string());
+    insta::assert_snapshot!("failures_of_an_export_in_c", wrong.join("\n"));
+}
+
 fn ran_with_parameters(desk: &Desk, library: &str, plugin: &str, parameters: &str) -> String {
     let scenario = format!(
         "(name: \"one\", policies: [(plugin: \"{plugin}\", parameters: {parameters})], evaluate: (episodes: 2))"
@@ -220,12 +421,29 @@ fn a_library_in_c_that_lacks_something_is_refused() {
     let desk = Desk::new();
     let source = std::fs::read_to_string(example("c/least_waiting.c")).unwrap();
     let mut refused = String::new();
+    let header = "OFFRAMP_PLUGIN_HEADER,";
+    let with = |fields: &str| {
+        let kept = ".size = sizeof(OfframpPlugin), .policy_size = sizeof(OfframpPolicy)";
+        format!("{fields}, {kept},")
+    };
+    let (version, revision) = (
+        with(".version = 7, .revision = 1"),
+        with(&format!(".version = OFFRAMP_VERSION, .revision = {}", REVISION + 1)),
+    );
+    let small = ".version = OFFRAMP_VERSION, .size = 40,";
+    let entries = ".version = OFFRAMP_VERSION, .size = sizeof(OfframpPlugin), .policy_size = 64,";
     for (name, from, to) in [
-        ("header.so", ".version = OFFRAMP_VERSION,", ".version = 7,"),
+        ("version.so", header, version.as_str()),
+        ("revision.so", header, revision.as_str()),
+        ("small.so", header, small),
+        ("entries.so", header, entries),
         ("decide.so", ".decide = mean_decide,", ".decide = 1 ? 0 : mean_decide,"),
         ("table.so", ".policies = POLICIES,", ".policies = sizeof POLICIES ? 0 : POLICIES,"),
+        ("version_1.so", "", ""),
     ] {
         assert!(source.contains(from));
+        let first = std::fs::read_to_string(fixture("version_1.c")).unwrap();
+        let source = if from.is_empty() { first } else { source.clone() };
         let changed = desk.write("changed.c", source.replace(from, to));
         let library = compile(&desk, &changed, name, true);
         let ran = desk.offramp(&["plugins", "inspect", &library.display().to_string()]);

@@ -50,7 +50,8 @@ fn seen() -> Vec<Seen> {
     let policy = &evaluation.policies[0];
     let checkpoint = std::fs::read(policy.checkpoint.as_ref().unwrap()).unwrap();
     let context = PolicyContext::new(scenario, &evaluation.sha256);
-    let context = context.context("", Some(&checkpoint), 1, 1);
+    let lent = context.lend();
+    let context = lent.context("", Some(&checkpoint), 1, 1);
     let mut student = policy.plugin.create_policy(&context).unwrap();
     let mut all = Vec::new();
     let mut environment = Environment::new(&scenario.system, scenario.observation, 3, 0);

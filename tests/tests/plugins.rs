@@ -5,8 +5,9 @@ use std::process::Command;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_harness::context::PolicyContext;
 use offramp_harness::environment::Environment;
-use offramp_host::plugin::{Needs, Progress};
-use offramp_host::{CallFailure, Policy, Registry};
+use offramp_host::plugin::testing::Bench;
+use offramp_host::plugin::{ExportRequest, Needs, Progress, UNDECIDED};
+use offramp_host::{CallFailure, OfferKind, PluginRef, Policy, Registry};
 use offramp_scenario::Experiment;
 use offramp_tests::{Desk, built, example, workspace};
 
@@ -41,9 +42,13 @@ fn what_is_refused_is_listed_with_the_reason() {
     other_machine[19] = 0;
     file("d_other_machine", &other_machine);
     file("e_archive", b"!<arch>\n");
-    for (name, plugin) in
-        [("f_version", "other_interface"), ("g_header", "no_header"), ("h_none", "no_plugin")]
-    {
+    for (name, plugin) in [
+        ("f_version", "other_interface"),
+        ("g_header", "no_header"),
+        ("h_none", "no_plugin"),
+        ("j_version_1", "version_1"),
+        ("k_later_revision", "later_revision"),
+    ] {
         file(name, &std::fs::read(example(plugin)).unwrap());
     }
     file("i_again", &random);
@@ -145,7 +150,8 @@ fn call(
     let evaluation = one_policy(&registry, &policy);
     let Evaluation { scenario, sha256, policies } = &evaluation;
     let context = PolicyContext::new(scenario, sha256);
-    let context = context.context(&policies[0].parameters, None, 1, 1);
+    let lent = context.lend();
+    let context = lent.context(&policies[0].parameters, None, 1, 1);
     let mut policy = policies[0].plugin.create_policy(&context).unwrap();
     let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
     call(policy.as_mut(), &mut environment).unwrap_err().to_string()
@@ -166,7 +172,7 @@ fn capabilities_that_misbehave() {
     let record = |policy: &mut dyn Policy, environment: &mut Environment| {
         let actions = vec![0; environment.rows()];
         environment.observe(Needs::NOTHING);
-        policy.learner().unwrap().record(&environment.transitions(&actions))
+        policy.learner().unwrap().record(&environment.transitions(&actions).batch())
     };
     let learn = |policy: &mut dyn Policy, _: &mut Environment| {
         policy.learner().unwrap().learn().map(|_: Progress| ())
@@ -200,10 +206,156 @@ fn capabilities_are_discovered() {
     let Evaluation { scenario, sha256, policies } =
         one_policy(&registry, "(plugin: \"all-local\")");
     let context = PolicyContext::new(&scenario, &sha256);
-    let context = context.context("", None, 1, 1);
-    let mut policy = policies[0].plugin.create_policy(&context).unwrap();
+    let found = &policies[0].plugin;
+    let mut policy = found.create_policy(&context.lend().context("", None, 1, 1)).unwrap();
     assert!(policy.learner().is_none() && policy.saved().is_none());
     assert!(policy.value_function().is_none() && policy.student().is_none());
+    assert!(policy.mergeable().is_none() && found.export_formats().unwrap().is_empty());
+}
+
+/// A policy or explorer of one kind, from the shipped plugins.
+fn shipped(registry: &Registry, kind: OfferKind, name: &str) -> PluginRef {
+    registry.find(kind, name).unwrap()
+}
+
+/// Systems that an instance meets one after the other, with something different to see in each.
+fn systems() -> Vec<Bench> {
+    [(4, 2), (7, 3), (1, 1), (9, 5), (4, 2)]
+        .into_iter()
+        .map(|(devices, servers)| {
+            let mut bench = Bench::new(devices, servers);
+            bench.seed = (devices * servers) as u64;
+            for device in 0..devices {
+                bench.set_task(device, "compute_queue_slots", (device % 3) as f64);
+                let backlog: Vec<f64> =
+                    (0..servers).map(|server| ((device + 2 * server) % 4) as f64).collect();
+                bench.set_link(device, "backlog_mbit", &backlog);
+            }
+            let load: Vec<f64> = (0..servers).map(|server| ((7 * server + 3) % 5) as f64).collect();
+            bench.set_server("load", &load);
+            bench
+        })
+        .collect()
+}
+
+/// What `decide` makes of several slots of an episode of `bench`.
+fn episode(bench: &Bench, mut decide: impl FnMut(&Bench, &mut [u32])) -> Vec<u32> {
+    let rows = bench.observe(|seen| seen.rows());
+    (0..5)
+        .flat_map(|_| {
+            let mut actions = vec![UNDECIDED; rows];
+            decide(bench, &mut actions);
+            actions
+        })
+        .collect()
+}
+
+/// A policy or explorer that declares `any_system` decides in each system as if made for it.
+#[test]
+fn simple_policies_cope_with_any_system() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let systems = systems();
+    for name in ["random", "all-local", "all-offload", "round-robin", "shortest-queue", "heuristic"]
+    {
+        let plugin = shipped(&registry, OfferKind::Policy, name);
+        let play = |policy: &mut dyn Policy, bench: &Bench| {
+            bench.episode(0, |start| policy.begin_episode(start)).unwrap();
+            episode(bench, |bench, actions| {
+                bench.observe(|seen| policy.decide(seen, actions)).unwrap();
+            })
+        };
+        let mut traveller = systems[0].context(|context| plugin.create_policy(context)).unwrap();
+        for bench in &systems {
+            let mut native = bench.context(|context| plugin.create_policy(context)).unwrap();
+            assert_eq!(play(traveller.as_mut(), bench), play(native.as_mut(), bench), "{name}");
+        }
+    }
+    for name in ["uniform", "heuristic"] {
+        let plugin = shipped(&registry, OfferKind::Explorer, name);
+        let mut traveller = systems[0].context(|context| plugin.create_explorer(context)).unwrap();
+        for bench in &systems {
+            let native = bench.context(|context| plugin.create_explorer(context)).unwrap();
+            let [ours, theirs] = [&mut traveller, &mut { native }].map(|explorer| {
+                bench.episode(0, |start| explorer.begin_episode(start)).unwrap();
+                episode(bench, |bench, actions| {
+                    let progress = Progress { updates: 2000, ..Progress::default() };
+                    bench.observe(|seen| explorer.propose(seen, &progress, actions)).unwrap();
+                })
+            });
+            assert_eq!(ours, theirs, "{name}");
+        }
+    }
+}
+
+/// One that does not declare it is never asked.
+#[test]
+fn another_system_is_refused_to_whom_it_was_not_made_for() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let plugin = shipped(&registry, OfferKind::Policy, "d3qn");
+    let (bench, other) = (Bench::new(4, 2), Bench::new(5, 2));
+    let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    bench.episode(0, |start| policy.begin_episode(start)).unwrap();
+    let refused = other.episode(1, |start| policy.begin_episode(start)).unwrap_err().to_string();
+    insta::assert_snapshot!(refused, @"policy `d3qn`, begin_episode: created for 4 devices and 2 servers, and lacks the capability `any_system`: an episode with 5 devices and 2 servers is not for it");
+    // Nothing was called: it plays on where it was made for.
+    bench.episode(1, |start| policy.begin_episode(start)).unwrap();
+}
+
+#[test]
+fn parameters_are_merged() {
+    let registry = Registry::discover(&[example("capable")], None).unwrap();
+    let plugin = shipped(&registry, OfferKind::Policy, "capable");
+    let bench = Bench::new(2, 1);
+    let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    let networks = policy.mergeable().unwrap();
+    assert_eq!(networks.networks().unwrap(), 2);
+    networks.set_parameters(1, &[1.0, 2.0, 3.0]).unwrap();
+    assert_eq!(networks.parameters(0).unwrap(), [0.0; 3]);
+    assert_eq!(networks.parameters(1).unwrap(), [1.0, 2.0, 3.0]);
+    let mut faults = Vec::new();
+    faults.push(networks.parameters(2).unwrap_err());
+    faults.push(networks.set_parameters(0, &[1.0]).unwrap_err());
+    faults.push(networks.set_parameters(0, &[1.0, f32::INFINITY, 1.0]).unwrap_err());
+    networks.set_parameters(0, &[1.0, 13.0, 1.0]).unwrap();
+    faults.push(networks.parameters(0).unwrap_err());
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(faults.join("\n"), @r"
+    policy `capable`, parameters: it has 2 networks; network 2 does not exist
+    policy `capable`, set_parameters: network 0 has 3 parameters, not 1
+    policy `capable`, set_parameters: parameter 1 of network 0 is inf
+    policy `capable`, parameters: parameter 1 of network 0 is NaN
+    ");
+    // What is not finite can be replaced, and what was refused changed nothing.
+    networks.set_parameters(0, &[1.0; 3]).unwrap();
+    assert_eq!(networks.parameters(1).unwrap(), [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn checkpoints_are_exported() {
+    let registry = Registry::discover(&[example("capable")], None).unwrap();
+    let plugin = shipped(&registry, OfferKind::Policy, "capable");
+    let formats = plugin.export_formats().unwrap();
+    assert_eq!(formats[..2], ["text", "two"]);
+    let checkpoint: Vec<u8> = [1.5_f32, 2.5].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let export = |format: &str, network| {
+        plugin.export(&checkpoint, &ExportRequest { format: format.into(), network })
+    };
+    let files = export("text", 1).unwrap();
+    assert_eq!((files[0].name.as_str(), files[0].note.as_str()), ("network.txt", "2 numbers"));
+    assert_eq!(files[0].bytes, b"2.5");
+    assert_eq!(export("two", 0).unwrap().len(), 2);
+    let mut faults = Vec::new();
+    for (format, network) in
+        [("text", 2), ("onnx", 0), ("panic", 0), ("folder", 0), ("twice", 0), ("nothing", 0)]
+    {
+        faults.push(export(format, network).unwrap_err().to_string());
+    }
+    let cut = ExportRequest { format: "text".into(), network: 0 };
+    faults.push(plugin.export(&checkpoint[..3], &cut).unwrap_err().to_string());
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let random = shipped(&registry, OfferKind::Policy, "random");
+    faults.push(random.export(&checkpoint, &cut).unwrap_err().to_string());
+    insta::assert_snapshot!("failures_of_an_export", faults.join("\n"));
 }
 
 const STRANGERS_MANIFEST: &str = r#"

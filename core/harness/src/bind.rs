@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::Capabilities;
-use offramp_host::{Found, Library, OfferKind, Registry, UnknownName};
+use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
     DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
@@ -17,7 +17,7 @@ use offramp_scenario::{
 #[derive(Clone, Debug)]
 pub struct BoundPlugin {
     /// The plugin.
-    pub plugin: Found,
+    pub plugin: PluginRef,
     /// The RON text of its parameters; empty if there are none.
     pub parameters: String,
 }
@@ -26,7 +26,7 @@ pub struct BoundPlugin {
 #[derive(Clone, Debug)]
 pub struct BoundPolicy {
     /// The plugin.
-    pub plugin: Found,
+    pub plugin: PluginRef,
     /// The name that results use.
     pub label: String,
     /// The RON text of its parameters; empty if there are none.

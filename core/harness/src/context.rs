@@ -1,16 +1,29 @@
-//! What a plugin is created from: the system and the shape of its observations.
+//! What a plugin is created from, and told at the start of an episode: the system and the shape of
+//! its observations.
 
-use offramp_host::plugin::{Context, EnergyAccounting, Feature, ObservationSpec, SystemSpec};
-use offramp_model::observation;
+use offramp_host::plugin::{
+    Context, EnergyAccounting, EpisodeStart, Feature, ObservationSpec, RStr, SystemSpec,
+};
+use offramp_model::{System, observation};
 use offramp_scenario::Scenario;
 
-/// A scenario's system in the form that crosses the boundary; made once, lent to every instance.
+/// A scenario's system and observation in the form that crosses the boundary; made once per run,
+/// lent to every instance by [`PolicyContext::lend`].
 #[derive(Debug)]
 pub struct PolicyContext {
     scenario_sha256: String,
     features: Vec<Feature>,
+    task_columns: Vec<RStr<'static>>,
+    link_columns: Vec<RStr<'static>>,
+    server_columns: Vec<RStr<'static>>,
     history_slots: u32,
     history_scale: f64,
+    system: SystemTables,
+}
+
+/// The quantities of a system, one vector each.
+#[derive(Debug)]
+struct SystemTables {
     slot_seconds: f64,
     deadline_slots: u32,
     arrival_slots: u32,
@@ -23,13 +36,20 @@ pub struct PolicyContext {
     reference_energy: f64,
 }
 
+/// A [`PolicyContext`] as plugins borrow it.
+#[derive(Clone, Copy, Debug)]
+pub struct LentContext<'a> {
+    scenario_sha256: &'a str,
+    observation: ObservationSpec<'a>,
+    system: SystemSpec<'a>,
+}
+
 impl PolicyContext {
     /// The context of a scenario whose text has the SHA-256 `sha256`.
     pub fn new(scenario: &Scenario, sha256: &str) -> Self {
         let system = &scenario.system;
-        let parameters = system.parameters();
-        let of_devices = |quantity: fn(&offramp_model::Device) -> f64| {
-            parameters.devices.iter().map(quantity).collect::<Vec<_>>()
+        let names = |columns: &'static [observation::Column]| {
+            columns.iter().map(|column| RStr::from(column.name)).collect()
         };
         Self {
             scenario_sha256: sha256.to_owned(),
@@ -37,25 +57,33 @@ impl PolicyContext {
                 .into_iter()
                 .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
                 .collect(),
+            task_columns: names(observation::task_columns()),
+            link_columns: names(observation::link_columns()),
+            server_columns: names(observation::server_columns()),
             history_slots: scenario.observation.history_slots,
-            // Were the devices spread evenly and all active, each server would have this many.
-            history_scale: f64::from(system.device_count()) / f64::from(system.server_count()),
-            slot_seconds: parameters.slot_seconds,
-            deadline_slots: parameters.deadline_slots,
-            arrival_slots: parameters.arrival_slots,
-            device_ghz: of_devices(|device| device.cpu_ghz),
-            compute_w: of_devices(|device| device.compute_w),
-            transmit_w: of_devices(|device| device.transmit_w),
-            idle_w: of_devices(|device| device.idle_w),
-            server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
-            energy: match system.energy() {
-                offramp_model::EnergyAccounting::Physical => EnergyAccounting::Physical,
-                offramp_model::EnergyAccounting::Published => EnergyAccounting::Published,
-            },
-            reference_energy: system.reference_energy(),
+            history_scale: observation::load_scale(system),
+            system: SystemTables::new(system),
         }
     }
 
+    /// What contexts and starts of episodes refer to.
+    pub fn lend(&self) -> LentContext<'_> {
+        LentContext {
+            scenario_sha256: &self.scenario_sha256,
+            observation: ObservationSpec {
+                features: self.features.as_slice().into(),
+                task_columns: self.task_columns.as_slice().into(),
+                link_columns: self.link_columns.as_slice().into(),
+                server_columns: self.server_columns.as_slice().into(),
+                history_slots: self.history_slots,
+                history_scale: self.history_scale,
+            },
+            system: self.system.spec(),
+        }
+    }
+}
+
+impl LentContext<'_> {
     /// The context from which one instance of a plugin is created: `parameters` is RON,
     /// `checkpoint` the bytes of a checkpoint, `seed` one of [`crate::seeds`], and `threads` how
     /// many threads the instance may use, which must not change its results.
@@ -69,26 +97,61 @@ impl PolicyContext {
         Context {
             parameters: parameters.into(),
             checkpoint: checkpoint.map(Into::into).into(),
-            scenario_sha256: self.scenario_sha256.as_str().into(),
+            scenario_sha256: self.scenario_sha256.into(),
             seed,
             threads,
-            observation: ObservationSpec {
-                features: self.features.as_slice().into(),
-                history_slots: self.history_slots,
-                history_scale: self.history_scale,
+            observation: &self.observation,
+            system: &self.system,
+        }
+    }
+
+    /// The start of an episode that is evaluated, not learned from; `seed` is that of the policy's
+    /// own draws.
+    pub fn start(&self, episode: u64, seed: u64) -> EpisodeStart<'_> {
+        EpisodeStart { episode, seed, training: false, system: &self.system }
+    }
+
+    /// The start of an episode that is learned from.
+    pub fn training_start(&self, episode: u64, seed: u64) -> EpisodeStart<'_> {
+        EpisodeStart { training: true, ..self.start(episode, seed) }
+    }
+}
+
+impl SystemTables {
+    fn new(system: &System) -> Self {
+        let parameters = system.parameters();
+        let of_devices = |quantity: fn(&offramp_model::Device) -> f64| {
+            parameters.devices.iter().map(quantity).collect::<Vec<_>>()
+        };
+        Self {
+            slot_seconds: parameters.slot_seconds,
+            deadline_slots: parameters.deadline_slots,
+            arrival_slots: parameters.arrival_slots,
+            device_ghz: of_devices(|device| device.cpu_ghz),
+            compute_w: of_devices(|device| device.compute_w),
+            transmit_w: of_devices(|device| device.transmit_w),
+            idle_w: of_devices(|device| device.idle_w),
+            server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
+            energy: match system.energy() {
+                offramp_model::EnergyAccounting::Physical => EnergyAccounting::PHYSICAL,
+                offramp_model::EnergyAccounting::Published => EnergyAccounting::PUBLISHED,
             },
-            system: SystemSpec {
-                slot_seconds: self.slot_seconds,
-                deadline_slots: self.deadline_slots,
-                arrival_slots: self.arrival_slots,
-                device_ghz: self.device_ghz.as_slice().into(),
-                compute_w: self.compute_w.as_slice().into(),
-                transmit_w: self.transmit_w.as_slice().into(),
-                idle_w: self.idle_w.as_slice().into(),
-                server_ghz: self.server_ghz.as_slice().into(),
-                energy: self.energy,
-                reference_energy: self.reference_energy,
-            },
+            reference_energy: system.reference_energy(),
+        }
+    }
+
+    fn spec(&self) -> SystemSpec<'_> {
+        SystemSpec {
+            slot_seconds: self.slot_seconds,
+            deadline_slots: self.deadline_slots,
+            arrival_slots: self.arrival_slots,
+            device_ghz: self.device_ghz.as_slice().into(),
+            compute_w: self.compute_w.as_slice().into(),
+            transmit_w: self.transmit_w.as_slice().into(),
+            idle_w: self.idle_w.as_slice().into(),
+            server_ghz: self.server_ghz.as_slice().into(),
+            energy: self.energy,
+            reference_energy: self.reference_energy,
         }
     }
 }

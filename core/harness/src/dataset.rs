@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use offramp_host::Policy;
-use offramp_host::plugin::{EpisodeStart, Needs, Observation, UNDECIDED};
+use offramp_host::plugin::{Needs, Observation, UNDECIDED};
 use offramp_results::checkpoint::{self, METADATA_KEY};
 use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
 use offramp_scenario::Scenario;
@@ -19,6 +19,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::context::PolicyContext;
 use crate::environment::Environment;
 use crate::evaluate::RunError;
 use crate::seeds;
@@ -84,6 +85,7 @@ impl Dataset {
     pub fn collect(
         &mut self,
         scenario: &Scenario,
+        context: &PolicyContext,
         seed: u64,
         first: u64,
         states: u64,
@@ -96,7 +98,7 @@ impl Dataset {
             let parts: Vec<Self> = episodes
                 .clone()
                 .into_par_iter()
-                .map(|episode| collect_episode(scenario, seed, episode, teacher, driver))
+                .map(|episode| collect_episode(scenario, context, seed, episode, teacher, driver))
                 .collect::<Result<_, _>>()?;
             for (episode, part) in episodes.zip(parts) {
                 self.append(part, scenario.system.server_count() as usize);
@@ -237,6 +239,7 @@ impl Dataset {
 
 fn collect_episode(
     scenario: &Scenario,
+    context: &PolicyContext,
     seed: u64,
     number: u64,
     teacher: &(dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync),
@@ -248,7 +251,8 @@ fn collect_episode(
         Driver::Student(create) => Some(create()?),
     };
     let policy_seed = seeds::policy_episode(seed, number);
-    let start = EpisodeStart { episode: number, seed: policy_seed, training: false };
+    let lent = context.lend();
+    let start = lent.start(number, policy_seed);
     let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
     teacher.begin_episode(&start)?;
     if let Some(student) = &mut student {

@@ -140,8 +140,10 @@ pub fn distill(
         let (validation_loss, agreement) =
             held_out(scenario, &states, student.as_mut()).map_err(&fail)?;
         let (validation_qoe, validation_dropped) =
-            validate(scenario, entry.seed, entry.validate_episodes, || setup.student(&checkpoint))
-                .map_err(&fail)?;
+            validate(scenario, &setup.context, entry.seed, entry.validate_episodes, || {
+                setup.student(&checkpoint)
+            })
+            .map_err(&fail)?;
         let row = DistillationRow {
             step,
             states: states.len() as u64,
@@ -165,7 +167,15 @@ pub fn distill(
             let driver = Driver::Student(&driver);
             let (teacher, first) = (|| setup.teacher(), state.next_episode);
             state.next_episode = states
-                .collect(scenario, entry.seed, first, entry.round_states, &teacher, &driver)
+                .collect(
+                    scenario,
+                    &setup.context,
+                    entry.seed,
+                    first,
+                    entry.round_states,
+                    &teacher,
+                    &driver,
+                )
                 .map_err(&fail)?;
             state.rounds += 1;
             let servers = scenario.system.server_count() as usize;
@@ -208,7 +218,8 @@ impl<'d> Setup<'d> {
         let Distillation { entry, teacher, .. } = self.distillation;
         let checkpoint = self.teacher_checkpoint.as_deref();
         let seed = seeds::teacher(entry.seed);
-        let context = self.context.context(&teacher.parameters, checkpoint, seed, 1);
+        let lent = self.context.lend();
+        let context = lent.context(&teacher.parameters, checkpoint, seed, 1);
         Ok(teacher.plugin.create_policy(&context)?)
     }
 
@@ -217,7 +228,8 @@ impl<'d> Setup<'d> {
         let Distillation { entry, student, .. } = self.distillation;
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
-        let context = self.context.context(&student.parameters, None, seed, threads);
+        let lent = self.context.lend();
+        let context = lent.context(&student.parameters, None, seed, threads);
         Ok(student.plugin.create_policy(&context)?)
     }
 
@@ -231,7 +243,15 @@ impl<'d> Setup<'d> {
         let mut states = Dataset::default();
         let driver = Driver::Teacher(entry.explored);
         states
-            .collect(scenario, entry.seed, 0, entry.states, &|| self.teacher(), &driver)
+            .collect(
+                scenario,
+                &self.context,
+                entry.seed,
+                0,
+                entry.states,
+                &|| self.teacher(),
+                &driver,
+            )
             .map_err(|cause| DistillError::Failed { step: 0, cause })?;
         states.write(path, &key, scenario.system.server_count() as usize)?;
         Ok(states)
@@ -239,7 +259,8 @@ impl<'d> Setup<'d> {
 
     fn student(&self, checkpoint: &[u8]) -> Result<Box<dyn Policy>, RunError> {
         let student = &self.distillation.student;
-        let context = self.context.context(&student.parameters, Some(checkpoint), 0, 1);
+        let lent = self.context.lend();
+        let context = lent.context(&student.parameters, Some(checkpoint), 0, 1);
         Ok(student.plugin.create_policy(&context)?)
     }
 
@@ -337,13 +358,15 @@ impl Batches {
     fn observation(&self) -> Observation<'_> {
         Observation {
             slot: 0,
+            server_count: self.servers as u32,
+            history_slots: self.window as u32,
             devices: self.devices.as_slice().into(),
             features: self.features.as_slice().into(),
             histories: self.histories.as_slice().into(),
             history_of: self.history_of.as_slice().into(),
-            knowledge: [].as_slice().into(),
-            load: [].as_slice().into(),
-            uplink_mbps: [].as_slice().into(),
+            tasks: [].as_slice().into(),
+            links: [].as_slice().into(),
+            servers: [].as_slice().into(),
         }
     }
 }

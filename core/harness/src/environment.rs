@@ -10,7 +10,7 @@
 //!     let observation = environment.observe(needs);   // what the devices with a new task see
 //!     /* fill one action per row */
 //!     environment.step(&actions)?;                    // carry them out, end the slot
-//!     environment.transitions(&actions);              // what a learner records of it
+//!     environment.transitions(&actions).batch();      // what a learner records of it
 //! }
 //! environment.reset(seed, episode + 1);
 //! ```
@@ -18,9 +18,7 @@
 use std::sync::Arc;
 
 use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
-use offramp_model::{
-    Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, observation, reward,
-};
+use offramp_model::{Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, reward};
 
 /// A system, the episode under way in it, and buffers for what is observed.
 #[derive(Debug)]
@@ -32,18 +30,40 @@ pub struct Environment {
     ended: Vec<EndedTask>,
 }
 
+/// A slot that has ended, as a learner records it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transitions<'a> {
+    /// What was observed at its start.
+    pub observation: Observation<'a>,
+    /// The actions that were carried out, one per row.
+    pub actions: &'a [u32],
+    /// The tasks that ended in it, with their rewards.
+    pub ended: &'a [EndedTask],
+}
+
+impl Transitions<'_> {
+    /// In the form that crosses the boundary.
+    pub fn batch(&self) -> TransitionBatch<'_> {
+        TransitionBatch {
+            observation: &self.observation,
+            actions: self.actions.into(),
+            ended: self.ended.into(),
+        }
+    }
+}
+
 /// What was observed in a slot. Parts that were not asked for are empty.
 #[derive(Debug, Default)]
 struct Buffers {
     slot: u32,
+    server_count: u32,
+    history_slots: u32,
     devices: Vec<u32>,
     features: Vec<f64>,
-    knowledge: Vec<f64>,
+    histories: Vec<f64>,
     tasks: Vec<f64>,
     links: Vec<f64>,
-    histories: Vec<f64>,
-    load: Vec<f64>,
-    uplink_mbps: Vec<f64>,
+    servers: Vec<f64>,
 }
 
 impl Environment {
@@ -105,14 +125,14 @@ impl Environment {
 
     /// What a learner records of the slot that [`step`](Self::step) ended with `actions`: what
     /// was last [observed](Self::observe), the actions, and the tasks that ended, with rewards.
-    pub fn transitions<'a>(&'a mut self, actions: &'a [u32]) -> TransitionBatch<'a> {
+    pub fn transitions<'a>(&'a mut self, actions: &'a [u32]) -> Transitions<'a> {
         let Self { system, episode, seen, ended, .. } = self;
         ended.clear();
         ended.extend(episode.ended().iter().map(|task| {
             let energy = system.energy().of(&task.energy);
             EndedTask {
                 device: task.device,
-                born_slot: task.arrival_slot,
+                arrival_slot: task.arrival_slot,
                 action: task.action,
                 delay_slots: task.delay_slots,
                 dropped: task.outcome == Outcome::Dropped,
@@ -120,65 +140,51 @@ impl Environment {
                 energy: [energy.local, energy.transmit, energy.server, energy.idle],
             }
         }));
-        TransitionBatch {
-            observation: seen.observation(),
-            actions: actions.into(),
-            ended: ended.as_slice().into(),
-        }
+        Transitions { observation: seen.observation(), actions, ended }
     }
 }
 
 impl Buffers {
     fn fill(&mut self, episode: &Episode, needs: Needs) {
-        let arrivals = episode.arrivals();
         self.slot = episode.slot();
+        self.server_count = episode.system().server_count();
+        self.history_slots = episode.observation().history_slots;
         self.devices.clear();
-        self.devices.extend(arrivals.iter().map(|arrival| arrival.device));
+        self.devices.extend(episode.arrivals().iter().map(|arrival| arrival.device));
         // What is not needed now may have been filled for someone else before.
-        let Self { features, knowledge, tasks, links, histories, load, uplink_mbps, .. } = self;
-        for buffer in [&mut *features, knowledge, histories, load, uplink_mbps] {
+        let Self { features, histories, tasks, links, servers, .. } = self;
+        for buffer in [&mut *features, histories, tasks, links, servers] {
             buffer.clear();
         }
         if needs.includes(Needs::FEATURES) {
             episode.features(features);
         }
-        if needs.includes(Needs::KNOWLEDGE) {
-            episode.task_table(tasks);
-            episode.link_table(links);
-            let servers = episode.system().server_count() as usize;
-            let (task_width, link_width) =
-                (observation::task_columns().len(), observation::link_columns().len() * servers);
-            for (task, link) in tasks.chunks(task_width).zip(links.chunks(link_width)) {
-                knowledge.extend_from_slice(&task[..3]);
-                knowledge.extend_from_slice(&link[..servers]);
-                knowledge.extend_from_slice(&task[3..6]);
-            }
-        }
-        if needs.includes(Needs::LOAD) {
-            load.extend(episode.active_devices().iter().map(|&active| f64::from(active)));
-        }
-        if needs.includes(Needs::UPLINK) {
-            let servers = episode.system().server_count();
-            for arrival in arrivals {
-                let rate = |server| episode.uplink_mbps(arrival.device, server);
-                uplink_mbps.extend((0..servers).map(rate));
-            }
-        }
         if needs.includes(Needs::HISTORY) {
             histories.extend_from_slice(episode.history());
+        }
+        if needs.includes(Needs::TASKS) {
+            episode.task_table(tasks);
+        }
+        if needs.includes(Needs::LINKS) {
+            episode.link_table(links);
+        }
+        if needs.includes(Needs::SERVERS) {
+            episode.server_table(servers);
         }
     }
 
     fn observation(&self) -> Observation<'_> {
         Observation {
             slot: self.slot,
+            server_count: self.server_count,
+            history_slots: self.history_slots,
             devices: self.devices.as_slice().into(),
             features: self.features.as_slice().into(),
             histories: self.histories.as_slice().into(),
             history_of: [].as_slice().into(),
-            knowledge: self.knowledge.as_slice().into(),
-            load: self.load.as_slice().into(),
-            uplink_mbps: self.uplink_mbps.as_slice().into(),
+            tasks: self.tasks.as_slice().into(),
+            links: self.links.as_slice().into(),
+            servers: self.servers.as_slice().into(),
         }
     }
 }

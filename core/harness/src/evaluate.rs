@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use offramp_host::plugin::{EpisodeStart, UNDECIDED};
+use offramp_host::plugin::UNDECIDED;
 use offramp_host::{CallFailure, Policy};
 use offramp_model::IllegalDecision;
 use offramp_results::statistics::MeanSd;
@@ -135,7 +135,7 @@ struct RunJob<'e> {
 
 /// What a run is made of: all that its episodes share.
 pub(crate) struct RunSetup {
-    context: PolicyContext,
+    pub(crate) context: PolicyContext,
     /// The bytes of the checkpoint, if there is one.
     checkpoint: Option<Vec<u8>>,
 }
@@ -159,8 +159,8 @@ impl RunSetup {
     ) -> Result<Box<dyn Policy>, CallFailure> {
         let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
         let checkpoint = self.checkpoint.as_deref();
-        let context = self.context.context(&policy.parameters, checkpoint, seed, 1);
-        policy.plugin.create_policy(&context)
+        let lent = self.context.lend();
+        policy.plugin.create_policy(&lent.context(&policy.parameters, checkpoint, seed, 1))
     }
 }
 
@@ -231,7 +231,8 @@ impl<'e> RunJob<'e> {
         let result = self.setup().and_then(|setup| {
             let mut policy = setup.create(self.evaluation, self.policy)?;
             let scenario = &self.evaluation.scenario;
-            run_episode(scenario, policy.as_mut(), scenario.evaluation.seed, episode)
+            let seed = scenario.evaluation.seed;
+            run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
         });
         if result.is_err() {
             self.first_failure.fetch_min(episode, Ordering::Relaxed);
@@ -240,12 +241,14 @@ impl<'e> RunJob<'e> {
     }
 }
 
-/// Plays one evaluation episode of `scenario` under `seed` with `policy`.
+/// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
+/// `policy`.
 ///
 /// # Errors
 /// [`RunError`] if a call fails or a decision can't be carried out.
 pub fn run_episode(
     scenario: &Scenario,
+    context: &PolicyContext,
     policy: &mut dyn Policy,
     seed: u64,
     episode: u64,
@@ -256,7 +259,7 @@ pub fn run_episode(
     let (mut decisions, mut decide_ns) = (0, 0);
     let needs = policy.needs();
     let seed = seeds::policy_episode(seed, episode);
-    policy.begin_episode(&EpisodeStart { episode, seed, training: false })?;
+    policy.begin_episode(&context.lend().start(episode, seed))?;
     while !environment.is_over() {
         meter.before_slot(environment.episode());
         actions.clear();
@@ -288,6 +291,7 @@ pub fn run_episode(
 /// [`RunError`] of the first episode that failed.
 pub fn validate(
     scenario: &Scenario,
+    context: &PolicyContext,
     seed: u64,
     episodes: u64,
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
@@ -295,7 +299,7 @@ pub fn validate(
     let seed = seeds::validation(seed);
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()
-        .map(|episode| run_episode(scenario, create()?.as_mut(), seed, episode))
+        .map(|episode| run_episode(scenario, context, create()?.as_mut(), seed, episode))
         .collect::<Result<_, _>>()?;
     let mean = |metric: fn(&EpisodeMetrics) -> f64| {
         MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean

@@ -45,7 +45,7 @@ impl Executor for InProcess {
         let episode = |episode| {
             let mut policy = setup.create(evaluation, policy)?;
             let seed = scenario.evaluation.seed;
-            let result = run_episode(scenario, policy.as_mut(), seed, episode);
+            let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode);
             on_episode();
             result
         };

@@ -17,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{EpisodeStart, Progress, UNDECIDED};
+use offramp_host::plugin::{Progress, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::TrainingRow;
@@ -123,7 +123,8 @@ impl<'t> Trainer<'t> {
         let context = PolicyContext::new(scenario, sha256);
         let threads = rayon::current_num_threads() as u32;
         let seed = seeds::learner(entry.seed);
-        let learner = learner.plugin.create_policy(&context.context(
+        let lent = context.lend();
+        let learner = learner.plugin.create_policy(&lent.context(
             &learner.parameters,
             None,
             seed,
@@ -133,7 +134,7 @@ impl<'t> Trainer<'t> {
             None => None,
             Some(explorer) => {
                 let seed = seeds::explorer(entry.seed);
-                let context = context.context(&explorer.parameters, None, seed, 1);
+                let context = lent.context(&explorer.parameters, None, seed, 1);
                 Some(explorer.plugin.create_explorer(&context)?)
             }
         };
@@ -154,12 +155,14 @@ impl<'t> Trainer<'t> {
         let (system, seed) = (&scenario.system, entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
-        let start = |seed| EpisodeStart { episode: number, seed, training: true };
+        let lent = self.context.lend();
         let mut needs = self.learner.needs();
-        self.learner.begin_episode(&start(seeds::policy_episode(seed, number)))?;
+        self.learner
+            .begin_episode(&lent.training_start(number, seeds::policy_episode(seed, number)))?;
         if let Some(explorer) = &mut self.explorer {
             needs = needs.and(explorer.needs());
-            explorer.begin_episode(&start(seeds::explorer_episode(seed, number)))?;
+            let seed = seeds::explorer_episode(seed, number);
+            explorer.begin_episode(&lent.training_start(number, seed))?;
         }
         let mut actions = Vec::new();
         let (mut loss, mut losses) = (0.0, 0_u64);
@@ -181,9 +184,9 @@ impl<'t> Trainer<'t> {
             meter.after_slot(environment.episode());
             // That it has the capability was checked when it was bound.
             if let Some(learner) = self.learner.learner() {
-                learner.record(&environment.transitions(&actions))?;
+                learner.record(&environment.transitions(&actions).batch())?;
                 self.progress = learner.learn()?;
-                if self.progress.loss != 0.0 {
+                if self.progress.recent_updates > 0 {
                     loss += self.progress.loss;
                     losses += 1;
                 }
@@ -215,8 +218,9 @@ impl<'t> Trainer<'t> {
     fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
         // Instances of their own: the one that learns is not touched.
         let Self { training: Training { scenario, entry, learner, .. }, context, .. } = self;
-        validate(scenario, entry.seed, entry.validate_episodes, || {
-            let context = context.context(&learner.parameters, Some(checkpoint), 0, 1);
+        validate(scenario, context, entry.seed, entry.validate_episodes, || {
+            let lent = context.lend();
+            let context = lent.context(&learner.parameters, Some(checkpoint), 0, 1);
             Ok(learner.plugin.create_policy(&context)?)
         })
     }
@@ -247,7 +251,7 @@ impl<'t> Trainer<'t> {
                 cause: failure.to_string(),
             })?;
         }
-        self.progress = Progress { updates: state.updates, loss: 0.0 };
+        self.progress = Progress { updates: state.updates, ..Progress::default() };
         self.best_qoe = state.best_qoe;
         Ok(Some(state))
     }

@@ -1,155 +1,227 @@
-//! What the author of a plugin implements: small traits, each a capability.
+//! What an author implements: small traits, each a capability.
+//!
+//! An error from any call, or a panic in it, ends the run that made the call: the message is
+//! reported with the policy's name and the call, the other runs continue, and the instance is not
+//! called again, only dropped.
+//!
+//! In all shapes: N devices, M servers, and one *row* per task that waits for a decision.
 
 use serde::de::DeserializeOwned;
 
-use crate::data::{Context, EpisodeStart, Needs, Observation, Progress, TransitionBatch};
-
-/// Why a plugin could not do what it was asked; the run ends, others go on.
-///
-/// Any error or text becomes one by `?`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    message: String,
-}
-
-impl Error {
-    /// An error that says `message`.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
-
-    /// What went wrong.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl<E: std::fmt::Display> From<E> for Error {
-    fn from(cause: E) -> Self {
-        Self::new(cause.to_string())
-    }
-}
+use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
+use crate::error::Error;
+use crate::observation::{Needs, Observation};
 
 /// Decides for every task that arrives.
 ///
-/// The harness makes one instance for each episode it evaluates, on any thread; training uses
-/// one instance throughout. Results must depend on nothing but what is handed over.
+/// An evaluation creates one instance per episode, on any thread; training uses one instance
+/// throughout. Results must depend on nothing but what is handed over.
+///
+/// Order of calls: `create`; then for each episode `begin_episode`, `decide` in each slot with
+/// tasks, `end_episode`.
 pub trait Policy: Sized + Send + 'static {
-    /// Which parts of an observation `decide` (and `record`) reads.
+    /// Which parts of an observation `decide` (and `record`) reads; the others are empty.
     const NEEDS: Needs;
 
-    /// Creates the policy. Parameters that it does not know are an error:
-    /// [`Context::parameters`] sees to that.
+    /// Creates the policy: reads its parameters and checkpoint, finds its columns.
     ///
     /// # Errors
-    /// What is wrong with the parameters or the checkpoint.
+    /// What is wrong with the parameters (unknown ones included: [`Context::parameters`] sees to
+    /// that) or the checkpoint. The run does not begin.
     fn create(context: &Context<'_>) -> Result<Self, Error>;
 
-    /// An episode begins: forget the last one.
+    /// Begins an episode: forget the last one. Its system has the N and M of
+    /// [`Context::system`], unless the policy declares [`AnySystem`].
     ///
     /// # Errors
-    /// Whatever keeps it from going on.
-    fn begin_episode(&mut self, _start: &EpisodeStart) -> Result<(), Error> {
+    /// Whatever keeps it from playing the episode; the run ends.
+    fn begin_episode(&mut self, _start: &EpisodeStart<'_>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Decides: one action a row, 0 local or j = 1 … M server j. Rows that already hold an
-    /// action were decided by an explorer and stay; the others hold
-    /// [`UNDECIDED`](crate::UNDECIDED). Called once in each slot that has tasks.
+    /// Decides a slot: fills `actions`, one per row, with 0 (compute locally) or j = 1 … M (send
+    /// to server j). Rows that already hold an action were decided by an explorer and stay; the
+    /// others hold [`UNDECIDED`](crate::UNDECIDED). Called once in each slot that has tasks.
     ///
     /// # Errors
-    /// Whatever keeps it from deciding.
+    /// Whatever keeps it from deciding; the run ends. A row left undecided or above M is one too.
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error>;
 
-    /// The episode is over.
+    /// Ends the episode.
     ///
     /// # Errors
-    /// Whatever keeps it from going on.
+    /// Whatever makes the episode worthless; the run ends.
     fn end_episode(&mut self) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// What it has learned can be kept.
+/// Copes with a system of other size in each episode: N, M and speeds are those of
+/// [`EpisodeStart::system`], not of [`Context::system`].
+///
+/// A marker for policies and explorers, declared as `any_system` at registration. One without it
+/// is never handed an episode of another N or M: that run ends with an error before the call.
+pub trait AnySystem {}
+
+/// Keeps what it has learned.
 pub trait Saved: Policy {
-    /// What deciding needs: a file that `create` takes as [`Context::checkpoint`].
+    /// Returns what deciding needs: a file that `create` takes as [`Context::checkpoint`].
     ///
     /// # Errors
-    /// Whatever keeps it from saving.
+    /// Whatever keeps it from saving; the run ends.
     fn checkpoint(&self) -> Result<Vec<u8>, Error>;
 
-    /// Everything needed to go on learning as if never interrupted.
+    /// Returns everything needed to continue learning bit-identically. Called between episodes
+    /// and between steps of fitting.
     ///
     /// # Errors
-    /// Whatever keeps it from saving.
+    /// Whatever keeps it from saving; the run ends.
     fn save(&self) -> Result<Vec<u8>, Error>;
 
-    /// Goes on from what `save` gave.
+    /// Continues from what `save` returned, in an instance created from the same context.
     ///
     /// # Errors
-    /// What is wrong with `bytes`; nothing has changed then.
+    /// What is wrong with `bytes`; the run ends.
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error>;
 }
 
-/// Learns from its own episodes.
+/// Learns from its own episodes, in training or in deployment.
 pub trait Learner: Saved {
-    /// A slot is over. Called for every slot of a training episode, also those without tasks.
+    /// Receives a slot that is over. Called for every slot of a training episode, also those
+    /// without tasks. A task's reward comes with the slot in which it ends.
     ///
     /// # Errors
-    /// Whatever keeps it from recording.
+    /// Whatever keeps it from recording; the run ends.
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), Error>;
 
-    /// Called after every slot of a training episode: learn now, or don't.
+    /// Learns, or does not: called after every `record`. Returns how far it has come.
     ///
     /// # Errors
-    /// Whatever keeps it from learning, a loss that is no number among it.
+    /// Whatever keeps it from learning, a loss that is not finite included; the run ends.
     fn learn(&mut self) -> Result<Progress, Error>;
 }
 
 /// Has a value for every action: Q(s, a).
 pub trait ValueFunction: Policy {
-    /// Fills `values`, rows × (M + 1), with Q. Rows may see windows of history of their own.
+    /// Fills `values`, rows × (M + 1), row by row, with finite Q in units of reward. Rows may see
+    /// windows of history of their own ([`Observation::window_of`]).
     ///
     /// # Errors
-    /// Whatever keeps it from evaluating.
+    /// Whatever keeps it from evaluating; the run ends. A value left unfilled or not finite is
+    /// one too.
     fn values(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error>;
 }
 
-/// Learns from a teacher's values (section 5.3 of the paper). What it decides is compared with
-/// the teacher on rows that see windows of history of their own.
+/// Learns from a teacher's values (section 5.3 of the paper). Its decisions are compared with the
+/// teacher's on rows that see windows of history of their own ([`Observation::window_of`]).
 pub trait Student: Saved {
-    /// One step towards `targets`, rows × (M + 1), the teacher's Q; gives the loss before it.
-    /// What is learned all at once may be kept until [`Saved::checkpoint`] asks for it.
+    /// Takes one step towards `targets`, rows × (M + 1), row by row: the teacher's Q. Returns the
+    /// loss before the step. Rows are states of a data set, from any slots: the observation has
+    /// devices, features and windows of history, and its tables are empty. What is learned all at once may be collected until
+    /// [`Saved::checkpoint`] asks for it.
     ///
     /// # Errors
-    /// Whatever keeps it from fitting.
+    /// Whatever keeps it from fitting, a loss that is not finite included; the run ends.
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error>;
 }
 
+/// Writes the network of a checkpoint in forms that other programs read. It is about the
+/// checkpoint: no instance is created.
+///
+/// ```
+/// # use offramp_plugin::{
+/// #     Context, Error, ExportRequest, Exportable, ExportedFile, Needs, Observation, Policy,
+/// # };
+/// # struct MyPolicy;
+/// # impl Policy for MyPolicy {
+/// #     const NEEDS: Needs = Needs::NOTHING;
+/// #     fn create(_: &Context<'_>) -> Result<Self, Error> {
+/// #         Ok(Self)
+/// #     }
+/// #     fn decide(&mut self, _: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+/// #         actions.fill(0);
+/// #         Ok(())
+/// #     }
+/// # }
+/// impl Exportable for MyPolicy {
+///     fn formats() -> &'static [&'static str] {
+///         &["text"]
+///     }
+///
+///     fn export(checkpoint: &[u8], _: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+///         let numbers = checkpoint.chunks_exact(4).count();
+///         Ok(vec![ExportedFile {
+///             name: "weights.txt".to_owned(),
+///             bytes: format!("{checkpoint:?}").into_bytes(),
+///             note: format!("{numbers} weights"),
+///         }])
+///     }
+/// }
+/// ```
+pub trait Exportable: Policy {
+    /// The formats it writes, such as `c`, `c-int8` or `onnx`; the first is the usual one.
+    fn formats() -> &'static [&'static str];
+
+    /// Writes a network of `checkpoint` as one or more files.
+    ///
+    /// # Errors
+    /// If `checkpoint` is not one of this policy's or has no such network. The host has checked
+    /// the format.
+    fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error>;
+}
+
+/// Reads and writes its parameters as one vector per network, so that several instances can be
+/// merged (federated learning, averages of checkpoints). Vectors of instances created from the
+/// same parameters and system have the same length and order.
+pub trait Mergeable: Saved {
+    /// Returns how many networks it has: 1, or one per device.
+    fn networks(&self) -> usize;
+
+    /// Returns all trainable parameters of a network, 0 ≤ `network` < [`Mergeable::networks`].
+    ///
+    /// # Errors
+    /// Whatever keeps it from reading them; the run ends.
+    fn parameters(&self, network: usize) -> Result<Vec<f32>, Error>;
+
+    /// Replaces the parameters of a network; `parameters` has the length that
+    /// [`Mergeable::parameters`] returned and is finite. What follows from them (a target network,
+    /// a transposed copy) is renewed; the optimiser's state stays.
+    ///
+    /// # Errors
+    /// Whatever keeps it from taking them; the run ends.
+    fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error>;
+}
+
 /// Proposes actions while a learner trains.
+///
+/// Order of calls: `create`; then for each episode `begin_episode`, and `propose` in each slot
+/// with tasks, before the learner decides.
 pub trait Explorer: Sized + Send + 'static {
-    /// Which parts of an observation `propose` reads.
+    /// Which parts of an observation `propose` reads; the others are empty.
     const NEEDS: Needs;
 
     /// Creates the explorer.
     ///
     /// # Errors
-    /// What is wrong with the parameters.
+    /// What is wrong with the parameters. The run does not begin.
     fn create(context: &Context<'_>) -> Result<Self, Error>;
 
-    /// An episode begins.
+    /// Begins an episode. Its system has the N and M of [`Context::system`], unless the explorer
+    /// declares [`AnySystem`].
     ///
     /// # Errors
-    /// Whatever keeps it from going on.
-    fn begin_episode(&mut self, _start: &EpisodeStart) -> Result<(), Error> {
+    /// Whatever keeps it from playing the episode; the run ends.
+    fn begin_episode(&mut self, _start: &EpisodeStart<'_>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Fills the rows it wants to decide; what it leaves [`UNDECIDED`](crate::UNDECIDED) the
-    /// learner decides. Gives the mean probability with which it decided a row (ε), for the log.
+    /// Fills the rows it wants to decide with 0 … M and leaves the others
+    /// [`UNDECIDED`](crate::UNDECIDED) for the learner. Returns the mean probability with which it
+    /// decided a row (ε), for the log.
     ///
     /// # Errors
-    /// Whatever keeps it from proposing.
+    /// Whatever keeps it from proposing; the run ends. An action above M, or a probability that is
+    /// not finite, is one too.
     fn propose(
         &mut self,
         observation: &Observation<'_>,
@@ -177,7 +249,7 @@ impl Context<'_> {
     /// For a policy without parameters.
     ///
     /// # Errors
-    /// If the scenario gives it any, or a checkpoint.
+    /// If the scenario has any for it, or a checkpoint.
     pub fn no_parameters(&self) -> Result<(), Error> {
         if self.checkpoint.is_some() {
             return Err(Error::new("it takes no checkpoint"));

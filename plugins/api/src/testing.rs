@@ -1,16 +1,16 @@
-//! For the unit tests of a policy: a small system in which the test says what is seen.
+//! For the unit tests of a policy: a small system in which the test sets what is seen.
 //!
 //! ```
 //! use offramp_plugin::testing::Bench;
-//! # use offramp_plugin::{Context, Error, Needs, Observation, Policy};
-//! # struct LeastLoaded;
+//! # use offramp_plugin::{Context, Error, Needs, Observation, Policy, ServerColumn};
+//! # struct LeastLoaded { load: ServerColumn }
 //! # impl Policy for LeastLoaded {
-//! #     const NEEDS: Needs = Needs::LOAD;
-//! #     fn create(_: &Context<'_>) -> Result<Self, Error> {
-//! #         Ok(Self)
+//! #     const NEEDS: Needs = Needs::SERVERS;
+//! #     fn create(context: &Context<'_>) -> Result<Self, Error> {
+//! #         Ok(Self { load: context.server_column("load")? })
 //! #     }
 //! #     fn decide(&mut self, seen: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
-//! #         let load = seen.load.as_slice();
+//! #         let load = seen.server(self.load);
 //! #         let least = (1..).zip(load).min_by(|a, b| a.1.total_cmp(b.1));
 //! #         actions.fill(least.map_or(0, |(server, _)| server));
 //! #         Ok(())
@@ -18,102 +18,119 @@
 //! # }
 //! let mut bench = Bench::new(2, 3); // two devices, each with a task; three servers
 //! let mut policy: LeastLoaded = bench.create().unwrap();
-//! bench.load = vec![4.0, 1.0, 2.0];
+//! bench.set_server("load", &[4.0, 1.0, 2.0]);
 //! assert_eq!(bench.decide(&mut policy).unwrap(), [2, 2]);
 //! ```
 
-use abi_stable::std_types::RSlice;
+use abi_stable::std_types::{RSlice, RStr};
 
-use crate::author::{Error, Explorer, Learner, Policy};
+use crate::author::{Explorer, Learner, Policy};
 use crate::data::{
-    Context, EndedTask, EnergyAccounting, Feature, Observation, ObservationSpec, Progress,
-    SystemSpec, TransitionBatch, UNDECIDED,
+    Context, EndedTask, EnergyAccounting, EpisodeStart, Progress, SystemSpec, TransitionBatch,
+    UNDECIDED,
 };
+use crate::error::Error;
+use crate::observation::{Feature, Observation, ObservationSpec};
+
+/// The task columns of a [`Bench`], in the order of offramp's own, and what they hold at first.
+pub const TASK_COLUMNS: [(&str, f64); 6] = [
+    ("size_mbit", 4.0),
+    ("compute_queue_slots", 0.0),
+    ("uplink_queue_slots", 0.0),
+    ("alpha", 0.5),
+    ("density_gcycles_per_mbit", 0.297),
+    ("deadline_slots", 10.0),
+];
+
+/// The link columns of a [`Bench`], likewise.
+pub const LINK_COLUMNS: [(&str, f64); 2] = [("backlog_mbit", 0.0), ("uplink_mbps", 14.0)];
+
+/// The server columns of a [`Bench`], likewise.
+pub const SERVER_COLUMNS: [(&str, f64); 2] = [("load", 0.0), ("ghz", 42.0)];
+
+/// The columns that make up the features of a [`Bench`], those of the paper, with their scales. A
+/// link column stands for one feature per server.
+const FEATURES: [(&str, f64); 5] = [
+    ("size_mbit", 7.0),
+    ("compute_queue_slots", 10.0),
+    ("uplink_queue_slots", 10.0),
+    ("backlog_mbit", 7.0),
+    ("alpha", 1.0),
+];
+
+/// K.
+const HISTORY_SLOTS: usize = 10;
 
 /// A system with the paper's values in which every device has a task of 4 Mbit and nothing is
-/// busy, until the test says otherwise.
+/// busy, until the test sets something else.
 #[derive(Clone, Debug)]
 pub struct Bench {
     /// The scenario's `parameters`, RON.
     pub parameters: String,
     /// The scenario's `checkpoint`.
     pub checkpoint: Option<Vec<u8>>,
-    /// The seed at creation.
+    /// The seed of creation and episodes.
     pub seed: u64,
     /// t.
     pub slot: u32,
-    /// What each device knows; its features are those of the paper, made of this.
-    pub tasks: Vec<Task>,
-    /// m(t−1): devices active at each server, M.
-    pub load: Vec<f64>,
     /// h: K × M, oldest slot first.
     pub history: Vec<f64>,
-    /// R to each server, of every device, Mbit/s: M.
-    pub uplink_mbps: Vec<f64>,
-    features: Vec<Feature>,
-    device: Vec<f64>,
-    watts: [Vec<f64>; 3],
-    servers: Vec<f64>,
+    devices: usize,
+    servers: usize,
+    /// Rows × C_t.
+    tasks: Vec<f64>,
+    /// Rows × C_l × M.
+    links: Vec<f64>,
+    /// C_s × M.
+    server_table: Vec<f64>,
 }
-
-/// A task that waits for its decision, and what its device knows. Units as in
-/// [`Known`](crate::Known).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Task {
-    /// λ, Mbit.
-    pub size_mbit: f64,
-    /// τ^C, slots.
-    pub compute_queue_slots: f64,
-    /// τ^T, slots.
-    pub uplink_queue_slots: f64,
-    /// B^E_j, Mbit.
-    pub backlog_mbit: Vec<f64>,
-    /// α.
-    pub alpha: f64,
-    /// ρ, Gcycles per Mbit.
-    pub density: f64,
-    /// D_max, slots.
-    pub deadline_slots: f64,
-}
-
-/// K.
-const HISTORY_SLOTS: usize = 10;
 
 impl Bench {
-    /// With so many devices and servers.
+    /// A system of so many devices and servers.
     pub fn new(devices: usize, servers: usize) -> Self {
-        let feature = |name: String, scale| Feature { name: name.into(), scale };
-        let mut features = vec![
-            feature("size_mbit".to_owned(), 7.0),
-            feature("compute_queue_slots".to_owned(), 10.0),
-            feature("uplink_queue_slots".to_owned(), 10.0),
-        ];
-        let backlog = (1..=servers).map(|j| feature(format!("server_{j}_backlog_mbit"), 7.0));
-        features.extend(backlog);
-        features.push(feature("alpha".to_owned(), 1.0));
-        let task = Task {
-            size_mbit: 4.0,
-            compute_queue_slots: 0.0,
-            uplink_queue_slots: 0.0,
-            backlog_mbit: vec![0.0; servers],
-            alpha: 0.5,
-            density: 0.297,
-            deadline_slots: 10.0,
+        let row = TASK_COLUMNS.map(|(_, value)| value);
+        let per_server = |columns: &[(&str, f64)]| {
+            let values = columns.iter().map(|&(_, value)| vec![value; servers]);
+            values.collect::<Vec<_>>().concat()
         };
         Self {
             parameters: String::new(),
             checkpoint: None,
             seed: 1,
             slot: 0,
-            tasks: vec![task; devices],
-            load: vec![0.0; servers],
             history: vec![0.0; HISTORY_SLOTS * servers],
-            uplink_mbps: vec![14.0; servers],
-            features,
-            device: vec![2.6; devices],
-            watts: [2.0, 2.3, 0.1].map(|watts| vec![watts; devices]),
-            servers: vec![42.0; servers],
+            devices,
+            servers,
+            tasks: row.repeat(devices),
+            links: per_server(&LINK_COLUMNS).repeat(devices),
+            server_table: per_server(&SERVER_COLUMNS),
         }
+    }
+
+    /// Sets a task column for the task of `device`.
+    ///
+    /// # Panics
+    /// If there is no such column or device.
+    pub fn set_task(&mut self, device: usize, column: &str, value: f64) {
+        self.tasks[device * TASK_COLUMNS.len() + index(&TASK_COLUMNS, column)] = value;
+    }
+
+    /// Sets a link column for the task of `device`: a value for each server.
+    ///
+    /// # Panics
+    /// If there is no such column or device, or another number of servers.
+    pub fn set_link(&mut self, device: usize, column: &str, values: &[f64]) {
+        let start = (device * LINK_COLUMNS.len() + index(&LINK_COLUMNS, column)) * self.servers;
+        self.links[start..start + self.servers].copy_from_slice(values);
+    }
+
+    /// Sets a server column: a value for each server.
+    ///
+    /// # Panics
+    /// If there is no such column, or another number of servers.
+    pub fn set_server(&mut self, column: &str, values: &[f64]) {
+        let start = index(&SERVER_COLUMNS, column) * self.servers;
+        self.server_table[start..start + self.servers].copy_from_slice(values);
     }
 
     /// Creates the policy.
@@ -121,7 +138,7 @@ impl Bench {
     /// # Errors
     /// Its own.
     pub fn create<P: Policy>(&self) -> Result<P, Error> {
-        P::create(&self.context())
+        self.context(P::create)
     }
 
     /// Creates the explorer.
@@ -129,20 +146,20 @@ impl Bench {
     /// # Errors
     /// Its own.
     pub fn create_explorer<E: Explorer>(&self) -> Result<E, Error> {
-        E::create(&self.context())
+        self.context(E::create)
     }
 
-    /// What the policy decides, an action a device.
+    /// The policy's decision: one action per device.
     ///
     /// # Errors
     /// Its own.
     pub fn decide<P: Policy>(&self, policy: &mut P) -> Result<Vec<u32>, Error> {
-        let mut actions = vec![UNDECIDED; self.tasks.len()];
-        self.seen(|observation| policy.decide(observation, &mut actions))?;
+        let mut actions = vec![UNDECIDED; self.devices];
+        self.observe(|observation| policy.decide(observation, &mut actions))?;
         Ok(actions)
     }
 
-    /// What the explorer proposes, an action or [`UNDECIDED`] a device.
+    /// The explorer's proposal: one action, or [`UNDECIDED`], per device.
     ///
     /// # Errors
     /// Its own.
@@ -151,12 +168,12 @@ impl Bench {
         explorer: &mut E,
         progress: &Progress,
     ) -> Result<Vec<u32>, Error> {
-        let mut actions = vec![UNDECIDED; self.tasks.len()];
-        self.seen(|observation| explorer.propose(observation, progress, &mut actions))?;
+        let mut actions = vec![UNDECIDED; self.devices];
+        self.observe(|observation| explorer.propose(observation, progress, &mut actions))?;
         Ok(actions)
     }
 
-    /// Tells the learner of a slot in which `actions` were taken and `ended` ended, and lets it
+    /// Hands the learner a slot in which `actions` were taken and `ended` ended, and lets it
     /// learn.
     ///
     /// # Errors
@@ -167,79 +184,184 @@ impl Bench {
         actions: &[u32],
         ended: &[EndedTask],
     ) -> Result<Progress, Error> {
-        self.seen(|&observation| {
-            learner.record(&TransitionBatch {
-                observation,
-                actions: actions.into(),
-                ended: ended.into(),
-            })
+        self.observe(|observation| {
+            let (actions, ended) = (actions.into(), ended.into());
+            learner.record(&TransitionBatch { observation, actions, ended })
         })?;
         learner.learn()
     }
 
-    fn context(&self) -> Context<'_> {
-        let Self { features, device, watts: [compute_w, transmit_w, idle_w], servers, .. } = self;
-        Context {
-            parameters: self.parameters.as_str().into(),
-            checkpoint: self.checkpoint.as_deref().map(RSlice::from).into(),
-            scenario_sha256: "".into(),
-            seed: self.seed,
-            threads: 1,
-            observation: ObservationSpec {
-                features: features.as_slice().into(),
-                history_slots: HISTORY_SLOTS as u32,
-                history_scale: device.len() as f64,
-            },
-            system: SystemSpec {
-                slot_seconds: 0.1,
-                deadline_slots: 10,
-                arrival_slots: 100,
-                device_ghz: device.as_slice().into(),
-                compute_w: compute_w.as_slice().into(),
-                transmit_w: transmit_w.as_slice().into(),
-                idle_w: idle_w.as_slice().into(),
-                server_ghz: servers.as_slice().into(),
-                energy: EnergyAccounting::Published,
-                reference_energy: 1.0,
-            },
+    /// Lends what a policy or explorer is created from.
+    pub fn context<T>(&self, call: impl FnOnce(&Context<'_>) -> T) -> T {
+        let mut features = Vec::new();
+        for (column, scale) in FEATURES {
+            if TASK_COLUMNS.iter().any(|(name, _)| *name == column) {
+                features.push(Feature { name: column.into(), scale });
+            } else {
+                features.extend((1..=self.servers).map(|server| Feature {
+                    name: format!("server_{server}_{column}").into(),
+                    scale,
+                }));
+            }
         }
+        let [task_columns, link_columns, server_columns] =
+            [&TASK_COLUMNS[..], &LINK_COLUMNS, &SERVER_COLUMNS].map(|columns| {
+                columns.iter().map(|&(name, _)| RStr::from(name)).collect::<Vec<_>>()
+            });
+        let observation = ObservationSpec {
+            features: features.as_slice().into(),
+            task_columns: task_columns.as_slice().into(),
+            link_columns: link_columns.as_slice().into(),
+            server_columns: server_columns.as_slice().into(),
+            history_slots: HISTORY_SLOTS as u32,
+            history_scale: self.devices as f64 / self.servers as f64,
+        };
+        self.system(|system| {
+            call(&Context {
+                parameters: self.parameters.as_str().into(),
+                checkpoint: self.checkpoint.as_deref().map(RSlice::from).into(),
+                scenario_sha256: "".into(),
+                seed: self.seed,
+                threads: 1,
+                observation: &observation,
+                system,
+            })
+        })
     }
 
-    fn seen<T>(&self, see: impl FnOnce(&Observation<'_>) -> T) -> T {
-        let devices: Vec<u32> = (0..self.tasks.len() as u32).collect();
-        let (mut features, mut knowledge, mut uplink) = (Vec::new(), Vec::new(), Vec::new());
-        for task in &self.tasks {
-            let start = features.len();
-            let queues = [task.size_mbit, task.compute_queue_slots, task.uplink_queue_slots];
-            features.extend(queues);
-            features.extend(&task.backlog_mbit);
-            features.push(task.alpha);
-            knowledge.extend_from_slice(&features[start..]);
-            knowledge.extend([task.density, task.deadline_slots]);
-            uplink.extend(&self.uplink_mbps);
+    /// Lends the start of an episode of this system.
+    pub fn episode<T>(&self, number: u64, call: impl FnOnce(&EpisodeStart<'_>) -> T) -> T {
+        self.system(|system| {
+            call(&EpisodeStart { episode: number, seed: self.seed, training: false, system })
+        })
+    }
+
+    /// Lends what is seen.
+    pub fn observe<T>(&self, call: impl FnOnce(&Observation<'_>) -> T) -> T {
+        let devices: Vec<u32> = (0..self.devices as u32).collect();
+        let mut features = Vec::new();
+        for device in 0..self.devices {
+            for (column, _) in FEATURES {
+                if let Some(at) = TASK_COLUMNS.iter().position(|(name, _)| *name == column) {
+                    features.push(self.tasks[device * TASK_COLUMNS.len() + at]);
+                } else {
+                    let column = index(&LINK_COLUMNS, column);
+                    let start = (device * LINK_COLUMNS.len() + column) * self.servers;
+                    features.extend(&self.links[start..start + self.servers]);
+                }
+            }
         }
-        see(&Observation {
+        call(&Observation {
             slot: self.slot,
+            server_count: self.servers as u32,
+            history_slots: HISTORY_SLOTS as u32,
             devices: devices.as_slice().into(),
             features: features.as_slice().into(),
             histories: self.history.as_slice().into(),
             history_of: RSlice::EMPTY,
-            knowledge: knowledge.as_slice().into(),
-            load: self.load.as_slice().into(),
-            uplink_mbps: uplink.as_slice().into(),
+            tasks: self.tasks.as_slice().into(),
+            links: self.links.as_slice().into(),
+            servers: self.server_table.as_slice().into(),
+        })
+    }
+
+    fn system<T>(&self, call: impl FnOnce(&SystemSpec<'_>) -> T) -> T {
+        let [device_ghz, compute_w, transmit_w, idle_w] =
+            [2.6, 2.0, 2.3, 0.1].map(|value| vec![value; self.devices]);
+        let ghz = index(&SERVER_COLUMNS, "ghz") * self.servers;
+        call(&SystemSpec {
+            slot_seconds: 0.1,
+            deadline_slots: 10,
+            arrival_slots: 100,
+            device_ghz: device_ghz.as_slice().into(),
+            compute_w: compute_w.as_slice().into(),
+            transmit_w: transmit_w.as_slice().into(),
+            idle_w: idle_w.as_slice().into(),
+            server_ghz: self.server_table[ghz..ghz + self.servers].into(),
+            energy: EnergyAccounting::PUBLISHED,
+            reference_energy: 1.0,
         })
     }
 }
 
-/// A task that was decided in slot 0 and has ended, as a learner is told.
+fn index(columns: &[(&str, f64)], column: &str) -> usize {
+    match columns.iter().position(|(name, _)| *name == column) {
+        Some(index) => index,
+        None => panic!("there is no column `{column}` in this table"),
+    }
+}
+
+/// A task that was decided in slot 0 and has ended, as a learner receives it.
 pub fn ended(device: u32, action: u32, reward: f64) -> EndedTask {
     EndedTask {
         device,
-        born_slot: 0,
+        arrival_slot: 0,
         action,
         delay_slots: 3,
         dropped: false,
         reward,
         energy: [0.0; 4],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::LocalColumns;
+
+    #[test]
+    fn columns_are_found_by_name_and_read_by_row() {
+        let mut bench = Bench::new(3, 2);
+        bench.set_task(1, "alpha", 0.25);
+        bench.set_link(2, "uplink_mbps", &[7.0, 8.0]);
+        bench.set_server("load", &[1.0, 2.0]);
+        let (local, load) = bench.context(|context| {
+            (LocalColumns::find(context).unwrap(), context.server_column("load").unwrap())
+        });
+        bench.observe(|seen| {
+            assert_eq!(local.state(seen, 0).alpha, 0.5);
+            assert_eq!(local.state(seen, 1).alpha, 0.25);
+            assert_eq!(local.state(seen, 2).uplink_mbps, [7.0, 8.0]);
+            assert_eq!(local.state(seen, 2).backlog_mbit, [0.0, 0.0]);
+            assert_eq!(seen.server(load), [1.0, 2.0]);
+            // Size, two queues, the backlog at two servers, α.
+            assert_eq!(seen.features_of(1), [4.0, 0.0, 0.0, 0.0, 0.0, 0.25]);
+        });
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_those_there_are() {
+        let error = Bench::new(1, 1).context(|context| context.link_column("fading").unwrap_err());
+        let expected = "there is no link column `fading` (this offramp has: backlog_mbit, \
+                        uplink_mbps)";
+        assert_eq!(error.message(), expected);
+    }
+
+    #[test]
+    fn rows_see_their_window() {
+        let histories: Vec<f64> = (0..12).map(f64::from).collect();
+        let bench = Bench::new(3, 2);
+        bench.observe(|seen| {
+            let windows = Observation {
+                history_slots: 3,
+                histories: histories.as_slice().into(),
+                history_of: [1, 0, 1].as_slice().into(),
+                ..*seen
+            };
+            assert_eq!(windows.window_of(0), [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+            assert_eq!(windows.window_of(1), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            let none = Observation { histories: RSlice::EMPTY, ..*seen };
+            assert!(none.window_of(2).is_empty());
+            // In an episode all rows see the only one.
+            assert_eq!(seen.window_of(2).len(), 10 * 2);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the policy's NEEDS lack Needs::TASKS")]
+    fn a_table_that_was_not_asked_for_is_named() {
+        let bench = Bench::new(1, 1);
+        let alpha = bench.context(|context| context.task_column("alpha").unwrap());
+        bench.observe(|seen| Observation { tasks: RSlice::EMPTY, ..*seen }.task(0, alpha));
     }
 }

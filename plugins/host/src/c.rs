@@ -1,98 +1,284 @@
-//! Libraries written to `offramp.h`: their policies behind the same boundary as all others.
+//! Libraries written to `offramp.h`: their policies and explorers behind the same boundary as all
+//! others.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::offset_of;
 
 use abi_stable::sabi_trait::prelude::TD_Opaque;
-use abi_stable::std_types::{RErr, ROk, RSlice, RSliceMut, RVec};
+use abi_stable::std_types::{RErr, ROk, RSlice, RSliceMut, RStr, RString, RVec};
 use offramp_plugin::boundary::{
-    CallError, CallResult, Capabilities, PolicyBox, RawPolicy, RawPolicy_TO,
+    ByMut, ByRef, CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawExplorer,
+    RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
-use offramp_plugin::c::{Context, Entry, Message, Plugin, SaveFunction, VERSION};
+use offramp_plugin::c::{
+    Context, ExplorerEntry, ExportRequest, FLAG_ANY_SYSTEM, Message, ObservationSpec, Plugin,
+    PolicyEntry, SaveFunction,
+};
 use offramp_plugin::{self as plugin, EpisodeStart, Needs, Observation, Progress, TransitionBatch};
 
-use crate::library::{LoadError, Offer, OfferKind, c_text};
+use crate::offer::{LoadError, Offer, OfferKind, c_text, check_interface, read_prefix, read_table};
 
-/// The policies of a library, and what they are.
-pub(crate) type Table = (Vec<Offer>, &'static [Entry]);
+/// What a library has, by name.
+#[derive(Debug)]
+pub(crate) struct Table {
+    policies: Vec<(String, PolicyEntry)>,
+    explorers: Vec<(String, ExplorerEntry)>,
+}
+
+/// Bytes of the structs of revision 0, each up to its last field then.
+const PLUGIN_SIZE: usize = offset_of!(Plugin, explorer_size) + size_of::<usize>();
+const POLICY_SIZE: usize = offset_of!(PolicyEntry, set_parameters) + size_of::<usize>();
+const EXPLORER_SIZE: usize = offset_of!(ExplorerEntry, propose) + size_of::<usize>();
+
+/// A table with more entries is damaged.
+const MAX_ENTRIES: usize = 10_000;
 
 /// What a library offers.
 ///
 /// # Safety
-/// `plugin` is null, or as `offramp.h` says.
-pub(crate) unsafe fn table(plugin: *const Plugin) -> Result<Table, LoadError> {
-    // SAFETY: the caller's promise.
-    let Some(plugin) = (unsafe { plugin.as_ref::<'static>() }) else {
+/// `plugin` is null, or as `offramp.h` states.
+pub(crate) unsafe fn table(
+    plugin: *const Plugin,
+) -> Result<(Plugin, Vec<Offer>, &'static Table), LoadError> {
+    let lacks = |lacks: &str| LoadError::Incomplete { lacks: lacks.to_owned() };
+    if plugin.is_null() {
         return Err(LoadError::NoManifest);
+    }
+    // SAFETY: the version stands first in every version of the header.
+    let version = unsafe { (&raw const (*plugin).version).read() };
+    // SAFETY: from version 2 on the revision stands second.
+    let revision = (version > 1).then(|| unsafe { (&raw const (*plugin).revision).read() });
+    check_interface(version, revision, "compile it again with the offramp.h of this release")?;
+    // SAFETY: the library is of this version, which states its size.
+    let size = unsafe { (&raw const (*plugin).size).read() };
+    if size < PLUGIN_SIZE {
+        return Err(lacks("valid `size` of OfframpPlugin"));
+    }
+    // SAFETY: it has `size` bytes; all its fields may be zero.
+    let plugin = unsafe { read_prefix(plugin, size) };
+    // SAFETY: what the library states of its tables is its promise.
+    let (policies, explorers) = unsafe {
+        let policies = (plugin.policies, plugin.policy_count, plugin.policy_size);
+        let explorers = (plugin.explorers, plugin.explorer_count, plugin.explorer_size);
+        (entries(policies, POLICY_SIZE), entries(explorers, EXPLORER_SIZE))
     };
-    if plugin.version != VERSION {
-        return Err(LoadError::OtherHeader { found: plugin.version });
-    }
-    if plugin.policies.is_null() || plugin.policy_count > MOST_POLICIES {
-        return Err(LoadError::Incomplete { lacks: "table of policies".to_owned() });
-    }
-    // SAFETY: not null, so it has as many as it says, which are never freed or changed.
-    let entries =
-        unsafe { std::slice::from_raw_parts(plugin.policies, plugin.policy_count as usize) };
-    let offers = entries.iter().map(|entry| {
-        // SAFETY: as above; texts are null or C texts.
-        let (name, about) = unsafe { (c_text(entry.name), c_text(entry.about)) };
+    let policies = policies.ok_or_else(|| lacks("valid table of policies"))?;
+    let explorers = explorers.ok_or_else(|| lacks("valid table of explorers"))?;
+    // SAFETY: texts are null or C texts.
+    let text = |text: *const c_char| unsafe { c_text(text) };
+    let complete = |name: &str, needed: &[(&str, bool)]| match needed.iter().find(|(_, has)| !has) {
+        None => Ok(()),
+        Some((function, _)) => Err(lacks(&format!("`{function}` of `{name}`"))),
+    };
+    let (mut offers, mut table) =
+        (Vec::new(), Table { policies: Vec::new(), explorers: Vec::new() });
+    for entry in policies {
+        let name = text(entry.name);
         let needed = [
             ("create", entry.create.is_some()),
             ("destroy", entry.destroy.is_some()),
             ("decide", entry.decide.is_some()),
         ];
-        if let Some((function, _)) = needed.iter().find(|(_, there)| !there) {
-            return Err(LoadError::Incomplete { lacks: format!("`{function}` of `{name}`") });
-        }
-        let (kind, needs) = (OfferKind::Policy, Needs::from_bits(entry.needs));
-        Ok(Offer { kind, name, about, needs, capabilities: capabilities(entry) })
-    });
-    Ok((offers.collect::<Result<_, _>>()?, entries))
+        complete(&name, &needed)?;
+        offers.push(Offer {
+            kind: OfferKind::Policy,
+            name: name.clone(),
+            about: text(entry.about),
+            needs: Needs::from_bits(entry.needs),
+            capabilities: capabilities(&entry),
+        });
+        table.policies.push((name, entry));
+    }
+    for entry in explorers {
+        let name = text(entry.name);
+        let needed = [
+            ("create", entry.create.is_some()),
+            ("destroy", entry.destroy.is_some()),
+            ("propose", entry.propose.is_some()),
+        ];
+        complete(&name, &needed)?;
+        offers.push(Offer {
+            kind: OfferKind::Explorer,
+            name: name.clone(),
+            about: text(entry.about),
+            needs: Needs::from_bits(entry.needs),
+            capabilities: flags(entry.flags),
+        });
+        table.explorers.push((name, entry));
+    }
+    // The library is never unloaded either.
+    Ok((plugin, offers, Box::leak(Box::new(table))))
 }
 
-/// A library with more is none.
-const MOST_POLICIES: u32 = 10_000;
-
-fn capabilities(entry: &Entry) -> Capabilities {
-    let saved = entry.checkpoint.is_some() && entry.save.is_some() && entry.load.is_some();
-    let learns = saved && entry.record.is_some() && entry.learn.is_some();
-    match (saved, learns) {
-        (_, true) => Capabilities::SAVED.and(Capabilities::LEARNER),
-        (true, _) => Capabilities::SAVED,
-        _ => Capabilities::NONE,
+/// The entries of a table: none if it states none, `None` if what it states cannot be.
+///
+/// # Safety
+/// If the pointer is not null, it has as many entries of that size as stated.
+unsafe fn entries<T>(
+    (start, count, size): (*const T, usize, usize),
+    least: usize,
+) -> Option<Vec<T>> {
+    match count {
+        0 => Some(Vec::new()),
+        _ if start.is_null() || count > MAX_ENTRIES || size < least => None,
+        // SAFETY: the caller's promise; all fields of an entry may be zero.
+        _ => Some(unsafe { read_table(start, count, size) }),
     }
 }
 
-/// Creates a policy.
-pub(crate) fn create(
-    entry: &'static Entry,
+fn flags(flags: u32) -> Capabilities {
+    if flags & FLAG_ANY_SYSTEM == 0 { Capabilities::NONE } else { Capabilities::ANY_SYSTEM }
+}
+
+fn capabilities(entry: &PolicyEntry) -> Capabilities {
+    let saved = entry.checkpoint.is_some() && entry.save.is_some() && entry.load.is_some();
+    let merges =
+        entry.networks.is_some() && entry.parameters.is_some() && entry.set_parameters.is_some();
+    let stated = [
+        (saved, Capabilities::SAVED),
+        (saved && entry.record.is_some() && entry.learn.is_some(), Capabilities::LEARNER),
+        (entry.values.is_some(), Capabilities::VALUE_FUNCTION),
+        (saved && entry.fit.is_some(), Capabilities::STUDENT),
+        (
+            !entry.export_formats.is_null() && entry.export_checkpoint.is_some(),
+            Capabilities::EXPORTABLE,
+        ),
+        (saved && merges, Capabilities::MERGEABLE),
+    ];
+    let has = stated.into_iter().filter(|(has, _)| *has);
+    has.fold(flags(entry.flags), |all, (_, capability)| all.and(capability))
+}
+
+impl Table {
+    /// Creates the policy of that name.
+    pub(crate) fn create_policy(
+        &self,
+        name: &str,
+        context: &plugin::Context<'_>,
+    ) -> CallResult<PolicyBox> {
+        let Some((_, entry)) = self.policies.iter().find(|(other, _)| other == name) else {
+            return failed(format!("this plugin has no `{name}`"));
+        };
+        with_context(context, |context, place, message| {
+            // SAFETY: all pointers are valid for the call.
+            entry.create.map(|create| unsafe { create(context, place, message) })
+        })
+        .map(|instance| RawPolicy_TO::from_value(Instance { entry: *entry, instance }, TD_Opaque))
+    }
+
+    /// Creates the explorer of that name.
+    pub(crate) fn create_explorer(
+        &self,
+        name: &str,
+        context: &plugin::Context<'_>,
+    ) -> CallResult<ExplorerBox> {
+        let Some((_, entry)) = self.explorers.iter().find(|(other, _)| other == name) else {
+            return failed(format!("this plugin has no `{name}`"));
+        };
+        with_context(context, |context, place, message| {
+            // SAFETY: all pointers are valid for the call.
+            entry.create.map(|create| unsafe { create(context, place, message) })
+        })
+        .map(|instance| {
+            RawExplorer_TO::from_value(ExplorerInstance { entry: *entry, instance }, TD_Opaque)
+        })
+    }
+
+    /// The formats in which the policy of that name exports checkpoints.
+    pub(crate) fn export_formats(&self, name: &str) -> CallResult<RVec<RString>> {
+        let Some((_, entry)) = self.policies.iter().find(|(other, _)| other == name) else {
+            return failed(format!("this plugin has no `{name}`"));
+        };
+        let mut formats = RVec::new();
+        let mut place = entry.export_formats;
+        // SAFETY: a list of C texts that ends in a null pointer.
+        while let Some(&text) = unsafe { place.as_ref() }
+            && !text.is_null()
+        {
+            // SAFETY: as above.
+            formats.push(unsafe { c_text(text) }.into());
+            // SAFETY: the list goes on, for this was not its end.
+            place = unsafe { place.add(1) };
+        }
+        ROk(formats)
+    }
+
+    /// Exports a network of a checkpoint of the policy of that name.
+    pub(crate) fn export(
+        &self,
+        name: &str,
+        checkpoint: RSlice<'_, u8>,
+        request: &plugin::ExportRequest<'_>,
+    ) -> CallResult<RVec<RawFile>> {
+        let Some((_, entry)) = self.policies.iter().find(|(other, _)| other == name) else {
+            return failed(format!("this plugin has no `{name}`"));
+        };
+        let format = CString::new(request.format.as_str()).unwrap_or_default();
+        let request = ExportRequest { format: format.as_ptr(), network: request.network };
+        let (bytes, length) = (checkpoint.as_ptr(), checkpoint.len());
+        let mut files: RVec<RawFile> = RVec::new();
+        let sink = (&raw mut files).cast::<c_void>();
+        called(|message| {
+            // SAFETY: all pointers are valid for the call; `sink` is what `add_file` expects.
+            entry.export_checkpoint.map(|export| unsafe {
+                export(bytes, length, &raw const request, add_file, sink, message)
+            })
+        })
+        .map(|()| files)
+    }
+}
+
+/// Creates an instance from a context in plain C.
+fn with_context(
     context: &plugin::Context<'_>,
-) -> CallResult<PolicyBox> {
-    let features = context.observation.features.as_slice();
-    let texts = features.iter().map(|feature| CString::new(feature.name.as_str()));
-    let texts: Vec<CString> = texts.map(Result::unwrap_or_default).collect();
-    let names: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+    create: impl FnOnce(*const Context<'_>, *mut *mut c_void, *mut Message) -> Option<c_int>,
+) -> CallResult<*mut c_void> {
+    let spec = context.observation;
+    let features = spec.features.as_slice();
     let scales: Vec<f64> = features.iter().map(|feature| feature.scale).collect();
+    let feature_names = Texts::new(features.iter().map(|feature| feature.name.as_str()));
+    let columns = |names: RSlice<'_, RStr<'_>>| Texts::new(names.iter().map(RStr::as_str));
+    let task_columns = columns(spec.task_columns);
+    let link_columns = columns(spec.link_columns);
+    let server_columns = columns(spec.server_columns);
+    let observation = ObservationSpec {
+        feature_names: feature_names.pointers.as_slice().into(),
+        feature_scales: scales.as_slice().into(),
+        task_columns: task_columns.pointers.as_slice().into(),
+        link_columns: link_columns.pointers.as_slice().into(),
+        server_columns: server_columns.pointers.as_slice().into(),
+        history_slots: spec.history_slots,
+        history_scale: spec.history_scale,
+    };
     let checkpoint = context.checkpoint.into_option();
     let context = Context {
         parameters: context.parameters.as_bytes().into(),
         checkpoint: checkpoint.map_or(std::ptr::null(), |bytes| bytes.as_ptr()),
         checkpoint_length: checkpoint.map_or(0, |bytes| bytes.len()),
+        scenario_sha256: context.scenario_sha256.as_bytes().into(),
         seed: context.seed,
         threads: context.threads,
-        history_slots: context.observation.history_slots,
-        history_scale: context.observation.history_scale,
-        feature_names: names.as_slice().into(),
-        feature_scales: scales.as_slice().into(),
+        observation: &raw const observation,
         system: context.system,
     };
     let mut instance = std::ptr::null_mut();
     let place = &raw mut instance;
-    // SAFETY: all pointers are valid for the call, and texts outlive it.
-    called(|message| {
-        entry.create.map(|create| unsafe { create(&raw const context, place, message) })
-    })
-    .map(|()| RawPolicy_TO::from_value(Instance { entry, instance }, TD_Opaque))
+    called(|message| create(&raw const context, place, message)).map(|()| instance)
+}
+
+/// C texts, and the pointers to them.
+struct Texts {
+    _owned: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl Texts {
+    fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let owned: Vec<CString> =
+            texts.map(|text| CString::new(text).unwrap_or_default()).collect();
+        let pointers = owned.iter().map(|text| text.as_ptr()).collect();
+        Self { _owned: owned, pointers }
+    }
 }
 
 /// Calls a function and reads its message if it fails; one that is not there has nothing to do.
@@ -103,18 +289,22 @@ fn called(call: impl FnOnce(*mut Message) -> Option<c_int>) -> CallResult<()> {
         Some(number) => {
             let text: Vec<u8> = message.text.iter().map(|&letter| letter as u8).collect();
             let text = text.split(|&letter| letter == 0).next().unwrap_or_default();
-            let text = match String::from_utf8_lossy(text) {
-                text if text.is_empty() => format!("it gave {number} and no reason").into(),
-                text => text,
-            };
-            RErr(CallError { message: (*text).into(), panicked: false })
+            failed(match String::from_utf8_lossy(text) {
+                text if text.is_empty() => format!("it returned {number} without a reason"),
+                text => text.into_owned(),
+            })
         }
     }
 }
 
+#[cold]
+fn failed<T>(message: String) -> CallResult<T> {
+    RErr(CallError { message: message.into(), panicked: false })
+}
+
 /// An instance of a policy.
 struct Instance {
-    entry: &'static Entry,
+    entry: PolicyEntry,
     instance: *mut c_void,
 }
 
@@ -124,7 +314,7 @@ unsafe impl Send for Instance {}
 impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(destroy) = self.entry.destroy {
-            // SAFETY: `create` gave it, and nothing uses it after this.
+            // SAFETY: `create` made it, and nothing uses it after this.
             unsafe { destroy(self.instance) };
         }
     }
@@ -154,24 +344,45 @@ unsafe extern "C" fn write(sink: *mut c_void, bytes: *const u8, length: usize) {
     }
 }
 
-// SAFETY of all calls below: the instance is one that `create` gave, pointers are valid for the
-// call, and `actions` has a place for each row.
+/// Appends a file to the vector that `sink` is.
+///
+/// # Safety
+/// `sink` is an `RVec<RawFile>`, texts are null or C texts, `bytes` has `length` of them.
+unsafe extern "C" fn add_file(
+    sink: *mut c_void,
+    name: *const c_char,
+    note: *const c_char,
+    bytes: *const u8,
+    length: usize,
+) {
+    let mut content: Vec<u8> = Vec::new();
+    // SAFETY: the caller's promise.
+    unsafe {
+        write((&raw mut content).cast(), bytes, length);
+        let (name, note) = (c_text(name).into(), c_text(note).into());
+        (*sink.cast::<RVec<RawFile>>()).push(RawFile { name, bytes: content.into(), note });
+    }
+}
+
+// SAFETY of all calls below: the instance is one that `create` made, pointers are valid for the
+// call, and `actions` has a place for each row, as `values` and `targets` have for each of its
+// actions.
 impl RawPolicy for Instance {
-    fn begin_episode(&mut self, start: &EpisodeStart) -> CallResult<()> {
+    fn begin_episode(&mut self, start: ByRef<'_, EpisodeStart<'_>>) -> CallResult<()> {
         let Self { entry, instance } = self;
         called(|message| {
             // SAFETY: as above.
-            entry.begin_episode.map(|begin| unsafe { begin(*instance, start, message) })
+            entry.begin_episode.map(|begin| unsafe { begin(*instance, start.get(), message) })
         })
     }
 
     fn decide(
         &mut self,
-        observation: &Observation<'_>,
+        observation: ByRef<'_, Observation<'_>>,
         mut actions: RSliceMut<'_, u32>,
     ) -> CallResult<()> {
         let Self { entry, instance } = self;
-        let actions = actions.as_mut_ptr();
+        let (observation, actions) = (observation.get(), actions.as_mut_ptr());
         called(|message| {
             // SAFETY: as above.
             entry.decide.map(|decide| unsafe { decide(*instance, observation, actions, message) })
@@ -199,33 +410,129 @@ impl RawPolicy for Instance {
         called(|message| entry.load.map(|load| unsafe { load(*instance, start, length, message) }))
     }
 
-    fn record(&mut self, slot: &TransitionBatch<'_>) -> CallResult<()> {
+    fn record(&mut self, slot: ByRef<'_, TransitionBatch<'_>>) -> CallResult<()> {
         let Self { entry, instance } = self;
-        // SAFETY: as above.
-        called(|message| entry.record.map(|record| unsafe { record(*instance, slot, message) }))
+        called(|message| {
+            // SAFETY: as above.
+            entry.record.map(|record| unsafe { record(*instance, slot.get(), message) })
+        })
     }
 
-    fn learn(&mut self) -> CallResult<Progress> {
+    fn learn(&mut self, progress: ByMut<'_, Progress>) -> CallResult<()> {
         let Self { entry, instance } = self;
-        let mut progress = Progress::default();
-        let place = &raw mut progress;
+        let place = &raw mut *progress.get();
         // SAFETY: as above.
         called(|message| entry.learn.map(|learn| unsafe { learn(*instance, place, message) }))
-            .map(|()| progress)
     }
 
-    fn values(&mut self, _: &Observation<'_>, _: RSliceMut<'_, f32>) -> CallResult<()> {
-        lacking("value function")
+    fn values(
+        &mut self,
+        observation: ByRef<'_, Observation<'_>>,
+        mut values: RSliceMut<'_, f32>,
+    ) -> CallResult<()> {
+        let Self { entry, instance } = self;
+        let (observation, values) = (observation.get(), values.as_mut_ptr());
+        called(|message| {
+            // SAFETY: as above.
+            entry.values.map(|call| unsafe { call(*instance, observation, values, message) })
+        })
     }
 
-    fn fit(&mut self, _: &Observation<'_>, _: RSlice<'_, f32>) -> CallResult<f64> {
-        lacking("fit to a teacher")
+    fn fit(
+        &mut self,
+        observation: ByRef<'_, Observation<'_>>,
+        targets: RSlice<'_, f32>,
+    ) -> CallResult<f64> {
+        let Self { entry, instance } = self;
+        let (observation, targets) = (observation.get(), targets.as_ptr());
+        let mut loss = f64::NAN;
+        let place = &raw mut loss;
+        called(|message| {
+            // SAFETY: as above.
+            entry.fit.map(|fit| unsafe { fit(*instance, observation, targets, place, message) })
+        })
+        .map(|()| loss)
+    }
+
+    fn networks(&self) -> CallResult<usize> {
+        // SAFETY: as above.
+        ROk(self.entry.networks.map_or(0, |networks| unsafe { networks(self.instance) }))
+    }
+
+    fn parameters(&self, network: usize) -> CallResult<RVec<f32>> {
+        let mut bytes: Vec<u8> = Vec::new();
+        let sink = (&raw mut bytes).cast::<c_void>();
+        let call = called(|message| {
+            // SAFETY: as above; `sink` is the vector that `write` expects.
+            self.entry
+                .parameters
+                .map(|call| unsafe { call(self.instance, network, write, sink, message) })
+        });
+        if let RErr(error) = call {
+            return RErr(error);
+        }
+        match bytes.as_chunks::<4>() {
+            (numbers, []) => ROk(numbers.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect()),
+            _ => failed(format!("its parameters are {} bytes, not whole floats", bytes.len())),
+        }
+    }
+
+    fn set_parameters(&mut self, network: usize, parameters: RSlice<'_, f32>) -> CallResult<()> {
+        let Self { entry, instance } = self;
+        let (start, length) = (parameters.as_ptr(), parameters.len());
+        called(|message| {
+            // SAFETY: as above.
+            entry
+                .set_parameters
+                .map(|set| unsafe { set(*instance, network, start, length, message) })
+        })
     }
 }
 
-fn lacking<T>(capability: &str) -> CallResult<T> {
-    RErr(CallError {
-        message: format!("it has no capability {capability}").into(),
-        panicked: false,
-    })
+/// An instance of an explorer.
+struct ExplorerInstance {
+    entry: ExplorerEntry,
+    instance: *mut c_void,
+}
+
+// SAFETY: as for a policy's.
+unsafe impl Send for ExplorerInstance {}
+
+impl Drop for ExplorerInstance {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.entry.destroy {
+            // SAFETY: `create` made it, and nothing uses it after this.
+            unsafe { destroy(self.instance) };
+        }
+    }
+}
+
+impl RawExplorer for ExplorerInstance {
+    fn begin_episode(&mut self, start: ByRef<'_, EpisodeStart<'_>>) -> CallResult<()> {
+        let Self { entry, instance } = self;
+        called(|message| {
+            // SAFETY: as above.
+            entry.begin_episode.map(|begin| unsafe { begin(*instance, start.get(), message) })
+        })
+    }
+
+    fn propose(
+        &mut self,
+        observation: ByRef<'_, Observation<'_>>,
+        progress: ByRef<'_, Progress>,
+        mut actions: RSliceMut<'_, u32>,
+    ) -> CallResult<f64> {
+        let Self { entry, instance } = self;
+        let (observation, progress) = (observation.get(), progress.get());
+        let actions = actions.as_mut_ptr();
+        let mut rate = f64::NAN;
+        let place = &raw mut rate;
+        called(|message| {
+            // SAFETY: as above.
+            entry.propose.map(|propose| unsafe {
+                propose(*instance, observation, progress, actions, place, message)
+            })
+        })
+        .map(|()| rate)
+    }
 }

@@ -1,124 +1,29 @@
 //! One library file: what it is, and whether it can be loaded.
 //!
-//! Checks go from the outside in, so that what can't be loaded is explained: is it a file, a
-//! library, of this platform, does the system load it, has it a manifest, of this interface
-//! version, are the types that cross the boundary laid out as the host knows them.
+//! Checks go from the outside in, so that a refusal is explained: is it a file, a library, of this
+//! platform, does the system load it, has it a manifest, of this interface version and at most this
+//! revision, are the types that cross the boundary laid out as the host knows them.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, LibHeader};
+use abi_stable::type_layout::TypeLayout;
 use object::{FileKind, Object};
 use offramp_plugin::Needs;
 use offramp_plugin::boundary::{
     Capabilities, ENTRY_EXPLORER, ENTRY_POLICY, INTERFACE_VERSION, MAGIC, MANIFEST_SYMBOL,
-    Manifest, PluginModuleRef,
+    Manifest, ManifestEntry, PluginModuleRef,
 };
-use offramp_plugin::c::{Entry, Plugin, SYMBOL as C_SYMBOL, VERSION as C_VERSION};
+use offramp_plugin::c::{Plugin, SYMBOL as C_SYMBOL};
 use sha2::{Digest, Sha256};
 
-use crate::c;
-
-/// Why a file is not a plugin that can be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It can't be read.
-    #[error("can't be read: {0}")]
-    Unreadable(std::io::Error),
-    /// It is something else.
-    #[error("is no {wanted} (it {found})")]
-    NoLibrary {
-        /// What this platform loads.
-        wanted: &'static str,
-        /// What it is instead.
-        found: String,
-    },
-    /// It is a library for another kind of machine.
-    #[error("is a library for {found}; this machine is {wanted}")]
-    OtherPlatform {
-        /// Its platform.
-        found: String,
-        /// The host's.
-        wanted: String,
-    },
-    /// The system's loader refuses it: a library it depends on is missing, or it is damaged.
-    #[error("the system can't load it: {0}")]
-    Unloadable(String),
-    /// A library, but no plugin.
-    #[error(
-        "is a library but no offramp plugin: it has no symbol `{MANIFEST_SYMBOL}` (a plugin \
-         ends in `offramp_plugin::export_plugin!();`; one in C exports `{C_SYMBOL}`)"
-    )]
-    NoManifest,
-    /// Built for another version of the interface.
-    #[error(
-        "was built for plugin interface {found}, this is interface {INTERFACE_VERSION}: rebuild \
-         it with the offramp-plugin crate of this release"
-    )]
-    OtherInterface {
-        /// Its interface version.
-        found: u32,
-    },
-    /// Written to another version of `offramp.h`.
-    #[error(
-        "was compiled with version {found} of offramp.h, this is {C_VERSION}: compile it with the \
-         one of this release"
-    )]
-    OtherHeader {
-        /// Its version.
-        found: u32,
-    },
-    /// A library in C without something that is needed.
-    #[error("has no {lacks}")]
-    Incomplete {
-        /// What it lacks.
-        lacks: String,
-    },
-    /// Same version, other layout: built with a changed offramp-plugin or another abi_stable.
-    #[error(
-        "was built with an incompatible offramp-plugin ({detail}): rebuild it with the one of \
-         this release"
-    )]
-    OtherLayout {
-        /// The first difference.
-        detail: String,
-    },
-}
-
-/// What a library offers under one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// Policy or explorer.
-    pub kind: OfferKind,
-    /// Its name in scenarios.
-    pub name: String,
-    /// What it does, in one sentence.
-    pub about: String,
-    /// Which parts of an observation it reads.
-    pub needs: Needs,
-    /// What it can do besides deciding.
-    pub capabilities: Capabilities,
-}
-
-/// What is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfferKind {
-    /// Decides.
-    Policy,
-    /// Explores while a learner trains.
-    Explorer,
-}
-
-impl OfferKind {
-    /// `policy` or `explorer`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Policy => "policy",
-            Self::Explorer => "explorer",
-        }
-    }
-}
+use crate::c::{self, Table};
+use crate::offer::{LoadError, Offer, OfferKind, c_text, check_interface, read_prefix, read_table};
 
 /// A plugin's library, loaded; it stays loaded until the process ends.
 #[derive(Clone)]
@@ -145,8 +50,8 @@ pub struct Library {
 pub(crate) enum Module {
     /// In Rust.
     Native(PluginModuleRef),
-    /// By the table of a library written to `offramp.h`.
-    Table(&'static [Entry]),
+    /// By the tables of a library written to `offramp.h`.
+    Table(&'static Table),
 }
 
 impl std::fmt::Debug for Library {
@@ -156,7 +61,7 @@ impl std::fmt::Debug for Library {
 }
 
 impl Library {
-    /// That `bytes` are a library which this machine's loader takes; nothing of it is executed.
+    /// Checks that `bytes` are a library for this machine's loader; nothing of it is executed.
     ///
     /// # Errors
     /// [`LoadError::NoLibrary`] or [`LoadError::OtherPlatform`].
@@ -169,7 +74,7 @@ impl Library {
     /// This executes code of the library: load only what you would run.
     ///
     /// # Errors
-    /// [`LoadError`] says at which check it failed.
+    /// [`LoadError`] states the check that failed.
     pub fn load(path: &Path) -> Result<Arc<Self>, LoadError> {
         let bytes = std::fs::read(path).map_err(LoadError::Unreadable)?;
         Self::check(&bytes)?;
@@ -193,30 +98,37 @@ impl Library {
         }
         .map_err(|_| LoadError::NoManifest)?();
         // SAFETY: null or a manifest; its first three fields are the same in every version, and
-        // no others are read before they have been found good.
-        let (magic, interface_version) = match unsafe { manifest.as_ref() } {
-            Some(manifest) => (manifest.magic, manifest.interface_version),
+        // no others are read before these have been found good.
+        let (magic, version, size) = match unsafe { manifest.as_ref() } {
+            Some(manifest) => (manifest.magic, manifest.interface_version, manifest.size),
             None => return Err(LoadError::NoManifest),
         };
         if magic != MAGIC {
             return Err(LoadError::NoManifest);
         }
-        if interface_version != INTERFACE_VERSION {
-            return Err(LoadError::OtherInterface { found: interface_version });
+        if version == INTERFACE_VERSION && size < MANIFEST_SIZE {
+            return Err(LoadError::Incomplete { lacks: "manifest of full size".to_owned() });
         }
-        // SAFETY: magic and interface version are ours, so the manifest has all our fields.
-        let manifest = unsafe { &*manifest };
+        // SAFETY: a manifest of this version with the fields of revision 0.
+        let revision = (version == INTERFACE_VERSION)
+            .then(|| unsafe { (&raw const (*manifest).revision).read() });
+        check_interface(version, revision, "rebuild it with the offramp-plugin of this release")?;
+        // SAFETY: a manifest of this version, of `size` bytes.
+        let manifest = unsafe { read_prefix(manifest, size as usize) };
         if manifest.header.is_null() {
-            return Err(LoadError::OtherLayout { detail: "it has no header".into() });
+            return Err(LoadError::Incomplete { lacks: "abi_stable header".to_owned() });
         }
         // SAFETY: as above; the header is a static of the library, which is never unloaded, and
         // a reference to it is what an `AbiHeaderRef` is.
         let header: AbiHeaderRef =
             unsafe { std::mem::transmute::<*const LibHeader, AbiHeaderRef>(manifest.header) };
-        let module = header
-            .upgrade()
-            .and_then(|header| header.init_root_module::<PluginModuleRef>())
-            .map_err(|error| LoadError::OtherLayout { detail: first_difference(&error) })?;
+        let other = |detail: String| LoadError::OtherLayout { detail };
+        let header = header.upgrade().map_err(|error| other(first_difference(&error)))?;
+        let layout = header.layout().ok_or_else(|| other("its layout is not stated".into()))?;
+        compatible(layout, PluginModuleRef::LAYOUT).map_err(other)?;
+        // SAFETY: its layout has just been checked.
+        let module = unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
+            .map_err(|error| other(first_difference(&error)))?;
         // SAFETY: the texts of a manifest of this version are C texts that are never freed.
         let text = |text| unsafe { c_text(text) };
         Ok(Arc::new(Self {
@@ -226,36 +138,55 @@ impl Library {
             compiler: text(manifest.compiler),
             target: text(manifest.target),
             sha256: sha256(&bytes),
-            offers: offers(manifest),
+            offers: offers(&manifest)?,
             module: Module::Native(module),
         }))
     }
 
     /// A library that was written to `offramp.h`.
     fn in_c(path: &Path, bytes: &[u8], plugin: *const Plugin) -> Result<Arc<Self>, LoadError> {
-        // SAFETY: that it is as the header says is the library's promise, as all of its code.
-        let (offers, entries) = unsafe { c::table(plugin) }?;
-        // SAFETY: the table was found good.
-        let text = |text: fn(&Plugin) -> *const c_char| unsafe { c_text(text(&*plugin)) };
+        // SAFETY: that it is as the header states is the library's promise, like all of its code.
+        let (plugin, offers, table) = unsafe { c::table(plugin) }?;
+        // SAFETY: as above.
+        let text = |text: *const c_char| unsafe { c_text(text) };
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            plugin: text(|plugin| plugin.name),
-            version: text(|plugin| plugin.plugin_version),
+            plugin: text(plugin.name),
+            version: text(plugin.plugin_version),
             compiler: "C".to_owned(),
             target: std::env::consts::ARCH.to_owned(),
             sha256: sha256(bytes),
             offers,
-            module: Module::Table(entries),
+            module: Module::Table(table),
         }))
     }
 }
 
-fn offers(manifest: &Manifest) -> Vec<Offer> {
+/// Bytes of a [`Manifest`] of revision 0, up to its last field then, and of an entry.
+const MANIFEST_SIZE: u32 = (offset_of!(Manifest, header) + size_of::<*const LibHeader>()) as u32;
+const ENTRY_SIZE: u32 = (offset_of!(ManifestEntry, about) + size_of::<*const c_char>()) as u32;
+
+/// Whether a plugin's root module can be used as the host's.
+///
+/// The plugin's layout takes the part of abi_stable's interface and the host's that of the
+/// implementation: of two prefix types abi_stable lets the *implementation* have more fields, and
+/// here it is the host that may be newer. A field or method that the plugin lacks is found missing
+/// by the prefix's own count when it is reached for, which the host does for stated capabilities
+/// only.
+fn compatible(plugin: &'static TypeLayout, host: &'static TypeLayout) -> Result<(), String> {
+    check_layout_compatibility(plugin, host).map_err(|error| first_difference(&error))
+}
+
+fn offers(manifest: &Manifest) -> Result<Vec<Offer>, LoadError> {
     if manifest.entries.is_null() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    // SAFETY: a manifest of this version has `entry_count` entries there, which are never freed.
-    let entries = unsafe { std::slice::from_raw_parts(manifest.entries, manifest.entry_count) };
+    if manifest.entry_size < ENTRY_SIZE {
+        return Err(LoadError::Incomplete { lacks: "entries of full size".to_owned() });
+    }
+    let (start, count, size) = (manifest.entries, manifest.entry_count, manifest.entry_size);
+    // SAFETY: a manifest of this version has that many entries of that size there.
+    let entries: Vec<ManifestEntry> = unsafe { read_table(start, count, size as usize) };
     let kind = |kind| match kind {
         ENTRY_POLICY => Some(OfferKind::Policy),
         ENTRY_EXPLORER => Some(OfferKind::Explorer),
@@ -272,17 +203,7 @@ fn offers(manifest: &Manifest) -> Vec<Offer> {
             capabilities: Capabilities::from_bits(entry.capabilities),
         })
     });
-    offers.collect()
-}
-
-/// # Safety
-/// `text` is null or a C text.
-pub(crate) unsafe fn c_text(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: not null, so the caller's promise holds.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    Ok(offers.collect())
 }
 
 /// SHA-256 in hexadecimal: how offramp names the content of plugins, scenarios, checkpoints.
@@ -290,14 +211,14 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What this platform's loader takes.
+/// What this platform's loader takes, with its article.
 fn native_format() -> &'static str {
     if cfg!(windows) {
-        "DLL"
+        "a DLL"
     } else if cfg!(target_os = "macos") {
-        "Mach-O library"
+        "a Mach-O library"
     } else {
-        "ELF library"
+        "an ELF library"
     }
 }
 
@@ -305,18 +226,18 @@ fn check_platform(bytes: &[u8]) -> Result<(), LoadError> {
     let no_library =
         |found: &str| Err(LoadError::NoLibrary { wanted: native_format(), found: found.into() });
     if bytes.is_empty() {
-        return no_library("is empty");
+        return no_library("empty");
     }
     let Ok(kind) = FileKind::parse(bytes) else {
-        return no_library("is no library of any kind");
+        return no_library("not a library at all");
     };
     let format = match kind {
-        FileKind::Elf32 | FileKind::Elf64 => "ELF library",
+        FileKind::Elf32 | FileKind::Elf64 => "an ELF library",
         FileKind::MachO32 | FileKind::MachO64 | FileKind::MachOFat32 | FileKind::MachOFat64 => {
-            "Mach-O library"
+            "a Mach-O library"
         }
-        FileKind::Pe32 | FileKind::Pe64 => "DLL",
-        _ => return no_library("is no library of any kind"),
+        FileKind::Pe32 | FileKind::Pe64 => "a DLL",
+        _ => return no_library("not a library at all"),
     };
     if format != native_format() {
         return Err(LoadError::OtherPlatform {
@@ -328,7 +249,7 @@ fn check_platform(bytes: &[u8]) -> Result<(), LoadError> {
         return Ok(()); // Several architectures in one; the loader picks.
     }
     match object::File::parse(bytes) {
-        Err(error) => no_library(&format!("is damaged: {error}")),
+        Err(error) => no_library(&format!("damaged: {error}")),
         Ok(file) => {
             let found = format!("{:?}", file.architecture()).to_lowercase();
             let wanted = std::env::consts::ARCH;
@@ -348,11 +269,78 @@ fn loader_message(error: &libloading::Error, path: &Path) -> String {
     cause.replace(&format!("{}: ", path.display()), "")
 }
 
-/// abi_stable prints both layouts whole, which fills screens: keep the first line that says what
+/// abi_stable prints both layouts whole, which fills screens: keep the first line that states what
 /// differs.
-fn first_difference(error: &abi_stable::library::LibraryError) -> String {
+fn first_difference(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.clone().next().unwrap_or_default().to_owned();
     lines.find(|line| line.starts_with("Error:")).map_or(first, |line| line[6..].trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use abi_stable::sabi_trait::prelude::TD_Opaque;
+    use abi_stable::std_types::RBox;
+
+    use super::*;
+
+    /// A trait and a root module, as of one revision; `later` has what the next might append.
+    #[expect(dead_code, unreachable_pub, non_local_definitions, unused_qualifications)]
+    mod now {
+        #[abi_stable::sabi_trait]
+        pub trait Grown: Send {
+            #[sabi(last_prefix_field)]
+            fn first(&self) -> u32;
+        }
+
+        #[repr(C)]
+        #[derive(abi_stable::StableAbi)]
+        #[sabi(kind(Prefix(prefix_ref = ModuleRef)))]
+        pub struct Module {
+            #[sabi(last_prefix_field)]
+            pub create: extern "C" fn() -> Grown_TO<'static, abi_stable::std_types::RBox<()>>,
+        }
+    }
+
+    #[expect(dead_code, unreachable_pub, non_local_definitions, unused_qualifications)]
+    mod later {
+        #[abi_stable::sabi_trait]
+        pub trait Grown: Send {
+            #[sabi(last_prefix_field)]
+            fn first(&self) -> u32;
+            fn second(&self) -> u32 {
+                0
+            }
+        }
+
+        #[repr(C)]
+        #[derive(abi_stable::StableAbi)]
+        #[sabi(kind(Prefix(prefix_ref = ModuleRef)))]
+        pub struct Module {
+            #[sabi(last_prefix_field)]
+            pub create: extern "C" fn() -> Grown_TO<'static, abi_stable::std_types::RBox<()>>,
+            pub more: extern "C" fn() -> u32,
+        }
+    }
+
+    struct Seven;
+
+    impl now::Grown for Seven {
+        fn first(&self) -> u32 {
+            7
+        }
+    }
+
+    /// What the boundary's growth rests on: an older plugin passes the check of a newer host, and
+    /// its methods are reached through the newer trait.
+    #[test]
+    fn an_older_plugin_fits_a_newer_host() {
+        assert_eq!(compatible(now::ModuleRef::LAYOUT, later::ModuleRef::LAYOUT), Ok(()));
+        assert!(compatible(later::ModuleRef::LAYOUT, now::ModuleRef::LAYOUT).is_err());
+        let older = now::Grown_TO::from_value(Seven, TD_Opaque);
+        // SAFETY: what loading an older plugin does; the layouts have just been found compatible.
+        let seen: later::Grown_TO<'static, RBox<()>> = unsafe { std::mem::transmute(older) };
+        assert_eq!((seen.first(), seen.second()), (7, 0));
+    }
 }

@@ -3,16 +3,20 @@
 //! The host trusts nothing that comes back: every row must be decided and in range, every value
 //! finite. What is wrong is a [`CallFailure`] that names the policy and the call.
 
-use offramp_plugin::boundary::{CallError, CallResult, Capabilities, ExplorerBox, PolicyBox};
-use offramp_plugin::{
-    Context, EpisodeStart, Needs, Observation, Progress, TransitionBatch, UNDECIDED,
-};
+use std::collections::BTreeSet;
 
 use abi_stable::std_types::{RErr, ROk, RStr};
+use offramp_plugin::boundary::{
+    CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawFile,
+};
+use offramp_plugin::{
+    Context, EpisodeStart, ExportRequest, ExportedFile, Needs, Observation, Progress, SystemSpec,
+    TransitionBatch, UNDECIDED,
+};
 
-use crate::c;
-use crate::library::{Module, OfferKind};
-use crate::registry::Found;
+use crate::library::Module;
+use crate::offer::OfferKind;
+use crate::registry::PluginRef;
 
 /// A call into a plugin failed. The instance is of no further use; others are not affected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -31,7 +35,7 @@ pub struct CallFailure {
 /// What can go wrong in a call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CallFault {
-    /// It said so itself.
+    /// It returned an error.
     #[error("{0}")]
     Error(String),
     /// It panicked; the panic was caught at the boundary.
@@ -59,7 +63,19 @@ pub enum CallFault {
         /// M.
         servers: u32,
     },
-    /// It gave a value that is no number.
+    /// The episode's system has another size than the one it was created for.
+    #[error(
+        "created for {} devices and {} servers, and lacks the capability `any_system`: an episode \
+         with {} devices and {} servers is not for it", created[0], created[1], episode[0],
+        episode[1]
+    )]
+    OtherSystem {
+        /// N and M at creation.
+        created: [usize; 2],
+        /// N and M of the episode.
+        episode: [usize; 2],
+    },
+    /// It returned a value that is not finite.
     #[error("slot {slot}: value {value} in row {row}, column {column}")]
     NotFinite {
         /// The slot.
@@ -78,11 +94,12 @@ pub trait Policy: Send {
     /// Which parts of an observation it reads.
     fn needs(&self) -> Needs;
 
-    /// An episode begins.
+    /// Begins an episode.
     ///
     /// # Errors
-    /// [`CallFailure`], like every call here.
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure>;
+    /// [`CallFailure`], like every call here; another N or M than at creation is one, unless the
+    /// policy declares `any_system`.
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure>;
 
     /// Fills the rows of `actions` that are [`UNDECIDED`]; afterwards every row is 0 … M.
     ///
@@ -94,7 +111,7 @@ pub trait Policy: Send {
         actions: &mut [u32],
     ) -> Result<(), CallFailure>;
 
-    /// The episode is over.
+    /// Ends the episode.
     ///
     /// # Errors
     /// [`CallFailure`].
@@ -111,6 +128,11 @@ pub trait Policy: Send {
 
     /// Its learning from a teacher, if it can.
     fn student(&mut self) -> Option<&mut dyn Student>;
+
+    /// Its parameters as vectors, if it can.
+    fn mergeable(&mut self) -> Option<&mut dyn Mergeable> {
+        None
+    }
 }
 
 /// See [`offramp_plugin::Saved`].
@@ -121,13 +143,13 @@ pub trait Saved {
     /// [`CallFailure`].
     fn checkpoint(&self) -> Result<Vec<u8>, CallFailure>;
 
-    /// Everything needed to go on as if never interrupted.
+    /// Everything needed to continue bit-identically.
     ///
     /// # Errors
     /// [`CallFailure`].
     fn save(&self) -> Result<Vec<u8>, CallFailure>;
 
-    /// Goes on from there.
+    /// Continues from there.
     ///
     /// # Errors
     /// [`CallFailure`].
@@ -136,16 +158,16 @@ pub trait Saved {
 
 /// See [`offramp_plugin::Learner`].
 pub trait Learner {
-    /// A slot of a training episode is over.
+    /// Receives a slot of a training episode that is over.
     ///
     /// # Errors
     /// [`CallFailure`].
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), CallFailure>;
 
-    /// Learn now, or don't.
+    /// Lets it learn.
     ///
     /// # Errors
-    /// [`CallFailure`]; a loss that is no number is one.
+    /// [`CallFailure`]; a loss that is not finite is one.
     fn learn(&mut self) -> Result<Progress, CallFailure>;
 }
 
@@ -154,7 +176,7 @@ pub trait ValueFunction {
     /// Fills `values`, rows × (M + 1), with finite Q.
     ///
     /// # Errors
-    /// [`CallFailure`]; a value that is no number is one.
+    /// [`CallFailure`]; a value that is not finite is one.
     fn values(
         &mut self,
         observation: &Observation<'_>,
@@ -164,11 +186,34 @@ pub trait ValueFunction {
 
 /// See [`offramp_plugin::Student`].
 pub trait Student {
-    /// One step towards `targets`; gives the loss before it.
+    /// Takes one step towards `targets`, rows × (M + 1); returns the loss before it.
     ///
     /// # Errors
-    /// [`CallFailure`]; a loss that is no number is one.
+    /// [`CallFailure`]; a loss that is not finite is one.
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, CallFailure>;
+}
+
+/// See [`offramp_plugin::Mergeable`].
+pub trait Mergeable {
+    /// How many networks it has.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn networks(&self) -> Result<usize, CallFailure>;
+
+    /// The parameters of a network, all finite.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; a network that it does not have, or a parameter that is not finite, is
+    /// one.
+    fn parameters(&self, network: usize) -> Result<Vec<f32>, CallFailure>;
+
+    /// Replaces the parameters of a network.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; a network that it does not have, another number of parameters than it
+    /// has, or a parameter that is not finite, is one, before anything is replaced.
+    fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), CallFailure>;
 }
 
 /// See [`offramp_plugin::Explorer`].
@@ -176,11 +221,12 @@ pub trait Explorer: Send {
     /// Which parts of an observation it reads.
     fn needs(&self) -> Needs;
 
-    /// An episode begins.
+    /// Begins an episode.
     ///
     /// # Errors
-    /// [`CallFailure`].
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure>;
+    /// [`CallFailure`]; another N or M than at creation is one, unless the explorer declares
+    /// `any_system`.
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure>;
 
     /// Fills the rows it decides, and leaves the others [`UNDECIDED`].
     ///
@@ -194,25 +240,23 @@ pub trait Explorer: Send {
     ) -> Result<f64, CallFailure>;
 }
 
-impl Found {
+impl PluginRef {
     /// Creates the policy.
     ///
     /// # Errors
     /// [`CallFailure`] with what is wrong with its parameters or checkpoint.
     pub fn create_policy(&self, context: &Context<'_>) -> Result<Box<dyn Policy>, CallFailure> {
-        let identity = self.identity(context);
         let Self { library, offer } = self;
         let created = match library.module {
-            Module::Native(module) => module.create_policy()(RStr::from(&*offer.name), context),
-            Module::Table(entries) => {
-                let at = library.offers.iter().position(|other| other.name == offer.name);
-                // An offer stands where its entry does.
-                c::create(&entries[at.unwrap_or_default()], context)
+            Module::Native(module) => {
+                module.create_policy()(RStr::from(&*offer.name), context.into())
             }
+            Module::Table(table) => table.create_policy(&offer.name, context),
         };
-        let raw = identity.checked("create", created)?;
+        let site = self.call_site(context.system);
+        let raw = site.checked("create", created)?;
         let (needs, capabilities) = (offer.needs, offer.capabilities);
-        Ok(Box::new(LoadedPolicy { raw, identity, needs, capabilities }))
+        Ok(Box::new(LoadedPolicy { raw, site, needs, capabilities }))
     }
 
     /// Creates the explorer.
@@ -220,30 +264,124 @@ impl Found {
     /// # Errors
     /// [`CallFailure`] with what is wrong with its parameters.
     pub fn create_explorer(&self, context: &Context<'_>) -> Result<Box<dyn Explorer>, CallFailure> {
-        let identity = self.identity(context);
-        let Module::Native(module) = self.library.module else {
-            let fault = CallFault::Error("there are no explorers in C".to_owned());
-            return Err(identity.failure("create", fault));
+        let Self { library, offer } = self;
+        let created = match library.module {
+            Module::Native(module) => {
+                module.create_explorer()(RStr::from(&*offer.name), context.into())
+            }
+            Module::Table(table) => table.create_explorer(&offer.name, context),
         };
-        let name = RStr::from(&*self.offer.name);
-        let raw = identity.checked("create", module.create_explorer()(name, context))?;
-        Ok(Box::new(LoadedExplorer { raw, identity, needs: self.offer.needs }))
+        let site = self.call_site(context.system);
+        let raw = site.checked("create", created)?;
+        Ok(Box::new(LoadedExplorer { raw, site, needs: offer.needs }))
     }
 
-    fn identity(&self, context: &Context<'_>) -> Identity {
-        let servers = context.system.servers() as u32;
-        Identity { kind: self.offer.kind, name: self.offer.name.clone(), servers }
+    /// The formats in which the policy exports its checkpoints; none if it is not exportable.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    pub fn export_formats(&self) -> Result<Vec<String>, CallFailure> {
+        let Self { library, offer } = self;
+        if !offer.capabilities.has(Capabilities::EXPORTABLE) {
+            return Ok(Vec::new());
+        }
+        let formats = match library.module {
+            Module::Native(module) => module.export_formats()(RStr::from(&*offer.name)),
+            Module::Table(table) => table.export_formats(&offer.name),
+        };
+        let formats = self.bare_site().checked("formats", formats)?;
+        Ok(formats.into_iter().map(Into::into).collect())
+    }
+
+    /// Exports a network of one of the policy's checkpoints. No instance is created.
+    ///
+    /// # Errors
+    /// [`CallFailure`] with what is wrong with the checkpoint; a format that it does not have,
+    /// no file, a file twice and a file name with a folder are one too.
+    pub fn export(
+        &self,
+        checkpoint: &[u8],
+        request: &ExportRequest<'_>,
+    ) -> Result<Vec<ExportedFile>, CallFailure> {
+        let (Self { library, offer }, site) = (self, self.bare_site());
+        let fault = |text: String| site.failure("export", CallFault::Error(text));
+        let formats = self.export_formats()?;
+        if formats.is_empty() {
+            return Err(fault("it lacks the capability `exportable`".to_owned()));
+        }
+        if !formats.iter().any(|format| format == request.format.as_str()) {
+            let (format, formats) = (request.format, formats.join(", "));
+            return Err(fault(format!("it has no format `{format}` (it has: {formats})")));
+        }
+        let files = match library.module {
+            Module::Native(module) => {
+                module.export()(RStr::from(&*offer.name), checkpoint.into(), request.into())
+            }
+            Module::Table(table) => table.export(&offer.name, checkpoint.into(), request),
+        };
+        let files = site.checked("export", files)?;
+        let mut names = BTreeSet::new();
+        for RawFile { name, .. } in &files {
+            if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\\']) {
+                return Err(fault(format!("`{name}` is not a valid file name without a folder")));
+            }
+            if !names.insert(name.as_str()) {
+                return Err(fault(format!("it exported `{name}` twice")));
+            }
+        }
+        if names.is_empty() {
+            return Err(fault("it exported no file".to_owned()));
+        }
+        let files = files.into_iter().map(|RawFile { name, bytes, note }| ExportedFile {
+            name: name.into(),
+            bytes: bytes.into(),
+            note: note.into(),
+        });
+        Ok(files.collect())
+    }
+
+    fn call_site(&self, system: &SystemSpec<'_>) -> CallSite {
+        let (devices, servers) = (system.devices(), system.servers());
+        let mut site = self.bare_site();
+        (site.created, site.servers) = ([devices, servers], servers as u32);
+        site
+    }
+
+    /// For calls that no instance is needed for.
+    fn bare_site(&self) -> CallSite {
+        CallSite {
+            kind: self.offer.kind,
+            name: self.offer.name.clone(),
+            any_system: self.offer.capabilities.has(Capabilities::ANY_SYSTEM),
+            created: [0, 0],
+            servers: 0,
+        }
     }
 }
 
 /// Who is called, for messages, and what its answers are checked against.
-struct Identity {
+struct CallSite {
     kind: OfferKind,
     name: String,
+    any_system: bool,
+    /// N and M at creation.
+    created: [usize; 2],
+    /// M of the episode at hand.
     servers: u32,
 }
 
-impl Identity {
+impl CallSite {
+    /// Takes the system of an episode.
+    fn enter(&mut self, system: &SystemSpec<'_>) -> Result<(), CallFailure> {
+        let (created, episode) = (self.created, [system.devices(), system.servers()]);
+        if created != episode && !self.any_system {
+            let fault = CallFault::OtherSystem { created, episode };
+            return Err(self.failure("begin_episode", fault));
+        }
+        self.servers = system.servers() as u32;
+        Ok(())
+    }
+
     #[inline]
     fn checked<T>(&self, call: &'static str, result: CallResult<T>) -> Result<T, CallFailure> {
         match result {
@@ -265,11 +403,11 @@ impl Identity {
         CallFailure { kind: self.kind, name: self.name.clone(), call, fault }
     }
 
-    fn finite(&self, call: &'static str, value: f64) -> Result<(), CallFailure> {
+    fn finite(&self, call: &'static str, what: &str, value: f64) -> Result<(), CallFailure> {
         if value.is_finite() {
             return Ok(());
         }
-        Err(self.failure(call, CallFault::Error(format!("its loss is {value}"))))
+        Err(self.failure(call, CallFault::Error(format!("its {what} is {value}"))))
     }
 
     #[cold]
@@ -295,7 +433,7 @@ impl Identity {
 
 struct LoadedPolicy {
     raw: PolicyBox,
-    identity: Identity,
+    site: CallSite,
     needs: Needs,
     capabilities: Capabilities,
 }
@@ -311,8 +449,9 @@ impl Policy for LoadedPolicy {
         self.needs
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure> {
-        self.identity.checked("begin_episode", self.raw.begin_episode(start))
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
+        self.site.enter(start.system)?;
+        self.site.checked("begin_episode", self.raw.begin_episode(start.into()))
     }
 
     #[inline]
@@ -321,17 +460,17 @@ impl Policy for LoadedPolicy {
         observation: &Observation<'_>,
         actions: &mut [u32],
     ) -> Result<(), CallFailure> {
-        let result = self.raw.decide(observation, actions.into());
-        self.identity.checked("decide", result)?;
+        let result = self.raw.decide(observation.into(), actions.into());
+        self.site.checked("decide", result)?;
         // UNDECIDED is out of range too.
-        if actions.iter().any(|&action| action > self.identity.servers) {
-            return Err(self.identity.bad_action("decide", observation, actions));
+        if actions.iter().any(|&action| action > self.site.servers) {
+            return Err(self.site.bad_action("decide", observation, actions));
         }
         Ok(())
     }
 
     fn end_episode(&mut self) -> Result<(), CallFailure> {
-        self.identity.checked("end_episode", self.raw.end_episode())
+        self.site.checked("end_episode", self.raw.end_episode())
     }
 
     fn saved(&mut self) -> Option<&mut dyn Saved> {
@@ -349,30 +488,37 @@ impl Policy for LoadedPolicy {
     fn student(&mut self) -> Option<&mut dyn Student> {
         self.capable(Capabilities::STUDENT).map(|this| this as _)
     }
+
+    fn mergeable(&mut self) -> Option<&mut dyn Mergeable> {
+        self.capable(Capabilities::MERGEABLE).map(|this| this as _)
+    }
 }
 
 impl Saved for LoadedPolicy {
     fn checkpoint(&self) -> Result<Vec<u8>, CallFailure> {
-        self.identity.checked("checkpoint", self.raw.checkpoint()).map(Into::into)
+        self.site.checked("checkpoint", self.raw.checkpoint()).map(Into::into)
     }
 
     fn save(&self) -> Result<Vec<u8>, CallFailure> {
-        self.identity.checked("save", self.raw.save()).map(Into::into)
+        self.site.checked("save", self.raw.save()).map(Into::into)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CallFailure> {
-        self.identity.checked("load", self.raw.load(bytes.into()))
+        self.site.checked("load", self.raw.load(bytes.into()))
     }
 }
 
 impl Learner for LoadedPolicy {
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), CallFailure> {
-        self.identity.checked("record", self.raw.record(slot))
+        self.site.checked("record", self.raw.record(slot.into()))
     }
 
     fn learn(&mut self) -> Result<Progress, CallFailure> {
-        let progress = self.identity.checked("learn", self.raw.learn())?;
-        self.identity.finite("learn", progress.loss)?;
+        let mut progress = Progress::default();
+        self.site.checked("learn", self.raw.learn((&mut progress).into()))?;
+        if progress.recent_updates > 0 {
+            self.site.finite("learn", "loss", progress.loss)?;
+        }
         Ok(progress)
     }
 }
@@ -385,19 +531,19 @@ impl ValueFunction for LoadedPolicy {
     ) -> Result<(), CallFailure> {
         // What is not filled must not pass for a value.
         values.fill(f32::NAN);
-        let result = self.raw.values(observation, values.into());
-        self.identity.checked("values", result)?;
+        let result = self.raw.values(observation.into(), values.into());
+        self.site.checked("values", result)?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
             Some(at) => {
-                let columns = self.identity.servers as usize + 1;
+                let columns = self.site.servers as usize + 1;
                 let fault = CallFault::NotFinite {
                     slot: observation.slot,
                     row: at / columns,
                     column: at % columns,
                     value: f64::from(values[at]),
                 };
-                Err(self.identity.failure("values", fault))
+                Err(self.site.failure("values", fault))
             }
         }
     }
@@ -405,16 +551,67 @@ impl ValueFunction for LoadedPolicy {
 
 impl Student for LoadedPolicy {
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, CallFailure> {
-        let result = self.raw.fit(observation, targets.into());
-        let loss = self.identity.checked("fit", result)?;
-        self.identity.finite("fit", loss)?;
+        let result = self.raw.fit(observation.into(), targets.into());
+        let loss = self.site.checked("fit", result)?;
+        self.site.finite("fit", "loss", loss)?;
         Ok(loss)
+    }
+}
+
+impl LoadedPolicy {
+    fn network(&self, call: &'static str, network: usize) -> Result<(), CallFailure> {
+        let networks = self.networks()?;
+        if network < networks {
+            return Ok(());
+        }
+        let text = format!("it has {networks} networks; network {network} does not exist");
+        Err(self.site.failure(call, CallFault::Error(text)))
+    }
+
+    fn finite(
+        &self,
+        call: &'static str,
+        network: usize,
+        parameters: &[f32],
+    ) -> Result<(), CallFailure> {
+        let Some(at) = parameters.iter().position(|value| !value.is_finite()) else {
+            return Ok(());
+        };
+        let text = format!("parameter {at} of network {network} is {}", parameters[at]);
+        Err(self.site.failure(call, CallFault::Error(text)))
+    }
+}
+
+impl Mergeable for LoadedPolicy {
+    fn networks(&self) -> Result<usize, CallFailure> {
+        self.site.checked("networks", self.raw.networks())
+    }
+
+    fn parameters(&self, network: usize) -> Result<Vec<f32>, CallFailure> {
+        self.network("parameters", network)?;
+        let parameters = self.site.checked("parameters", self.raw.parameters(network))?;
+        self.finite("parameters", network, &parameters)?;
+        Ok(parameters.into())
+    }
+
+    fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), CallFailure> {
+        const CALL: &str = "set_parameters";
+        self.network(CALL, network)?;
+        // What is there now need not be finite: it is replaced.
+        let now = self.site.checked(CALL, self.raw.parameters(network))?;
+        let (has, given) = (now.len(), parameters.len());
+        if has != given {
+            let text = format!("network {network} has {has} parameters, not {given}");
+            return Err(self.site.failure(CALL, CallFault::Error(text)));
+        }
+        self.finite(CALL, network, parameters)?;
+        self.site.checked(CALL, self.raw.set_parameters(network, parameters.into()))
     }
 }
 
 struct LoadedExplorer {
     raw: ExplorerBox,
-    identity: Identity,
+    site: CallSite,
     needs: Needs,
 }
 
@@ -423,8 +620,9 @@ impl Explorer for LoadedExplorer {
         self.needs
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure> {
-        self.identity.checked("begin_episode", self.raw.begin_episode(start))
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
+        self.site.enter(start.system)?;
+        self.site.checked("begin_episode", self.raw.begin_episode(start.into()))
     }
 
     fn propose(
@@ -433,13 +631,13 @@ impl Explorer for LoadedExplorer {
         progress: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, CallFailure> {
-        let result = self.raw.propose(observation, progress, actions.into());
-        let rate = self.identity.checked("propose", result)?;
-        let servers = self.identity.servers;
+        let result = self.raw.propose(observation.into(), progress.into(), actions.into());
+        let rate = self.site.checked("propose", result)?;
+        let servers = self.site.servers;
         if actions.iter().any(|&action| action > servers && action != UNDECIDED) {
-            return Err(self.identity.bad_action("propose", observation, actions));
+            return Err(self.site.bad_action("propose", observation, actions));
         }
-        self.identity.finite("propose", rate)?;
+        self.site.finite("propose", "rate of exploration", rate)?;
         Ok(rate)
     }
 }

@@ -1,9 +1,10 @@
-//! Which plugins there are: found in the search path, by name.
+//! The plugins of a search path, by name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::library::{Library, LoadError, Offer, OfferKind};
+use crate::library::Library;
+use crate::offer::{LoadError, Offer, OfferKind};
 
 /// The plugins of a search path.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ pub struct Registry {
     pub libraries: Vec<Arc<Library>>,
     /// What was not, and why.
     pub refused: Vec<(PathBuf, LoadError)>,
-    /// What has a name that an earlier library has taken: (name, the later library).
+    /// What has a name that an earlier library has taken: the name, and the later library.
     pub shadowed: Vec<(String, Arc<Library>)>,
 }
 
@@ -42,12 +43,12 @@ pub struct UnknownName {
     pub refused: usize,
 }
 
-/// A policy or explorer that can be created.
+/// A policy or explorer of a library, by which instances are created.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct PluginRef {
     /// The library it is in.
     pub library: Arc<Library>,
-    /// What the library says of it.
+    /// What the library states of it.
     pub offer: Offer,
 }
 
@@ -57,7 +58,7 @@ impl Registry {
     /// offer a name has it.
     ///
     /// # Errors
-    /// If a place that the user named can't be listed. A library that can't be loaded is no
+    /// If a place that the user named cannot be listed. A library that cannot be loaded is not an
     /// error here: it is in [`Registry::refused`].
     pub fn discover(named: &[PathBuf], beside: Option<&Path>) -> Result<Self, SearchError> {
         let mut registry = Self::default();
@@ -104,7 +105,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`UnknownName`], with the nearest name there is.
-    pub fn find(&self, kind: OfferKind, name: &str) -> Result<Found, UnknownName> {
+    pub fn find(&self, kind: OfferKind, name: &str) -> Result<PluginRef, UnknownName> {
         let offers = || {
             self.libraries.iter().flat_map(|library| {
                 library
@@ -115,7 +116,7 @@ impl Registry {
             })
         };
         if let Some((library, offer)) = offers().find(|(_, offer)| offer.name == name) {
-            return Ok(Found { library: Arc::clone(library), offer: offer.clone() });
+            return Ok(PluginRef { library: Arc::clone(library), offer: offer.clone() });
         }
         let mut known: Vec<_> = offers().map(|(_, offer)| offer.name.clone()).collect();
         known.sort();

@@ -1,6 +1,6 @@
 //! All Local (section 6.1 of the paper): every task is computed on its own device.
 
-use offramp_plugin::{Context, Error, Needs, Observation, Policy};
+use offramp_plugin::{AnySystem, Context, Error, Needs, Observation, Policy};
 
 struct AllLocal;
 
@@ -18,5 +18,12 @@ impl Policy for AllLocal {
     }
 }
 
-offramp_plugin::register_policy!(AllLocal, "all-local", "Computes every task on its own device.");
+impl AnySystem for AllLocal {}
+
+offramp_plugin::register_policy!(
+    AllLocal,
+    "all-local",
+    "Computes every task on its own device.",
+    [any_system],
+);
 offramp_plugin::export_plugin!();

@@ -122,7 +122,7 @@ impl PendingDecisions {
     pub(crate) fn reward(&mut self, task: &EndedTask, reward: f32) {
         let decisions = &mut self.devices[task.device as usize];
         if let Some(decision) =
-            decisions.iter_mut().find(|decision| decision.arrival_slot == task.born_slot)
+            decisions.iter_mut().find(|decision| decision.arrival_slot == task.arrival_slot)
         {
             decision.reward = Some(reward);
         }
@@ -173,7 +173,7 @@ mod tests {
     fn ended(device: u32, arrival_slot: u32) -> EndedTask {
         EndedTask {
             device,
-            born_slot: arrival_slot,
+            arrival_slot: arrival_slot,
             action: 0,
             delay_slots: 1,
             dropped: false,

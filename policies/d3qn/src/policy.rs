@@ -241,11 +241,12 @@ impl<P: Preset> Learner for D3qn<P> {
             }
         }
         let updates: u64 = self.agents.iter().map(|agent| agent.updates).sum();
-        let loss = match std::mem::take(&mut training.losses) {
+        let recent_updates = std::mem::take(&mut training.losses);
+        let loss = match recent_updates {
             0 => 0.0,
             count => std::mem::take(&mut training.loss) / count as f64,
         };
-        Ok(Progress { updates: updates / self.agents.len() as u64, loss })
+        Ok(Progress { updates: updates / self.agents.len() as u64, recent_updates, loss })
     }
 }
 

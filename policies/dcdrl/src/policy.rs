@@ -143,7 +143,7 @@ impl Learner for DcDrl {
         let player = learning.player(&self.parameters);
         for task in ended.iter() {
             let reward = task.reward / self.parameters.reward_scale;
-            learning.episode.reward(task.device as usize, task.born_slot, reward as f32);
+            learning.episode.reward(task.device as usize, task.arrival_slot, reward as f32);
             learning.fitness[player][0] += reward;
             learning.fitness[player][1] += 1.0;
         }
@@ -173,9 +173,10 @@ impl Learner for DcDrl {
             learning.loss += loss;
             learning.losses += 1;
         }
-        let loss = learning.loss / learning.losses.max(1) as f64;
+        let recent_updates = learning.losses;
+        let loss = learning.loss / recent_updates.max(1) as f64;
         (learning.loss, learning.losses) = (0.0, 0);
-        Ok(Progress { updates: learning.updates, loss })
+        Ok(Progress { updates: learning.updates, recent_updates, loss })
     }
 }
 

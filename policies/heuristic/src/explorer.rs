@@ -12,7 +12,7 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, SystemSpec, UNDECIDED,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -49,6 +49,10 @@ pub(crate) struct HeuristicExplorer {
     rng: Xoshiro256PlusPlus,
 }
 
+fn full_load(system: &SystemSpec<'_>) -> f64 {
+    system.devices() as f64 / system.servers() as f64
+}
+
 impl Explorer for HeuristicExplorer {
     const NEEDS: Needs = NEEDS;
 
@@ -62,14 +66,16 @@ impl Explorer for HeuristicExplorer {
         }
         let Parameters { temperature, load_trust, .. } = parameters;
         Ok(Self {
-            rules: Rules::new(&context.system, RuleParameters { temperature, load_trust })?,
-            full_load: context.system.devices() as f64 / context.system.servers() as f64,
+            rules: Rules::new(context, RuleParameters { temperature, load_trust })?,
+            full_load: full_load(context.system),
             rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
             parameters,
         })
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.rules.enter(start.system)?;
+        self.full_load = full_load(start.system);
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         Ok(())
     }
@@ -82,15 +88,15 @@ impl Explorer for HeuristicExplorer {
     ) -> Result<f64, Error> {
         let Parameters { from, per_update, to, .. } = self.parameters;
         let step = (from - per_update * progress.updates as f64).max(0.0);
-        let load = observation.load.as_slice();
+        let load = self.rules.load(observation);
         let mean_load = load.iter().sum::<f64>() / load.len() as f64;
         let congestion = (mean_load / self.full_load).min(1.0);
         let mut sum = 0.0;
         for (row, action) in actions.iter_mut().enumerate() {
             self.rules.predict(observation, row);
-            let known = observation.known(row);
-            let urgency = (self.rules.shortest_delay() / known.deadline_slots).min(1.0);
-            let factor = (1.0 - 0.5 * urgency) * (1.0 - 0.5 * congestion) * (0.5 + known.alpha);
+            let state = self.rules.state(observation, row);
+            let urgency = (self.rules.shortest_delay() / state.deadline_slots).min(1.0);
+            let factor = (1.0 - 0.5 * urgency) * (1.0 - 0.5 * congestion) * (0.5 + state.alpha);
             let rate = (step * factor).clamp(to, 1.0);
             sum += rate;
             *action = if self.rng.random::<f64>() < rate {

@@ -8,7 +8,9 @@ mod explorer;
 mod rules;
 
 use offramp_plugin::serde::Deserialize;
-use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+use offramp_plugin::{
+    AnySystem, Context, EpisodeStart, Error, LocalColumns, Needs, Observation, Policy,
+};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -16,7 +18,7 @@ use explorer::HeuristicExplorer;
 use rules::{RuleParameters, Rules};
 
 /// What the rules read of an observation.
-const NEEDS: Needs = Needs::KNOWLEDGE.and(Needs::LOAD).and(Needs::UPLINK);
+const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS);
 
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
@@ -47,12 +49,13 @@ impl Policy for Heuristic {
         }
         let Parameters { temperature, load_trust } = context.parameters()?;
         Ok(Self {
-            rules: Rules::new(&context.system, RuleParameters { temperature, load_trust })?,
+            rules: Rules::new(context, RuleParameters { temperature, load_trust })?,
             rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
         })
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.rules.enter(start.system)?;
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         Ok(())
     }
@@ -66,16 +69,21 @@ impl Policy for Heuristic {
     }
 }
 
+impl AnySystem for Heuristic {}
+impl AnySystem for HeuristicExplorer {}
+
 offramp_plugin::register_policy!(
     Heuristic,
     "heuristic",
     "Predicts delay and energy of each action from what one device knows, and takes the cheapest \
      that meets the deadline.",
+    [any_system],
 );
 offramp_plugin::register_explorer!(
     HeuristicExplorer,
     "heuristic",
     "Follows the heuristic rules with a probability that falls with urgency and congestion, else \
      the learner.",
+    [any_system],
 );
 offramp_plugin::export_plugin!();

@@ -10,7 +10,10 @@
 //! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
 //!   the cheapest.
 
-use offramp_plugin::{EnergyAccounting, Error, Known, Observation, SystemSpec};
+use offramp_plugin::{
+    Context, EnergyAccounting, Error, LocalColumns, LocalState, Observation, ServerColumn,
+    SystemSpec,
+};
 use rand::Rng;
 
 /// What can be chosen of the rules.
@@ -23,11 +26,13 @@ pub(crate) struct RuleParameters {
     pub(crate) load_trust: f64,
 }
 
-/// The rules for one system; what is needed of it is owned, so that it outlives the call that
-/// told it.
+/// The rules for the system of an episode; what is needed of it is owned, so that it outlives the
+/// call that lent it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     parameters: RuleParameters,
+    local: LocalColumns,
+    load: ServerColumn,
     slot_seconds: f64,
     deadline_slots: f64,
     device_ghz: Vec<f64>,
@@ -53,45 +58,84 @@ struct Prediction {
 }
 
 impl Rules {
-    /// The rules for `system`.
+    /// The rules for the system of `context`.
     ///
     /// # Errors
-    /// If a parameter is out of its range.
-    pub(crate) fn new(system: &SystemSpec<'_>, parameters: RuleParameters) -> Result<Self, Error> {
+    /// If a parameter is out of its range, or they do not fit the system.
+    pub(crate) fn new(context: &Context<'_>, parameters: RuleParameters) -> Result<Self, Error> {
         if !(parameters.temperature >= 0.0 && parameters.temperature.is_finite()) {
             return Err(Error::new("temperature: a number of 0 or more is needed"));
         }
         if !(0.0..=1.0).contains(&parameters.load_trust) {
             return Err(Error::new("load_trust: a number from 0 to 1 is needed"));
         }
-        Ok(Self {
+        let mut rules = Self {
             parameters,
-            slot_seconds: system.slot_seconds,
-            deadline_slots: f64::from(system.deadline_slots),
-            device_ghz: system.device_ghz.to_vec(),
-            compute_w: system.compute_w.to_vec(),
-            transmit_w: system.transmit_w.to_vec(),
-            idle_w: system.idle_w.to_vec(),
-            server_ghz: system.server_ghz.to_vec(),
-            energy: system.energy,
-            reference_energy: system.reference_energy,
-            predictions: Vec::with_capacity(system.actions()),
-        })
+            local: LocalColumns::find(context)?,
+            load: context.server_column("load")?,
+            slot_seconds: 0.0,
+            deadline_slots: 0.0,
+            device_ghz: Vec::new(),
+            compute_w: Vec::new(),
+            transmit_w: Vec::new(),
+            idle_w: Vec::new(),
+            server_ghz: Vec::new(),
+            energy: context.system.energy,
+            reference_energy: 0.0,
+            predictions: Vec::with_capacity(context.system.actions()),
+        };
+        rules.enter(context.system)?;
+        Ok(rules)
+    }
+
+    /// Takes the system of an episode.
+    ///
+    /// # Errors
+    /// If its energy accounting is not one the rules know.
+    pub(crate) fn enter(&mut self, system: &SystemSpec<'_>) -> Result<(), Error> {
+        if ![EnergyAccounting::PHYSICAL, EnergyAccounting::PUBLISHED].contains(&system.energy) {
+            return Err(Error::new("the rules do not know the system's energy accounting"));
+        }
+        self.slot_seconds = system.slot_seconds;
+        self.deadline_slots = f64::from(system.deadline_slots);
+        for (own, of_system) in [
+            (&mut self.device_ghz, system.device_ghz),
+            (&mut self.compute_w, system.compute_w),
+            (&mut self.transmit_w, system.transmit_w),
+            (&mut self.idle_w, system.idle_w),
+            (&mut self.server_ghz, system.server_ghz),
+        ] {
+            own.clear();
+            own.extend_from_slice(&of_system);
+        }
+        self.energy = system.energy;
+        self.reference_energy = system.reference_energy;
+        Ok(())
+    }
+
+    /// What the device of a row knows.
+    pub(crate) fn state<'a>(&self, observation: &Observation<'a>, row: usize) -> LocalState<'a> {
+        self.local.state(observation, row)
+    }
+
+    /// m(t−1).
+    pub(crate) fn load<'a>(&self, observation: &Observation<'a>) -> &'a [f64] {
+        observation.server(self.load)
     }
 
     /// Predicts every action for the task of a row.
     pub(crate) fn predict(&mut self, observation: &Observation<'_>, row: usize) {
         let device = observation.devices[row] as usize;
-        let known = observation.known(row);
-        let load = observation.load.as_slice();
+        let state = self.state(observation, row);
+        let load = self.load(observation);
         let trust = self.parameters.load_trust;
         let mean_load = load.iter().sum::<f64>() / load.len() as f64;
         let mut predictions = std::mem::take(&mut self.predictions);
         predictions.clear();
-        predictions.push(self.local(device, &known));
-        for (server, &rate_mbps) in observation.uplink_of(row).iter().enumerate() {
+        predictions.push(self.local(device, &state));
+        for (server, &rate_mbps) in state.uplink_mbps.iter().enumerate() {
             let load = trust * load[server] + (1.0 - trust) * mean_load;
-            predictions.push(self.offload(device, &known, server, rate_mbps, load));
+            predictions.push(self.offload(device, &state, server, rate_mbps, load));
         }
         self.predictions = predictions;
     }
@@ -102,61 +146,63 @@ impl Rules {
         delays.fold(f64::INFINITY, f64::min)
     }
 
-    fn local(&self, device: usize, known: &Known<'_>) -> Prediction {
+    fn local(&self, device: usize, state: &LocalState<'_>) -> Prediction {
         let ghz = self.device_ghz[device];
-        let per_slot = ghz * self.slot_seconds / known.density;
-        let slots = (known.size_mbit / per_slot).ceil();
+        let per_slot = ghz * self.slot_seconds / state.density_gcycles_per_mbit;
+        let slots = (state.size_mbit / per_slot).ceil();
         let energy = match self.energy {
-            EnergyAccounting::Physical => {
-                self.compute_w[device] * known.size_mbit * known.density / ghz
+            EnergyAccounting::PHYSICAL => {
+                self.compute_w[device] * state.size_mbit * state.density_gcycles_per_mbit / ghz
             }
-            EnergyAccounting::Published => {
+            _ => {
                 // c² for each full slot, (left/ρ)·c for the last.
-                let left = known.size_mbit - (slots - 1.0) * per_slot;
-                (slots - 1.0) * per_slot * per_slot + left / known.density * per_slot
+                let left = state.size_mbit - (slots - 1.0) * per_slot;
+                (slots - 1.0) * per_slot * per_slot
+                    + left / state.density_gcycles_per_mbit * per_slot
             }
         };
-        self.prediction(known, known.compute_queue_slots + slots, energy)
+        self.prediction(state, state.compute_queue_slots + slots, energy)
     }
 
     fn offload(
         &self,
         device: usize,
-        known: &Known<'_>,
+        state: &LocalState<'_>,
         server: usize,
         rate_mbps: f64,
         load: f64,
     ) -> Prediction {
         let sent_per_slot = rate_mbps * self.slot_seconds;
-        let sending = (known.size_mbit / sent_per_slot).ceil();
-        let at_server = known.uplink_queue_slots + sending;
+        let sending = (state.size_mbit / sent_per_slot).ceil();
+        let at_server = state.uplink_queue_slots + sending;
         // Eq. (5): the server is shared with those active there, this device among them.
-        let backlog = known.backlog_mbit[server];
+        let backlog = state.backlog_mbit[server];
         let sharing = if backlog > 0.0 { load.max(1.0) } else { load + 1.0 };
-        let served_per_slot = self.server_ghz[server] * self.slot_seconds / known.density / sharing;
+        let served_per_slot =
+            self.server_ghz[server] * self.slot_seconds / state.density_gcycles_per_mbit / sharing;
         let backlog_then = (backlog - served_per_slot * at_server).max(0.0);
         let waiting = (backlog_then / served_per_slot).ceil();
-        let service = (known.size_mbit / served_per_slot).ceil();
+        let service = (state.size_mbit / served_per_slot).ceil();
         let energy = match self.energy {
-            EnergyAccounting::Physical => {
-                self.transmit_w[device] * known.size_mbit / rate_mbps
+            EnergyAccounting::PHYSICAL => {
+                self.transmit_w[device] * state.size_mbit / rate_mbps
                     + self.idle_w[device] * (waiting + service) * self.slot_seconds
             }
-            EnergyAccounting::Published => sending * sent_per_slot * self.transmit_w[device],
+            _ => sending * sent_per_slot * self.transmit_w[device],
         };
-        self.prediction(known, at_server + waiting + service, energy)
+        self.prediction(state, at_server + waiting + service, energy)
     }
 
-    fn prediction(&self, known: &Known<'_>, delay_slots: f64, energy: f64) -> Prediction {
+    fn prediction(&self, state: &LocalState<'_>, delay_slots: f64, energy: f64) -> Prediction {
         let scaled = match self.energy {
-            EnergyAccounting::Physical => 10.0 * energy / self.reference_energy,
-            EnergyAccounting::Published => 10.0 * energy / 20.0,
+            EnergyAccounting::PHYSICAL => 10.0 * energy / self.reference_energy,
+            _ => 10.0 * energy / 20.0,
         };
         let delay = delay_slots.min(self.deadline_slots);
         Prediction {
             delay_slots,
-            cost: 2.0 * (known.alpha * delay + (1.0 - known.alpha) * scaled),
-            late: delay_slots > known.deadline_slots,
+            cost: 2.0 * (state.alpha * delay + (1.0 - state.alpha) * scaled),
+            late: delay_slots > state.deadline_slots,
         }
     }
 

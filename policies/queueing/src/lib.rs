@@ -1,6 +1,8 @@
 //! Two references from the theory of queues that every reader asks for.
 
-use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+use offramp_plugin::{
+    AnySystem, Context, EpisodeStart, Error, Needs, Observation, Policy, ServerColumn, TaskColumn,
+};
 
 /// Each device takes the servers and its own CPU in turn, devices beginning at different ones.
 struct RoundRobin {
@@ -18,10 +20,11 @@ impl Policy for RoundRobin {
         Ok(Self { actions, next: vec![0; context.system.devices()] })
     }
 
-    fn begin_episode(&mut self, _: &EpisodeStart) -> Result<(), Error> {
-        for (device, next) in self.next.iter_mut().enumerate() {
-            *next = device as u32 % self.actions;
-        }
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.actions = start.system.actions() as u32;
+        let devices = 0..start.system.devices() as u32;
+        self.next.clear();
+        self.next.extend(devices.map(|device| device % self.actions));
         Ok(())
     }
 
@@ -36,21 +39,27 @@ impl Policy for RoundRobin {
 }
 
 /// An idle CPU computes; else the task joins the server at which the fewest devices were active
-/// in the last slot, of several the next one from the device's own number on.
-struct ShortestQueue;
+/// in the last slot, on ties the next one from the device's own number on.
+struct ShortestQueue {
+    compute_queue_slots: TaskColumn,
+    load: ServerColumn,
+}
 
 impl Policy for ShortestQueue {
-    const NEEDS: Needs = Needs::KNOWLEDGE.and(Needs::LOAD);
+    const NEEDS: Needs = Needs::TASKS.and(Needs::SERVERS);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         context.no_parameters()?;
-        Ok(Self)
+        Ok(Self {
+            compute_queue_slots: context.task_column("compute_queue_slots")?,
+            load: context.server_column("load")?,
+        })
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
-        let load = observation.load.as_slice();
+        let load = observation.server(self.load);
         for (row, action) in actions.iter_mut().enumerate() {
-            *action = if observation.known(row).compute_queue_slots <= 0.0 {
+            *action = if observation.task(row, self.compute_queue_slots) <= 0.0 {
                 0
             } else {
                 let first = observation.devices[row] as usize % load.len();
@@ -63,14 +72,19 @@ impl Policy for ShortestQueue {
     }
 }
 
+impl AnySystem for RoundRobin {}
+impl AnySystem for ShortestQueue {}
+
 offramp_plugin::register_policy!(
     RoundRobin,
     "round-robin",
     "Takes the device's CPU and the servers in turn.",
+    [any_system],
 );
 offramp_plugin::register_policy!(
     ShortestQueue,
     "shortest-queue",
     "Computes on an idle CPU, else joins the server with the fewest active devices.",
+    [any_system],
 );
 offramp_plugin::export_plugin!();

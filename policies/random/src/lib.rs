@@ -1,6 +1,6 @@
 //! Random Offload and All Offload (section 6.1 of the paper): decisions drawn uniformly.
 
-use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+use offramp_plugin::{AnySystem, Context, EpisodeStart, Error, Needs, Observation, Policy};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -20,7 +20,8 @@ impl<const FIRST: u32> Policy for Uniform<FIRST> {
         Ok(Self { servers, rng: Xoshiro256PlusPlus::seed_from_u64(context.seed) })
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.servers = start.system.servers() as u32;
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         Ok(())
     }
@@ -33,14 +34,18 @@ impl<const FIRST: u32> Policy for Uniform<FIRST> {
     }
 }
 
+impl<const FIRST: u32> AnySystem for Uniform<FIRST> {}
+
 offramp_plugin::register_policy!(
     Uniform<0>,
     "random",
     "Computes locally or sends to any server, all equally likely.",
+    [any_system],
 );
 offramp_plugin::register_policy!(
     Uniform<1>,
     "all-offload",
     "Sends every task to a server, all servers equally likely.",
+    [any_system],
 );
 offramp_plugin::export_plugin!();

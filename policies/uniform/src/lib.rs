@@ -3,7 +3,7 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+    AnySystem, Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -70,7 +70,8 @@ impl Explorer for Uniform {
         })
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.servers = start.system.servers() as u32;
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         Ok(())
     }
@@ -93,9 +94,12 @@ impl Explorer for Uniform {
     }
 }
 
+impl AnySystem for Uniform {}
+
 offramp_plugin::register_explorer!(
     Uniform,
     "uniform",
     "With probability ε an action drawn uniformly, else the learner's.",
+    [any_system],
 );
 offramp_plugin::export_plugin!();

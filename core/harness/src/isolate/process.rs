@@ -254,7 +254,10 @@ fn answer(
         let created = clock.timed(|| setup.create(&evaluation, entry));
         let inner = created.map_err(|error| error.to_string())?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
-        let played = run_episode(scenario, &mut policy, scenario.evaluation.seed, episode);
+        let played = {
+            let seed = scenario.evaluation.seed;
+            run_episode(scenario, &setup.context, &mut policy, seed, episode)
+        };
         clock.timed(|| drop(policy));
         episodes.push(played.map_err(|error| error.to_string())?);
         episode_over();
@@ -311,7 +314,7 @@ impl Policy for Timed {
         self.inner.needs()
     }
 
-    fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), CallFailure> {
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
         self.clock.timed(|| self.inner.begin_episode(start))
     }
 

@@ -7,9 +7,21 @@
 
 #include "offramp.h"
 
-static uint32_t least_waiting(const OfframpObservation *seen, size_t row, size_t servers) {
-    const double *backlog = seen->knowledge.data + row * (6 + servers) + 3;
-    size_t first = seen->devices.data[row] % servers, least = first;
+/* The columns that both read, found at creation. */
+typedef struct { OfframpColumn cpu_queue, backlog; } Columns;
+
+static int find_columns(const OfframpContext *context, Columns *columns, OfframpMessage *message) {
+    columns->cpu_queue =
+        offramp_column(context->observation->task_columns, "compute_queue_slots");
+    columns->backlog = offramp_column(context->observation->link_columns, "backlog_mbit");
+    if (columns->cpu_queue.columns && columns->backlog.columns) return 0;
+    snprintf(message->text, sizeof message->text, "offramp lacks a column that is needed");
+    return 1;
+}
+
+static uint32_t least_waiting(const OfframpObservation *seen, size_t row, Columns columns) {
+    const double *backlog = offramp_link(seen, row, columns.backlog);
+    size_t servers = seen->server_count, first = seen->devices.data[row] % servers, least = first;
     for (size_t step = 1; step < servers; step++) {
         size_t server = (first + step) % servers;
         if (backlog[server] < backlog[least]) least = server;
@@ -17,22 +29,18 @@ static uint32_t least_waiting(const OfframpObservation *seen, size_t row, size_t
     return (uint32_t)least + 1;
 }
 
-static double cpu_queue(const OfframpObservation *seen, size_t row, size_t servers) {
-    return seen->knowledge.data[row * (6 + servers) + 1];
-}
-
 /* --- least-waiting ------------------------------------------------------------------------- */
-
-typedef struct { size_t servers; } LeastWaiting;
 
 static int least_create(const OfframpContext *context, void **self, OfframpMessage *message) {
     if (context->parameters.length > 0) {
         snprintf(message->text, sizeof message->text, "it takes no parameters");
         return 1;
     }
-    LeastWaiting *policy = malloc(sizeof *policy);
-    if (!policy) return 1;
-    policy->servers = context->system.server_ghz.length;
+    Columns *policy = malloc(sizeof *policy);
+    if (!policy || find_columns(context, policy, message)) {
+        free(policy); /* after a failure destroy is not called */
+        return 1;
+    }
     *self = policy;
     return 0;
 }
@@ -40,10 +48,10 @@ static int least_create(const OfframpContext *context, void **self, OfframpMessa
 static int least_decide(void *self, const OfframpObservation *seen, uint32_t *actions,
                         OfframpMessage *message) {
     (void)message;
-    size_t servers = ((LeastWaiting *)self)->servers;
+    Columns columns = *(Columns *)self;
     for (size_t row = 0; row < seen->devices.length; row++) {
-        int idle = cpu_queue(seen, row, servers) == 0.0;
-        actions[row] = idle ? 0 : least_waiting(seen, row, servers);
+        int idle = offramp_task(seen, row, columns.cpu_queue) == 0.0;
+        actions[row] = idle ? 0 : least_waiting(seen, row, columns);
     }
     return 0;
 }
@@ -53,12 +61,15 @@ static int least_decide(void *self, const OfframpObservation *seen, uint32_t *ac
 enum { CLASSES = 4 };
 
 typedef struct {
-    size_t servers, devices;
+    Columns columns;
+    size_t devices;
     /* By how busy the CPU is: the mean reward of computing and of offloading. */
     double means[CLASSES][2];
     uint64_t updates;
-    double error;
-    /* The class in which each device decided, by slot of birth. */
+    /* Since the last report: how many, and the sum of their squared errors. */
+    uint64_t recent;
+    double squares;
+    /* The class in which each device decided, by slot of arrival. */
     uint8_t *classes;
     size_t slots;
 } MeanReward;
@@ -87,12 +98,12 @@ static void mean_destroy(void *self) {
 static int mean_create(const OfframpContext *context, void **self, OfframpMessage *message) {
     MeanReward *policy = calloc(1, sizeof *policy);
     if (!policy) return 1;
-    const OfframpSystem *system = &context->system;
-    policy->servers = system->server_ghz.length;
+    const OfframpSystem *system = context->system;
     policy->devices = system->device_ghz.length;
     policy->slots = (size_t)system->arrival_slots + system->deadline_slots;
     policy->classes = calloc(policy->devices * policy->slots, 1);
-    if (!policy->classes || (context->checkpoint && mean_load(policy, context->checkpoint,
+    if (!policy->classes || find_columns(context, &policy->columns, message) ||
+        (context->checkpoint && mean_load(policy, context->checkpoint,
                                                    context->checkpoint_length, message))) {
         mean_destroy(policy);
         return 1;
@@ -107,8 +118,8 @@ static int mean_decide(void *self, const OfframpObservation *seen, uint32_t *act
     MeanReward *policy = self;
     for (size_t row = 0; row < seen->devices.length; row++) {
         if (actions[row] != OFFRAMP_UNDECIDED) continue; /* the explorer's */
-        const double *means = policy->means[class_of(cpu_queue(seen, row, policy->servers))];
-        actions[row] = means[1] > means[0] ? least_waiting(seen, row, policy->servers) : 0;
+        const double *means = policy->means[class_of(offramp_task(seen, row, policy->columns.cpu_queue))];
+        actions[row] = means[1] > means[0] ? least_waiting(seen, row, policy->columns) : 0;
     }
     return 0;
 }
@@ -116,17 +127,20 @@ static int mean_decide(void *self, const OfframpObservation *seen, uint32_t *act
 static int mean_record(void *self, const OfframpTransitions *slot, OfframpMessage *message) {
     (void)message;
     MeanReward *policy = self;
-    const OfframpObservation *seen = &slot->observation;
+    const OfframpObservation *seen = slot->observation;
     for (size_t row = 0; row < seen->devices.length; row++) {
         size_t place = (size_t)seen->devices.data[row] * policy->slots + seen->slot;
-        policy->classes[place] = (uint8_t)class_of(cpu_queue(seen, row, policy->servers));
+        double queue = offramp_task(seen, row, policy->columns.cpu_queue);
+        policy->classes[place] = (uint8_t)class_of(queue);
     }
     for (size_t task = 0; task < slot->ended.length; task++) {
         const OfframpEndedTask *ended = &slot->ended.data[task];
-        size_t place = (size_t)ended->device * policy->slots + ended->born_slot;
+        size_t place = (size_t)ended->device * policy->slots + ended->arrival_slot;
         double *mean = &policy->means[policy->classes[place]][ended->action > 0];
-        policy->error = ended->reward - *mean;
-        *mean += 0.02 * policy->error;
+        double error = ended->reward - *mean;
+        *mean += 0.02 * error;
+        policy->squares += error * error;
+        policy->recent++;
         policy->updates++;
     }
     return 0;
@@ -136,7 +150,9 @@ static int mean_learn(void *self, OfframpProgress *progress, OfframpMessage *mes
     (void)message;
     MeanReward *policy = self;
     progress->updates = policy->updates;
-    progress->loss = policy->error * policy->error;
+    progress->recent_updates = policy->recent;
+    progress->loss = policy->recent ? policy->squares / (double)policy->recent : 0.0;
+    policy->recent = 0, policy->squares = 0.0;
     return 0;
 }
 
@@ -152,7 +168,8 @@ static const OfframpPolicy POLICIES[] = {
     {
         .name = "least-waiting",
         .about = "An idle CPU computes, else the task goes where least waits; in C.",
-        .needs = OFFRAMP_NEEDS_KNOWLEDGE,
+        .needs = OFFRAMP_NEEDS_TASKS | OFFRAMP_NEEDS_LINKS,
+        .flags = OFFRAMP_ANY_SYSTEM,
         .create = least_create,
         .destroy = free,
         .decide = least_decide,
@@ -160,7 +177,7 @@ static const OfframpPolicy POLICIES[] = {
     {
         .name = "mean-reward",
         .about = "Learns whether to compute or to offload from mean rewards; in C.",
-        .needs = OFFRAMP_NEEDS_KNOWLEDGE,
+        .needs = OFFRAMP_NEEDS_TASKS | OFFRAMP_NEEDS_LINKS,
         .create = mean_create,
         .destroy = mean_destroy,
         .decide = mean_decide,
@@ -173,11 +190,11 @@ static const OfframpPolicy POLICIES[] = {
 };
 
 static const OfframpPlugin PLUGIN = {
-    .version = OFFRAMP_VERSION,
-    .policy_count = 2,
+    OFFRAMP_PLUGIN_HEADER,
     .name = "least-waiting",
     .plugin_version = "0.1.0",
     .policies = POLICIES,
+    .policy_count = sizeof POLICIES / sizeof POLICIES[0],
 };
 
 const OfframpPlugin *offramp_c_plugin(void) { return &PLUGIN; }

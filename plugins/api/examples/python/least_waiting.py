@@ -5,18 +5,17 @@ import offramp_policy
 
 class LeastWaiting:
     def __init__(self, context):
-        self.servers = len(context.server_ghz)
+        pass
 
     def decide(self, observation):
         actions = []
-        width = 6 + self.servers
         for row, device in enumerate(observation.devices):
-            known = observation.knowledge[row * width : (row + 1) * width]
-            if known[1] == 0.0:
+            if observation.task(row, "compute_queue_slots") == 0.0:
                 actions.append(0)
                 continue
-            backlog = known[3 : 3 + self.servers]
-            order = [(device + step) % self.servers for step in range(self.servers)]
+            backlog = observation.link(row, "backlog_mbit")
+            servers = len(backlog)
+            order = [(device + step) % servers for step in range(servers)]
             actions.append(1 + min(order, key=lambda server: backlog[server]))
         return actions
 

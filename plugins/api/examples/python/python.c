@@ -36,12 +36,20 @@ static void send_number(Python *python, uint64_t number) {
     send_bytes(python, &number, sizeof number);
 }
 
+static void send_texts(Python *python, OfframpTexts texts) {
+    send_number(python, texts.length);
+    for (size_t at = 0; at < texts.length; at++) {
+        send_number(python, strlen(texts.data[at]));
+        send_bytes(python, texts.data[at], strlen(texts.data[at]));
+    }
+}
+
 static void send_doubles(Python *python, OfframpDoubles doubles) {
     send_number(python, doubles.length);
     send_bytes(python, doubles.data, doubles.length * sizeof *doubles.data);
 }
 
-/* What the script says: 'y' and an answer of so many bytes, or 'n' and a text. */
+/* The script's reply: 'y' and an answer of so many bytes, or 'n' and a text. */
 static int answered(Python *python, void *answer, size_t length, OfframpMessage *message) {
     if (fflush(python->to) != 0) return failed(message, "the script has ended");
     switch (fgetc(python->from)) {
@@ -116,10 +124,15 @@ static int create(const OfframpContext *context, void **self, OfframpMessage *me
     send_number(python, context->checkpoint_length);
     send_bytes(python, context->checkpoint, context->checkpoint_length);
     send_number(python, context->seed);
-    send_number(python, context->history_slots);
-    send_doubles(python, context->feature_scales);
-    send_doubles(python, context->system.device_ghz);
-    send_doubles(python, context->system.server_ghz);
+    const OfframpObservationSpec *spec = context->observation;
+    send_number(python, spec->history_slots);
+    send_texts(python, spec->feature_names);
+    send_doubles(python, spec->feature_scales);
+    send_texts(python, spec->task_columns);
+    send_texts(python, spec->link_columns);
+    send_texts(python, spec->server_columns);
+    send_doubles(python, context->system->device_ghz);
+    send_doubles(python, context->system->server_ghz);
     if (answered(python, NULL, 0, message)) {
         destroy(python);
         return 1;
@@ -133,6 +146,8 @@ static int begin(void *self, const OfframpEpisodeStart *start, OfframpMessage *m
     fputc('b', python->to);
     send_number(python, start->episode);
     send_number(python, start->seed);
+    send_doubles(python, start->system->device_ghz);
+    send_doubles(python, start->system->server_ghz);
     return answered(python, NULL, 0, message);
 }
 
@@ -146,16 +161,18 @@ static int decide(void *self, const OfframpObservation *seen, uint32_t *actions,
     send_bytes(python, seen->devices.data, rows * sizeof *seen->devices.data);
     send_doubles(python, seen->features);
     send_doubles(python, seen->histories);
-    send_doubles(python, seen->knowledge);
-    send_doubles(python, seen->load);
+    send_doubles(python, seen->tasks);
+    send_doubles(python, seen->links);
+    send_doubles(python, seen->servers);
     return answered(python, actions, rows * sizeof *actions, message);
 }
 
 static const OfframpPolicy POLICY = {
     .name = "python",
     .about = "What a Python script decides.",
-    .needs = OFFRAMP_NEEDS_FEATURES | OFFRAMP_NEEDS_HISTORY | OFFRAMP_NEEDS_KNOWLEDGE |
-             OFFRAMP_NEEDS_LOAD,
+    .needs = OFFRAMP_NEEDS_FEATURES | OFFRAMP_NEEDS_HISTORY | OFFRAMP_NEEDS_TASKS |
+             OFFRAMP_NEEDS_LINKS | OFFRAMP_NEEDS_SERVERS,
+    .flags = OFFRAMP_ANY_SYSTEM,
     .create = create,
     .destroy = destroy,
     .begin_episode = begin,
@@ -163,7 +180,7 @@ static const OfframpPolicy POLICY = {
 };
 
 static const OfframpPlugin PLUGIN = {
-    .version = OFFRAMP_VERSION,
+    OFFRAMP_PLUGIN_HEADER,
     .policy_count = 1,
     .name = "python",
     .plugin_version = "0.1.0",
