@@ -173,7 +173,7 @@ mod tests {
     fn ended(device: u32, arrival_slot: u32) -> EndedTask {
         EndedTask {
             device,
-            arrival_slot: arrival_slot,
+            arrival_slot,
             action: 0,
             delay_slots: 1,
             dropped: false,
