@@ -331,7 +331,8 @@ impl Capabilities {
         (Self::SAVED, "saved"),
         (Self::LEARNER, "learner"),
         (Self::VALUE_FUNCTION, "value function"),
-        (Self::STUDENT, "student"),
+        // Not the trait's name alone: no policy's name may occur here.
+        (Self::STUDENT, "fit to a teacher"),
         (Self::EXPORTABLE, "exportable"),
         (Self::MERGEABLE, "mergeable"),
         (Self::ANY_SYSTEM, "any system"),
