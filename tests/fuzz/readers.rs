@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
-use offramp_harness::export::Network;
 use offramp_host::Library;
 use offramp_results::{checkpoint, run_folder};
 use offramp_scenario::Experiment;
@@ -31,8 +30,8 @@ pub fn trace(data: &[u8], desk: &Path) {
 /// A checkpoint: looked into, exported, and as each policy takes it.
 pub fn checkpoint(data: &[u8], desk: &Path) {
     let _ = checkpoint::read(&written(data, desk));
-    if let Ok(network) = Network::read(data, 0) {
-        let _ = network.to_onnx();
+    for format in offramp_nn::export::FORMAT_NAMES {
+        let _ = offramp_nn::export::export(data, format, 0);
     }
     let _ = offramp_nn::checkpoint::Checkpoint::from_bytes(data);
 }

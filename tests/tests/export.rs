@@ -83,7 +83,7 @@ fn seen() -> Vec<Seen> {
 /// Exports, compiles and runs; gives what it printed, and what `offramp` said.
 fn compiled(desk: &Desk, folder: &str, more: &[&str], seen: &[Seen]) -> (Vec<Vec<f64>>, String) {
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
-    let mut arguments = vec!["export", &student, "--c", folder, "--network", "7"];
+    let mut arguments = vec!["export", &student, "--out", folder, "--network", "7"];
     arguments.extend(more);
     let ran = desk.offramp(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -127,7 +127,7 @@ fn the_exported_c_decides_as_the_student() {
         assert!(close, "{ours:?} {:?}", theirs.values);
         assert_eq!(ours[6], theirs.action);
     }
-    let (eight, said_of_eight) = compiled(&desk, "eight", &["--int8"], &seen);
+    let (eight, said_of_eight) = compiled(&desk, "eight", &["--as", "c-int8"], &seen);
     let alike = eight.iter().zip(&seen).filter(|(ours, theirs)| ours[6] == theirs.action).count();
     assert!(alike * 100 >= seen.len() * 98, "{alike} of {}", seen.len());
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
@@ -139,13 +139,13 @@ fn the_exported_onnx_has_the_values_of_the_student() {
     use tract_onnx::prelude::*;
     let desk = Desk::new();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
-    let ran = desk.offramp(&["export", &student, "--onnx", "student.onnx", "--network", "7"]);
+    let ran = desk.offramp(&["export", &student, "--as", "onnx", "--out", ".", "--network", "7"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let seen = seen();
     let rows = seen.len();
     // tract's LSTM wants to know how many rows there are; the file leaves it open.
     let model = onnx()
-        .model_for_path(desk.path().join("student.onnx"))
+        .model_for_path(desk.path().join("policy.onnx"))
         .and_then(|model| model.with_input_fact(0, f32::fact([rows, 9]).into()))
         .and_then(|model| model.with_input_fact(1, f32::fact([rows, 10, 5]).into()))
         .and_then(|model| model.into_optimized()?.into_runnable())
@@ -172,11 +172,11 @@ fn an_exported_network_is_a_policy() {
     let desk = Desk::new();
     let shared = workspace().join("scenarios/paper/teacher-shared.safetensors");
     let shared = shared.display().to_string();
-    let ran = desk.offramp(&["export", &shared, "--onnx", "shared.onnx"]);
+    let ran = desk.offramp(&["export", &shared, "--as", "onnx", "--out", "shared"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let scenario = format!(
         "(name: \"onnx\", observation: Extended, system: (slots: 20), policies: [
-            (plugin: \"onnx\", checkpoint: \"shared.onnx\"),
+            (plugin: \"onnx\", checkpoint: \"shared/policy.onnx\"),
             (plugin: \"d3qn\", checkpoint: \"{shared}\", parameters: (sharing: Shared)),
         ], evaluate: (episodes: 2))"
     );
@@ -194,8 +194,8 @@ fn an_exported_network_is_a_policy() {
     desk.write("text.onnx", "not a network");
     let mut failures = String::new();
     for (from, to) in [
-        ("checkpoint: \"shared.onnx\"", "checkpoint: \"text.onnx\""),
-        ("(plugin: \"onnx\", checkpoint: \"shared.onnx\")", "(plugin: \"onnx\")"),
+        ("checkpoint: \"shared/policy.onnx\"", "checkpoint: \"text.onnx\""),
+        ("(plugin: \"onnx\", checkpoint: \"shared/policy.onnx\")", "(plugin: \"onnx\")"),
         ("observation: Extended", "observation: Paper"),
         ("system: (slots: 20)", "system: (slots: 20, servers: 4)"),
     ] {
@@ -217,10 +217,43 @@ fn what_can_not_be_exported_is_refused() {
     let student = workspace().join("scenarios/paper/student.safetensors");
     let student = student.display().to_string();
     desk.write("text", "not a checkpoint");
-    let mut errors = desk.offramp(&["export", "text", "--c", "out"]).err;
-    errors += &desk.offramp(&["export", &student, "--c", "out", "--network", "50"]).err;
-    errors += &desk.offramp(&["export", &student, "--c", "text"]).err;
+    let mut errors = String::new();
+    for arguments in [
+        ["text", "--out", "out"].as_slice(),
+        &["text", "--out", "out", "--policy", "student"],
+        &[&student, "--out", "out", "--network", "50"],
+        &[&student, "--out", "out", "--as", "rust"],
+        &[&student, "--out", "out", "--policy", "random"],
+        &[&student, "--out", "out", "--policy", "studen"],
+        &[&student, "--out", "text"],
+    ] {
+        let ran = desk.offramp(&[&["export"], arguments].concat());
+        assert_eq!(ran.code, 2, "{arguments:?}");
+        errors += &ran.err;
+    }
     assert!(!desk.path().join("out").exists());
     let errors = errors.replace(&workspace().display().to_string(), "WORKSPACE");
     insta::assert_snapshot!(errors.split_whitespace().collect::<Vec<_>>().join(" "));
+}
+
+/// A tree exports as C with the entry point of exported networks.
+#[test]
+fn a_tree_is_exported_with_the_entry_point_of_networks() {
+    let desk = Desk::new();
+    let tree = workspace().join("scenarios/paper/tree-devices.safetensors").display().to_string();
+    let ran = desk.offramp(&["export", &tree, "--out", "tree", "--network", "7"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    desk.write(
+        "tree/main.c",
+        "#include \"policy.h\"\nint main(void) { static float features[POLICY_FEATURES], \
+         history[POLICY_HISTORY_SLOTS * POLICY_SERVERS]; return policy_decide(features, history) \
+         < POLICY_ACTIONS ? 0 : 1; }\n",
+    );
+    let built = Command::new("cc")
+        .current_dir(desk.path().join("tree"))
+        .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", "policy.c"])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(Command::new(desk.path().join("tree/main")).status().unwrap().success());
 }

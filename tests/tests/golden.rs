@@ -122,16 +122,18 @@ fn exports_keep_their_bytes() {
     for checkpoint in ["student", "teacher", "qeco"] {
         let file = workspace().join(format!("scenarios/paper/{checkpoint}.safetensors"));
         let file = file.display().to_string();
-        let (single, eight) = (format!("{checkpoint}-c"), format!("{checkpoint}-c8"));
-        let onnx = format!("{checkpoint}.onnx");
-        offramp_export(&desk, &[&file, "--c", &single, "--onnx", &onnx, "--network", "3"]);
-        offramp_export(&desk, &[&file, "--c", &eight, "--int8"]);
-        for name in [format!("{single}/policy.c"), format!("{single}/policy.h"), onnx]
-            .into_iter()
-            .chain(["c", "h"].map(|end| format!("{eight}/policy.{end}")))
-        {
-            let bytes = std::fs::read(desk.path().join(&name)).unwrap();
-            digests += &format!("{name} {} {}\n", bytes.len(), sha256(&bytes));
+        for (format, network, folder, files) in [
+            ("c", "3", "c", ["policy.c", "policy.h"].as_slice()),
+            ("onnx", "3", "onnx", &["policy.onnx"]),
+            ("c-int8", "0", "c8", &["policy.c", "policy.h"]),
+        ] {
+            let folder = format!("{checkpoint}-{folder}");
+            let arguments = ["--as", format, "--network", network, "--out", &folder];
+            offramp_export(&desk, &[&[file.as_str()], arguments.as_slice()].concat());
+            for name in files {
+                let bytes = std::fs::read(desk.path().join(&folder).join(name)).unwrap();
+                digests += &format!("{folder}/{name} {} {}\n", bytes.len(), sha256(&bytes));
+            }
         }
     }
     insta::assert_snapshot!("exports", digests);

@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Distil a teacher into a student
     Distill(DistillArguments),
-    /// Write a trained network as C or ONNX for a device
+    /// Write a trained network or tree for a device, as C or ONNX
     Export(ExportArguments),
     /// Show the contents of a checkpoint or a scenario
     Inspect(InspectArguments),
@@ -188,23 +188,24 @@ pub(crate) struct DistillArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("form").required(true).multiple(true)))]
 pub(crate) struct ExportArguments {
-    /// A checkpoint of a student or a teacher
+    /// A checkpoint that `offramp train` or `offramp distill` has written
     #[arg(value_name = "CHECKPOINT")]
     pub(crate) checkpoint: PathBuf,
-    /// Write C: the folder for policy.h and policy.c
-    #[arg(long, value_name = "DIR", group = "form")]
-    pub(crate) c: Option<PathBuf>,
-    /// Write ONNX: the file
-    #[arg(long, value_name = "FILE", group = "form")]
-    pub(crate) onnx: Option<PathBuf>,
-    /// Which network of the checkpoint: the device's number, 0 if it has one for all
+    /// The format, such as c, c-int8 or onnx; the policy's usual one if left out
+    #[arg(long = "as", value_name = "FORMAT")]
+    pub(crate) form: Option<String>,
+    /// The folder to write the files into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Which network of the checkpoint: the device's number, 0 if all devices share one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) network: usize,
-    /// Store the weights of the C in 8 bits, a quarter of the flash
-    #[arg(long, requires = "c")]
-    pub(crate) int8: bool,
+    /// The policy whose checkpoint it is; by default the one that the checkpoint names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
 }
 
 #[derive(Debug, Args)]

@@ -47,7 +47,6 @@ pub mod environment;
 pub mod evaluate;
 pub mod events;
 pub mod executor;
-pub mod export;
 pub mod isolate;
 pub mod metrics;
 pub mod record;

@@ -48,6 +48,12 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// The policy whose checkpoint it is, by its name among the plugins, if the checkpoint states
+    /// it under the key `kind`.
+    pub fn policy(&self) -> Option<&str> {
+        self.metadata.get("kind").map(String::as_str)
+    }
+
     /// Number of parameters as the paper counts them, if the checkpoint states it.
     pub fn parameters_as_in_the_paper(&self) -> Option<f64> {
         self.metadata.get("parameters_as_in_the_paper")?.parse().ok()

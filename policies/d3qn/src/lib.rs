@@ -95,12 +95,12 @@ offramp_plugin::register_policy!(
     D3qn<Teacher>,
     "d3qn",
     "LSTM-D3QN, the teacher: learns a value for each action.",
-    [learner, value_function],
+    [learner, value_function, exportable, mergeable],
 );
 offramp_plugin::register_policy!(
     D3qn<Qeco>,
     "qeco",
     "D3QN with the values of the published QECO code, as published or corrected.",
-    [learner, value_function],
+    [learner, value_function, exportable, mergeable],
 );
 offramp_plugin::export_plugin!();

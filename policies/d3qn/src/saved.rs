@@ -2,9 +2,10 @@
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
+use offramp_nn::export::{self as nn, FORMAT_NAMES, export};
 use offramp_nn::learning::OptimiserState;
 use offramp_nn::replay::{LoadLog, Replay};
-use offramp_plugin::{Error, Saved};
+use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::agent::Agent;
 use crate::parameters::Deploy;
@@ -125,28 +126,30 @@ impl<P: Preset> D3qn<P> {
     }
 }
 
-/// Federated learning: one vector per agent, see [`Agent::parameters`].
-#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
-impl<P: Preset> D3qn<P> {
-    /// The parameters of every agent's networks.
-    pub(crate) fn parameters(&self) -> Vec<Vec<f32>> {
-        self.agents.iter().map(Agent::parameters).collect()
+impl<P: Preset> Exportable for D3qn<P> {
+    fn formats() -> &'static [&'static str] {
+        &FORMAT_NAMES
     }
 
-    /// Replaces the parameters of every agent's networks.
-    ///
-    /// # Errors
-    /// If there is not one vector per agent, each of the length that [`D3qn::parameters`]
-    /// returns; agents before the wrong one are changed then.
-    pub(crate) fn set_parameters(&mut self, vectors: &[Vec<f32>]) -> Result<(), Error> {
-        if vectors.len() != self.agents.len() {
-            let (found, agents) = (vectors.len(), self.agents.len());
-            return Err(Error::new(format!("{found} vectors for {agents} agents")));
-        }
-        for (agent, vector) in self.agents.iter_mut().zip(vectors) {
-            agent.set_parameters(vector)?;
-        }
-        Ok(())
+    fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+        let files = export(checkpoint, &request.format, request.network)?;
+        let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
+        Ok(files.into_iter().map(file).collect())
+    }
+}
+
+/// One vector per agent: its evaluation network, then its target network.
+impl<P: Preset> Mergeable for D3qn<P> {
+    fn networks(&self) -> usize {
+        self.agents.len()
+    }
+
+    fn parameters(&self, network: usize) -> Result<Vec<f32>, Error> {
+        Ok(self.agents[network].parameters())
+    }
+
+    fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error> {
+        Ok(self.agents[network].set_parameters(parameters)?)
     }
 }
 
@@ -163,12 +166,14 @@ mod tests {
         let one: D3qn<Teacher> = bench.create().unwrap();
         bench.seed = 2;
         let mut other: D3qn<Teacher> = bench.create().unwrap();
-        let parameters = one.parameters();
-        assert_eq!(parameters.len(), 3);
-        assert_ne!(other.parameters(), parameters);
-        other.set_parameters(&parameters).unwrap();
-        assert_eq!(other.parameters(), parameters);
+        assert_eq!(one.networks(), 3);
+        for network in 0..3 {
+            let parameters = one.parameters(network).unwrap();
+            assert_ne!(other.parameters(network).unwrap(), parameters);
+            other.set_parameters(network, &parameters).unwrap();
+            assert_eq!(other.parameters(network).unwrap(), parameters);
+            assert!(other.set_parameters(network, &parameters[1..]).is_err());
+        }
         assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
-        assert!(other.set_parameters(&parameters[1..]).is_err());
     }
 }

@@ -64,7 +64,6 @@
 //! | γ = 0.9 | 314.4 | 614.9 | 1011.1 | 809.6 |
 //! | γ = 0.5 | 315.0 | 616.0 | 879.0 (in its evaluation) | 769.2 |
 
-#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
 mod export;
 mod learning;
 mod parameters;
@@ -78,6 +77,6 @@ offramp_plugin::register_policy!(
     DcDrl,
     "dcdrl",
     "Distributed and collective actor-critic learning with evolution.",
-    [learner],
+    [learner, exportable, mergeable],
 );
 offramp_plugin::export_plugin!();

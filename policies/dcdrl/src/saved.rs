@@ -2,9 +2,10 @@
 
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 use offramp_nn::checkpoint_spec::Stage;
-use offramp_nn::merge;
-use offramp_plugin::{Error, Saved};
+use offramp_nn::{export as nn, merge};
+use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
+use crate::export::{FORMATS, export};
 use crate::learning::Learning;
 use crate::policy::DcDrl;
 use crate::replay::{Replay, Transition};
@@ -123,35 +124,31 @@ impl DcDrl {
     }
 }
 
-/// Federated learning. All devices share one network, and so there is one vector: the gradient's
-/// actor, its running mean and, once it has trained, the critic and its target network. The
-/// population is each learner's own.
-#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
-impl DcDrl {
-    /// The parameters as one vector.
-    pub(crate) fn parameters(&self) -> Vec<Vec<f32>> {
-        let mut parts = vec![self.actor.as_slice(), &self.deployed];
-        if let Some(learning) = &self.learning {
-            parts.extend([learning.critic.as_slice(), &learning.target]);
-        }
-        vec![merge::join(&parts)]
+impl Exportable for DcDrl {
+    fn formats() -> &'static [&'static str] {
+        &FORMATS
     }
 
-    /// Replaces the parameters by those of one vector; optimisers, population and experience
-    /// stay.
-    ///
-    /// # Errors
-    /// If there is not one vector of the length that [`DcDrl::parameters`] returns; nothing is
-    /// changed then.
-    pub(crate) fn set_parameters(&mut self, vectors: &[Vec<f32>]) -> Result<(), Error> {
-        let [vector] = vectors else {
-            return Err(Error::new(format!("{} vectors for 1 network", vectors.len())));
-        };
-        let mut parts = vec![self.actor.as_mut_slice(), &mut self.deployed];
-        if let Some(learning) = &mut self.learning {
-            parts.extend([learning.critic.as_mut_slice(), &mut learning.target]);
-        }
-        Ok(merge::split(vector, &mut parts)?)
+    fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+        let files = export(checkpoint, &request.format, request.network)?;
+        let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
+        Ok(files.into_iter().map(file).collect())
+    }
+}
+
+/// All devices share one network, so there is one vector: the gradient's actor, then its running
+/// mean, which decides. Critic, population and experience stay each learner's own.
+impl Mergeable for DcDrl {
+    fn networks(&self) -> usize {
+        1
+    }
+
+    fn parameters(&self, _: usize) -> Result<Vec<f32>, Error> {
+        Ok(merge::join(&[&self.actor, &self.deployed]))
+    }
+
+    fn set_parameters(&mut self, _: usize, parameters: &[f32]) -> Result<(), Error> {
+        Ok(merge::split(parameters, &mut [&mut self.actor, &mut self.deployed])?)
     }
 }
 
@@ -164,26 +161,14 @@ mod tests {
     #[test]
     fn parameters_are_set_as_they_were_returned() {
         let mut bench = Bench::new(3, 2);
-        let mut one: DcDrl = bench.create().unwrap();
+        let one: DcDrl = bench.create().unwrap();
         bench.seed = 2;
         let mut other: DcDrl = bench.create().unwrap();
-        for trained in [false, true] {
-            if trained {
-                for policy in [&mut one, &mut other] {
-                    let DcDrl { parameters, shape, devices, seed, .. } = &*policy;
-                    let learning = Learning::new(parameters, *shape, *devices, *seed);
-                    policy.learning = Some(Box::new(learning));
-                }
-            }
-            let parameters = one.parameters();
-            let networks = if trained { 4 } else { 2 };
-            assert_eq!(parameters[0].len(), networks * one.shape.parameters());
-            assert_ne!(other.parameters(), parameters);
-            other.set_parameters(&parameters).unwrap();
-            assert_eq!(other.parameters(), parameters);
-            assert!(other.set_parameters(&[]).is_err());
-            assert!(other.set_parameters(&[parameters[0][1..].to_vec()]).is_err());
-        }
+        let parameters = one.parameters(0).unwrap();
+        assert_ne!(other.parameters(0).unwrap(), parameters);
+        other.set_parameters(0, &parameters).unwrap();
+        assert_eq!(other.parameters(0).unwrap(), parameters);
+        assert!(other.set_parameters(0, &parameters[1..]).is_err());
         assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
     }
 }

@@ -89,6 +89,6 @@ offramp_plugin::register_policy!(
     DistilledStudent,
     "student",
     "A small network fitted to a teacher's values.",
-    [saved, value_function, student],
+    [saved, value_function, student, exportable, mergeable],
 );
 offramp_plugin::export_plugin!();

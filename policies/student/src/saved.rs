@@ -2,8 +2,9 @@
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
+use offramp_nn::export::{self as nn, FORMAT_NAMES, export};
 use offramp_nn::learning::OptimiserState;
-use offramp_plugin::{Error, Saved};
+use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::candidates::{Candidate, Candidates};
 use crate::policy::DistilledStudent;
@@ -78,28 +79,30 @@ impl Saved for DistilledStudent {
     }
 }
 
-/// Federated learning: one vector per network, see [`Candidates::parameters`].
-#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
-impl DistilledStudent {
-    /// The parameters of every network.
-    pub(crate) fn parameters(&self) -> Vec<Vec<f32>> {
-        self.candidates.iter().map(Candidates::parameters).collect()
+impl Exportable for DistilledStudent {
+    fn formats() -> &'static [&'static str] {
+        &FORMAT_NAMES
     }
 
-    /// Replaces the parameters of every network.
-    ///
-    /// # Errors
-    /// If there is not one vector per network, each of the length that
-    /// [`DistilledStudent::parameters`] returns; networks before the wrong one are changed then.
-    pub(crate) fn set_parameters(&mut self, vectors: &[Vec<f32>]) -> Result<(), Error> {
-        if vectors.len() != self.candidates.len() {
-            let (found, networks) = (vectors.len(), self.candidates.len());
-            return Err(Error::new(format!("{found} vectors for {networks} networks")));
-        }
-        for (candidates, vector) in self.candidates.iter_mut().zip(vectors) {
-            candidates.set_parameters(vector)?;
-        }
-        Ok(())
+    fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+        let files = export(checkpoint, &request.format, request.network)?;
+        let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
+        Ok(files.into_iter().map(file).collect())
+    }
+}
+
+/// One vector per network: that of the candidate which decides.
+impl Mergeable for DistilledStudent {
+    fn networks(&self) -> usize {
+        self.candidates.len()
+    }
+
+    fn parameters(&self, network: usize) -> Result<Vec<f32>, Error> {
+        Ok(self.candidates[network].parameters())
+    }
+
+    fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error> {
+        Ok(self.candidates[network].set_parameters(parameters)?)
     }
 }
 
@@ -115,12 +118,14 @@ mod tests {
         let one: DistilledStudent = bench.create().unwrap();
         bench.seed = 2;
         let mut other: DistilledStudent = bench.create().unwrap();
-        let parameters = one.parameters();
-        assert_eq!(parameters.len(), 3);
-        assert_ne!(other.parameters(), parameters);
-        other.set_parameters(&parameters).unwrap();
-        assert_eq!(other.parameters(), parameters);
+        assert_eq!(one.networks(), 3);
+        for network in 0..3 {
+            let parameters = one.parameters(network).unwrap();
+            assert_ne!(other.parameters(network).unwrap(), parameters);
+            other.set_parameters(network, &parameters).unwrap();
+            assert_eq!(other.parameters(network).unwrap(), parameters);
+            assert!(other.set_parameters(network, &parameters[1..]).is_err());
+        }
         assert_eq!(other.checkpoint().unwrap(), one.checkpoint().unwrap());
-        assert!(other.set_parameters(&parameters[1..]).is_err());
     }
 }

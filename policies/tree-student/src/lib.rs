@@ -35,7 +35,6 @@
 //! | the teacher of the latter | 877.3 | |
 
 mod columns;
-#[allow(dead_code, reason = "the plugin interface has no capability that calls it yet")]
 mod export;
 mod grow;
 mod parameters;
@@ -49,6 +48,6 @@ offramp_plugin::register_policy!(
     TreeStudent,
     "tree-student",
     "A decision tree or a random forest fitted to a teacher's decisions.",
-    [saved, student],
+    [saved, student, exportable],
 );
 offramp_plugin::export_plugin!();

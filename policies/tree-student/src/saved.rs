@@ -4,8 +4,10 @@ use std::cell::OnceCell;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
-use offramp_plugin::{Error, Saved};
+use offramp_nn::export as nn;
+use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Saved};
 
+use crate::export::{FORMATS, export};
 use crate::grow::States;
 use crate::policy::TreeStudent;
 use crate::tree::{self, NODE_BYTES, Tree};
@@ -83,5 +85,17 @@ impl TreeStudent {
             return Err(Error::new("the checkpoint contradicts itself"));
         }
         Ok(trees)
+    }
+}
+
+impl Exportable for TreeStudent {
+    fn formats() -> &'static [&'static str] {
+        &FORMATS
+    }
+
+    fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+        let files = export(checkpoint, &request.format, request.network)?;
+        let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
+        Ok(files.into_iter().map(file).collect())
     }
 }

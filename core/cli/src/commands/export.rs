@@ -1,41 +1,56 @@
-//! `offramp export`: a trained network for a device.
+//! `offramp export`: a trained network or tree for a device.
 
 use std::path::Path;
 
-use offramp_harness::export::{Exported, Network, Weights};
+use offramp_host::OfferKind;
+use offramp_host::plugin::{ExportRequest, ExportedFile};
+use offramp_results::checkpoint;
 
 use crate::arguments::ExportArguments;
 use crate::problem::Problem;
 use crate::{Done, print};
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
-    let checkpoint = &arguments.checkpoint;
-    let bytes = offramp_results::checkpoint::bytes(checkpoint)
-        .map_err(|error| problem(checkpoint, &error))?;
-    let network =
-        Network::read(&bytes, arguments.network).map_err(|error| problem(checkpoint, &error))?;
-    if let Some(folder) = &arguments.c {
-        let stored = if arguments.int8 { Weights::Int8 } else { Weights::F32 };
-        let Exported { header, source, flash_bytes, stack_bytes } = network.to_c(stored);
-        std::fs::create_dir_all(folder).map_err(|error| problem(folder, &error))?;
-        write(&folder.join("policy.h"), header.as_bytes())?;
-        write(&folder.join("policy.c"), source.as_bytes())?;
-        print(&format!(
-            "{}: policy.h, policy.c; {flash_bytes} bytes of constants (flash), {stack_bytes} \
-             bytes of stack\n",
-            folder.display(),
-        ));
+    let ExportArguments { checkpoint: path, form, out, network, .. } = arguments;
+    let bytes = checkpoint::bytes(path).map_err(|error| problem(path, &error))?;
+    let policy = match &arguments.policy {
+        Some(policy) => policy.clone(),
+        None => named_in(path)?,
+    };
+    let registry = super::discover(&arguments.search)?;
+    let plugin = registry.find(OfferKind::Policy, &policy).map_err(|unknown| {
+        let help = "name the plugin's folder with --plugins, or the policy with --policy";
+        Problem::new(format!("{}: {unknown}", path.display())).with_help(help)
+    })?;
+    let formats = plugin.export_formats().map_err(Problem::new)?;
+    let format = match form.as_ref().or(formats.first()) {
+        Some(format) => format.clone(),
+        None => return Err(Problem::new(format!("`{policy}` can't be exported"))),
+    };
+    if !formats.contains(&format) {
+        let message = format!("`{policy}` can't be exported as `{format}`");
+        return Err(Problem::new(message).with_help(format!("there are: {}", formats.join(", "))));
     }
-    if let Some(file) = &arguments.onnx {
-        let model = network.to_onnx();
-        write(file, &model)?;
-        print(&format!("{}: {} bytes\n", file.display(), model.len()));
+    let request = ExportRequest { format: format.as_str().into(), network: *network };
+    let files = plugin.export(&bytes, &request).map_err(|error| problem(path, &error))?;
+    std::fs::create_dir_all(out).map_err(|error| problem(out, &error))?;
+    for ExportedFile { name, bytes, note } in files {
+        let file = out.join(name);
+        std::fs::write(&file, &bytes).map_err(|error| problem(&file, &error))?;
+        let note = if note.is_empty() { note } else { format!("; {note}") };
+        print(&format!("{}: {} bytes{note}\n", file.display(), bytes.len()));
     }
     Ok(Done::Well)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    std::fs::write(path, bytes).map_err(|error| problem(path, &error))
+/// The policy that a checkpoint says it is of.
+fn named_in(path: &Path) -> Result<String, Problem> {
+    let contents = checkpoint::read(path).map_err(Problem::new)?;
+    let policy = contents.policy().map(str::to_owned);
+    policy.ok_or_else(|| {
+        let message = format!("{}: it does not say which policy it is of", path.display());
+        Problem::new(message).with_help("name the policy with --policy")
+    })
 }
 
 fn problem(path: &Path, cause: &dyn std::fmt::Display) -> Problem {

@@ -38,6 +38,9 @@ pub struct Format {
 /// All formats.
 pub const FORMATS: [Format; 3] = [c::FORMAT, c::FORMAT_INT8, onnx::FORMAT];
 
+/// The names of all formats.
+pub const FORMAT_NAMES: [&str; 3] = [FORMATS[0].name, FORMATS[1].name, FORMATS[2].name];
+
 /// A network to be exported.
 struct Network<'n> {
     shape: Shape,

@@ -1,0 +1,52 @@
+//! What a policy is handed is defined once, in the model: the plugin interface's test bench, the C
+//! header and the documents agree with it.
+
+use offramp_harness::context::PolicyContext;
+use offramp_host::plugin::testing::{Bench, LINK_COLUMNS, SERVER_COLUMNS, TASK_COLUMNS};
+use offramp_model::observation::{self, Column};
+use offramp_scenario::Experiment;
+use offramp_tests::workspace;
+
+fn names(columns: &[Column]) -> Vec<&'static str> {
+    columns.iter().map(|column| column.name).collect()
+}
+
+#[test]
+fn the_test_bench_has_the_columns_of_the_model() {
+    let bench = |columns: &[(&'static str, f64)]| -> Vec<_> {
+        columns.iter().map(|&(name, _)| name).collect()
+    };
+    assert_eq!(bench(&TASK_COLUMNS), names(observation::task_columns()));
+    assert_eq!(bench(&LINK_COLUMNS), names(observation::link_columns()));
+    assert_eq!(bench(&SERVER_COLUMNS), names(observation::server_columns()));
+}
+
+/// A policy's unit test meets the system and the features that a scenario has by default.
+#[test]
+fn the_test_bench_has_the_paper_s_values() {
+    let text = "(name: \"x\", system: (devices: 4, servers: 3))".to_owned();
+    let experiment = Experiment::parse("x", text, "".as_ref(), &[]).unwrap();
+    let context = PolicyContext::new(&experiment.points[0], "");
+    let lent = context.lend();
+    let ours = lent.context("", None, 1, 1);
+    Bench::new(4, 3).context(|theirs| {
+        assert_eq!(format!("{:?}", ours.system), format!("{:?}", theirs.system));
+        assert_eq!(format!("{:?}", ours.observation), format!("{:?}", theirs.observation));
+    });
+}
+
+#[test]
+fn every_column_is_in_the_header_and_the_guide() {
+    for file in ["plugins/api/include/offramp.h", "plugins/README.md"] {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        let all = [
+            observation::task_columns(),
+            observation::link_columns(),
+            observation::server_columns(),
+        ];
+        for name in all.into_iter().flat_map(names) {
+            let mut words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            assert!(words.any(|word| word == name), "{name} is not in {file}");
+        }
+    }
+}
