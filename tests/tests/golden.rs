@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::sha256;
 use offramp_model::{ObservationKind, ObservationSpec, System};
+use offramp_results::files::sha256;
 use offramp_tests::{Desk, example, workspace};
 use serde_json::Value;
 

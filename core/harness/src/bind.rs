@@ -10,7 +10,7 @@ use offramp_host::plugin::Capabilities;
 use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
-    DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
+    DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry, nearest,
 };
 
 /// A policy or explorer that can be created.
@@ -153,8 +153,7 @@ pub(crate) fn plugin(
 ) -> Result<BoundPlugin, Fault> {
     let PluginEntry { name, sha256: pinned, parameters, field } = entry;
     let found = registry.find(kind, name).map_err(|unknown| {
-        let help = which_names(&unknown);
-        scenario.fault(&format!("{field}.plugin"), unknown.to_string(), Some(help))
+        scenario.fault(&format!("{field}.plugin"), unknown.to_string(), Some(help_with(&unknown)))
     })?;
     let Library { path, sha256, .. } = &*found.library;
     match pinned {
@@ -211,18 +210,19 @@ fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, F
     Ok(path)
 }
 
-/// The names that could have been meant instead.
-fn which_names(unknown: &UnknownName) -> String {
-    let mut help = match (&unknown.nearest, unknown.known.is_empty()) {
+/// What to do about a name that no plugin offers: the nearest name, or the names there are, and
+/// whether some libraries were refused.
+pub fn help_with(unknown: &UnknownName) -> String {
+    let UnknownName { name, known, refused, .. } = unknown;
+    let mut help = match (nearest(name, known.iter().map(String::as_str)), known.is_empty()) {
         (Some(name), _) => format!("did you mean `{name}`?"),
-        (None, false) => format!("there are: {}", unknown.known.join(", ")),
+        (None, false) => format!("there are: {}", known.join(", ")),
         (None, true) => "no plugins were found: build them, or name their folder with --plugins \
                          or OFFRAMP_PLUGINS"
             .to_owned(),
     };
-    if unknown.refused > 0 {
-        let count = unknown.refused;
-        help += &format!(" ({count} refused; `offramp plugins` says why)");
+    if *refused > 0 {
+        help += &format!(" ({refused} refused; `offramp plugins` says why)");
     }
     help
 }

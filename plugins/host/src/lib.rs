@@ -15,10 +15,10 @@ mod offer;
 mod policy;
 mod registry;
 
-pub use library::{Library, sha256};
+pub use library::Library;
 pub use offer::{LoadError, Offer, OfferKind};
 pub use offramp_plugin as plugin;
 pub use policy::{
     CallFailure, CallFault, Explorer, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };
-pub use registry::{PluginRef, Registry, SearchError, UnknownName, nearest};
+pub use registry::{PluginRef, Registry, SearchError, UnknownName};

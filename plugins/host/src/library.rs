@@ -207,7 +207,7 @@ fn offers(manifest: &Manifest) -> Result<Vec<Offer>, LoadError> {
 }
 
 /// SHA-256 in hexadecimal: how offramp names the content of plugins, scenarios, checkpoints.
-pub fn sha256(bytes: &[u8]) -> String {
+fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -35,9 +35,7 @@ pub struct UnknownName {
     pub kind: OfferKind,
     /// The name.
     pub name: String,
-    /// The nearest name there is, if one is near.
-    pub nearest: Option<String>,
-    /// All names there are.
+    /// All names of that kind, sorted.
     pub known: Vec<String>,
     /// Libraries that were refused: the name may be in one of them.
     pub refused: usize,
@@ -104,7 +102,7 @@ impl Registry {
     /// The policy or explorer of that name.
     ///
     /// # Errors
-    /// [`UnknownName`], with the nearest name there is.
+    /// [`UnknownName`], with the names there are.
     pub fn find(&self, kind: OfferKind, name: &str) -> Result<PluginRef, UnknownName> {
         let offers = || {
             self.libraries.iter().flat_map(|library| {
@@ -121,8 +119,7 @@ impl Registry {
         let mut known: Vec<_> = offers().map(|(_, offer)| offer.name.clone()).collect();
         known.sort();
         known.dedup();
-        let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
-        Err(UnknownName { kind, name: name.into(), nearest, known, refused: self.refused.len() })
+        Err(UnknownName { kind, name: name.into(), known, refused: self.refused.len() })
     }
 }
 
@@ -138,16 +135,4 @@ fn libraries_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The one of `known` that `name` was probably meant to be: misspelt, or cut short.
-pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
-    let misspelt = known
-        .clone()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 + 1)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate);
-    let mut cut_short = known;
-    misspelt.or_else(|| cut_short.find(|candidate| name.len() >= 3 && candidate.starts_with(name)))
 }

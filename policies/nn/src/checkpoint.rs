@@ -17,7 +17,7 @@ use crate::layer::Tensor;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// Not a safetensors file, or cut off.
-    #[error("is no checkpoint, or was cut off: {0}")]
+    #[error("is not a checkpoint, or was cut off: {0}")]
     Malformed(String),
     /// The bytes are not those that were written.
     #[error("was altered: its checksum does not fit")]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use offramp_harness::bind::help_with;
 use offramp_host::OfferKind;
 use offramp_host::plugin::{ExportRequest, ExportedFile};
 use offramp_results::checkpoint;
@@ -19,8 +20,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
     };
     let registry = super::discover(&arguments.search)?;
     let plugin = registry.find(OfferKind::Policy, &policy).map_err(|unknown| {
-        let help = "name the plugin's folder with --plugins, or the policy with --policy";
-        Problem::new(format!("{}: {unknown}", path.display())).with_help(help)
+        Problem::new(format!("{}: {unknown}", path.display())).with_help(help_with(&unknown))
     })?;
     let formats = plugin.export_formats().map_err(Problem::new)?;
     let format = match form.as_ref().or(formats.first()) {
