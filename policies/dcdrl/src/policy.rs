@@ -3,7 +3,7 @@
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
 use offramp_nn::networks::Scaling;
-use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax, window_of};
+use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
     UNDECIDED,
@@ -20,8 +20,6 @@ pub(crate) struct DcDrl {
     pub(crate) scaling: Scaling,
     /// M.
     pub(crate) servers: usize,
-    /// K.
-    history_slots: usize,
     pub(crate) checkpoint: CheckpointSpec,
     pub(crate) seed: u64,
     pub(crate) shape: PerceptronShape,
@@ -65,7 +63,6 @@ impl Policy for DcDrl {
         let mut policy = Self {
             scaling: Scaling::new(scales, spec.history_scale),
             servers,
-            history_slots: spec.history_slots as usize,
             checkpoint,
             seed: context.seed,
             network: Perceptron::new(shape),
@@ -184,11 +181,11 @@ impl DcDrl {
     /// The state of every row: the features and the last loads, scaled.
     fn observe(&mut self, observation: &Observation<'_>) {
         self.states.clear();
-        let window = self.history_slots * self.servers;
         for row in 0..observation.rows() {
             self.scaling.scale_features(observation.features_of(row), &mut self.states);
-            let loads = window_of(&observation.histories, &observation.history_of, window, row);
-            self.scaling.scale_loads(&loads[window - self.servers..], &mut self.states);
+            let window = observation.window_of(row);
+            let newest = window.len() - self.servers;
+            self.scaling.scale_loads(&window[newest..], &mut self.states);
         }
     }
 }

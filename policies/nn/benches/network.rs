@@ -15,8 +15,8 @@
 //! | update of D3QN (32 rows, H = 20): 3 forward passes, 1 backward | 203 µs, 33.4 GFLOP/s | 29 % of peak |
 //!
 //! The last two rows of networks per device are what a slot of the paper's system asks for: the
-//! student decides 3.5 times as fast as the teacher. Exported as C (`offramp export --c`, `cc -O3
-//! -march=native`, gcc 12) the student takes 0.65 to 0.84 µs, 1.1 to 1.5 times that; without
+//! student decides 3.5 times as fast as the teacher. Exported as C (`offramp export --as c`, `cc
+//! -O3 -march=native`, gcc 12) the student takes 0.65 to 0.84 µs, 1.1 to 1.5 times that; without
 //! `-march=native`, which leaves it the vector instructions of 2003, 2.7 µs.
 //!
 //! Operations of an update: a backward pass counts two forward passes. In a training both

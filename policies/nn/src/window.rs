@@ -1,4 +1,5 @@
-//! The window of load history that a row of a batch sees.
+//! The window of load history that a row of a scaled batch sees. (Of an unscaled observation
+//! the plugin interface has the same by `Observation::window_of`.)
 
 /// The window of `row`: `length` (K × M) numbers of `histories`, which holds one or more windows
 /// one after the other. `history_of` has the window of each row; where it is empty all rows see

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! All f32. Inputs are known by these names, or by their order; a file may have `features` alone.
-//! N must be open or 1: rows are run one by one. `offramp export --onnx` writes such files, and
+//! N must be open or 1: rows are run one by one. `offramp export --as onnx` writes such files, and
 //! so does `torch.onnx.export` of a module that takes these tensors.
 
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, ValueFunction};

@@ -80,11 +80,6 @@ impl Columns {
         self.history_slots
     }
 
-    /// K · M: numbers of a window.
-    pub(crate) fn window(&self) -> usize {
-        self.history_slots * self.servers
-    }
-
     /// Fills `row`, F + 2M, from features and a window, K × M, the oldest slot first.
     pub(crate) fn fill(&self, features: &[f64], window: &[f64], row: &mut [f32]) {
         let (servers, count) = (self.servers, self.features());

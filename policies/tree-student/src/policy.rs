@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
-use offramp_nn::{argmax, stream, window_of};
+use offramp_nn::{argmax, stream};
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
 
 use crate::columns::Columns;
@@ -118,9 +118,7 @@ impl TreeStudent {
 
     /// Puts a row of the observation into `row`.
     fn observe(&mut self, observation: &Observation<'_>, row: usize) {
-        let Observation { histories, history_of, .. } = observation;
-        let window = window_of(histories, history_of, self.columns.window(), row);
-        self.columns.fill(observation.features_of(row), window, &mut self.row);
+        self.columns.fill(observation.features_of(row), observation.window_of(row), &mut self.row);
     }
 
     /// The decision of most trees of a device on `row`; on ties, the first.
