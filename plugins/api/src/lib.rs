@@ -81,6 +81,11 @@
 
 #![expect(unsafe_code, reason = "the boundary itself: each unsafe block says why it holds")]
 
+/// The README's policy compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod author;
 pub mod boundary;
 pub mod c;
