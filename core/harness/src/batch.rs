@@ -21,11 +21,12 @@ use offramp_results::{Error, checkpoint};
 use offramp_scenario::{Experiment, replace};
 
 use crate::bind::Evaluation;
-use crate::evaluate::{evaluate, runs};
+use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
 use crate::record;
 use crate::resume::Start;
+use crate::run::runs;
 
 /// A batch, all of it or a part.
 #[derive(Clone, Debug)]

@@ -1,16 +1,25 @@
-//! What a teacher teaches: states with its value for every action.
+//! Datasets: states with a teacher's value for every action.
 //!
-//! The file is safetensors, to be read from Python as it is: `features` (states × F, unscaled),
-//! `loads` (the load of every slot, K − 1 zeros before each episode), `newest` (the row of
-//! `loads` at which a state's window of K ends), `devices`, `values` (states × (1 + M)). Its
-//! metadata has one key, `offramp`: JSON with the key by which a later distillation knows that
-//! it need not collect again, and the checksum of the rest.
+//! The file is safetensors, which Python reads as it is:
+//!
+//! | tensor | shape | contents |
+//! |---|---|---|
+//! | `features` | states × F, f32 | o, unscaled |
+//! | `loads` | rows × M, f32 | loads, one row per slot, with K − 1 rows of zeros before each episode |
+//! | `newest` | states, u32 | the row of `loads` at which the state's window of K rows ends |
+//! | `devices` | states, u32 | the device |
+//! | `values` | states × (1 + M), f32 | the teacher's value of every action |
+//!
+//! Its metadata has one key, `offramp`: JSON with a hash of everything the states were collected
+//! from, by which a later distillation recognises that it can reuse them, and a checksum of the
+//! tensors.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use offramp_host::Policy;
 use offramp_host::plugin::{Needs, Observation, UNDECIDED};
+use offramp_model::rng::Stream;
 use offramp_results::checkpoint::{self, METADATA_KEY};
 use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
 use offramp_scenario::Scenario;
@@ -21,25 +30,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::PolicyContext;
 use crate::environment::Environment;
-use crate::evaluate::RunError;
+use crate::run::RunError;
 use crate::seeds;
 
-/// States with the teacher's values.
+/// States with the teacher's values, as the file has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
-    /// States × F.
+    /// o, states × F, unscaled.
     pub features: Vec<f32>,
-    /// Rows of M.
+    /// Loads, rows × M: one row per slot, with K − 1 rows of zeros before each episode.
     pub loads: Vec<f32>,
-    /// For each state the row at which its window ends.
+    /// For each state, the row of `loads` at which its window of K rows ends.
     pub newest: Vec<u32>,
-    /// For each state its device.
+    /// For each state, its device.
     pub devices: Vec<u32>,
-    /// States × (1 + M).
+    /// The teacher's value of every action, states × (1 + M).
     pub values: Vec<f32>,
 }
 
-/// Why a dataset can't be used.
+/// The reason why a dataset can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {cause}")]
 pub struct DatasetError {
@@ -55,54 +64,54 @@ struct Metadata {
     sha256: String,
 }
 
-/// Who drives the episodes whose states are collected.
-pub enum Driver<'d> {
-    /// The teacher itself, but for this share of decisions, which are drawn.
+/// Creates an instance of a policy.
+pub type CreatePolicy<'c> = dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync + 'c;
+
+/// The policy that decides in the episodes whose states are collected.
+pub enum Driver<'c> {
+    /// The teacher itself, except for this share of decisions, which are drawn at random.
     Teacher(f64),
     /// The student: on-policy states (DAgger, Ross, Gordon and Bagnell 2011).
-    Student(&'d (dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync)),
+    Student(&'c CreatePolicy<'c>),
 }
 
-/// Episodes that are collected at a time, whatever the number of threads.
+/// Collects states: the episodes of a scenario, decided by a driver and labelled by a teacher.
+pub struct Collector<'c> {
+    /// The scenario.
+    pub scenario: &'c Scenario,
+    /// Its context.
+    pub context: &'c PolicyContext,
+    /// The seed of the tasks and of decisions that are drawn.
+    pub seed: u64,
+    /// Creates an instance of the teacher, which must have a value function.
+    pub teacher: &'c CreatePolicy<'c>,
+    /// Who decides.
+    pub driver: Driver<'c>,
+}
+
+/// Episodes that are collected in parallel, whatever the number of threads.
 const CHUNK: u64 = 16;
 
-impl Dataset {
-    /// How many states there are.
-    pub fn len(&self) -> usize {
-        self.devices.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.devices.is_empty()
-    }
-
-    /// Adds at least `states` states, of whole episodes from number `first` on; gives the number
-    /// after the last.
+impl Collector<'_> {
+    /// Appends at least `states` states to `dataset`: whole episodes from number `first` on.
+    /// Returns the number after that of the last one. The result does not depend on the number of
+    /// threads.
     ///
     /// # Errors
-    /// [`RunError`] if a policy fails.
-    pub fn collect(
-        &mut self,
-        scenario: &Scenario,
-        context: &PolicyContext,
-        seed: u64,
-        first: u64,
-        states: u64,
-        teacher: &(dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync),
-        driver: &Driver<'_>,
-    ) -> Result<u64, RunError> {
-        let enough = self.len() as u64 + states;
+    /// [`RunError`] if a policy fails; `dataset` may then have some of the states.
+    pub fn collect(&self, dataset: &mut Dataset, first: u64, states: u64) -> Result<u64, RunError> {
+        let servers = self.scenario.system.server_count() as usize;
+        let enough = dataset.len() as u64 + states;
         for chunk in 0.. {
             let episodes = first + chunk * CHUNK..first + (chunk + 1) * CHUNK;
-            let parts: Vec<Self> = episodes
+            let parts: Vec<Dataset> = episodes
                 .clone()
                 .into_par_iter()
-                .map(|episode| collect_episode(scenario, context, seed, episode, teacher, driver))
+                .map(|episode| self.episode(episode))
                 .collect::<Result<_, _>>()?;
             for (episode, part) in episodes.zip(parts) {
-                self.append(part, scenario.system.server_count() as usize);
-                if self.len() as u64 >= enough {
+                dataset.append(part, servers);
+                if dataset.len() as u64 >= enough {
                     return Ok(episode + 1);
                 }
             }
@@ -110,6 +119,91 @@ impl Dataset {
         unreachable!("the loop has no end")
     }
 
+    /// The states of one episode.
+    fn episode(&self, number: u64) -> Result<Dataset, RunError> {
+        let Self { scenario, context, seed, .. } = *self;
+        let mut teacher = (self.teacher)()?;
+        let mut student = match &self.driver {
+            Driver::Teacher(_) => None,
+            Driver::Student(create) => Some(create()?),
+        };
+        let policy_seed = seeds::policy_episode(seed, number);
+        let lent = context.lend();
+        let start = lent.start(number, policy_seed);
+        let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
+        teacher.begin_episode(&start)?;
+        if let Some(student) = &mut student {
+            needs = needs.and(student.needs());
+            student.begin_episode(&start)?;
+        }
+        let servers = scenario.system.server_count() as usize;
+        let mut dataset = Dataset::default();
+        dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
+        let mut draws = seeds::exploration(seed, number);
+        let mut environment =
+            Environment::new(&scenario.system, scenario.observation, seed, number);
+        let (mut actions, mut values) = (Vec::new(), Vec::new());
+        while !environment.is_over() {
+            actions.clear();
+            actions.resize(environment.rows(), UNDECIDED);
+            let observation = environment.observe(needs);
+            values.resize(actions.len() * (servers + 1), 0.0);
+            // That the teacher has values was checked when it was bound.
+            if let Some(teacher) = teacher.value_function()
+                && !actions.is_empty()
+            {
+                teacher.values(&observation, &mut values)?;
+            }
+            dataset.push(&observation, &values, servers);
+            if !actions.is_empty() {
+                match (&self.driver, &mut student) {
+                    (_, Some(student)) => student.decide(&observation, &mut actions)?,
+                    (Driver::Teacher(explored), None) => {
+                        explore(&values, *explored, &mut draws, &mut actions);
+                    }
+                    (Driver::Student(_), None) => {}
+                }
+            }
+            environment.step(&actions)?;
+        }
+        Ok(dataset)
+    }
+}
+
+/// Decides by `values` (rows × (1 + M)): the greedy action, or, in a share `explored` of rows, any.
+fn explore(values: &[f32], explored: f64, draws: &mut Stream, actions: &mut [u32]) {
+    let Some(action_count) = values.len().checked_div(actions.len()) else { return };
+    for (action, values) in actions.iter_mut().zip(values.chunks(action_count)) {
+        let drawn = draws.uniform() < explored;
+        let any = draws.below(action_count) as u32;
+        *action = if drawn { any } else { greedy(values) };
+    }
+}
+
+impl Dataset {
+    /// Number of states.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// True if there are no states.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// Appends the states of a slot: its loads, and for each row features, device and `values`
+    /// (rows × (1 + M)).
+    fn push(&mut self, observation: &Observation<'_>, values: &[f32], servers: usize) {
+        let Observation { features, histories, devices, .. } = observation;
+        let newest = (self.loads.len() / servers) as u32;
+        self.loads.extend(histories[histories.len() - servers..].iter().map(|&x| x as f32));
+        self.features.extend(features.iter().map(|&feature| feature as f32));
+        self.newest.resize(self.newest.len() + devices.len(), newest);
+        self.devices.extend_from_slice(devices);
+        self.values.extend_from_slice(values);
+    }
+
+    /// Appends the states of another dataset, with the same M.
     fn append(&mut self, part: Self, servers: usize) {
         let offset = (self.loads.len() / servers) as u32;
         self.features.extend(part.features);
@@ -119,10 +213,13 @@ impl Dataset {
         self.values.extend(part.values);
     }
 
-    /// Writes the file; `key` says what it was collected from.
+    /// Writes the file. `key` identifies what the states were collected from; `servers` is M.
     ///
     /// # Errors
     /// [`DatasetError`] if it can't be written.
+    ///
+    /// # Panics
+    /// If `servers` is 0.
     pub fn write(&self, path: &Path, key: &str, servers: usize) -> Result<(), DatasetError> {
         let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
         let states = self.len();
@@ -157,10 +254,11 @@ impl Dataset {
         files::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
     }
 
-    /// Reads the file if it is there and was collected from what `key` says, for `scenario`.
+    /// Reads the file; `None` if it does not exist or has another `key`, that is, was collected
+    /// from something else.
     ///
     /// # Errors
-    /// [`DatasetError`] if it is damaged, or made by hand and wrong.
+    /// [`DatasetError`] if it is damaged, or its states are not states of `scenario`.
     pub fn read(path: &Path, key: &str, scenario: &Scenario) -> Result<Option<Self>, DatasetError> {
         let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
         let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
@@ -186,7 +284,7 @@ impl Dataset {
             values: real("values")?,
         };
         if metadata.sha256 != dataset.checksum() {
-            return Err(fail("was altered: its checksum does not fit".to_owned()));
+            return Err(fail("was altered: its checksum does not match".to_owned()));
         }
         if metadata.key != key {
             return Ok(None);
@@ -195,8 +293,7 @@ impl Dataset {
         Ok(Some(dataset))
     }
 
-    /// That every state is one of the scenario's; a checksum only says that it is what was
-    /// written.
+    /// Checks that every state can be one of `scenario`. The checksum alone does not prove that.
     fn check(&self, scenario: &Scenario) -> Result<(), String> {
         let servers = scenario.system.server_count() as usize;
         let width = scenario.observation.kind.width(scenario.system.server_count());
@@ -237,70 +334,7 @@ impl Dataset {
     }
 }
 
-fn collect_episode(
-    scenario: &Scenario,
-    context: &PolicyContext,
-    seed: u64,
-    number: u64,
-    teacher: &(dyn Fn() -> Result<Box<dyn Policy>, RunError> + Sync),
-    driver: &Driver<'_>,
-) -> Result<Dataset, RunError> {
-    let mut teacher = teacher()?;
-    let mut student = match driver {
-        Driver::Teacher(_) => None,
-        Driver::Student(create) => Some(create()?),
-    };
-    let policy_seed = seeds::policy_episode(seed, number);
-    let lent = context.lend();
-    let start = lent.start(number, policy_seed);
-    let mut needs = teacher.needs().and(Needs::FEATURES).and(Needs::HISTORY);
-    teacher.begin_episode(&start)?;
-    if let Some(student) = &mut student {
-        needs = needs.and(student.needs());
-        student.begin_episode(&start)?;
-    }
-    let servers = scenario.system.server_count() as usize;
-    let action_count = servers + 1;
-    let mut dataset = Dataset::default();
-    dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
-    let mut draws = seeds::exploration(seed, number);
-    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, number);
-    let (mut actions, mut values) = (Vec::new(), Vec::new());
-    while !environment.is_over() {
-        actions.clear();
-        actions.resize(environment.rows(), UNDECIDED);
-        let observation = environment.observe(needs);
-        let Observation { features, histories, devices, .. } = observation;
-        let newest = (dataset.loads.len() / servers) as u32;
-        dataset.loads.extend(histories[histories.len() - servers..].iter().map(|&x| x as f32));
-        if !actions.is_empty() {
-            values.resize(actions.len() * action_count, 0.0);
-            // That it has values was checked when it was bound.
-            if let Some(teacher) = teacher.value_function() {
-                teacher.values(&observation, &mut values)?;
-            }
-            dataset.features.extend(features.iter().map(|&feature| feature as f32));
-            dataset.newest.resize(dataset.newest.len() + devices.len(), newest);
-            dataset.devices.extend_from_slice(&devices);
-            dataset.values.extend_from_slice(&values);
-            match (driver, &mut student) {
-                (_, Some(student)) => student.decide(&observation, &mut actions)?,
-                (Driver::Teacher(explored), None) => {
-                    for (action, values) in actions.iter_mut().zip(values.chunks(action_count)) {
-                        let drawn = draws.uniform() < *explored;
-                        let any = draws.below(action_count) as u32;
-                        *action = if drawn { any } else { greedy(values) };
-                    }
-                }
-                (Driver::Student(_), None) => {}
-            }
-        }
-        environment.step(&actions)?;
-    }
-    Ok(dataset)
-}
-
-/// The action of the largest value; the first of several.
+/// The action with the largest value; on ties, the first.
 pub(crate) fn greedy(values: &[f32]) -> u32 {
     let mut best = 0;
     for (action, &value) in values.iter().enumerate() {

@@ -1,21 +1,21 @@
 //! Distillation (section 5.3 of the paper): a student is fitted to its teacher's values.
 //!
 //! ```text
-//! RUN/dataset.safetensors     states with the teacher's values; reused if they are the same
-//! RUN/distillation.csv        one row a validation
+//! RUN/dataset.safetensors     states with the teacher's values; reused by later distillations
+//! RUN/distillation.csv        one row per validation
 //! RUN/best.safetensors        the student with the best validation
 //! RUN/final.safetensors       the student of the last step
-//! RUN/round-N.safetensors     the dataset with the states of the last round, if there are any
-//! RUN/state                   everything needed to go on, as of the last validation
+//! RUN/round-N.safetensors     the dataset with the states of all rounds up to the last, if any
+//! RUN/state                   everything needed to resume, as of the last validation
 //! ```
 //!
-//! One state in ten is held out: validation loss and agreement (the share of states in which
-//! student and teacher decide alike) are of those. QoE is of episodes of a seed of their own.
+//! One state in ten is held out for validation loss and agreement (the share of states in which
+//! student and teacher decide alike). Validation QoE comes from episodes with a seed of their own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use offramp_host::Policy;
 use offramp_host::plugin::{Observation, UNDECIDED};
+use offramp_host::{CallFailure, Policy};
 use offramp_results::checkpoint;
 use offramp_results::files::sha256;
 use offramp_results::learning::DistillationRow;
@@ -24,21 +24,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
 use crate::context::PolicyContext;
-use crate::dataset::{Dataset, DatasetError, Driver, greedy};
-use crate::evaluate::{RunError, validate};
+use crate::dataset::{Collector, Dataset, DatasetError, Driver, greedy};
 use crate::events::{Event, Observer};
 use crate::resume::{self, FolderError, Start, Table};
+use crate::run::RunError;
 use crate::seeds;
+use crate::validation::validate;
 
-/// Why a distillation ended before its time.
+/// The reason why a distillation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum DistillError {
     /// A plugin failed.
     #[error("step {step}: {cause}")]
     Failed {
-        /// The step.
+        /// The mini-batch step; 0 before the first.
         step: u64,
-        /// What failed.
+        /// The failure.
         cause: RunError,
     },
     /// The dataset can't be used.
@@ -49,35 +50,35 @@ pub enum DistillError {
     Folder(#[from] FolderError),
 }
 
-/// What is saved besides the student: how things stand after a validation.
+/// The state of a distillation after a validation, saved beside the student.
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
     step: u64,
-    /// Rounds done; their states are in the file of the rounds.
+    /// Rounds done; their states are in the file of the last one.
     rounds: u64,
     best_qoe: Option<f64>,
-    /// Of the student's own episodes, the next.
+    /// The number of the next episode that the student plays itself.
     next_episode: u64,
     /// Bytes of `distillation.csv`.
     rows: u64,
 }
 
 impl State {
-    /// The student's own episodes come after all those that the teacher could have driven.
+    /// The student's own episodes are numbered far above all that the teacher could drive.
     fn new() -> Self {
         Self { step: 0, rounds: 0, best_qoe: None, next_episode: 1 << 40, rows: 0 }
     }
 }
 
-/// Every so many-th state is held out.
+/// One state in this many is held out.
 const HELD_OUT: usize = 10;
 
-/// Distils a teacher into `folder`, reporting [`Event::Validation`]s. `dataset` is where states
-/// are kept that other distillations may use too. Threads are those of the rayon pool it is called
-/// in; neither their number nor an interruption changes a bit of the result.
+/// Distils a teacher into `folder`, reporting [`Event::Validation`]s. The file `dataset` keeps the
+/// states, which other distillations may reuse. Threads are those of the rayon pool this is called
+/// in; neither their number nor an interruption changes the result.
 ///
 /// # Errors
-/// [`DistillError`]; what was written by then stays.
+/// [`DistillError`]; what was written by then is kept.
 pub fn distill(
     distillation: &Distillation,
     folder: &Path,
@@ -85,66 +86,121 @@ pub fn distill(
     start: Start,
     observer: &dyn Observer,
 ) -> Result<(), DistillError> {
-    let Distillation { scenario, sha256, entry, .. } = distillation;
-    resume::begin(folder, start, &scenario.text)?;
-    let failed = |step| move |cause| DistillError::Failed { step, cause };
-    let setup = Setup::new(distillation).map_err(failed(0))?;
-    let mut student = setup.untaught().map_err(failed(0))?;
-    let state_path = folder.join("state");
-    let mut state = State::new();
-    if start == Start::Resume
-        && let Some((saved, bytes)) = resume::load::<State>(&state_path, sha256)?
-    {
-        if let Some(student) = student.saved() {
-            student.load(&bytes).map_err(|failure| FolderError::NotResumable {
-                path: state_path.clone(),
-                cause: failure.to_string(),
-            })?;
+    resume::begin(folder, start, &distillation.scenario.text)?;
+    let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
+    for step in distiller.state.step + 1..=distillation.entry.steps {
+        distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
+        if distiller.validates_after(step) {
+            let row = distiller.validate_and_save(step)?;
+            observer.on_event(Event::Validation(&row));
         }
-        state = saved;
     }
-    // A file for each round: which of them is of use, only the state says.
-    let rounds_path = |round: u64| folder.join(format!("round-{round}.safetensors"));
-    let mut states = match state.rounds {
-        0 => setup.teachers_states(dataset)?,
-        rounds => {
-            let path = rounds_path(rounds);
-            let states = Dataset::read(&path, &setup.key_of_round(rounds), scenario)?;
-            let missing = || FolderError::NotResumable {
-                path,
-                cause: "it does not have the states of the rounds".to_owned(),
-            };
-            states.ok_or_else(missing)?
+    Ok(())
+}
+
+/// A distillation under way.
+struct Distiller<'d> {
+    setup: Setup<'d>,
+    folder: &'d Path,
+    student: Box<dyn Policy>,
+    states: Dataset,
+    batches: Batches,
+    table: Table,
+    state: State,
+    /// Sum and number of the losses since the last validation.
+    losses: (f64, u64),
+}
+
+impl<'d> Distiller<'d> {
+    /// A new student, or that of the last save, with its states.
+    fn new(
+        distillation: &'d Distillation,
+        folder: &'d Path,
+        dataset: &Path,
+        start: Start,
+    ) -> Result<Self, DistillError> {
+        let failed = |cause| DistillError::Failed { step: 0, cause };
+        let setup = Setup::new(distillation).map_err(failed)?;
+        let mut student = setup.untaught().map_err(failed)?;
+        let state = match start {
+            Start::New => None,
+            Start::Resume => resumed(folder, &distillation.sha256, student.as_mut())?,
+        };
+        let state = state.unwrap_or_else(State::new);
+        let states = match state.rounds {
+            0 => setup.teachers_states(dataset)?,
+            rounds => setup.states_of_round(&round_file(folder, rounds), rounds)?,
+        };
+        let table = Table::open(&folder.join("distillation.csv"), state.rows)?;
+        let batches = Batches::new(&distillation.scenario, &states);
+        Ok(Self { setup, folder, student, states, batches, table, state, losses: (0.0, 0) })
+    }
+
+    fn entry(&self) -> &'d DistillationEntry {
+        &self.setup.distillation.entry
+    }
+
+    /// One mini-batch step.
+    fn fit(&mut self, step: u64) -> Result<(), RunError> {
+        let entry = self.entry();
+        self.batches.draw(&self.states, entry, step);
+        // That it can be fitted was checked when it was bound.
+        if let Some(student) = self.student.student() {
+            let loss = student.fit(&self.batches.observation(), &self.batches.targets)?;
+            self.losses = (self.losses.0 + loss, self.losses.1 + 1);
         }
-    };
-    let mut table = Table::open(&folder.join("distillation.csv"), state.rows)?;
-    let mut batches = Batches::new(scenario, &states);
-    let (mut sum, mut count) = (0.0, 0_u64);
-    for step in state.step + 1..=entry.steps {
-        let fail = failed(step);
-        batches.draw(&states, entry, step);
-        // That it can be taught was checked when the scenario was read.
-        if let Some(student) = student.student() {
-            let loss = student.fit(&batches.observation(), &batches.targets);
-            sum += loss.map_err(|cause| fail(cause.into()))?;
-            count += 1;
+        Ok(())
+    }
+
+    /// True after the step in which a round ends: the rounds divide the steps into equal parts.
+    fn ends_round(&self, step: u64) -> bool {
+        let DistillationEntry { steps, rounds, .. } = self.entry();
+        self.state.rounds < *rounds && step == steps / (rounds + 1) * (self.state.rounds + 1)
+    }
+
+    fn validates_after(&self, step: u64) -> bool {
+        let DistillationEntry { steps, validate_every, .. } = self.entry();
+        self.ends_round(step) || step == *steps || step.is_multiple_of(*validate_every)
+    }
+
+    /// Validates the student, ends the round if it is over, and saves everything.
+    fn validate_and_save(&mut self, step: u64) -> Result<DistillationRow, DistillError> {
+        let failed = |cause| DistillError::Failed { step, cause };
+        let checkpoint =
+            self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.checkpoint());
+        let checkpoint = checkpoint.map_err(|cause| failed(cause.into()))?;
+        let row = self.validate(step, &checkpoint).map_err(failed)?;
+        self.table.add(row)?;
+        if self.state.best_qoe.is_none_or(|best| row.validation_qoe > best) {
+            self.state.best_qoe = Some(row.validation_qoe);
+            resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
         }
-        let last = step == entry.steps;
-        let segment = entry.steps / (entry.rounds + 1);
-        let round_over = state.rounds < entry.rounds && step == segment * (state.rounds + 1);
-        if !(round_over || last || step.is_multiple_of(entry.validate_every)) {
-            continue;
+        if step == self.entry().steps {
+            resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
         }
-        let checkpoint = student.saved().map_or_else(|| Ok(Vec::new()), |s| s.checkpoint());
-        let checkpoint = checkpoint.map_err(|cause| fail(cause.into()))?;
-        let (validation_loss, agreement) =
-            held_out(scenario, &states, student.as_mut()).map_err(&fail)?;
+        let round_over = self.ends_round(step);
+        if round_over {
+            self.round(step, &checkpoint)?;
+        }
+        self.save(step)?;
+        if round_over && self.state.rounds > 1 {
+            // It may be gone already, if this was interrupted before.
+            let _ = std::fs::remove_file(round_file(self.folder, self.state.rounds - 1));
+        }
+        Ok(row)
+    }
+
+    /// The row of a validation; the mean loss is of the steps since the last one.
+    fn validate(&mut self, step: u64, checkpoint: &[u8]) -> Result<DistillationRow, RunError> {
+        let Self { setup, student, states, losses, .. } = self;
+        let Distillation { scenario, entry, .. } = setup.distillation;
+        let (validation_loss, agreement) = held_out(scenario, states, student.as_mut())?;
         let (validation_qoe, validation_dropped) =
             validate(scenario, &setup.context, entry.seed, entry.validate_episodes, || {
-                setup.student(&checkpoint)
-            })
-            .map_err(&fail)?;
-        let row = DistillationRow {
+                setup.student(checkpoint)
+            })?;
+        let (sum, count) = std::mem::take(losses);
+        Ok(DistillationRow {
             step,
             states: states.len() as u64,
             loss: sum / count as f64,
@@ -152,50 +208,69 @@ pub fn distill(
             agreement,
             validation_qoe,
             validation_dropped,
-        };
-        (sum, count) = (0.0, 0);
-        table.add(row)?;
-        if state.best_qoe.is_none_or(|best| validation_qoe > best) {
-            state.best_qoe = Some(validation_qoe);
-            resume::write(&folder.join("best.safetensors"), &checkpoint)?;
-        }
-        if last {
-            resume::write(&folder.join("final.safetensors"), &checkpoint)?;
-        }
-        if round_over {
-            let driver = || setup.student(&checkpoint);
-            let driver = Driver::Student(&driver);
-            let (teacher, first) = (|| setup.teacher(), state.next_episode);
-            state.next_episode = states
-                .collect(
-                    scenario,
-                    &setup.context,
-                    entry.seed,
-                    first,
-                    entry.round_states,
-                    &teacher,
-                    &driver,
-                )
-                .map_err(&fail)?;
-            state.rounds += 1;
-            let servers = scenario.system.server_count() as usize;
-            states.write(&rounds_path(state.rounds), &setup.key_of_round(state.rounds), servers)?;
-            batches = Batches::new(scenario, &states);
-        }
-        (state.step, state.rows) = (step, table.bytes()?);
-        let saved = student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
-        let saved = saved.map_err(|cause| fail(cause.into()))?;
-        resume::save(&state_path, sha256, &state, &saved)?;
-        if round_over && state.rounds > 1 {
-            // It may be gone already, if this was interrupted before.
-            let _ = std::fs::remove_file(rounds_path(state.rounds - 1));
-        }
-        observer.on_event(Event::Validation(&row));
+        })
     }
-    Ok(())
+
+    /// Ends a round: adds states of the student's own episodes, labelled by the teacher.
+    fn round(&mut self, step: u64, checkpoint: &[u8]) -> Result<(), DistillError> {
+        let Self { setup, folder, states, batches, state, .. } = self;
+        let Distillation { scenario, entry, .. } = setup.distillation;
+        let create_student = || setup.student(checkpoint);
+        let collector = Collector {
+            scenario,
+            context: &setup.context,
+            seed: entry.seed,
+            teacher: &|| setup.teacher(),
+            driver: Driver::Student(&create_student),
+        };
+        state.next_episode = collector
+            .collect(states, state.next_episode, entry.round_states)
+            .map_err(|cause| DistillError::Failed { step, cause })?;
+        state.rounds += 1;
+        let (path, key) = (round_file(folder, state.rounds), setup.key_of_round(state.rounds));
+        states.write(&path, &key, scenario.system.server_count() as usize)?;
+        *batches = Batches::new(scenario, states);
+        Ok(())
+    }
+
+    /// Saves the student and the state of the distillation after `step`.
+    fn save(&mut self, step: u64) -> Result<(), DistillError> {
+        (self.state.step, self.state.rows) = (step, self.table.bytes()?);
+        let saved = self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
+        let saved = saved.map_err(|cause| DistillError::Failed { step, cause: cause.into() })?;
+        let sha256 = &self.setup.distillation.sha256;
+        resume::save(&self.folder.join("state"), sha256, &self.state, &saved)?;
+        Ok(())
+    }
 }
 
-/// What instances are created from.
+/// Loads the last save in `folder` into `student`; `None` if there is none.
+fn resumed(
+    folder: &Path,
+    scenario_sha256: &str,
+    student: &mut dyn Policy,
+) -> Result<Option<State>, FolderError> {
+    let path = folder.join("state");
+    let Some((state, bytes)) = resume::load::<State>(&path, scenario_sha256)? else {
+        return Ok(None);
+    };
+    if let Some(student) = student.saved() {
+        let not_resumable = |failure: CallFailure| FolderError::NotResumable {
+            path: path.clone(),
+            cause: failure.to_string(),
+        };
+        student.load(&bytes).map_err(not_resumable)?;
+    }
+    Ok(Some(state))
+}
+
+/// The file of the states after a round. Each round has its own; which of them is current, only
+/// the state file says.
+fn round_file(folder: &Path, round: u64) -> PathBuf {
+    folder.join(format!("round-{round}.safetensors"))
+}
+
+/// Creates instances of teacher and student.
 struct Setup<'d> {
     distillation: &'d Distillation,
     context: PolicyContext,
@@ -205,7 +280,7 @@ struct Setup<'d> {
 impl<'d> Setup<'d> {
     fn new(distillation: &'d Distillation) -> Result<Self, RunError> {
         let Distillation { scenario, sha256, teacher, .. } = distillation;
-        let read = |path: &std::path::PathBuf| {
+        let read = |path: &PathBuf| {
             checkpoint::bytes(path)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
         };
@@ -223,7 +298,7 @@ impl<'d> Setup<'d> {
         Ok(teacher.plugin.create_policy(&context)?)
     }
 
-    /// A student that has learned nothing yet.
+    /// A student that has not been fitted yet.
     fn untaught(&self) -> Result<Box<dyn Policy>, RunError> {
         let Distillation { entry, student, .. } = self.distillation;
         let seed = seeds::learner(entry.seed);
@@ -233,7 +308,7 @@ impl<'d> Setup<'d> {
         Ok(student.plugin.create_policy(&context)?)
     }
 
-    /// What the teacher teaches first: read, or collected and written.
+    /// The states of the teacher's own episodes: read from `path`, or collected and written there.
     fn teachers_states(&self, path: &Path) -> Result<Dataset, DistillError> {
         let Distillation { scenario, entry, .. } = self.distillation;
         let key = self.key();
@@ -241,22 +316,32 @@ impl<'d> Setup<'d> {
             return Ok(states);
         }
         let mut states = Dataset::default();
-        let driver = Driver::Teacher(entry.explored);
-        states
-            .collect(
-                scenario,
-                &self.context,
-                entry.seed,
-                0,
-                entry.states,
-                &|| self.teacher(),
-                &driver,
-            )
+        let collector = Collector {
+            scenario,
+            context: &self.context,
+            seed: entry.seed,
+            teacher: &|| self.teacher(),
+            driver: Driver::Teacher(entry.explored),
+        };
+        collector
+            .collect(&mut states, 0, entry.states)
             .map_err(|cause| DistillError::Failed { step: 0, cause })?;
         states.write(path, &key, scenario.system.server_count() as usize)?;
         Ok(states)
     }
 
+    /// The states after `rounds` rounds, read from `path`.
+    fn states_of_round(&self, path: &Path, rounds: u64) -> Result<Dataset, DistillError> {
+        let key = self.key_of_round(rounds);
+        let states = Dataset::read(path, &key, &self.distillation.scenario)?;
+        let missing = || FolderError::NotResumable {
+            path: path.to_owned(),
+            cause: "it does not have the states of the rounds".to_owned(),
+        };
+        Ok(states.ok_or_else(missing)?)
+    }
+
+    /// The student of a checkpoint.
     fn student(&self, checkpoint: &[u8]) -> Result<Box<dyn Policy>, RunError> {
         let student = &self.distillation.student;
         let lent = self.context.lend();
@@ -264,7 +349,7 @@ impl<'d> Setup<'d> {
         Ok(student.plugin.create_policy(&context)?)
     }
 
-    /// The hash of all that the dataset depends on.
+    /// The hash of everything the teacher's states depend on.
     fn key(&self) -> String {
         let Distillation { scenario, entry, teacher, .. } = self.distillation;
         let DistillationEntry { states, explored, seed, .. } = entry;
@@ -279,14 +364,14 @@ impl<'d> Setup<'d> {
         sha256(described.as_bytes())
     }
 
-    /// The hash of all that the dataset after that many rounds depends on.
+    /// The hash of everything the states after that many rounds depend on.
     fn key_of_round(&self, rounds: u64) -> String {
         let described = format!("{} {} {rounds}", self.key(), self.distillation.sha256);
         sha256(described.as_bytes())
     }
 }
 
-/// Mini-batches: for each device as many of its states, drawn anew for each step.
+/// Mini-batches: the same number of states for each device, drawn anew in each step.
 struct Batches {
     width: usize,
     servers: usize,
@@ -322,6 +407,7 @@ impl Batches {
         }
     }
 
+    /// Empties the mini-batch.
     fn clear(&mut self) {
         self.features.clear();
         self.histories.clear();
@@ -330,6 +416,7 @@ impl Batches {
         self.targets.clear();
     }
 
+    /// Adds a state.
     fn push(&mut self, states: &Dataset, state: usize) {
         let Self { width, servers, window, .. } = *self;
         let features = &states.features[state * width..(state + 1) * width];
@@ -343,6 +430,7 @@ impl Batches {
         self.targets.extend_from_slice(&states.values[state * actions..(state + 1) * actions]);
     }
 
+    /// Draws the mini-batch of a step.
     fn draw(&mut self, states: &Dataset, entry: &DistillationEntry, step: u64) {
         self.clear();
         for device in 0..self.by_device.len() {
@@ -371,7 +459,7 @@ impl Batches {
     }
 }
 
-/// Loss, if the student has values, and agreement on the held-out states.
+/// Loss (if the student has values) and agreement on the held-out states.
 fn held_out(
     scenario: &Scenario,
     states: &Dataset,

@@ -1,74 +1,25 @@
 //! Evaluation: every policy of every scenario, over its episodes and the points of its sweep.
 //!
-//! Common random numbers: an episode's tasks depend on seed and episode alone, so all policies
+//! Common random numbers: the tasks of an episode depend on seed and episode alone, so all policies
 //! face the same ones. Each episode is a job of its own with an instance of its own, so the result
-//! does not depend on the number of threads, even for a policy that fails to forget.
+//! does not depend on the number of threads, even for a policy that carries state from one episode
+//! to the next.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use offramp_host::plugin::UNDECIDED;
-use offramp_host::{CallFailure, Policy};
-use offramp_model::IllegalDecision;
-use offramp_results::statistics::MeanSd;
-use offramp_results::{EpisodeMetrics, EpisodeResult, checkpoint};
+use offramp_results::EpisodeResult;
 use offramp_scenario::{Experiment, Scenario};
 use rayon::prelude::*;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::context::PolicyContext;
-use crate::environment::Environment;
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
-use crate::metrics::EpisodeMeter;
-use crate::seeds;
+use crate::run::{Run, RunError, RunSetup, run_episode, runs};
 
-/// Why a run failed. The others go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its checkpoint can't be read.
-    #[error("checkpoint {path}: {cause}")]
-    Checkpoint {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// A call into the plugin failed.
-    #[error(transparent)]
-    Call(#[from] CallFailure),
-    /// In a process of its own: how that ended, or what the run failed of there.
-    #[error("{0}")]
-    Isolated(String),
-    /// It decided what can't be done.
-    #[error(transparent)]
-    Illegal(#[from] IllegalDecision),
-}
-
-/// A policy at a point of a scenario.
-#[derive(Debug)]
-pub struct Run<'e> {
-    /// The scenario at that point.
-    pub evaluation: &'e Evaluation,
-    /// The policy.
-    pub policy: &'e BoundPolicy,
-    /// Its episodes in order, or why it failed.
-    pub outcome: Result<Vec<EpisodeResult>, RunError>,
-}
-
-/// All policies of all points of all experiments, in that nesting.
-pub fn runs(
-    experiments: &[Experiment<Evaluation>],
-) -> impl Iterator<Item = (&Evaluation, &BoundPolicy)> {
-    let points = experiments.iter().flat_map(|experiment| &experiment.points);
-    points.flat_map(|point| point.policies.iter().map(move |policy| (point, policy)))
-}
-
-/// Evaluates those [`runs`] whose number is `wanted`; returns them in order, by their numbers.
-/// Runs of scenarios that ask for isolation are carried out by `isolated`, all others here.
-///
-/// Threads are those of the rayon pool it is called in.
+/// Evaluates those [`runs`] whose number is `wanted`, and returns them in order with their numbers.
+/// Runs of scenarios that ask for isolation are carried out by `isolated`, all others here, on the
+/// threads of the rayon pool this is called in.
 pub fn evaluate<'e>(
     experiments: &'e [Experiment<Evaluation>],
     wanted: &dyn Fn(usize) -> bool,
@@ -133,37 +84,6 @@ struct RunJob<'e> {
     ended: Mutex<Option<Run<'e>>>,
 }
 
-/// What a run is made of: all that its episodes share.
-pub(crate) struct RunSetup {
-    pub(crate) context: PolicyContext,
-    /// The bytes of the checkpoint, if there is one.
-    checkpoint: Option<Vec<u8>>,
-}
-
-impl RunSetup {
-    pub(crate) fn new(evaluation: &Evaluation, policy: &BoundPolicy) -> Result<Self, RunError> {
-        let read = |path: &std::path::PathBuf| {
-            checkpoint::bytes(path)
-                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
-        };
-        let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
-        let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
-        Ok(Self { context, checkpoint })
-    }
-
-    /// An instance of the policy.
-    pub(crate) fn create(
-        &self,
-        evaluation: &Evaluation,
-        policy: &BoundPolicy,
-    ) -> Result<Box<dyn Policy>, CallFailure> {
-        let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
-        let checkpoint = self.checkpoint.as_deref();
-        let lent = self.context.lend();
-        policy.plugin.create_policy(&lent.context(&policy.parameters, checkpoint, seed, 1))
-    }
-}
-
 impl<'e> RunJob<'e> {
     fn new(number: usize, evaluation: &'e Evaluation, policy: &'e BoundPolicy) -> Self {
         Self {
@@ -193,7 +113,7 @@ impl<'e> RunJob<'e> {
         *lock(&self.ended) = Some(run);
     }
 
-    /// Plays an episode; the last of them ends the run.
+    /// Plays an episode; the last one to finish ends the run.
     fn play(&self, episode: u64, observer: &dyn Observer) {
         self.start(observer);
         let result = self.episode(episode);
@@ -239,70 +159,4 @@ impl<'e> RunJob<'e> {
         }
         Some(result)
     }
-}
-
-/// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
-/// `policy`.
-///
-/// # Errors
-/// [`RunError`] if a call fails or a decision can't be carried out.
-pub fn run_episode(
-    scenario: &Scenario,
-    context: &PolicyContext,
-    policy: &mut dyn Policy,
-    seed: u64,
-    episode: u64,
-) -> Result<EpisodeResult, RunError> {
-    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
-    let mut meter = EpisodeMeter::new(&scenario.system);
-    let mut actions = Vec::new();
-    let (mut decisions, mut decide_ns) = (0, 0);
-    let needs = policy.needs();
-    let seed = seeds::policy_episode(seed, episode);
-    policy.begin_episode(&context.lend().start(episode, seed))?;
-    while !environment.is_over() {
-        meter.before_slot(environment.episode());
-        actions.clear();
-        actions.resize(environment.rows(), UNDECIDED);
-        let observation = environment.observe(needs);
-        if !actions.is_empty() {
-            let start = Instant::now();
-            policy.decide(&observation, &mut actions)?;
-            decide_ns += start.elapsed().as_nanos() as u64;
-            decisions += actions.len() as u64;
-        }
-        environment.step(&actions)?;
-        meter.after_slot(environment.episode());
-    }
-    policy.end_episode()?;
-    Ok(EpisodeResult {
-        overall: meter.metrics(&scenario.system),
-        by_mode: meter.metrics_by_mode(&scenario.system),
-        decisions,
-        decide_ns,
-    })
-}
-
-/// Mean AvgQoE and mean drops of `episodes` validation episodes, each with an instance of its own
-/// made by `create`: how a training or a distillation is judged while it continues. Their tasks
-/// are drawn under [`seeds::validation`]: neither trained on nor those of an evaluation.
-///
-/// # Errors
-/// [`RunError`] of the first episode that failed.
-pub fn validate(
-    scenario: &Scenario,
-    context: &PolicyContext,
-    seed: u64,
-    episodes: u64,
-    create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
-) -> Result<(f64, f64), RunError> {
-    let seed = seeds::validation(seed);
-    let results: Vec<EpisodeResult> = (0..episodes)
-        .into_par_iter()
-        .map(|episode| run_episode(scenario, context, create()?.as_mut(), seed, episode))
-        .collect::<Result<_, _>>()?;
-    let mean = |metric: fn(&EpisodeMetrics) -> f64| {
-        MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean
-    };
-    Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
 }

@@ -6,9 +6,9 @@
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::evaluate::Run;
+use crate::run::Run;
 
-/// What has just happened.
+/// Progress of a command.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -16,18 +16,18 @@ pub enum Event<'a> {
     RunStarted {
         /// Its number among all runs of the command, counted from 0.
         number: usize,
-        /// The point of the scenario.
+        /// The scenario at its point of the sweep.
         evaluation: &'a Evaluation,
         /// The policy.
         policy: &'a BoundPolicy,
     },
     /// Episodes of runs have ended; more than one if they were read from an earlier attempt.
     EpisodesEnded(u64),
-    /// A run has ended, well or not.
+    /// A run has ended, successfully or not.
     RunEnded {
         /// Its number among all runs of the command, counted from 0.
         number: usize,
-        /// The run.
+        /// The run with its outcome.
         run: &'a Run<'a>,
     },
     /// A training episode has ended, its validation included.
@@ -36,18 +36,18 @@ pub enum Event<'a> {
     Validation(&'a DistillationRow),
     /// A job of a study begins.
     StudyJob {
-        /// Trainings, distillations and evaluations that are done.
+        /// Number of trainings, distillations and evaluations that are done.
         done: usize,
-        /// All of them.
+        /// Number of all of them.
         total: usize,
-        /// The policy and what is done with it.
+        /// The policy, and whether it is trained, distilled or evaluated.
         what: &'a str,
     },
 }
 
 /// Receives [`Event`]s, from any thread.
 pub trait Observer: Sync {
-    /// Something has happened.
+    /// Receives an event. Runs in the thread that caused it, so it should return soon.
     fn on_event(&self, event: Event<'_>);
 }
 

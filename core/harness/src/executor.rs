@@ -1,7 +1,7 @@
 //! Executors: where a run that asks for isolation is carried out.
 //!
-//! Scheduling ([`mod@crate::evaluate`]) knows what has to run and not how a process is started, so
-//! an embedding program, such as a Python package, decides that by what it hands over.
+//! Scheduling ([`mod@crate::evaluate`]) does not know how a process is started. The program that
+//! embeds this crate, such as a command or a Python package, decides by the executor it passes.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use offramp_results::EpisodeResult;
 use offramp_scenario::Limits;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::evaluate::{RunError, RunSetup, run_episode};
+use crate::run::{RunError, RunSetup, run_episode};
 
 /// Carries out all episodes of one run.
 pub trait Executor: Sync {
@@ -53,11 +53,11 @@ impl Executor for InProcess {
     }
 }
 
-/// Runs in a process of its own, see [`crate::isolate`].
+/// Runs each in a process of its own, see [`crate::isolate`].
 #[derive(Clone, Debug)]
 pub struct Isolated {
-    /// The program that is started with the argument [`crate::isolate::ARGUMENT`] and then calls
-    /// [`crate::isolate::serve`]: usually the `offramp` command itself.
+    /// The program to start with the argument [`crate::isolate::ARGUMENT`]. It must then call
+    /// [`crate::isolate::serve`]; usually it is the `offramp` command itself.
     pub executable: PathBuf,
 }
 

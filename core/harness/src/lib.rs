@@ -2,14 +2,16 @@
 //!
 //! In the order of use:
 //!
-//! 1. [`bind`]: a scenario's plugins are found and checked; the result is an
+//! 1. [`bind`] finds and checks a scenario's plugins and returns an
 //!    [`Evaluation`](bind::Evaluation), a [`Training`](bind::Training) or a
 //!    [`Distillation`](bind::Distillation), which can run.
-//! 2. [`mod@evaluate`]: every policy over its episodes, with common random numbers. A [`batch`]
-//!    keeps each run as it is done and resumes after a kill; an [`executor`] carries out runs
-//!    that ask for isolation, [`isolate`] in a process of their own.
-//! 3. [`mod@train`] and [`mod@distill`]: a learner's own episodes, or a student fitted to the
-//!    states of a [`dataset`]; both resume after any interruption ([`resume`]).
+//! 2. [`mod@evaluate`] plays every policy over its episodes, with common random numbers; each policy
+//!    at each point of a scenario is a [`run`]. A [`batch`] saves each finished run and resumes
+//!    after a kill; an [`executor`] carries out runs that ask for isolation, [`isolate`] in a
+//!    process of their own.
+//! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
+//!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
+//!    ([`resume`]).
 //! 4. [`events`] report progress; [`record`] is what run folders keep of a run.
 //!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
@@ -36,7 +38,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It knows no policy by name, no network's architecture, and not in which executable it runs.
+//! The crate knows neither the names of policies, nor the architectures of networks, nor the
+//! executable it runs in.
 
 pub mod batch;
 pub mod bind;
@@ -51,5 +54,7 @@ pub mod isolate;
 pub mod metrics;
 pub mod record;
 pub mod resume;
+pub mod run;
 pub mod seeds;
 pub mod train;
+pub mod validation;

@@ -5,7 +5,7 @@ use offramp_results::run_folder::{PluginRecord, RunRecord, Scenarios, StoredRun}
 use offramp_scenario::Experiment;
 
 use crate::bind::Evaluation;
-use crate::evaluate::Run;
+use crate::run::Run;
 
 /// The record of a run: scenario, point, policy, plugin, and the reason if it failed.
 pub fn run_record(run: &Run<'_>) -> RunRecord {

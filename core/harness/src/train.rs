@@ -1,38 +1,40 @@
-//! Training: a learner's own episodes, explored by an explorer, judged now and then.
+//! Training: a learner's own episodes, with an explorer, and a validation every now and then.
 //!
 //! ```text
 //! RUN/scenario.ron            the scenario as it was trained
-//! RUN/training.csv            one row an episode
+//! RUN/training.csv            one row per episode
 //! RUN/best.safetensors        the checkpoint with the best validation so far
 //! RUN/final.safetensors       the checkpoint of the last episode
-//! RUN/state                   everything needed to go on, as of the last save
+//! RUN/state                   everything needed to resume, as of the last save
 //! ```
 //!
-//! A training is resumed from `state` to the same bits as if never interrupted: each episode's
-//! randomness depends on seed and episode alone, the learner saves all of its own, and rows
-//! written after the last save are cut off and written again.
+//! A training that resumes from `state` is bit-identical to one that was never interrupted: the
+//! randomness of an episode depends on seed and episode alone, the learner saves all its state, and
+//! rows written after the last save are cut off and written again.
 //!
-//! Validation runs separate instances created from the checkpoint, on episodes of a seed of
-//! their own: neither trained on nor those of a later evaluation.
+//! A validation plays separate instances, created from the checkpoint, on episodes that are neither
+//! trained on nor part of an evaluation.
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Progress, UNDECIDED};
+use offramp_host::plugin::{Needs, Observation, Progress, TransitionBatch, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::TrainingRow;
+use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Training;
 use crate::context::PolicyContext;
 use crate::environment::Environment;
-use crate::evaluate::{RunError, validate};
 use crate::events::{Event, Observer};
 use crate::metrics::EpisodeMeter;
 use crate::resume::{self, FolderError, Start, Table};
+use crate::run::RunError;
 use crate::seeds;
+use crate::validation::validate;
 
-/// Why a training ended before its time.
+/// The reason why a training ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A call into a plugin failed, or a decision could not be carried out.
@@ -40,7 +42,7 @@ pub enum TrainError {
     Failed {
         /// The training episode.
         episode: u64,
-        /// What failed.
+        /// The failure.
         cause: RunError,
     },
     /// The folder can't be used.
@@ -48,13 +50,13 @@ pub enum TrainError {
     Folder(#[from] FolderError),
 }
 
-/// What is saved besides the learner.
+/// The state of a training, saved beside the learner.
 #[derive(Serialize, Deserialize)]
 struct State {
     next_episode: u64,
     updates: u64,
     best_qoe: Option<f64>,
-    /// Bytes of `training.csv` that are of the episodes before `next_episode`.
+    /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
     rows: u64,
 }
 
@@ -70,17 +72,17 @@ struct Trainer<'t> {
 }
 
 /// Trains a learner into `folder`, reporting [`Event::TrainingEpisode`]s. Threads are those of the
-/// rayon pool it is called in; their number changes no bit of the result.
+/// rayon pool this is called in; neither their number nor an interruption changes the result.
 ///
 /// # Errors
-/// [`TrainError`]; what was saved by then stays.
+/// [`TrainError`]; what was saved by then is kept.
 pub fn train(
     training: &Training,
     folder: &Path,
     start: Start,
     observer: &dyn Observer,
 ) -> Result<(), TrainError> {
-    let entry = &training.entry;
+    let TrainingEntry { episodes, validate_every, save_every, .. } = training.entry;
     resume::begin(folder, start, &training.scenario.text)?;
     let mut trainer = Trainer::new(training, folder)
         .map_err(|cause| TrainError::Failed { episode: 0, cause: cause.into() })?;
@@ -90,31 +92,33 @@ pub fn train(
     };
     let rows = saved.as_ref().map_or(0, |state| state.rows);
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
-    for episode in saved.map_or(0, |state| state.next_episode)..entry.episodes {
-        let failed = |cause| TrainError::Failed { episode, cause };
-        let mut row = trainer.episode(episode).map_err(failed)?;
+    for episode in saved.map_or(0, |state| state.next_episode)..episodes {
+        let mut row =
+            trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;
         let count = episode + 1;
-        let last = count == entry.episodes;
-        if last || count.is_multiple_of(entry.validate_every) {
-            let checkpoint = trainer.checkpoint().map_err(|cause| failed(cause.into()))?;
-            let (qoe, dropped) = trainer.validate(&checkpoint).map_err(failed)?;
-            row.validation_qoe = Some(qoe);
-            row.validation_dropped = Some(dropped);
-            if trainer.best_qoe.is_none_or(|best| qoe > best) {
-                trainer.best_qoe = Some(qoe);
-                resume::write(&folder.join("best.safetensors"), &checkpoint)?;
-            }
-            if last {
-                resume::write(&folder.join("final.safetensors"), &checkpoint)?;
-            }
+        let last = count == episodes;
+        if last || count.is_multiple_of(validate_every) {
+            trainer.validate(&mut row, last)?;
         }
         table.add(row)?;
-        if last || count.is_multiple_of(entry.save_every) {
+        if last || count.is_multiple_of(save_every) {
             trainer.save(count, table.bytes()?)?;
         }
         observer.on_event(Event::TrainingEpisode(&row));
     }
     Ok(())
+}
+
+/// Sums over the slots of a training episode.
+#[derive(Default)]
+struct EpisodeSums {
+    loss: f64,
+    /// Slots with a loss.
+    losses: u64,
+    /// Sum of the exploration rate over decisions.
+    explored: f64,
+    /// Decisions in which an explorer took part.
+    decisions: usize,
 }
 
 impl<'t> Trainer<'t> {
@@ -149,48 +153,26 @@ impl<'t> Trainer<'t> {
         })
     }
 
-    /// One training episode.
+    /// Plays a training episode, in which the learner learns after each slot.
     fn episode(&mut self, number: u64) -> Result<TrainingRow, RunError> {
         let Training { scenario, entry, .. } = self.training;
         let (system, seed) = (&scenario.system, entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
-        let lent = self.context.lend();
-        let mut needs = self.learner.needs();
-        self.learner
-            .begin_episode(&lent.training_start(number, seeds::policy_episode(seed, number)))?;
-        if let Some(explorer) = &mut self.explorer {
-            needs = needs.and(explorer.needs());
-            let seed = seeds::explorer_episode(seed, number);
-            explorer.begin_episode(&lent.training_start(number, seed))?;
-        }
+        let needs = self.begin_episode(number)?;
         let mut actions = Vec::new();
-        let (mut loss, mut losses) = (0.0, 0_u64);
-        let (mut explored, mut decisions) = (0.0, 0_usize);
+        let mut sums = EpisodeSums::default();
         while !environment.is_over() {
             meter.before_slot(environment.episode());
             actions.clear();
             actions.resize(environment.rows(), UNDECIDED);
             let observation = environment.observe(needs);
             if !actions.is_empty() {
-                if let Some(explorer) = &mut self.explorer {
-                    let rate = explorer.propose(&observation, &self.progress, &mut actions)?;
-                    explored += rate * actions.len() as f64;
-                    decisions += actions.len();
-                }
-                self.learner.decide(&observation, &mut actions)?;
+                self.decide(&observation, &mut actions, &mut sums)?;
             }
             environment.step(&actions)?;
             meter.after_slot(environment.episode());
-            // That it has the capability was checked when it was bound.
-            if let Some(learner) = self.learner.learner() {
-                learner.record(&environment.transitions(&actions).batch())?;
-                self.progress = learner.learn()?;
-                if self.progress.recent_updates > 0 {
-                    loss += self.progress.loss;
-                    losses += 1;
-                }
-            }
+            self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
         let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } = meter.metrics(system);
@@ -201,31 +183,93 @@ impl<'t> Trainer<'t> {
             delay_slots,
             energy,
             dropped,
-            loss: mean(loss, losses as f64),
-            exploration: mean(explored, decisions as f64),
+            loss: mean(sums.loss, sums.losses as f64),
+            exploration: mean(sums.explored, sums.decisions as f64),
             updates: self.progress.updates,
             validation_qoe: None,
             validation_dropped: None,
         })
     }
 
-    fn checkpoint(&mut self) -> Result<Vec<u8>, CallFailure> {
-        // A learner can be saved; the boundary's own types see to that.
-        self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint())
+    /// Begins an episode for learner and explorer; returns the parts of an observation they need.
+    fn begin_episode(&mut self, number: u64) -> Result<Needs, CallFailure> {
+        let seed = self.training.entry.seed;
+        let lent = self.context.lend();
+        let mut needs = self.learner.needs();
+        let own = seeds::policy_episode(seed, number);
+        self.learner.begin_episode(&lent.training_start(number, own))?;
+        if let Some(explorer) = &mut self.explorer {
+            needs = needs.and(explorer.needs());
+            let own = seeds::explorer_episode(seed, number);
+            explorer.begin_episode(&lent.training_start(number, own))?;
+        }
+        Ok(needs)
     }
 
-    /// Mean AvgQoE and mean drops of the checkpoint on the validation episodes.
-    fn validate(&self, checkpoint: &[u8]) -> Result<(f64, f64), RunError> {
+    /// Fills `actions`: those that the explorer leaves open are the learner's.
+    fn decide(
+        &mut self,
+        observation: &Observation<'_>,
+        actions: &mut [u32],
+        sums: &mut EpisodeSums,
+    ) -> Result<(), CallFailure> {
+        if let Some(explorer) = &mut self.explorer {
+            let rate = explorer.propose(observation, &self.progress, actions)?;
+            sums.explored += rate * actions.len() as f64;
+            sums.decisions += actions.len();
+        }
+        self.learner.decide(observation, actions)
+    }
+
+    /// Lets the learner record a slot and learn.
+    fn learn(
+        &mut self,
+        transitions: &TransitionBatch<'_>,
+        sums: &mut EpisodeSums,
+    ) -> Result<(), CallFailure> {
+        // That it has the capability was checked when it was bound.
+        if let Some(learner) = self.learner.learner() {
+            learner.record(transitions)?;
+            self.progress = learner.learn()?;
+            if self.progress.recent_updates > 0 {
+                sums.loss += self.progress.loss;
+                sums.losses += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Validates the learner after the episode of `row`, adds the result to it, and writes the
+    /// checkpoints: the best one so far, and the `last`.
+    fn validate(&mut self, row: &mut TrainingRow, last: bool) -> Result<(), TrainError> {
+        let failed = |cause| TrainError::Failed { episode: row.episode, cause };
+        // A learner can be saved; the boundary's own types see to that.
+        let checkpoint =
+            self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint());
+        let checkpoint = checkpoint.map_err(|cause| failed(cause.into()))?;
         // Instances of their own: the one that learns is not touched.
         let Self { training: Training { scenario, entry, learner, .. }, context, .. } = self;
-        validate(scenario, context, entry.seed, entry.validate_episodes, || {
+        let create = || {
             let lent = context.lend();
-            let context = lent.context(&learner.parameters, Some(checkpoint), 0, 1);
+            let context = lent.context(&learner.parameters, Some(&checkpoint), 0, 1);
             Ok(learner.plugin.create_policy(&context)?)
-        })
+        };
+        let (qoe, dropped) =
+            validate(scenario, context, entry.seed, entry.validate_episodes, create)
+                .map_err(failed)?;
+        row.validation_qoe = Some(qoe);
+        row.validation_dropped = Some(dropped);
+        if self.best_qoe.is_none_or(|best| qoe > best) {
+            self.best_qoe = Some(qoe);
+            resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
+        }
+        if last {
+            resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
+        }
+        Ok(())
     }
 
-    /// Saves the learner and where the training stands.
+    /// Saves the learner and the state of the training.
     fn save(&mut self, next_episode: u64, rows: u64) -> Result<(), TrainError> {
         let failed =
             |cause: CallFailure| TrainError::Failed { episode: next_episode, cause: cause.into() };

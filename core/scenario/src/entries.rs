@@ -1,11 +1,12 @@
-//! The entries of a scenario: what is evaluated, trained and distilled, by the names of plugins.
+//! The entries of a scenario: evaluation, training and distillation, with plugins by name.
 
 use crate::file::{
     DistillSection, EvaluateSection, LimitsSection, PluginSection, PolicySection, TrainSection,
 };
-use crate::{Fault, Raw, Source};
+use crate::source::Source;
+use crate::{Fault, Raw};
 
-/// A plugin as a scenario names it.
+/// A policy or explorer that a scenario refers to by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginEntry {
     /// The name of the policy or explorer among the plugins.
@@ -18,27 +19,27 @@ pub struct PluginEntry {
     pub field: String,
 }
 
-/// A policy as a scenario names it.
+/// A policy that a scenario refers to by name, with a label and a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyEntry {
-    /// The plugin.
+    /// The plugin, its parameters and its place in the scenario.
     pub plugin: PluginEntry,
     /// The name that results use.
     pub label: String,
-    /// The file with what it has learned, relative to the scenario, as it is written.
+    /// The path of the file with what it has learned, relative to the scenario, as written there.
     pub checkpoint: Option<String>,
 }
 
 /// How policies are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationEntry {
-    /// Episodes, 1 … 10⁹.
+    /// Number of episodes, 1 … 10⁹.
     pub episodes: u64,
-    /// The seed of all randomness.
+    /// The seed of all randomness of the evaluation, and of quantities that are drawn.
     pub seed: u64,
 }
 
-/// What a scenario trains, and how.
+/// The training of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingEntry {
     /// The policy that learns.
@@ -57,7 +58,7 @@ pub struct TrainingEntry {
     pub save_every: u64,
 }
 
-/// What a scenario distils into what, and how.
+/// The distillation of a scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistillationEntry {
     /// The teacher: a policy with a value function.
@@ -66,13 +67,13 @@ pub struct DistillationEntry {
     pub student: PluginEntry,
     /// States in the dataset, 1 … 10⁹.
     pub states: u64,
-    /// Share of the decisions that are drawn while the dataset is collected, 0 … 1.
+    /// Share of decisions that are drawn at random while the dataset is collected, 0 … 1.
     pub explored: f64,
     /// Mini-batch steps, 1 … 10⁹.
     pub steps: u64,
     /// States of each device in a mini-batch, 1 … 10⁹.
     pub batch: u64,
-    /// How often states from the student's own episodes are added.
+    /// Rounds in which states from the student's own episodes are added; 0 for none.
     pub rounds: u64,
     /// States that each of these rounds adds, 1 … 10⁹.
     pub round_states: u64,
@@ -93,26 +94,21 @@ pub struct Limits {
     pub memory_mib: u64,
 }
 
-pub(crate) fn limits(source: &Source<'_>, section: &LimitsSection) -> Result<Limits, Fault> {
+/// The limits of a run in a process of its own.
+pub(crate) fn limits(section: &LimitsSection) -> Limits {
     let &LimitsSection { call_seconds, memory_mib } = section;
-    if !(0.001..=1e6).contains(&call_seconds) || !(1..=1 << 30).contains(&memory_mib) {
-        let message = "call_seconds: 0.001 … 10⁶, memory_mib: 1 … 2³⁰".to_owned();
-        return Err(source.fault("limits", message, None));
-    }
-    Ok(Limits { call_seconds, memory_mib })
+    Limits { call_seconds, memory_mib }
 }
 
-pub(crate) fn evaluation(
-    source: &Source<'_>,
-    section: &EvaluateSection,
-) -> Result<EvaluationEntry, Fault> {
+/// How policies are evaluated.
+pub(crate) fn evaluation(section: &EvaluateSection) -> EvaluationEntry {
     let &EvaluateSection { episodes, seed } = section;
-    counts(source, &[("evaluate.episodes", episodes)])?;
-    Ok(EvaluationEntry { episodes, seed })
+    EvaluationEntry { episodes, seed }
 }
 
+/// The policies to compare. Their labels must differ.
 pub(crate) fn policies(
-    source: &Source<'_>,
+    source: Source<'_>,
     sections: &[PolicySection],
 ) -> Result<Vec<PolicyEntry>, Fault> {
     let mut entries: Vec<PolicyEntry> = Vec::with_capacity(sections.len());
@@ -134,20 +130,9 @@ pub(crate) fn policies(
     Ok(entries)
 }
 
-pub(crate) fn training(
-    source: &Source<'_>,
-    section: &TrainSection,
-) -> Result<TrainingEntry, Fault> {
-    counts(
-        source,
-        &[
-            ("train.episodes", section.episodes),
-            ("train.validate_every", section.validate_every),
-            ("train.validate_episodes", section.validate_episodes),
-            ("train.save_every", section.save_every),
-        ],
-    )?;
-    Ok(TrainingEntry {
+/// The training that a section describes.
+pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
+    TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
         episodes: section.episodes,
@@ -155,30 +140,14 @@ pub(crate) fn training(
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
         save_every: section.save_every,
-    })
+    }
 }
 
-pub(crate) fn distillation(
-    source: &Source<'_>,
-    section: &DistillSection,
-) -> Result<DistillationEntry, Fault> {
-    counts(
-        source,
-        &[
-            ("distill.states", section.states),
-            ("distill.steps", section.steps),
-            ("distill.batch", section.batch),
-            ("distill.round_states", section.round_states),
-            ("distill.validate_every", section.validate_every),
-            ("distill.validate_episodes", section.validate_episodes),
-        ],
-    )?;
-    if let Some(fault) = offramp_model::Range::Unit.fault(section.explored) {
-        return Err(source.fault("distill.explored", fault, None));
-    }
+/// The distillation that a section describes.
+pub(crate) fn distillation(section: &DistillSection) -> DistillationEntry {
     let teacher = &section.teacher;
     let (sha256, parameters) = (teacher.sha256.as_ref(), teacher.parameters.as_ref());
-    Ok(DistillationEntry {
+    DistillationEntry {
         teacher: PolicyEntry {
             plugin: plugin_entry("distill.teacher".into(), &teacher.plugin, sha256, parameters),
             label: teacher.plugin.clone(),
@@ -194,7 +163,7 @@ pub(crate) fn distillation(
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
-    })
+    }
 }
 
 fn listed(field: &str, section: &PluginSection) -> PluginEntry {
@@ -210,13 +179,4 @@ fn plugin_entry(
 ) -> PluginEntry {
     let parameters = parameters.map_or_else(String::new, |raw| raw.0.clone());
     PluginEntry { name: name.to_owned(), sha256: sha256.cloned(), parameters, field }
-}
-
-fn counts(source: &Source<'_>, counts: &[(&str, u64)]) -> Result<(), Fault> {
-    match counts.iter().find(|(_, count)| !(1..=1_000_000_000).contains(count)) {
-        None => Ok(()),
-        Some((field, count)) => {
-            Err(source.fault(field, format!("{count} is out of range 1 … 10⁹"), None))
-        }
-    }
 }

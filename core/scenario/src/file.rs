@@ -1,172 +1,281 @@
-//! What a scenario file says: the first of the two stages in which it is read. Fields that are
+//! Contents of a scenario file: the first of the two stages in which it is read. Fields that are
 //! left out have the values of the paper; fields that do not exist are errors.
 //!
-//! `scenarios/README.md` explains the same fields to a user, and a test holds the two together.
+//! Each field is defined here once. The tables in `scenarios/README.md` are generated from these
+//! definitions.
 
 use std::collections::BTreeMap;
 
+use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
 use serde::Deserialize;
 
 use crate::Raw;
+use crate::field::{Field, Section, Shown};
+use crate::sections;
 
-fn raw(text: &str) -> Raw {
-    Raw(text.to_owned())
+/// The fields of a scenario file, in order, those of nested sections too.
+pub fn fields() -> Vec<Field> {
+    let mut fields = Vec::new();
+    ScenarioFile::list("", &mut fields);
+    fields
 }
 
-/// An experiment.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "Scenario")]
-pub(crate) struct ScenarioFile {
-    /// The name by which results call it.
-    pub(crate) name: String,
-    /// What it is for, in a sentence.
-    #[serde(default)]
-    pub(crate) about: String,
-    /// Devices, servers, uplinks, time.
-    #[serde(default)]
-    pub(crate) system: SystemSection,
-    /// What arrives.
-    #[serde(default)]
-    pub(crate) tasks: TasksSection,
-    /// The power preference α.
-    #[serde(default)]
-    pub(crate) alpha: AlphaSection,
-    /// The energy accounting.
-    #[serde(default)]
-    pub(crate) energy: EnergyField,
-    /// The features of o.
-    #[serde(default)]
-    pub(crate) observation: ObservationField,
-    /// K.
-    #[serde(default = "ten")]
-    pub(crate) history_slots: u32,
-    /// What is compared.
-    #[serde(default)]
-    pub(crate) policies: Vec<PolicySection>,
-    /// What is trained.
-    #[serde(default)]
-    pub(crate) train: Option<TrainSection>,
-    /// What is distilled.
-    #[serde(default)]
-    pub(crate) distill: Option<DistillSection>,
-    /// How it is evaluated.
-    #[serde(default)]
-    pub(crate) evaluate: EvaluateSection,
-    /// Whether each run has a process of its own.
-    #[serde(default)]
-    pub(crate) isolate: bool,
-    /// How far a run in a process of its own may go.
-    #[serde(default)]
-    pub(crate) limits: LimitsSection,
-    /// Values to try, by the path of the field.
-    #[serde(default)]
-    pub(crate) sweep: BTreeMap<String, Vec<Raw>>,
+/// The source of all defaults that describe the system.
+fn paper() -> SystemParameters {
+    SystemParameters::paper(1, 1)
 }
 
-fn ten() -> u32 {
-    10
+fn number(value: f64) -> Raw {
+    Raw(format!("{value:?}"))
 }
 
-/// Devices, servers, uplinks, time.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "system")]
-pub(crate) struct SystemSection {
-    /// N.
-    pub(crate) devices: u32,
-    /// M.
-    pub(crate) servers: u32,
-    /// S.
-    pub(crate) slots: u32,
-    /// τ.
-    pub(crate) slot_seconds: f64,
-    /// f^L.
-    pub(crate) device_ghz: Raw,
-    /// f^E.
-    pub(crate) server_ghz: Raw,
-    /// R.
-    pub(crate) uplink_mbps: Raw,
-    /// Powers.
-    pub(crate) power: PowerSection,
-}
-
-impl Default for SystemSection {
-    fn default() -> Self {
-        Self {
-            devices: 50,
-            servers: 5,
-            slots: 100,
-            slot_seconds: 0.1,
-            device_ghz: raw("2.6"),
-            server_ghz: raw("42.0"),
-            uplink_mbps: raw("14.0"),
-            power: PowerSection::default(),
-        }
+fn quantity(distribution: &Distribution) -> Raw {
+    match distribution {
+        Distribution::Constant(value) => number(*value),
+        Distribution::Uniform(low, high) => Raw(format!("Uniform({low:?}, {high:?})")),
+        Distribution::Choice(values) => Raw(format!("Choice({values:?})")),
     }
 }
 
-/// Powers, W.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "power")]
-pub(crate) struct PowerSection {
-    /// p^T.
-    pub(crate) transmit_w: Raw,
-    /// p^I.
-    pub(crate) idle_w: Raw,
-    /// p^C.
-    pub(crate) compute_w: Raw,
-    /// p^E.
-    pub(crate) server_w: Raw,
+fn device(quantity: fn(&offramp_model::Device) -> f64) -> Raw {
+    paper().devices.first().map_or_else(Raw::default, |device| number(quantity(device)))
 }
 
-impl Default for PowerSection {
-    fn default() -> Self {
-        Self {
-            transmit_w: raw("2.3"),
-            idle_w: raw("0.1"),
-            compute_w: raw("2.0"),
-            server_w: raw("5.0"),
-        }
+fn server(quantity: fn(&offramp_model::Server) -> f64) -> Raw {
+    paper().servers.first().map_or_else(Raw::default, |server| number(quantity(server)))
+}
+
+fn uplink() -> Raw {
+    match paper().uplink {
+        UplinkRates::Same(rate) => number(rate),
+        other => Raw(format!("{other:?}")),
     }
 }
 
-/// What arrives.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "tasks")]
-pub(crate) struct TasksSection {
-    /// z.
-    pub(crate) arrival_probability: Raw,
-    /// λ.
-    pub(crate) size_mbit: Raw,
-    /// ρ.
-    pub(crate) density: Raw,
-    /// D_max.
-    pub(crate) deadline_slots: u32,
-}
+/// Upper bound on devices: more are surely a slip, and would not fit into memory.
+const MAX_DEVICES: u64 = 100_000_000;
+/// Upper bound on servers.
+const MAX_SERVERS: u64 = 1_000_000;
+/// Upper bound on K.
+const MAX_HISTORY_SLOTS: u64 = 10_000;
+/// Upper bound on episodes, steps, states and all other counts.
+const MAX_COUNT: u64 = 1_000_000_000;
 
-impl Default for TasksSection {
-    fn default() -> Self {
-        Self {
-            arrival_probability: raw("0.3"),
-            size_mbit: raw("Uniform(1.0, 7.0)"),
-            density: raw("Choice([0.197, 0.297, 0.397])"),
-            deadline_slots: 10,
-        }
+sections! {
+    /// A scenario.
+    struct ScenarioFile("Scenario") {
+        /// The name that results use: not empty, without slashes, not beginning with a dot.
+        name: String {},
+        /// Its purpose, in a sentence.
+        about: String { default: String::new(), },
+        /// Devices, servers, uplinks and time.
+        system: SystemSection { default: SystemSection::default(), nested: section, },
+        /// The tasks that arrive.
+        tasks: TasksSection { default: TasksSection::default(), nested: section, },
+        /// α, the power preference of devices.
+        alpha: AlphaSection { default: AlphaSection::default(), nested: section, },
+        /// The energy accounting of rewards and metrics: `Published` (that of the public code, on
+        /// which the paper's tables rest) or `Physical` (power × time, in joules).
+        energy: EnergyField { default: EnergyField::default(), },
+        /// The features that policies see: `Paper` (eq. 10), `Extended` (ρ and the deadline too),
+        /// `Published` (as the public code shows them, quirks included), or a list of
+        /// [columns](#observation-columns).
+        observation: Raw { default: Raw("Paper".to_owned()), },
+        /// K: load vectors in the history h.
+        history_slots: u32 { default: 10, unit: "slots", range: 1..=MAX_HISTORY_SLOTS, },
+        /// The policies to compare, a list; `offramp run` needs at least one.
+        policies: Vec<PolicySection> { default: Vec::new(), nested: section, },
+        /// What `offramp train` trains.
+        train: Option<TrainSection> { default: None, nested: section, },
+        /// What `offramp distill` distils.
+        distill: Option<DistillSection> { default: None, nested: section, },
+        /// How policies are evaluated.
+        evaluate: EvaluateSection { default: EvaluateSection::default(), nested: section, },
+        /// Whether each run has a process of its own. A policy that crashes, hangs or exhausts
+        /// memory is then a failed row, and the other runs continue.
+        isolate: bool { default: false, },
+        /// Limits of a run in a process of its own.
+        limits: LimitsSection { default: LimitsSection::default(), nested: section, },
+        /// Values to try, by the path of a field: `{ "tasks.arrival_probability": [0.1, 0.2] }`.
+        /// Several fields yield all combinations. Every field except `name` can be swept, including
+        /// the parameters of a policy: `"policies.0.parameters.temperature"`.
+        sweep: BTreeMap<String, Vec<Raw>> { default: BTreeMap::new(), },
     }
-}
 
-/// The power preference α.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "alpha")]
-pub(crate) struct AlphaSection {
-    /// The power modes.
-    pub(crate) modes: Vec<f64>,
-    /// When a device draws one.
-    pub(crate) rule: AlphaRule,
-}
+    /// Devices, servers, uplinks and time.
+    struct SystemSection("system"): Default {
+        /// N: mobile devices.
+        devices: u32 { default: SystemParameters::PAPER_DEVICES as u32, range: 1..=MAX_DEVICES, },
+        /// M: edge servers.
+        servers: u32 { default: SystemParameters::PAPER_SERVERS as u32, range: 1..=MAX_SERVERS, },
+        /// S: slots in which tasks may arrive; `tasks.deadline_slots` more follow.
+        slots: u32 { default: paper().arrival_slots, unit: "slots", range: "1 or more", },
+        /// τ: duration of a slot.
+        slot_seconds: f64 { default: paper().slot_seconds, unit: "s", range: "above 0", },
+        /// f^L: CPU of a device; a [quantity](#quantities) of each device.
+        device_ghz: Raw {
+            default: device(|device| device.cpu_ghz), unit: "GHz", range: Range::Positive,
+        },
+        /// f^E: CPU of a server; a quantity of each server.
+        server_ghz: Raw { default: server(|server| server.ghz), unit: "GHz", range: Range::Positive, },
+        /// R: rate of an uplink; a number, `Uniform(low, high)` or `Choice([…])`, which are drawn
+        /// for each device and server, `PerDevice([…])`, `PerServer([…])`, or `PerPair([[…], …])`
+        /// with one row per device.
+        uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::Positive, },
+        /// Power of devices and servers.
+        power: PowerSection { default: PowerSection::default(), nested: section, },
+    }
 
-impl Default for AlphaSection {
-    fn default() -> Self {
-        Self { modes: vec![0.25, 0.5, 0.75], rule: AlphaRule::PerEpisode }
+    /// Power of devices and servers.
+    struct PowerSection("power"): Default {
+        /// p^T: power of a device while it sends; a quantity of each device.
+        transmit_w: Raw {
+            default: device(|device| device.transmit_w), unit: "W", range: Range::NotNegative,
+        },
+        /// p^I: power of a device while it waits for a server; a quantity of each device.
+        idle_w: Raw {
+            default: device(|device| device.idle_w), unit: "W", range: Range::NotNegative,
+        },
+        /// p^C: power of a device while it computes, in `Physical` energy only; a quantity of each
+        /// device.
+        compute_w: Raw {
+            default: device(|device| device.compute_w), unit: "W", range: Range::NotNegative,
+        },
+        /// p^E: power of a server while it computes; a quantity of each server.
+        server_w: Raw {
+            default: server(|server| server.power_w), unit: "W", range: Range::NotNegative,
+        },
+    }
+
+    /// The tasks that arrive.
+    struct TasksSection("tasks"): Default {
+        /// z: probability that a task arrives at a device in a slot; a quantity of each device.
+        arrival_probability: Raw {
+            default: device(|device| device.arrival_probability), range: Range::Unit,
+        },
+        /// λ: size of a task; a number, or `Uniform(low, high)` or `Choice([…])`, which are drawn
+        /// for each task.
+        size_mbit: Raw {
+            default: quantity(&paper().size_mbit), unit: "Mbit", range: Range::Positive,
+        },
+        /// ρ: density of a task; as for the size.
+        density: Raw {
+            default: quantity(&paper().density), unit: "Gcycles/Mbit", range: Range::Positive,
+        },
+        /// D_max: slots within which a task must end, counting that of its arrival.
+        deadline_slots: u32 {
+            default: paper().deadline_slots, unit: "slots", range: "1 or more",
+        },
+    }
+
+    /// α, the power preference of devices.
+    struct AlphaSection("alpha"): Default {
+        /// α of each power mode, the weight of delay against energy; devices draw a mode, all
+        /// equally likely.
+        modes: Vec<f64> { default: paper().power_preference.modes, range: "each 0 … 1", },
+        /// When a device draws its mode: `PerEpisode`, `Fixed` (once for the whole run), or
+        /// `Switching(p)` (per episode, then another mode with probability p in each slot).
+        rule: AlphaRule { default: AlphaRule::PerEpisode, },
+    }
+
+    /// A policy to compare.
+    struct PolicySection("policy") {
+        /// The name of the policy; `offramp plugins` lists them.
+        plugin: String {},
+        /// The SHA-256 that the plugin's file must have, as `offramp plugins inspect FILE` prints it;
+        /// any other file is refused.
+        sha256: Option<String> { default: None, },
+        /// The name that results use; needed if a plugin is listed twice.
+        name: Option<String> { default: None, shown: "that of the plugin", },
+        /// The file with what it has learned, relative to the scenario.
+        checkpoint: Option<String> { default: None, },
+        /// The [parameters](#parameters-of-policies-and-explorers) of the policy itself.
+        parameters: Option<Raw> { default: None, },
+    }
+
+    /// What is trained, and how.
+    struct TrainSection("train") {
+        /// The policy that learns.
+        learner: PluginSection { nested: section, },
+        /// The explorer; without one the learner decides everything.
+        explorer: Option<PluginSection> { default: None, nested: section, },
+        /// Training episodes.
+        episodes: u64 { range: 1..=MAX_COUNT, },
+        /// The seed of all randomness of the training.
+        seed: u64 { default: 1, },
+        /// Episodes between validations. A validation judges the checkpoint on episodes that are
+        /// neither trained on nor part of any evaluation.
+        validate_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
+        /// Episodes of a validation.
+        validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+        /// Episodes between saves of everything that `--resume` needs.
+        save_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
+    }
+
+    /// What is distilled into what, and how.
+    struct DistillSection("distill") {
+        /// The teacher: a policy with a value function.
+        teacher: TeacherSection { nested: section, },
+        /// The student: a policy that can be fitted to a teacher.
+        student: PluginSection { nested: section, },
+        /// States in the dataset; it consists of whole episodes and may have a few more.
+        states: u64 { default: 100_000, range: 1..=MAX_COUNT, },
+        /// Share of decisions that are drawn at random, instead of taken by the teacher, while the
+        /// dataset is collected.
+        explored: f64 { default: 0.1, range: Range::Unit, },
+        /// Mini-batch steps.
+        steps: u64 { default: 10_000, range: 1..=MAX_COUNT, },
+        /// States of each device in a mini-batch.
+        batch: u64 { default: 32, range: 1..=MAX_COUNT, },
+        /// Rounds in which the student plays episodes of its own, whose states are labelled by the
+        /// teacher and added to the dataset.
+        rounds: u64 { default: 0, },
+        /// States that each round adds.
+        round_states: u64 { default: 20_000, range: 1..=MAX_COUNT, },
+        /// The seed of all randomness of the distillation.
+        seed: u64 { default: 1, },
+        /// Steps between validations of the student.
+        validate_every: u64 { default: 1_000, unit: "steps", range: 1..=MAX_COUNT, },
+        /// Episodes of a validation.
+        validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+    }
+
+    /// A teacher.
+    struct TeacherSection("teacher") {
+        /// The name of the policy; `offramp plugins` lists them.
+        plugin: String {},
+        /// The SHA-256 that the plugin's file must have.
+        sha256: Option<String> { default: None, },
+        /// The file with what it has learned, relative to the scenario.
+        checkpoint: Option<String> { default: None, },
+        /// The parameters of the policy itself.
+        parameters: Option<Raw> { default: None, },
+    }
+
+    /// A learner, a student or an explorer.
+    struct PluginSection("plugin") {
+        /// Its name; `offramp plugins` lists them.
+        plugin: String {},
+        /// The SHA-256 that the plugin's file must have.
+        sha256: Option<String> { default: None, },
+        /// The parameters of the plugin itself.
+        parameters: Option<Raw> { default: None, },
+    }
+
+    /// How policies are evaluated.
+    struct EvaluateSection("evaluate"): Default {
+        /// Episodes.
+        episodes: u64 { default: 50, range: 1..=MAX_COUNT, },
+        /// The seed of all randomness. With the same seed all policies face bit-identical tasks.
+        seed: u64 { default: 1, },
+    }
+
+    /// Limits of a run in a process of its own.
+    struct LimitsSection("limits"): Default {
+        /// Duration of one call into the policy.
+        call_seconds: f64 { default: 10.0, unit: "s", range: 0.001..=1e6, },
+        /// Memory beyond what the process has before the policy is created.
+        memory_mib: u64 { default: 4096, unit: "MiB", range: 1..=1 << 30, },
     }
 }
 
@@ -181,217 +290,46 @@ pub(crate) enum AlphaRule {
     Switching(f64),
 }
 
+impl Shown for AlphaRule {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
 /// The energy accounting.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(crate) enum EnergyField {
-    /// The public code's.
+    /// That of the public code.
     #[default]
     Published,
-    /// Joules.
+    /// Power × time, in joules.
     Physical,
 }
 
-/// The features of o.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(crate) enum ObservationField {
+impl Shown for EnergyField {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
+/// The named observations.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) enum NamedObservation {
     /// Eq. (10).
-    #[default]
     Paper,
     /// With ρ and deadline.
     Extended,
-    /// The public code's.
+    /// That of the public code.
     Published,
 }
-
-/// A policy to compare.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "policy")]
-pub(crate) struct PolicySection {
-    /// The policy's name among the plugins.
-    pub(crate) plugin: String,
-    /// The SHA-256 that the plugin's file must have.
-    #[serde(default)]
-    pub(crate) sha256: Option<String>,
-    /// What results call it; the plugin's name if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// A file with what it has learned, relative to the scenario.
-    #[serde(default)]
-    pub(crate) checkpoint: Option<String>,
-    /// The policy's own parameters.
-    #[serde(default)]
-    pub(crate) parameters: Option<Raw>,
-}
-
-/// What is trained, and how.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "train")]
-pub(crate) struct TrainSection {
-    /// Who learns.
-    pub(crate) learner: PluginSection,
-    /// Who explores.
-    #[serde(default)]
-    pub(crate) explorer: Option<PluginSection>,
-    /// Training episodes.
-    pub(crate) episodes: u64,
-    /// The seed of all randomness of the training.
-    #[serde(default = "one")]
-    pub(crate) seed: u64,
-    /// Episodes between validations.
-    #[serde(default = "fifty")]
-    pub(crate) validate_every: u64,
-    /// Episodes of a validation.
-    #[serde(default = "twenty")]
-    pub(crate) validate_episodes: u64,
-    /// Episodes between saves.
-    #[serde(default = "fifty")]
-    pub(crate) save_every: u64,
-}
-
-/// What is distilled into what, and how.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "distill")]
-pub(crate) struct DistillSection {
-    /// Who teaches.
-    pub(crate) teacher: TeacherSection,
-    /// Who learns.
-    pub(crate) student: PluginSection,
-    /// States in the dataset.
-    #[serde(default = "hundred_thousand")]
-    pub(crate) states: u64,
-    /// Share of the decisions that are drawn instead of the teacher's while it is collected.
-    #[serde(default = "a_tenth")]
-    pub(crate) explored: f64,
-    /// Mini-batch steps.
-    #[serde(default = "ten_thousand")]
-    pub(crate) steps: u64,
-    /// States of each device in a mini-batch.
-    #[serde(default = "thirty_two")]
-    pub(crate) batch: u64,
-    /// Times that the student's own episodes, labelled by the teacher, are added.
-    #[serde(default)]
-    pub(crate) rounds: u64,
-    /// States that a round adds.
-    #[serde(default = "twenty_thousand")]
-    pub(crate) round_states: u64,
-    /// The seed of all randomness of the distillation.
-    #[serde(default = "one")]
-    pub(crate) seed: u64,
-    /// Steps between validations.
-    #[serde(default = "thousand")]
-    pub(crate) validate_every: u64,
-    /// Episodes of a validation.
-    #[serde(default = "twenty")]
-    pub(crate) validate_episodes: u64,
-}
-
-fn a_tenth() -> f64 {
-    0.1
-}
-
-fn thirty_two() -> u64 {
-    32
-}
-
-fn thousand() -> u64 {
-    1_000
-}
-
-fn ten_thousand() -> u64 {
-    10_000
-}
-
-fn twenty_thousand() -> u64 {
-    20_000
-}
-
-fn hundred_thousand() -> u64 {
-    100_000
-}
-
-/// Who teaches.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "teacher")]
-pub(crate) struct TeacherSection {
-    /// Its name among the plugins.
-    pub(crate) plugin: String,
-    /// The SHA-256 that the plugin's file must have.
-    #[serde(default)]
-    pub(crate) sha256: Option<String>,
-    /// What it has learned, relative to the scenario.
-    #[serde(default)]
-    pub(crate) checkpoint: Option<String>,
-    /// Its own parameters.
-    #[serde(default)]
-    pub(crate) parameters: Option<Raw>,
-}
-
-fn one() -> u64 {
-    1
-}
-
-fn twenty() -> u64 {
-    20
-}
-
-fn fifty() -> u64 {
-    50
-}
-
-/// A learner or an explorer.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "plugin")]
-pub(crate) struct PluginSection {
-    /// Its name among the plugins.
-    pub(crate) plugin: String,
-    /// The SHA-256 that the plugin's file must have.
-    #[serde(default)]
-    pub(crate) sha256: Option<String>,
-    /// Its own parameters.
-    #[serde(default)]
-    pub(crate) parameters: Option<Raw>,
-}
-
-/// How it is evaluated.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "evaluate")]
-pub(crate) struct EvaluateSection {
-    /// Episodes.
-    pub(crate) episodes: u64,
-    /// The seed of all randomness.
-    pub(crate) seed: u64,
-}
-
-impl Default for EvaluateSection {
-    fn default() -> Self {
-        Self { episodes: 50, seed: 1 }
-    }
-}
-
-/// How far a run in a process of its own may go.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "limits")]
-pub(crate) struct LimitsSection {
-    /// Seconds of one call.
-    pub(crate) call_seconds: f64,
-    /// MiB of memory.
-    pub(crate) memory_mib: u64,
-}
-
-impl Default for LimitsSection {
-    fn default() -> Self {
-        Self { call_seconds: 10.0, memory_mib: 4096 }
-    }
-}
-
-/// What a quantity may be.
+/// The forms of a quantity.
 #[derive(Debug)]
 pub(crate) enum Quantity {
-    /// One value.
+    /// The same value for all.
     One(f64),
-    /// One each.
+    /// One value each.
     List(Vec<f64>),
-    /// Drawn.
+    /// Values that are drawn.
     Drawn(DrawnQuantity),
 }
 
@@ -400,22 +338,22 @@ pub(crate) enum Quantity {
 pub(crate) enum DrawnQuantity {
     /// Uniform between two values.
     Uniform(f64, f64),
-    /// One of these.
+    /// One of these, all equally likely.
     Choice(Vec<f64>),
 }
 
 /// The named forms of the uplink rates.
 #[derive(Debug, Deserialize)]
 pub(crate) enum NamedRates {
-    /// Each pair drawn.
+    /// Drawn for each device and server, uniform between two rates.
     Uniform(f64, f64),
-    /// Each pair drawn.
+    /// Drawn for each device and server, one of these.
     Choice(Vec<f64>),
-    /// One a device.
+    /// One rate per device.
     PerDevice(Vec<f64>),
-    /// One a server.
+    /// One rate per server.
     PerServer(Vec<f64>),
-    /// A row a device, a rate a server.
+    /// One row per device, with one rate per server.
     PerPair(Vec<Vec<f64>>),
 }
 
@@ -428,6 +366,60 @@ impl Raw {
                 ron::from_str(&self.0).map(Quantity::Drawn)
             }
             _ => ron::from_str(&self.0).map(Quantity::One),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use offramp_model::System;
+
+    use super::*;
+    use crate::field::{table, with_generated};
+    use crate::{Experiment, observation};
+
+    /// The system of a scenario, as text that is equal if all parameters are bit-identical.
+    fn system(text: &str) -> String {
+        let experiment = Experiment::parse("x.ron", text.to_owned(), "".as_ref(), &[]).unwrap();
+        format!("{:?}", experiment.points[0].system.parameters())
+    }
+
+    #[test]
+    fn the_defaults_and_the_papers_scenario_are_the_papers_system() {
+        let paper = format!("{:?}", System::paper(50, 5).parameters());
+        assert_eq!(system("(name: \"x\")"), paper);
+        assert_eq!(system("(name: \"x\", system: (), tasks: (), alpha: ())"), paper);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/paper.ron");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(system(&text), paper);
+        // It spells out every field of the system.
+        let spelled_out = |field: &Field| {
+            ["system.", "tasks.", "alpha."].iter().any(|section| field.path.starts_with(section))
+        };
+        for Field { path, .. } in fields().iter().filter(|field| spelled_out(field)) {
+            assert!(crate::has(&text, path), "{path}");
+        }
+    }
+
+    /// The documents have the tables; with `UPDATE_DOCS=1` they get them.
+    #[test]
+    fn the_documents_have_the_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/README.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let wanted = [
+            ("scenario fields", table(&fields())),
+            ("observation columns", observation::documentation()),
+        ]
+        .iter()
+        .fold(document.clone(), |document, (name, text)| {
+            with_generated(&document, name, text).unwrap()
+        });
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, wanted).unwrap();
+        } else {
+            assert_eq!(document, wanted, "run this test with UPDATE_DOCS=1");
         }
     }
 }

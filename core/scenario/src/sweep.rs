@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Fault, Raw, Source};
+use crate::source::Source;
+use crate::{Fault, Raw};
 
 /// Upper bound on the points of one sweep.
 const MAX_POINTS: usize = 100_000;

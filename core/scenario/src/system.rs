@@ -1,4 +1,4 @@
-//! The system that a scenario describes: bounds, quantities that are drawn, parameters.
+//! The system that a scenario describes.
 
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{
@@ -8,96 +8,96 @@ use offramp_model::{
 
 use crate::fault::explain;
 use crate::file::{AlphaRule, DrawnQuantity, EnergyField, NamedRates, Quantity, ScenarioFile};
-use crate::{Fault, Raw, Source};
+use crate::source::Source;
+use crate::{Fault, Raw};
 
-/// More than this is surely a slip, and would not fit into memory.
-const MAX_DEVICES: u32 = 100_000_000;
-/// As for devices.
-const MAX_SERVERS: u32 = 1_000_000;
 /// Upper bound on the numbers in a window of history, K × M.
 const MAX_LOADS: u64 = 100_000_000;
 /// Upper bound on devices × servers.
 const MAX_PAIRS: u64 = 10_000_000_000;
 
-/// The system of a scenario; quantities given as distributions are drawn by `evaluate.seed`.
-pub(crate) fn system(source: &Source<'_>, file: &ScenarioFile) -> Result<System, Fault> {
-    source.system(file)
+/// The system of a scenario; quantities given as distributions are drawn with `evaluate.seed`.
+pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, Fault> {
+    source.bounds(file)?;
+    let parameters = SystemParameters {
+        slot_seconds: file.system.slot_seconds,
+        arrival_slots: file.system.slots,
+        deadline_slots: file.tasks.deadline_slots,
+        devices: source.devices(file)?,
+        servers: source.servers(file)?,
+        uplink: source.uplink(&file.system.uplink_mbps, file.evaluate.seed)?,
+        size_mbit: source.distribution("tasks.size_mbit", &file.tasks.size_mbit)?,
+        density: source.distribution("tasks.density", &file.tasks.density)?,
+        power_preference: PowerPreference {
+            modes: file.alpha.modes.clone(),
+            rule: match file.alpha.rule {
+                AlphaRule::PerEpisode => PreferenceRule::PerEpisode,
+                AlphaRule::Fixed => PreferenceRule::Fixed,
+                AlphaRule::Switching(probability) => PreferenceRule::Switching(probability),
+            },
+        },
+        energy: match file.energy {
+            EnergyField::Published => EnergyAccounting::Published,
+            EnergyField::Physical => EnergyAccounting::Physical,
+        },
+    };
+    System::new(parameters)
+        .map_err(|invalid| source.fault(field_of(invalid.parameter), invalid.fault, None))
 }
 
 impl Source<'_> {
-    fn system(&self, file: &ScenarioFile) -> Result<System, Fault> {
-        let section = &file.system;
-        let range = |field: &str, value: u32, most: u32| {
-            if (1..=most).contains(&value) {
-                return Ok(value as usize);
-            }
-            Err(self.fault(field, format!("{value} is out of range 1 … {most}"), None))
-        };
-        let devices = range("system.devices", section.devices, MAX_DEVICES)?;
-        let servers = range("system.servers", section.servers, MAX_SERVERS)?;
-        // What is kept for each of them would not fit into memory.
-        if u64::from(file.history_slots) * servers as u64 > MAX_LOADS {
+    /// Checks that what is kept for each server and each device fits into memory.
+    fn bounds(&self, file: &ScenarioFile) -> Result<(), Fault> {
+        let (devices, servers) = (u64::from(file.system.devices), u64::from(file.system.servers));
+        if u64::from(file.history_slots) * servers > MAX_LOADS {
             let message = format!("history_slots × servers is more than {MAX_LOADS}");
             return Err(self.fault("history_slots", message, None));
         }
-        if devices as u64 * servers as u64 > MAX_PAIRS {
+        if devices * servers > MAX_PAIRS {
             let message = format!("devices × servers is more than {MAX_PAIRS}");
             return Err(self.fault("system.devices", message, None));
         }
-        let seed = file.evaluate.seed;
-        let of_devices = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::DEVICE);
-            self.each(field, raw, "devices", devices, streams, draw)
-        };
-        let of_servers = |field: &'static str, raw: &Raw, draw: u64| {
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::SERVER);
-            self.each(field, raw, "servers", servers, streams, draw)
-        };
-        // The last number is the position of the quantity in its device's stream: never renumber.
-        let cpu = of_devices("system.device_ghz", &section.device_ghz, 0)?;
-        let compute = of_devices("system.power.compute_w", &section.power.compute_w, 1)?;
-        let transmit = of_devices("system.power.transmit_w", &section.power.transmit_w, 2)?;
-        let idle = of_devices("system.power.idle_w", &section.power.idle_w, 3)?;
-        let arrival = of_devices("tasks.arrival_probability", &file.tasks.arrival_probability, 4)?;
-        let ghz = of_servers("system.server_ghz", &section.server_ghz, 0)?;
-        let power = of_servers("system.power.server_w", &section.power.server_w, 1)?;
-        let parameters = SystemParameters {
-            slot_seconds: section.slot_seconds,
-            arrival_slots: section.slots,
-            deadline_slots: file.tasks.deadline_slots,
-            devices: (0..devices)
-                .map(|device| Device {
-                    cpu_ghz: cpu.at(device),
-                    compute_w: compute.at(device),
-                    transmit_w: transmit.at(device),
-                    idle_w: idle.at(device),
-                    arrival_probability: arrival.at(device),
-                })
-                .collect(),
-            servers: (0..servers)
-                .map(|server| Server { ghz: ghz.at(server), power_w: power.at(server) })
-                .collect(),
-            uplink: self.uplink(&section.uplink_mbps, seed)?,
-            size_mbit: self.distribution("tasks.size_mbit", &file.tasks.size_mbit)?,
-            density: self.distribution("tasks.density", &file.tasks.density)?,
-            power_preference: PowerPreference {
-                modes: file.alpha.modes.clone(),
-                rule: match file.alpha.rule {
-                    AlphaRule::PerEpisode => PreferenceRule::PerEpisode,
-                    AlphaRule::Fixed => PreferenceRule::Fixed,
-                    AlphaRule::Switching(probability) => PreferenceRule::Switching(probability),
-                },
-            },
-            energy: match file.energy {
-                EnergyField::Published => EnergyAccounting::Published,
-                EnergyField::Physical => EnergyAccounting::Physical,
-            },
-        };
-        System::new(parameters)
-            .map_err(|invalid| self.fault(field_of(invalid.parameter), invalid.fault, None))
+        Ok(())
     }
 
-    /// A quantity that each of `count` entities has.
+    fn devices(&self, file: &ScenarioFile) -> Result<Vec<Device>, Fault> {
+        let count = file.system.devices as usize;
+        let streams = StreamFamily::new(file.evaluate.seed, WHOLE_RUN, Purpose::DEVICE);
+        let each = |field: &'static str, raw: &Raw, draw: u64| {
+            self.each(field, raw, "devices", count, streams, draw)
+        };
+        // The last number is the position of the quantity in its device's stream: never renumber.
+        let power = &file.system.power;
+        let cpu = each("system.device_ghz", &file.system.device_ghz, 0)?;
+        let compute = each("system.power.compute_w", &power.compute_w, 1)?;
+        let transmit = each("system.power.transmit_w", &power.transmit_w, 2)?;
+        let idle = each("system.power.idle_w", &power.idle_w, 3)?;
+        let arrival = each("tasks.arrival_probability", &file.tasks.arrival_probability, 4)?;
+        let device = |index| Device {
+            cpu_ghz: cpu.at(index),
+            compute_w: compute.at(index),
+            transmit_w: transmit.at(index),
+            idle_w: idle.at(index),
+            arrival_probability: arrival.at(index),
+        };
+        Ok((0..count).map(device).collect())
+    }
+
+    fn servers(&self, file: &ScenarioFile) -> Result<Vec<Server>, Fault> {
+        let count = file.system.servers as usize;
+        let streams = StreamFamily::new(file.evaluate.seed, WHOLE_RUN, Purpose::SERVER);
+        let each = |field: &'static str, raw: &Raw, draw: u64| {
+            self.each(field, raw, "servers", count, streams, draw)
+        };
+        // As for devices: never renumber.
+        let ghz = each("system.server_ghz", &file.system.server_ghz, 0)?;
+        let power = each("system.power.server_w", &file.system.power.server_w, 1)?;
+        let server = |index| Server { ghz: ghz.at(index), power_w: power.at(index) };
+        Ok((0..count).map(server).collect())
+    }
+
+    /// A quantity of each of `count` devices or servers, named `of` in errors. Distributions are
+    /// drawn from each entity's stream, at position `draw`.
     fn each(
         &self,
         field: &'static str,
@@ -121,6 +121,7 @@ impl Source<'_> {
         Ok(Each::List((0..count as u64).map(value).collect()))
     }
 
+    /// Reads a number, a list or a distribution.
     fn quantity(&self, field: &str, raw: &Raw) -> Result<Quantity, Fault> {
         raw.quantity().map_err(|error| {
             let (message, help) = explain(&error.code);
@@ -129,7 +130,7 @@ impl Source<'_> {
         })
     }
 
-    /// A distribution must be one before anything is drawn from it.
+    /// Checks that a distribution is valid before anything is drawn from it.
     fn drawable(&self, field: &str, distribution: &Distribution) -> Result<(), Fault> {
         match distribution.fault(&offramp_model::Range::NotNegative) {
             None => Ok(()),
@@ -137,19 +138,20 @@ impl Source<'_> {
         }
     }
 
-    /// A quantity of each task.
+    /// A quantity that is drawn for each task.
     fn distribution(&self, field: &str, raw: &Raw) -> Result<Distribution, Fault> {
         match self.quantity(field, raw)? {
             Quantity::One(value) => Ok(Distribution::Constant(value)),
             Quantity::Drawn(drawn) => Ok(drawn.into()),
             Quantity::List(_) => {
-                let message = "a list says nothing about tasks".to_owned();
+                let message = "a list can't describe tasks".to_owned();
                 let help = "did you mean Choice([…])?".to_owned();
                 Err(self.fault(field, message, Some(help)))
             }
         }
     }
 
+    /// Reads the uplink rates.
     fn uplink(&self, raw: &Raw, seed: u64) -> Result<UplinkRates, Fault> {
         let field = "system.uplink_mbps";
         let named = raw.0.starts_with(|first: char| first.is_alphabetic());
@@ -180,7 +182,7 @@ impl Source<'_> {
     }
 }
 
-/// What each device or server has.
+/// The values of a quantity of devices or servers.
 enum Each {
     Same(f64),
     List(Vec<f64>),
@@ -204,7 +206,7 @@ impl From<DrawnQuantity> for Distribution {
     }
 }
 
-/// The field of a scenario that a parameter of the model comes from.
+/// The field of a scenario that determines a parameter of the model.
 fn field_of(parameter: &str) -> &'static str {
     match parameter {
         "devices" => "system.devices",

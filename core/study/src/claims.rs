@@ -43,12 +43,12 @@ pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim>
         Condition::Compare { item, metric, order, left, factor, right } => {
             let item = exhibits.iter().find(|made| made.id == *item)?;
             let of = |place: &Place| scores(item, &place.policy, &place.point, *metric);
-            let margin = ahead(&of(left)?, &of(right)?.times(*factor), *order)?;
+            let margin = ahead(&of(left)?, &of(right)?.times(factor.0), *order)?;
             let name = |place: &Place| match place.point.as_str() {
                 "" => place.policy.clone(),
                 point => format!("{} at {point}", place.policy),
             };
-            let times = if *factor == 1.0 { String::new() } else { format!("{factor} × ") };
+            let times = if factor.0 == 1.0 { String::new() } else { format!("{} × ", factor.0) };
             let what = format!("{} less {times}{}", name(left), name(right));
             (vec![Margin { what, margin, quantity: *metric }], *order)
         }

@@ -1,104 +1,225 @@
-//! What a study file says: the first of the two stages in which it is read.
+//! Contents of a study file: the first of the two stages in which it is read.
 //!
-//! `scenarios/README.md` explains the same fields to a user, and a test holds the two together.
+//! Each field is defined here once, as those of scenarios are; the table in `scenarios/README.md`
+//! is generated from these definitions.
 
 use std::collections::BTreeMap;
 
 use offramp_results::exhibit::{ExhibitKind, Quantity};
+use offramp_scenario::field::{Field, Section, Shown};
+use offramp_scenario::{Raw, sections, variants};
 use serde::Deserialize;
 
-use offramp_scenario::Raw;
+/// The fields of a study file, in order, those of nested sections too.
+pub fn fields() -> Vec<Field> {
+    let mut fields = Vec::new();
+    StudyFile::list("", &mut fields);
+    fields
+}
 
-/// Fields of a scenario and what they are set to, by path.
+/// Fields of a scenario and their values, by path.
 pub(crate) type Settings = BTreeMap<String, Raw>;
 
-/// What is trained, distilled and compared, and the tables and figures made of it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "Study")]
-pub(crate) struct StudyFile {
-    /// The name by which results call it.
-    pub(crate) name: String,
-    /// What it is for, in a sentence.
-    #[serde(default)]
-    pub(crate) about: String,
-    /// The scenario in which policies that don't learn are evaluated, relative to the study.
-    pub(crate) scenario: String,
-    /// The seeds under which everything that learns is trained.
-    pub(crate) training_seeds: Vec<u64>,
+sections! {
+    /// A study: policies to train, distil and compare, and the tables and figures made of that.
+    struct StudyFile("Study") {
+        /// The name that results use.
+        name: String {},
+        /// Its purpose, in a sentence.
+        about: String { default: String::new(), },
+        /// The scenario in which policies that do not learn are evaluated.
+        scenario: String {},
+        /// The training seeds: everything that learns is trained once under each.
+        training_seeds: Vec<u64> { range: "at least one", },
+        /// How everything is evaluated: all policies on bit-identical tasks.
+        evaluate: StudyEvaluation { nested: section, },
+        /// The policies to compare, a map by the name that results use.
+        policies: BTreeMap<String, PolicySource> { nested: section, },
+        /// What `--quick` changes.
+        quick: QuickSection { default: QuickSection::default(), nested: section, },
+        /// The tables and figures, a list, in order.
+        items: Vec<ExhibitSection> { nested: section, },
+        /// Claims about the numbers, a list, in order.
+        claims: Vec<ClaimSection> { default: Vec::new(), nested: section, },
+    }
+
     /// How everything is evaluated.
-    pub(crate) evaluate: StudyEvaluation,
-    /// What is compared, by the name results call it.
-    pub(crate) policies: BTreeMap<String, PolicySource>,
-    /// What a quick run does otherwise.
-    #[serde(default)]
-    pub(crate) quick: QuickSection,
-    /// The tables and figures, in order.
-    pub(crate) items: Vec<ExhibitSection>,
-    /// What is said of them, in order.
-    #[serde(default)]
-    pub(crate) claims: Vec<ClaimSection>,
+    struct StudyEvaluation("evaluate") {
+        /// Episodes.
+        episodes: u64 { range: "1 … 10⁶", },
+        /// The seed of their tasks.
+        seed: u64 {},
+    }
+
+    /// Changes of a quick run, which is smaller and marked as such.
+    struct QuickSection("quick"): Default {
+        /// Training seeds.
+        training_seeds: Option<Vec<u64>> { default: None, shown: "those above", range: "at least one", },
+        /// Episodes of an evaluation.
+        episodes: Option<u64> { default: None, shown: "as above", range: "1 or more", },
+        /// Fields of every scenario and their values. The `set` of a policy or a point overrides
+        /// it.
+        set: Settings { default: Settings::new(), },
+    }
+
+    /// A table or a figure.
+    struct ExhibitSection("item") {
+        /// The name by which `--only` selects it, and of its files: letters, digits and hyphens.
+        id: String {},
+        /// The title above it.
+        title: String {},
+        /// `Table`; `Bars`: one figure per metric, with one bar per policy and point; `Lines`: one
+        /// figure per metric, with one line per policy over the points; `Curves`: the course of
+        /// training; `Profiles`: performance profiles, the share of episodes that reach each
+        /// threshold, one figure per metric, with means of the middle half and how often each
+        /// policy is above the reference.
+        form: ExhibitKind {},
+        /// The policies it compares.
+        policies: Vec<String> {},
+        /// The policy that the others are compared with, episode by episode.
+        reference: Option<String> { default: None, },
+        /// The circumstances under which policies are compared, a list.
+        points: Vec<PointSection> {
+            default: vec![PointSection::unlabelled()], shown: "one without a label", nested: section,
+        },
+        /// Labels of the points of a quick run.
+        quick_points: Option<Vec<String>> { default: None, shown: "all", },
+        /// The quantity that the points are values of: the horizontal axis of a figure.
+        axis: String { default: String::new(), },
+        /// Where policies that learn are trained: `EachPoint`, under its circumstances, or `Once`,
+        /// as the study describes them, to be evaluated at each point.
+        trained: TrainedAt { default: TrainedAt::default(), },
+        /// The [metrics](#metrics) it shows, as spelled in studies, and `Parameters`: the number
+        /// of parameters as the paper counts them.
+        metrics: Vec<Quantity> {},
+        /// The paper's numbers, by policy, point and metric.
+        paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>> {
+            default: BTreeMap::new(),
+        },
+    }
+
+    /// Circumstances.
+    struct PointSection("point") {
+        /// Its name in tables and on axes; a number if it is a place on an axis.
+        label: String {},
+        /// Fields of every scenario and their values. `train.…` concerns trainings alone,
+        /// `distill.…` distillations.
+        set: Settings { default: Settings::new(), },
+        /// Likewise, for one policy alone, by its name:
+        /// `{ "teacher": { "train.learner.parameters.discount": 0.9 } }`. It also counts where that
+        /// policy teaches.
+        of: BTreeMap<String, Settings> { default: BTreeMap::new(), },
+    }
+
+    /// A claim about the numbers.
+    struct ClaimSection("claim") {
+        /// The claim, in words.
+        text: String {},
+        /// Who makes it, and where.
+        source: String {},
+        /// The condition under which it holds.
+        holds_if: Condition { nested: section, },
+    }
+
+    /// A policy at a point of an item.
+    struct Place("place") {
+        /// The policy.
+        policy: String {},
+        /// The label of the point.
+        point: String { default: String::new(), },
+    }
 }
 
-/// What someone says of the numbers, and when it holds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "claim")]
-pub(crate) struct ClaimSection {
-    /// The claim, in words.
-    pub(crate) text: String,
-    /// Who makes it, and where.
-    pub(crate) source: String,
-    /// When it holds.
-    pub(crate) holds_if: Condition,
+variants! {
+    /// Where a policy comes from.
+    enum PolicySource {
+        /// A policy that does not learn.
+        Fixed {
+            /// Its name among the plugins.
+            plugin: String {},
+            /// Its own parameters.
+            parameters: Option<Raw> { otherwise: default },
+            /// Fields of the study's scenario and their values, which override it.
+            set: Settings { otherwise: default },
+        },
+        /// The policy that a scenario trains.
+        Trained {
+            /// The scenario.
+            scenario: String {},
+            /// Fields of the scenario and their values, which override it:
+            /// `{ "train.episodes": 70 }`.
+            set: Settings { otherwise: default },
+            /// Likewise in a quick run, where they override `set`.
+            quick: Settings { otherwise: default },
+        },
+        /// The policy that a scenario distils.
+        Distilled {
+            /// The scenario.
+            scenario: String {},
+            /// The teacher: a policy of the study that is trained.
+            teacher: String {},
+            /// Fields of the scenario and their values, which override it.
+            set: Settings { otherwise: default },
+            /// Likewise in a quick run, where they override `set`.
+            quick: Settings { otherwise: default },
+        },
+    }
+
+    /// The condition under which a claim holds. All differences are taken episode by episode.
+    enum Condition {
+        /// A policy is ahead of all rivals at every point of an item.
+        Best {
+            /// The id of the item.
+            item: String {},
+            /// The metric that is compared.
+            metric: Quantity {},
+            /// `Above` if larger numbers are ahead, `Below` if smaller ones are.
+            order: Order {},
+            /// The policy that is ahead.
+            policy: String {},
+            /// The policies that it is ahead of.
+            rivals: Vec<String> {},
+        },
+        /// One number is above or below another, or a multiple of it.
+        Compare {
+            /// The id of the item.
+            item: String {},
+            /// The metric that is compared.
+            metric: Quantity {},
+            /// `Above` or `Below`: where the left number is, seen from the right one.
+            order: Order {},
+            /// The left number: a policy at a point.
+            left: Place { nested: section },
+            /// The multiple of the right number.
+            factor: Factor { otherwise: default },
+            /// The right number: a policy at a point.
+            right: Place { nested: section },
+        },
+    }
 }
 
-/// When a claim holds. All differences are episode by episode.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) enum Condition {
-    /// A policy is ahead of all rivals at every point of an item.
-    Best {
-        /// The item.
-        item: String,
-        /// The number that is compared.
-        metric: Quantity,
-        /// Whether more is better.
-        order: Order,
-        /// Who is ahead.
-        policy: String,
-        /// Of whom.
-        rivals: Vec<String>,
-    },
-    /// One number against another, or against a multiple of it.
-    Compare {
-        /// The item.
-        item: String,
-        /// The number that is compared.
-        metric: Quantity,
-        /// Whether the left one is to be above or below.
-        order: Order,
-        /// The left one.
-        left: Place,
-        /// What the right one is multiplied by.
-        #[serde(default = "once")]
-        factor: f64,
-        /// The right one.
-        right: Place,
-    },
+impl PointSection {
+    /// The point without a label, whose circumstances are those of the scenarios.
+    pub(crate) fn unlabelled() -> Self {
+        Self { label: String::new(), set: Settings::new(), of: BTreeMap::new() }
+    }
 }
 
-fn once() -> f64 {
-    1.0
+/// The multiple of a number; once, by default.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Factor(pub(crate) f64);
+
+impl Default for Factor {
+    fn default() -> Self {
+        Self(1.0)
+    }
 }
 
-/// A cell of an item.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "place")]
-pub(crate) struct Place {
-    /// The policy.
-    pub(crate) policy: String,
-    /// The point; the one without a name if left out.
-    #[serde(default)]
-    pub(crate) point: String,
+impl Shown for Factor {
+    fn shown(&self) -> Option<String> {
+        self.0.shown()
+    }
 }
 
 /// Which of two numbers is to be larger.
@@ -110,123 +231,7 @@ pub(crate) enum Order {
     Below,
 }
 
-/// How everything is evaluated.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "evaluate")]
-pub(crate) struct StudyEvaluation {
-    /// Episodes.
-    pub(crate) episodes: u64,
-    /// The seed of their tasks.
-    pub(crate) seed: u64,
-}
-
-/// Where a policy comes from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) enum PolicySource {
-    /// It does not learn.
-    Fixed {
-        /// Its name among the plugins.
-        plugin: String,
-        /// Its own parameters.
-        #[serde(default)]
-        parameters: Option<Raw>,
-        /// What is otherwise than in the study's scenario.
-        #[serde(default)]
-        set: Settings,
-    },
-    /// It is what a scenario trains.
-    Trained {
-        /// The scenario, relative to the study.
-        scenario: String,
-        /// What is otherwise than in it.
-        #[serde(default)]
-        set: Settings,
-        /// What a quick run does otherwise besides.
-        #[serde(default)]
-        quick: Settings,
-    },
-    /// It is what a scenario distils.
-    Distilled {
-        /// The scenario, relative to the study.
-        scenario: String,
-        /// Who teaches: another policy of the study.
-        teacher: String,
-        /// What is otherwise than in it.
-        #[serde(default)]
-        set: Settings,
-        /// What a quick run does otherwise besides.
-        #[serde(default)]
-        quick: Settings,
-    },
-}
-
-/// What a quick run does otherwise: smaller, and marked as such.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "quick")]
-pub(crate) struct QuickSection {
-    /// Training seeds.
-    pub(crate) training_seeds: Option<Vec<u64>>,
-    /// Episodes of an evaluation.
-    pub(crate) episodes: Option<u64>,
-    /// What is otherwise in every scenario, unless a policy or a point sets it.
-    pub(crate) set: Settings,
-}
-
-/// A table or a figure.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename = "item")]
-pub(crate) struct ExhibitSection {
-    /// What it is asked for by, and its files are called.
-    pub(crate) id: String,
-    /// Above it.
-    pub(crate) title: String,
-    /// How it is drawn.
-    pub(crate) form: ExhibitKind,
-    /// What it compares.
-    pub(crate) policies: Vec<String>,
-    /// The policy that the others are compared with, pair by pair.
-    #[serde(default)]
-    pub(crate) reference: Option<String>,
-    /// Under which circumstances; one without a name if left out.
-    #[serde(default = "one_point")]
-    pub(crate) points: Vec<PointSection>,
-    /// Of the points, those of a quick run; all if left out.
-    #[serde(default)]
-    pub(crate) quick_points: Option<Vec<String>>,
-    /// What the points are values of: the horizontal axis of a figure.
-    #[serde(default)]
-    pub(crate) axis: String,
-    /// Whether what learns is trained at each point, or once as the study has it.
-    #[serde(default)]
-    pub(crate) trained: TrainedAt,
-    /// Which metrics it shows.
-    pub(crate) metrics: Vec<Quantity>,
-    /// The paper's numbers: policy, point, metric.
-    #[serde(default)]
-    pub(crate) paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>>,
-}
-
-fn one_point() -> Vec<PointSection> {
-    vec![PointSection::default()]
-}
-
-/// Circumstances.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename = "point")]
-pub(crate) struct PointSection {
-    /// What tables and axes call it; a number if it is a place on an axis.
-    pub(crate) label: String,
-    /// What is otherwise in every scenario.
-    #[serde(default)]
-    pub(crate) set: Settings,
-    /// What is otherwise for one policy alone, by its name: it also counts where the policy
-    /// teaches.
-    #[serde(default)]
-    pub(crate) of: BTreeMap<String, Settings>,
-}
-
-/// Where what learns is trained.
+/// Where policies that learn are trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) enum TrainedAt {
     /// At each point, under its circumstances.
@@ -234,4 +239,30 @@ pub(crate) enum TrainedAt {
     EachPoint,
     /// Once; points change its evaluation alone.
     Once,
+}
+
+impl Shown for TrainedAt {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_scenario::field::{table, with_generated};
+
+    use super::*;
+
+    /// The document has the table; with `UPDATE_DOCS=1` it gets it.
+    #[test]
+    fn the_document_has_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/README.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let wanted = with_generated(&document, "study fields", &table(&fields())).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, wanted).unwrap();
+        } else {
+            assert_eq!(document, wanted, "run this test with UPDATE_DOCS=1");
+        }
+    }
 }

@@ -48,6 +48,7 @@ use offramp_harness::executor::Executor;
 use offramp_harness::resume::FolderError;
 
 use check::check;
+pub use file::fields;
 use file::{ExhibitSection, PointSection, PolicySource, StudyFile};
 use work::{Failure, ProgressLog};
 

@@ -170,7 +170,7 @@ impl StudyRunner<'_> {
         let quick = *size == Size::Quick;
         let none = Settings::new();
         let quick_set = if quick { &file.quick.set } else { &none };
-        let anywhere = PointSection::default();
+        let anywhere = PointSection::unlabelled();
         let trained_at = match item.trained {
             TrainedAt::EachPoint => point,
             TrainedAt::Once => &anywhere,

@@ -29,6 +29,6 @@ pub(crate) fn play(
     _: &crate::bind::BoundPolicy,
     _: offramp_scenario::Limits,
     _: &dyn Fn(),
-) -> Result<Vec<offramp_results::EpisodeResult>, crate::evaluate::RunError> {
-    Err(crate::evaluate::RunError::Isolated("`isolate` needs a Unix system".to_owned()))
+) -> Result<Vec<offramp_results::EpisodeResult>, crate::run::RunError> {
+    Err(crate::run::RunError::Isolated("`isolate` needs a Unix system".to_owned()))
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
-use crate::evaluate::{RunError, RunSetup, run_episode};
+use crate::run::{RunError, RunSetup, run_episode};
 
 /// What the process is asked to do.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,0 +1,137 @@
+//! Runs: one policy at one point of a scenario, episode by episode.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use offramp_host::plugin::UNDECIDED;
+use offramp_host::{CallFailure, Policy};
+use offramp_model::IllegalDecision;
+use offramp_results::{EpisodeResult, checkpoint};
+use offramp_scenario::{Experiment, Scenario};
+
+use crate::bind::{BoundPolicy, Evaluation};
+use crate::context::PolicyContext;
+use crate::environment::Environment;
+use crate::metrics::EpisodeMeter;
+use crate::seeds;
+
+/// The reason why a run failed. Other runs continue.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its checkpoint can't be read.
+    #[error("checkpoint {path}: {cause}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// The cause, as the system reports it.
+        cause: std::io::Error,
+    },
+    /// A call into the plugin failed.
+    #[error(transparent)]
+    Call(#[from] CallFailure),
+    /// The run had a process of its own: how that ended, or why the run failed in it.
+    #[error("{0}")]
+    Isolated(String),
+    /// A decision can't be carried out.
+    #[error(transparent)]
+    Illegal(#[from] IllegalDecision),
+}
+
+/// A policy at a point of a scenario.
+#[derive(Debug)]
+pub struct Run<'e> {
+    /// The scenario at that point.
+    pub evaluation: &'e Evaluation,
+    /// The policy.
+    pub policy: &'e BoundPolicy,
+    /// Its episodes in order, or the reason why it failed.
+    pub outcome: Result<Vec<EpisodeResult>, RunError>,
+}
+
+/// All policies of all points of all experiments, in that nesting.
+pub fn runs(
+    experiments: &[Experiment<Evaluation>],
+) -> impl Iterator<Item = (&Evaluation, &BoundPolicy)> {
+    let points = experiments.iter().flat_map(|experiment| &experiment.points);
+    points.flat_map(|point| point.policies.iter().map(move |policy| (point, policy)))
+}
+
+/// What all episodes of a run share.
+pub(crate) struct RunSetup {
+    pub(crate) context: PolicyContext,
+    /// The bytes of the checkpoint, if there is one.
+    checkpoint: Option<Vec<u8>>,
+}
+
+impl RunSetup {
+    /// Reads the checkpoint and prepares the context.
+    ///
+    /// # Errors
+    /// [`RunError::Checkpoint`] if it can't be read.
+    pub(crate) fn new(evaluation: &Evaluation, policy: &BoundPolicy) -> Result<Self, RunError> {
+        let read = |path: &PathBuf| {
+            checkpoint::bytes(path)
+                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
+        };
+        let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
+        let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
+        Ok(Self { context, checkpoint })
+    }
+
+    /// A new instance of the policy.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the plugin.
+    pub(crate) fn create(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+    ) -> Result<Box<dyn Policy>, CallFailure> {
+        let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
+        let checkpoint = self.checkpoint.as_deref();
+        let lent = self.context.lend();
+        policy.plugin.create_policy(&lent.context(&policy.parameters, checkpoint, seed, 1))
+    }
+}
+
+/// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
+/// `policy`.
+///
+/// # Errors
+/// [`RunError`] if a call fails or a decision can't be carried out.
+pub fn run_episode(
+    scenario: &Scenario,
+    context: &PolicyContext,
+    policy: &mut dyn Policy,
+    seed: u64,
+    episode: u64,
+) -> Result<EpisodeResult, RunError> {
+    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
+    let mut meter = EpisodeMeter::new(&scenario.system);
+    let mut actions = Vec::new();
+    let (mut decisions, mut decide_ns) = (0, 0);
+    let needs = policy.needs();
+    let seed = seeds::policy_episode(seed, episode);
+    policy.begin_episode(&context.lend().start(episode, seed))?;
+    while !environment.is_over() {
+        meter.before_slot(environment.episode());
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        let observation = environment.observe(needs);
+        if !actions.is_empty() {
+            let start = Instant::now();
+            policy.decide(&observation, &mut actions)?;
+            decide_ns += start.elapsed().as_nanos() as u64;
+            decisions += actions.len() as u64;
+        }
+        environment.step(&actions)?;
+        meter.after_slot(environment.episode());
+    }
+    policy.end_episode()?;
+    Ok(EpisodeResult {
+        overall: meter.metrics(&scenario.system),
+        by_mode: meter.metrics_by_mode(&scenario.system),
+        decisions,
+        decide_ns,
+    })
+}

@@ -1,0 +1,39 @@
+//! Validation: how a training or a distillation is judged while it continues.
+//!
+//! Its episodes are drawn under [`seeds::validation`]: they are neither trained on nor part of any
+//! evaluation.
+
+use offramp_host::Policy;
+use offramp_results::statistics::MeanSd;
+use offramp_results::{EpisodeMetrics, EpisodeResult};
+use offramp_scenario::Scenario;
+use rayon::prelude::*;
+
+use crate::context::PolicyContext;
+use crate::run::{RunError, run_episode};
+use crate::seeds;
+
+/// Returns mean AvgQoE and mean number of dropped tasks of `episodes` validation episodes of a
+/// training or distillation with seed `seed`. Each is played by an instance of its own, made by
+/// `create`. Episodes run in parallel, on the rayon pool this is called in; their number of threads
+/// changes no result.
+///
+/// # Errors
+/// [`RunError`] of the first episode that failed.
+pub fn validate(
+    scenario: &Scenario,
+    context: &PolicyContext,
+    seed: u64,
+    episodes: u64,
+    create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
+) -> Result<(f64, f64), RunError> {
+    let seed = seeds::validation(seed);
+    let results: Vec<EpisodeResult> = (0..episodes)
+        .into_par_iter()
+        .map(|episode| run_episode(scenario, context, create()?.as_mut(), seed, episode))
+        .collect::<Result<_, _>>()?;
+    let mean = |metric: fn(&EpisodeMetrics) -> f64| {
+        MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean
+    };
+    Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
+}

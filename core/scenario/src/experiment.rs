@@ -1,0 +1,114 @@
+//! Experiments: a scenario file with every point of its sweep.
+
+use std::path::Path;
+
+use crate::fault::{Fault, ScenarioError, read_text};
+use crate::file::ScenarioFile;
+use crate::outline::{has, replace};
+use crate::scenario::{Scenario, point_text};
+use crate::source::Source;
+use crate::sweep;
+
+/// A scenario file that has been read, with every point of its sweep.
+///
+/// `P` is the type of a point: a [`Scenario`], or whatever a scenario has been bound to.
+#[derive(Clone, Debug)]
+pub struct Experiment<P = Scenario> {
+    /// The name that results use.
+    pub name: String,
+    /// The text of the file as it is run, including changes from the command line.
+    pub text: String,
+    /// Every point of the sweep, in order: at least one.
+    pub points: Vec<P>,
+}
+
+/// A field whose value the command line overrides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The path of the field, such as `evaluate.seed`.
+    pub field: &'static str,
+    /// Its value, as RON.
+    pub value: String,
+}
+
+impl Experiment {
+    /// Reads a scenario file, with `settings` overriding the file's own values. A setting inside a
+    /// section that the file lacks has no effect; `evaluate` is the exception.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] with the place in the file, what is wrong and how to mend it.
+    pub fn read(path: &Path, settings: &[Setting]) -> Result<Self, ScenarioError> {
+        let text = read_text(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let name = path.display().to_string();
+        Self::parse(&name, text, folder, settings)
+            .map_err(|fault| ScenarioError::Invalid(Box::new(fault)))
+    }
+
+    /// Reads the text of a scenario. Errors refer to it by `source_name`; paths in it are relative
+    /// to `folder`.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn parse(
+        source_name: &str,
+        text: String,
+        folder: &Path,
+        settings: &[Setting],
+    ) -> Result<Self, Fault> {
+        let source = Source { name: source_name, text: &text, folder };
+        source.read_file()?; // So that an error shows the file as it was written.
+        let text = with_settings(&text, settings);
+        let source = Source { name: source_name, text: &text, folder };
+        let file = source.read_file()?;
+        let points = sweep::points(&source, &file.sweep)?
+            .into_iter()
+            .map(|values| point(source, &file, values))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { name: file.name, text, points })
+    }
+}
+
+impl<P> Experiment<P> {
+    /// Turns every point into something else.
+    ///
+    /// # Errors
+    /// The first error of `bind`.
+    pub fn try_map<Q, E>(self, bind: impl FnMut(P) -> Result<Q, E>) -> Result<Experiment<Q>, E> {
+        let Self { name, text, points } = self;
+        let points = points.into_iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(Experiment { name, text, points })
+    }
+}
+
+fn with_settings(text: &str, settings: &[Setting]) -> String {
+    let mut changed = text.to_owned();
+    for Setting { field, value } in settings {
+        let section = field.split_once('.').map(|(section, _)| section);
+        if section.is_none_or(|section| section == "evaluate" || has(text, section)) {
+            changed = replace(&changed, field, value).unwrap_or(changed);
+        }
+    }
+    changed
+}
+
+/// The scenario at a point of the sweep: `values` by their fields; none outside a sweep.
+fn point(
+    source: Source<'_>,
+    file: &ScenarioFile,
+    values: Vec<(String, String)>,
+) -> Result<Scenario, Fault> {
+    if values.is_empty() {
+        return Scenario::new(source, file, values);
+    }
+    let mut text = source.text.to_owned();
+    for (field, value) in &values {
+        text = replace(&text, field, value).ok_or_else(|| {
+            let message = format!("`sweep` names `{field}`, but this scenario has no such field");
+            source.fault(&format!("sweep.{field}"), message, None)
+        })?;
+    }
+    let name = format!("{} (sweep, {})", source.name, point_text(&values));
+    let source = Source { name: &name, text: &text, folder: source.folder };
+    Scenario::new(source, &source.read_file()?, values)
+}

@@ -1,0 +1,92 @@
+//! Scenarios: the second of the two stages in which a file is read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use offramp_model::{ObservationSpec, System};
+
+use crate::entries::{
+    self, DistillationEntry, EvaluationEntry, Limits, PolicyEntry, TrainingEntry,
+};
+use crate::fault::{Fault, fault_of};
+use crate::field::Section;
+use crate::file::ScenarioFile;
+use crate::source::Source;
+use crate::{observation, system};
+
+/// A valid scenario: a whole file, or one point of its sweep.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The name that results use.
+    pub name: String,
+    /// Its purpose, in a sentence; may be empty.
+    pub about: String,
+    /// Devices, servers, uplinks and tasks.
+    pub system: Arc<System>,
+    /// The observation of policies: the features o and the length of the history h.
+    pub observation: ObservationSpec,
+    /// The policies to compare; their labels differ. May be empty.
+    pub policies: Vec<PolicyEntry>,
+    /// How they are evaluated.
+    pub evaluation: EvaluationEntry,
+    /// The training, if the scenario has a `train` section.
+    pub training: Option<TrainingEntry>,
+    /// The distillation, if the scenario has a `distill` section.
+    pub distillation: Option<DistillationEntry>,
+    /// The limits of a run in a process of its own; `None` if runs share offramp's process.
+    pub isolation: Option<Limits>,
+    /// The folder that paths in the scenario are relative to.
+    pub folder: PathBuf,
+    /// The name of the file, with the point of the sweep: how errors refer to it.
+    pub source_name: String,
+    /// The text of this point alone.
+    pub text: Arc<str>,
+    /// The point of the sweep: each swept field and its value; empty outside a sweep.
+    pub point: Vec<(String, String)>,
+}
+
+impl Scenario {
+    /// The scenario with these contents; `point` is the point of the sweep it is at.
+    pub(crate) fn new(
+        source: Source<'_>,
+        file: &ScenarioFile,
+        point: Vec<(String, String)>,
+    ) -> Result<Self, Fault> {
+        file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
+        if file.name.is_empty() || file.name.contains(['/', '\\']) || file.name.starts_with('.') {
+            let message = "a name must not be empty, begin with a dot or have a slash".to_owned();
+            return Err(source.fault("name", message, None));
+        }
+        Ok(Self {
+            name: file.name.clone(),
+            about: file.about.clone(),
+            system: Arc::new(system::system(source, file)?),
+            observation: observation::observation(source, file)?,
+            policies: entries::policies(source, &file.policies)?,
+            evaluation: entries::evaluation(&file.evaluate),
+            training: file.train.as_ref().map(entries::training),
+            distillation: file.distill.as_ref().map(entries::distillation),
+            isolation: file.isolate.then(|| entries::limits(&file.limits)),
+            folder: source.folder.to_owned(),
+            source_name: source.name.to_owned(),
+            text: source.text.into(),
+            point,
+        })
+    }
+
+    /// A fault of the value of `field`, such as `policies.0.plugin`.
+    pub fn fault(&self, field: &str, message: String, help: Option<String>) -> Fault {
+        fault_of(&self.source_name, &self.text, field, message, help)
+    }
+
+    /// The point of the sweep as `field = value, …`; empty outside a sweep.
+    pub fn point_text(&self) -> String {
+        point_text(&self.point)
+    }
+}
+
+/// A point of a sweep as `field = value, …`.
+pub(crate) fn point_text(point: &[(String, String)]) -> String {
+    let parts: Vec<_> = point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+    parts.join(", ")
+}
