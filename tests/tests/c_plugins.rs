@@ -7,10 +7,10 @@ use std::process::Command;
 use offramp_host::plugin::{
     EndedTask, EpisodeStart, Observation, Progress, SystemSpec, TransitionBatch, c,
 };
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, workspace};
 
 /// Compiles a shared library, or a program.
-fn compile(desk: &Desk, source: &Path, out: &str, shared: bool) -> PathBuf {
+fn compile(desk: &Sandbox, source: &Path, out: &str, shared: bool) -> PathBuf {
     let out = desk.path().join(out);
     let mut cc = Command::new("cc");
     cc.args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I"]);
@@ -135,7 +135,7 @@ fn the_header_has_the_types_that_the_host_has() {
     }
     program += "printf(\"version %u %u\\n\", OFFRAMP_VERSION, OFFRAMP_UNDECIDED);\nreturn 0; }\n";
     expected += &format!("version {} {}\n", c::VERSION, offramp_host::plugin::UNDECIDED);
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let source = desk.write("layout.c", program);
     let output = Command::new(compile(&desk, &source, "layout", false)).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
@@ -152,7 +152,7 @@ fn untimed(printed: &str) -> String {
 
 #[test]
 fn policies_in_c_decide_and_learn() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     compile(&desk, &example("c/least_waiting.c"), "least_waiting.so", true);
     let library = "least_waiting.so".to_owned(); // in the folder it is called from
     desk.write(
@@ -207,7 +207,7 @@ fn policies_in_c_decide_and_learn() {
     insta::assert_snapshot!("failures_in_c", untimed(&(wrong + &short.out)));
 }
 
-fn ran_with_parameters(desk: &Desk, library: &str, plugin: &str, parameters: &str) -> String {
+fn ran_with_parameters(desk: &Sandbox, library: &str, plugin: &str, parameters: &str) -> String {
     let scenario = format!(
         "(name: \"one\", policies: [(plugin: \"{plugin}\", parameters: {parameters})], evaluate: (episodes: 2))"
     );
@@ -217,7 +217,7 @@ fn ran_with_parameters(desk: &Desk, library: &str, plugin: &str, parameters: &st
 
 #[test]
 fn a_library_in_c_that_lacks_something_is_refused() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let source = std::fs::read_to_string(example("c/least_waiting.c")).unwrap();
     let mut refused = String::new();
     for (name, from, to) in [
@@ -242,7 +242,7 @@ fn a_script_in_python_decides() {
         eprintln!("there is no python3 here");
         return;
     }
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let library = compile(&desk, &example("python/python.c"), "python.so", true);
     let library = library.display().to_string();
     let script = example("python/least_waiting.py").display().to_string();
