@@ -10,7 +10,7 @@ const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6
     tasks: (arrival_probability: 0.4)";
 
 /// A sandbox with a teacher that has learned a little: networks per device, or a shared one.
-fn sandbox(sharing: &str) -> Sandbox {
+fn taught(sharing: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write(
         "teacher.ron",
@@ -40,13 +40,9 @@ fn scenario(student: &str, more: &str) -> String {
     )
 }
 
-fn bytes(sandbox: &Sandbox, file: &str) -> Vec<u8> {
-    std::fs::read(sandbox.path().join(file)).unwrap()
-}
-
 /// The last row of `distillation.csv`: validation loss, agreement.
 fn last(sandbox: &Sandbox, folder: &str) -> (f64, f64) {
-    let table = String::from_utf8(bytes(sandbox, &format!("{folder}/distillation.csv"))).unwrap();
+    let table = sandbox.read(&format!("{folder}/distillation.csv"));
     let row: Vec<f64> =
         table.lines().last().unwrap().split(',').map(|value| value.parse().unwrap()).collect();
     (row[3], row[4])
@@ -54,7 +50,7 @@ fn last(sandbox: &Sandbox, folder: &str) -> (f64, f64) {
 
 #[test]
 fn a_student_decides_as_its_teacher() {
-    let sandbox = sandbox("PerDevice");
+    let sandbox = taught("PerDevice");
     for (name, student, more) in [
         ("per-device", "ratio: 1.0", ""),
         ("advantage", "ratio: 1.0, advantage_weight: 10.0", ""),
@@ -95,7 +91,7 @@ fn a_student_decides_as_its_teacher() {
 
 #[test]
 fn one_student_for_all_decides_as_one_teacher_for_all() {
-    let sandbox = sandbox("Shared");
+    let sandbox = taught("Shared");
     sandbox.write("student.ron", scenario("ratio: 1.0, sharing: Shared", ""));
     let ran = sandbox.offramp(&["distill", "student.ron", "--out", "run"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -105,26 +101,23 @@ fn one_student_for_all_decides_as_one_teacher_for_all() {
 
 #[test]
 fn threads_change_no_bit_and_a_dataset_is_used_again() {
-    let sandbox = sandbox("PerDevice");
+    let sandbox = taught("PerDevice");
     sandbox.write("student.ron", scenario("ratio: 0.5", "rounds: 1, round_states: 300"));
     for (out, jobs) in [("one", "1"), ("three", "3")] {
         let ran = sandbox.offramp(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
         assert_eq!(ran.code, 0, "{}", ran.err);
     }
     for file in ["dataset.safetensors", "distillation.csv", "final.safetensors"] {
-        let one = bytes(&sandbox, &format!("one/{file}"));
-        assert_eq!(one, bytes(&sandbox, &format!("three/{file}")), "{file}");
+        let one = sandbox.bytes(&format!("one/{file}"));
+        assert_eq!(one, sandbox.bytes(&format!("three/{file}")), "{file}");
     }
     // A dataset that is there is used: altered, it is refused instead of collected again.
     let dataset = "one/dataset.safetensors";
     let again = ["distill", "student.ron", "--out", "again", "--dataset", dataset];
-    let before = bytes(&sandbox, dataset);
+    let before = sandbox.bytes(dataset);
     let ran = sandbox.offramp(&again);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(
-        bytes(&sandbox, "again/final.safetensors"),
-        bytes(&sandbox, "one/final.safetensors")
-    );
+    assert_eq!(sandbox.bytes("again/final.safetensors"), sandbox.bytes("one/final.safetensors"));
     let mut altered = before.clone();
     *altered.last_mut().unwrap() ^= 1;
     sandbox.write(dataset, altered);
@@ -138,7 +131,7 @@ fn threads_change_no_bit_and_a_dataset_is_used_again() {
     sandbox.write("student.ron", scenario("ratio: 0.5", "seed: 2"));
     let ran = sandbox.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_ne!(bytes(&sandbox, dataset), before);
+    assert_ne!(sandbox.bytes(dataset), before);
 }
 
 /// `scenario` with trees instead of the small network.
@@ -154,7 +147,7 @@ fn trees(parameters: &str, more: &str) -> String {
 
 #[test]
 fn trees_decide_as_their_teacher() {
-    let sandbox = sandbox("PerDevice");
+    let sandbox = taught("PerDevice");
     for (name, parameters) in [
         ("tree", "sharing: PerDevice"),
         ("forest", "sharing: PerDevice, trees: 7"),
@@ -165,8 +158,7 @@ fn trees_decide_as_their_teacher() {
         let arguments = [&["distill", "student.ron", "--out", name], &dataset[..]].concat();
         let ran = sandbox.offramp(&arguments);
         assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-        let table =
-            String::from_utf8(bytes(&sandbox, &format!("{name}/distillation.csv"))).unwrap();
+        let table = sandbox.read(&format!("{name}/distillation.csv"));
         let last: Vec<&str> = table.lines().last().unwrap().split(',').collect();
         let agreement: f64 = last[4].parse().unwrap();
         // A tree has no values to compare.
@@ -208,14 +200,14 @@ fn trees_decide_as_their_teacher() {
 
 #[test]
 fn a_killed_distillation_goes_on_to_the_same_bits() {
-    let sandbox = sandbox("PerDevice");
+    let sandbox = taught("PerDevice");
     let rounds = "rounds: 2, round_states: 500";
     sandbox.write("trees.ron", trees("", rounds));
     let ran = sandbox.offramp(&["distill", "trees.ron", "--out", "whole-trees"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     sandbox.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
-    let trees = bytes(&sandbox, "whole-trees/final.safetensors");
-    assert_eq!(trees, bytes(&sandbox, "killed-trees/final.safetensors"));
+    let trees = sandbox.bytes("whole-trees/final.safetensors");
+    assert_eq!(trees, sandbox.bytes("killed-trees/final.safetensors"));
     let student = "ratio: 0.5, starts: 3, anneal_steps: 600";
     let often = scenario(student, rounds).replace("validate_every: 300", "validate_every: 40");
     sandbox.write("student.ron", often);
@@ -235,8 +227,8 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
         "final.safetensors",
         "state",
     ] {
-        let whole = bytes(&sandbox, &format!("whole/{file}"));
-        assert_eq!(whole, bytes(&sandbox, &format!("killed/{file}")), "{file}");
+        let whole = sandbox.bytes(&format!("whole/{file}"));
+        assert_eq!(whole, sandbox.bytes(&format!("killed/{file}")), "{file}");
     }
 }
 

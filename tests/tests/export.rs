@@ -187,7 +187,7 @@ fn an_exported_network_is_a_policy() {
     sandbox.write("onnx.ron", &scenario);
     let ran = sandbox.offramp(&["run", "onnx.ron", "--out", "out"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let episodes = std::fs::read_to_string(sandbox.path().join("out/episodes.csv")).unwrap();
+    let episodes = sandbox.read("out/episodes.csv");
     let rows = |policy: &str| -> Vec<String> {
         let own = episodes.lines().filter_map(|line| line.split_once(&format!(",{policy},")));
         own.map(|(_, row)| row.to_owned()).collect()

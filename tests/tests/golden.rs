@@ -2,21 +2,12 @@
 //! same on every processor: policies and learners without a network, exports of shipped
 //! checkpoints, and what keys are made of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use offramp_host::sha256;
 use offramp_model::{ObservationKind, ObservationSpec, System};
-use offramp_tests::{Sandbox, example, workspace};
+use offramp_tests::{Sandbox, example, read, workspace};
 use serde_json::Value;
-
-fn text(path: impl AsRef<Path>) -> String {
-    let path = path.as_ref();
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn json(path: impl AsRef<Path>) -> Value {
-    serde_json::from_str(&text(path)).unwrap()
-}
 
 /// Runs `offramp` with the plugin `linear`, and expects success.
 fn offramp(sandbox: &Sandbox, arguments: &[&str]) -> String {
@@ -26,11 +17,10 @@ fn offramp(sandbox: &Sandbox, arguments: &[&str]) -> String {
     ran.out
 }
 
-/// The beginning of a file, and the hash of all of it.
-fn digest(path: impl AsRef<Path>) -> String {
-    let all = text(path);
+/// The beginning of a text, and the hash of all of it.
+fn digest(all: &str) -> String {
     let lines: Vec<&str> = all.lines().take(4).collect();
-    format!("{}\n… {} lines, SHA-256 {}", lines.join("\n"), all.lines().count(), hash(&all))
+    format!("{}\n… {} lines, SHA-256 {}", lines.join("\n"), all.lines().count(), hash(all))
 }
 
 fn hash(text: &str) -> String {
@@ -62,7 +52,7 @@ fn a_run_keeps_its_files() {
     let sandbox = Sandbox::new();
     sandbox.write("golden.ron", RUN);
     offramp(&sandbox, &["run", "golden.ron", "--out", "run"]);
-    let mut record = json(sandbox.path().join("run/run.json"));
+    let mut record: Value = serde_json::from_str(&sandbox.read("run/run.json")).unwrap();
     for run in record["runs"].as_array_mut().unwrap() {
         run["plugin"]["sha256"] = "#".into();
         run["plugin"]["file"] = "#".into();
@@ -70,9 +60,9 @@ fn a_run_keeps_its_files() {
     let record = serde_json::to_string_pretty(&record).unwrap();
     let lines: Vec<&str> = record.lines().take(30).collect();
     insta::assert_snapshot!("run_json", format!("{}\n… {}", lines.join("\n"), hash(&record)));
-    insta::assert_snapshot!("episodes_csv", digest(sandbox.path().join("run/episodes.csv")));
-    insta::assert_snapshot!("power_modes_csv", digest(sandbox.path().join("run/power-modes.csv")));
-    let scenario = text(sandbox.path().join("run/scenarios/golden.ron"));
+    insta::assert_snapshot!("episodes_csv", digest(&sandbox.read("run/episodes.csv")));
+    insta::assert_snapshot!("power_modes_csv", digest(&sandbox.read("run/power-modes.csv")));
+    let scenario = sandbox.read("run/scenarios/golden.ron");
     assert_eq!(scenario, RUN);
 }
 
@@ -102,17 +92,17 @@ fn a_training_and_a_distillation_keep_their_files() {
     let sandbox = Sandbox::new();
     sandbox.write("learning.ron", TRAIN);
     offramp(&sandbox, &["train", "learning.ron", "--out", "trained"]);
-    insta::assert_snapshot!("training_csv", text(sandbox.path().join("trained/training.csv")));
-    insta::assert_snapshot!("checkpoint", text(sandbox.path().join("trained/best.safetensors")));
-    insta::assert_snapshot!("curves_csv", digest(sandbox.path().join("trained/curves.csv")));
+    insta::assert_snapshot!("training_csv", sandbox.read("trained/training.csv"));
+    insta::assert_snapshot!("checkpoint", sandbox.read("trained/best.safetensors"));
+    insta::assert_snapshot!("curves_csv", digest(&sandbox.read("trained/curves.csv")));
     sandbox.write("distilling.ron", DISTILL);
     offramp(&sandbox, &["distill", "distilling.ron", "--out", "distilled"]);
-    let rows = text(sandbox.path().join("distilled/distillation.csv"));
+    let rows = sandbox.read("distilled/distillation.csv");
     insta::assert_snapshot!("distillation_csv", rows);
-    let tree = std::fs::read(sandbox.path().join("distilled/best.safetensors")).unwrap();
+    let tree = sandbox.bytes("distilled/best.safetensors");
     insta::assert_snapshot!("tree", sha256(&tree));
     offramp(&sandbox, &["run", "learning.ron", "--out", "run"]);
-    insta::assert_snapshot!("learned_csv", digest(sandbox.path().join("run/episodes.csv")));
+    insta::assert_snapshot!("learned_csv", digest(&sandbox.read("run/episodes.csv")));
 }
 
 #[test]
@@ -130,7 +120,7 @@ fn exports_keep_their_bytes() {
             .into_iter()
             .chain(["c", "h"].map(|end| format!("{eight}/policy.{end}")))
         {
-            let bytes = std::fs::read(sandbox.path().join(&name)).unwrap();
+            let bytes = sandbox.bytes(&name);
             digests += &format!("{name} {} {}\n", bytes.len(), sha256(&bytes));
         }
     }
@@ -175,7 +165,7 @@ fn folder(parent: PathBuf, name: &str, scenario: &str) -> (PathBuf, String) {
     let path = found
         .find(|path| {
             let own = path.file_name().unwrap().to_string_lossy().starts_with(name);
-            let text = if own { text(path.join(scenario)) } else { String::new() };
+            let text = if own { read(&path.join(scenario)) } else { String::new() };
             text.contains("arrival_probability: 0.2") && !text.contains("train: (seed: 1")
         })
         .unwrap();
@@ -193,16 +183,16 @@ fn a_study_keeps_its_tables_and_keys() {
     sandbox.write("study.ron", STUDY);
     let printed = offramp(&sandbox, &["reproduce", "study.ron", "--out", "study"]);
     insta::assert_snapshot!("study", printed);
-    insta::assert_snapshot!("study_csv", text(sandbox.path().join("study/table.csv")));
+    insta::assert_snapshot!("study_csv", sandbox.read("study/table.csv"));
     let study = sandbox.path().join("study");
 
     // What a key is made of: nothing is learned or evaluated again as long as it stays.
     let (random, key) = folder(study.join("results"), "random", "scenarios/golden.ron");
-    let scenario = text(random.join("scenarios/golden.ron"));
+    let scenario = read(&random.join("scenarios/golden.ron"));
     let plugins = [plugin_hash(&sandbox, "random")];
     assert_eq!(key, hash(&format!(" {plugins:?} {scenario}"))[..12]);
     let (learned, key) = folder(study.join("learned"), "learning", "scenario.ron");
-    let scenario = text(learned.join("scenario.ron"));
+    let scenario = read(&learned.join("scenario.ron"));
     insta::assert_snapshot!("study_scenario", scenario);
     let listed = offramp(&sandbox, &["plugins", "--format", "json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -223,7 +213,7 @@ fn the_key_of_a_batch_keeps_its_parts() {
     let plugin = example("hostile").display().to_string();
     let ran = sandbox.offramp(&["run", "x.ron", "--plugins", &plugin, "--out", "run"]);
     assert_ne!(ran.code, 0);
-    let key = text(sandbox.path().join("run.partial/batch"));
+    let key = sandbox.read("run.partial/batch");
     let hostile = sha256(&std::fs::read(&plugin).unwrap());
     let isolated = Some(scenario.replace("(name", "(isolate: false, name"));
     let version = env!("CARGO_PKG_VERSION");

@@ -1,23 +1,10 @@
 //! `offramp run` and `offramp report`, end to end: the real command, the real plugins.
 
-use offramp_tests::{Sandbox, workspace};
+use offramp_tests::{Sandbox, read, untimed, workspace};
 use serde_json::Value;
-
-/// Hides what differs from run to run: the time per decision, the last column.
-fn untimed(table: &str) -> String {
-    let lines = table.lines().map(|line| match line.trim_end_matches('|').rsplit_once('|') {
-        Some((rest, _)) if line.starts_with('|') => format!("{rest}|"),
-        _ => line.to_owned(),
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 fn scenario(name: &str) -> String {
     workspace().join("scenarios").join(name).display().to_string()
-}
-
-fn read(sandbox: &Sandbox, file: &str) -> String {
-    std::fs::read_to_string(sandbox.path().join(file)).unwrap()
 }
 
 #[test]
@@ -39,7 +26,7 @@ fn every_scenario_of_the_repository_runs() {
         insta::assert_snapshot!(name, untimed(&ran.out));
     }
     // One network for several rows: ndarray's product, whose last bits differ by processor, so
-    // its table is not one for all machines. (A single row's has the same bits everywhere.)
+    // its table is not one for all machines. (A single row's product is the same everywhere.)
     let ran = sandbox.offramp(&["run", &scenario("paper-extended.ron"), "--episodes", "2"]);
     assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
     // Every training scenario can be read.
@@ -50,7 +37,7 @@ fn every_scenario_of_the_repository_runs() {
         }
     }
     // Its full size is a command, not a test.
-    let large = std::fs::read_to_string(scenario("large.ron")).unwrap();
+    let large = read(scenario("large.ron").as_ref());
     sandbox.write(
         "large.ron",
         large.replace("1000000", "1000").replace("servers: 1000", "servers: 9"),
@@ -104,12 +91,12 @@ fn a_sweep_changes_what_it_says_and_nothing_else() {
         rows.map(|row| row.splitn(4, ',').nth(3).unwrap().to_owned()).collect()
     };
     assert_eq!(
-        values(read(&sandbox, "a/episodes.csv"), 1),
-        values(read(&sandbox, "b/episodes.csv"), 3)
+        values(sandbox.read("a/episodes.csv"), 1),
+        values(sandbox.read("b/episodes.csv"), 3)
     );
 }
 
-/// Same scenario, seed and plugins: the same bits at any number of threads, and again.
+/// Same scenario, seed and plugins: bit-identical results for any number of threads, and again.
 #[test]
 fn results_do_not_depend_on_threads() {
     let sandbox = Sandbox::new();
@@ -118,16 +105,16 @@ fn results_do_not_depend_on_threads() {
         assert_eq!(sandbox.offramp(&["run", &small, "--jobs", jobs, "--out", out]).code, 0);
     }
     for file in ["episodes.csv", "power-modes.csv", "run.json", "scenarios/small.ron"] {
-        assert_eq!(read(&sandbox, &format!("one/{file}")), read(&sandbox, &format!("two/{file}")));
-        assert_eq!(read(&sandbox, &format!("one/{file}")), read(&sandbox, &format!("many/{file}")));
+        assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("two/{file}")));
+        assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("many/{file}")));
     }
     let other = sandbox.offramp(&["run", &small, "--seed", "2", "--out", "other"]);
     assert_eq!(other.code, 0);
-    assert_ne!(read(&sandbox, "one/episodes.csv"), read(&sandbox, "other/episodes.csv"));
+    assert_ne!(sandbox.read("one/episodes.csv"), sandbox.read("other/episodes.csv"));
     // The scenario is kept as it was run, so it can be run again.
     let again = sandbox.offramp(&["run", "other/scenarios/small.ron", "--out", "again"]);
     assert_eq!(again.code, 0);
-    assert_eq!(read(&sandbox, "other/episodes.csv"), read(&sandbox, "again/episodes.csv"));
+    assert_eq!(sandbox.read("other/episodes.csv"), sandbox.read("again/episodes.csv"));
 }
 
 #[test]
@@ -155,12 +142,12 @@ fn results_are_numbered_and_never_overwritten() {
     let sandbox = Sandbox::new();
     let small = scenario("small.ron");
     assert_eq!(sandbox.offramp(&["run", &small, "--quick"]).err, "results: runs/small-001\n");
-    let first = read(&sandbox, "runs/small-001/run.json");
+    let first = sandbox.read("runs/small-001/run.json");
     assert_eq!(sandbox.offramp(&["run", &small, "--quick"]).err, "results: runs/small-002\n");
     let ran = sandbox.offramp(&["run", &small, "--quick", "--out", "runs/small-001"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.err);
-    assert_eq!(read(&sandbox, "runs/small-001/run.json"), first);
+    assert_eq!(sandbox.read("runs/small-001/run.json"), first);
     // Nothing is left behind beside the results.
     assert_eq!(std::fs::read_dir(sandbox.path().join("runs")).unwrap().count(), 2);
 }
@@ -172,7 +159,7 @@ fn a_damaged_run_folder_is_refused() {
         sandbox.offramp(&["run", &scenario("small.ron"), "--quick", "--out", "run"]).code,
         0
     );
-    let rows = read(&sandbox, "run/episodes.csv");
+    let rows = sandbox.read("run/episodes.csv");
     let mut errors = sandbox.offramp(&["report", "nowhere"]).err;
     let cut = rows.rfind("small").unwrap();
     sandbox.write("run/episodes.csv", &rows[..cut]);
@@ -182,7 +169,7 @@ fn a_damaged_run_folder_is_refused() {
     errors += &sandbox.offramp(&["report", "run"]).err;
     sandbox.write(
         "run/run.json",
-        read(&sandbox, "run/run.json").replace("\"format\": 1", "\"format\": 9"),
+        sandbox.read("run/run.json").replace("\"format\": 1", "\"format\": 9"),
     );
     errors += &sandbox.offramp(&["report", "run"]).err;
     insta::assert_snapshot!(errors);
@@ -196,16 +183,16 @@ const PUBLISHED: [(&str, [(f64, f64); 4]); 3] = [
     ("random", [(616.3, 7.9), (6.935, 0.045), (412.3, 2.7), (285.1, 12.9)]),
 ];
 
-/// The README's table is what its main command prints, but for the times.
+/// The README's table is what its main command prints, except for the times.
 #[test]
 fn the_readme_is_true() {
     let sandbox = Sandbox::new();
     let ran = sandbox.offramp(&["run", &scenario("paper.ron")]);
     assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let readme = read(&workspace().join("README.md"));
     let readme = untimed(&readme);
     for row in untimed(&ran.out).lines().filter(|line| line.starts_with("| ")) {
-        assert!(readme.contains(row), "the README has not: {row}");
+        assert!(readme.contains(row), "not in the README: {row}");
     }
 }
 
