@@ -1,10 +1,21 @@
-//! What the tests share: the real command and the real plugin files, built once.
+//! Shared by the tests: the real command and the real plugin files, built once; a folder to run
+//! them in; scenarios to run; and the workspace's own sources, to check what they promise.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod allocator;
+mod sandbox;
+mod scenario_text;
+mod sources;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use allocator::CountingAllocator;
+pub use sandbox::Sandbox;
+pub use scenario_text::{Fields, Value, plugin, quoted};
+pub use sources::{
+    Crate, Cycle, Dependency, cargo, crates, files, find_cycles, module_graph, names_crate, read,
+};
 
 /// The workspace's folder.
 pub fn workspace() -> &'static Path {
@@ -16,7 +27,7 @@ pub fn workspace() -> &'static Path {
 /// are in it, plugins that misbehave in its `examples`.
 ///
 /// `cargo test` builds neither the command nor the plugins of other crates, so this does, once
-/// a process; if nothing has changed it takes a fraction of a second.
+/// per process; if nothing has changed it takes a fraction of a second.
 ///
 /// # Panics
 /// If the build fails.
@@ -51,7 +62,7 @@ pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(file)
 }
 
-/// What a command printed, and its exit code.
+/// Output and exit code of a command.
 #[derive(Debug)]
 pub struct Ran {
     /// Standard output.
@@ -82,101 +93,14 @@ pub fn offramp(folder: &Path, arguments: &[&str]) -> Ran {
     command.output().unwrap_or_else(|error| panic!("{error}")).into()
 }
 
-/// A folder of the test's own, and what `offramp` does in it.
-#[derive(Debug)]
-pub struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    /// An empty folder.
-    ///
-    /// # Panics
-    /// If it can't be made.
-    #[expect(clippy::new_without_default, reason = "a folder is made: no value by default")]
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap_or_else(|error| panic!("{error}")) }
-    }
-
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Writes a file into it.
-    ///
-    /// # Panics
-    /// If that fails.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path().join(name);
-        std::fs::write(&path, content).unwrap_or_else(|error| panic!("{error}"));
-        path
-    }
-
-    /// Runs `offramp` in it again and again until it is done, and kills it at moments of its
-    /// own choosing, as by `kill -9`; gives how often that was.
-    ///
-    /// # Panics
-    /// If it fails.
-    pub fn killed_until_done(&self, arguments: &[&str]) -> u32 {
-        for kills in 0.. {
-            let mut command = Command::new(built().join("offramp"));
-            command.current_dir(self.path()).args(arguments).stderr(std::process::Stdio::null());
-            let mut running = command.spawn().unwrap_or_else(|error| panic!("{error}"));
-            std::thread::sleep(std::time::Duration::from_millis(60 + 17 * u64::from(kills)));
-            match running.try_wait().unwrap_or_else(|error| panic!("{error}")) {
-                Some(status) => {
-                    assert!(status.success(), "{status}");
-                    return kills;
-                }
-                None => {
-                    running.kill().unwrap_or_else(|error| panic!("{error}"));
-                    running.wait().unwrap_or_else(|error| panic!("{error}"));
-                }
-            }
-        }
-        unreachable!("the loop has no end")
-    }
-
-    /// Runs `offramp` in it.
-    pub fn offramp(&self, arguments: &[&str]) -> Ran {
-        offramp(self.path(), arguments)
-    }
-}
-
-/// The system's allocator, counting: made the global one, it counts what its library or
-/// executable allocates.
-#[derive(Debug)]
-pub struct CountingAllocator {
-    allocations: AtomicU64,
-}
-
-impl CountingAllocator {
-    /// Has counted nothing yet.
-    #[expect(clippy::new_without_default, reason = "a default can't be made in a static")]
-    pub const fn new() -> Self {
-        Self { allocations: AtomicU64::new(0) }
-    }
-
-    /// Allocations so far, on all threads.
-    pub fn count(&self) -> u64 {
-        self.allocations.load(Ordering::Relaxed)
-    }
-}
-
-#[expect(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.allocations.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
+/// A printed text without the last column of its tables, which holds times that differ from run
+/// to run. Lines outside of tables stay as they are.
+pub fn untimed(printed: &str) -> String {
+    let lines = printed.lines().map(|line| match line.trim_end_matches('|').rsplit_once('|') {
+        Some((rest, _)) if line.starts_with('|') => format!("{rest}|"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Exports a manifest of that interface version and revision with nothing behind it.

@@ -1,10 +1,10 @@
 //! What a user may get wrong in a scenario, and what offramp says.
 
-use offramp_tests::Desk;
+use offramp_tests::Sandbox;
 
 /// Runs a scenario that is wrong: exit code 2, nothing printed, nothing written.
 fn refused(text: &str) -> String {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("scenario.ron", text);
     let ran = desk.offramp(&["run", "scenario.ron"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
@@ -77,7 +77,7 @@ refused! {
 
 #[test]
 fn no_such_file() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let ran = desk.offramp(&["run", "nowhere.ron"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.err);
@@ -85,7 +85,7 @@ fn no_such_file() {
 
 #[test]
 fn not_a_text() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("scenario.ron", [0xff, 0xfe, 0x00]);
     let ran = desk.offramp(&["run", "scenario.ron"]);
     assert_eq!(ran.code, 2);
@@ -94,7 +94,7 @@ fn not_a_text() {
 
 #[test]
 fn two_scenarios_of_one_name() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("a.ron", "(name: \"x\", policies: [(plugin: \"random\")])");
     desk.write("b.ron", "(name: \"x\", policies: [(plugin: \"random\")])");
     let ran = desk.offramp(&["run", "a.ron", "b.ron"]);
@@ -104,7 +104,7 @@ fn two_scenarios_of_one_name() {
 
 #[test]
 fn an_output_folder_that_cannot_be_written() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("scenario.ron", "(name: \"x\", policies: [(plugin: \"random\")])");
     desk.write("file", "not a folder");
     let ran = desk.offramp(&["run", "scenario.ron", "--out", "file/run"]);
@@ -115,7 +115,7 @@ fn an_output_folder_that_cannot_be_written() {
 
 #[test]
 fn arguments() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     for arguments in [&["rum"][..], &["run"], &["run", "x.ron", "--jobs", "0"]] {
         assert_eq!(desk.offramp(arguments).code, 2);
     }

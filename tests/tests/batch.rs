@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use offramp_tests::{Desk, built, example};
+use offramp_tests::{Sandbox, built, example};
 
 /// Two thousand short runs.
 const BATCH: &str = r#"(
@@ -19,29 +19,29 @@ const BATCH: &str = r#"(
     },
 )"#;
 
-fn same(desk: &Desk, one: &str, other: &str) {
+fn same(sandbox: &Sandbox, one: &str, other: &str) {
     for file in ["run.json", "episodes.csv", "power-modes.csv", "scenarios/batch.ron"] {
-        let read = |folder: &str| std::fs::read(desk.path().join(folder).join(file)).unwrap();
+        let read = |folder: &str| std::fs::read(sandbox.path().join(folder).join(file)).unwrap();
         assert!(read(one) == read(other), "{file} of {one} and {other}");
     }
 }
 
 #[test]
 fn fifty_kills_change_no_bit() {
-    let desk = Desk::new();
-    desk.write("batch.ron", BATCH);
-    assert_eq!(desk.offramp(&["run", "batch.ron", "--out", "whole", "--format", "csv"]).code, 0);
+    let sandbox = Sandbox::new();
+    sandbox.write("batch.ron", BATCH);
+    assert_eq!(sandbox.offramp(&["run", "batch.ron", "--out", "whole", "--format", "csv"]).code, 0);
     let arguments = ["run", "batch.ron", "--out", "killed", "--resume"];
     let (mut random, mut kills, mut lengths) = (1_u64, 0, Vec::new());
     let mut batches = 0;
     let kept = || {
-        let journal = desk.path().join("killed.partial/journal");
+        let journal = sandbox.path().join("killed.partial/journal");
         std::fs::metadata(journal).map_or(0, |journal| journal.len())
     };
     while kills < 50 {
         let before = kept();
         let mut command = Command::new(built().join("offramp"));
-        command.current_dir(desk.path()).args(arguments);
+        command.current_dir(sandbox.path()).args(arguments);
         let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         // Most kills come while there is work, on a machine of any speed; the others while what has
@@ -52,8 +52,8 @@ fn fifty_kills_change_no_bit() {
         std::thread::sleep(Duration::from_millis((random >> 33) % 200));
         if running.try_wait().unwrap().is_some() {
             // Done before the kill: from the beginning again.
-            same(&desk, "whole", "killed");
-            std::fs::remove_dir_all(desk.path().join("killed")).unwrap();
+            same(&sandbox, "whole", "killed");
+            std::fs::remove_dir_all(sandbox.path().join("killed")).unwrap();
             batches += 1;
             continue;
         }
@@ -62,23 +62,23 @@ fn fifty_kills_change_no_bit() {
         kills += 1;
         lengths.push(kept());
     }
-    assert_eq!(desk.offramp(&arguments).code, 0);
-    same(&desk, "whole", "killed");
-    assert!(!desk.path().join("killed.partial").exists());
+    assert_eq!(sandbox.offramp(&arguments).code, 0);
+    same(&sandbox, "whole", "killed");
+    assert!(!sandbox.path().join("killed.partial").exists());
     // What is kept had grown between most of them.
     lengths.dedup();
     assert!(lengths.len() > 20, "{batches} batches, journals of {lengths:?}");
     // What is done is not done again, and shown.
-    let again = desk.offramp(&arguments);
+    let again = sandbox.offramp(&arguments);
     assert_eq!(again.code, 0, "{}", again.err);
 }
 
 #[test]
 fn parts_make_the_whole() {
-    let desk = Desk::new();
-    desk.write("batch.ron", BATCH.replace("[10.0, 12.0, 14.0, 16.0, 18.0, 20.0, ", "["));
+    let sandbox = Sandbox::new();
+    sandbox.write("batch.ron", BATCH.replace("[10.0, 12.0, 14.0, 16.0, 18.0, 20.0, ", "["));
     let run = |out: &str, more: &[&str]| {
-        let ran = desk.offramp(&[&["run", "batch.ron", "--out", out], more].concat());
+        let ran = sandbox.offramp(&[&["run", "batch.ron", "--out", out], more].concat());
         assert_eq!(ran.code, 0, "{}", ran.err);
         ran.out
     };
@@ -86,22 +86,22 @@ fn parts_make_the_whole() {
     for (part, shard) in [("a", "1/3"), ("b", "2/3"), ("c", "3/3")] {
         run(part, &["--shard", shard]);
     }
-    let merged = desk.offramp(&["merge", "c", "a", "b", "--out", "merged"]);
+    let merged = sandbox.offramp(&["merge", "c", "a", "b", "--out", "merged"]);
     assert_eq!(merged.code, 0, "{}", merged.err);
-    same(&desk, "whole", "merged");
+    same(&sandbox, "whole", "merged");
     let untimed = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.rsplitn(3, '|').last().unwrap().to_owned()).collect()
     };
     assert_eq!(untimed(&whole), untimed(&merged.out));
     // A report over parts has their rows.
-    let report = desk.offramp(&["report", "a", "b", "c", "--format", "csv"]);
+    let report = sandbox.offramp(&["report", "a", "b", "c", "--format", "csv"]);
     assert_eq!(report.out.lines().count(), 1 + 2 * 400, "{}", report.err);
 
-    desk.write("batch.ron", BATCH.replace("0.55", "0.6"));
+    sandbox.write("batch.ron", BATCH.replace("0.55", "0.6"));
     run("other", &["--shard", "2/3", "--quick"]);
     let mut errors = String::new();
     for parts in [&["a", "b"][..], &["a", "a", "c"], &["a", "other", "c"], &["whole"], &["no"]] {
-        let ran = desk.offramp(&[&["merge", "--out", "wrong"], parts].concat());
+        let ran = sandbox.offramp(&[&["merge", "--out", "wrong"], parts].concat());
         assert_eq!(ran.code, 2, "{parts:?}");
         errors += &ran.err;
     }
@@ -110,7 +110,7 @@ fn parts_make_the_whole() {
         ["run", "batch.ron", "--shard", "0/3"],
         ["merge", "a", "--out", "whole"],
     ] {
-        let ran = desk.offramp(&arguments);
+        let ran = sandbox.offramp(&arguments);
         assert_eq!(ran.code, 2, "{arguments:?}");
         errors += &ran.err;
     }
@@ -134,10 +134,10 @@ fn ruinous(isolate: bool) -> String {
 
 #[test]
 fn an_isolated_policy_takes_nothing_along() {
-    let desk = Desk::new();
-    desk.write("ruinous.ron", ruinous(true));
+    let sandbox = Sandbox::new();
+    sandbox.write("ruinous.ron", ruinous(true));
     let hostile = example("hostile").display().to_string();
-    let ran = desk.offramp(&["run", "ruinous.ron", "--plugins", &hostile, "--out", "out"]);
+    let ran = sandbox.offramp(&["run", "ruinous.ron", "--plugins", &hostile, "--out", "out"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     let untimed: Vec<&str> = ran
         .out
@@ -152,39 +152,39 @@ fn an_isolated_policy_takes_nothing_along() {
     let calm = "(name: \"calm\", system: (devices: 6, servers: 2, slots: 60),
         policies: [(plugin: \"random\"), (plugin: \"heuristic\")], evaluate: (episodes: 3),
         sweep: {\"tasks.arrival_probability\": [0.2, 0.4]})";
-    desk.write("calm.ron", calm);
+    sandbox.write("calm.ron", calm);
     for (out, more) in [("bare", &[][..]), ("apart", &["--isolate"])] {
-        let ran = desk.offramp(&[&["run", "calm.ron", "--out", out], more].concat());
+        let ran = sandbox.offramp(&[&["run", "calm.ron", "--out", out], more].concat());
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
     for file in ["run.json", "episodes.csv", "power-modes.csv"] {
-        let read = |folder: &str| std::fs::read_to_string(desk.path().join(folder).join(file));
+        let read = |folder: &str| std::fs::read_to_string(sandbox.path().join(folder).join(file));
         assert_eq!(read("bare").unwrap(), read("apart").unwrap(), "{file}");
     }
 }
 
 #[test]
 fn a_crash_says_afterwards_who_was_running() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let hostile = example("hostile").display().to_string();
-    desk.write("ruinous.ron", ruinous(false));
+    sandbox.write("ruinous.ron", ruinous(false));
     let arguments =
         ["run", "ruinous.ron", "--plugins", &hostile, "--out", "out", "--jobs", "1", "--resume"];
-    assert_eq!(desk.offramp(&arguments).code, -1, "a signal");
-    let journal = std::fs::read_to_string(desk.path().join("out.partial/journal")).unwrap();
+    assert_eq!(sandbox.offramp(&arguments).code, -1, "a signal");
+    let journal = std::fs::read_to_string(sandbox.path().join("out.partial/journal")).unwrap();
     assert!(journal.trim_end().ends_with("begun 1 Segfault in ruinous"), "{journal}");
-    let again = desk.offramp(&arguments);
+    let again = sandbox.offramp(&arguments);
     assert_eq!(again.code, -1);
     assert!(again.err.contains("the last attempt ended while this ran: Segfault in ruinous"));
     // Not by accident: a new run must say that it goes on with the old one, and be the same.
-    let anew = desk.offramp(&arguments[..arguments.len() - 1]);
-    desk.write("ruinous.ron", ruinous(false).replace("episodes: 3", "episodes: 4"));
-    let changed = desk.offramp(&arguments);
+    let anew = sandbox.offramp(&arguments[..arguments.len() - 1]);
+    sandbox.write("ruinous.ron", ruinous(false).replace("episodes: 3", "episodes: 4"));
+    let changed = sandbox.offramp(&arguments);
     assert_eq!((anew.code, changed.code), (2, 2));
     insta::assert_snapshot!(format!("{}{}", anew.err, changed.err));
     // What crashed is gone on with in a process of its own.
-    desk.write("ruinous.ron", ruinous(false));
-    let isolated = desk.offramp(&[&arguments[..], &["--isolate"]].concat());
+    sandbox.write("ruinous.ron", ruinous(false));
+    let isolated = sandbox.offramp(&[&arguments[..], &["--isolate"]].concat());
     assert_eq!(isolated.code, 1, "{}", isolated.err);
     assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
     assert!(isolated.out.contains("| heuristic  |"), "{}", isolated.out);

@@ -12,15 +12,21 @@ use offramp_host::plugin::{
     Progress, RSlice, SystemSpec, TransitionBatch, UNDECIDED, c,
 };
 use offramp_host::{OfferKind, Registry};
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, workspace};
 
 /// Compiles a shared library, or a program.
-fn compile(desk: &Desk, source: &Path, out: &str, shared: bool) -> PathBuf {
+fn compile(desk: &Sandbox, source: &Path, out: &str, shared: bool) -> PathBuf {
     compile_against(&workspace().join("plugins/api/include"), desk, source, out, shared)
 }
 
 /// Compiles with the header in a folder.
-fn compile_against(header: &Path, desk: &Desk, source: &Path, out: &str, shared: bool) -> PathBuf {
+fn compile_against(
+    header: &Path,
+    desk: &Sandbox,
+    source: &Path,
+    out: &str,
+    shared: bool,
+) -> PathBuf {
     let out = desk.path().join(out);
     let mut cc = Command::new("cc");
     cc.args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I"]).arg(header);
@@ -196,7 +202,7 @@ fn the_header_has_the_types_that_the_host_has() {
     program += "printf(\"%u %u %u %u\\n\", OFFRAMP_VERSION, OFFRAMP_REVISION, OFFRAMP_UNDECIDED, \
                 OFFRAMP_ANY_SYSTEM);\nreturn 0; }\n";
     expected += &format!("{INTERFACE_VERSION} {REVISION} {UNDECIDED} {}\n", c::FLAG_ANY_SYSTEM);
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let source = desk.write("layout.c", program);
     let output = Command::new(compile(&desk, &source, "layout", false)).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
@@ -237,7 +243,7 @@ fn the_layout_of_revision_0_stays() {
 /// A plugin that was compiled with the header of revision 0 loads and decides as it did then.
 #[test]
 fn a_plugin_of_revision_0_runs() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let header = fixture("version_2_0");
     compile_against(&header, &desk, &fixture("version_2_0/plugin.c"), "old.so", true);
     desk.write(
@@ -274,7 +280,7 @@ fn untimed(printed: &str) -> String {
 
 #[test]
 fn policies_in_c_decide_and_learn() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     compile(&desk, &example("c/least_waiting.c"), "least_waiting.so", true);
     let library = "least_waiting.so".to_owned(); // in the folder it is called from
     desk.write(
@@ -332,7 +338,7 @@ fn policies_in_c_decide_and_learn() {
 /// A learner trains with the explorer, and the student learns from it.
 #[test]
 fn an_explorer_and_a_student_in_c() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let library = compile(&desk, &example("c/linear_student.c"), "linear_student.so", true);
     let system = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
         tasks: (arrival_probability: 0.4)";
@@ -408,7 +414,7 @@ fn an_explorer_and_a_student_in_c() {
     insta::assert_snapshot!("failures_of_an_export_in_c", wrong.join("\n"));
 }
 
-fn ran_with_parameters(desk: &Desk, library: &str, plugin: &str, parameters: &str) -> String {
+fn ran_with_parameters(desk: &Sandbox, library: &str, plugin: &str, parameters: &str) -> String {
     let scenario = format!(
         "(name: \"one\", policies: [(plugin: \"{plugin}\", parameters: {parameters})], evaluate: (episodes: 2))"
     );
@@ -418,7 +424,7 @@ fn ran_with_parameters(desk: &Desk, library: &str, plugin: &str, parameters: &st
 
 #[test]
 fn a_library_in_c_that_lacks_something_is_refused() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let source = std::fs::read_to_string(example("c/least_waiting.c")).unwrap();
     let mut refused = String::new();
     let header = "OFFRAMP_PLUGIN_HEADER,";
@@ -460,7 +466,7 @@ fn a_script_in_python_decides() {
         eprintln!("there is no python3 here");
         return;
     }
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let library = compile(&desk, &example("python/python.c"), "python.so", true);
     let library = library.display().to_string();
     let script = example("python/least_waiting.py").display().to_string();

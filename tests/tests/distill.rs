@@ -4,15 +4,15 @@ use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
 use offramp_scenario::Experiment;
-use offramp_tests::Desk;
+use offramp_tests::Sandbox;
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
 
-/// A desk with a teacher that has learned a little: networks per device, or a shared one.
-fn desk(sharing: &str) -> Desk {
-    let desk = Desk::new();
-    desk.write(
+/// A sandbox with a teacher that has learned a little: networks per device, or a shared one.
+fn taught(sharing: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "teacher.ron",
         format!(
             "(name: \"teacher\", {SYSTEM}, train: (
@@ -23,8 +23,8 @@ fn desk(sharing: &str) -> Desk {
             ))"
         ),
     );
-    assert_eq!(desk.offramp(&["train", "teacher.ron", "--out", "teacher"]).code, 0);
-    desk
+    assert_eq!(sandbox.offramp(&["train", "teacher.ron", "--out", "teacher"]).code, 0);
+    sandbox
 }
 
 fn scenario(student: &str, more: &str) -> String {
@@ -40,13 +40,9 @@ fn scenario(student: &str, more: &str) -> String {
     )
 }
 
-fn bytes(desk: &Desk, file: &str) -> Vec<u8> {
-    std::fs::read(desk.path().join(file)).unwrap()
-}
-
 /// The last row of `distillation.csv`: validation loss, agreement.
-fn last(desk: &Desk, folder: &str) -> (f64, f64) {
-    let table = String::from_utf8(bytes(desk, &format!("{folder}/distillation.csv"))).unwrap();
+fn last(sandbox: &Sandbox, folder: &str) -> (f64, f64) {
+    let table = sandbox.read(&format!("{folder}/distillation.csv"));
     let row: Vec<f64> =
         table.lines().last().unwrap().split(',').map(|value| value.parse().unwrap()).collect();
     (row[3], row[4])
@@ -54,15 +50,15 @@ fn last(desk: &Desk, folder: &str) -> (f64, f64) {
 
 #[test]
 fn a_student_decides_as_its_teacher() {
-    let desk = desk("PerDevice");
+    let sandbox = taught("PerDevice");
     for (name, student, more) in [
         ("per-device", "ratio: 1.0", ""),
         ("advantage", "ratio: 1.0, advantage_weight: 10.0", ""),
         ("policy", "ratio: 1.0, policy_weight: 0.01", ""),
         ("on-policy", "ratio: 1.0", "rounds: 1, round_states: 500"),
     ] {
-        desk.write("student.ron", scenario(student, more));
-        let ran = desk.offramp(&[
+        sandbox.write("student.ron", scenario(student, more));
+        let ran = sandbox.offramp(&[
             "distill",
             "student.ron",
             "--out",
@@ -71,11 +67,11 @@ fn a_student_decides_as_its_teacher() {
             "dataset.safetensors",
         ]);
         assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-        let (loss, agreement) = last(&desk, name);
+        let (loss, agreement) = last(&sandbox, name);
         assert!(agreement > 0.8 && loss.is_finite(), "{name}: {loss} {agreement}");
     }
     // And then it runs like any policy.
-    desk.write(
+    sandbox.write(
         "compare.ron",
         format!(
             "(name: \"compare\", {SYSTEM}, policies: [
@@ -86,7 +82,7 @@ fn a_student_decides_as_its_teacher() {
             ], evaluate: (episodes: 10))"
         ),
     );
-    let ran = desk.offramp(&["run", "compare.ron", "--format", "json"]);
+    let ran = sandbox.offramp(&["run", "compare.ron", "--format", "json"]);
     assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
@@ -95,47 +91,47 @@ fn a_student_decides_as_its_teacher() {
 
 #[test]
 fn one_student_for_all_decides_as_one_teacher_for_all() {
-    let desk = desk("Shared");
-    desk.write("student.ron", scenario("ratio: 1.0, sharing: Shared", ""));
-    let ran = desk.offramp(&["distill", "student.ron", "--out", "run"]);
+    let sandbox = taught("Shared");
+    sandbox.write("student.ron", scenario("ratio: 1.0, sharing: Shared", ""));
+    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "run"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let (_, agreement) = last(&desk, "run");
+    let (_, agreement) = last(&sandbox, "run");
     assert!(agreement > 0.8, "{agreement}");
 }
 
 #[test]
 fn threads_change_no_bit_and_a_dataset_is_used_again() {
-    let desk = desk("PerDevice");
-    desk.write("student.ron", scenario("ratio: 0.5", "rounds: 1, round_states: 300"));
+    let sandbox = taught("PerDevice");
+    sandbox.write("student.ron", scenario("ratio: 0.5", "rounds: 1, round_states: 300"));
     for (out, jobs) in [("one", "1"), ("three", "3")] {
-        let ran = desk.offramp(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
+        let ran = sandbox.offramp(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
         assert_eq!(ran.code, 0, "{}", ran.err);
     }
     for file in ["dataset.safetensors", "distillation.csv", "final.safetensors"] {
-        let one = bytes(&desk, &format!("one/{file}"));
-        assert_eq!(one, bytes(&desk, &format!("three/{file}")), "{file}");
+        let one = sandbox.bytes(&format!("one/{file}"));
+        assert_eq!(one, sandbox.bytes(&format!("three/{file}")), "{file}");
     }
     // A dataset that is there is used: altered, it is refused instead of collected again.
     let dataset = "one/dataset.safetensors";
     let again = ["distill", "student.ron", "--out", "again", "--dataset", dataset];
-    let before = bytes(&desk, dataset);
-    let ran = desk.offramp(&again);
+    let before = sandbox.bytes(dataset);
+    let ran = sandbox.offramp(&again);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(bytes(&desk, "again/final.safetensors"), bytes(&desk, "one/final.safetensors"));
+    assert_eq!(sandbox.bytes("again/final.safetensors"), sandbox.bytes("one/final.safetensors"));
     let mut altered = before.clone();
     *altered.last_mut().unwrap() ^= 1;
-    desk.write(dataset, altered);
+    sandbox.write(dataset, altered);
     let mut errors =
-        desk.offramp(&["distill", "student.ron", "--out", "b", "--dataset", dataset]).err;
-    desk.write(dataset, &before[..before.len() / 2]);
-    errors += &desk.offramp(&["distill", "student.ron", "--out", "c", "--dataset", dataset]).err;
+        sandbox.offramp(&["distill", "student.ron", "--out", "b", "--dataset", dataset]).err;
+    sandbox.write(dataset, &before[..before.len() / 2]);
+    errors += &sandbox.offramp(&["distill", "student.ron", "--out", "c", "--dataset", dataset]).err;
     insta::assert_snapshot!(errors);
     // Of other states it is collected anew.
-    desk.write(dataset, &before);
-    desk.write("student.ron", scenario("ratio: 0.5", "seed: 2"));
-    let ran = desk.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
+    sandbox.write(dataset, &before);
+    sandbox.write("student.ron", scenario("ratio: 0.5", "seed: 2"));
+    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_ne!(bytes(&desk, dataset), before);
+    assert_ne!(sandbox.bytes(dataset), before);
 }
 
 /// `scenario` with trees instead of the small network.
@@ -151,27 +147,27 @@ fn trees(parameters: &str, more: &str) -> String {
 
 #[test]
 fn trees_decide_as_their_teacher() {
-    let desk = desk("PerDevice");
+    let sandbox = taught("PerDevice");
     for (name, parameters) in [
         ("tree", "sharing: PerDevice"),
         ("forest", "sharing: PerDevice, trees: 7"),
         ("unweighted", "sharing: PerDevice, weighted: false, max_depth: 6, min_leaf: 2"),
     ] {
-        desk.write("student.ron", trees(parameters, ""));
+        sandbox.write("student.ron", trees(parameters, ""));
         let dataset = ["--dataset", "dataset.safetensors"];
         let arguments = [&["distill", "student.ron", "--out", name], &dataset[..]].concat();
-        let ran = desk.offramp(&arguments);
+        let ran = sandbox.offramp(&arguments);
         assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-        let table = String::from_utf8(bytes(&desk, &format!("{name}/distillation.csv"))).unwrap();
+        let table = sandbox.read(&format!("{name}/distillation.csv"));
         let last: Vec<&str> = table.lines().last().unwrap().split(',').collect();
         let agreement: f64 = last[4].parse().unwrap();
         // A tree has no values to compare.
         assert!(agreement > 0.8 && last[3].is_empty(), "{name}: {last:?}");
     }
     // A single tree tells its rules.
-    desk.write("student.ron", trees("max_depth: 2", ""));
-    assert_eq!(desk.offramp(&["distill", "student.ron", "--out", "shared"]).code, 0);
-    let told = desk.offramp(&["inspect", "shared/final.safetensors"]).out;
+    sandbox.write("student.ron", trees("max_depth: 2", ""));
+    assert_eq!(sandbox.offramp(&["distill", "student.ron", "--out", "shared"]).code, 0);
+    let told = sandbox.offramp(&["inspect", "shared/final.safetensors"]).out;
     let rules = told.split("rules:\n").nth(1).unwrap();
     assert!(rules.starts_with("if ") && rules.contains("\nelse\n"), "{told}");
     let decisions = rules.lines().filter(|line| {
@@ -191,11 +187,11 @@ fn trees_decide_as_their_teacher() {
         + &run("of another size", grown, "trees: 2")
         + &run("of no lesson", "", "")
         + &run("wrong", grown, "max_depth: 0");
-    desk.write(
+    sandbox.write(
         "run.ron",
         format!("(name: \"run\", {SYSTEM}, policies: [{policies}], evaluate: (episodes: 2))"),
     );
-    let ran = desk.offramp(&["run", "run.ron"]);
+    let ran = sandbox.offramp(&["run", "run.ron"]);
     assert_eq!(ran.code, 1);
     assert!(ran.out.lines().any(|row| row.contains("| grown ") && row.contains('±')));
     let failures: Vec<&str> = ran.out.lines().filter(|row| row.starts_with("failed")).collect();
@@ -204,23 +200,24 @@ fn trees_decide_as_their_teacher() {
 
 #[test]
 fn a_killed_distillation_goes_on_to_the_same_bits() {
-    let desk = desk("PerDevice");
+    let sandbox = taught("PerDevice");
     let rounds = "rounds: 2, round_states: 500";
-    desk.write("trees.ron", trees("", rounds));
-    let ran = desk.offramp(&["distill", "trees.ron", "--out", "whole-trees"]);
+    sandbox.write("trees.ron", trees("", rounds));
+    let ran = sandbox.offramp(&["distill", "trees.ron", "--out", "whole-trees"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    desk.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
-    let trees = bytes(&desk, "whole-trees/final.safetensors");
-    assert_eq!(trees, bytes(&desk, "killed-trees/final.safetensors"));
+    sandbox.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
+    let trees = sandbox.bytes("whole-trees/final.safetensors");
+    assert_eq!(trees, sandbox.bytes("killed-trees/final.safetensors"));
     let student = "ratio: 0.5, starts: 3, anneal_steps: 600";
     let often = scenario(student, rounds).replace("validate_every: 300", "validate_every: 40");
-    desk.write("student.ron", often);
-    let ran = desk.offramp(&["distill", "student.ron", "--out", "whole"]);
+    sandbox.write("student.ron", often);
+    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "whole"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let again = desk.offramp(&["distill", "student.ron", "--out", "whole"]);
+    let again = sandbox.offramp(&["distill", "student.ron", "--out", "whole"]);
     assert_eq!(again.code, 2);
     insta::assert_snapshot!("distilled_already", again.err);
-    let kills = desk.killed_until_done(&["distill", "student.ron", "--out", "killed", "--resume"]);
+    let kills =
+        sandbox.killed_until_done(&["distill", "student.ron", "--out", "killed", "--resume"]);
     assert!(kills > 0, "it was never killed");
     for file in [
         "dataset.safetensors",
@@ -230,8 +227,8 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
         "final.safetensors",
         "state",
     ] {
-        let whole = bytes(&desk, &format!("whole/{file}"));
-        assert_eq!(whole, bytes(&desk, &format!("killed/{file}")), "{file}");
+        let whole = sandbox.bytes(&format!("whole/{file}"));
+        assert_eq!(whole, sandbox.bytes(&format!("killed/{file}")), "{file}");
     }
 }
 
@@ -249,8 +246,8 @@ fn a_dataset_made_to_mislead_is_refused() {
         devices: vec![2],
         values: vec![1.0; 3],
     };
-    let desk = Desk::new();
-    let path = desk.path().join("dataset.safetensors");
+    let sandbox = Sandbox::new();
+    let path = sandbox.path().join("dataset.safetensors");
     let read = |dataset: &Dataset| {
         dataset.write(&path, "key", 2).unwrap();
         Dataset::read(&path, "key", scenario)
@@ -271,7 +268,7 @@ fn a_dataset_made_to_mislead_is_refused() {
 
 #[test]
 fn what_can_not_be_distilled_is_refused() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut errors = String::new();
     for distill in [
         "",
@@ -280,19 +277,19 @@ fn what_can_not_be_distilled_is_refused() {
         "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), explored: 2.0)",
         "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), steps: 0)",
     ] {
-        desk.write("x.ron", format!("(name: \"x\", {distill})"));
-        let ran = desk.offramp(&["distill", "x.ron"]);
+        sandbox.write("x.ron", format!("(name: \"x\", {distill})"));
+        let ran = sandbox.offramp(&["distill", "x.ron"]);
         assert_eq!(ran.code, 2);
         errors += &ran.err;
     }
-    assert!(!desk.path().join("runs").exists());
+    assert!(!sandbox.path().join("runs").exists());
     insta::assert_snapshot!(errors);
-    desk.write(
+    sandbox.write(
         "x.ron",
         "(name: \"x\", distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\", \
          parameters: (ratio: -1.0)), states: 100, steps: 1))",
     );
-    let ran = desk.offramp(&["distill", "x.ron", "--out", "run"]);
+    let ran = sandbox.offramp(&["distill", "x.ron", "--out", "run"]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!("failing_student", ran.err);
 }

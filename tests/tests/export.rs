@@ -9,7 +9,7 @@ use offramp_harness::environment::Environment;
 use offramp_host::Registry;
 use offramp_host::plugin::UNDECIDED;
 use offramp_scenario::Experiment;
-use offramp_tests::{Desk, built, workspace};
+use offramp_tests::{Sandbox, built, workspace};
 
 /// Reads features and histories, and prints the values and the decision.
 const MAIN: &str = r#"
@@ -81,22 +81,27 @@ fn seen() -> Vec<Seen> {
 }
 
 /// Exports, compiles and runs; gives what it printed, and what `offramp` said.
-fn compiled(desk: &Desk, folder: &str, more: &[&str], seen: &[Seen]) -> (Vec<Vec<f64>>, String) {
+fn compiled(
+    sandbox: &Sandbox,
+    folder: &str,
+    more: &[&str],
+    seen: &[Seen],
+) -> (Vec<Vec<f64>>, String) {
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let mut arguments = vec!["export", &student, "--out", folder, "--network", "7"];
     arguments.extend(more);
-    let ran = desk.offramp(&arguments);
+    let ran = sandbox.offramp(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    desk.write(&format!("{folder}/main.c"), MAIN);
+    sandbox.write(&format!("{folder}/main.c"), MAIN);
     let built = Command::new("cc")
-        .current_dir(desk.path().join(folder))
+        .current_dir(sandbox.path().join(folder))
         .args([
             "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", "policy.c",
         ])
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let mut child = Command::new(desk.path().join(folder).join("main"))
+    let mut child = Command::new(sandbox.path().join(folder).join("main"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -117,17 +122,17 @@ fn compiled(desk: &Desk, folder: &str, more: &[&str], seen: &[Seen]) -> (Vec<Vec
 
 #[test]
 fn the_exported_c_decides_as_the_student() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let seen = seen();
     assert!(seen.len() > 400);
-    let (single, said) = compiled(&desk, "single", &[], &seen);
+    let (single, said) = compiled(&sandbox, "single", &[], &seen);
     assert_eq!(single.len(), seen.len());
     for (ours, theirs) in single.iter().zip(&seen) {
         let close = ours[..6].iter().zip(&theirs.values).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(close, "{ours:?} {:?}", theirs.values);
         assert_eq!(ours[6], theirs.action);
     }
-    let (eight, said_of_eight) = compiled(&desk, "eight", &["--as", "c-int8"], &seen);
+    let (eight, said_of_eight) = compiled(&sandbox, "eight", &["--as", "c-int8"], &seen);
     let alike = eight.iter().zip(&seen).filter(|(ours, theirs)| ours[6] == theirs.action).count();
     assert!(alike * 100 >= seen.len() * 98, "{alike} of {}", seen.len());
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
@@ -137,15 +142,16 @@ fn the_exported_c_decides_as_the_student() {
 #[test]
 fn the_exported_onnx_has_the_values_of_the_student() {
     use tract_onnx::prelude::*;
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
-    let ran = desk.offramp(&["export", &student, "--as", "onnx", "--out", ".", "--network", "7"]);
+    let ran =
+        sandbox.offramp(&["export", &student, "--as", "onnx", "--out", ".", "--network", "7"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let seen = seen();
     let rows = seen.len();
     // tract's LSTM wants to know how many rows there are; the file leaves it open.
     let model = onnx()
-        .model_for_path(desk.path().join("policy.onnx"))
+        .model_for_path(sandbox.path().join("policy.onnx"))
         .and_then(|model| model.with_input_fact(0, f32::fact([rows, 9]).into()))
         .and_then(|model| model.with_input_fact(1, f32::fact([rows, 10, 5]).into()))
         .and_then(|model| model.into_optimized()?.into_runnable())
@@ -169,10 +175,10 @@ fn the_exported_onnx_has_the_values_of_the_student() {
 /// One network for all devices, exported and read again by the `onnx` plugin, decides alike.
 #[test]
 fn an_exported_network_is_a_policy() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let shared = workspace().join("scenarios/paper/teacher-shared.safetensors");
     let shared = shared.display().to_string();
-    let ran = desk.offramp(&["export", &shared, "--as", "onnx", "--out", "shared"]);
+    let ran = sandbox.offramp(&["export", &shared, "--as", "onnx", "--out", "shared"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let scenario = format!(
         "(name: \"onnx\", observation: Extended, system: (slots: 20), policies: [
@@ -180,10 +186,10 @@ fn an_exported_network_is_a_policy() {
             (plugin: \"d3qn\", checkpoint: \"{shared}\", parameters: (sharing: Shared)),
         ], evaluate: (episodes: 2))"
     );
-    desk.write("onnx.ron", &scenario);
-    let ran = desk.offramp(&["run", "onnx.ron", "--out", "out"]);
+    sandbox.write("onnx.ron", &scenario);
+    let ran = sandbox.offramp(&["run", "onnx.ron", "--out", "out"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let episodes = std::fs::read_to_string(desk.path().join("out/episodes.csv")).unwrap();
+    let episodes = sandbox.read("out/episodes.csv");
     let rows = |policy: &str| -> Vec<String> {
         let own = episodes.lines().filter_map(|line| line.split_once(&format!(",{policy},")));
         own.map(|(_, row)| row.to_owned()).collect()
@@ -191,7 +197,7 @@ fn an_exported_network_is_a_policy() {
     assert_eq!(rows("onnx").len(), 2);
     assert_eq!(rows("onnx"), rows("d3qn"));
     // What can't be a policy says why.
-    desk.write("text.onnx", "not a network");
+    sandbox.write("text.onnx", "not a network");
     let mut failures = String::new();
     for (from, to) in [
         ("checkpoint: \"shared/policy.onnx\"", "checkpoint: \"text.onnx\""),
@@ -200,12 +206,12 @@ fn an_exported_network_is_a_policy() {
         ("system: (slots: 20)", "system: (slots: 20, servers: 4)"),
     ] {
         assert!(scenario.contains(from), "{from}");
-        desk.write("wrong.ron", scenario.replace(from, to));
-        let ran = desk.offramp(&["run", "wrong.ron"]);
+        sandbox.write("wrong.ron", scenario.replace(from, to));
+        let ran = sandbox.offramp(&["run", "wrong.ron"]);
         assert_eq!(ran.code, 1, "{to}: {}{}", ran.out, ran.err);
         let failed = ran.out.lines().find(|line| line.starts_with("failed: onnx")).unwrap();
         // What tract says beyond the first sentence has addresses and line numbers of its own.
-        let failed = failed.replace(&desk.path().display().to_string(), "…");
+        let failed = failed.replace(&sandbox.path().display().to_string(), "…");
         failures += &format!("{}\n", failed.chars().take(90).collect::<String>());
     }
     insta::assert_snapshot!(failures);
@@ -213,10 +219,10 @@ fn an_exported_network_is_a_policy() {
 
 #[test]
 fn what_can_not_be_exported_is_refused() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let student = workspace().join("scenarios/paper/student.safetensors");
     let student = student.display().to_string();
-    desk.write("text", "not a checkpoint");
+    sandbox.write("text", "not a checkpoint");
     let mut errors = String::new();
     for arguments in [
         ["text", "--out", "out"].as_slice(),
@@ -227,11 +233,11 @@ fn what_can_not_be_exported_is_refused() {
         &[&student, "--out", "out", "--policy", "studen"],
         &[&student, "--out", "text"],
     ] {
-        let ran = desk.offramp(&[&["export"], arguments].concat());
+        let ran = sandbox.offramp(&[&["export"], arguments].concat());
         assert_eq!(ran.code, 2, "{arguments:?}");
         errors += &ran.err;
     }
-    assert!(!desk.path().join("out").exists());
+    assert!(!sandbox.path().join("out").exists());
     let errors = errors.replace(&workspace().display().to_string(), "WORKSPACE");
     insta::assert_snapshot!(errors.split_whitespace().collect::<Vec<_>>().join(" "));
 }
@@ -239,21 +245,21 @@ fn what_can_not_be_exported_is_refused() {
 /// A tree exports as C with the entry point of exported networks.
 #[test]
 fn a_tree_is_exported_with_the_entry_point_of_networks() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let tree = workspace().join("scenarios/paper/tree-devices.safetensors").display().to_string();
-    let ran = desk.offramp(&["export", &tree, "--out", "tree", "--network", "7"]);
+    let ran = sandbox.offramp(&["export", &tree, "--out", "tree", "--network", "7"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    desk.write(
+    sandbox.write(
         "tree/main.c",
         "#include \"policy.h\"\nint main(void) { static float features[POLICY_FEATURES], \
          history[POLICY_HISTORY_SLOTS * POLICY_SERVERS]; return policy_decide(features, history) \
          < POLICY_ACTIONS ? 0 : 1; }\n",
     );
     let built = Command::new("cc")
-        .current_dir(desk.path().join("tree"))
+        .current_dir(sandbox.path().join("tree"))
         .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", "policy.c"])
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    assert!(Command::new(desk.path().join("tree/main")).status().unwrap().success());
+    assert!(Command::new(sandbox.path().join("tree/main")).status().unwrap().success());
 }

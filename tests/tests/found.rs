@@ -1,7 +1,7 @@
 //! What fuzzing found, and what it begins with, tried again: a reader gives an error or a value,
 //! and neither panics nor takes all memory. `tests/fuzz` has the fuzzers.
 
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, workspace};
 
 #[path = "../fuzz/readers.rs"]
 pub mod readers;
@@ -10,7 +10,7 @@ type Reader = fn(&[u8], &std::path::Path);
 
 #[test]
 fn what_fuzzing_found_does_no_harm() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let readers: [(&str, Reader); 5] = [
         ("scenario", readers::scenario),
         ("trace", readers::trace),
@@ -22,7 +22,7 @@ fn what_fuzzing_found_does_no_harm() {
     for (name, read) in readers {
         let folder = workspace().join("tests/fuzz/found").join(name);
         for entry in std::fs::read_dir(folder).unwrap() {
-            read(&std::fs::read(entry.unwrap().path()).unwrap(), desk.path());
+            read(&std::fs::read(entry.unwrap().path()).unwrap(), sandbox.path());
             tried += 1;
         }
     }

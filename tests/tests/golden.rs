@@ -2,35 +2,25 @@
 //! same on every processor: policies and learners without a network, exports of shipped
 //! checkpoints, and what keys are made of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use offramp_model::{ObservationKind, ObservationSpec, System};
 use offramp_results::files::sha256;
-use offramp_tests::{Desk, example, workspace};
+use offramp_tests::{Sandbox, example, read, workspace};
 use serde_json::Value;
 
-fn text(path: impl AsRef<Path>) -> String {
-    let path = path.as_ref();
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn json(path: impl AsRef<Path>) -> Value {
-    serde_json::from_str(&text(path)).unwrap()
-}
-
 /// Runs `offramp` with the plugin `linear`, and expects success.
-fn offramp(desk: &Desk, arguments: &[&str]) -> String {
+fn offramp(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let plugin = example("linear").display().to_string();
-    let ran = desk.offramp(&[arguments, &["--plugins", &plugin]].concat());
+    let ran = sandbox.offramp(&[arguments, &["--plugins", &plugin]].concat());
     assert_eq!(ran.code, 0, "{}", ran.err);
     ran.out
 }
 
-/// The beginning of a file, and the hash of all of it.
-fn digest(path: impl AsRef<Path>) -> String {
-    let all = text(path);
+/// The beginning of a text, and the hash of all of it.
+fn digest(all: &str) -> String {
     let lines: Vec<&str> = all.lines().take(4).collect();
-    format!("{}\n… {} lines, SHA-256 {}", lines.join("\n"), all.lines().count(), hash(&all))
+    format!("{}\n… {} lines, SHA-256 {}", lines.join("\n"), all.lines().count(), hash(all))
 }
 
 fn hash(text: &str) -> String {
@@ -38,8 +28,8 @@ fn hash(text: &str) -> String {
 }
 
 /// The SHA-256 of each plugin's file, by the policy's name.
-fn plugin_hash(desk: &Desk, name: &str) -> String {
-    let listed = offramp(desk, &["plugins", "--format", "json"]);
+fn plugin_hash(sandbox: &Sandbox, name: &str) -> String {
+    let listed = offramp(sandbox, &["plugins", "--format", "json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let mut plugins = listed["plugins"].as_array().unwrap().iter();
     let found = plugins.find(|plugin| plugin["name"] == name && plugin["kind"] == "policy");
@@ -59,10 +49,10 @@ const RUN: &str = r#"(
 
 #[test]
 fn a_run_keeps_its_files() {
-    let desk = Desk::new();
-    desk.write("golden.ron", RUN);
-    offramp(&desk, &["run", "golden.ron", "--out", "run"]);
-    let mut record = json(desk.path().join("run/run.json"));
+    let sandbox = Sandbox::new();
+    sandbox.write("golden.ron", RUN);
+    offramp(&sandbox, &["run", "golden.ron", "--out", "run"]);
+    let mut record: Value = serde_json::from_str(&sandbox.read("run/run.json")).unwrap();
     for run in record["runs"].as_array_mut().unwrap() {
         run["plugin"]["sha256"] = "#".into();
         run["plugin"]["file"] = "#".into();
@@ -70,9 +60,9 @@ fn a_run_keeps_its_files() {
     let record = serde_json::to_string_pretty(&record).unwrap();
     let lines: Vec<&str> = record.lines().take(30).collect();
     insta::assert_snapshot!("run_json", format!("{}\n… {}", lines.join("\n"), hash(&record)));
-    insta::assert_snapshot!("episodes_csv", digest(desk.path().join("run/episodes.csv")));
-    insta::assert_snapshot!("power_modes_csv", digest(desk.path().join("run/power-modes.csv")));
-    let scenario = text(desk.path().join("run/scenarios/golden.ron"));
+    insta::assert_snapshot!("episodes_csv", digest(&sandbox.read("run/episodes.csv")));
+    insta::assert_snapshot!("power_modes_csv", digest(&sandbox.read("run/power-modes.csv")));
+    let scenario = sandbox.read("run/scenarios/golden.ron");
     assert_eq!(scenario, RUN);
 }
 
@@ -99,25 +89,25 @@ const DISTILL: &str = r#"(
 
 #[test]
 fn a_training_and_a_distillation_keep_their_files() {
-    let desk = Desk::new();
-    desk.write("learning.ron", TRAIN);
-    offramp(&desk, &["train", "learning.ron", "--out", "trained"]);
-    insta::assert_snapshot!("training_csv", text(desk.path().join("trained/training.csv")));
-    insta::assert_snapshot!("checkpoint", text(desk.path().join("trained/best.safetensors")));
-    insta::assert_snapshot!("curves_csv", digest(desk.path().join("trained/curves.csv")));
-    desk.write("distilling.ron", DISTILL);
-    offramp(&desk, &["distill", "distilling.ron", "--out", "distilled"]);
-    let rows = text(desk.path().join("distilled/distillation.csv"));
+    let sandbox = Sandbox::new();
+    sandbox.write("learning.ron", TRAIN);
+    offramp(&sandbox, &["train", "learning.ron", "--out", "trained"]);
+    insta::assert_snapshot!("training_csv", sandbox.read("trained/training.csv"));
+    insta::assert_snapshot!("checkpoint", sandbox.read("trained/best.safetensors"));
+    insta::assert_snapshot!("curves_csv", digest(&sandbox.read("trained/curves.csv")));
+    sandbox.write("distilling.ron", DISTILL);
+    offramp(&sandbox, &["distill", "distilling.ron", "--out", "distilled"]);
+    let rows = sandbox.read("distilled/distillation.csv");
     insta::assert_snapshot!("distillation_csv", rows);
-    let tree = std::fs::read(desk.path().join("distilled/best.safetensors")).unwrap();
+    let tree = sandbox.bytes("distilled/best.safetensors");
     insta::assert_snapshot!("tree", sha256(&tree));
-    offramp(&desk, &["run", "learning.ron", "--out", "run"]);
-    insta::assert_snapshot!("learned_csv", digest(desk.path().join("run/episodes.csv")));
+    offramp(&sandbox, &["run", "learning.ron", "--out", "run"]);
+    insta::assert_snapshot!("learned_csv", digest(&sandbox.read("run/episodes.csv")));
 }
 
 #[test]
 fn exports_keep_their_bytes() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut digests = String::new();
     for checkpoint in ["student", "teacher", "qeco"] {
         let file = workspace().join(format!("scenarios/paper/{checkpoint}.safetensors"));
@@ -129,9 +119,9 @@ fn exports_keep_their_bytes() {
         ] {
             let folder = format!("{checkpoint}-{folder}");
             let arguments = ["--as", format, "--network", network, "--out", &folder];
-            offramp_export(&desk, &[&[file.as_str()], arguments.as_slice()].concat());
+            offramp_export(&sandbox, &[&[file.as_str()], arguments.as_slice()].concat());
             for name in files {
-                let bytes = std::fs::read(desk.path().join(&folder).join(name)).unwrap();
+                let bytes = std::fs::read(sandbox.path().join(&folder).join(name)).unwrap();
                 digests += &format!("{folder}/{name} {} {}\n", bytes.len(), sha256(&bytes));
             }
         }
@@ -139,8 +129,8 @@ fn exports_keep_their_bytes() {
     insta::assert_snapshot!("exports", digests);
 }
 
-fn offramp_export(desk: &Desk, arguments: &[&str]) {
-    let ran = desk.offramp(&[&["export"], arguments].concat());
+fn offramp_export(sandbox: &Sandbox, arguments: &[&str]) {
+    let ran = sandbox.offramp(&[&["export"], arguments].concat());
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
@@ -177,7 +167,7 @@ fn folder(parent: PathBuf, name: &str, scenario: &str) -> (PathBuf, String) {
     let path = found
         .find(|path| {
             let own = path.file_name().unwrap().to_string_lossy().starts_with(name);
-            let text = if own { text(path.join(scenario)) } else { String::new() };
+            let text = if own { read(&path.join(scenario)) } else { String::new() };
             text.contains("arrival_probability: 0.2") && !text.contains("train: (seed: 1")
         })
         .unwrap();
@@ -188,44 +178,44 @@ fn folder(parent: PathBuf, name: &str, scenario: &str) -> (PathBuf, String) {
 
 #[test]
 fn a_study_keeps_its_tables_and_keys() {
-    let desk = Desk::new();
-    desk.write("golden.ron", "(name: \"golden\", system: (devices: 8, servers: 2, slots: 40))");
-    desk.write("learning.ron", TRAIN);
-    desk.write("distilling.ron", DISTILL);
-    desk.write("study.ron", STUDY);
-    let printed = offramp(&desk, &["reproduce", "study.ron", "--out", "study"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("golden.ron", "(name: \"golden\", system: (devices: 8, servers: 2, slots: 40))");
+    sandbox.write("learning.ron", TRAIN);
+    sandbox.write("distilling.ron", DISTILL);
+    sandbox.write("study.ron", STUDY);
+    let printed = offramp(&sandbox, &["reproduce", "study.ron", "--out", "study"]);
     insta::assert_snapshot!("study", printed);
-    insta::assert_snapshot!("study_csv", text(desk.path().join("study/table.csv")));
-    let study = desk.path().join("study");
+    insta::assert_snapshot!("study_csv", sandbox.read("study/table.csv"));
+    let study = sandbox.path().join("study");
 
     // What a key is made of: nothing is learned or evaluated again as long as it stays.
     let (random, key) = folder(study.join("results"), "random", "scenarios/golden.ron");
-    let scenario = text(random.join("scenarios/golden.ron"));
-    let plugins = [plugin_hash(&desk, "random")];
+    let scenario = read(&random.join("scenarios/golden.ron"));
+    let plugins = [plugin_hash(&sandbox, "random")];
     assert_eq!(key, hash(&format!(" {plugins:?} {scenario}"))[..12]);
     let (learned, key) = folder(study.join("learned"), "learning", "scenario.ron");
-    let scenario = text(learned.join("scenario.ron"));
+    let scenario = read(&learned.join("scenario.ron"));
     insta::assert_snapshot!("study_scenario", scenario);
-    let listed = offramp(&desk, &["plugins", "--format", "json"]);
+    let listed = offramp(&sandbox, &["plugins", "--format", "json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let mut plugins = listed["plugins"].as_array().unwrap().iter();
     let explorer = plugins.find(|p| p["name"] == "uniform").unwrap();
     let explorer = Some(explorer["sha256"].as_str().unwrap().to_owned());
-    let plugins = Some((plugin_hash(&desk, "linear"), explorer));
+    let plugins = Some((plugin_hash(&sandbox, "linear"), explorer));
     assert_eq!(key, hash(&format!("{plugins:?} {scenario}"))[..12]);
 }
 
 /// An unfinished batch is resumed if its key is the same.
 #[test]
 fn the_key_of_a_batch_keeps_its_parts() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let scenario =
         "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: Ruin(Abort)))])";
-    desk.write("x.ron", scenario);
+    sandbox.write("x.ron", scenario);
     let plugin = example("hostile").display().to_string();
-    let ran = desk.offramp(&["run", "x.ron", "--plugins", &plugin, "--out", "run"]);
+    let ran = sandbox.offramp(&["run", "x.ron", "--plugins", &plugin, "--out", "run"]);
     assert_ne!(ran.code, 0);
-    let key = text(desk.path().join("run.partial/batch"));
+    let key = sandbox.read("run.partial/batch");
     let hostile = sha256(&std::fs::read(&plugin).unwrap());
     let isolated = Some(scenario.replace("(name", "(isolate: false, name"));
     let version = env!("CARGO_PKG_VERSION");

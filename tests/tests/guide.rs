@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use offramp_tests::{Desk, Ran, built, workspace};
+use offramp_tests::{Ran, Sandbox, built, workspace};
 
 /// Runs a script in `folder`, with `offramp` on the path.
 fn script(folder: &Path, text: &str) -> Ran {
@@ -28,7 +28,7 @@ fn row(line: &str) -> Vec<&str> {
 
 #[test]
 fn the_guide_says_what_happens() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let guide = std::fs::read_to_string(workspace().join("plugins/README.md")).unwrap();
     let (mut folder, mut printed, mut steps) = (desk.path().to_owned(), String::new(), 0);
     for block in guide.split("\n```").skip(1).step_by(2) {
@@ -71,7 +71,7 @@ fn the_guide_says_what_happens() {
 
 #[test]
 fn what_can_not_be_made_is_refused() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("taken", "");
     let mut errors = String::new();
     for arguments in [

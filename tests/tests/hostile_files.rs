@@ -1,7 +1,7 @@
 //! Files that someone made to mislead: paths that lead elsewhere, sizes that are not there,
 //! plugins that are not the ones meant.
 
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, workspace};
 
 fn policies(entry: &str) -> String {
     format!("(name: \"one\", policies: [{entry}], evaluate: (episodes: 1))")
@@ -9,21 +9,22 @@ fn policies(entry: &str) -> String {
 
 #[test]
 fn a_scenario_names_no_file_outside_its_folder() {
-    let desk = Desk::new();
-    std::fs::create_dir_all(desk.path().join("inside/deeper")).unwrap();
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path().join("inside/deeper")).unwrap();
     let checkpoint = workspace().join("scenarios/paper/tree-devices.safetensors");
     for copy in ["outside.safetensors", "inside/own.safetensors"] {
-        std::fs::copy(&checkpoint, desk.path().join(copy)).unwrap();
+        std::fs::copy(&checkpoint, sandbox.path().join(copy)).unwrap();
     }
     #[cfg(unix)]
-    std::os::unix::fs::symlink("../outside.safetensors", desk.path().join("inside/link")).unwrap();
-    let absolute = desk.path().join("outside.safetensors").display().to_string();
+    std::os::unix::fs::symlink("../outside.safetensors", sandbox.path().join("inside/link"))
+        .unwrap();
+    let absolute = sandbox.path().join("outside.safetensors").display().to_string();
     let run = |file: &str| {
         let entry = format!(
             "(plugin: \"tree-student\", checkpoint: \"{file}\", parameters: (sharing: PerDevice))"
         );
-        desk.write("inside/one.ron", policies(&entry));
-        desk.offramp(&["run", "inside/one.ron"])
+        sandbox.write("inside/one.ron", policies(&entry));
+        sandbox.offramp(&["run", "inside/one.ron"])
     };
     for file in ["own.safetensors", "deeper/../own.safetensors", absolute.as_str()] {
         let ran = run(file);
@@ -40,16 +41,16 @@ fn a_scenario_names_no_file_outside_its_folder() {
 
 #[test]
 fn a_scenario_can_say_which_file_a_plugin_must_be() {
-    let desk = Desk::new();
-    let listed = desk.offramp(&["plugins", "--format", "json"]).out;
+    let sandbox = Sandbox::new();
+    let listed = sandbox.offramp(&["plugins", "--format", "json"]).out;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let random =
         listed["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "random");
     let sha256 = random.unwrap()["sha256"].as_str().unwrap();
-    desk.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
-    assert_eq!(desk.offramp(&["run", "right.ron"]).code, 0);
-    desk.write("wrong.ron", policies("(plugin: \"random\", sha256: \"0123\")"));
-    let wrong = desk.offramp(&["run", "wrong.ron"]);
+    sandbox.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
+    assert_eq!(sandbox.offramp(&["run", "right.ron"]).code, 0);
+    sandbox.write("wrong.ron", policies("(plugin: \"random\", sha256: \"0123\")"));
+    let wrong = sandbox.offramp(&["run", "wrong.ron"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("which is another file"), "{}", wrong.err);
     assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
@@ -58,14 +59,14 @@ fn a_scenario_can_say_which_file_a_plugin_must_be() {
 
 #[test]
 fn a_scenario_that_needs_all_memory_is_refused_before_it_takes_any() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (fields, message) in [
         ("system: (servers: 1000000), history_slots: 10000", "history_slots × servers is more"),
         ("system: (devices: 100000000, servers: 1000)", "devices × servers is more"),
     ] {
         let policies = "policies: [(plugin: \"random\")]";
-        desk.write("huge.ron", format!("(name: \"huge\", {fields}, {policies})"));
-        let ran = desk.offramp(&["run", "huge.ron"]);
+        sandbox.write("huge.ron", format!("(name: \"huge\", {fields}, {policies})"));
+        let ran = sandbox.offramp(&["run", "huge.ron"]);
         assert_eq!(ran.code, 2, "{}", ran.out);
         assert!(ran.err.contains(message), "{}", ran.err);
     }
@@ -74,21 +75,21 @@ fn a_scenario_that_needs_all_memory_is_refused_before_it_takes_any() {
 /// Sparse, so that it takes no room.
 #[test]
 fn a_checkpoint_of_any_size_is_not_read() {
-    let desk = Desk::new();
-    let file = std::fs::File::create(desk.path().join("large")).unwrap();
+    let sandbox = Sandbox::new();
+    let file = std::fs::File::create(sandbox.path().join("large")).unwrap();
     file.set_len(1 << 40).unwrap();
-    desk.write("large.ron", policies("(plugin: \"student\", checkpoint: \"large\")"));
-    let ran = desk.offramp(&["run", "large.ron"]);
+    sandbox.write("large.ron", policies("(plugin: \"student\", checkpoint: \"large\")"));
+    let ran = sandbox.offramp(&["run", "large.ron"]);
     assert_eq!(ran.code, 1);
-    let inspected = desk.offramp(&["inspect", "large"]);
-    let exported = desk.offramp(&["export", "large", "--c", "out"]);
+    let inspected = sandbox.offramp(&["inspect", "large"]);
+    let exported = sandbox.offramp(&["export", "large", "--c", "out"]);
     assert_eq!((inspected.code, exported.code), (2, 2));
     for printed in [ran.out, inspected.err, exported.err] {
         assert!(printed.contains("it has more than 1073741824 bytes"), "{printed}");
     }
     #[cfg(unix)]
     {
-        let endless = desk.offramp(&["inspect", "/dev/zero"]);
+        let endless = sandbox.offramp(&["inspect", "/dev/zero"]);
         assert_eq!(endless.code, 2);
         assert!(endless.err.contains("it has more than"), "{}", endless.err);
     }

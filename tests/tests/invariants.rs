@@ -1,31 +1,174 @@
-//! What the code map promises: who knows whom, and that the documents are true.
+//! Promises of the code map: which crate and which module may use which, what is linked, what is
+//! loaded, and that the documents are true.
 
-use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use offramp_tests::{offramp, workspace};
+use offramp_tests::{
+    Sandbox, built, cargo, crates, example, files, find_cycles, module_graph, names_crate, offramp,
+    read, workspace,
+};
+use serde_json::Value;
 
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path, extension));
-        } else if path.extension().is_some_and(|own| own == extension) {
-            found.push(path);
+/// The crates of ours that each crate may use: the arrows of the code map, and all of them.
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("core/model", &[]),
+    ("core/scenario", &["offramp-model"]),
+    ("core/results", &["offramp-model"]), // its random streams alone, see below
+    ("core/trace", &["offramp-model", "offramp-results"]),
+    ("core/report", &["offramp-results"]),
+    ("core/harness", &["offramp-host", "offramp-model", "offramp-results", "offramp-scenario"]),
+    ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
+    (
+        "core/cli",
+        &[
+            "offramp-harness",
+            "offramp-host",
+            "offramp-model",
+            "offramp-report",
+            "offramp-results",
+            "offramp-scenario",
+            "offramp-study",
+            "offramp-trace",
+        ],
+    ),
+    ("plugins/api", &[]),
+    ("plugins/host", &["offramp-plugin"]),
+    ("policies/nn", &[]),
+];
+
+/// What any other crate under `policies` may use.
+const OF_A_POLICY: &[&str] = &["offramp-nn", "offramp-plugin"];
+
+/// Dependencies of `[dependencies]` that no source names, and why they are there all the same:
+/// crate, dependency, reason.
+const UNNAMED: [(&str, &str, &str); 0] = [];
+
+#[test]
+fn crates_use_only_what_the_code_map_allows() {
+    let crates = crates();
+    let ours: Vec<&str> = crates.iter().map(|one| one.name.as_str()).collect();
+    let mut wrong = Vec::new();
+    for one in &crates {
+        // Tests across crates are what offramp-tests is for.
+        if one.folder == "tests" {
+            continue;
+        }
+        let listed = ARROWS.iter().find(|(folder, _)| *folder == one.folder);
+        let allowed = match listed {
+            Some((_, allowed)) => *allowed,
+            None if one.folder.starts_with("policies/") => OF_A_POLICY,
+            None => panic!("{} is not in the table of arrows", one.folder),
+        };
+        // Dependencies of a crate's own tests and benchmarks obey the same arrows.
+        for dependency in one.dependencies.iter().map(|dependency| dependency.name.as_str()) {
+            if ours.contains(&dependency) && !allowed.contains(&dependency) {
+                wrong.push(format!("{} → {dependency}", one.folder));
+            }
         }
     }
-    found
+    assert!(wrong.is_empty(), "not in the table of arrows:\n{}", wrong.join("\n"));
+    for (folder, _) in ARROWS {
+        assert!(crates.iter().any(|one| one.folder == folder), "there is no crate {folder}");
+    }
 }
 
-fn text(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
+/// Of the model, stored results use the random streams (for the bootstrap), not the physics.
+#[test]
+fn results_use_of_the_model_its_random_streams_alone() {
+    for path in files(&workspace().join("core/results/src"), "rs") {
+        for (at, _) in read(&path).match_indices("offramp_model") {
+            let named = &read(&path)[at..];
+            assert!(
+                named.starts_with("offramp_model::rng"),
+                "{}: {}",
+                path.display(),
+                named.lines().next().unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn each_dependency_is_used() {
+    let mut unused = Vec::new();
+    for one in crates() {
+        let folder = workspace().join(&one.folder);
+        let sources = |folders: &[&str]| -> Vec<String> {
+            let paths = folders.iter().flat_map(|inner| files(&folder.join(inner), "rs"));
+            let build = Some(folder.join("build.rs")).filter(|build| build.exists());
+            paths.chain(build).map(|path| read(&path)).collect()
+        };
+        let (shipped, all) =
+            (sources(&["src"]), sources(&["src", "tests", "benches", "plugins", "fuzz"]));
+        for dependency in &one.dependencies {
+            let excepted = UNNAMED.iter().any(|(folder, name, _)| {
+                (*folder, *name) == (one.folder.as_str(), dependency.name.as_str())
+            });
+            // What tests alone use belongs to [dev-dependencies]; examples in documentation are
+            // tests too.
+            let identifier = &dependency.identifier;
+            let is_used = if dependency.is_dev {
+                let in_example = format!("{identifier}::");
+                all.iter().any(|source| {
+                    names_crate(source, identifier, true) || source.contains(&in_example)
+                })
+            } else {
+                shipped.iter().any(|source| names_crate(source, identifier, false))
+            };
+            if is_used == excepted {
+                let is = if excepted { "is excepted, but used" } else { "is unused" };
+                unused.push(format!("{}: {} {is}", one.folder, dependency.name));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "{}", unused.join("\n"));
+}
+
+#[test]
+fn modules_of_a_crate_form_no_cycle() {
+    let (mut found, mut arrows) = (Vec::new(), 0);
+    for one in crates() {
+        let graph = module_graph(&workspace().join(&one.folder).join("src"));
+        arrows += graph.values().map(std::collections::BTreeSet::len).sum::<usize>();
+        for cycle in find_cycles(&graph) {
+            found.push(format!("{}: {} → {}", one.folder, cycle.join(" → "), cycle[0]));
+        }
+    }
+    assert!(arrows > 50, "{arrows}");
+    assert!(found.is_empty(), "cycles between modules:\n{}", found.join("\n"));
+}
+
+/// It reads stored results; it loads nothing and runs nothing.
+#[test]
+fn reports_link_neither_plugins_nor_threads() {
+    let linked = |package: &str| {
+        cargo(&["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
+    };
+    let links =
+        |tree: &str, name: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+    let report = linked("offramp-report");
+    assert!(links(&report, "offramp-results"));
+    for not_for_it in ["abi_stable", "libloading", "offramp-host", "offramp-plugin", "rayon"] {
+        assert!(!links(&report, not_for_it), "offramp-report links {not_for_it}");
+    }
+    // The command does link them: their absence above is no accident of spelling.
+    let command = linked("offramp");
+    assert!(["abi_stable", "libloading", "rayon"].iter().all(|name| links(&command, name)));
+}
+
+#[test]
+fn core_does_not_name_abi_stable() {
+    for path in files(&workspace().join("core"), "rs") {
+        assert!(!read(&path).contains("abi_stable"), "{}", path.display());
+    }
 }
 
 /// The names of all policies and explorers, as the plugins themselves have them.
 fn names() -> Vec<String> {
-    let ran = offramp(workspace(), &["plugins", "--format", "csv"]);
-    let rows = ran.out.lines().skip(1);
-    rows.map(|row| row.split(',').nth(1).unwrap().to_owned()).collect()
+    let ran = offramp(workspace(), &["plugins", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&ran.out).unwrap();
+    let plugins = listed["plugins"].as_array().unwrap().iter();
+    plugins.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -39,7 +182,7 @@ fn core_and_boundary_know_no_policy_by_name() {
                 continue;
             }
             // Documentation and tests may.
-            let code = text(&path);
+            let code = read(&path);
             let code = code.split("#[cfg(test)]").next().unwrap();
             let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             for line in lines {
@@ -51,38 +194,61 @@ fn core_and_boundary_know_no_policy_by_name() {
     }
 }
 
+/// A library that ends the process when it is loaded lies where plugins are looked for.
 #[test]
-fn arrows_point_one_way() {
-    let dependencies = |folder: &str| -> Vec<String> {
-        let manifest = text(&workspace().join(folder).join("Cargo.toml"));
-        let section = manifest.split("[dependencies]").nth(1).unwrap_or("");
-        let section = section.split("\n[").next().unwrap_or("");
-        let ours = section.lines().filter(|line| line.starts_with("offramp-"));
-        ours.map(|line| line.split(['.', ' ', '=']).next().unwrap().to_owned()).collect()
+fn a_scenario_is_inspected_without_loading_a_plugin() {
+    let library = example("aborts_when_loaded");
+    let scenario = workspace().join("scenarios/paper.ron").display().to_string();
+    let offramp = |arguments: &[&str]| {
+        let mut command = Command::new(built().join("offramp"));
+        command.args(arguments).env("OFFRAMP_PLUGINS", &library);
+        command.output().unwrap()
     };
-    assert_eq!(dependencies("core/model"), [""; 0]);
-    assert_eq!(dependencies("plugins/api"), [""; 0]);
-    assert_eq!(dependencies("plugins/host"), ["offramp-plugin"]);
-    for entry in std::fs::read_dir(workspace().join("policies")).unwrap() {
-        let folder = entry.unwrap().path();
-        for dependency in
-            dependencies(&format!("policies/{}", folder.file_name().unwrap().display()))
-        {
-            assert!(
-                ["offramp-plugin", "offramp-nn", "offramp-d3qn"].contains(&dependency.as_str()),
-                "{}: {dependency}",
-                folder.display()
-            );
-        }
+    assert!(!offramp(&["plugins"]).status.success(), "it does no harm when it is loaded");
+    let inspected = offramp(&["inspect", &scenario]);
+    assert!(inspected.status.success(), "{}", String::from_utf8_lossy(&inspected.stderr));
+    let printed = String::from_utf8_lossy(&inspected.stdout);
+    assert!(printed.contains("policy heuristic (heuristic)"), "{printed}");
+}
+
+#[test]
+fn a_scenario_is_inspected_where_there_is_no_plugin() {
+    let sandbox = Sandbox::new();
+    // Plugins are looked for beside the executable: here it has none.
+    let alone = sandbox.path().join("offramp");
+    std::fs::copy(built().join("offramp"), &alone).unwrap();
+    for scenario in ["scenarios/paper.ron", "scenarios/small.ron"] {
+        let output = Command::new(&alone)
+            .current_dir(workspace())
+            .args(["inspect", scenario])
+            .env_remove("OFFRAMP_PLUGINS")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let beside_plugins = offramp(workspace(), &["inspect", scenario]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), beside_plugins.out);
     }
-    for path in files(&workspace().join("core"), "rs") {
-        assert!(!text(&path).contains("abi_stable"), "{}", path.display());
+}
+
+/// Crates that a plain `cargo build` leaves out, and why.
+const NOT_BY_DEFAULT: [(&str, &str); 1] =
+    [("policies/onnx", "its runtime takes longer to compile than the rest together")];
+
+#[test]
+fn cargo_builds_each_crate_by_default_but_the_exceptions() {
+    for one in crates() {
+        let excepted = NOT_BY_DEFAULT.iter().any(|(folder, _)| *folder == one.folder);
+        assert!(
+            one.is_default != excepted,
+            "{}: add it to `default-members` in Cargo.toml, or to the exceptions here",
+            one.folder
+        );
     }
 }
 
 #[test]
 fn every_path_in_the_code_map_exists() {
-    let readme = text(&workspace().join("README.md"));
+    let readme = read(&workspace().join("README.md"));
     let map = readme.split("## Code map").nth(1).unwrap();
     let mut count = 0;
     for row in map.lines().filter(|line| line.starts_with("| `")) {
@@ -90,21 +256,18 @@ fn every_path_in_the_code_map_exists() {
         assert!(workspace().join(path).exists(), "{path}");
         count += 1;
     }
-    // And every crate is in it.
-    for manifest in files(workspace(), "toml") {
-        let folder = manifest.parent().unwrap().strip_prefix(workspace()).unwrap();
-        let own = manifest.ends_with("Cargo.toml") && !folder.starts_with("target");
-        if own && !folder.as_os_str().is_empty() {
-            assert!(map.contains(&format!("`{}`", folder.display())), "{}", folder.display());
-        }
-    }
     assert!(count >= 10);
+    // And every crate is in it, those outside the workspace too.
+    let outside = ["tests/fuzz", "plugins/template"].map(str::to_owned);
+    for folder in crates().into_iter().map(|one| one.folder).chain(outside) {
+        assert!(map.contains(&format!("| `{folder}` |")), "{folder}");
+    }
 }
 
 /// Every field of a scenario or study has a row in the README, and every scenario file too.
 #[test]
 fn every_field_and_every_scenario_is_documented() {
-    let documented = text(&workspace().join("scenarios/README.md"));
+    let documented = read(&workspace().join("scenarios/README.md"));
     let fields = [offramp_scenario::fields(), offramp_study::fields()].concat();
     assert!(fields.len() > 100, "{}", fields.len());
     for field in fields {

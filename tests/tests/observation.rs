@@ -1,6 +1,6 @@
 //! Observations that a scenario composes itself of columns.
 
-use offramp_tests::Desk;
+use offramp_tests::Sandbox;
 
 /// Trains and evaluates a policy that reads features.
 fn scenario(observation: &str, checkpoint: &str) -> String {
@@ -23,7 +23,7 @@ const COLUMNS: &str = r#"["size_mbit", "backlog_mbit", "load", "alpha"]"#;
 
 #[test]
 fn a_policy_learns_from_a_list_of_columns() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("x.ron", scenario(COLUMNS, ""));
     let ran = desk.offramp(&["train", "x.ron", "--out", "run"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -54,7 +54,7 @@ fn a_policy_learns_from_a_list_of_columns() {
 /// The columns of eq. (10) in its order are the paper's observation.
 #[test]
 fn a_list_of_the_papers_columns_changes_no_number() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let mut tables = Vec::new();
     for (out, observation) in [
         ("named", "Paper"),
@@ -73,7 +73,7 @@ fn a_list_of_the_papers_columns_changes_no_number() {
 
 #[test]
 fn a_column_that_does_not_exist_is_shown_at_its_place() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     desk.write("x.ron", scenario(&COLUMNS.replace("backlog_mbit", "backlog"), ""));
     let ran = desk.offramp(&["run", "x.ron"]);
     assert_eq!(ran.code, 2);

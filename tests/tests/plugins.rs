@@ -9,17 +9,17 @@ use offramp_host::plugin::testing::Bench;
 use offramp_host::plugin::{ExportRequest, Needs, Progress, UNDECIDED};
 use offramp_host::{CallFailure, OfferKind, PluginRef, Policy, Registry};
 use offramp_scenario::Experiment;
-use offramp_tests::{Desk, built, example, workspace};
+use offramp_tests::{Sandbox, built, example, workspace};
 
 /// Hides what differs from machine to machine.
-fn portable(text: &str, desk: &Desk) -> String {
+fn portable(text: &str, desk: &Sandbox) -> String {
     text.replace(&desk.path().display().to_string(), "DESK")
         .replace(&built().display().to_string(), "BUILT")
 }
 
 #[test]
 fn plugins_are_listed() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let ran = desk.offramp(&["plugins"]);
     assert_eq!(ran.code, 0);
     insta::assert_snapshot!(portable(&ran.out, &desk));
@@ -30,7 +30,7 @@ fn plugins_are_listed() {
 
 #[test]
 fn what_is_refused_is_listed_with_the_reason() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let library = |name: &str| format!("{name}{}", std::env::consts::DLL_SUFFIX);
     let file = |name: &str, content: &[u8]| desk.write(&library(name), content);
     let random = std::fs::read(built().join(library("libofframp_random"))).unwrap();
@@ -64,7 +64,7 @@ fn what_is_refused_is_listed_with_the_reason() {
 
 #[test]
 fn a_file_is_explained() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let hostile = example("hostile");
     let ran = desk.offramp(&["plugins", "inspect", &hostile.display().to_string()]);
     assert_eq!(ran.code, 0);
@@ -82,7 +82,7 @@ fn a_file_is_explained() {
 
 #[test]
 fn a_plugin_folder_that_is_not_there() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let ran = desk.offramp(&["plugins", "--plugins", "nowhere"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.err);
@@ -91,7 +91,7 @@ fn a_plugin_folder_that_is_not_there() {
 /// Every way to misbehave in a run is a failed row; the policy beside it finishes.
 #[test]
 fn a_policy_that_misbehaves_is_a_failed_row() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     let misdeeds = [
         "PanicIn(\"create\")",
         "PanicIn(\"begin_episode\")",
@@ -412,7 +412,7 @@ offramp_plugin::export_plugin!();
 /// A crate outside the workspace that depends on `offramp-plugin` alone is built, loaded, run.
 #[test]
 fn a_strangers_plugin_is_loaded_and_run() {
-    let desk = Desk::new();
+    let desk = Sandbox::new();
     std::fs::create_dir(desk.path().join("src")).unwrap();
     let api = workspace().join("plugins/api").display().to_string();
     desk.write("Cargo.toml", STRANGERS_MANIFEST.replace("API", &api));

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use offramp_tests::{Desk, offramp, workspace};
+use offramp_tests::{Sandbox, offramp, workspace};
 use offramp_trace::Trace;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn replay_check_prints_what_was_compared() {
 /// Rows and columns may come in any order, and what is not recorded is not compared.
 #[test]
 fn any_file_of_the_format_is_read() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut trace = tiny();
     let object = trace.as_object_mut().unwrap();
     for absent in ["published_observations", "published_load_seen_at_slot"] {
@@ -63,8 +63,8 @@ fn any_file_of_the_format_is_read() {
     let rows = object["tasks"].as_array_mut().unwrap();
     rows.reverse();
     rows.iter_mut().for_each(|row| row.as_array_mut().unwrap().reverse());
-    desk.write("reversed.json", trace.to_string());
-    let ran = desk.offramp(&["replay", "--check", "reversed.json"]);
+    sandbox.write("reversed.json", trace.to_string());
+    let ran = sandbox.offramp(&["replay", "--check", "reversed.json"]);
     insta::assert_snapshot!(ran.out, @r"
     tiny-random: 3 devices, 2 servers, 30 slots: 30 tasks, 2 dropped, AvgDelay 6.600, AvgEnergy 94.461, AvgQoE 271.424
       all 240 recorded values equal
@@ -74,24 +74,24 @@ fn any_file_of_the_format_is_read() {
 
 #[test]
 fn differences_are_shown_and_fail_the_check() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut trace = tiny();
     trace["tasks"][3][5] = json!(9);
     trace["tasks"][4][7] = json!(1.5);
     trace["active_devices_after_slot"][2][1] = json!(7);
     trace["published_observations"][0][0] = json!(1.7714210001);
-    desk.write("altered.json", trace.to_string());
-    let ran = desk.offramp(&["replay", "--check", "altered.json"]);
+    sandbox.write("altered.json", trace.to_string());
+    let ran = sandbox.offramp(&["replay", "--check", "altered.json"]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!(ran.out);
     // Without --check nothing is compared, and nothing fails.
-    assert_eq!(desk.offramp(&["replay", "altered.json"]).code, 0);
+    assert_eq!(sandbox.offramp(&["replay", "altered.json"]).code, 0);
 }
 
 fn refused(name: &str, content: &[u8]) -> String {
-    let desk = Desk::new();
-    desk.write(name, content);
-    let ran = desk.offramp(&["replay", "--check", name]);
+    let sandbox = Sandbox::new();
+    sandbox.write(name, content);
+    let ran = sandbox.offramp(&["replay", "--check", name]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     ran.err
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, workspace};
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -146,16 +146,16 @@ const STUDY: &str = r#"(
     ],
 )"#;
 
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
     let learner = "learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
         explorer: (plugin: \"uniform\"), validate_every: 4, validate_episodes: 2";
-    desk.write(
+    sandbox.write(
         "teacher.ron",
         format!("(name: \"teacher\", {SYSTEM}, train: ({learner}, episodes: 8))"),
     );
-    desk.write(
+    sandbox.write(
         "student.ron",
         format!(
             "(name: \"student\", {SYSTEM}, distill: (
@@ -165,13 +165,13 @@ fn desk() -> Desk {
             ))"
         ),
     );
-    desk.write("toy.ron", STUDY);
-    desk
+    sandbox.write("toy.ron", STUDY);
+    sandbox
 }
 
 /// The names of what is in a folder.
-fn listed(desk: &Desk, folder: &str) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(desk.path().join(folder)).unwrap();
+fn listed(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(sandbox.path().join(folder)).unwrap();
     entries.map(|entry| entry.unwrap().file_name().display().to_string()).collect()
 }
 
@@ -182,22 +182,22 @@ fn untimed(printed: &str) -> String {
 
 #[test]
 fn a_study_is_made_once_and_again_only_where_it_changed() {
-    let desk = desk();
+    let sandbox = sandbox();
     let reproduce = ["reproduce", "toy.ron", "--out", "out"];
-    let first = desk.offramp(&reproduce);
+    let first = sandbox.offramp(&reproduce);
     assert_eq!(first.code, 0, "{}", first.err);
     // What does not learn has the same numbers on every machine.
     let plain = first.out.split("What learns").next().unwrap();
     insta::assert_snapshot!(plain);
     insta::assert_snapshot!("claims", first.out.split("What holds").nth(1).unwrap());
-    let page = std::fs::read_to_string(desk.path().join("out/index.html")).unwrap();
+    let page = std::fs::read_to_string(sandbox.path().join("out/index.html")).unwrap();
     for part in ["What learns", "class=\"holds\"", "class=\"fails\"", "<svg"] {
         assert!(page.contains(part), "{part}");
     }
     // It needs nothing from anywhere: what looks like an address names a format.
     let addresses = page.match_indices("http").map(|(at, _)| &page[at..]);
     assert!(addresses.into_iter().all(|text| text.starts_with("http://www.w3.org/2000/svg")));
-    let files = listed(&desk, "out");
+    let files = listed(&sandbox, "out");
     for file in [
         "plain.md",
         "plain.csv",
@@ -212,7 +212,7 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     ] {
         assert!(files.contains(file), "{file}: {files:?}");
     }
-    let learned = listed(&desk, "out/learned");
+    let learned = listed(&sandbox, "out/learned");
     // Of two seeds: two teachers; students of 20, 40 and 60 steps, one of the other teacher, and
     // the one that has two names.
     assert_eq!(learned.len(), 14, "{learned:?}");
@@ -222,17 +222,17 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     assert_eq!(table.matches("| teacher |").count(), 1, "{table}");
     assert!(table.contains("| any   | teacher |"), "{table}");
     // Nothing is done again.
-    let again = desk.offramp(&reproduce);
+    let again = sandbox.offramp(&reproduce);
     assert_eq!(again.out, first.out);
     assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
     // A part, at any number of threads, elsewhere: the same numbers.
     let part = ["reproduce", "toy.ron", "--out", "part", "--only", "learned", "--jobs", "1"];
-    let part = desk.offramp(&part);
+    let part = sandbox.offramp(&part);
     assert_eq!(part.code, 0, "{}", part.err);
     let table = part.out.split("What learns").nth(1).unwrap();
     assert!(first.out.contains(table), "{table}");
     // Another student: its teacher is not taught again.
-    desk.write(
+    sandbox.write(
         "toy.ron",
         STUDY.replace(
             "teacher: \"teacher\"),",
@@ -240,39 +240,39 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
         set: { \"distill.steps\": 30 }),",
         ),
     );
-    let changed = desk.offramp(&reproduce);
+    let changed = sandbox.offramp(&reproduce);
     assert_eq!(changed.code, 0, "{}", changed.err);
     assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
     // Of two seeds: the students of either teacher. Where points set the steps, nothing changed.
-    assert_eq!(listed(&desk, "out/learned").len(), 18);
+    assert_eq!(listed(&sandbox, "out/learned").len(), 18);
     assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
 }
 
 #[test]
 fn a_killed_study_goes_on_to_the_same_bits() {
-    let desk = desk();
-    assert_eq!(desk.offramp(&["reproduce", "toy.ron", "--out", "whole"]).code, 0);
-    let kills = desk.killed_until_done(&["reproduce", "toy.ron", "--out", "killed"]);
+    let sandbox = sandbox();
+    assert_eq!(sandbox.offramp(&["reproduce", "toy.ron", "--out", "whole"]).code, 0);
+    let kills = sandbox.killed_until_done(&["reproduce", "toy.ron", "--out", "killed"]);
     assert!(kills > 0, "it was never killed");
     for file in ["plain.csv", "learned.csv", "learned-qoe.svg", "curves.svg"] {
-        let read = |folder: &str| std::fs::read(desk.path().join(folder).join(file)).unwrap();
+        let read = |folder: &str| std::fs::read(sandbox.path().join(folder).join(file)).unwrap();
         assert_eq!(read("whole"), read("killed"), "{file}");
     }
 }
 
 #[test]
 fn a_quick_study_is_smaller_and_says_so() {
-    let desk = desk();
-    let ran = desk.offramp(&["reproduce", "toy.ron", "--quick", "--only", "plain,learned"]);
+    let sandbox = sandbox();
+    let ran = sandbox.offramp(&["reproduce", "toy.ron", "--quick", "--only", "plain,learned"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("toy-quick, the quick version: 2 episodes, 1 training seed"));
     assert!(!ran.out.contains("| 0.2  ") && ran.out.contains("| 0.6  "), "{}", ran.out);
-    assert_eq!(listed(&desk, "runs/toy-quick/learned").len(), 2);
+    assert_eq!(listed(&sandbox, "runs/toy-quick/learned").len(), 2);
 }
 
 #[test]
 fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
-    let desk = desk();
+    let sandbox = sandbox();
     let mut errors = String::new();
     for (from, to) in [
         ("scenario: \"system.ron\"", "scenario: \"sistem.ron\""),
@@ -289,23 +289,26 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         ("rivals: [\"local\"", "rivals: [\"student\""),
     ] {
         assert!(STUDY.contains(from), "{from}");
-        desk.write("wrong.ron", STUDY.replace(from, to));
-        let ran = desk.offramp(&["reproduce", "wrong.ron", "--out", "out"]);
+        sandbox.write("wrong.ron", STUDY.replace(from, to));
+        let ran = sandbox.offramp(&["reproduce", "wrong.ron", "--out", "out"]);
         assert_eq!(ran.code, 2, "{to}: {}{}", ran.out, ran.err);
         errors += &ran.err;
     }
-    errors += &desk.offramp(&["reproduce", "toy.ron", "--only", "plane", "--out", "out"]).err;
-    assert!(!desk.path().join("out/learned").exists() && !desk.path().join("out/results").exists());
+    errors += &sandbox.offramp(&["reproduce", "toy.ron", "--only", "plane", "--out", "out"]).err;
+    assert!(
+        !sandbox.path().join("out/learned").exists()
+            && !sandbox.path().join("out/results").exists()
+    );
     insta::assert_snapshot!(errors);
 }
 
 #[test]
 fn what_fails_is_a_row_and_the_rest_goes_on() {
-    let desk = desk();
+    let sandbox = sandbox();
     let parameters = "\"heuristic\", parameters: (load_trust: 7.0)";
     let failing = STUDY.replace("\"heuristic\", parameters: (load_trust: 0.5)", parameters);
-    desk.write("failing.ron", failing);
-    let ran = desk.offramp(&["reproduce", "failing.ron", "--out", "out", "--only", "plain"]);
+    sandbox.write("failing.ron", failing);
+    let ran = sandbox.offramp(&["reproduce", "failing.ron", "--out", "out", "--only", "plain"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     insta::assert_snapshot!(ran.out);
 }
@@ -320,11 +323,12 @@ const LEARNED: [&str; 6] =
 /// against it is left out.
 #[test]
 fn the_quick_tables_of_the_paper_keep_their_shape() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let study = workspace().join("scenarios/reproduce/paper.ron").display().to_string();
     let mut shape = String::new();
     for item in ["table-3", "carried-over"] {
-        let ran = desk.offramp(&["reproduce", &study, "--quick", "--only", item, "--out", "out"]);
+        let ran =
+            sandbox.offramp(&["reproduce", &study, "--quick", "--only", item, "--out", "out"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         let measured = ran.out.split("Less that").next().unwrap_or_default();
         for line in measured.lines().filter(|line| !line.starts_with("|-")) {

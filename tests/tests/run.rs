@@ -1,29 +1,16 @@
 //! `offramp run` and `offramp report`, end to end: the real command, the real plugins.
 
-use offramp_tests::{Desk, workspace};
+use offramp_tests::{Sandbox, read, untimed, workspace};
 use serde_json::Value;
-
-/// Hides what differs from run to run: the time per decision, the last column.
-fn untimed(table: &str) -> String {
-    let lines = table.lines().map(|line| match line.trim_end_matches('|').rsplit_once('|') {
-        Some((rest, _)) if line.starts_with('|') => format!("{rest}|"),
-        _ => line.to_owned(),
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 fn scenario(name: &str) -> String {
     workspace().join("scenarios").join(name).display().to_string()
 }
 
-fn read(desk: &Desk, file: &str) -> String {
-    std::fs::read_to_string(desk.path().join(file)).unwrap()
-}
-
 #[test]
 fn a_scenario_becomes_a_table() {
-    let desk = Desk::new();
-    let ran = desk.offramp(&["run", &scenario("small.ron"), "--power-modes"]);
+    let sandbox = Sandbox::new();
+    let ran = sandbox.offramp(&["run", &scenario("small.ron"), "--power-modes"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, "results: runs/small-001\n"));
     let (table, modes) = ran.out.split_once("small, by power mode").unwrap();
     insta::assert_snapshot!("small", untimed(table));
@@ -32,37 +19,37 @@ fn a_scenario_becomes_a_table() {
 
 #[test]
 fn every_scenario_of_the_repository_runs() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for name in ["paper", "load-sweep", "heterogeneous", "physical-energy"] {
-        let ran = desk.offramp(&["run", &scenario(&format!("{name}.ron")), "--episodes", "2"]);
+        let ran = sandbox.offramp(&["run", &scenario(&format!("{name}.ron")), "--episodes", "2"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         insta::assert_snapshot!(name, untimed(&ran.out));
     }
     // One network for several rows: ndarray's product, whose last bits differ by processor, so
-    // its table is not one for all machines. (A single row's has the same bits everywhere.)
-    let ran = desk.offramp(&["run", &scenario("paper-extended.ron"), "--episodes", "2"]);
+    // its table is not one for all machines. (A single row's product is the same everywhere.)
+    let ran = sandbox.offramp(&["run", &scenario("paper-extended.ron"), "--episodes", "2"]);
     assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
     // Every training scenario can be read.
     for entry in std::fs::read_dir(workspace().join("scenarios")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "ron") {
-            assert_eq!(desk.offramp(&["inspect", &path.display().to_string()]).code, 0);
+            assert_eq!(sandbox.offramp(&["inspect", &path.display().to_string()]).code, 0);
         }
     }
     // Its full size is a command, not a test.
-    let large = std::fs::read_to_string(scenario("large.ron")).unwrap();
-    desk.write(
+    let large = read(scenario("large.ron").as_ref());
+    sandbox.write(
         "large.ron",
         large.replace("1000000", "1000").replace("servers: 1000", "servers: 9"),
     );
-    let ran = desk.offramp(&["run", "large.ron"]);
+    let ran = sandbox.offramp(&["run", "large.ron"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
 #[test]
 fn json_keeps_its_contract() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "sweep.ron",
         "(name: \"sweep\", policies: [(plugin: \"random\"), (plugin: \"heuristic\", name: \"rules\")],
           evaluate: (episodes: 3), sweep: {
@@ -70,7 +57,7 @@ fn json_keeps_its_contract() {
             \"alpha.rule\": [Fixed],
           })",
     );
-    let ran = desk.offramp(&["run", "sweep.ron", "--format", "json"]);
+    let ran = sandbox.offramp(&["run", "sweep.ron", "--format", "json"]);
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     let runs = json["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 4);
@@ -90,48 +77,51 @@ fn json_keeps_its_contract() {
 
 #[test]
 fn a_sweep_changes_what_it_says_and_nothing_else() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let alone = "(name: \"alone\", policies: [(plugin: \"random\")], evaluate: (episodes: 2),
                   tasks: (arrival_probability: 0.6))";
-    desk.write("alone.ron", alone);
+    sandbox.write("alone.ron", alone);
     let swept = "(name: \"swept\", policies: [(plugin: \"random\")], evaluate: (episodes: 2),
                   sweep: {\"tasks.arrival_probability\": [0.2, 0.6]})";
-    desk.write("swept.ron", swept);
-    assert_eq!(desk.offramp(&["run", "alone.ron", "--out", "a"]).code, 0);
-    assert_eq!(desk.offramp(&["run", "swept.ron", "--out", "b"]).code, 0);
+    sandbox.write("swept.ron", swept);
+    assert_eq!(sandbox.offramp(&["run", "alone.ron", "--out", "a"]).code, 0);
+    assert_eq!(sandbox.offramp(&["run", "swept.ron", "--out", "b"]).code, 0);
     let values = |text: String, skip: usize| -> Vec<String> {
         let rows = text.lines().skip(skip).take(2);
         rows.map(|row| row.splitn(4, ',').nth(3).unwrap().to_owned()).collect()
     };
-    assert_eq!(values(read(&desk, "a/episodes.csv"), 1), values(read(&desk, "b/episodes.csv"), 3));
+    assert_eq!(
+        values(sandbox.read("a/episodes.csv"), 1),
+        values(sandbox.read("b/episodes.csv"), 3)
+    );
 }
 
-/// Same scenario, seed and plugins: the same bits at any number of threads, and again.
+/// Same scenario, seed and plugins: bit-identical results for any number of threads, and again.
 #[test]
 fn results_do_not_depend_on_threads() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let small = scenario("small.ron");
     for (out, jobs) in [("one", "1"), ("two", "2"), ("many", "7")] {
-        assert_eq!(desk.offramp(&["run", &small, "--jobs", jobs, "--out", out]).code, 0);
+        assert_eq!(sandbox.offramp(&["run", &small, "--jobs", jobs, "--out", out]).code, 0);
     }
     for file in ["episodes.csv", "power-modes.csv", "run.json", "scenarios/small.ron"] {
-        assert_eq!(read(&desk, &format!("one/{file}")), read(&desk, &format!("two/{file}")));
-        assert_eq!(read(&desk, &format!("one/{file}")), read(&desk, &format!("many/{file}")));
+        assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("two/{file}")));
+        assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("many/{file}")));
     }
-    let other = desk.offramp(&["run", &small, "--seed", "2", "--out", "other"]);
+    let other = sandbox.offramp(&["run", &small, "--seed", "2", "--out", "other"]);
     assert_eq!(other.code, 0);
-    assert_ne!(read(&desk, "one/episodes.csv"), read(&desk, "other/episodes.csv"));
+    assert_ne!(sandbox.read("one/episodes.csv"), sandbox.read("other/episodes.csv"));
     // The scenario is kept as it was run, so it can be run again.
-    let again = desk.offramp(&["run", "other/scenarios/small.ron", "--out", "again"]);
+    let again = sandbox.offramp(&["run", "other/scenarios/small.ron", "--out", "again"]);
     assert_eq!(again.code, 0);
-    assert_eq!(read(&desk, "other/episodes.csv"), read(&desk, "again/episodes.csv"));
+    assert_eq!(sandbox.read("other/episodes.csv"), sandbox.read("again/episodes.csv"));
 }
 
 #[test]
 fn report_prints_what_run_printed() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for format in ["table", "json", "csv"] {
-        let run = desk.offramp(&[
+        let run = sandbox.offramp(&[
             "run",
             &scenario("small.ron"),
             &scenario("physical-energy.ron"),
@@ -141,7 +131,7 @@ fn report_prints_what_run_printed() {
             "--out",
             format,
         ]);
-        let report = desk.offramp(&["report", format, "--format", format]);
+        let report = sandbox.offramp(&["report", format, "--format", format]);
         assert_eq!((run.code, report.code), (0, 0), "{}{}", run.err, report.err);
         assert_eq!(run.out, report.out);
     }
@@ -149,35 +139,39 @@ fn report_prints_what_run_printed() {
 
 #[test]
 fn results_are_numbered_and_never_overwritten() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let small = scenario("small.ron");
-    assert_eq!(desk.offramp(&["run", &small, "--quick"]).err, "results: runs/small-001\n");
-    let first = read(&desk, "runs/small-001/run.json");
-    assert_eq!(desk.offramp(&["run", &small, "--quick"]).err, "results: runs/small-002\n");
-    let ran = desk.offramp(&["run", &small, "--quick", "--out", "runs/small-001"]);
+    assert_eq!(sandbox.offramp(&["run", &small, "--quick"]).err, "results: runs/small-001\n");
+    let first = sandbox.read("runs/small-001/run.json");
+    assert_eq!(sandbox.offramp(&["run", &small, "--quick"]).err, "results: runs/small-002\n");
+    let ran = sandbox.offramp(&["run", &small, "--quick", "--out", "runs/small-001"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.err);
-    assert_eq!(read(&desk, "runs/small-001/run.json"), first);
+    assert_eq!(sandbox.read("runs/small-001/run.json"), first);
     // Nothing is left behind beside the results.
-    assert_eq!(std::fs::read_dir(desk.path().join("runs")).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(sandbox.path().join("runs")).unwrap().count(), 2);
 }
 
 #[test]
 fn a_damaged_run_folder_is_refused() {
-    let desk = Desk::new();
-    assert_eq!(desk.offramp(&["run", &scenario("small.ron"), "--quick", "--out", "run"]).code, 0);
-    let rows = read(&desk, "run/episodes.csv");
-    let mut errors = desk.offramp(&["report", "nowhere"]).err;
-    let cut = rows.rfind("small").unwrap();
-    desk.write("run/episodes.csv", &rows[..cut]);
-    errors += &desk.offramp(&["report", "run"]).err;
-    desk.write("run/episodes.csv", rows.replacen("small,all-local,,0,", "small,all-local,,0,x", 1));
-    errors += &desk.offramp(&["report", "run"]).err;
-    desk.write(
-        "run/run.json",
-        read(&desk, "run/run.json").replace("\"format\": 1", "\"format\": 9"),
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        sandbox.offramp(&["run", &scenario("small.ron"), "--quick", "--out", "run"]).code,
+        0
     );
-    errors += &desk.offramp(&["report", "run"]).err;
+    let rows = sandbox.read("run/episodes.csv");
+    let mut errors = sandbox.offramp(&["report", "nowhere"]).err;
+    let cut = rows.rfind("small").unwrap();
+    sandbox.write("run/episodes.csv", &rows[..cut]);
+    errors += &sandbox.offramp(&["report", "run"]).err;
+    sandbox
+        .write("run/episodes.csv", rows.replacen("small,all-local,,0,", "small,all-local,,0,x", 1));
+    errors += &sandbox.offramp(&["report", "run"]).err;
+    sandbox.write(
+        "run/run.json",
+        sandbox.read("run/run.json").replace("\"format\": 1", "\"format\": 9"),
+    );
+    errors += &sandbox.offramp(&["report", "run"]).err;
     insta::assert_snapshot!(errors);
 }
 
@@ -189,24 +183,24 @@ const PUBLISHED: [(&str, [(f64, f64); 4]); 3] = [
     ("random", [(616.3, 7.9), (6.935, 0.045), (412.3, 2.7), (285.1, 12.9)]),
 ];
 
-/// The README's table is what its main command prints, but for the times.
+/// The README's table is what its main command prints, except for the times.
 #[test]
 fn the_readme_is_true() {
-    let desk = Desk::new();
-    let ran = desk.offramp(&["run", &scenario("paper.ron")]);
+    let sandbox = Sandbox::new();
+    let ran = sandbox.offramp(&["run", &scenario("paper.ron")]);
     assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let readme = read(&workspace().join("README.md"));
     let readme = untimed(&readme);
     for row in untimed(&ran.out).lines().filter(|line| line.starts_with("| ")) {
-        assert!(readme.contains(row), "the README has not: {row}");
+        assert!(readme.contains(row), "not in the README: {row}");
     }
 }
 
 /// Within 3 standard errors of the difference.
 #[test]
 fn baselines_agree_with_the_published_environment() {
-    let desk = Desk::new();
-    let ran = desk.offramp(&["run", &scenario("paper.ron"), "--format", "json"]);
+    let sandbox = Sandbox::new();
+    let ran = sandbox.offramp(&["run", &scenario("paper.ron"), "--format", "json"]);
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     for (policy, published) in PUBLISHED {
         let runs = json["runs"].as_array().unwrap();

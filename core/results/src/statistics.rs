@@ -14,8 +14,8 @@
 use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
 
-/// The stream from which a bootstrap draws; its number is part of every interval.
-const BOOTSTRAP: Purpose = Purpose::new(10);
+/// The purpose of a bootstrap's draws; its number is part of every interval.
+pub const BOOTSTRAP: Purpose = Purpose::new(10);
 
 /// Mean and standard deviation over episodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
