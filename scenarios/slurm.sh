@@ -1,11 +1,12 @@
 #!/bin/bash
-# A batch in PARTS parts, each a task of a Slurm job array with the cores that Slurm gives it:
+# Runs a batch in PARTS parts. Each is a task of a Slurm job array and uses the cores that Slurm assigns
+# to it:
 #
 #   sbatch --array=1-8 --cpus-per-task=4 scenarios/slurm.sh 8 OUT SCENARIO…
 #   offramp merge OUT/part-? --out OUT/whole
 #
-# Parts that were killed (a time limit, a failing node) go on where they were when they are
-# submitted again: --array=3,7.
+# Parts that were killed (by a time limit or a failing node) resume when they are submitted again:
+# --array=3,7.
 #SBATCH --job-name=offramp
 set -eu
 parts=$1 out=$2

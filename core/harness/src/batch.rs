@@ -1,12 +1,13 @@
-//! Batches: every policy at every point of every scenario, each kept as soon as it is done, so
-//! that a batch that was killed goes on to the same bits.
+//! Batches: every policy at every point of every scenario. Each run is saved as soon as it is done,
+//! so that a batch that was killed resumes with bit-identical results.
 //!
 //! ```text
-//! OUT.partial/batch    what the batch is made of: a hash of scenarios, plugins and checkpoints
-//! OUT.partial/journal  a line when a run begins, and one with its results when it is done
+//! OUT.partial/batch    a hash of the scenarios, plugins and checkpoints of the batch
+//! OUT.partial/journal  one line when a run begins, and one with its results when it is done
 //! ```
 //!
-//! When all is done they become the run folder OUT (see [`offramp_results::run_folder`]), and are gone.
+//! When everything is done, OUT.partial becomes the run folder OUT (see
+//! [`offramp_results::run_folder`]).
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -28,7 +29,7 @@ use crate::record;
 use crate::resume::Start;
 use crate::run::runs;
 
-/// A batch, all of it or a part.
+/// A batch: all of its runs, or those of one part.
 #[derive(Clone, Debug)]
 pub struct Batch<'e> {
     experiments: &'e [Experiment<Evaluation>],
@@ -36,13 +37,13 @@ pub struct Batch<'e> {
     key: String,
 }
 
-/// Where what is done of a batch is kept.
+/// The runs of a batch that are done, in a file that grows with each of them.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: Mutex<File>,
     done: BTreeMap<usize, StoredRun>,
-    /// What was running when the last attempt ended before its time, each in one text.
+    /// The runs that were in progress when the last attempt ended early, in words.
     pub interrupted: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ impl<'e> Batch<'e> {
             let text = replace(&experiment.text, "isolate", "false");
             made_of += &format!("{} {text:?}\n", experiment.name);
         }
-        // A file may be the checkpoint of a thousand runs.
+        // Many runs may share a checkpoint: each file is read once.
         let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
         for (_, policy) in runs(experiments) {
             let checkpoint = policy.checkpoint.as_deref().map(|path| {
@@ -68,24 +69,24 @@ impl<'e> Batch<'e> {
         Self { experiments, shard, key: sha256(made_of.as_bytes()) }
     }
 
-    /// How many episodes there are, those that are done included.
+    /// Number of episodes of all runs, including those that are done.
     pub fn episodes(&self) -> u64 {
         let numbered = runs(self.experiments).enumerate();
         let ours = numbered.filter(|(at, _)| self.has(*at));
         ours.map(|(_, (evaluation, _))| evaluation.scenario.evaluation.episodes).sum()
     }
 
+    /// True if the run with this number belongs to this part.
     fn has(&self, number: usize) -> bool {
         self.shard.is_none_or(|shard| shard.has(number))
     }
 
-    /// Does what `journal` does not have, and returns all of it in order. Runs that ask for
-    /// isolation are carried out by `isolated`.
-    ///
-    /// Threads are those of the rayon pool it is called in.
+    /// Carries out the runs that `journal` lacks, and returns all runs in order. Runs that ask for
+    /// isolation are carried out by `isolated`. Threads are those of the rayon pool this is called
+    /// in.
     ///
     /// # Errors
-    /// [`Error::Unwritable`] if what is done can't be kept.
+    /// [`Error::Unwritable`] if a run can't be saved.
     pub fn run(
         &self,
         journal: &mut Journal,
@@ -105,10 +106,10 @@ impl<'e> Batch<'e> {
         Ok(done.into_values().collect())
     }
 
-    /// Puts the run folder in its place; gives its path.
+    /// Moves the run folder to its place, and returns its path.
     ///
     /// # Errors
-    /// [`Error`]; what is done stays.
+    /// [`Error`]; what is done is kept.
     pub fn finish(&self, journal: Journal, done: &[StoredRun]) -> Result<PathBuf, Error> {
         let scenarios = record::scenarios(self.experiments);
         let path = NewRunFolder::begin(&journal.path)?.finish(&scenarios, self.shard, done)?;
@@ -120,11 +121,11 @@ impl<'e> Batch<'e> {
 }
 
 impl Journal {
-    /// Begins a batch whose run folder will be `path`, or goes on with it.
+    /// Begins or resumes a batch whose run folder will be `path`.
     ///
     /// # Errors
-    /// [`Error`] if the folder is there already, can't be written, or has the beginning of
-    /// another batch.
+    /// [`Error`] if the folder exists already, can't be written, or holds an unfinished run of a
+    /// different batch.
     pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, Error> {
         NewRunFolder::begin(path)?;
         let partial = unfinished(path);
@@ -155,7 +156,8 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file: Mutex::new(file), done, interrupted })
     }
 
-    /// Adds a line: there whole, or, if killed meanwhile, cut off and passed over when read.
+    /// Adds a line. If the process is killed meanwhile, the line may be cut off; it is then ignored
+    /// when the journal is read.
     fn add(&self, line: &str) -> Result<(), Error> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes())
@@ -163,8 +165,8 @@ impl Journal {
     }
 }
 
-/// What a journal has: how many bytes of it are whole lines, what is done, and what was begun and
-/// is not done.
+/// Reads a journal: the number of its bytes that are valid lines, the runs that are done, and the
+/// runs that have begun and are not done.
 fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
     let mut done = BTreeMap::new();
     let mut begun: BTreeMap<usize, String> = BTreeMap::new();
@@ -195,7 +197,7 @@ fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
     (kept, done, begun.into_values().collect())
 }
 
-/// Keeps what is done, and passes events on.
+/// Saves each run as it ends, and passes events on.
 struct JournalWriter<'j> {
     journal: &'j Journal,
     observer: &'j dyn Observer,
@@ -222,7 +224,7 @@ impl Observer for JournalWriter<'_> {
                 self.add(&format!("begun {number} {}\n", what.replace('\n', " ")));
             }
             Event::RunEnded { number, run } => {
-                // A run is plain data: it always has a text.
+                // A run is plain data, which can always be serialised.
                 let text = serde_json::to_string(&record::stored_run(run)).unwrap_or_default();
                 self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
             }
@@ -249,7 +251,7 @@ mod tests {
             assert_eq!(done.len(), usize::from(cut == whole.len()), "{cut}");
             assert_eq!(begun.len() + done.len(), whole[..kept].matches("begun").count());
         }
-        // A flipped bit is no result.
+        // A flipped bit makes a line invalid.
         let flipped = whole.replace("\"episodes\":0", "\"episodes\":1");
         assert_ne!(flipped, whole);
         assert_eq!(read(flipped.as_bytes()).1.len(), 0);

@@ -1,8 +1,8 @@
-//! Binding: what a scenario names becomes something that can run.
+//! Binding: from names to plugins.
 //!
 //! A [`Scenario`] is plain data. [`bind_evaluation`], [`bind_training`] and [`bind_distillation`]
-//! find its plugins, check their capabilities and the files it names, and return a type of which
-//! only that can be asked: a scenario with nothing to train has no [`Training`].
+//! find its plugins, check their capabilities and the files it refers to, and return a type that can
+//! run: a scenario with nothing to train never becomes a [`Training`].
 
 use std::path::{Path, PathBuf};
 
@@ -13,32 +13,32 @@ use offramp_scenario::{
     DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry, nearest,
 };
 
-/// A policy or explorer that can be created.
+/// A policy or explorer, ready to be created.
 #[derive(Clone, Debug)]
 pub struct BoundPlugin {
-    /// The plugin.
+    /// The plugin that provides it.
     pub plugin: PluginRef,
     /// The RON text of its parameters; empty if there are none.
     pub parameters: String,
 }
 
-/// A policy that can be created, with what it has learned.
+/// A policy, ready to be created, with the file of what it has learned.
 #[derive(Clone, Debug)]
 pub struct BoundPolicy {
-    /// The plugin.
+    /// The plugin that provides it.
     pub plugin: PluginRef,
     /// The name that results use.
     pub label: String,
     /// The RON text of its parameters; empty if there are none.
     pub parameters: String,
-    /// The file with what it has learned.
+    /// The file with what it has learned, if it has one.
     pub checkpoint: Option<PathBuf>,
 }
 
-/// A scenario whose policies can be evaluated: at least one.
+/// A scenario with at least one policy, ready to be evaluated.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// The scenario.
+    /// The scenario it was bound from.
     pub scenario: Scenario,
     /// SHA-256 of its text, in hexadecimal.
     pub sha256: String,
@@ -46,10 +46,10 @@ pub struct Evaluation {
     pub policies: Vec<BoundPolicy>,
 }
 
-/// A scenario whose learner can be trained.
+/// A scenario with a learner, ready to be trained.
 #[derive(Clone, Debug)]
 pub struct Training {
-    /// The scenario.
+    /// The scenario it was bound from.
     pub scenario: Scenario,
     /// SHA-256 of its text, in hexadecimal.
     pub sha256: String,
@@ -61,18 +61,18 @@ pub struct Training {
     pub explorer: Option<BoundPlugin>,
 }
 
-/// A scenario whose teacher can be distilled.
+/// A scenario with a teacher and a student, ready to be distilled.
 #[derive(Clone, Debug)]
 pub struct Distillation {
-    /// The scenario.
+    /// The scenario it was bound from.
     pub scenario: Scenario,
     /// SHA-256 of its text, in hexadecimal.
     pub sha256: String,
     /// How it is distilled.
     pub entry: DistillationEntry,
-    /// The teacher.
+    /// The teacher, which has a value function.
     pub teacher: BoundPolicy,
-    /// The student.
+    /// The student, which can be fitted to a teacher.
     pub student: BoundPlugin,
 }
 
@@ -144,7 +144,8 @@ fn nothing_to(scenario: &Scenario, section: &str) -> Fault {
     scenario.fault("", format!("there is nothing to {section}"), Some(help))
 }
 
-/// The plugin that an entry names, whose file has the hash that the entry asks for, if it does.
+/// The plugin that an entry refers to. Its file must have the SHA-256 that the entry pins, if it
+/// does.
 pub(crate) fn plugin(
     scenario: &Scenario,
     entry: &PluginEntry,
@@ -187,8 +188,8 @@ fn with_checkpoint(
     Ok(BoundPolicy { plugin, label: entry.label.clone(), parameters, checkpoint })
 }
 
-/// The file of a checkpoint. A scenario may come from anyone, so what it names by a relative path
-/// has to be in its folder.
+/// The file of a checkpoint. A scenario may come from anyone, so a relative path must stay in its
+/// folder.
 fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, Fault> {
     let path = scenario.folder.join(file);
     let fail = |cause: std::io::Error| {
@@ -203,7 +204,7 @@ fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, F
         let folder = folder.canonicalize().map_err(fail)?;
         if !path.canonicalize().map_err(fail)?.starts_with(folder) {
             let message = format!("`{file}` leaves the scenario's folder");
-            let help = "give an absolute path, if that is meant".to_owned();
+            let help = "give an absolute path if this is intended".to_owned();
             return Err(scenario.fault(field, message, Some(help)));
         }
     }

@@ -1,9 +1,9 @@
-//! Measuring: the metrics of an episode, added up while it runs (section 4 of the model).
+//! Measuring: the metrics of an episode, summed up while it runs (section 4 of the model).
 
 use offramp_model::{Episode, Outcome, PreferenceRule, System, reward};
 use offramp_results::EpisodeMetrics;
 
-/// Adds up the tasks of an episode (or of a power mode) as they end.
+/// Sums over the tasks of an episode, or of one power mode in it, that have ended.
 #[derive(Clone, Debug)]
 struct Sums {
     dropped: u64,
@@ -48,7 +48,8 @@ impl Sums {
     }
 }
 
-/// Follows an episode and measures it.
+/// Measures an episode: call [`before_slot`](Self::before_slot) and
+/// [`after_slot`](Self::after_slot) around each step.
 #[derive(Debug)]
 pub struct EpisodeMeter {
     all: Sums,
@@ -65,7 +66,7 @@ impl EpisodeMeter {
         Self { by_mode: vec![sums.clone(); modes], all: sums, mode_device_slots: vec![0; modes] }
     }
 
-    /// Before a slot: who is in which power mode.
+    /// Counts the devices in each power mode. Call it at the start of each slot.
     pub fn before_slot(&mut self, episode: &Episode) {
         let parameters = episode.system().parameters();
         let slots = u64::from(parameters.arrival_slots);
@@ -82,7 +83,7 @@ impl EpisodeMeter {
         }
     }
 
-    /// After a slot: what ended in it.
+    /// Adds the tasks that ended. Call it at the end of each slot.
     pub fn after_slot(&mut self, episode: &Episode) {
         let system = episode.system();
         let modes = &system.parameters().power_preference.modes;

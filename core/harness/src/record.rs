@@ -1,4 +1,4 @@
-//! Records: what a run folder keeps of the runs of an evaluation.
+//! Records: the runs of an evaluation as run folders store them.
 
 use offramp_results::run_folder::{PluginRecord, RunRecord, Scenarios, StoredRun};
 
@@ -30,13 +30,13 @@ pub fn run_record(run: &Run<'_>) -> RunRecord {
     }
 }
 
-/// A run as it will be read back from its run folder.
+/// A run as a run folder stores it: its record and its episodes, none if it failed.
 pub fn stored_run(run: &Run<'_>) -> StoredRun {
     let episodes = run.outcome.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
     StoredRun { record: run_record(run), episodes }
 }
 
-/// The scenarios of experiments as they are run: name and text, in the order of `experiments`.
+/// The name and the text, as it is run, of each scenario, in the order of `experiments`.
 pub fn scenarios(experiments: &[Experiment<Evaluation>]) -> Scenarios {
     experiments.iter().map(|each| (each.name.clone(), each.text.clone())).collect()
 }

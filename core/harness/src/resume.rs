@@ -1,5 +1,5 @@
-//! What a training and a distillation need to go on as if never interrupted: a table that is cut
-//! back to its last save, and a state file that is there whole or as it was before.
+//! Resuming: what a training and a distillation need to continue as if never interrupted. A table
+//! is cut back to the last save, and a state file is replaced as a whole or not at all.
 
 use std::io::Seek;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use offramp_results::files::{self, MAX_DATA_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Whether a training or a distillation begins or goes on.
+/// Whether a training, a distillation or a batch begins or resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// From the beginning, in a folder that is not there yet.
+    /// From the beginning, in a folder that does not exist yet.
     New,
     /// From the last save in the folder; from the beginning if there is none.
     Resume,
 }
 
-/// What goes wrong with a folder of a training or distillation.
+/// An error of the folder of a training or distillation.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// It can't be written.
@@ -25,21 +25,21 @@ pub enum FolderError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The cause, as the system reports it.
         cause: std::io::Error,
     },
-    /// There is one already.
-    #[error("{path} is there already")]
+    /// It exists already.
+    #[error("{path} exists already")]
     Taken {
         /// The folder.
         path: PathBuf,
     },
-    /// What was saved can't be read again.
-    #[error("can't go on from {path}: {cause}")]
+    /// The last save can't be read.
+    #[error("can't resume from {path}: {cause}")]
     NotResumable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         cause: String,
     },
 }
@@ -50,7 +50,7 @@ pub(crate) fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> FolderError 
     move |cause| FolderError::Unwritable { path: path.clone(), cause }
 }
 
-/// Makes the folder, with the scenario in it.
+/// Creates the folder, with the scenario in it.
 pub(crate) fn begin(folder: &Path, start: Start, scenario: &str) -> Result<(), FolderError> {
     if start == Start::New && folder.exists() {
         return Err(FolderError::Taken { path: folder.to_owned() });
@@ -59,12 +59,12 @@ pub(crate) fn begin(folder: &Path, start: Start, scenario: &str) -> Result<(), F
     write(&folder.join("scenario.ron"), scenario.as_bytes())
 }
 
-/// Writes a file whole, or leaves it as it was.
+/// Replaces a file as a whole, or leaves it as it was.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     files::write_atomically(path, bytes).map_err(unwritable(path))
 }
 
-/// A CSV table that grows by a row at a time.
+/// A CSV table that grows by one row at a time.
 pub(crate) struct Table {
     path: PathBuf,
     writer: csv::Writer<std::fs::File>,
@@ -93,13 +93,14 @@ impl Table {
             .map_err(unwritable(&self.path))
     }
 
-    /// Bytes of the rows so far.
+    /// Size of the header and the rows so far, bytes.
     pub(crate) fn bytes(&self) -> Result<u64, FolderError> {
         let metadata = self.writer.get_ref().metadata();
         Ok(metadata.map_err(unwritable(&self.path))?.len())
     }
 }
 
+/// The version of the format of state files.
 const FORMAT: u32 = 2;
 
 /// The header of a state file.
@@ -110,8 +111,8 @@ struct Header<S> {
     state: S,
 }
 
-/// Saves `state` and what the plugin gave, in one file: the length of a JSON header, the header,
-/// then the plugin's bytes.
+/// Saves `state` and the bytes of a plugin in one file: the length of a JSON header (u64, little
+/// endian), the header, then the plugin's bytes.
 pub(crate) fn save(
     path: &Path,
     scenario_sha256: &str,
@@ -126,7 +127,8 @@ pub(crate) fn save(
     write(path, &bytes)
 }
 
-/// Reads what was saved for that scenario, if anything was.
+/// Reads the state and the plugin's bytes that were saved for a scenario; `None` if there is no
+/// file.
 pub(crate) fn load<S: DeserializeOwned>(
     path: &Path,
     scenario_sha256: &str,
@@ -141,17 +143,17 @@ pub(crate) fn load<S: DeserializeOwned>(
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut_off)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut_off())?;
     let (header, plugin) = rest.split_at_checked(length).ok_or_else(cut_off)?;
-    // The format before the rest, which it may say is another.
+    // The format comes first: the rest may have another form.
     let format = serde_json::from_slice::<Header<serde_json::Value>>(header)
         .map_err(|error| fail(error.to_string()))?
         .format;
     if format != FORMAT {
-        return Err(fail(format!("it has format {format}, this is {FORMAT}")));
+        return Err(fail(format!("it has format {format}; this version reads format {FORMAT}")));
     }
     let header: Header<S> =
         serde_json::from_slice(header).map_err(|error| fail(error.to_string()))?;
     if header.scenario_sha256 != scenario_sha256 {
-        return Err(fail("it is of another scenario, or the scenario was changed".to_owned()));
+        return Err(fail("it belongs to another scenario, or the scenario has changed".to_owned()));
     }
     Ok(Some((header.state, plugin.to_vec())))
 }

@@ -1,7 +1,7 @@
-//! Where all randomness comes from: one function per purpose.
+//! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 are the model's, 6 to 9 these, and 10 the bootstrap of `offramp-results`; the
-//! numbers are part of every result: never renumber, only append.
+//! Purposes 1 to 5 belong to the model, 6 to 9 to this module, and 10 to the bootstrap of
+//! `offramp-results`. The numbers are part of every result: never renumber, only append.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are
@@ -13,7 +13,7 @@ use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
 pub const POLICY: Purpose = Purpose::new(6);
 /// The randomness of an explorer, and of what is explored while a dataset is collected.
 pub const EXPLORER: Purpose = Purpose::new(7);
-/// The starting point of a learner, what it replays, and the mini-batches of a distillation.
+/// The initialisation of a learner, its replay, and the mini-batches of a distillation.
 pub const LEARNER: Purpose = Purpose::new(8);
 /// The episodes by which a training or a distillation is judged while it continues.
 pub const VALIDATION: Purpose = Purpose::new(9);
@@ -33,7 +33,7 @@ pub fn explorer_episode(seed: u64, episode: u64) -> u64 {
     StreamFamily::new(seed, episode, EXPLORER).seed()
 }
 
-/// The seed with which a learner is created to be trained, or a student to be taught.
+/// The seed with which a learner is created to be trained, or a student to be fitted.
 pub fn learner(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, LEARNER).seed()
 }
@@ -53,12 +53,12 @@ pub fn validation(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, VALIDATION).seed()
 }
 
-/// Draws that take the place of the teacher's decisions in an episode of a dataset.
+/// The draws that replace decisions of the teacher in an episode of a dataset.
 pub fn exploration(seed: u64, episode: u64) -> Stream {
     StreamFamily::new(seed, episode, EXPLORER).of(0)
 }
 
-/// Draws that choose a device's states of the mini-batch of a step.
+/// The draws that select the states of a device in the mini-batch of a step.
 pub fn mini_batch(seed: u64, step: u64, device: u32) -> Stream {
     StreamFamily::new(seed, step, LEARNER).of(u64::from(device))
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a scenario or study file: the place, the message, and what would mend it.
+//! Faults of a scenario or study file: the place, what is wrong there, and how to mend it.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::outline::Outline;
 
-/// What is wrong with a scenario file, and where.
+/// The reason why a scenario or study file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file can't be read.
@@ -31,11 +31,11 @@ pub struct Fault {
     pub source_name: String,
     /// The text of the file.
     pub text: String,
-    /// The bytes of the text at fault.
+    /// The bytes of the text that are at fault.
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// How to mend it, if that is known.
+    /// How to mend it, if known.
     pub help: Option<String>,
 }
 
@@ -67,7 +67,8 @@ pub fn read_text(path: &Path) -> Result<String, ScenarioError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Reads RON; [`Raw`](crate::Raw) keeps a value as text.
+/// Reads a value from RON, in which `Some` may be left out; [`Raw`](crate::Raw) keeps a value as
+/// text.
 ///
 /// # Errors
 /// The first fault with its place, and the nearest valid name where a name is wrong.
@@ -83,7 +84,7 @@ pub fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T,
     })
 }
 
-/// A fault of the value of `field`, or of the nearest value around it that the text has.
+/// A fault of the value of `field` in `text`, or of the closest enclosing value that exists.
 pub fn fault_of(
     source_name: &str,
     text: &str,
@@ -129,7 +130,7 @@ fn byte_of(text: &str, position: ron::error::Position) -> usize {
     line.char_indices().nth(column).map_or(text.len(), |(byte, _)| line_start + byte)
 }
 
-/// The one of `known` that `name` was probably meant to be: misspelt, or cut short.
+/// The one of `known` that `name` probably stands for, misspelt or cut short.
 pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
     let misspelt = known
         .clone()

@@ -1,9 +1,9 @@
-//! Where each value of a RON text stands: what lets an error about a value show its line, and a
-//! sweep replace one value and leave the rest of the file, comments included, as it is.
+//! Outlines: the place of each value of a RON text. They let an error about a value show its line,
+//! and a sweep replace one value and leave the rest of the file, including comments, as it is.
 //!
-//! `ron` itself reads the values; it tells positions only when it fails, and its `Value` forgets
-//! the names of enum variants. So this is no second parser of RON: it accepts anything, trusts
-//! that `ron` has accepted the text, and only finds out what is nested in what.
+//! `ron` reads the values, but it reports positions only when it fails, and its `Value` loses the
+//! names of enum variants. This is not a second parser of RON: it accepts any text, relies on `ron`
+//! having accepted it, and only finds out how values are nested.
 
 use std::ops::Range;
 
@@ -12,9 +12,9 @@ use std::ops::Range;
 pub(crate) struct Outline {
     /// The bytes of the value.
     pub(crate) span: Range<usize>,
-    /// Fields by name, entries of a map by their key, elements by their number.
+    /// Fields by name, entries of a map by key, elements by number.
     children: Vec<(String, Outline)>,
-    /// Where a further named field could be put in, if this is a struct.
+    /// The place where another named field can be inserted, if this is a struct.
     opening: Option<usize>,
 }
 
@@ -41,7 +41,7 @@ impl Outline {
         })
     }
 
-    /// The value at `path`, or the nearest one around it that the text has.
+    /// The value at `path`, or the closest enclosing value that exists.
     pub(crate) fn find_nearest(&self, path: &str) -> &Self {
         let mut path = path;
         loop {
@@ -53,8 +53,8 @@ impl Outline {
     }
 }
 
-/// `text` with the value at `path` replaced by `value`, or put in, with the structs around it,
-/// if there is none; `None` if what is around it is no struct.
+/// Returns `text` with the value at `path` replaced by `value`; if there is none, it is inserted,
+/// with the structs around it. `None` if the enclosing value is not a struct.
 pub fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     let outline = Outline::of(text);
     let (range, new) = match outline.find(path) {
@@ -108,7 +108,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// White space and comments.
+    /// Skips white space and comments.
     fn skip_blank(&mut self) {
         loop {
             let rest = self.rest();
@@ -185,7 +185,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// One token that is no bracket: a string whole, else a character.
+    /// One token that is not a bracket: a whole string, or a character.
     fn token(&mut self) {
         let rest = self.rest();
         let hashes = rest.strip_prefix('r').map(|rest| {
@@ -208,7 +208,7 @@ impl Scanner<'_> {
                 }
             }
         } else if rest.starts_with('\'') {
-            // A character; a quote or bracket in it is not one of the text's.
+            // A character: a quote or bracket in it does not count.
             self.bump();
             if self.peek() == Some('\\') {
                 self.bump();

@@ -1,8 +1,8 @@
-//! A value whose form is known only later.
+//! Raw values: RON whose type is not known while the file is read.
 
 use serde::{Deserialize, Deserializer};
 
-/// The RON text of a value, as it is written.
+/// The RON text of a value, exactly as written, without surrounding white space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Raw(pub String);
 

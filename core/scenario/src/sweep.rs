@@ -1,4 +1,4 @@
-//! Sweeps: every combination of the values that fields of a scenario are to take.
+//! Sweeps: every combination of the values of swept fields.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::{Fault, Raw};
 /// Upper bound on the points of one sweep.
 const MAX_POINTS: usize = 100_000;
 
-/// Every combination of the swept values, each as fields and values; the last field varies
-/// fastest. One point without fields if nothing is swept.
+/// Every combination of the swept values, each as a list of fields and values; the last field varies
+/// fastest. A single empty list if nothing is swept.
 pub(crate) fn points(
     source: &Source<'_>,
     sweep: &BTreeMap<String, Vec<Raw>>,

@@ -1,4 +1,4 @@
-//! Checks that everything a study names exists.
+//! Checking: everything that a study refers to must exist.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ struct Checked<'s> {
     text: &'s str,
 }
 
-/// Checks that everything a study names exists.
+/// Checks that everything a study refers to exists.
 ///
 /// # Errors
 /// The first fault.
@@ -39,6 +39,7 @@ impl Checked<'_> {
         self.fault(field, format!("the study has no policy `{name}`"), help)
     }
 
+    /// Checks the training seeds and the number of episodes.
     fn seeds(&self) -> Result<(), Fault> {
         let file = self.file;
         if file.training_seeds.is_empty() {
@@ -53,7 +54,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Every teacher is a policy that is trained.
+    /// Checks that every teacher is a policy that is trained.
     fn policies(&self) -> Result<(), Fault> {
         for (name, source) in &self.file.policies {
             let PolicySource::Distilled { teacher, .. } = source else { continue };
@@ -70,7 +71,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Its id is its own, and its policies and points exist.
+    /// Checks that an item has an id of its own, and that its policies and points exist.
     fn exhibit(&self, number: usize, exhibit: &ExhibitSection) -> Result<(), Fault> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let taken = self.file.items[..number].iter().any(|earlier| earlier.id == exhibit.id);
@@ -105,7 +106,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Its exhibit and the policies it compares exist.
+    /// Checks that the item of a claim and the policies it compares exist.
     fn claim(&self, number: usize, claim: &ClaimSection) -> Result<(), Fault> {
         let field = format!("claims.{number}");
         let (id, policies) = match &claim.holds_if {

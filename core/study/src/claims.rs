@@ -1,89 +1,109 @@
-//! Judging: the claims of a study, tested against its numbers.
+//! Judging: the claims of a study, tested by its numbers.
 
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, Quantity};
 use offramp_results::statistics::{Interval, Scores};
 
-use crate::file::{ClaimSection, Condition, Order, Place};
+use crate::file::{ClaimSection, Condition, Factor, Order, Place};
 
-/// A difference that should be above zero.
+/// A difference that a claim expects to be above zero.
 struct Margin {
+    /// The difference, in words.
     what: String,
     margin: Interval,
-    quantity: Quantity,
 }
 
-/// Judges a claim; `None` if its exhibit was not made, or some of it failed.
+/// An exhibit, and the quantity of it that a claim is about.
+#[derive(Clone, Copy)]
+struct Compared<'e> {
+    exhibit: &'e Exhibit,
+    quantity: Quantity,
+    order: Order,
+}
+
+/// Judges a claim; `None` if its exhibit was not made, or a cell of it failed.
 pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
+    let (Condition::Best { item, metric, order, .. }
+    | Condition::Compare { item, metric, order, .. }) = &claim.holds_if;
+    let exhibit = exhibits.iter().find(|made| made.id == *item)?;
+    let compared = Compared { exhibit, quantity: *metric, order: *order };
     let margins = match &claim.holds_if {
-        Condition::Best { item, metric, order, policy, rivals } => {
-            let item = exhibits.iter().find(|made| made.id == *item)?;
-            let mut points: Vec<&str> = Vec::new();
-            for cell in &item.cells {
-                if !points.contains(&cell.point.as_str()) {
-                    points.push(&cell.point);
-                }
-            }
-            let mut margins = Vec::new();
-            for point in points {
-                let ours = scores(item, policy, point, *metric)?;
-                for rival in rivals {
-                    let theirs = scores(item, rival, point, *metric)?;
-                    let margin = ahead(&ours, &theirs, *order)?;
-                    let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
-                    margins.push(Margin {
-                        what: format!("{policy} less {rival}{at}"),
-                        margin,
-                        quantity: *metric,
-                    });
-                }
-            }
-            (margins, *order)
-        }
-        Condition::Compare { item, metric, order, left, factor, right } => {
-            let item = exhibits.iter().find(|made| made.id == *item)?;
-            let of = |place: &Place| scores(item, &place.policy, &place.point, *metric);
-            let margin = ahead(&of(left)?, &of(right)?.times(factor.0), *order)?;
-            let name = |place: &Place| match place.point.as_str() {
-                "" => place.policy.clone(),
-                point => format!("{} at {point}", place.policy),
-            };
-            let times = if factor.0 == 1.0 { String::new() } else { format!("{} × ", factor.0) };
-            let what = format!("{} less {times}{}", name(left), name(right));
-            (vec![Margin { what, margin, quantity: *metric }], *order)
+        Condition::Best { policy, rivals, .. } => compared.best(policy, rivals)?,
+        Condition::Compare { left, factor, right, .. } => {
+            vec![compared.compare(left, *factor, right)?]
         }
     };
-    let (margins, order) = margins;
-    let verdict = if margins.iter().any(|margin| margin.margin.high < 0.0) {
+    let verdict = verdict(&margins);
+    let narrowest = margins.into_iter().min_by(|a, b| a.margin.low.total_cmp(&b.margin.low))?;
+    let because = compared.because(&narrowest);
+    let ClaimSection { text, source, .. } = claim.clone();
+    Some(Claim { text, source, verdict, because })
+}
+
+/// A claim holds if all its intervals are above zero, and fails if one is below.
+fn verdict(margins: &[Margin]) -> Verdict {
+    if margins.iter().any(|margin| margin.margin.high < 0.0) {
         Verdict::Fails
     } else if margins.iter().all(|margin| margin.margin.low > 0.0) {
         Verdict::Holds
     } else {
         Verdict::Undecided
-    };
-    let narrowest = margins.into_iter().min_by(|a, b| a.margin.low.total_cmp(&b.margin.low))?;
-    let Margin { what, margin, quantity } = narrowest;
-    // As it reads: the difference itself, not the margin.
-    let (estimate, low, high) = match order {
-        Order::Above => (margin.estimate, margin.low, margin.high),
-        Order::Below => (-margin.estimate, -margin.high, -margin.low),
-    };
-    let (name, digits) = (quantity.title(), quantity.digits());
-    let because =
-        format!("{name}: {what} {estimate:+.digits$} [{low:+.digits$}, {high:+.digits$}]");
-    let ClaimSection { text, source, .. } = claim.clone();
-    Some(Claim { text, source, verdict, because })
+    }
 }
 
-/// How far the first is ahead, below being ahead if that is the order.
-fn ahead(ours: &Scores, theirs: &Scores, order: Order) -> Option<Interval> {
-    let difference = match order {
-        Order::Above => ours.minus(theirs)?,
-        Order::Below => theirs.minus(ours)?,
-    };
-    Some(difference.mean())
-}
+impl Compared<'_> {
+    /// The margins of a policy ahead of each rival, at every point of the exhibit.
+    fn best(&self, policy: &str, rivals: &[String]) -> Option<Vec<Margin>> {
+        let mut points: Vec<&str> = Vec::new();
+        for cell in &self.exhibit.cells {
+            if !points.contains(&cell.point.as_str()) {
+                points.push(&cell.point);
+            }
+        }
+        let mut margins = Vec::new();
+        for point in points {
+            let ours = self.scores(policy, point)?;
+            for rival in rivals {
+                let margin = self.ahead(&ours, &self.scores(rival, point)?)?;
+                let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
+                margins.push(Margin { what: format!("{policy} less {rival}{at}"), margin });
+            }
+        }
+        Some(margins)
+    }
 
-fn scores(item: &Exhibit, policy: &str, point: &str, quantity: Quantity) -> Option<Scores> {
-    item.cell(policy, point)?.scores(quantity)
+    /// The margin of one number ahead of another, times `factor`.
+    fn compare(&self, left: &Place, Factor(factor): Factor, right: &Place) -> Option<Margin> {
+        let of = |place: &Place| self.scores(&place.policy, &place.point);
+        let margin = self.ahead(&of(left)?, &of(right)?.times(factor))?;
+        let name = |place: &Place| match place.point.as_str() {
+            "" => place.policy.clone(),
+            point => format!("{} at {point}", place.policy),
+        };
+        let times = if factor == 1.0 { String::new() } else { format!("{factor} × ") };
+        Some(Margin { what: format!("{} less {times}{}", name(left), name(right)), margin })
+    }
+
+    /// How far the first is ahead: above the second, or below it if that is the order.
+    fn ahead(&self, ours: &Scores, theirs: &Scores) -> Option<Interval> {
+        let difference = match self.order {
+            Order::Above => ours.minus(theirs)?,
+            Order::Below => theirs.minus(ours)?,
+        };
+        Some(difference.mean())
+    }
+
+    fn scores(&self, policy: &str, point: &str) -> Option<Scores> {
+        self.exhibit.cell(policy, point)?.scores(self.quantity)
+    }
+
+    /// A margin in words: the difference itself, whichever way it should be.
+    fn because(&self, Margin { what, margin }: &Margin) -> String {
+        let (estimate, low, high) = match self.order {
+            Order::Above => (margin.estimate, margin.low, margin.high),
+            Order::Below => (-margin.estimate, -margin.high, -margin.low),
+        };
+        let (name, digits) = (self.quantity.title(), self.quantity.digits());
+        format!("{name}: {what} {estimate:+.digits$} [{low:+.digits$}, {high:+.digits$}]")
+    }
 }

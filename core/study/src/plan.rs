@@ -1,5 +1,5 @@
-//! The plan of a study: its trainings, distillations and evaluations, each with the key of all it
-//! depends on.
+//! The plan of a study: its trainings, distillations and evaluations, each with the key of
+//! everything it depends on.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -10,9 +10,10 @@ use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
-use crate::{Size, Study, StudyError, StudyRunner};
+use crate::study::{Size, Study, StudyError, StudyRunner};
 
-/// One training seed of a policy at a point: how it learns, and how it is evaluated.
+/// One training seed of a policy at a point: its training or distillation, if it learns, and its
+/// evaluation.
 pub(crate) struct SeedRun {
     pub(crate) job: Option<TrainingJob>,
     pub(crate) evaluation: EvaluationJob,
@@ -21,7 +22,7 @@ pub(crate) struct SeedRun {
 /// A training, or a distillation after its teacher's training.
 pub(crate) struct TrainingJob {
     pub(crate) name: String,
-    /// Its folder, relative to that of all jobs. The scenario's name is in it, not the policy's:
+    /// Its folder, relative to that of all jobs. It is named after the scenario, not the policy:
     /// policies that learn the same share it.
     pub(crate) folder: String,
     /// The hash of everything it depends on.
@@ -57,7 +58,7 @@ pub(crate) fn folder_name(name: &str, key: &str) -> String {
     format!("{name}-{}", &key[..12])
 }
 
-/// What is done with a scenario.
+/// The part of a study that uses a scenario.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Training,
@@ -65,7 +66,7 @@ enum Stage {
     Evaluation,
 }
 
-/// True if a field concerns a stage: those of the other stages do not.
+/// True if a field matters in a stage.
 fn concerns(field: &str, stage: Stage) -> bool {
     match field.split('.').next() {
         Some("train") => stage == Stage::Training,
@@ -122,6 +123,7 @@ impl StudyRunner<'_> {
         Ok(text)
     }
 
+    /// `text` with `field` set to `value`.
     fn set(
         &self,
         scenario: &str,
@@ -130,11 +132,12 @@ impl StudyRunner<'_> {
         value: &str,
     ) -> Result<String, Box<Fault>> {
         replace(text, field, value).ok_or_else(|| {
-            let message = format!("the study sets `{field}`, and it is no field of anything here");
+            let message = format!("the study sets `{field}`, and the scenario has no such field");
             Box::new(fault_of(scenario, text, field, message, None))
         })
     }
 
+    /// Reads the text of a scenario.
     pub(crate) fn parse(
         &self,
         name: &str,
@@ -144,7 +147,7 @@ impl StudyRunner<'_> {
         Experiment::parse(name, text.to_owned(), folder, &[]).map_err(Box::new)
     }
 
-    /// The only point of a scenario: studies have points of their own.
+    /// The only point of a scenario; it must not have a sweep.
     pub(crate) fn scenario(
         &self,
         name: &str,
@@ -155,7 +158,8 @@ impl StudyRunner<'_> {
         if points.len() == 1 {
             return Ok(points.remove(0));
         }
-        let message = "a study has points of its own: its scenarios have no sweep".to_owned();
+        let message =
+            "a study has its own points, so its scenarios must not have a `sweep`".to_owned();
         Err(Box::new(fault_of(name, text, "sweep", message, None)))
     }
 
@@ -202,7 +206,7 @@ impl StudyRunner<'_> {
         self.study.training_seeds().iter().map(run).collect()
     }
 
-    /// The policy that learns in a job, with its parameters.
+    /// The plugin that learns in a job, and its parameters.
     fn learner(&self, job: &TrainingJob) -> Result<(String, String), Box<Fault>> {
         let scenario = self.scenario(&job.name, &job.scenario, &self.study.folder)?;
         let learner = match job.teacher {
@@ -212,6 +216,7 @@ impl StudyRunner<'_> {
         Ok(learner.map(|entry| (entry.name, entry.parameters)).unwrap_or_default())
     }
 
+    /// The training or distillation of the policy `name`, with that of its teacher.
     fn job(
         &self,
         name: &str,
@@ -241,7 +246,7 @@ impl StudyRunner<'_> {
                     text = self.set(scenario, &text, field, &value)?;
                 }
                 let read = self.scenario(scenario, &text, folder)?;
-                // The teacher's checkpoint is set below: it may not be there yet.
+                // The teacher's checkpoint is set below: it may not exist yet.
                 let read = bind_distillation(read, self.registry).map_err(Box::new)?;
                 let plugins = Some(
                     [&read.teacher.plugin, &read.student.plugin]
@@ -278,7 +283,8 @@ impl StudyRunner<'_> {
         }
     }
 
-    /// The evaluation of `listed`, an entry of a scenario's policies.
+    /// The evaluation of `listed`, the entry of a scenario's policies; `job` is the key of its
+    /// training or distillation, empty if it does not learn.
     fn evaluation(
         &self,
         name: &str,
@@ -294,7 +300,7 @@ impl StudyRunner<'_> {
             text = self.set(scenario, &text, field, &value)?;
         }
         let mut read = self.scenario(scenario, &text, &self.study.folder)?;
-        // What is learned may not be there yet; the rest is checked now.
+        // The checkpoint may not exist yet; everything else is checked now.
         if !job.is_empty() {
             read.policies.iter_mut().for_each(|policy| policy.checkpoint = None);
         }

@@ -1,4 +1,5 @@
-//! Doing what has not been done: trainings and distillations side by side, then evaluations.
+//! The work of a study: trainings and distillations in parallel, then evaluations, each unless it
+//! has been done already.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,9 +20,9 @@ use offramp_harness::resume::Start;
 use offramp_harness::train::{TrainError, train};
 
 use crate::plan::{EvaluationJob, SeedRun, TrainingJob, folder_name};
-use crate::{StudyError, StudyRunner};
+use crate::study::{StudyError, StudyRunner};
 
-/// What has been done, and the observer of its progress.
+/// The jobs that are done, and the observer of progress.
 pub(crate) struct ProgressLog<'t> {
     total: usize,
     done: Mutex<HashSet<String>>,
@@ -29,13 +30,14 @@ pub(crate) struct ProgressLog<'t> {
 }
 
 impl<'t> ProgressLog<'t> {
-    pub(crate) fn new(plans: &[Vec<SeedRun>], observer: &'t dyn Observer) -> Self {
+    /// Progress of `runs`, of which nothing is done yet.
+    pub(crate) fn new(runs: &[&SeedRun], observer: &'t dyn Observer) -> Self {
         let mut all = HashSet::new();
-        plans.iter().flatten().for_each(|run| run.keys(&mut all));
+        runs.iter().for_each(|run| run.keys(&mut all));
         Self { total: all.len(), done: Mutex::default(), observer }
     }
 
-    /// Reports that something begins.
+    /// Reports that a job begins.
     fn begin(&self, what: String) {
         // A lock is poisoned by a panic alone, which ends everything anyway.
         let done = self.done.lock().map_or(0, |done| done.len());
@@ -43,6 +45,7 @@ impl<'t> ProgressLog<'t> {
         self.observer.on_event(Event::StudyJob { done, total: self.total, what });
     }
 
+    /// Notes that the job with this key is done.
     fn done(&self, key: &str) {
         if let Ok(mut done) = self.done.lock() {
             done.insert(key.to_owned());
@@ -50,15 +53,15 @@ impl<'t> ProgressLog<'t> {
     }
 }
 
-/// Why something failed inside a plugin. It is a value, not an error of the study: it is shown in
-/// the cells it affects, and the rest continues.
+/// The failure of a plugin. It is a value, not an error of the study: it is shown in the cells it
+/// affects, and everything else continues.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
-/// What a job yields, unless a plugin failed.
+/// The result of a job, or the failure of a plugin.
 pub(crate) type Attempt<T> = Result<T, Failure>;
 
-/// Why jobs failed, by their keys.
+/// The failures of jobs, by their keys.
 pub(crate) type Failures = BTreeMap<String, Failure>;
 
 fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
@@ -71,14 +74,14 @@ impl StudyRunner<'_> {
     }
 
     /// Trains and distils everything that learns: all teachers first, then all students, as many
-    /// side by side as there are threads.
+    /// in parallel as there are threads.
     pub(crate) fn learn_all(
         &self,
-        plans: &[Vec<SeedRun>],
+        runs: &[&SeedRun],
         log: &ProgressLog<'_>,
     ) -> Result<Failures, StudyError> {
         let mut jobs: Vec<&TrainingJob> = Vec::new();
-        let learning = plans.iter().flatten().filter_map(|run| run.job.as_ref());
+        let learning = runs.iter().filter_map(|run| run.job.as_ref());
         for job in learning.flat_map(|job| job.teacher.as_deref().into_iter().chain([job])) {
             if !jobs.iter().any(|listed| listed.key == job.key) {
                 jobs.push(job);
@@ -98,8 +101,8 @@ impl StudyRunner<'_> {
         Ok(failures)
     }
 
-    /// Jobs that do not need each other. A few threads for each job, not all for one: most of a
-    /// job runs on one thread.
+    /// Trains or distils jobs that do not depend on each other. Each job gets a share of the
+    /// threads, since most of a job runs on one thread.
     fn side_by_side(
         &self,
         jobs: &[&TrainingJob],
@@ -111,7 +114,7 @@ impl StudyRunner<'_> {
         let next = AtomicUsize::new(0);
         let outcomes: Vec<Mutex<Option<_>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
         let work = || {
-            // Without a pool of its own it works in the one it is called in.
+            // If no pool can be made, it works in the one it is called in.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +139,7 @@ impl StudyRunner<'_> {
         outcomes.map(|outcome| outcome.unwrap_or_else(missing)).collect()
     }
 
-    /// Trains or distils, unless that is done.
+    /// Trains or distils, unless that has been done.
     fn learn(
         &self,
         job: &TrainingJob,
@@ -151,36 +154,17 @@ impl StudyRunner<'_> {
             return Ok(Ok(()));
         }
         std::fs::create_dir_all(&learned).map_err(unwritable(&learned))?;
-        let failed = match &job.teacher {
-            None => {
-                log.begin(format!("{}: training", job.name));
-                let scenario = self.scenario(&job.name, &job.scenario, &learned)?;
-                let training = bind_training(scenario, self.registry).map_err(Box::new)?;
-                match train(&training, &folder, Start::Resume, &Quiet) {
-                    Ok(()) => None,
-                    Err(error @ TrainError::Failed { .. }) => Some(error.to_string()),
-                    Err(TrainError::Folder(error)) => return Err(error.into()),
-                }
-            }
+        let attempt = match &job.teacher {
+            None => self.train(job, &folder, log)?,
             Some(teacher) => {
                 if let Some(Failure(reason)) = failures.get(&teacher.key) {
                     return Ok(Err(Failure(format!("its teacher: {reason}"))));
                 }
-                log.begin(format!("{}: distilling", job.name));
-                // Its own: others may be distilling the same teacher at the same time.
-                let dataset = folder.join("dataset.safetensors");
-                let scenario = self.scenario(&job.name, &job.scenario, &learned)?;
-                let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
-                match distill(&distillation, &folder, &dataset, Start::Resume, &Quiet) {
-                    Ok(()) => None,
-                    Err(error @ DistillError::Failed { .. }) => Some(error.to_string()),
-                    Err(DistillError::Folder(error)) => return Err(error.into()),
-                    Err(DistillError::Dataset(error)) => return Err(error.into()),
-                }
+                self.distil(job, &folder, log)?
             }
         };
-        if let Some(reason) = failed {
-            return Ok(Err(Failure(reason)));
+        if attempt.is_err() {
+            return Ok(attempt);
         }
         write_atomically(&done, &[]).map_err(unwritable(&done))?;
         // Large, and needed only to resume.
@@ -193,6 +177,41 @@ impl StudyRunner<'_> {
         }
         log.done(&job.key);
         Ok(Ok(()))
+    }
+
+    fn train(
+        &self,
+        job: &TrainingJob,
+        folder: &Path,
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<()>, StudyError> {
+        log.begin(format!("{}: training", job.name));
+        let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
+        let training = bind_training(scenario, self.registry).map_err(Box::new)?;
+        match train(&training, folder, Start::Resume, &Quiet) {
+            Ok(()) => Ok(Ok(())),
+            Err(error @ TrainError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
+            Err(TrainError::Folder(error)) => Err(error.into()),
+        }
+    }
+
+    fn distil(
+        &self,
+        job: &TrainingJob,
+        folder: &Path,
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<()>, StudyError> {
+        log.begin(format!("{}: distilling", job.name));
+        // A dataset of its own: others may be distilling the same teacher at the same time.
+        let dataset = folder.join("dataset.safetensors");
+        let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
+        let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
+            Ok(()) => Ok(Ok(())),
+            Err(error @ DistillError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
+            Err(DistillError::Folder(error)) => Err(error.into()),
+            Err(DistillError::Dataset(error)) => Err(error.into()),
+        }
     }
 
     /// The measurements of a policy at a point.
@@ -228,7 +247,7 @@ impl StudyRunner<'_> {
         Ok(Ok(measured))
     }
 
-    /// Evaluates, unless that is done.
+    /// Evaluates, unless that has been done.
     fn evaluate(
         &self,
         evaluation: &EvaluationJob,

@@ -14,14 +14,14 @@ pub(crate) use process::play;
 #[cfg(unix)]
 pub use process::serve;
 
-/// The argument with which the executable is asked to [`serve`].
+/// The first argument that tells the executable to [`serve`].
 pub const ARGUMENT: &str = "serve-isolated-run";
 
-/// The child's side; isolation needs a Unix system.
+/// Does nothing: isolation needs a Unix system.
 #[cfg(not(unix))]
 pub fn serve() {}
 
-/// Isolation needs a Unix system.
+/// Fails: isolation needs a Unix system.
 #[cfg(not(unix))]
 pub(crate) fn play(
     _: &std::path::Path,

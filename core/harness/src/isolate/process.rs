@@ -21,7 +21,7 @@ use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
 use crate::run::{RunError, RunSetup, run_episode};
 
-/// What the process is asked to do.
+/// A run for the process to carry out.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     name: String,
@@ -33,20 +33,20 @@ struct Request {
     limits: Limits,
 }
 
-/// What the process says.
+/// A report of the process.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    /// For so long the call at hand has been going on.
+    /// The age of the current call, ms; 0 between calls.
     Busy(u64),
-    /// An episode is over.
+    /// An episode has ended.
     Episode,
-    /// All are, or one failed.
+    /// All episodes have ended, or one failed.
     Over(Result<Vec<EpisodeResult>, String>),
 }
 
-/// Between two reports.
+/// Time between two reports of the age of the current call.
 const BEAT: Duration = Duration::from_millis(50);
-/// A process that says nothing for so long beyond the limit of a call hangs in something else.
+/// A process that is silent for this long beyond the limit of a call is considered hung.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Plays a run in a process of its own; `on_episode` is called after each episode.
@@ -72,7 +72,7 @@ pub(crate) fn play(
     if let Some(outcome) = converse(ours, limits, &mut episodes, on_episode)? {
         return outcome.map_err(failed);
     }
-    // The process has ended without having said all.
+    // The process ended before it reported its results.
     let status = child.0.wait().map_err(process)?;
     Err(failed(how_it_ended(status, &mut complaints, episodes)))
 }
@@ -80,7 +80,7 @@ pub(crate) fn play(
 fn request(evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
     let Evaluation { scenario, sha256, policies } = evaluation;
     let number = policies.iter().position(|entry| entry.label == policy.label);
-    // Its own library first, so that no other has the policy's name before it.
+    // Its own library first, so that no other one takes the policy's name.
     let libraries = std::iter::once(policy).chain(policies);
     Request {
         name: scenario.name.clone(),
@@ -97,7 +97,7 @@ fn spawn(executable: &Path, complaints: &std::fs::File) -> std::io::Result<(Reap
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new(executable)
         .arg(ARGUMENT)
-        .env("RUST_BACKTRACE", "0") // The last line is what it died of.
+        .env("RUST_BACKTRACE", "0") // So that the last line states the cause.
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::from(complaints.try_clone()?))
@@ -109,7 +109,8 @@ fn spawn(executable: &Path, complaints: &std::fs::File) -> std::io::Result<(Reap
 /// The results of a run, or why it failed.
 type Outcome = Result<Vec<EpisodeResult>, String>;
 
-/// Listens until the process has said all, and counts its episodes; `None` if it ended before.
+/// Listens until the process reports its results, and counts its episodes; `None` if the process
+/// ended early.
 fn converse(
     ours: UnixStream,
     limits: Limits,
@@ -139,7 +140,9 @@ fn converse(
                         return failed(format!("{cause}, in episode {episodes}"));
                     }
                     Ok(Answer::Busy(_)) => {}
-                    Err(error) => return failed(format!("its process said: {error}")),
+                    Err(error) => {
+                        return failed(format!("its process sent an invalid report: {error}"));
+                    }
                 }
             }
             Ok(_) => return Ok(None),
@@ -154,7 +157,7 @@ fn converse(
     }
 }
 
-/// Whatever happens here, no process is left behind.
+/// A process that is killed and reaped when this is dropped.
 struct Reaped(Child);
 
 impl Drop for Reaped {
@@ -190,7 +193,7 @@ fn how_it_ended(
     format!("its process ended by {how} in episode {episodes}{said}")
 }
 
-/// The last line that says something, of the last few thousand bytes.
+/// The last line of the last 4096 bytes that is neither empty nor a hint.
 fn last_line(file: &mut std::fs::File) -> Option<String> {
     let end = file.seek(SeekFrom::End(0)).ok()?;
     file.seek(SeekFrom::Start(end.saturating_sub(4096))).ok()?;
@@ -202,7 +205,8 @@ fn last_line(file: &mut std::fs::File) -> Option<String> {
     Some(line.chars().take(200).collect())
 }
 
-/// The process's side: plays the run that standard input asks for.
+/// The process's side: reads a run from standard input, which is a socket, plays it, and reports
+/// through the same socket. Returns when the results have been sent or nobody listens any more.
 pub fn serve() {
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return };
     let socket = UnixStream::from(socket);
@@ -212,7 +216,7 @@ pub fn serve() {
         Err(_) => return,
     };
     let socket = Mutex::new(socket);
-    // That no one listens any more ends the process soon enough.
+    // If nobody listens any more, the process ends soon.
     let say = |answer: &Answer| {
         let mut text = serde_json::to_vec(answer).unwrap_or_default();
         text.push(b'\n');
@@ -265,7 +269,7 @@ fn answer(
     Ok(episodes)
 }
 
-/// So much more than the process has now.
+/// Limits the memory of this process to `mib` more than it has now.
 fn limit_memory(mib: u64) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -275,7 +279,7 @@ fn limit_memory(mib: u64) {
     let _ = setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) });
 }
 
-/// Since when a call has been going on.
+/// Measures the age of the current call.
 #[derive(Debug)]
 struct Clock {
     start: Instant,

@@ -1,0 +1,107 @@
+//! Running a study: plan everything, train and distil, then measure.
+
+use std::path::Path;
+
+use offramp_host::Registry;
+use offramp_results::exhibit::{Cell, Exhibit};
+
+use offramp_harness::events::Observer;
+use offramp_harness::executor::Executor;
+
+use crate::file::{ExhibitSection, PointSection};
+use crate::plan::SeedRun;
+use crate::study::{Study, StudyError, StudyRunner};
+use crate::work::{Failure, Failures, ProgressLog};
+
+/// A cell of an exhibit that is to be measured.
+struct PlannedCell<'s> {
+    policy: &'s String,
+    point: &'s PointSection,
+    runs: Vec<SeedRun>,
+}
+
+impl Study {
+    /// Does what has not been done yet, in the folder `out`, for the tables and figures whose ids
+    /// are in `only`, or for all if it is empty. Runs that ask for isolation are carried out by
+    /// `isolated`. Threads are those of the rayon pool this is called in; their number does not
+    /// change the results.
+    ///
+    /// # Errors
+    /// [`StudyError`]; what was done by then is kept, and not done again.
+    pub fn run(
+        &self,
+        registry: &Registry,
+        out: &Path,
+        only: &[String],
+        isolated: &dyn Executor,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Exhibit>, StudyError> {
+        if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
+            return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
+        }
+        let runner = StudyRunner { study: self, registry, out, isolated };
+        // Everything is planned before anything is done, so that a mistake shows at once.
+        let wanted = |item: &&ExhibitSection| only.is_empty() || only.contains(&item.id);
+        let planned = self.file.items.iter().filter(wanted).map(|item| runner.cells(item));
+        let planned: Vec<(&ExhibitSection, Vec<PlannedCell<'_>>)> =
+            planned.collect::<Result<_, _>>()?;
+        let runs: Vec<&SeedRun> =
+            planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect();
+        let log = ProgressLog::new(&runs, observer);
+        let failures = runner.learn_all(&runs, &log)?;
+        let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);
+        planned.iter().map(exhibit).collect()
+    }
+}
+
+impl<'s> StudyRunner<'s> {
+    /// The cells of an exhibit, point by point, with the plan of each.
+    fn cells(
+        &self,
+        item: &'s ExhibitSection,
+    ) -> Result<(&'s ExhibitSection, Vec<PlannedCell<'s>>), StudyError> {
+        let mut cells: Vec<PlannedCell<'_>> = Vec::new();
+        for point in self.study.points(item) {
+            for policy in item.policies.iter().chain(&item.reference) {
+                // The reference may be among the compared policies.
+                let planned = |cell: &PlannedCell<'_>| {
+                    cell.policy == policy && cell.point.label == point.label
+                };
+                if !cells.iter().any(planned) {
+                    let runs = self.plan(item, policy, point)?;
+                    cells.push(PlannedCell { policy, point, runs });
+                }
+            }
+        }
+        Ok((item, cells))
+    }
+
+    /// Measures the cells of an exhibit.
+    fn exhibit(
+        &self,
+        item: &ExhibitSection,
+        cells: &[PlannedCell<'_>],
+        failures: &Failures,
+        log: &ProgressLog<'_>,
+    ) -> Result<Exhibit, StudyError> {
+        let cell = |PlannedCell { policy, point, runs }: &PlannedCell<'_>| {
+            let outcome = self.measure(runs, item.form, failures, log)?;
+            let of_paper = item.paper.get(*policy).and_then(|by| by.get(&point.label));
+            Ok(Cell {
+                policy: (*policy).clone(),
+                point: point.label.clone(),
+                outcome: outcome.map_err(|Failure(reason)| reason),
+                paper: of_paper.cloned().unwrap_or_default(),
+            })
+        };
+        Ok(Exhibit {
+            id: item.id.clone(),
+            title: item.title.clone(),
+            kind: item.form,
+            axis: item.axis.clone(),
+            quantities: item.metrics.clone(),
+            reference: item.reference.clone(),
+            cells: cells.iter().map(cell).collect::<Result<_, StudyError>>()?,
+        })
+    }
+}
