@@ -6,9 +6,9 @@ use offramp_harness::export::{Exported, Network, Weights};
 
 use crate::arguments::ExportArguments;
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
+pub(crate) fn export(arguments: &ExportArguments) -> Result<Outcome, Problem> {
     let checkpoint = &arguments.checkpoint;
     let bytes = offramp_results::checkpoint::bytes(checkpoint)
         .map_err(|error| problem(checkpoint, &error))?;
@@ -31,7 +31,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
         write(file, &model)?;
         print(&format!("{}: {} bytes\n", file.display(), model.len()));
     }
-    Ok(Done::Well)
+    Ok(Outcome::Success)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
