@@ -41,9 +41,7 @@ fn folder_problem(error: FolderError) -> Problem {
             "name another folder with --out, or continue in it with --resume"
         }
         FolderError::Unwritable { .. } => "name a folder that can be written with --out",
-        FolderError::NotResumable { .. } => {
-            "name another folder with --out, or start again without --resume"
-        }
+        FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
     };
     Problem::new(error).with_help(help)
 }
