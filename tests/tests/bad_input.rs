@@ -1,4 +1,4 @@
-//! What a user may get wrong in a scenario, and what offramp says.
+//! What a user may get wrong, and how offramp explains it.
 
 use offramp_tests::Sandbox;
 
@@ -120,4 +120,13 @@ fn arguments() {
         assert_eq!(desk.offramp(arguments).code, 2);
     }
     insta::assert_snapshot!(desk.offramp(&["rum"]).err);
+}
+
+#[test]
+fn reproduce_outside_a_checkout() {
+    let desk = Sandbox::new();
+    let ran = desk.offramp(&["reproduce"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    insta::assert_snapshot!(ran.err);
+    assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 0);
 }

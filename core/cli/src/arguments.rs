@@ -1,8 +1,11 @@
-//! The command line.
+//! The command line. Options that several commands have are defined once, in structures that the
+//! commands flatten, so their names, ranges and help texts agree.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use offramp_harness::resume::Start;
+use offramp_results::files;
 use offramp_results::shard::Shard;
 use offramp_scenario::Setting;
 
@@ -10,7 +13,7 @@ use offramp_scenario::Setting;
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 pub(crate) struct Arguments {
-    /// Print results and errors alone: no progress, no notes
+    /// Print only the result and errors: no progress, no notes
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
@@ -31,67 +34,40 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Show the contents of a checkpoint or a scenario
     Inspect(InspectArguments),
-    /// Make the tables and figures of a study; the paper's by default
+    /// Make the tables and figures of a study, by default the paper's
     Reproduce(ReproduceArguments),
-    /// Print the table of run folders again
+    /// Print the results in run folders again
     Report(ReportArguments),
-    /// Run recorded traces through the engine
+    /// Replay recorded traces through the engine
     Replay(ReplayArguments),
-    /// List the plugins found, and those refused with the reason
+    /// List the plugins that were found, and those that were refused and why
     Plugins(PluginsArguments),
-    /// Begin a policy of your own: a crate that builds, with a test and a scenario
+    /// Create a policy of your own: a crate that builds, with a test and a scenario
     New(NewArguments),
 }
 
-/// Search path of plugins, besides the folder of the executable.
+/// Search path for plugins, besides the folder of the executable.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArguments {
-    /// A folder with plugins, or one plugin's file; searched first
+    /// A folder of plugins, or the file of one; searched first
     #[arg(long = "plugins", value_name = "DIR")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Folders with plugins, separated as in PATH; searched second
+    /// Folders of plugins, separated as in PATH; searched second
     #[arg(long, env = "OFFRAMP_PLUGINS", hide = true, value_name = "DIRS")]
     pub(crate) plugin_path: Option<std::ffi::OsString>,
 }
 
-/// Settings that override the scenario.
+/// How the result is printed.
 #[derive(Debug, Args)]
-pub(crate) struct RunningArguments {
-    /// Threads; all cores by default. Results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
-    /// The seed of all randomness, instead of the scenario's
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Episodes, instead of the scenario's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) episodes: Option<u64>,
-    /// A first look: 3 episodes to evaluate, 50 to train
-    #[arg(long, conflicts_with = "episodes")]
-    pub(crate) quick: bool,
+pub(crate) struct FormatArguments {
+    /// Format of the result
+    #[arg(long, value_enum, default_value = "table")]
+    format: FormatName,
 }
 
-impl RunningArguments {
-    /// What it sets of a scenario: `seed` and `episodes` are the paths of these fields.
-    pub(crate) fn settings(
-        &self,
-        seed: &'static str,
-        episodes: &'static str,
-        quick_episodes: u64,
-    ) -> Vec<Setting> {
-        let count = self.episodes.or(self.quick.then_some(quick_episodes));
-        settings(&[(seed, self.seed), (episodes, count)])
-    }
-}
-
-/// The fields that are set to something.
-pub(crate) fn settings(fields: &[(&'static str, Option<u64>)]) -> Vec<Setting> {
-    let set = fields.iter().filter_map(|&(field, value)| Some((field, value?.to_string())));
-    set.map(|(field, value)| Setting { field, value }).collect()
-}
-
+/// The spelling of a format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Format {
+enum FormatName {
     /// For people
     Table,
     /// For programs
@@ -100,34 +76,146 @@ pub(crate) enum Format {
     Csv,
 }
 
+impl FormatArguments {
+    pub(crate) fn format(&self) -> offramp_report::Format {
+        match self.format {
+            FormatName::Table => offramp_report::Format::Table,
+            FormatName::Json => offramp_report::Format::Json,
+            FormatName::Csv => offramp_report::Format::Csv,
+        }
+    }
+}
+
+/// How results of runs are printed.
+#[derive(Debug, Args)]
+pub(crate) struct ResultsArguments {
+    #[command(flatten)]
+    format: FormatArguments,
+    /// Add the metrics of each power mode; JSON always has them
+    #[arg(long)]
+    power_modes: bool,
+}
+
+impl ResultsArguments {
+    /// The results as they are to be printed.
+    pub(crate) fn text(&self, runs: &[offramp_results::run_folder::StoredRun]) -> String {
+        let format = self.format.format();
+        if self.power_modes {
+            offramp_report::results_by_power_mode(runs, format)
+        } else {
+            offramp_report::results(runs, format)
+        }
+    }
+}
+
+/// Where a command writes, and whether it continues there.
+#[derive(Debug, Args)]
+pub(crate) struct FolderArguments {
+    /// Folder to write; by default the first free one of runs/NAME-001, runs/NAME-002, …
+    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
+    out: Option<PathBuf>,
+    /// Resume the unfinished work in --out; results are bit-identical to an uninterrupted run
+    #[arg(long)]
+    resume: bool,
+}
+
+impl FolderArguments {
+    /// The folder to write; `name` is that of the scenario.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| files::first_free(Path::new("runs"), name))
+    }
+
+    pub(crate) fn start(&self) -> Start {
+        if self.resume { Start::Resume } else { Start::New }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArguments {
+    /// Threads; by default one per core. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SeedArguments {
+    /// Seed of all randomness; overrides the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuickArguments {
+    /// A first look: 3 episodes to evaluate, 50 to train, 1,000 steps on 10,000 states to distil;
+    /// a study's quick version
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EpisodesArguments {
+    /// Episodes; overrides the scenario's
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "quick",
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
+    episodes: Option<u64>,
+}
+
+impl QuickArguments {
+    /// `value` for a first look.
+    fn then(&self, value: u64) -> Option<u64> {
+        self.quick.then_some(value)
+    }
+}
+
+/// The fields that are set to something.
+fn settings<const N: usize>(fields: [(&'static str, Option<u64>); N]) -> Vec<Setting> {
+    let set = fields.into_iter().filter_map(|(field, value)| Some((field, value?.to_string())));
+    set.map(|(field, value)| Setting { field, value }).collect()
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Scenario files
     #[arg(required = true, value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
-    /// The run folder to write; runs/NAME-001 and so on by default
-    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
-    pub(crate) out: Option<PathBuf>,
-    /// Resume the unfinished batch in --out; results are bit-identical to an uninterrupted run
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Give each run a process of its own: a policy that crashes, hangs or takes all memory is
-    /// a failed row, and the others continue
+    /// Run each policy in a process of its own: if it crashes, hangs or exhausts its memory, its run
+    /// fails and the others continue
     #[arg(long)]
     pub(crate) isolate: bool,
     /// Run part I of N; `offramp merge` combines the parts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// How to print the results
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
-    /// Print a table by power mode too
-    #[arg(long)]
-    pub(crate) power_modes: bool,
     #[command(flatten)]
-    pub(crate) running: RunningArguments,
+    pub(crate) folder: FolderArguments,
+    #[command(flatten)]
+    quick: QuickArguments,
+    #[command(flatten)]
+    episodes: EpisodesArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) results: ResultsArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+impl RunArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let episodes = self.episodes.episodes.or(self.quick.then(3));
+        let mut settings =
+            settings([("evaluate.seed", self.seed.seed), ("evaluate.episodes", episodes)]);
+        if self.isolate {
+            settings.push(Setting { field: "isolate", value: "true".to_owned() });
+        }
+        settings
+    }
 }
 
 #[derive(Debug, Args)]
@@ -135,12 +223,11 @@ pub(crate) struct MergeArguments {
     /// The run folders of all parts
     #[arg(required = true, value_name = "RUN")]
     pub(crate) parts: Vec<PathBuf>,
-    /// The run folder to write
+    /// Run folder to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How to print the results
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) results: ResultsArguments,
 }
 
 #[derive(Debug, Args)]
@@ -148,16 +235,28 @@ pub(crate) struct TrainArguments {
     /// A scenario file with a `train` section
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
-    /// The folder to write; runs/NAME-001 and so on by default
-    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
-    pub(crate) out: Option<PathBuf>,
-    /// Resume from the last save in --out; results are bit-identical to an uninterrupted run
-    #[arg(long)]
-    pub(crate) resume: bool,
     #[command(flatten)]
-    pub(crate) running: RunningArguments,
+    pub(crate) folder: FolderArguments,
+    #[command(flatten)]
+    quick: QuickArguments,
+    #[command(flatten)]
+    episodes: EpisodesArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+impl TrainArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let episodes = self.episodes.episodes.or(self.quick.then(50));
+        settings([("train.seed", self.seed.seed), ("train.episodes", episodes)])
+    }
 }
 
 #[derive(Debug, Args)]
@@ -165,26 +264,41 @@ pub(crate) struct DistillArguments {
     /// A scenario file with a `distill` section
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
-    /// The folder to write; runs/NAME-001 and so on by default
-    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
-    pub(crate) out: Option<PathBuf>,
-    /// Resume from the last validation in --out; results are bit-identical to an uninterrupted run
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// The dataset to use, or to collect if it is not there; in the run folder if left out
+    /// Dataset to use, collected there if the file does not exist; by default in the folder that is
+    /// written
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
-    /// Threads; all cores by default. Results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
-    /// The seed of the distillation, instead of the scenario's
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Mini-batch steps, instead of the scenario's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) steps: Option<u64>,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    #[command(flatten)]
+    quick: QuickArguments,
+    /// Mini-batch steps; overrides the scenario's
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "quick",
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
+    steps: Option<u64>,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
+}
+
+impl DistillArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        settings([
+            ("distill.seed", self.seed.seed),
+            ("distill.steps", self.steps.or(self.quick.then(1_000))),
+            ("distill.states", self.quick.then(10_000)),
+        ])
+    }
 }
 
 #[derive(Debug, Args)]
@@ -210,31 +324,32 @@ pub(crate) struct ExportArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A checkpoint (.safetensors), or a scenario (.ron)
+    /// A checkpoint (.safetensors) or a scenario (.ron)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArguments {
-    /// A study file
-    #[arg(value_name = "STUDY", default_value = "scenarios/reproduce/paper.ron")]
-    pub(crate) study: PathBuf,
-    /// The folder to write, and to go on in: what is done is not done again; runs/NAME if left
-    /// out
+    /// A study file; by default the paper's, scenarios/reproduce/paper.ron
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: Option<PathBuf>,
+    /// Folder to write, by default runs/NAME; what it already contains is not computed again
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Make these tables and figures alone
+    /// Make only these tables and figures
     #[arg(long, value_name = "ITEM", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// A small version: fewer seeds, episodes and points
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// Threads; all cores by default. Results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
+    #[command(flatten)]
+    pub(crate) quick: QuickArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }
@@ -244,12 +359,8 @@ pub(crate) struct ReportArguments {
     /// Run folders
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// How to print the results
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
-    /// Print a table by power mode too
-    #[arg(long)]
-    pub(crate) power_modes: bool,
+    #[command(flatten)]
+    pub(crate) results: ResultsArguments,
 }
 
 #[derive(Debug, Args)]
@@ -257,12 +368,13 @@ pub(crate) struct ReplayArguments {
     /// Trace files, .json or .json.gz
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Compare with all that the files record; exit with 1 if anything differs
+    /// Compare with every recorded value; exit with 1 if any differs
     #[arg(long)]
     pub(crate) check: bool,
-    /// How to print what happened
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
 }
 
 #[derive(Debug, Args)]
@@ -270,48 +382,42 @@ pub(crate) struct ReplayArguments {
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]
     pub(crate) command: Option<PluginsCommand>,
-    /// How to print the list
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct NewArguments {
-    /// The folder to make; its name is the crate's and the policy's
-    #[arg(value_name = "NAME")]
-    pub(crate) path: PathBuf,
-    /// A policy that learns
-    #[arg(long)]
-    pub(crate) learner: bool,
-    /// An explorer, which decides in training what the learner does not
-    #[arg(long, conflicts_with = "learner")]
-    pub(crate) explorer: bool,
-    /// Depend on the offramp-plugin of this checkout of offramp; that of this command if left out
-    #[arg(long, value_name = "DIR")]
-    pub(crate) checkout: Option<PathBuf>,
-    /// Depend on the offramp-plugin of this git repository
-    #[arg(long, value_name = "URL", conflicts_with = "checkout")]
-    pub(crate) git: Option<String>,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
-    /// Explain one file: what it offers, or why it can't be loaded
+    /// Show what one file offers, or why it can't be loaded
     Inspect {
         /// The library
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        format: FormatArguments,
     },
 }
 
-impl From<Format> for offramp_report::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Table => Self::Table,
-            Format::Json => Self::Json,
-            Format::Csv => Self::Csv,
-        }
-    }
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// Folder to create; its name becomes that of the crate and of the policy
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+    /// Create a policy that learns
+    #[arg(long)]
+    pub(crate) learner: bool,
+    /// Create an explorer, which makes some of a learner's decisions in training
+    #[arg(long, conflicts_with = "learner")]
+    pub(crate) explorer: bool,
+    /// Depend on the offramp-plugin crate of this checkout of offramp; by default, of the one that
+    /// this command was built from
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkout: Option<PathBuf>,
+    /// Depend on the offramp-plugin crate of this git repository
+    #[arg(long, value_name = "URL", conflicts_with = "checkout")]
+    pub(crate) git: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
 }

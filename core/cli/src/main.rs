@@ -1,7 +1,7 @@
-//! The `offramp` command: arguments, progress, and errors as a person reads them. What it does
-//! is in the crates below it.
+//! The `offramp` command: arguments, progress, and errors for people. The work is done by the
+//! crates below it.
 //!
-//! Exit codes: 0 done; 1 a run or a check failed, the others finished; 2 bad input, nothing done.
+//! Exit codes: 0 success; 1 a run or a check failed, the others finished; 2 bad input, nothing done.
 
 mod arguments;
 mod commands;
@@ -15,6 +15,7 @@ use clap::Parser;
 use offramp_harness::isolate;
 
 use crate::arguments::{Arguments, Command};
+use crate::problem::Problem;
 use crate::progress::Notes;
 
 fn main() -> ExitCode {
@@ -23,23 +24,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments = Arguments::parse();
-    let notes = Notes { quiet: arguments.quiet };
-    let done = match arguments.command {
-        Command::Run(arguments) => commands::run::run(&arguments, notes),
-        Command::Merge(arguments) => commands::run::merge(&arguments, notes),
-        Command::Train(arguments) => commands::train::train(&arguments, notes),
-        Command::Distill(arguments) => commands::distill::distill(&arguments, notes),
-        Command::Export(arguments) => commands::export::export(&arguments),
-        Command::Inspect(arguments) => commands::inspect::inspect(&arguments),
-        Command::Reproduce(arguments) => commands::reproduce::reproduce(&arguments, notes),
-        Command::Report(arguments) => commands::report::report(&arguments),
-        Command::Replay(arguments) => commands::replay::replay(&arguments),
-        Command::Plugins(arguments) => commands::plugins::plugins(&arguments),
-        Command::New(arguments) => commands::new::new(&arguments),
-    };
-    match done {
-        Ok(Done::Well) => ExitCode::SUCCESS,
-        Ok(Done::WithFailures) => ExitCode::FAILURE,
+    let notes = if arguments.quiet { Notes::Hidden } else { Notes::Shown };
+    match run(arguments.command, notes) {
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Failures) => ExitCode::FAILURE,
         Err(problem) => {
             problem.show();
             ExitCode::from(2)
@@ -47,22 +35,32 @@ fn main() -> ExitCode {
     }
 }
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    /// All went well.
-    Well,
-    /// A run or a check failed.
-    WithFailures,
-}
-
-impl Done {
-    fn failed_if(failed: bool) -> Self {
-        if failed { Self::WithFailures } else { Self::Well }
+fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
+    match command {
+        Command::Run(arguments) => commands::run::run(&arguments, notes),
+        Command::Merge(arguments) => commands::merge::run(&arguments, notes),
+        Command::Train(arguments) => commands::train::run(&arguments, notes),
+        Command::Distill(arguments) => commands::distill::run(&arguments, notes),
+        Command::Export(arguments) => commands::export::export(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Reproduce(arguments) => commands::reproduce::run(&arguments, notes),
+        Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Replay(arguments) => commands::replay::run(&arguments),
+        Command::Plugins(arguments) => commands::plugins::run(&arguments),
+        Command::New(arguments) => commands::new::run(&arguments),
     }
 }
 
-/// Prints to standard output; that its reader has gone away (`| head`) is no error.
+/// How a command ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Everything succeeded.
+    Success,
+    /// Some run or check failed, the others finished.
+    Failures,
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) is not an error.
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,16 +1,19 @@
-//! Bad input, explained to a person: what is wrong, where, and how to mend it.
+//! Bad input, explained to a person: what is wrong, where, and what to do about it.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 
 use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, SourceCode};
 use offramp_scenario::{Fault, ScenarioError};
 
-/// What was wrong with the input; the command has done nothing.
+/// Bad input; the command has done nothing.
 #[derive(Debug)]
 pub(crate) struct Problem {
+    /// What is wrong, with the file if there is one.
     message: String,
+    /// What to do about it.
     help: Option<String>,
+    /// Where it is wrong, in the text of a file.
     place: Option<Box<(NamedSource<String>, LabeledSpan)>>,
 }
 
@@ -26,7 +29,7 @@ impl Problem {
 
     pub(crate) fn show(self) {
         let terminal = std::io::stderr().is_terminal();
-        // A log is easier to search without colours and with lines that do not depend on it.
+        // A log is easier to search without colours and with a fixed width.
         let width = if terminal { None } else { Some(100) };
         let _ = miette::set_hook(Box::new(move |_| {
             let mut options = MietteHandlerOpts::new().color(terminal).unicode(true);
@@ -72,7 +75,13 @@ impl From<Fault> for Problem {
 impl From<ScenarioError> for Problem {
     fn from(error: ScenarioError) -> Self {
         match error {
-            ScenarioError::Unreadable { .. } => Self::new(error),
+            ScenarioError::Unreadable { ref cause, .. } => {
+                let help = match cause.kind() {
+                    ErrorKind::InvalidData => "scenarios and studies are RON files in UTF-8",
+                    _ => "check the path of the file and its permissions",
+                };
+                Self::new(error).with_help(help)
+            }
             ScenarioError::Invalid(fault) => {
                 let Fault { source_name, text, span, message, help } = *fault;
                 let label = LabeledSpan::new_with_span(Some("here".to_owned()), span);

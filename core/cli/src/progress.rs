@@ -8,34 +8,43 @@ use offramp_harness::events::{Event, Observer};
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
 /// Whether notes and progress are shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Notes {
-    pub(crate) quiet: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notes {
+    /// On standard error.
+    Shown,
+    /// Not at all (`--quiet`).
+    Hidden,
+}
+
+/// Reports on standard error that a part of the command failed; the rest continues.
+pub(crate) fn show_failure(text: impl std::fmt::Display) {
+    eprintln!("failed: {text}");
 }
 
 impl Notes {
     /// A note on standard error.
     pub(crate) fn say(self, text: impl std::fmt::Display) {
-        if !self.quiet {
+        if self == Self::Shown {
             eprintln!("{text}");
         }
     }
 
-    /// Progress over `length` steps; `template` is that of indicatif, `label` begins every line of
-    /// a log.
+    /// Progress over `length` steps; `template` is indicatif's, `label` begins every line of a log.
     pub(crate) fn progress(self, length: u64, template: &str, label: &str) -> Progress {
-        let target =
-            if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = match self {
+            Self::Shown => ProgressDrawTarget::stderr(),
+            Self::Hidden => ProgressDrawTarget::hidden(),
+        };
         let bar = ProgressBar::with_draw_target(Some(length), target);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        let log = !self.quiet && !std::io::stderr().is_terminal();
+        let log = self == Self::Shown && !std::io::stderr().is_terminal();
         Progress { bar, label: label.to_owned(), log }
     }
 }
 
-/// Shows the events of a long command; the bar goes away when this is dropped.
+/// Shows the events of a long command; dropping it removes the bar.
 pub(crate) struct Progress {
     bar: ProgressBar,
     label: String,

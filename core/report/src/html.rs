@@ -1,42 +1,29 @@
-//! A study as one HTML page: no network, no scripts, figures included.
+//! A study as one HTML page with its figures inside: no network access, no scripts.
 
 use std::fmt::Write;
 
 use offramp_results::claim::Claim;
-use offramp_results::exhibit::Exhibit;
 
 use crate::plot::PlotError;
-use crate::study::{Table, failures, figures, tables, verdict_name};
+use crate::study::{StudyResults, Table, failures, figures, tables, verdict_name};
 
-/// Contents of a page.
-#[derive(Clone, Copy, Debug)]
-pub struct Page<'p> {
-    /// The title above it.
-    pub title: &'p str,
-    /// The paragraph below the title: purpose and size of the study.
-    pub about: &'p str,
-    /// The tables and figures.
-    pub exhibits: &'p [Exhibit],
-    /// The claims about them, with their verdicts.
-    pub claims: &'p [Claim],
-}
-
-/// The page's text.
+/// The page of a study: every exhibit with its figures, every claim with its verdict.
 ///
 /// # Errors
 /// [`PlotError`] if a figure can't be drawn.
-pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
-    let Page { title, about, exhibits, claims } = page;
-    let title = escaped(title);
+pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
+    let StudyResults { name, about, exhibits, claims, .. } = study;
+    let about = format!("{about} {}. Brackets contain 95 % intervals.", study.size());
+    let title = escaped(name);
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<h1>{title}</h1>\n<p>{}</p>\n",
-        escaped(about)
+        escaped(&about)
     );
     text += "<nav><ul>\n";
     if !claims.is_empty() {
-        text += "<li><a href=\"#claims\">What holds</a></li>\n";
+        text += "<li><a href=\"#claims\">Claims</a></li>\n";
     }
     for exhibit in *exhibits {
         let _ =
@@ -44,9 +31,9 @@ pub fn html(page: &Page<'_>) -> Result<String, PlotError> {
     }
     text += "</ul></nav>\n";
     if !claims.is_empty() {
-        text += "<section id=\"claims\">\n<h2>What holds</h2>\n<p>A claim holds if every difference it \
-                 makes is on its side with its whole 95 % interval; it fails if one is on the other \
-                 side with its whole interval.</p>\n<dl>\n";
+        text += "<section id=\"claims\">\n<h2>Claims</h2>\n<p>A claim holds if the 95 % interval \
+                 of every difference it implies lies entirely on the claimed side; it fails if the interval of \
+                 any difference lies entirely on the other side; otherwise it is undecided.</p>\n<dl>\n";
         for Claim { text: claim, source, verdict, because } in *claims {
             let verdict = verdict_name(*verdict);
             let _ = writeln!(
@@ -98,7 +85,7 @@ fn table(text: &mut String, table: &Table) {
     text.push_str("</table></div>\n");
 }
 
-/// An SVG that is as wide as its surroundings.
+/// An SVG without a fixed size, so that it fills the width of its container.
 fn scalable(svg: &str) -> String {
     svg.replacen("<svg width=\"960\" height=\"600\"", "<svg", 1)
 }

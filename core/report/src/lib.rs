@@ -3,13 +3,14 @@
 //!
 //! In the order of use:
 //!
-//! 1. [`results`] and [`power_modes`]: the runs of run folders, as a table, JSON or CSV. Which
-//!    metrics they show, and how, is stated by the table of metrics ([`offramp_results::metric`]).
-//! 2. [`training`]: the curves of trainings.
+//! 1. [`results`] and [`results_by_power_mode`]: the runs of run folders, as a table, JSON or CSV.
+//!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
+//! 2. [`learning`]: the outcomes and curves of trainings and distillations.
 //! 3. [`study`]: the tables and figures of a study, and [`html`]: all of them on one page.
-//! 4. [`replay`]: recorded runs, run again.
+//! 4. [`replay`]: recorded runs, replayed.
+//! 5. [`records`]: any other small table, in the same three formats.
 //!
-//! Figures are drawn as SVG and PNG with an embedded font: nothing of the system is needed.
+//! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
 //! ```
 //! use offramp_report::{Format, results};
@@ -33,41 +34,52 @@
 //! assert!(table.contains("| random | 615.0 ± 7.1 |"));
 //! ```
 
-mod csv_text;
 pub mod html;
+pub mod learning;
 mod plot;
+pub mod records;
 pub mod replay;
 pub mod study;
-pub mod training;
 
-use comfy_table::{CellAlignment, Table, presets};
 use offramp_results::metric::{self, Metric};
 use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
 use serde_json::{Map, Value, json};
 
-use crate::csv_text::csv_text;
+use crate::records::{align_numbers, bare_table, csv_text, json_text};
 
 pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series};
 
-/// The formats in which results are printed.
+/// A format in which results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Tables and sentences, for people.
     Table,
-    /// The contract for programs: `{"runs":[{"scenario", "policy", "sweep", "episodes",
-    /// "metrics": {id: {"mean", "sd"}}, "power_modes", "error"}]}`.
+    /// JSON, for programs.
     Json,
-    /// One row per run.
+    /// CSV, for spreadsheets.
     Csv,
 }
 
-/// The runs in `format`.
+/// The runs in `format`. JSON is a contract: `{"runs": [{"scenario", "policy", "seed", "sweep",
+/// "episodes", "metrics": {id: {"mean", "sd"}}, "power_modes": [{"alpha", "metrics"}]}]}`, with
+/// `error` in place of metrics and power modes if the run failed. CSV has one row per run.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
-        Format::Json => format!("{:#}\n", as_json(runs)),
+        Format::Json => json_text(&as_json(runs)),
         Format::Csv => as_csv(runs),
+    }
+}
+
+/// The runs in `format`, with the metrics of each power mode: tables of their own; in JSON no
+/// more than [`results`] has; in CSV a column `alpha`, and after the row of a run, whose `alpha` is
+/// empty, one row per power mode.
+pub fn results_by_power_mode(runs: &[StoredRun], format: Format) -> String {
+    match format {
+        Format::Table => table(runs) + &power_mode_tables(runs),
+        Format::Json => results(runs, format),
+        Format::Csv => as_csv_by_power_mode(runs),
     }
 }
 
@@ -76,26 +88,13 @@ fn by_scenario(runs: &[StoredRun]) -> impl Iterator<Item = &[StoredRun]> {
     runs.chunk_by(|a, b| a.record.scenario == b.record.scenario)
 }
 
-fn bare_table(header: Vec<String>) -> Table {
-    let mut table = Table::new();
-    // Markdown: reads well on a terminal and can be pasted into a report.
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
-    table
-}
-
-/// Aligns numbers to the right: all columns except the first `texts`.
-fn align_numbers(table: &mut Table, texts: usize) {
-    for column in table.column_iter_mut().skip(texts) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
-/// The values of a run's point, then `cells`.
+/// The swept values of a run, then `cells`.
 fn row(record: &RunRecord, cells: impl IntoIterator<Item = String>) -> Vec<String> {
     record.sweep.iter().map(|(_, value)| value.clone()).chain(cells).collect()
 }
 
-/// The swept fields of a scenario's runs, then `columns`; and how many of them are texts.
+/// The swept fields of a scenario's runs, then `texts`, then `columns`; and the number of columns
+/// that are texts.
 fn header(first: &RunRecord, texts: &[&str], columns: Vec<&str>) -> (Vec<String>, usize) {
     let swept = first.sweep.iter().map(|(field, _)| field.clone());
     let named = texts.iter().copied().chain(columns).map(str::to_owned);
@@ -142,8 +141,8 @@ fn table(runs: &[StoredRun]) -> String {
     text
 }
 
-/// The metrics of each run by power mode, for people.
-pub fn power_modes(runs: &[StoredRun]) -> String {
+/// The metrics of each run by power mode.
+fn power_mode_tables(runs: &[StoredRun]) -> String {
     let shown = || {
         let columns = metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
         columns.filter(|(_, column)| column.by_mode)
@@ -214,31 +213,65 @@ fn as_json(runs: &[StoredRun]) -> Value {
     json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() })
 }
 
+/// The columns of CSV that identify a run.
+const KEY: [&str; 6] = ["scenario", "policy", "seed", "sweep", "episodes", "error"];
+
+/// The columns of CSV that hold the summarised metrics.
+fn metric_columns() -> impl Iterator<Item = String> {
+    metric::summarised()
+        .flat_map(|metric| [format!("{}_mean", metric.id), format!("{}_sd", metric.id)])
+}
+
+fn key_cells(record: &RunRecord) -> [String; 6] {
+    [
+        record.scenario.clone(),
+        record.policy.clone(),
+        record.seed.to_string(),
+        record.point(),
+        record.episodes.to_string(),
+        record.error.clone().unwrap_or_default(),
+    ]
+}
+
+/// Mean and standard deviation of each summarised metric; empty where `of` has no value.
+fn metric_cells(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Vec<String> {
+    let cells = metric::summarised().flat_map(|metric| match of(metric) {
+        Some(MeanSd { mean, sd }) => [mean.to_string(), sd.to_string()],
+        None => [String::new(), String::new()],
+    });
+    cells.collect()
+}
+
+/// The metrics of a run over all power modes.
+fn overall_cells(run: &StoredRun) -> Vec<String> {
+    metric_cells(|metric| run.record.error.is_none().then(|| run.mean_sd(metric)))
+}
+
 fn as_csv(runs: &[StoredRun]) -> String {
-    let mut header: Vec<String> =
-        ["scenario", "policy", "seed", "sweep", "episodes", "error"].map(str::to_owned).into();
-    header.extend(
-        metric::summarised()
-            .flat_map(|metric| [format!("{}_mean", metric.id), format!("{}_sd", metric.id)]),
-    );
+    let header = KEY.map(str::to_owned).into_iter().chain(metric_columns()).collect();
     let row = |run: &StoredRun| {
-        let record = &run.record;
-        let mut row = vec![
-            record.scenario.clone(),
-            record.policy.clone(),
-            record.seed.to_string(),
-            record.point(),
-            record.episodes.to_string(),
-            record.error.clone().unwrap_or_default(),
-        ];
-        row.extend(metric::summarised().flat_map(|metric| match record.error {
-            None => {
-                let MeanSd { mean, sd } = run.mean_sd(metric);
-                [mean.to_string(), sd.to_string()]
-            }
-            Some(_) => [String::new(), String::new()],
-        }));
-        row
+        let cells = key_cells(&run.record).into_iter().chain(overall_cells(run));
+        cells.collect::<Vec<_>>()
     };
     csv_text(std::iter::once(header).chain(runs.iter().map(row)))
+}
+
+fn as_csv_by_power_mode(runs: &[StoredRun]) -> String {
+    let key = KEY.into_iter().chain(["alpha"]).map(str::to_owned);
+    let header: Vec<String> = key.chain(metric_columns()).collect();
+    let row = |run: &StoredRun, alpha: String, metrics: Vec<String>| {
+        key_cells(&run.record).into_iter().chain([alpha]).chain(metrics).collect::<Vec<_>>()
+    };
+    let rows = runs.iter().flat_map(|run| {
+        let alphas = match run.record.error {
+            None => run.record.power_modes.as_slice(),
+            Some(_) => &[],
+        };
+        let modes = alphas.iter().enumerate().map(move |(mode, alpha)| {
+            let metrics = metric_cells(|metric| run.mean_sd_of_mode(mode, metric));
+            row(run, alpha.to_string(), metrics)
+        });
+        std::iter::once(row(run, String::new(), overall_cells(run))).chain(modes)
+    });
+    csv_text(std::iter::once(header).chain(rows))
 }

@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A figure that can't be drawn or written.
 #[derive(Debug, thiserror::Error)]
-#[error("can't draw {path}: {cause}")]
+#[error("can't write {path}: {cause}")]
 pub struct PlotError {
     /// The file.
     pub path: PathBuf,

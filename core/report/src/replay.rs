@@ -1,41 +1,50 @@
-//! Replays of recorded runs, as a text, JSON or CSV.
+//! Replays of recorded runs, one per trace.
 
 use offramp_results::replay::Replay;
 use serde_json::json;
 
 use crate::Format;
-use crate::csv_text::csv_text;
+use crate::records::{Cell, Field, Records, json_text};
 
-/// The replays in `format`; as a text, with how many recorded values differ if `check` is set.
-pub fn replays(replays: &[Replay], format: Format, check: bool) -> String {
+/// The replays in `format`.
+pub fn replays(replays: &[Replay], format: Format) -> String {
     match format {
-        Format::Table => replays.iter().map(|replay| text(replay, check)).collect(),
+        Format::Table => replays.iter().map(outcome).collect(),
         Format::Json => as_json(replays),
         Format::Csv => as_csv(replays),
     }
 }
 
-fn text(replay: &Replay, check: bool) -> String {
-    let Replay { trace, devices, servers, slots, tasks, dropped, compared, differing, .. } = replay;
-    let mut text = format!(
+/// The replays in `format`, with the number of recorded values that differ and the first of them;
+/// JSON and CSV always have these numbers.
+pub fn checked_replays(replays: &[Replay], format: Format) -> String {
+    match format {
+        Format::Table => {
+            replays.iter().flat_map(|replay| [outcome(replay), comparison(replay)]).collect()
+        }
+        Format::Json | Format::Csv => self::replays(replays, format),
+    }
+}
+
+fn outcome(replay: &Replay) -> String {
+    let Replay { trace, devices, servers, slots, tasks, dropped, .. } = replay;
+    format!(
         "{trace}: {devices} devices, {servers} servers, {slots} slots: {tasks} tasks, {dropped} \
          dropped, AvgDelay {:.3}, AvgEnergy {:.3}, AvgQoE {:.3}\n",
         replay.mean_delay_slots(),
         replay.energy_per_device(),
         replay.qoe(),
-    );
-    if !check {
-        return text;
-    }
+    )
+}
+
+fn comparison(replay: &Replay) -> String {
+    let Replay { compared, differing, .. } = replay;
     if *differing == 0 {
-        text += &format!("  all {compared} recorded values equal\n");
-    } else {
-        text += &format!("  {differing} of {compared} recorded values differ, the first:\n");
-        for difference in &replay.first_differences {
-            text += &format!("  - {difference}\n");
-        }
+        return format!("  all {compared} recorded values equal\n");
     }
-    text
+    let differences = replay.first_differences.iter();
+    let differences: String = differences.map(|each| format!("  - {each}\n")).collect();
+    format!("  {differing} of {compared} recorded values differ, the first:\n{differences}")
 }
 
 fn as_json(replays: &[Replay]) -> String {
@@ -67,11 +76,11 @@ fn as_json(replays: &[Replay]) -> String {
             "first_differences": differences,
         })
     };
-    format!("{:#}\n", json!({ "traces": replays.iter().map(trace).collect::<Vec<_>>() }))
+    json_text(&json!({ "traces": replays.iter().map(trace).collect::<Vec<_>>() }))
 }
 
 fn as_csv(replays: &[Replay]) -> String {
-    let header = [
+    let ids = [
         "trace",
         "devices",
         "servers",
@@ -84,24 +93,25 @@ fn as_csv(replays: &[Replay]) -> String {
         "compared",
         "differing",
     ];
-    let row = |replay: &Replay| {
+    let mut records = Records::new(ids.map(Field::new));
+    records.rows.extend(replays.iter().map(|replay| {
         let Replay { trace, devices, servers, slots, tasks, dropped, compared, differing, .. } =
             replay;
-        [
-            trace.clone(),
-            devices.to_string(),
-            servers.to_string(),
-            slots.to_string(),
-            tasks.to_string(),
-            dropped.to_string(),
-            replay.mean_delay_slots().to_string(),
-            replay.energy_per_device().to_string(),
-            replay.qoe().to_string(),
-            compared.to_string(),
-            differing.to_string(),
+        vec![
+            trace.as_str().into(),
+            u64::from(*devices).into(),
+            u64::from(*servers).into(),
+            u64::from(*slots).into(),
+            (*tasks).into(),
+            (*dropped).into(),
+            Cell::Number(replay.mean_delay_slots(), 3),
+            Cell::Number(replay.energy_per_device(), 3),
+            Cell::Number(replay.qoe(), 3),
+            (*compared).into(),
+            (*differing).into(),
         ]
-    };
-    csv_text(std::iter::once(header.map(str::to_owned)).chain(replays.iter().map(row)))
+    }));
+    records.csv()
 }
 
 #[cfg(test)]
@@ -112,7 +122,7 @@ mod tests {
     fn names_are_escaped() {
         let trace = "a \"b\", c".to_owned();
         let replay = Replay { trace, devices: 2, energy: 3.0, ..Replay::default() };
-        let text = replays(&[replay], Format::Csv, false);
+        let text = replays(&[replay], Format::Csv);
         assert_eq!(text.lines().nth(1), Some("\"a \"\"b\"\", c\",2,0,0,0,0,0,1.5,0,0,0"));
     }
 }

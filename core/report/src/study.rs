@@ -1,4 +1,4 @@
-//! The tables and figures of a study: its own numbers with intervals, beside the paper's.
+//! The tables and figures of a study: its numbers with 95 % intervals, beside the paper's.
 
 use std::path::Path;
 
@@ -6,16 +6,127 @@ use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
 use offramp_results::statistics::{Interval, Scores};
+use serde_json::{Map, Value, json};
 
-use crate::csv_text::csv_text;
+use crate::Format;
+use crate::learning::{SMOOTHED, smoothed};
 use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
-use crate::training::{SMOOTHED, smoothed};
-use crate::{align_numbers, bare_table};
+use crate::records::{self, Field, Records, align_numbers, bare_table, json_text};
 
 /// The text of a cell without a number.
 const NONE: &str = "–";
 
-/// A table, not yet in any format.
+/// The results of a study.
+#[derive(Clone, Copy, Debug)]
+pub struct StudyResults<'s> {
+    /// The study's name.
+    pub name: &'s str,
+    /// Its purpose, in a sentence.
+    pub about: &'s str,
+    /// The version of the study, such as `the quick version`; `None` for all of it.
+    pub version: Option<&'s str>,
+    /// Episodes per evaluation.
+    pub episodes: u64,
+    /// The seeds of its trainings.
+    pub training_seeds: &'s [u64],
+    /// The tables and figures.
+    pub exhibits: &'s [Exhibit],
+    /// The claims about them, with their verdicts.
+    pub claims: &'s [Claim],
+}
+
+impl StudyResults<'_> {
+    /// Name and size: `toy, the quick version: 2 episodes, 1 training seed`.
+    pub fn size(&self) -> String {
+        let version = self.version.map_or_else(String::new, |version| format!(", {version}"));
+        let seeds = self.training_seeds.len();
+        let plural = if seeds == 1 { "seed" } else { "seeds" };
+        let Self { name, episodes, .. } = self;
+        format!("{name}{version}: {episodes} episodes, {seeds} training {plural}")
+    }
+
+    /// The results in `format`. CSV has the rows of every exhibit's own CSV file.
+    pub fn print(&self, format: Format) -> String {
+        match format {
+            Format::Table => self.text(),
+            Format::Json => json_text(&self.json()),
+            Format::Csv => exhibit_records(self.exhibits).csv(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}; [95 % intervals]\n", self.size());
+        text.extend(self.exhibits.iter().map(|exhibit| format!("\n{}", table(exhibit))));
+        if !self.claims.is_empty() {
+            text += &format!("\nClaims\n{}", markdown(&claims_table(self.claims)));
+        }
+        text
+    }
+
+    /// `{"study", "about", "episodes", "training_seeds", "exhibits": [{"id", "title", "reference",
+    /// "cells": [{"policy", "point", "seeds", "error", "metrics": {id: {"estimate", "low", "high",
+    /// "paper", "difference": {"estimate", "low", "high"}}}}]}], "claims": [{"claim", "source",
+    /// "verdict", "because"}]}`; keys without a value are left out.
+    fn json(&self) -> Value {
+        let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
+        let claim = |claim: &Claim| {
+            let Claim { text, source, verdict, because } = claim;
+            let verdict = verdict_name(*verdict);
+            json!({ "claim": text, "source": source, "verdict": verdict, "because": because })
+        };
+        let claims: Vec<_> = self.claims.iter().map(claim).collect();
+        json!({
+            "study": self.name,
+            "about": self.about,
+            "episodes": self.episodes,
+            "training_seeds": self.training_seeds,
+            "exhibits": exhibits,
+            "claims": claims,
+        })
+    }
+}
+
+fn exhibit_json(exhibit: &Exhibit) -> Value {
+    let cell = |cell: &Cell| {
+        let mut object = json!({ "policy": cell.policy, "seeds": seeds(cell) });
+        if !cell.point.is_empty() {
+            object["point"] = cell.point.clone().into();
+        }
+        if let Err(error) = &cell.outcome {
+            object["error"] = error.clone().into();
+        }
+        let metrics = exhibit.quantities.iter().filter_map(|&quantity| {
+            let mut metric = interval(cell, quantity).map_or_else(|| json!({}), interval_json);
+            if let Some(&paper) = cell.paper.get(&quantity) {
+                metric["paper"] = paper.into();
+            }
+            if let Some(difference) = difference(exhibit, cell, quantity) {
+                metric["difference"] = interval_json(difference);
+            }
+            let any = metric.as_object().is_some_and(|metric| !metric.is_empty());
+            any.then(|| (quantity.id().to_owned(), metric))
+        });
+        object["metrics"] = Value::Object(metrics.collect::<Map<_, _>>());
+        object
+    };
+    let cells: Vec<_> = exhibit.cells.iter().map(cell).collect();
+    let mut object = json!({ "id": exhibit.id, "title": exhibit.title, "cells": cells });
+    if let Some(reference) = &exhibit.reference {
+        object["reference"] = reference.clone().into();
+    }
+    object
+}
+
+fn interval_json(Interval { estimate, low, high }: Interval) -> Value {
+    json!({ "estimate": estimate, "low": low, "high": high })
+}
+
+/// Number of training seeds behind a cell; 0 if it failed.
+fn seeds(cell: &Cell) -> u64 {
+    cell.outcome.as_ref().map_or(0, |measured| measured.runs.len() as u64)
+}
+
+/// A table of texts, for Markdown and HTML.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// The sentence above it; may be empty.
@@ -47,11 +158,11 @@ fn measured_table(exhibit: &Exhibit) -> Table {
     let quoted =
         |quantity: Quantity| exhibit.cells.iter().any(|cell| cell.paper.contains_key(&quantity));
     let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
-        let paper = quoted(quantity).then(|| "paper (ours less it)".to_owned());
+        let paper = quoted(quantity).then(|| "paper (ours − paper)".to_owned());
         [quantity.title().to_owned()].into_iter().chain(paper)
     });
     let row = |cell: &Cell| {
-        let mut row = begin(exhibit, cell);
+        let mut row = text_cells(exhibit, cell);
         for &quantity in &exhibit.quantities {
             let ours = interval(cell, quantity);
             row.push(ours.map_or_else(|| NONE.to_owned(), |ours| with_interval(ours, quantity)));
@@ -87,7 +198,7 @@ fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
     let compared = |quantity: &&Quantity| matches!(quantity, Quantity::Metric(metric) if matches!(metric.source, Source::Tasks(_)));
     let compared: Vec<Quantity> = exhibit.quantities.iter().filter(compared).copied().collect();
     let row = |cell: &Cell| {
-        let mut row = begin(exhibit, cell);
+        let mut row = text_cells(exhibit, cell);
         row.extend(compared.iter().map(|&quantity| {
             let difference = difference(exhibit, cell, quantity);
             difference.map_or_else(|| NONE.to_owned(), |d| with_interval(d, quantity))
@@ -96,7 +207,7 @@ fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
     };
     let others = exhibit.cells.iter().filter(|cell| cell.policy != *reference);
     Table {
-        caption: format!("Less that of {reference}, episode by episode:"),
+        caption: format!("Difference from {reference}, paired by episode:"),
         header: header(exhibit, &mut compared.iter().map(|quantity| quantity.title().to_owned())),
         rows: others.map(row).collect(),
         texts: texts(exhibit),
@@ -111,7 +222,7 @@ fn profile_table(exhibit: &Exhibit) -> Table {
         [name.to_owned(), format!("{name}, middle half")].into_iter().chain(above)
     });
     let row = |cell: &Cell| {
-        let mut row = begin(exhibit, cell);
+        let mut row = text_cells(exhibit, cell);
         for &quantity in &exhibit.quantities {
             let scores = cell.scores(quantity);
             let of = |statistic: fn(&Scores) -> Interval| {
@@ -145,8 +256,8 @@ fn texts(exhibit: &Exhibit) -> usize {
     usize::from(pointed) + 1
 }
 
-/// The texts that a cell's row begins with.
-fn begin(exhibit: &Exhibit, cell: &Cell) -> Vec<String> {
+/// The text columns of a cell's row.
+fn text_cells(exhibit: &Exhibit, cell: &Cell) -> Vec<String> {
     let point = (texts(exhibit) == 2).then(|| cell.point.clone());
     point.into_iter().chain([cell.policy.clone()]).collect()
 }
@@ -178,9 +289,7 @@ pub fn claims_table(claims: &[Claim]) -> Table {
     };
     Table {
         caption: String::new(),
-        header: ["claim", "source", "verdict", "the narrowest difference"]
-            .map(str::to_owned)
-            .into(),
+        header: ["claim", "source", "verdict", "narrowest difference"].map(str::to_owned).into(),
         rows: claims.iter().map(row).collect(),
         texts: 4,
     }
@@ -216,7 +325,12 @@ pub fn table(exhibit: &Exhibit) -> String {
 
 /// An exhibit as CSV, one row per number.
 pub fn csv(exhibit: &Exhibit) -> String {
-    let header = [
+    exhibit_records(std::slice::from_ref(exhibit)).csv()
+}
+
+/// The numbers of exhibits, one row each.
+fn exhibit_records(exhibits: &[Exhibit]) -> Records {
+    let ids = [
         "item",
         "point",
         "policy",
@@ -230,34 +344,36 @@ pub fn csv(exhibit: &Exhibit) -> String {
         "less_reference_low",
         "less_reference_high",
     ];
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let mut records = Records::new(ids.map(Field::new));
+    for exhibit in exhibits {
+        for cell in &exhibit.cells {
+            let row = |&quantity: &Quantity| number_row(exhibit, cell, quantity);
+            records.rows.extend(exhibit.quantities.iter().map(row));
+        }
+    }
+    records
+}
+
+/// A quantity of a cell, with the columns of [`exhibit_records`].
+fn number_row(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Vec<records::Cell> {
+    let number = |value: Option<f64>| {
+        value.map_or(records::Cell::Empty, |value| records::Cell::Number(value, quantity.digits()))
+    };
     let parts = |interval: Option<Interval>| {
         [interval.map(|i| i.estimate), interval.map(|i| i.low), interval.map(|i| i.high)]
             .map(number)
     };
-    let row = |cell: &Cell, quantity: Quantity| {
-        let [estimate, low, high] = parts(interval(cell, quantity));
-        let [less, less_low, less_high] = parts(difference(exhibit, cell, quantity));
-        [
-            exhibit.id.clone(),
-            cell.point.clone(),
-            cell.policy.clone(),
-            quantity.title().to_owned(),
-            cell.outcome.as_ref().map_or(0, |measured| measured.runs.len()).to_string(),
-            estimate,
-            low,
-            high,
-            number(cell.paper.get(&quantity).copied()),
-            less,
-            less_low,
-            less_high,
-        ]
-    };
-    let rows = exhibit
-        .cells
-        .iter()
-        .flat_map(|cell| exhibit.quantities.iter().map(move |&quantity| row(cell, quantity)));
-    csv_text(std::iter::once(header.map(str::to_owned)).chain(rows))
+    let mut row: Vec<records::Cell> = vec![
+        exhibit.id.as_str().into(),
+        cell.point.as_str().into(),
+        cell.policy.as_str().into(),
+        quantity.title().into(),
+        seeds(cell).into(),
+    ];
+    row.extend(parts(interval(cell, quantity)));
+    row.push(number(cell.paper.get(&quantity).copied()));
+    row.extend(parts(difference(exhibit, cell, quantity)));
+    row
 }
 
 /// The figures of an exhibit, each with the suffix of its file's name (`-qoe`; empty if there is
@@ -413,12 +529,12 @@ fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
     Figure::Lines(Lines {
         title: exhibit.title.clone(),
         x: quantity.title().to_owned(),
-        y: "share of episodes with at least so much".to_owned(),
+        y: "share of episodes at or above".to_owned(),
         series: series.collect(),
     })
 }
 
-/// The name of a cell where point and policy stand together.
+/// The label of a cell in a figure: policy and point.
 fn name_of(cell: &Cell) -> String {
     match cell.point.as_str() {
         "" => cell.policy.clone(),
@@ -434,7 +550,7 @@ fn curves(exhibit: &Exhibit) -> Figure {
             "" => cell.policy.clone(),
             point => point.to_owned(),
         };
-        // One line a seed would be too many: the mean of all.
+        // One line per seed would be too many: the mean over all seeds.
         let all: Vec<Vec<(f64, f64)>> =
             measured.trainings.iter().map(|rows| smoothed(rows, |row| row.qoe)).collect();
         let Some(first) = all.first() else { continue };

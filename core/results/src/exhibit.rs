@@ -106,6 +106,14 @@ impl Measured {
 }
 
 impl Quantity {
+    /// The JSON key.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.id,
+            Self::Parameters => "parameters",
+        }
+    }
+
     /// The spelling in study files.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
-//! Learning: the rows that a training and a distillation write while they run.
+//! Learning: the rows that a training and a distillation write while they run, and what they left
+//! in their folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,34 @@ pub struct DistillationRow {
     pub validation_qoe: f64,
     /// Mean drops of the validation episodes.
     pub validation_dropped: f64,
+}
+
+/// A training ([`TrainingRow`]) or a distillation ([`DistillationRow`]) of one point of a
+/// scenario, complete or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned<R> {
+    /// The point of the sweep; empty outside a sweep.
+    pub point: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its rows, in order.
+    pub rows: Vec<R>,
+    /// The reason, if it failed.
+    pub error: Option<String>,
+}
+
+impl<R> Learned<R> {
+    /// The row with the highest validation QoE, on ties the first; that of `best.safetensors`.
+    pub fn best(&self, validation_qoe: impl Fn(&R) -> Option<f64>) -> Option<&R> {
+        let mut best = None;
+        for row in &self.rows {
+            let Some(qoe) = validation_qoe(row) else { continue };
+            if best.is_none_or(|(highest, _)| qoe > highest) {
+                best = Some((qoe, row));
+            }
+        }
+        best.map(|(_, row)| row)
+    }
 }
 
 /// Reads the `training.csv` of a training's folder.

@@ -1,52 +1,57 @@
 //! `offramp distill`: teacher in, student out.
 
-use std::path::Path;
-
 use offramp_harness::bind::bind_distillation;
-use offramp_harness::distill::{DistillError, distill as distill_scenario};
+use offramp_harness::distill::{DistillError, distill};
 use offramp_harness::resume::{FolderError, Start};
-use offramp_results::files;
+use offramp_report::learning::distillations;
+use offramp_results::learning::{self, Learned};
 use offramp_scenario::Experiment;
 
-use crate::Done;
-use crate::arguments::{DistillArguments, settings};
+use super::{folder_problem, results_problem};
+use crate::arguments::DistillArguments;
 use crate::problem::Problem;
-use crate::progress::Notes;
+use crate::progress::{Notes, show_failure};
+use crate::{Outcome, print};
 
-pub(crate) fn distill(arguments: &DistillArguments, notes: Notes) -> Result<Done, Problem> {
-    let registry = super::discover(&arguments.search)?;
-    let settings =
-        settings(&[("distill.seed", arguments.seed), ("distill.steps", arguments.steps)]);
-    let experiment = Experiment::read(&arguments.scenario, &settings)?;
+pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome, Problem> {
+    let registry = super::load_plugins(&arguments.search)?;
+    let experiment = Experiment::read(&arguments.scenario, &arguments.settings())?;
     let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
-    let folder = match &arguments.out {
-        Some(folder) => folder.clone(),
-        None => files::first_free(Path::new("runs"), &experiment.name),
-    };
-    let start = if arguments.resume { Start::Resume } else { Start::New };
-    if start == Start::New && folder.exists() {
-        return Err(super::folder_problem(FolderError::Taken { path: folder }));
+    let out = arguments.folder.folder(&experiment.name);
+    let start = arguments.folder.start();
+    if start == Start::New && out.exists() {
+        return Err(folder_problem(FolderError::Taken { path: out }));
     }
-    let dataset = arguments.dataset.clone().unwrap_or_else(|| folder.join("dataset.safetensors"));
-    let threads = super::threads(arguments.jobs)?;
-    let mut done = Done::Well;
+    // Points with the same teacher and states share a dataset.
+    let dataset = arguments.dataset.clone().unwrap_or_else(|| out.join("dataset.safetensors"));
+    let threads = super::thread_pool(&arguments.threads)?;
+    let mut learned = Vec::new();
     for (number, distillation) in experiment.points.iter().enumerate() {
-        // Points with the same teacher and states have one dataset.
-        let (folder, label) = super::point(&folder, number, &distillation.scenario);
+        let (folder, point) = super::folder_of_point(&out, number, &distillation.scenario);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
-        let progress = notes.progress(distillation.entry.steps, template, &label);
+        let progress = notes.progress(distillation.entry.steps, template, &point);
         let distilled =
-            threads.install(|| distill_scenario(distillation, &folder, &dataset, start, &progress));
+            threads.install(|| distill(distillation, &folder, &dataset, start, &progress));
         drop(progress);
-        match distilled {
-            Ok(()) => notes.say(format_args!("distilled: {}", folder.display())),
-            Err(error @ DistillError::Failed { .. }) => {
-                eprintln!("failed: {}: {error}", folder.display());
-                done = Done::WithFailures;
+        let (rows, error) = match distilled {
+            Ok(()) => {
+                notes.say(format_args!("distilled: {}", folder.display()));
+                (learning::distillation(&folder).map_err(results_problem)?, None)
             }
-            Err(DistillError::Folder(error)) => return Err(super::folder_problem(error)),
-            Err(error @ DistillError::Dataset(_)) => return Err(Problem::new(error)),
-        }
+            Err(error @ DistillError::Failed { .. }) => {
+                show_failure(format_args!("{}: {error}", folder.display()));
+                // There may be no rows yet.
+                (learning::distillation(&folder).unwrap_or_default(), Some(error.to_string()))
+            }
+            Err(DistillError::Folder(error)) => return Err(folder_problem(error)),
+            Err(error @ DistillError::Dataset(_)) => {
+                let help = "name another file with --dataset, or remove it to collect it again";
+                return Err(Problem::new(error).with_help(help));
+            }
+        };
+        learned.push(Learned { point, folder, rows, error });
     }
-    Ok(done)
+    print(&distillations(&learned).print("distillations", arguments.format.format()));
+    let failed = learned.iter().any(|distillation| distillation.error.is_some());
+    Ok(if failed { Outcome::Failures } else { Outcome::Success })
 }

@@ -9,16 +9,16 @@ use offramp_results::checkpoint;
 
 use crate::arguments::ExportArguments;
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
+pub(crate) fn export(arguments: &ExportArguments) -> Result<Outcome, Problem> {
     let ExportArguments { checkpoint: path, form, out, network, .. } = arguments;
     let bytes = checkpoint::bytes(path).map_err(|error| problem(path, &error))?;
     let policy = match &arguments.policy {
         Some(policy) => policy.clone(),
         None => named_in(path)?,
     };
-    let registry = super::discover(&arguments.search)?;
+    let registry = super::load_plugins(&arguments.search)?;
     let plugin = registry.find(OfferKind::Policy, &policy).map_err(|unknown| {
         Problem::new(format!("{}: {unknown}", path.display())).with_help(help_with(&unknown))
     })?;
@@ -40,7 +40,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<Done, Problem> {
         let note = if note.is_empty() { note } else { format!("; {note}") };
         print(&format!("{}: {} bytes{note}\n", file.display(), bytes.len()));
     }
-    Ok(Done::Well)
+    Ok(Outcome::Success)
 }
 
 /// The policy that a checkpoint says it is of.

@@ -1,8 +1,9 @@
-//! Commands, one module each.
+//! Commands, one module each. Each has `run`, which prints the result to standard output.
 
 pub(crate) mod distill;
 pub(crate) mod export;
 pub(crate) mod inspect;
+pub(crate) mod merge;
 pub(crate) mod new;
 pub(crate) mod plugins;
 pub(crate) mod replay;
@@ -16,13 +17,17 @@ use std::path::{Path, PathBuf};
 use offramp_harness::executor::Isolated;
 use offramp_harness::resume::FolderError;
 use offramp_host::Registry;
+use offramp_results::Error;
+use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Scenario;
 
-use crate::arguments::SearchArguments;
+use crate::Outcome;
+use crate::arguments::{SearchArguments, ThreadArguments};
 use crate::problem::Problem;
 
-/// Folder and label of a point of a sweep; `folder` itself and an empty label without a sweep.
-fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {
+/// The folder of a point of a sweep, and the point as a text; `folder` itself and an empty text
+/// outside a sweep.
+fn folder_of_point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String) {
     match scenario.point_text() {
         text if text.is_empty() => (folder.to_owned(), text),
         text => (folder.join(format!("point-{number:03}")), text),
@@ -31,34 +36,60 @@ fn point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBuf, String)
 
 /// Explains how to mend a folder that can't be trained or distilled into.
 fn folder_problem(error: FolderError) -> Problem {
-    let taken = matches!(error, FolderError::Taken { .. });
-    let problem = Problem::new(error);
-    if taken {
-        problem.with_help("name another folder with --out, or continue in it with --resume")
-    } else {
-        problem
-    }
+    let help = match error {
+        FolderError::Taken { .. } => {
+            "name another folder with --out, or continue in it with --resume"
+        }
+        FolderError::Unwritable { .. } => "name a folder that can be written with --out",
+        FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
+    };
+    Problem::new(error).with_help(help)
 }
 
-/// A pool of `jobs` threads; one per core by default.
-fn threads(jobs: Option<u16>) -> Result<rayon::ThreadPool, Problem> {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.map_or(0, usize::from));
-    threads.build().map_err(Problem::new)
+/// Explains how to mend run folders that can't be written or read.
+fn results_problem(error: Error) -> Problem {
+    let help = match error {
+        Error::Taken { .. } => "name another folder with --out",
+        Error::Unwritable { .. } => "name a folder that can be written with --out",
+        Error::Unreadable { .. } => "name a run folder, as `offramp run` writes it",
+        Error::Unfinished { .. } => {
+            "resume it with --resume, name another folder with --out, or remove it"
+        }
+        Error::OtherBatch { .. } => "name another folder with --out, or remove it",
+        Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
+    };
+    Problem::new(error).with_help(help)
 }
 
-/// Loads the plugins: those named, then those of OFFRAMP_PLUGINS, then those beside the executable.
-fn discover(search: &SearchArguments) -> Result<Registry, Problem> {
+/// The outcome of a command that ran these runs.
+fn outcome_of_runs(runs: &[StoredRun]) -> Outcome {
+    let failed = runs.iter().any(|run| run.record.error.is_some());
+    if failed { Outcome::Failures } else { Outcome::Success }
+}
+
+/// A pool of as many threads as asked for.
+fn thread_pool(arguments: &ThreadArguments) -> Result<rayon::ThreadPool, Problem> {
+    let threads = arguments.jobs.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Problem::new)
+}
+
+/// Loads the plugins: those named, then those of `OFFRAMP_PLUGINS`, then those beside the
+/// executable.
+fn load_plugins(search: &SearchArguments) -> Result<Registry, Problem> {
     let mut named: Vec<PathBuf> = search.paths.clone();
     if let Some(path) = &search.plugin_path {
         named.extend(std::env::split_paths(path).filter(|path| !path.as_os_str().is_empty()));
     }
     let executable = std::env::current_exe().ok();
     let beside = executable.as_deref().and_then(Path::parent);
-    Registry::discover(&named, beside).map_err(Problem::new)
+    Registry::discover(&named, beside).map_err(|error| {
+        Problem::new(error)
+            .with_help("name an existing folder or file with --plugins and in OFFRAMP_PLUGINS")
+    })
 }
 
-/// Runs that ask for isolation get a process of this same executable.
-fn isolated() -> Result<Isolated, Problem> {
+/// The executor of isolated runs: processes of this same executable.
+fn isolated_executor() -> Result<Isolated, Problem> {
     let executable = std::env::current_exe().map_err(Problem::new)?;
     Ok(Isolated { executable })
 }

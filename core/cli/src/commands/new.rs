@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use offramp_report::Format;
+use offramp_report::records::{Field, Records, json_text};
+use serde_json::json;
+
 use crate::arguments::NewArguments;
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-/// A file of a new crate: its path, and its text with `the-name` and `TheName` in it.
+/// A file of a new crate: its path, and its text with the placeholders `the-name` and `TheName`.
 type Template = (&'static str, &'static str);
 
 const CARGO_TOML: &str = include_str!("../../../../plugins/template/Cargo.toml.in");
-/// The versions that offramp is tested with; cargo drops those that a crate does not need.
+/// The versions that offramp is tested with; cargo drops those that the crate does not need.
 const CARGO_LOCK: &str = include_str!("../../../../Cargo.lock");
 
 const POLICY: [Template; 2] = [
@@ -26,15 +30,17 @@ const EXPLORER: [Template; 2] = [
     ("scenario.ron", include_str!("../../../../plugins/template/explorer.ron")),
 ];
 
-pub(crate) fn new(arguments: &NewArguments) -> Result<Done, Problem> {
+pub(crate) fn run(arguments: &NewArguments) -> Result<Outcome, Problem> {
     let folder = &arguments.path;
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.filter(|name| is_crate_name(name)).ok_or_else(|| {
-        Problem::new(format!("{}: this can't be the name of a crate", folder.display()))
-            .with_help("small letters, digits and hyphens, a letter first: my-policy")
+        Problem::new(format!("{}: not a valid name for a crate", folder.display())).with_help(
+            "use lower-case letters, digits and hyphens, beginning with a letter: my-policy",
+        )
     })?;
     if folder.exists() {
-        return Err(Problem::new(format!("{} is there already", folder.display())));
+        return Err(Problem::new(format!("{} already exists", folder.display()))
+            .with_help("choose another name, or remove it"));
     }
     let source = source(arguments)?;
     let files = match (arguments.learner, arguments.explorer) {
@@ -46,7 +52,10 @@ pub(crate) fn new(arguments: &NewArguments) -> Result<Done, Problem> {
         let text = text.replace("the-name", &name).replace("TheName", &type_name(&name));
         text.replace("THE_SOURCE", &source)
     };
-    let unwritable = |error| Problem::new(format!("{}: {error}", folder.display()));
+    let unwritable = |error| {
+        Problem::new(format!("can't write {}: {error}", folder.display()))
+            .with_help("choose a folder that can be written")
+    };
     std::fs::create_dir_all(folder.join("src")).map_err(unwritable)?;
     for (file, text) in files.iter().chain(&[("Cargo.toml", CARGO_TOML)]) {
         std::fs::write(folder.join(file), fill(text)).map_err(unwritable)?;
@@ -54,16 +63,29 @@ pub(crate) fn new(arguments: &NewArguments) -> Result<Done, Problem> {
     for (file, text) in [("Cargo.lock", CARGO_LOCK), (".gitignore", "/target\n/runs\n/trained\n")] {
         std::fs::write(folder.join(file), text).map_err(unwritable)?;
     }
-    let train = "offramp train scenario.ron --plugins target/release --out trained\n";
-    print(&format!(
-        "cd {}\ncargo test\ncargo build --release\n{}offramp run scenario.ron --plugins target/release\n",
-        folder.display(),
-        if files == POLICY { "" } else { train }
-    ));
-    Ok(Done::Well)
+    let mut commands = vec![
+        format!("cd {}", folder.display()),
+        "cargo test".into(),
+        "cargo build --release".into(),
+    ];
+    if files != POLICY {
+        let train = "offramp train scenario.ron --plugins target/release --out trained";
+        commands.push(train.to_owned());
+    }
+    commands.push("offramp run scenario.ron --plugins target/release".to_owned());
+    print(&match arguments.format.format() {
+        Format::Table => commands.iter().map(|command| format!("{command}\n")).collect(),
+        Format::Json => json_text(&json!({ "folder": folder, "next_commands": commands })),
+        Format::Csv => {
+            let mut records = Records::new([Field::new("next_command")]);
+            records.rows.extend(commands.into_iter().map(|command| vec![command.into()]));
+            records.csv()
+        }
+    });
+    Ok(Outcome::Success)
 }
 
-/// Where the crate finds `offramp-plugin`.
+/// The dependency on `offramp-plugin`, as it stands in `Cargo.toml`.
 fn source(arguments: &NewArguments) -> Result<String, Problem> {
     if let Some(url) = &arguments.git {
         return Ok(format!("git = {url:?}"));
@@ -76,22 +98,20 @@ fn source(arguments: &NewArguments) -> Result<String, Problem> {
         api.join("Cargo.toml").exists().then(|| api.canonicalize().ok()).flatten();
     match found {
         Some(path) => Ok(format!("path = {:?}", path.display().to_string())),
-        None => {
-            Err(Problem::new(format!("there is no checkout of offramp in {}", checkout.display()))
-                .with_help(
-                    "name one with --checkout DIR, or the address of its repository with --git URL",
-                ))
-        }
+        None => Err(Problem::new(format!("{} is not a checkout of offramp", checkout.display()))
+            .with_help(
+                "name one with --checkout DIR, or the address of its repository with --git URL",
+            )),
     }
 }
 
-/// What cargo takes, and a scenario.
+/// Whether cargo and scenarios accept it as a name.
 fn is_crate_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)
 }
 
-/// `my-policy` as the name of a type.
+/// The name of the crate's type: `MyPolicy` for `my-policy`.
 fn type_name(name: &str) -> String {
     let part = |part: &str| {
         let mut letters = part.chars();

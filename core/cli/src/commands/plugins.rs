@@ -1,51 +1,72 @@
-//! `offramp plugins`: what was found and what was refused.
+//! `offramp plugins`: the plugins that were found, and those that were refused.
 
 use std::path::Path;
 
 use offramp_host::{Library, Offer, OfferKind, Registry};
-use serde_json::json;
+use offramp_report::Format;
+use offramp_report::records::{Cell, Field, Records, json_text};
+use serde_json::{Value, json};
 
-use crate::arguments::{Format, PluginsArguments, PluginsCommand};
+use crate::arguments::{PluginsArguments, PluginsCommand};
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn plugins(arguments: &PluginsArguments) -> Result<Done, Problem> {
-    if let Some(PluginsCommand::Inspect { file }) = &arguments.command {
-        return inspect(file);
-    }
-    let registry = super::discover(&arguments.search)?;
-    print(&match arguments.format {
-        Format::Table => table(&registry),
-        Format::Json => as_json(&registry),
-        Format::Csv => as_csv(&registry).map_err(Problem::new)?,
-    });
-    Ok(Done::Well)
+pub(crate) fn run(arguments: &PluginsArguments) -> Result<Outcome, Problem> {
+    let text = match &arguments.command {
+        Some(PluginsCommand::Inspect { file, format }) => inspect(file, format.format())?,
+        None => {
+            let registry = super::load_plugins(&arguments.search)?;
+            match arguments.format.format() {
+                Format::Table => table(&registry),
+                Format::Json => registry_json(&registry),
+                Format::Csv => offer_records(offers(&registry)).csv(),
+            }
+        }
+    };
+    print(&text);
+    Ok(Outcome::Success)
 }
 
-fn inspect(file: &Path) -> Result<Done, Problem> {
-    match Library::load(file) {
-        Err(error) => Err(Problem::new(format!("{}: {error}", file.display()))),
-        Ok(library) => {
+fn inspect(file: &Path, format: Format) -> Result<String, Problem> {
+    let library = Library::load(file)
+        .map_err(|error| Problem::new(format!("{}: {error}", file.display())))?;
+    let offers = library.offers.iter().map(|offer| (&*library, offer));
+    Ok(match format {
+        Format::Table => library_text(file, &library),
+        Format::Json => {
             let Library { plugin, version, compiler, target, sha256, .. } = &*library;
-            let mut text = format!(
-                "{}\nplugin   {plugin} {version}\ncompiler {compiler}\ntarget   {target}\nsha256   \
-                 {sha256}\n",
-                file.display()
-            );
-            for offer in &library.offers {
-                text += &format!("\n{} `{}`: {}\n", offer.kind.name(), offer.name, offer.about);
-                text += &format!("  reads: {}\n", listed(&offer.needs.names()));
-                if offer.kind == OfferKind::Policy {
-                    text += &format!("  can also: {}\n", listed(&offer.capabilities.names()));
-                }
-            }
-            if library.offers.is_empty() {
-                text += "\nit offers nothing: `register_policy!` is missing\n";
-            }
-            print(&text);
-            Ok(Done::Well)
+            json_text(&json!({
+                "plugin": plugin,
+                "version": version,
+                "compiler": compiler,
+                "target": target,
+                "file": library.path,
+                "sha256": sha256,
+                "offers": offers.map(|(_, offer)| offer_json(offer)).collect::<Vec<_>>(),
+            }))
+        }
+        Format::Csv => offer_records(offers).csv(),
+    })
+}
+
+fn library_text(file: &Path, library: &Library) -> String {
+    let Library { plugin, version, compiler, target, sha256, .. } = library;
+    let mut text = format!(
+        "{}\nplugin   {plugin} {version}\ncompiler {compiler}\ntarget   {target}\nsha256   \
+         {sha256}\n",
+        file.display()
+    );
+    for offer in &library.offers {
+        text += &format!("\n{} `{}`: {}\n", offer.kind.name(), offer.name, offer.about);
+        text += &format!("  reads: {}\n", listed(&offer.needs.names()));
+        if offer.kind == OfferKind::Policy {
+            text += &format!("  can also: {}\n", listed(&offer.capabilities.names()));
         }
     }
+    if library.offers.is_empty() {
+        text += "\nit offers nothing: `register_policy!` is missing\n";
+    }
+    text
 }
 
 fn listed(names: &[&str]) -> String {
@@ -59,7 +80,7 @@ fn offers(registry: &Registry) -> Vec<(&Library, &Offer)> {
         .iter()
         .flat_map(|library| library.offers.iter().map(move |offer| (&**library, offer)))
         .filter(|(library, offer)| {
-            // Those of a name that an earlier library has taken are listed apart.
+            // Offers shadowed by an earlier library of the same name are listed apart.
             registry
                 .find(offer.kind, &offer.name)
                 .is_ok_and(|found| found.library.path == library.path)
@@ -97,21 +118,26 @@ fn table(registry: &Registry) -> String {
     text
 }
 
-fn as_json(registry: &Registry) -> String {
+fn offer_json(offer: &Offer) -> Value {
+    json!({
+        "kind": offer.kind.name(),
+        "name": offer.name,
+        "about": offer.about,
+        "needs": offer.needs.names(),
+        "capabilities": offer.capabilities.names(),
+    })
+}
+
+fn registry_json(registry: &Registry) -> String {
     let offers: Vec<_> = offers(registry)
         .into_iter()
         .map(|(library, offer)| {
-            json!({
-                "kind": offer.kind.name(),
-                "name": offer.name,
-                "about": offer.about,
-                "needs": offer.needs.names(),
-                "capabilities": offer.capabilities.names(),
-                "plugin": library.plugin,
-                "version": library.version,
-                "file": library.path,
-                "sha256": library.sha256,
-            })
+            let mut object = offer_json(offer);
+            object["plugin"] = library.plugin.clone().into();
+            object["version"] = library.version.clone().into();
+            object["file"] = json!(library.path);
+            object["sha256"] = library.sha256.clone().into();
+            object
         })
         .collect();
     let refused: Vec<_> = registry
@@ -124,18 +150,16 @@ fn as_json(registry: &Registry) -> String {
         .iter()
         .map(|(name, library)| json!({ "name": name, "file": library.path }))
         .collect();
-    let all = json!({ "plugins": offers, "refused": refused, "shadowed": shadowed });
-    format!("{all:#}\n")
+    json_text(&json!({ "plugins": offers, "refused": refused, "shadowed": shadowed }))
 }
 
-fn as_csv(registry: &Registry) -> Result<String, csv::Error> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["kind", "name", "plugin", "version", "file", "sha256"])?;
-    for (library, offer) in offers(registry) {
+fn offer_records<'o>(offers: impl IntoIterator<Item = (&'o Library, &'o Offer)>) -> Records {
+    let ids = ["kind", "name", "plugin", "version", "file", "sha256"];
+    let mut records = Records::new(ids.map(Field::new));
+    records.rows.extend(offers.into_iter().map(|(library, offer)| {
         let file = library.path.display().to_string();
         let Library { plugin, version, sha256, .. } = library;
-        table.write_record([offer.kind.name(), &offer.name, plugin, version, &file, sha256])?;
-    }
-    let bytes = table.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+        [offer.kind.name(), &offer.name, plugin, version, &file, sha256].map(Cell::from).into()
+    }));
+    records
 }

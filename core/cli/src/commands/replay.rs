@@ -1,22 +1,27 @@
 //! `offramp replay`: recorded runs through the engine.
 
-use offramp_report::replay::replays;
+use offramp_report::replay::{checked_replays, replays};
 use offramp_results::replay::Replay;
 use offramp_trace::Trace;
+use rayon::prelude::*;
 
 use crate::arguments::ReplayArguments;
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Done, Problem> {
-    // All are read before any is replayed: a file that is not a trace costs nothing.
-    let traces: Vec<Trace> = arguments
-        .files
-        .iter()
-        .map(|file| Trace::read(file).map_err(Problem::new))
-        .collect::<Result<_, _>>()?;
-    let replayed: Vec<Replay> = traces.iter().map(Trace::replay).collect();
-    print(&replays(&replayed, arguments.format.into(), arguments.check));
+pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
+    // All files are read before any is replayed: one that is not a trace costs no time.
+    let read = |file| Trace::read(file).map_err(Problem::new);
+    let traces: Vec<Trace> =
+        arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    let threads = super::thread_pool(&arguments.threads)?;
+    let replayed: Vec<Replay> = threads.install(|| traces.par_iter().map(Trace::replay).collect());
+    let format = arguments.format.format();
+    if !arguments.check {
+        print(&replays(&replayed, format));
+        return Ok(Outcome::Success);
+    }
+    print(&checked_replays(&replayed, format));
     let differing = replayed.iter().any(|replay| replay.differing > 0);
-    Ok(Done::failed_if(arguments.check && differing))
+    Ok(if differing { Outcome::Failures } else { Outcome::Success })
 }

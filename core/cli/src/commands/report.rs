@@ -1,21 +1,17 @@
-//! `offramp report`: print the table of run folders again.
+//! `offramp report`: print the results in run folders again.
 
 use offramp_results::run_folder;
 
-use crate::arguments::{Format, ReportArguments};
+use super::results_problem;
+use crate::arguments::ReportArguments;
 use crate::problem::Problem;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn report(arguments: &ReportArguments) -> Result<Done, Problem> {
+pub(crate) fn run(arguments: &ReportArguments) -> Result<Outcome, Problem> {
     let mut runs = Vec::new();
     for folder in &arguments.runs {
-        runs.extend(run_folder::read(folder).map_err(|error| {
-            Problem::new(error).with_help("name a run folder, as `offramp run` writes it")
-        })?);
+        runs.extend(run_folder::read(folder).map_err(results_problem)?);
     }
-    print(&offramp_report::results(&runs, arguments.format.into()));
-    if arguments.power_modes && matches!(arguments.format, Format::Table) {
-        print(&offramp_report::power_modes(&runs));
-    }
-    Ok(Done::Well)
+    print(&arguments.results.text(&runs));
+    Ok(Outcome::Success)
 }

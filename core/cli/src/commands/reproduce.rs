@@ -1,58 +1,87 @@
 //! `offramp reproduce`: the tables and figures of a study.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use offramp_report::html::{Page, html};
-use offramp_report::study;
+use offramp_report::html::html;
+use offramp_report::study::{self, StudyResults};
 use offramp_study::{Size, Study, StudyError};
 
 use crate::arguments::ReproduceArguments;
 use crate::problem::Problem;
 use crate::progress::Notes;
-use crate::{Done, print};
+use crate::{Outcome, print};
 
-pub(crate) fn reproduce(arguments: &ReproduceArguments, notes: Notes) -> Result<Done, Problem> {
-    let registry = super::discover(&arguments.search)?;
-    let size = if arguments.quick { Size::Quick } else { Size::Full };
-    let read = Study::read(&arguments.study, size)?;
-    let name = if arguments.quick { format!("{}-quick", read.name) } else { read.name.clone() };
+/// The paper's study, in a checkout of offramp.
+const DEFAULT_STUDY: &str = "scenarios/reproduce/paper.ron";
+
+pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcome, Problem> {
+    let path = study_file(arguments)?;
+    let registry = super::load_plugins(&arguments.search)?;
+    let size = if arguments.quick.quick { Size::Quick } else { Size::Full };
+    let study = Study::read(&path, size)?;
+    let (name, version) = match size {
+        Size::Quick => (format!("{}-quick", study.name), Some("the quick version")),
+        Size::Full => (study.name.clone(), None),
+    };
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
-    let unwritable = |error| Problem::new(format!("{}: {error}", out.display()));
+    let unwritable = |error| {
+        Problem::new(format!("can't write {}: {error}", out.display()))
+            .with_help("name a folder that can be written with --out")
+    };
     std::fs::create_dir_all(&out).map_err(unwritable)?;
-    let threads = super::threads(arguments.jobs)?;
+    let threads = super::thread_pool(&arguments.threads)?;
     let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
-    let isolated = super::isolated()?;
+    let executor = super::isolated_executor()?;
     let exhibits = threads
-        .install(|| read.run(&registry, &out, &arguments.only, &isolated, &progress))
+        .install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))
         .map_err(problem)?;
     drop(progress);
-    let (episodes, seeds) = (read.episodes(), read.training_seeds().len());
-    let size = if arguments.quick { ", the quick version" } else { "" };
-    let plural = if seeds == 1 { "seed" } else { "seeds" };
-    let size = format!("{name}{size}: {episodes} episodes, {seeds} training {plural}");
-    print(&format!("{size}; [95 % intervals]\n"));
+    let claims = study.claims(&exhibits);
+    let results = StudyResults {
+        name: &name,
+        about: &study.about,
+        version,
+        episodes: study.episodes(),
+        training_seeds: study.training_seeds(),
+        exhibits: &exhibits,
+        claims: &claims,
+    };
+    print(&results.print(arguments.format.format()));
     for exhibit in &exhibits {
-        print(&format!("\n{}", study::table(exhibit)));
         study::write(exhibit, &out).map_err(Problem::new)?;
     }
-    let claims = read.claims(&exhibits);
-    if !claims.is_empty() {
-        print(&format!("\nWhat holds\n{}", study::markdown(&study::claims_table(&claims))));
-    }
-    let about = format!("{} {size}; in brackets 95 % intervals.", read.about);
-    let page = Page { title: &name, about: &about, exhibits: &exhibits, claims: &claims };
-    let path = out.join("index.html");
-    let page = html(&page).map_err(Problem::new)?;
-    std::fs::write(&path, page).map_err(unwritable)?;
-    notes.say(format_args!("tables and figures: {}", path.display()));
+    let page = out.join("index.html");
+    let text = html(&results).map_err(Problem::new)?;
+    std::fs::write(&page, text).map_err(unwritable)?;
+    notes.say(format_args!("tables and figures: {}", page.display()));
     let mut cells = exhibits.iter().flat_map(|exhibit| &exhibit.cells);
     let failed = cells.any(|cell| cell.outcome.is_err());
-    Ok(Done::failed_if(failed))
+    Ok(if failed { Outcome::Failures } else { Outcome::Success })
+}
+
+/// The study that is named, or the paper's.
+fn study_file(arguments: &ReproduceArguments) -> Result<PathBuf, Problem> {
+    if let Some(path) = &arguments.study {
+        return Ok(path.clone());
+    }
+    let default = PathBuf::from(DEFAULT_STUDY);
+    if default.exists() {
+        return Ok(default);
+    }
+    let message = format!("the default study, {DEFAULT_STUDY}, is not in the current folder");
+    let help = "run `offramp reproduce` in a checkout of offramp, or name a study: offramp \
+                reproduce STUDY";
+    Err(Problem::new(message).with_help(help))
 }
 
 fn problem(error: StudyError) -> Problem {
     match error {
         StudyError::Scenario(error) => error.into(),
+        error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
+            let help = "name another folder with --out, or remove what is damaged: it is then \
+                        computed again";
+            Problem::new(error).with_help(help)
+        }
         other => Problem::new(other),
     }
 }

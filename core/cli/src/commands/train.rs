@@ -1,56 +1,48 @@
 //! `offramp train`: learn, save, resume.
 
-use std::path::Path;
-
 use offramp_harness::bind::bind_training;
-use offramp_harness::resume::Start;
-use offramp_harness::train::{TrainError, train as train_scenario};
-use offramp_report::training::{self, Curve};
-use offramp_results::files;
-use offramp_results::learning;
+use offramp_harness::train::{TrainError, train};
+use offramp_report::learning::{trainings, write_curves};
+use offramp_results::learning::{self, Learned};
 use offramp_scenario::Experiment;
 
-use crate::Done;
+use super::{folder_problem, results_problem};
 use crate::arguments::TrainArguments;
 use crate::problem::Problem;
-use crate::progress::Notes;
+use crate::progress::{Notes, show_failure};
+use crate::{Outcome, print};
 
-/// Episodes of a first look.
-const QUICK_EPISODES: u64 = 50;
-
-pub(crate) fn train(arguments: &TrainArguments, notes: Notes) -> Result<Done, Problem> {
-    let registry = super::discover(&arguments.search)?;
-    let settings = arguments.running.settings("train.seed", "train.episodes", QUICK_EPISODES);
-    let experiment = Experiment::read(&arguments.scenario, &settings)?;
+pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, Problem> {
+    let registry = super::load_plugins(&arguments.search)?;
+    let experiment = Experiment::read(&arguments.scenario, &arguments.settings())?;
     let experiment = experiment.try_map(|scenario| bind_training(scenario, &registry))?;
-    let folder = match &arguments.out {
-        Some(folder) => folder.clone(),
-        None => files::first_free(Path::new("runs"), &experiment.name),
-    };
-    let start = if arguments.resume { Start::Resume } else { Start::New };
-    let threads = super::threads(arguments.running.jobs)?;
-    let mut done = Done::Well;
-    let mut curves = Vec::new();
+    let out = arguments.folder.folder(&experiment.name);
+    let threads = super::thread_pool(&arguments.threads)?;
+    let mut learned = Vec::new();
     for (number, training) in experiment.points.iter().enumerate() {
-        let (folder, label) = super::point(&folder, number, &training.scenario);
+        let (folder, point) = super::folder_of_point(&out, number, &training.scenario);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
-        let progress = notes.progress(training.entry.episodes, template, &label);
-        let trained = threads.install(|| train_scenario(training, &folder, start, &progress));
+        let progress = notes.progress(training.entry.episodes, template, &point);
+        let start = arguments.folder.start();
+        let trained = threads.install(|| train(training, &folder, start, &progress));
         drop(progress);
-        match trained {
+        let (rows, error) = match trained {
             Ok(()) => {
                 notes.say(format_args!("trained: {}", folder.display()));
-                let label = if label.is_empty() { experiment.name.clone() } else { label };
-                let rows = learning::training(&folder).map_err(Problem::new)?;
-                curves.push(Curve { label, rows });
+                (learning::training(&folder).map_err(results_problem)?, None)
             }
             Err(error @ TrainError::Failed { .. }) => {
-                eprintln!("failed: {}: {error}", folder.display());
-                done = Done::WithFailures;
+                show_failure(format_args!("{}: {error}", folder.display()));
+                // There may be no rows yet.
+                (learning::training(&folder).unwrap_or_default(), Some(error.to_string()))
             }
-            Err(TrainError::Folder(error)) => return Err(super::folder_problem(error)),
-        }
+            Err(TrainError::Folder(error)) => return Err(folder_problem(error)),
+        };
+        learned.push(Learned { point, folder, rows, error });
     }
-    training::write(&experiment.name, &curves, &folder).map_err(Problem::new)?;
-    Ok(done)
+    print(&trainings(&learned).print("trainings", arguments.format.format()));
+    let all = learned.len();
+    learned.retain(|training| training.error.is_none());
+    write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
+    Ok(if learned.len() < all { Outcome::Failures } else { Outcome::Success })
 }

@@ -1,0 +1,229 @@
+//! Records: small tables with named fields, printed as a table, as JSON or as CSV.
+//!
+//! JSON and CSV use a field's id and full precision; tables use its title and round.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value};
+
+use crate::Format;
+
+/// A column of [`Records`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The JSON key and CSV column: `validation_qoe`.
+    pub id: &'static str,
+    /// The heading of tables: `validation QoE`.
+    pub title: &'static str,
+}
+
+/// A value of [`Records`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// No value: empty in tables and CSV, `null` in JSON.
+    Empty,
+    /// A text.
+    Text(String),
+    /// A count.
+    Count(u64),
+    /// A number, with the number of digits after the point that tables show.
+    Number(f64, usize),
+}
+
+/// Rows of named values, in any [`Format`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Records {
+    /// The columns.
+    pub fields: Vec<Field>,
+    /// As many cells per row as there are fields.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Field {
+    /// A field whose heading is its id.
+    pub const fn new(id: &'static str) -> Self {
+        Self { id, title: id }
+    }
+
+    /// A field with a heading of its own.
+    pub const fn titled(id: &'static str, title: &'static str) -> Self {
+        Self { id, title }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl<C: Into<Self>> From<Option<C>> for Cell {
+    fn from(value: Option<C>) -> Self {
+        value.map_or(Self::Empty, Into::into)
+    }
+}
+
+impl Cell {
+    fn json(&self) -> Value {
+        match self {
+            Self::Empty => Value::Null,
+            Self::Text(text) => text.clone().into(),
+            Self::Count(count) => (*count).into(),
+            Self::Number(number, _) => (*number).into(),
+        }
+    }
+
+    fn csv(&self) -> String {
+        match self {
+            Self::Empty => String::new(),
+            Self::Text(text) => text.clone(),
+            Self::Count(count) => count.to_string(),
+            Self::Number(number, _) => number.to_string(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Number(number, digits) => format!("{number:.digits$}"),
+            other => other.csv(),
+        }
+    }
+}
+
+impl Records {
+    /// No rows yet.
+    pub fn new(fields: impl Into<Vec<Field>>) -> Self {
+        Self { fields: fields.into(), rows: Vec::new() }
+    }
+
+    /// The records in `format`; as JSON, an array of objects under `key`.
+    pub fn print(&self, key: &str, format: Format) -> String {
+        match format {
+            Format::Table => self.table(),
+            Format::Json => json_text(&serde_json::json!({ key: self.json() })),
+            Format::Csv => self.csv(),
+        }
+    }
+
+    /// A Markdown table, without the columns that have no value. Columns without texts are aligned
+    /// to the right.
+    pub fn table(&self) -> String {
+        let any = |at: usize, is: fn(&Cell) -> bool| {
+            self.rows.iter().filter_map(|row| row.get(at)).any(is)
+        };
+        let used = |at: &usize| any(*at, |cell| *cell != Cell::Empty);
+        let used: Vec<usize> = (0..self.fields.len()).filter(used).collect();
+        let title = |&at: &usize| self.fields[at].title.to_owned();
+        let mut table = bare_table(used.iter().map(title).collect());
+        let shown = |row: &Vec<Cell>| {
+            let cells = used.iter().map(|&at| row.get(at).map_or_else(String::new, Cell::shown));
+            cells.collect::<Vec<_>>()
+        };
+        table.add_rows(self.rows.iter().map(shown));
+        for (column, &at) in table.column_iter_mut().zip(&used) {
+            if !any(at, |cell| matches!(cell, Cell::Text(_))) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        format!("{table}\n")
+    }
+
+    /// An array with one object per row.
+    pub fn json(&self) -> Value {
+        let object = |row: &Vec<Cell>| {
+            let ids = self.fields.iter().map(|field| field.id.to_owned());
+            Value::Object(ids.zip(row.iter().map(Cell::json)).collect::<Map<_, _>>())
+        };
+        self.rows.iter().map(object).collect()
+    }
+
+    /// CSV with a header.
+    pub fn csv(&self) -> String {
+        let header = self.fields.iter().map(|field| field.id.to_owned()).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(Cell::csv).collect::<Vec<_>>());
+        csv_text(std::iter::once(header).chain(rows))
+    }
+}
+
+/// A JSON value as `offramp` prints it: indented, with a line break at the end.
+pub fn json_text(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Rows as CSV, cells quoted where they must be.
+pub(crate) fn csv_text<R>(rows: impl Iterator<Item = R>) -> String
+where
+    R: IntoIterator,
+    R::Item: AsRef<[u8]>,
+{
+    let mut table = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        // Writing to memory can't fail.
+        let _ = table.write_record(row);
+    }
+    String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// An empty Markdown table: it reads well on a terminal and can be pasted into a report.
+pub(crate) fn bare_table(header: Vec<String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    table
+}
+
+/// Aligns numbers to the right: all columns except the first `texts`.
+pub(crate) fn align_numbers(table: &mut Table, texts: usize) {
+    for column in table.column_iter_mut().skip(texts) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records() -> Records {
+        let fields = [Field::new("name"), Field::titled("qoe", "AvgQoE"), Field::new("steps")];
+        let mut records = Records::new(fields);
+        records.rows.push(vec!["a \"b\", c".into(), Cell::Number(1.0 / 3.0, 2), 12.into()]);
+        records.rows.push(vec!["d".into(), Cell::Empty, 1234.into()]);
+        records
+    }
+
+    #[test]
+    fn tables_round_and_align_numbers() {
+        let expected = "\
+| name     | AvgQoE | steps |
+|----------|--------|-------|
+| a \"b\", c |   0.33 |    12 |
+| d        |        |  1234 |
+";
+        assert_eq!(records().print("runs", Format::Table), expected);
+    }
+
+    #[test]
+    fn csv_is_quoted_and_exact() {
+        let expected = "name,qoe,steps\n\"a \"\"b\"\", c\",0.3333333333333333,12\nd,,1234\n";
+        assert_eq!(records().print("runs", Format::Csv), expected);
+    }
+
+    #[test]
+    fn json_has_null_for_what_is_missing() {
+        let text = records().print("runs", Format::Json);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["runs"][0]["qoe"], 1.0 / 3.0);
+        assert_eq!(json["runs"][1]["qoe"], Value::Null);
+        assert_eq!(json["runs"][1]["steps"], 1234);
+    }
+}
