@@ -319,6 +319,8 @@ pub(crate) struct ExportArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
     pub(crate) search: SearchArguments,
 }
 

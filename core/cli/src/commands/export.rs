@@ -5,13 +5,14 @@ use std::path::Path;
 use offramp_harness::bind::help_with;
 use offramp_host::OfferKind;
 use offramp_host::plugin::{ExportRequest, ExportedFile};
+use offramp_report::records::{Field, Records};
 use offramp_results::checkpoint;
 
 use crate::arguments::ExportArguments;
 use crate::problem::Problem;
 use crate::{Outcome, print};
 
-pub(crate) fn export(arguments: &ExportArguments) -> Result<Outcome, Problem> {
+pub(crate) fn run(arguments: &ExportArguments) -> Result<Outcome, Problem> {
     let ExportArguments { checkpoint: path, form, out, network, .. } = arguments;
     let bytes = checkpoint::bytes(path).map_err(|error| problem(path, &error))?;
     let policy = match &arguments.policy {
@@ -34,12 +35,19 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<Outcome, Problem> {
     let request = ExportRequest { format: format.as_str().into(), network: *network };
     let files = plugin.export(&bytes, &request).map_err(|error| problem(path, &error))?;
     std::fs::create_dir_all(out).map_err(|error| problem(out, &error))?;
+    let fields = [Field::new("file"), Field::new("bytes"), Field::new("note")];
+    let mut written = Records::new(fields);
     for ExportedFile { name, bytes, note } in files {
         let file = out.join(name);
         std::fs::write(&file, &bytes).map_err(|error| problem(&file, &error))?;
-        let note = if note.is_empty() { note } else { format!("; {note}") };
-        print(&format!("{}: {} bytes{note}\n", file.display(), bytes.len()));
+        let note = Some(note).filter(|note| !note.is_empty());
+        written.rows.push(vec![
+            file.display().to_string().into(),
+            (bytes.len() as u64).into(),
+            note.into(),
+        ]);
     }
+    print(&written.print("files", arguments.format.format()));
     Ok(Outcome::Success)
 }
 
