@@ -3,194 +3,235 @@
 use std::path::Path;
 
 use offramp_harness::dataset::Dataset;
+use offramp_results::learning::{self, DistillationRow};
 use offramp_scenario::Experiment;
-use offramp_tests::Sandbox;
+use offramp_tests::{Fields, Sandbox, plugin, quoted};
 
-const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 60, server_ghz: [6.0, 12.0]),
-    tasks: (arrival_probability: 0.4)";
+/// A scenario of four devices and two servers.
+fn small_system(name: &str) -> Fields {
+    Fields::scenario(name)
+        .set("system", Fields::new())
+        .set("system.devices", 4)
+        .set("system.servers", 2)
+        .set("system.slots", 60)
+        .set("system.server_ghz", "[6.0, 12.0]")
+        .set("tasks.arrival_probability", 0.4)
+}
 
-/// A sandbox with a teacher that has learned a little: networks per device, or a shared one.
+/// Whether each device has a network of its own, or all share one.
+const PER_DEVICE: &str = "PerDevice";
+const SHARED: &str = "Shared";
+
+/// The teacher's learner, or the teacher.
+fn teacher(sharing: &str) -> Fields {
+    plugin("d3qn").set("parameters.hidden", 6).set("parameters.sharing", sharing)
+}
+
+/// A folder with a teacher that has learned a little.
 fn taught(sharing: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write(
-        "teacher.ron",
-        format!(
-            "(name: \"teacher\", {SYSTEM}, train: (
-                learner: (plugin: \"d3qn\", parameters: (hidden: 6, every_slots: 2,
-                    sharing: {sharing})),
-                explorer: (plugin: \"uniform\", parameters: (per_update: 0.005)),
-                episodes: 12, validate_every: 12, validate_episodes: 2,
-            ))"
-        ),
-    );
-    assert_eq!(sandbox.offramp(&["train", "teacher.ron", "--out", "teacher"]).code, 0);
+    let training = small_system("teacher")
+        .set("train.learner", teacher(sharing).set("parameters.every_slots", 2))
+        .set("train.explorer", plugin("uniform").set("parameters.per_update", 0.005))
+        .set("train.episodes", 12)
+        .set("train.validate_every", 12)
+        .set("train.validate_episodes", 2);
+    sandbox.write("teacher.ron", training.to_string());
+    sandbox.succeed(&["train", "teacher.ron", "--out", "teacher"]);
     sandbox
 }
 
-fn scenario(student: &str, more: &str) -> String {
-    // A shared student has a shared teacher here.
-    let sharing = if student.contains("Shared") { "Shared" } else { "PerDevice" };
-    format!(
-        "(name: \"student\", {SYSTEM}, distill: (
-            teacher: (plugin: \"d3qn\", checkpoint: \"teacher/final.safetensors\",
-                parameters: (hidden: 6, sharing: {sharing})),
-            student: (plugin: \"student\", parameters: (teacher_hidden: 6, {student})),
-            states: 2000, steps: 600, validate_every: 300, validate_episodes: 3, {more}
-        ))"
-    )
+/// A distillation of that teacher.
+fn distillation(sharing: &str, student: Fields) -> Fields {
+    let teacher = teacher(sharing).set("checkpoint", quoted("teacher/final.safetensors"));
+    small_system("student")
+        .set("distill.teacher", teacher)
+        .set("distill.student", student)
+        .set("distill.states", 2000)
+        .set("distill.steps", 600)
+        .set("distill.validate_every", 300)
+        .set("distill.validate_episodes", 3)
 }
 
-/// The last row of `distillation.csv`: validation loss, agreement.
-fn last(sandbox: &Sandbox, folder: &str) -> (f64, f64) {
-    let table = sandbox.read(&format!("{folder}/distillation.csv"));
-    let row: Vec<f64> =
-        table.lines().last().unwrap().split(',').map(|value| value.parse().unwrap()).collect();
-    (row[3], row[4])
+/// A student that is a network as wide as `ratio` times its teacher's.
+fn network(ratio: f64) -> Fields {
+    plugin("student").set("parameters.teacher_hidden", 6).set("parameters.ratio", ratio)
+}
+
+/// A student that is a tree.
+fn tree() -> Fields {
+    plugin("tree-student").set("parameters", Fields::new())
+}
+
+/// A distillation of the teacher with a network per device into trees, which take more states
+/// and fewer steps.
+fn growth(tree: Fields) -> Fields {
+    distillation(PER_DEVICE, tree)
+        .set("distill.states", 6000)
+        .set("distill.steps", 60)
+        .set("distill.validate_every", 30)
+}
+
+/// The last row of a distillation's table.
+fn last_row(sandbox: &Sandbox, folder: &str) -> DistillationRow {
+    learning::distillation(&sandbox.path().join(folder)).unwrap().pop().unwrap()
 }
 
 #[test]
 fn a_student_decides_as_its_teacher() {
-    let sandbox = taught("PerDevice");
-    for (name, student, more) in [
-        ("per-device", "ratio: 1.0", ""),
-        ("advantage", "ratio: 1.0, advantage_weight: 10.0", ""),
-        ("policy", "ratio: 1.0, policy_weight: 0.01", ""),
-        ("on-policy", "ratio: 1.0", "rounds: 1, round_states: 500"),
+    let sandbox = taught(PER_DEVICE);
+    let whole = network(1.0);
+    for (name, scenario) in [
+        ("per-device", distillation(PER_DEVICE, whole.clone())),
+        (
+            "advantage",
+            distillation(PER_DEVICE, whole.clone().set("parameters.advantage_weight", 10.0)),
+        ),
+        ("policy", distillation(PER_DEVICE, whole.clone().set("parameters.policy_weight", 0.01))),
+        (
+            "on-policy",
+            distillation(PER_DEVICE, whole.clone())
+                .set("distill.rounds", 1)
+                .set("distill.round_states", 500),
+        ),
     ] {
-        sandbox.write("student.ron", scenario(student, more));
-        let ran = sandbox.offramp(&[
-            "distill",
-            "student.ron",
-            "--out",
-            name,
-            "--dataset",
-            "dataset.safetensors",
-        ]);
-        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-        let (loss, agreement) = last(&sandbox, name);
-        assert!(agreement > 0.8 && loss.is_finite(), "{name}: {loss} {agreement}");
+        sandbox.write("student.ron", scenario.to_string());
+        let dataset = ["--dataset", "dataset.safetensors"];
+        sandbox.succeed(&[&["distill", "student.ron", "--out", name], &dataset[..]].concat());
+        let last = last_row(&sandbox, name);
+        assert!(last.agreement > 0.8 && last.validation_loss.unwrap().is_finite(), "{name}");
     }
     // And then it runs like any policy.
-    sandbox.write(
-        "compare.ron",
-        format!(
-            "(name: \"compare\", {SYSTEM}, policies: [
-                (plugin: \"d3qn\", checkpoint: \"teacher/final.safetensors\",
-                    parameters: (hidden: 6)),
-                (plugin: \"student\", checkpoint: \"per-device/final.safetensors\",
-                    parameters: (teacher_hidden: 6, ratio: 1.0)),
-            ], evaluate: (episodes: 10))"
-        ),
-    );
-    let ran = sandbox.offramp(&["run", "compare.ron", "--format", "json"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.err, ran.out);
-    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let teacher = teacher(PER_DEVICE).set("checkpoint", quoted("teacher/final.safetensors"));
+    let student = whole.set("checkpoint", quoted("per-device/final.safetensors"));
+    let compare = small_system("compare")
+        .set("policies", format!("[{teacher}, {student}]"))
+        .set("evaluate.episodes", 10);
+    sandbox.write("compare.ron", compare.to_string());
+    let printed = sandbox.succeed(&["run", "compare.ron", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
     assert!(qoe(1) > 0.95 * qoe(0), "{} of {}", qoe(1), qoe(0));
 }
 
 #[test]
 fn one_student_for_all_decides_as_one_teacher_for_all() {
-    let sandbox = taught("Shared");
-    sandbox.write("student.ron", scenario("ratio: 1.0, sharing: Shared", ""));
-    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "run"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let (_, agreement) = last(&sandbox, "run");
-    assert!(agreement > 0.8, "{agreement}");
+    let sandbox = taught(SHARED);
+    let student = network(1.0).set("parameters.sharing", SHARED);
+    sandbox.write("student.ron", distillation(SHARED, student).to_string());
+    sandbox.succeed(&["distill", "student.ron", "--out", "run"]);
+    let last = last_row(&sandbox, "run");
+    assert!(last.agreement > 0.8, "{last:?}");
+}
+
+/// A distillation in two parts: of the teacher's own states, and of those the student comes to.
+fn in_rounds() -> Fields {
+    distillation(PER_DEVICE, network(0.5)).set("distill.rounds", 1).set("distill.round_states", 300)
 }
 
 #[test]
-fn threads_change_no_bit_and_a_dataset_is_used_again() {
-    let sandbox = taught("PerDevice");
-    sandbox.write("student.ron", scenario("ratio: 0.5", "rounds: 1, round_states: 300"));
+fn a_distillation_is_bit_identical_for_any_number_of_threads() {
+    let sandbox = taught(PER_DEVICE);
+    sandbox.write("student.ron", in_rounds().to_string());
     for (out, jobs) in [("one", "1"), ("three", "3")] {
-        let ran = sandbox.offramp(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
-        assert_eq!(ran.code, 0, "{}", ran.err);
+        sandbox.succeed(&["distill", "student.ron", "--out", out, "--jobs", jobs]);
     }
     for file in ["dataset.safetensors", "distillation.csv", "final.safetensors"] {
         let one = sandbox.bytes(&format!("one/{file}"));
         assert_eq!(one, sandbox.bytes(&format!("three/{file}")), "{file}");
     }
-    // A dataset that is there is used: altered, it is refused instead of collected again.
+}
+
+#[test]
+fn a_dataset_is_used_again_if_it_is_the_same() {
+    let sandbox = taught(PER_DEVICE);
+    let scenario = in_rounds();
+    sandbox.write("student.ron", scenario.to_string());
+    sandbox.succeed(&["distill", "student.ron", "--out", "one"]);
     let dataset = "one/dataset.safetensors";
-    let again = ["distill", "student.ron", "--out", "again", "--dataset", dataset];
+    let distil = |out| ["distill", "student.ron", "--out", out, "--dataset", dataset];
+    sandbox.succeed(&distil("again"));
+    let trained = sandbox.bytes("again/final.safetensors");
+    assert_eq!(trained, sandbox.bytes("one/final.safetensors"));
+    // Altered, it is refused instead of collected again.
     let before = sandbox.bytes(dataset);
-    let ran = sandbox.offramp(&again);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(sandbox.bytes("again/final.safetensors"), sandbox.bytes("one/final.safetensors"));
     let mut altered = before.clone();
     *altered.last_mut().unwrap() ^= 1;
     sandbox.write(dataset, altered);
-    let mut errors =
-        sandbox.offramp(&["distill", "student.ron", "--out", "b", "--dataset", dataset]).err;
+    let mut errors = sandbox.offramp(&distil("b")).err;
     sandbox.write(dataset, &before[..before.len() / 2]);
-    errors += &sandbox.offramp(&["distill", "student.ron", "--out", "c", "--dataset", dataset]).err;
+    errors += &sandbox.offramp(&distil("c")).err;
     insta::assert_snapshot!(errors);
     // Of other states it is collected anew.
     sandbox.write(dataset, &before);
-    sandbox.write("student.ron", scenario("ratio: 0.5", "seed: 2"));
-    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "d", "--dataset", dataset]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
+    let other = scenario.set("distill.rounds", 0).set("distill.seed", 2);
+    sandbox.write("student.ron", other.to_string());
+    sandbox.succeed(&distil("d"));
     assert_ne!(sandbox.bytes(dataset), before);
-}
-
-/// `scenario` with trees instead of the small network.
-fn trees(parameters: &str, more: &str) -> String {
-    let network = "student: (plugin: \"student\", parameters: (teacher_hidden: 6, ))";
-    let trees = format!("student: (plugin: \"tree-student\", parameters: ({parameters}))");
-    let scenario = scenario("", more).replace(network, &trees);
-    assert!(scenario.contains("tree-student"));
-    scenario
-        .replace("states: 2000", "states: 6000")
-        .replace("steps: 600, validate_every: 300", "steps: 60, validate_every: 30")
 }
 
 #[test]
 fn trees_decide_as_their_teacher() {
-    let sandbox = taught("PerDevice");
-    for (name, parameters) in [
-        ("tree", "sharing: PerDevice"),
-        ("forest", "sharing: PerDevice, trees: 7"),
-        ("unweighted", "sharing: PerDevice, weighted: false, max_depth: 6, min_leaf: 2"),
+    let sandbox = taught(PER_DEVICE);
+    let per_device = tree().set("parameters.sharing", PER_DEVICE);
+    for (name, tree) in [
+        ("tree", per_device.clone()),
+        ("forest", per_device.clone().set("parameters.trees", 7)),
+        (
+            "unweighted",
+            per_device
+                .set("parameters.weighted", false)
+                .set("parameters.max_depth", 6)
+                .set("parameters.min_leaf", 2),
+        ),
     ] {
-        sandbox.write("student.ron", trees(parameters, ""));
+        sandbox.write("student.ron", growth(tree).to_string());
         let dataset = ["--dataset", "dataset.safetensors"];
-        let arguments = [&["distill", "student.ron", "--out", name], &dataset[..]].concat();
-        let ran = sandbox.offramp(&arguments);
-        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-        let table = sandbox.read(&format!("{name}/distillation.csv"));
-        let last: Vec<&str> = table.lines().last().unwrap().split(',').collect();
-        let agreement: f64 = last[4].parse().unwrap();
+        sandbox.succeed(&[&["distill", "student.ron", "--out", name], &dataset[..]].concat());
+        let last = last_row(&sandbox, name);
         // A tree has no values to compare.
-        assert!(agreement > 0.8 && last[3].is_empty(), "{name}: {last:?}");
+        assert!(last.agreement > 0.8 && last.validation_loss.is_none(), "{name}: {last:?}");
     }
-    // A single tree tells its rules.
-    sandbox.write("student.ron", trees("max_depth: 2", ""));
-    assert_eq!(sandbox.offramp(&["distill", "student.ron", "--out", "shared"]).code, 0);
-    let told = sandbox.offramp(&["inspect", "shared/final.safetensors"]).out;
-    let rules = told.split("rules:\n").nth(1).unwrap();
-    assert!(rules.starts_with("if ") && rules.contains("\nelse\n"), "{told}");
+}
+
+/// A single tree for all devices that asks at most two questions, in `shared`.
+fn small_tree() -> (Sandbox, Fields) {
+    let sandbox = taught(PER_DEVICE);
+    let small = tree().set("parameters.max_depth", 2);
+    sandbox.write("student.ron", growth(small.clone()).to_string());
+    sandbox.succeed(&["distill", "student.ron", "--out", "shared"]);
+    (sandbox, small)
+}
+
+#[test]
+fn a_single_tree_shows_its_rules() {
+    let (sandbox, _) = small_tree();
+    let shown = sandbox.succeed(&["inspect", "shared/final.safetensors"]);
+    let rules = shown.split("rules:\n").nth(1).unwrap();
+    assert!(rules.starts_with("if ") && rules.contains("\nelse\n"), "{shown}");
     let decisions = rules.lines().filter(|line| {
         let line = line.trim_start();
         line == "compute locally" || line.starts_with("offload to server ")
     });
     assert!((2..=4).contains(&decisions.count()), "{rules}");
-    // And it runs like any policy, if it is the one that was grown.
-    let run = |label: &str, checkpoint: &str, parameters: &str| {
-        format!(
-            "(plugin: \"tree-student\", name: \"{label}\", {checkpoint}
-             parameters: ({parameters})),"
-        )
+}
+
+#[test]
+fn a_tree_runs_if_it_is_the_one_that_was_grown() {
+    let (sandbox, small) = small_tree();
+    let grown = |label: &str, tree: Fields| {
+        tree.set("name", quoted(label)).set("checkpoint", quoted("shared/final.safetensors"))
     };
-    let grown = "checkpoint: \"shared/final.safetensors\",";
-    let policies = run("grown", grown, "max_depth: 2")
-        + &run("of another size", grown, "trees: 2")
-        + &run("of no lesson", "", "")
-        + &run("wrong", grown, "max_depth: 0");
-    sandbox.write(
-        "run.ron",
-        format!("(name: \"run\", {SYSTEM}, policies: [{policies}], evaluate: (episodes: 2))"),
-    );
+    let policies = [
+        grown("grown", small),
+        grown("of another size", tree().set("parameters.trees", 2)),
+        tree().set("name", quoted("of no lesson")),
+        grown("wrong", tree().set("parameters.max_depth", 0)),
+    ];
+    let policies = policies.map(|policy| policy.to_string()).join(", ");
+    let scenario =
+        small_system("run").set("policies", format!("[{policies}]")).set("evaluate.episodes", 2);
+    sandbox.write("run.ron", scenario.to_string());
     let ran = sandbox.offramp(&["run", "run.ron"]);
     assert_eq!(ran.code, 1);
     assert!(ran.out.lines().any(|row| row.contains("| grown ") && row.contains('±')));
@@ -199,26 +240,31 @@ fn trees_decide_as_their_teacher() {
 }
 
 #[test]
-fn a_killed_distillation_goes_on_to_the_same_bits() {
-    let sandbox = taught("PerDevice");
-    let rounds = "rounds: 2, round_states: 500";
-    sandbox.write("trees.ron", trees("", rounds));
-    let ran = sandbox.offramp(&["distill", "trees.ron", "--out", "whole-trees"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    sandbox.killed_until_done(&["distill", "trees.ron", "--out", "killed-trees", "--resume"]);
-    let trees = sandbox.bytes("whole-trees/final.safetensors");
-    assert_eq!(trees, sandbox.bytes("killed-trees/final.safetensors"));
-    let student = "ratio: 0.5, starts: 3, anneal_steps: 600";
-    let often = scenario(student, rounds).replace("validate_every: 300", "validate_every: 40");
-    sandbox.write("student.ron", often);
-    let ran = sandbox.offramp(&["distill", "student.ron", "--out", "whole"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
+fn killed_trees_resume_bit_identical() {
+    let sandbox = taught(PER_DEVICE);
+    let scenario = growth(tree()).set("distill.rounds", 2).set("distill.round_states", 500);
+    sandbox.write("trees.ron", scenario.to_string());
+    sandbox.succeed(&["distill", "trees.ron", "--out", "whole"]);
+    sandbox.killed_until_done(&["distill", "trees.ron", "--out", "killed", "--resume"]);
+    let whole = sandbox.bytes("whole/final.safetensors");
+    assert_eq!(whole, sandbox.bytes("killed/final.safetensors"));
+}
+
+#[test]
+fn a_killed_distillation_resumes_bit_identical() {
+    let sandbox = taught(PER_DEVICE);
+    let student = network(0.5).set("parameters.starts", 3).set("parameters.anneal_steps", 600);
+    let scenario = distillation(PER_DEVICE, student)
+        .set("distill.rounds", 2)
+        .set("distill.round_states", 500)
+        .set("distill.validate_every", 40);
+    sandbox.write("student.ron", scenario.to_string());
+    sandbox.succeed(&["distill", "student.ron", "--out", "whole"]);
     let again = sandbox.offramp(&["distill", "student.ron", "--out", "whole"]);
     assert_eq!(again.code, 2);
     insta::assert_snapshot!("distilled_already", again.err);
-    let kills =
-        sandbox.killed_until_done(&["distill", "student.ron", "--out", "killed", "--resume"]);
-    assert!(kills > 0, "it was never killed");
+    let killed = ["distill", "student.ron", "--out", "killed", "--resume"];
+    assert!(sandbox.killed_until_done(&killed) > 0, "it was never killed");
     for file in [
         "dataset.safetensors",
         "round-2.safetensors",
@@ -232,7 +278,7 @@ fn a_killed_distillation_goes_on_to_the_same_bits() {
     }
 }
 
-/// A checksum says that a file is what was written, not that it is sound.
+/// A checksum proves that a file is what was written, not that it is sound.
 #[test]
 fn a_dataset_made_to_mislead_is_refused() {
     let text = "(name: \"x\", history_slots: 2, system: (devices: 3, servers: 2))";
