@@ -52,7 +52,7 @@ pub struct Dataset {
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {cause}")]
 pub struct DatasetError {
-    /// The file.
+    /// The file of the dataset.
     pub path: PathBuf,
     /// What is wrong with it.
     pub cause: String,
@@ -77,7 +77,7 @@ pub enum Driver<'c> {
 
 /// Collects states: the episodes of a scenario, decided by a driver and labelled by a teacher.
 pub struct Collector<'c> {
-    /// The scenario.
+    /// The scenario whose episodes are played.
     pub scenario: &'c Scenario,
     /// Its context.
     pub context: &'c PolicyContext,
@@ -85,7 +85,7 @@ pub struct Collector<'c> {
     pub seed: u64,
     /// Creates an instance of the teacher, which must have a value function.
     pub teacher: &'c CreatePolicy<'c>,
-    /// Who decides.
+    /// The policy that decides.
     pub driver: Driver<'c>,
 }
 
@@ -181,7 +181,7 @@ fn explore(values: &[f32], explored: f64, draws: &mut Stream, actions: &mut [u32
 }
 
 impl Dataset {
-    /// Number of states.
+    /// Number of states in the dataset.
     pub fn len(&self) -> usize {
         self.devices.len()
     }

@@ -34,7 +34,7 @@ use crate::validation::validate;
 /// The reason why a distillation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum DistillError {
-    /// A plugin failed.
+    /// A plugin failed, in a mini-batch step or a validation.
     #[error("step {step}: {cause}")]
     Failed {
         /// The mini-batch step; 0 before the first.

@@ -28,7 +28,7 @@ pub enum FolderError {
         /// The cause, as the system reports it.
         cause: std::io::Error,
     },
-    /// It exists already.
+    /// It exists already, and the training or distillation was to begin anew.
     #[error("{path} exists already")]
     Taken {
         /// The folder.

@@ -42,7 +42,7 @@ pub enum RunError {
 pub struct Run<'e> {
     /// The scenario at that point.
     pub evaluation: &'e Evaluation,
-    /// The policy.
+    /// The policy: one of those of `evaluation`.
     pub policy: &'e BoundPolicy,
     /// Its episodes in order, or the reason why it failed.
     pub outcome: Result<Vec<EpisodeResult>, RunError>,

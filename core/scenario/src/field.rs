@@ -20,7 +20,7 @@ pub struct Field {
     /// Its path, such as `tasks.size_mbit`; `N` stands for the number of an entry of a list, and
     /// `NAME` for the key of an entry of a map.
     pub path: String,
-    /// Its meaning.
+    /// Its meaning, in sentences: the documentation of its definition.
     pub about: String,
     /// Its unit; empty if it has none.
     pub unit: &'static str,

@@ -115,7 +115,7 @@ sections! {
     struct ClaimSection("claim") {
         /// The claim, in words.
         text: String {},
-        /// Who makes it, and where.
+        /// The author of the claim, and the place where it is made.
         source: String {},
         /// The condition under which it holds.
         holds_if: Condition { nested: section, },

@@ -1,14 +1,14 @@
 //! Exploration by the rules (contribution 2 of the paper).
 //!
 //! The paper adapts the exploration probability to task urgency, server congestion and power
-//! mode, and gives no formula; ours:
+//! mode, but states no formula. Ours:
 //!
 //! ε_i(t) = clip(ε(step) · (1 − u/2) · (1 − g/2) · (1/2 + α), ε_min, 1)
 //!
 //! with u the share of the deadline that the best predicted action would use, and g the mean
 //! load of the servers as a share of the devices that a server would have if all were active.
-//! ε(step) may begin above 1, so that a device in any state follows the rules at first: an
-//! untrained network would only drop its tasks.
+//! ε(step) may start above 1, so that devices in any state follow the rules at first: an untrained
+//! network would only drop their tasks.
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
@@ -25,13 +25,13 @@ use crate::rules::{RuleParameters, Rules};
 struct Parameters {
     /// ε(step) before the first update.
     from: f64,
-    /// How much ε(step) falls with each update of a network.
+    /// Decrease of ε(step) per update of a network.
     per_update: f64,
     /// ε_min.
     to: f64,
-    /// As for the policy; above 0, or nothing would be explored.
+    /// Temperature of the soft rule, as for the policy; above 0, or nothing would be explored.
     temperature: f64,
-    /// As for the policy.
+    /// Trust in the last load, as for the policy.
     load_trust: f64,
 }
 
@@ -44,7 +44,7 @@ impl Default for Parameters {
 pub(crate) struct HeuristicExplorer {
     parameters: Parameters,
     rules: Rules,
-    /// Devices a server has if all are active and spread evenly.
+    /// Devices per server if all are active and spread evenly.
     full_load: f64,
     rng: Xoshiro256PlusPlus,
 }

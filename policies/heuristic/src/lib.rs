@@ -1,8 +1,7 @@
 //! The heuristic of contribution 2 of the paper: rules over what one device can know.
 //!
-//! The rules are in one place, `rules.rs`. As a policy of its own, `heuristic` always follows
-//! them; as an explorer it follows them with a probability that adapts, and leaves the rest to
-//! the learner.
+//! The rules are in `rules.rs`. The policy `heuristic` always follows them; the explorer follows
+//! them with a probability that adapts, and leaves the other decisions to the learner.
 
 mod explorer;
 mod rules;
@@ -17,15 +16,15 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use explorer::HeuristicExplorer;
 use rules::{RuleParameters, Rules};
 
-/// What the rules read of an observation.
+/// The tables of an observation that the rules read.
 const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS);
 
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// Of the soft rule, in units of cost; 0 takes the cheapest action.
+    /// Temperature of the soft rule, in units of cost; 0 takes the cheapest action.
     temperature: f64,
-    /// 0 … 1: how far a server's last load is believed to last; the rest is the mean load.
+    /// Trust in a server's last load, 0 … 1; the rest of the weight is on the mean load.
     load_trust: f64,
 }
 

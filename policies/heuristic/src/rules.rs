@@ -1,12 +1,12 @@
-//! The rules: what a device can predict of each action from what it alone knows, and how it
+//! The rules: how a device predicts the outcome of each action from what it alone knows, and how it
 //! chooses among the predictions.
 //!
-//! The paper has the idea (contribution 2: heuristic rules in the action selection, hard and
-//! soft constraints) and not the rules; these are ours.
+//! The paper names the idea (contribution 2: heuristic rules in the action selection, with hard and
+//! soft constraints) but not the rules; these are ours.
 //!
 //! - **Predict** delay and energy of each action from the device's own FIFOs, its own backlog at
 //!   each server, the last load m(t−1), and its task's λ, ρ and deadline.
-//! - **Hard**: an action predicted to miss the deadline is masked; if all are, none is.
+//! - **Hard**: actions predicted to miss the deadline are masked, unless all are.
 //! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
 //!   the cheapest.
 
@@ -16,18 +16,18 @@ use offramp_plugin::{
 };
 use rand::Rng;
 
-/// What can be chosen of the rules.
+/// Settings of the rules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RuleParameters {
-    /// Of the soft rule, in units of cost; 0 takes the cheapest action.
+    /// Temperature of the soft rule, in units of cost; 0 takes the cheapest action.
     pub(crate) temperature: f64,
-    /// 0 … 1: how far the last load of a server is believed to last until the task gets there;
-    /// what is not believed is replaced by the mean load of all servers.
+    /// Trust in a server's last load lasting until the task gets there, 0 … 1; the rest of the
+    /// weight is on the mean load of all servers.
     pub(crate) load_trust: f64,
 }
 
-/// The rules for the system of an episode; what is needed of it is owned, so that it outlives the
-/// call that lent it.
+/// The rules for the system of an episode. They own what they need of it, since the system is lent
+/// for one call only.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     parameters: RuleParameters,
@@ -42,18 +42,18 @@ pub(crate) struct Rules {
     server_ghz: Vec<f64>,
     energy: EnergyAccounting,
     reference_energy: f64,
-    /// Of the task at hand: local, then each server.
+    /// Predictions for the current task: local, then each server.
     predictions: Vec<Prediction>,
 }
 
-/// What an action is predicted to come to.
+/// The predicted outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Prediction {
-    /// D, slots, were there no deadline.
+    /// D without a deadline, slots.
     delay_slots: f64,
-    /// Eq. (11).
+    /// Cost, eq. (11).
     cost: f64,
-    /// Whether the deadline would pass first.
+    /// True if the deadline would pass first.
     late: bool,
 }
 
@@ -113,7 +113,7 @@ impl Rules {
         Ok(())
     }
 
-    /// What the device of a row knows.
+    /// The local state of a row's device.
     pub(crate) fn state<'a>(&self, observation: &Observation<'a>, row: usize) -> LocalState<'a> {
         self.local.state(observation, row)
     }
@@ -140,7 +140,7 @@ impl Rules {
         self.predictions = predictions;
     }
 
-    /// Of what was predicted last: the delay of the fastest action, slots.
+    /// The delay of the fastest action predicted last, slots.
     pub(crate) fn shortest_delay(&self) -> f64 {
         let delays = self.predictions.iter().map(|prediction| prediction.delay_slots);
         delays.fold(f64::INFINITY, f64::min)

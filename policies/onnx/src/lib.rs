@@ -1,5 +1,5 @@
-//! Any ONNX file with the observation in and Q values out as a policy, no code at all:
-//! `(plugin: "onnx", checkpoint: "network.onnx")`. Run by tract.
+//! Any ONNX file that maps an observation to Q values, as a policy without code:
+//! `(plugin: "onnx", checkpoint: "network.onnx")`. tract runs it.
 //!
 //! ```text
 //! in   features  N × F      o, unscaled, in the order of the scenario's observation
@@ -7,8 +7,8 @@
 //! out  values    N × (1+M)  Q of every action; the largest is taken
 //! ```
 //!
-//! All f32. Inputs are known by these names, or by their order; a file may have `features` alone.
-//! N must be open or 1: rows are run one by one. `offramp export --as onnx` writes such files, and
+//! All f32. Inputs are recognised by these names, or else by their order; `history` may be missing.
+//! N must be open or 1: rows are evaluated one by one. `offramp export --as onnx` writes such files, and
 //! so does `torch.onnx.export` of a module that takes these tensors.
 
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, ValueFunction};
@@ -16,7 +16,7 @@ use tract_onnx::prelude::*;
 
 struct Onnx {
     model: TypedRunnableModel<TypedModel>,
-    /// Whether the inputs are `history` and `features`, in that order.
+    /// True if the inputs are `history` and `features`, in that order.
     history_first: bool,
     has_history: bool,
     history_shape: [usize; 2],

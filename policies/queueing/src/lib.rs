@@ -1,13 +1,13 @@
-//! Two references from the theory of queues that every reader asks for.
+//! Two references from queueing theory: round robin and join the shortest queue.
 
 use offramp_plugin::{
     AnySystem, Context, EpisodeStart, Error, Needs, Observation, Policy, ServerColumn, TaskColumn,
 };
 
-/// Each device takes the servers and its own CPU in turn, devices beginning at different ones.
+/// Each device takes its own CPU and the servers in turn; devices start at different ones.
 struct RoundRobin {
     actions: u32,
-    /// What each device does next.
+    /// The next action of each device.
     next: Vec<u32>,
 }
 
@@ -38,8 +38,8 @@ impl Policy for RoundRobin {
     }
 }
 
-/// An idle CPU computes; else the task joins the server at which the fewest devices were active
-/// in the last slot, on ties the next one from the device's own number on.
+/// An idle CPU computes; otherwise the task joins the server with the fewest active devices in the
+/// last slot. Ties go to the next server after the device's own index.
 struct ShortestQueue {
     compute_queue_slots: TaskColumn,
     load: ServerColumn,

@@ -1,4 +1,4 @@
-//! Uniform exploration (ε-greedy): with probability ε an action drawn uniformly, else the
+//! Uniform exploration (ε-greedy): with probability ε an action drawn uniformly, otherwise the
 //! learner's.
 
 use offramp_plugin::serde::Deserialize;
@@ -22,11 +22,11 @@ enum Actions {
 struct Parameters {
     /// ε before the first update.
     from: f64,
-    /// ε in the end.
+    /// Lower bound of ε.
     to: f64,
-    /// How much ε falls with each update of a network.
+    /// Decrease of ε per update of a network.
     per_update: f64,
-    /// What is drawn from.
+    /// The actions to draw from.
     actions: Actions,
 }
 
@@ -38,7 +38,7 @@ impl Default for Parameters {
 
 struct Uniform {
     parameters: Parameters,
-    /// The first of the actions that are drawn.
+    /// The first action that may be drawn: 0, or 1 without the local one.
     first: u32,
     servers: u32,
     rng: Xoshiro256PlusPlus,
