@@ -82,7 +82,7 @@ fn a_checkpoint_of_any_size_is_not_read() {
     let ran = sandbox.offramp(&["run", "large.ron"]);
     assert_eq!(ran.code, 1);
     let inspected = sandbox.offramp(&["inspect", "large"]);
-    let exported = sandbox.offramp(&["export", "large", "--c", "out"]);
+    let exported = sandbox.offramp(&["export", "large", "--out", "out"]);
     assert_eq!((inspected.code, exported.code), (2, 2));
     for printed in [ran.out, inspected.err, exported.err] {
         assert!(printed.contains("it has more than 1073741824 bytes"), "{printed}");

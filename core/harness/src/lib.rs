@@ -41,6 +41,8 @@
 //! The crate knows neither the names of policies, nor the architectures of networks, nor the
 //! executable it runs in.
 
+pub use offramp_host::Registry;
+
 pub mod batch;
 pub mod bind;
 pub mod context;

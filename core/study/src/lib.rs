@@ -8,7 +8,7 @@
 //! ```no_run
 //! use offramp_harness::events::Quiet;
 //! use offramp_harness::executor::InProcess;
-//! use offramp_host::Registry;
+//! use offramp_harness::Registry;
 //! use offramp_study::{Size, Study};
 //!
 //! let registry = Registry::discover(&["target/release".into()], None)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offramp_host::Registry;
+use offramp_harness::Registry;
 use offramp_results::exhibit::{Cell, Exhibit};
 
 use offramp_harness::events::Observer;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use offramp_host::Registry;
+use offramp_harness::Registry;
 use offramp_results::claim::Claim;
 use offramp_results::exhibit::Exhibit;
 use offramp_scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};

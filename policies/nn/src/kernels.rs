@@ -7,8 +7,8 @@
 
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 
+use crate::gate::{FORGET_BIAS, Gate};
 use crate::real::{EXP_LN_2_HIGH, EXP_LN_2_LOW, EXP_MOST, EXP_SHIFT, EXP_TERMS, Real};
-use crate::shape::{FORGET_BIAS, Gate};
 
 /// Runs a kernel, chosen at run time: AVX2 with fused multiply-add on x86, else the target's own.
 #[inline]

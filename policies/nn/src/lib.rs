@@ -56,6 +56,7 @@ pub mod checkpoint;
 pub mod checkpoint_spec;
 mod decider;
 pub mod export;
+mod gate;
 mod initial;
 mod kernels;
 mod layer;

@@ -1,10 +1,10 @@
 //! The sizes of a network, and where each of its parameters is.
 //!
-//! This is the only place that knows the order of the LSTM's gates, its forget bias and the
-//! columns of the dueling head: kernels, gradients and exports are written from it.
+//! This is the only place that knows the columns of the dueling head, as `gate` is the only one
+//! that knows the LSTM's: kernels, gradients and exports are written from both.
 
-use std::ops::Range;
-
+#[cfg(doc)]
+use crate::gate::Gate;
 use crate::layer::{Layer, Layout, Tensor};
 
 /// The sizes of a network.
@@ -33,54 +33,11 @@ pub(crate) struct Layers {
     pub(crate) head: Layer,
 }
 
-/// A gate of the LSTM. Its H columns come in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// i, logistic.
-    Input,
-    /// j, tanh.
-    Candidate,
-    /// f, logistic, with [`FORGET_BIAS`].
-    Forget,
-    /// o, logistic.
-    Output,
-}
-
-/// What is added to the sums of the forget gate, so that a new network remembers.
-pub(crate) const FORGET_BIAS: f64 = 1.0;
-
 /// V in the output of the head.
 pub(crate) const VALUE_COLUMN: usize = 0;
 
 /// A of action 0 in the output of the head; the other actions follow.
 pub(crate) const FIRST_ADVANTAGE_COLUMN: usize = 1;
-
-impl Gate {
-    /// Its columns among the LSTM's 4H.
-    #[inline(always)]
-    pub(crate) const fn columns(self, hidden: usize) -> Range<usize> {
-        let number = self as usize;
-        number * hidden..(number + 1) * hidden
-    }
-
-    /// A row of 4H, gate by gate in the order above.
-    #[inline(always)]
-    pub(crate) fn split<T>(row: &[T], hidden: usize) -> [&[T]; 4] {
-        let (i, rest) = row.split_at(hidden);
-        let (j, rest) = rest.split_at(hidden);
-        let (f, rest) = rest.split_at(hidden);
-        [i, j, f, &rest[..hidden]]
-    }
-
-    /// [`Gate::split`] of what is written to.
-    #[inline(always)]
-    pub(crate) fn split_mut<T>(row: &mut [T], hidden: usize) -> [&mut [T]; 4] {
-        let (i, rest) = row.split_at_mut(hidden);
-        let (j, rest) = rest.split_at_mut(hidden);
-        let (f, rest) = rest.split_at_mut(hidden);
-        [i, j, f, &mut rest[..hidden]]
-    }
-}
 
 impl Shape {
     /// 1 + M: Q has a column for each action.

@@ -11,8 +11,9 @@
 use prost::Message;
 
 use super::{ExportedFile, Format, Network};
+use crate::gate::{FORGET_BIAS, Gate};
 use crate::layer::Layer;
-use crate::shape::{FIRST_ADVANTAGE_COLUMN, FORGET_BIAS, Gate, Layers, Shape, VALUE_COLUMN};
+use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
 
 pub(super) const FORMAT: Format = Format {
     name: "onnx",
