@@ -171,6 +171,9 @@ fn names() -> Vec<String> {
     plugins.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Where a policy's name is that of a role too: a distillation has a student, whichever it is.
+const ROLES: [(&str, &str); 1] = [("core/cli/src/commands/inspect.rs", "student")];
+
 #[test]
 fn core_and_boundary_know_no_policy_by_name() {
     let names = names();
@@ -187,6 +190,9 @@ fn core_and_boundary_know_no_policy_by_name() {
             let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             for line in lines {
                 for name in &names {
+                    if ROLES.contains(&(shown.to_str().unwrap(), name)) {
+                        continue;
+                    }
                     assert!(!line.contains(&format!("\"{name}\"")), "{}: {line}", shown.display());
                 }
             }
