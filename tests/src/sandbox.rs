@@ -82,7 +82,8 @@ impl Sandbox {
     pub fn killed_until_done(&self, arguments: &[&str]) -> u32 {
         for kills in 0.. {
             let mut command = Command::new(built().join("offramp"));
-            command.current_dir(self.path()).args(arguments).stderr(Stdio::null());
+            command.current_dir(self.path()).args(arguments);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
             let mut running = command.spawn().unwrap_or_else(|error| panic!("{error}"));
             std::thread::sleep(Duration::from_millis(60 + 17 * u64::from(kills)));
             match running.try_wait().unwrap_or_else(|error| panic!("{error}")) {

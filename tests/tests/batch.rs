@@ -1,10 +1,11 @@
-//! Batches through the real command: killed and resumed, in parts, with policies that take their
-//! process along.
+//! Batches through the real command: killed and resumed, in parts, with policies that end their
+//! process.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use offramp_tests::{Sandbox, built, example};
+use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_tests::{Sandbox, built, example, untimed};
 
 /// Two thousand short runs.
 const BATCH: &str = r#"(
@@ -19,40 +20,64 @@ const BATCH: &str = r#"(
     },
 )"#;
 
-fn same(sandbox: &Sandbox, one: &str, other: &str) {
+/// Whether two run folders are bit-identical, except for their times.
+#[track_caller]
+fn assert_same(sandbox: &Sandbox, one: &str, other: &str) {
     for file in ["run.json", "episodes.csv", "power-modes.csv", "scenarios/batch.ron"] {
-        let read = |folder: &str| std::fs::read(sandbox.path().join(folder).join(file)).unwrap();
-        assert!(read(one) == read(other), "{file} of {one} and {other}");
+        let bytes = |folder: &str| sandbox.bytes(&format!("{folder}/{file}"));
+        assert!(bytes(one) == bytes(other), "{file} of {one} and {other}");
     }
+}
+
+/// When a batch is killed, measured from its start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kill {
+    /// While the journal of what is done is read, or soon after.
+    WhileResuming,
+    /// Once something new has been done, on a machine of any speed.
+    WhileWorking,
+}
+
+impl Kill {
+    /// Three of four come while there is work.
+    fn number(kills: u64) -> Self {
+        if kills.is_multiple_of(4) { Self::WhileResuming } else { Self::WhileWorking }
+    }
+}
+
+/// The size of the unfinished batch's journal, in bytes.
+fn journal_size(sandbox: &Sandbox) -> u64 {
+    let journal = sandbox.path().join("killed.partial/journal");
+    std::fs::metadata(journal).map_or(0, |journal| journal.len())
+}
+
+fn is_running(child: &mut Child) -> bool {
+    child.try_wait().unwrap().is_none()
 }
 
 #[test]
 fn fifty_kills_change_no_bit() {
     let sandbox = Sandbox::new();
     sandbox.write("batch.ron", BATCH);
-    assert_eq!(sandbox.offramp(&["run", "batch.ron", "--out", "whole", "--format", "csv"]).code, 0);
+    sandbox.succeed(&["run", "batch.ron", "--out", "whole", "--format", "csv"]);
     let arguments = ["run", "batch.ron", "--out", "killed", "--resume"];
-    let (mut random, mut kills, mut lengths) = (1_u64, 0, Vec::new());
-    let mut batches = 0;
-    let kept = || {
-        let journal = sandbox.path().join("killed.partial/journal");
-        std::fs::metadata(journal).map_or(0, |journal| journal.len())
-    };
+    let mut pauses = StreamFamily::new(1, 0, Purpose::new(1_000)).of(0);
+    let (mut kills, mut batches, mut journal_sizes) = (0, 0, Vec::new());
     while kills < 50 {
-        let before = kept();
+        let before = journal_size(&sandbox);
         let mut command = Command::new(built().join("offramp"));
         command.current_dir(sandbox.path()).args(arguments);
         let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        // Most kills come while there is work, on a machine of any speed; the others while what has
-        // been kept is read.
-        while kills % 4 > 0 && kept() <= before && running.try_wait().unwrap().is_none() {
+        while Kill::number(kills) == Kill::WhileWorking
+            && journal_size(&sandbox) <= before
+            && is_running(&mut running)
+        {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis((random >> 33) % 200));
-        if running.try_wait().unwrap().is_some() {
+        std::thread::sleep(Duration::from_millis(pauses.below(200) as u64));
+        if !is_running(&mut running) {
             // Done before the kill: from the beginning again.
-            same(&sandbox, "whole", "killed");
+            assert_same(&sandbox, "whole", "killed");
             std::fs::remove_dir_all(sandbox.path().join("killed")).unwrap();
             batches += 1;
             continue;
@@ -60,17 +85,16 @@ fn fifty_kills_change_no_bit() {
         running.kill().unwrap();
         running.wait().unwrap();
         kills += 1;
-        lengths.push(kept());
+        journal_sizes.push(journal_size(&sandbox));
     }
-    assert_eq!(sandbox.offramp(&arguments).code, 0);
-    same(&sandbox, "whole", "killed");
-    assert!(!sandbox.path().join("killed.partial").exists());
-    // What is kept had grown between most of them.
-    lengths.dedup();
-    assert!(lengths.len() > 20, "{batches} batches, journals of {lengths:?}");
-    // What is done is not done again, and shown.
-    let again = sandbox.offramp(&arguments);
-    assert_eq!(again.code, 0, "{}", again.err);
+    sandbox.succeed(&arguments);
+    assert_same(&sandbox, "whole", "killed");
+    assert!(!sandbox.has("killed.partial"));
+    // The journal had grown between most of them.
+    journal_sizes.dedup();
+    assert!(journal_sizes.len() > 20, "{batches} batches, journals of {journal_sizes:?}");
+    // What is done is shown, and not done again.
+    sandbox.succeed(&arguments);
 }
 
 #[test]
@@ -88,10 +112,7 @@ fn parts_make_the_whole() {
     }
     let merged = sandbox.offramp(&["merge", "c", "a", "b", "--out", "merged"]);
     assert_eq!(merged.code, 0, "{}", merged.err);
-    same(&sandbox, "whole", "merged");
-    let untimed = |text: &str| -> Vec<String> {
-        text.lines().map(|line| line.rsplitn(3, '|').last().unwrap().to_owned()).collect()
-    };
+    assert_same(&sandbox, "whole", "merged");
     assert_eq!(untimed(&whole), untimed(&merged.out));
     // A report over parts has their rows.
     let report = sandbox.offramp(&["report", "a", "b", "c", "--format", "csv"]);
@@ -117,7 +138,7 @@ fn parts_make_the_whole() {
     insta::assert_snapshot!(errors);
 }
 
-/// Every way in which a policy can take its process along, between two that do not.
+/// Every way in which a policy can end its process, between two that do not.
 fn ruinous(isolate: bool) -> String {
     let hostile = |ruin: &str| {
         format!("(plugin: \"hostile\", name: \"{ruin}\", parameters: (misdeed: Ruin({ruin}))), ")
@@ -133,22 +154,14 @@ fn ruinous(isolate: bool) -> String {
 }
 
 #[test]
-fn an_isolated_policy_takes_nothing_along() {
+fn an_isolated_policy_ends_no_other() {
     let sandbox = Sandbox::new();
     sandbox.write("ruinous.ron", ruinous(true));
     let hostile = example("hostile").display().to_string();
     let ran = sandbox.offramp(&["run", "ruinous.ron", "--plugins", &hostile, "--out", "out"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
-    let untimed: Vec<&str> = ran
-        .out
-        .lines()
-        .map(|line| match line.rsplit_once(" | ") {
-            Some((row, _)) if line.starts_with('|') => row,
-            _ => line,
-        })
-        .collect();
-    insta::assert_snapshot!(untimed.join("\n"));
-    // The rest has the bits that it has without isolation.
+    insta::assert_snapshot!(untimed(&ran.out));
+    // The others' results are bit-identical to those without isolation.
     let calm = "(name: \"calm\", system: (devices: 6, servers: 2, slots: 60),
         policies: [(plugin: \"random\"), (plugin: \"heuristic\")], evaluate: (episodes: 3),
         sweep: {\"tasks.arrival_probability\": [0.2, 0.4]})";
@@ -158,31 +171,31 @@ fn an_isolated_policy_takes_nothing_along() {
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
     for file in ["run.json", "episodes.csv", "power-modes.csv"] {
-        let read = |folder: &str| std::fs::read_to_string(sandbox.path().join(folder).join(file));
-        assert_eq!(read("bare").unwrap(), read("apart").unwrap(), "{file}");
+        let read = |folder: &str| sandbox.read(&format!("{folder}/{file}"));
+        assert_eq!(read("bare"), read("apart"), "{file}");
     }
 }
 
 #[test]
-fn a_crash_says_afterwards_who_was_running() {
+fn after_a_crash_it_is_stated_what_was_running() {
     let sandbox = Sandbox::new();
     let hostile = example("hostile").display().to_string();
     sandbox.write("ruinous.ron", ruinous(false));
     let arguments =
         ["run", "ruinous.ron", "--plugins", &hostile, "--out", "out", "--jobs", "1", "--resume"];
     assert_eq!(sandbox.offramp(&arguments).code, -1, "a signal");
-    let journal = std::fs::read_to_string(sandbox.path().join("out.partial/journal")).unwrap();
+    let journal = sandbox.read("out.partial/journal");
     assert!(journal.trim_end().ends_with("begun 1 Segfault in ruinous"), "{journal}");
     let again = sandbox.offramp(&arguments);
     assert_eq!(again.code, -1);
     assert!(again.err.contains("the last attempt ended while this ran: Segfault in ruinous"));
-    // Not by accident: a new run must say that it goes on with the old one, and be the same.
+    // A run resumes the old one only if it is asked to, and is the same.
     let anew = sandbox.offramp(&arguments[..arguments.len() - 1]);
     sandbox.write("ruinous.ron", ruinous(false).replace("episodes: 3", "episodes: 4"));
     let changed = sandbox.offramp(&arguments);
     assert_eq!((anew.code, changed.code), (2, 2));
     insta::assert_snapshot!(format!("{}{}", anew.err, changed.err));
-    // What crashed is gone on with in a process of its own.
+    // What crashed can be resumed in a process of its own.
     sandbox.write("ruinous.ron", ruinous(false));
     let isolated = sandbox.offramp(&[&arguments[..], &["--isolate"]].concat());
     assert_eq!(isolated.code, 1, "{}", isolated.err);

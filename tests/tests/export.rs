@@ -11,6 +11,18 @@ use offramp_host::plugin::UNDECIDED;
 use offramp_scenario::Experiment;
 use offramp_tests::{Sandbox, built, workspace};
 
+/// The device whose network is exported.
+const DEVICE: u32 = 7;
+/// Actions of the paper's system: local, or one of 5 servers.
+const ACTIONS: usize = 1 + SERVERS;
+const SERVERS: usize = 5;
+/// Features of the paper's observation: size, two queues and α, and a backlog per server.
+const FEATURES: usize = 4 + SERVERS;
+/// Slots of the load history.
+const HISTORY_SLOTS: usize = 10;
+/// The networks are fitted to values divided by this (`value_scale` of the student).
+const VALUE_SCALE: f64 = 40.0;
+
 /// Reads features and histories, and prints the values and the decision.
 const MAIN: &str = r#"
 #include <stdio.h>
@@ -29,7 +41,7 @@ int main(void) {
 }
 "#;
 
-/// A decision of the shipped student's network of device 7.
+/// A decision of the shipped student's network of that device.
 struct Seen {
     features: Vec<f32>,
     history: Vec<f32>,
@@ -60,17 +72,17 @@ fn seen() -> Vec<Seen> {
         while !environment.is_over() {
             let mut actions = vec![UNDECIDED; environment.rows()];
             let observation = environment.observe(student.needs());
-            let mut values = vec![0.0; actions.len() * 6];
+            let mut values = vec![0.0; actions.len() * ACTIONS];
             student.value_function().unwrap().values(&observation, &mut values).unwrap();
             student.decide(&observation, &mut actions).unwrap();
-            if let Some(row) = observation.devices.iter().position(|&device| device == 7) {
+            if let Some(row) = observation.devices.iter().position(|&device| device == DEVICE) {
                 let single =
                     |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect();
-                let values = &values[row * 6..(row + 1) * 6];
+                let values = &values[row * ACTIONS..(row + 1) * ACTIONS];
                 all.push(Seen {
                     features: single(observation.features_of(row)),
                     history: single(&observation.histories),
-                    values: values.iter().map(|&q| f64::from(q) / 40.0).collect(),
+                    values: values.iter().map(|&q| f64::from(q) / VALUE_SCALE).collect(),
                     action: actions[row].into(),
                 });
             }
@@ -80,7 +92,7 @@ fn seen() -> Vec<Seen> {
     all
 }
 
-/// Exports, compiles and runs; gives what it printed, and what `offramp` said.
+/// Exports, compiles and runs; returns the rows it printed, and what `offramp` printed.
 fn compiled(
     sandbox: &Sandbox,
     folder: &str,
@@ -88,19 +100,20 @@ fn compiled(
     seen: &[Seen],
 ) -> (Vec<Vec<f64>>, String) {
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
-    let mut arguments = vec!["export", &student, "--out", folder, "--network", "7"];
+    let network = DEVICE.to_string();
+    let mut arguments = vec!["export", &student, "--out", folder, "--network", &network];
     arguments.extend(more);
     let ran = sandbox.offramp(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
     sandbox.write(&format!("{folder}/main.c"), MAIN);
-    let built = Command::new("cc")
+    let compiler = Command::new("cc")
         .current_dir(sandbox.path().join(folder))
         .args([
             "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", "policy.c",
         ])
         .output()
         .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(compiler.status.success(), "{}", String::from_utf8_lossy(&compiler.stderr));
     let mut child = Command::new(sandbox.path().join(folder).join("main"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -128,42 +141,47 @@ fn the_exported_c_decides_as_the_student() {
     let (single, said) = compiled(&sandbox, "single", &[], &seen);
     assert_eq!(single.len(), seen.len());
     for (ours, theirs) in single.iter().zip(&seen) {
-        let close = ours[..6].iter().zip(&theirs.values).all(|(a, b)| (a - b).abs() < 1e-4);
+        let (values, action) = (&ours[..ACTIONS], ours[ACTIONS]);
+        let close = values.iter().zip(&theirs.values).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(close, "{ours:?} {:?}", theirs.values);
-        assert_eq!(ours[6], theirs.action);
+        assert_eq!(action, theirs.action);
     }
     let (eight, said_of_eight) = compiled(&sandbox, "eight", &["--as", "c-int8"], &seen);
-    let alike = eight.iter().zip(&seen).filter(|(ours, theirs)| ours[6] == theirs.action).count();
+    let pairs = eight.iter().zip(&seen);
+    let alike = pairs.filter(|(ours, theirs)| ours[ACTIONS] == theirs.action).count();
     assert!(alike * 100 >= seen.len() * 98, "{alike} of {}", seen.len());
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
 }
 
-/// Run by tract, which has nothing of ours.
+/// Run by tract, which shares no code with the exporter.
 #[test]
 fn the_exported_onnx_has_the_values_of_the_student() {
     use tract_onnx::prelude::*;
     let sandbox = Sandbox::new();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
+    let network = DEVICE.to_string();
     let ran =
-        sandbox.offramp(&["export", &student, "--as", "onnx", "--out", ".", "--network", "7"]);
+        sandbox.offramp(&["export", &student, "--as", "onnx", "--out", ".", "--network", &network]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let seen = seen();
     let rows = seen.len();
     // tract's LSTM wants to know how many rows there are; the file leaves it open.
     let model = onnx()
         .model_for_path(sandbox.path().join("policy.onnx"))
-        .and_then(|model| model.with_input_fact(0, f32::fact([rows, 9]).into()))
-        .and_then(|model| model.with_input_fact(1, f32::fact([rows, 10, 5]).into()))
+        .and_then(|model| model.with_input_fact(0, f32::fact([rows, FEATURES]).into()))
+        .and_then(|model| {
+            model.with_input_fact(1, f32::fact([rows, HISTORY_SLOTS, SERVERS]).into())
+        })
         .and_then(|model| model.into_optimized()?.into_runnable())
         .unwrap();
     let all = |part: fn(&Seen) -> &[f32], shape: &[usize]| {
         let numbers: Vec<f32> = seen.iter().flat_map(part).copied().collect();
         Tensor::from_shape(shape, &numbers).unwrap().into_tvalue()
     };
-    let features = all(|seen| &seen.features, &[rows, 9]);
-    let history = all(|seen| &seen.history, &[rows, 10, 5]);
+    let features = all(|seen| &seen.features, &[rows, FEATURES]);
+    let history = all(|seen| &seen.history, &[rows, HISTORY_SLOTS, SERVERS]);
     let values = model.run(tvec![features, history]).unwrap().remove(0);
-    assert_eq!(values.shape(), [rows, 6]);
+    assert_eq!(values.shape(), [rows, ACTIONS]);
     let values = values.to_array_view::<f32>().unwrap();
     let expected = seen.iter().flat_map(|seen| &seen.values);
     let worst = values.iter().zip(expected).map(|(&ours, q)| (f64::from(ours) - q).abs());
@@ -172,7 +190,7 @@ fn the_exported_onnx_has_the_values_of_the_student() {
     insta::assert_snapshot!(ran.out);
 }
 
-/// One network for all devices, exported and read again by the `onnx` plugin, decides alike.
+/// One network for all devices, exported and read back by the `onnx` plugin, decides alike.
 #[test]
 fn an_exported_network_is_a_policy() {
     let sandbox = Sandbox::new();
@@ -237,7 +255,7 @@ fn what_can_not_be_exported_is_refused() {
         assert_eq!(ran.code, 2, "{arguments:?}");
         errors += &ran.err;
     }
-    assert!(!sandbox.path().join("out").exists());
+    assert!(!sandbox.has("out"));
     let errors = errors.replace(&workspace().display().to_string(), "WORKSPACE");
     insta::assert_snapshot!(errors.split_whitespace().collect::<Vec<_>>().join(" "));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use offramp_tests::{Sandbox, workspace};
+use offramp_tests::{Ran, Sandbox, workspace};
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -146,7 +146,7 @@ const STUDY: &str = r#"(
     ],
 )"#;
 
-fn sandbox() -> Sandbox {
+fn with_study() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
     let learner = "learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
@@ -175,26 +175,41 @@ fn listed(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().display().to_string()).collect()
 }
 
-/// Without the numbers that the clock makes.
-fn untimed(printed: &str) -> String {
-    printed.lines().filter(|line| !line.contains("| teacher |")).collect::<Vec<_>>().join("\n")
+/// A folder with the study, made into `out`; and what that printed.
+fn made() -> (Sandbox, Ran) {
+    let sandbox = with_study();
+    let first = sandbox.offramp(&REPRODUCE);
+    assert_eq!(first.code, 0, "{}", first.err);
+    (sandbox, first)
+}
+
+const REPRODUCE: [&str; 4] = ["reproduce", "toy.ron", "--out", "out"];
+
+/// What does not learn: the same numbers on every machine.
+fn unlearned(printed: &str) -> &str {
+    printed.split("What learns").next().unwrap()
 }
 
 #[test]
-fn a_study_is_made_once_and_again_only_where_it_changed() {
-    let sandbox = sandbox();
-    let reproduce = ["reproduce", "toy.ron", "--out", "out"];
-    let first = sandbox.offramp(&reproduce);
-    assert_eq!(first.code, 0, "{}", first.err);
-    // What does not learn has the same numbers on every machine.
-    let plain = first.out.split("What learns").next().unwrap();
-    insta::assert_snapshot!(plain);
+fn a_study_prints_its_tables_and_claims() {
+    let (_, first) = made();
+    insta::assert_snapshot!(unlearned(&first.out));
     insta::assert_snapshot!("claims", first.out.split("\nClaims\n").nth(1).unwrap());
-    let page = std::fs::read_to_string(sandbox.path().join("out/index.html")).unwrap();
+    // A reference that is the same at every point stands there once.
+    let steps = first.out.split("How long it learned").nth(1).unwrap();
+    let table = steps.split("Difference from").next().unwrap();
+    assert_eq!(table.matches("| teacher |").count(), 1, "{table}");
+    assert!(table.contains("| any   | teacher |"), "{table}");
+}
+
+#[test]
+fn a_study_writes_files_and_a_page_that_needs_nothing_else() {
+    let (sandbox, _) = made();
+    let page = sandbox.read("out/index.html");
     for part in ["What learns", "class=\"holds\"", "class=\"fails\"", "<svg"] {
         assert!(page.contains(part), "{part}");
     }
-    // It needs nothing from anywhere: what looks like an address names a format.
+    // What looks like an address names a format.
     let addresses = page.match_indices("http").map(|(at, _)| &page[at..]);
     assert!(addresses.into_iter().all(|text| text.starts_with("http://www.w3.org/2000/svg")));
     let files = listed(&sandbox, "out");
@@ -212,57 +227,75 @@ fn a_study_is_made_once_and_again_only_where_it_changed() {
     ] {
         assert!(files.contains(file), "{file}: {files:?}");
     }
-    let learned = listed(&sandbox, "out/learned");
-    // Of two seeds: two teachers; students of 20, 40 and 60 steps, one of the other teacher, and
-    // the one that has two names.
-    assert_eq!(learned.len(), 14, "{learned:?}");
-    // A reference that is the same at every point stands there once.
-    let steps = first.out.split("How long it learned").nth(1).unwrap();
-    let table = steps.split("Difference from").next().unwrap();
-    assert_eq!(table.matches("| teacher |").count(), 1, "{table}");
-    assert!(table.contains("| any   | teacher |"), "{table}");
-    // Nothing is done again.
-    let again = sandbox.offramp(&reproduce);
-    assert_eq!(again.out, first.out);
-    assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
-    // A part, at any number of threads, elsewhere: the same numbers.
-    let part = ["reproduce", "toy.ron", "--out", "part", "--only", "learned", "--jobs", "1"];
-    let part = sandbox.offramp(&part);
-    assert_eq!(part.code, 0, "{}", part.err);
-    let table = part.out.split("What learns").nth(1).unwrap();
-    assert!(first.out.contains(table), "{table}");
-    // Another student: its teacher is not taught again.
-    sandbox.write(
-        "toy.ron",
-        STUDY.replace(
-            "teacher: \"teacher\"),",
-            "teacher: \"teacher\",
-        set: { \"distill.steps\": 30 }),",
-        ),
-    );
-    let changed = sandbox.offramp(&reproduce);
-    assert_eq!(changed.code, 0, "{}", changed.err);
-    assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
-    // Of two seeds: the students of either teacher. Where points set the steps, nothing changed.
-    assert_eq!(listed(&sandbox, "out/learned").len(), 18);
-    assert_eq!(untimed(plain), untimed(changed.out.split("What learns").next().unwrap()));
 }
 
 #[test]
-fn a_killed_study_goes_on_to_the_same_bits() {
-    let sandbox = sandbox();
-    assert_eq!(sandbox.offramp(&["reproduce", "toy.ron", "--out", "whole"]).code, 0);
+fn what_several_items_need_is_learned_once() {
+    let (sandbox, _) = made();
+    let learned = listed(&sandbox, "out/learned");
+    // Of each of two seeds: two teachers; students of 20, 40 and 60 steps, one of the other
+    // teacher, and the one that has two names.
+    assert_eq!(learned.len(), 2 * (2 + 5), "{learned:?}");
+}
+
+#[test]
+fn a_study_that_is_made_is_not_made_again() {
+    let (sandbox, first) = made();
+    let again = sandbox.offramp(&REPRODUCE);
+    assert_eq!(again.out, first.out);
+    assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
+}
+
+/// At any number of threads, and elsewhere.
+#[test]
+fn a_part_of_a_study_has_the_numbers_of_the_whole() {
+    let (sandbox, first) = made();
+    let part = ["reproduce", "toy.ron", "--out", "part", "--only", "learned", "--jobs", "1"];
+    let part = sandbox.succeed(&part);
+    let table = part.split("What learns").nth(1).unwrap();
+    assert!(first.out.contains(table), "{table}");
+}
+
+#[test]
+fn only_what_changed_of_a_study_is_made_again() {
+    let (sandbox, first) = made();
+    let before = listed(&sandbox, "out/learned").len();
+    // Another student; its teacher stays.
+    let changed = STUDY.replace(
+        "teacher: \"teacher\"),",
+        "teacher: \"teacher\",
+        set: { \"distill.steps\": 30 }),",
+    );
+    sandbox.write("toy.ron", changed);
+    let changed = sandbox.offramp(&REPRODUCE);
+    assert_eq!(changed.code, 0, "{}", changed.err);
+    assert!(changed.err.contains("distilling") && !changed.err.contains("training"));
+    // Of each of two seeds: the students of either teacher. Where points set the steps, nothing
+    // changed.
+    assert_eq!(listed(&sandbox, "out/learned").len(), before + 2 * 2);
+    // The teacher's rows have times, which differ.
+    let without_teacher = |printed: &str| {
+        let lines = unlearned(printed).lines().filter(|line| !line.contains("| teacher |"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(without_teacher(&first.out), without_teacher(&changed.out));
+}
+
+#[test]
+fn a_killed_study_resumes_bit_identical() {
+    let sandbox = with_study();
+    sandbox.succeed(&["reproduce", "toy.ron", "--out", "whole"]);
     let kills = sandbox.killed_until_done(&["reproduce", "toy.ron", "--out", "killed"]);
     assert!(kills > 0, "it was never killed");
     for file in ["plain.csv", "learned.csv", "learned-qoe.svg", "curves.svg"] {
-        let read = |folder: &str| std::fs::read(sandbox.path().join(folder).join(file)).unwrap();
-        assert_eq!(read("whole"), read("killed"), "{file}");
+        let bytes = |folder: &str| sandbox.bytes(&format!("{folder}/{file}"));
+        assert_eq!(bytes("whole"), bytes("killed"), "{file}");
     }
 }
 
 #[test]
 fn a_quick_study_is_smaller_and_says_so() {
-    let sandbox = sandbox();
+    let sandbox = with_study();
     let ran = sandbox.offramp(&["reproduce", "toy.ron", "--quick", "--only", "plain,learned"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("toy-quick, the quick version: 2 episodes, 1 training seed"));
@@ -272,7 +305,7 @@ fn a_quick_study_is_smaller_and_says_so() {
 
 #[test]
 fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
-    let sandbox = sandbox();
+    let sandbox = with_study();
     let mut errors = String::new();
     for (from, to) in [
         ("scenario: \"system.ron\"", "scenario: \"sistem.ron\""),
@@ -304,7 +337,7 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
 
 #[test]
 fn what_fails_is_a_row_and_the_rest_goes_on() {
-    let sandbox = sandbox();
+    let sandbox = with_study();
     let parameters = "\"heuristic\", parameters: (load_trust: 7.0)";
     let failing = STUDY.replace("\"heuristic\", parameters: (load_trust: 0.5)", parameters);
     sandbox.write("failing.ron", failing);
@@ -319,8 +352,8 @@ const LEARNED: [&str; 6] =
 
 /// Two tables of the paper's study, small; between them they have every policy of the six. What
 /// has been learned differs from processor to processor in its last bits, after a training in its
-/// decisions too, so of it the shape alone is kept: its numbers are `#`, and what is measured
-/// against it is left out.
+/// decisions too, so only its shape is kept: its numbers are `#`, and what is measured against it is
+/// left out.
 #[test]
 fn the_quick_tables_of_the_paper_keep_their_shape() {
     let sandbox = Sandbox::new();
