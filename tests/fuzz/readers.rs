@@ -44,7 +44,7 @@ pub fn dataset(data: &[u8], desk: &Path) {
     }
 }
 
-/// What says what a plugin or a run is: a library's file before it is loaded, and a run folder,
+/// The files that describe a plugin or a run: a library's file before it is loaded, and a run folder,
 /// whose files stand behind each other with two zeros between.
 pub fn manifest(data: &[u8], desk: &Path) {
     let _ = Library::check(data);

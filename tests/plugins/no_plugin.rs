@@ -1,4 +1,4 @@
-//! A library that is no plugin.
+//! A library that is not a plugin.
 
 /// Something else.
 #[expect(unsafe_code, reason = "an exported symbol")]

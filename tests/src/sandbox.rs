@@ -53,7 +53,7 @@ impl Sandbox {
         String::from_utf8(self.bytes(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// Whether it has a file or folder of this name.
+    /// True if it has a file or folder of this name.
     pub fn has(&self, name: &str) -> bool {
         self.path().join(name).exists()
     }

@@ -16,7 +16,7 @@ pub struct Crate {
     pub name: String,
     /// Its folder within the workspace, such as `core/model`.
     pub folder: String,
-    /// Whether it is in the workspace's `default-members`.
+    /// True if it is in the workspace's `default-members`.
     pub is_default: bool,
     /// All its dependencies, for whichever target.
     pub dependencies: Vec<Dependency>,
@@ -30,7 +30,7 @@ pub struct Dependency {
     /// The identifier by which the source knows it: renamed if the manifest renames it, `_`
     /// for `-`.
     pub identifier: String,
-    /// Whether it is for tests, benchmarks and examples only.
+    /// True if it is for tests, benchmarks and examples only.
     pub is_dev: bool,
 }
 
@@ -66,7 +66,7 @@ pub fn crates() -> Vec<Crate> {
     list(&metadata["packages"]).iter().map(read).collect()
 }
 
-/// What cargo prints, asked about this workspace without a network.
+/// The output of cargo about this workspace, without a network.
 ///
 /// # Panics
 /// If it fails.
@@ -190,7 +190,7 @@ fn is_path_separator(tokens: &[Token], at: usize) -> bool {
     tokens.get(at..at + 2) == Some(&[Token::Sign(':'), Token::Sign(':')])
 }
 
-/// Whether a source names a crate: in a path (`serde::…`), or alone in a `use`. Mentions in
+/// True if a source names a crate: in a path (`serde::…`), or alone in a `use`. Mentions in
 /// comments and strings, and fields and variables of that name, do not count.
 pub fn names_crate(source: &str, identifier: &str, with_tests: bool) -> bool {
     let tokens: Vec<Token> =

@@ -1,4 +1,4 @@
-//! What a user may get wrong, and how offramp explains it.
+//! Mistakes a user may make, and how offramp explains them.
 
 use offramp_tests::Sandbox;
 

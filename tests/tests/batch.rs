@@ -20,7 +20,7 @@ const BATCH: &str = r#"(
     },
 )"#;
 
-/// Whether two run folders are bit-identical, except for their times.
+/// True if two run folders are bit-identical, except for their times.
 #[track_caller]
 fn assert_same(sandbox: &Sandbox, one: &str, other: &str) {
     for file in ["run.json", "episodes.csv", "power-modes.csv", "scenarios/batch.ron"] {

@@ -303,7 +303,7 @@ fn policies_in_c_decide_and_learn() {
     let with = |arguments: &[&str]| desk.offramp(&[arguments, &["--plugins", &library]].concat());
     let trained = with(&["train", "c.ron", "--out", "trained"]);
     assert_eq!(trained.code, 0, "{}", trained.err);
-    // A learner in C goes on to the same bits, too.
+    // A learner in C resumes with bit-identical results, too.
     let kills = desk.killed_until_done(&[
         "train",
         "c.ron",

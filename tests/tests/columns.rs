@@ -1,5 +1,5 @@
-//! What a policy is handed is defined once, in the model: the plugin interface's test bench, the C
-//! header and the documents agree with it.
+//! The columns of observations are defined once, in the model: the plugin interface's test bench,
+//! the C header and the documents agree with it.
 
 use offramp_harness::context::PolicyContext;
 use offramp_host::plugin::testing::{Bench, LINK_COLUMNS, SERVER_COLUMNS, TASK_COLUMNS};

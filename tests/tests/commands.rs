@@ -1,4 +1,4 @@
-//! What all commands have in common: `--quiet`, `--format`, and options that mean the same
+//! Common to all commands: `--quiet`, `--format`, and options that mean the same
 //! everywhere.
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ fn small_system(name: &str) -> Fields {
         .set("tasks.arrival_probability", 0.4)
 }
 
-/// Whether each device has a network of its own, or all share one.
+/// One network per device, or one for all.
 const PER_DEVICE: &str = "PerDevice";
 const SHARED: &str = "Shared";
 

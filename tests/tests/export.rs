@@ -50,7 +50,7 @@ struct Seen {
     action: f64,
 }
 
-/// What that network saw in some episodes.
+/// The observations of that network in some episodes.
 fn seen() -> Vec<Seen> {
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let text = "(name: \"x\", policies: [(plugin: \"student\",

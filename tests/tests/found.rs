@@ -1,4 +1,4 @@
-//! What fuzzing found, and what it begins with, tried again: a reader gives an error or a value,
+//! Fuzzing's findings and seeds, tried again: a reader returns an error or a value,
 //! and neither panics nor takes all memory. `tests/fuzz` has the fuzzers.
 
 use offramp_tests::{Sandbox, workspace};

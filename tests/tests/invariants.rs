@@ -36,7 +36,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("policies/nn", &[]),
 ];
 
-/// What any other crate under `policies` may use.
+/// The crates that any other crate under `policies` may use.
 const OF_A_POLICY: &[&str] = &["offramp-nn", "offramp-plugin"];
 
 /// Dependencies of `[dependencies]` that no source names, and why they are there all the same:

@@ -238,7 +238,7 @@ fn systems() -> Vec<Bench> {
         .collect()
 }
 
-/// What `decide` makes of several slots of an episode of `bench`.
+/// The decisions of `decide` in several slots of an episode of `bench`.
 fn episode(bench: &Bench, mut decide: impl FnMut(&Bench, &mut [u32])) -> Vec<u32> {
     let rows = bench.observe(|seen| seen.rows());
     (0..5)

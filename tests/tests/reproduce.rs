@@ -185,7 +185,7 @@ fn made() -> (Sandbox, Ran) {
 
 const REPRODUCE: [&str; 4] = ["reproduce", "toy.ron", "--out", "out"];
 
-/// What does not learn: the same numbers on every machine.
+/// Policies that do not learn have the same numbers on every machine.
 fn unlearned(printed: &str) -> &str {
     printed.split("What learns").next().unwrap()
 }
@@ -346,7 +346,7 @@ fn what_fails_is_a_row_and_the_rest_goes_on() {
     insta::assert_snapshot!(ran.out);
 }
 
-/// What of the paper's study is learned.
+/// The policies of the paper's study that learn.
 const LEARNED: [&str; 6] =
     ["teacher", "student", "shared teacher", "shared student", "qeco", "dcdrl"];
 

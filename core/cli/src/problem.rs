@@ -9,9 +9,9 @@ use offramp_scenario::{Fault, ScenarioError};
 /// Bad input; the command has done nothing.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    /// What is wrong, with the file if there is one.
+    /// The fault, with the file if there is one.
     message: String,
-    /// What to do about it.
+    /// The mend.
     help: Option<String>,
     /// Where it is wrong, in the text of a file.
     place: Option<Box<(NamedSource<String>, LabeledSpan)>>,

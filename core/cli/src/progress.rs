@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::events::{Event, Observer};
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
-/// Whether notes and progress are shown.
+/// Visibility of notes and progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notes {
     /// On standard error.

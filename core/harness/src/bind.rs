@@ -211,8 +211,8 @@ fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, F
     Ok(path)
 }
 
-/// What to do about a name that no plugin offers: the nearest name, or the names there are, and
-/// whether some libraries were refused.
+/// Help for a name that no plugin offers: the nearest name, or all names, and how many libraries
+/// were refused.
 pub fn help_with(unknown: &UnknownName) -> String {
     let UnknownName { name, known, refused, .. } = unknown;
     let mut help = match (nearest(name, known.iter().map(String::as_str)), known.is_empty()) {

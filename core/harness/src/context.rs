@@ -1,5 +1,4 @@
-//! What a plugin is created from, and told at the start of an episode: the system and the shape of
-//! its observations.
+//! The context of a plugin's instances and episodes: the system and the shape of its observations.
 
 use offramp_host::plugin::{
     Context, EnergyAccounting, EpisodeStart, Feature, ObservationSpec, RStr, SystemSpec,
@@ -66,7 +65,7 @@ impl PolicyContext {
         }
     }
 
-    /// What contexts and starts of episodes refer to.
+    /// The parts that contexts and starts of episodes refer to.
     pub fn lend(&self) -> LentContext<'_> {
         LentContext {
             scenario_sha256: &self.scenario_sha256,

@@ -54,7 +54,7 @@ pub struct Dataset {
 pub struct DatasetError {
     /// The file of the dataset.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub cause: String,
 }
 

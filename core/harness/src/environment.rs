@@ -33,7 +33,7 @@ pub struct Environment {
 /// A slot that has ended, as a learner records it.
 #[derive(Clone, Copy, Debug)]
 pub struct Transitions<'a> {
-    /// What was observed at its start.
+    /// The observation at its start.
     pub observation: Observation<'a>,
     /// The actions that were carried out, one per row.
     pub actions: &'a [u32],
@@ -52,7 +52,7 @@ impl Transitions<'_> {
     }
 }
 
-/// What was observed in a slot. Parts that were not asked for are empty.
+/// The observation of a slot. Parts that were not asked for are empty.
 #[derive(Debug, Default)]
 struct Buffers {
     slot: u32,
@@ -107,7 +107,7 @@ impl Environment {
         self.episode.arrivals().len()
     }
 
-    /// What the devices with a new task see in this slot, one row per task in the order of
+    /// The observation of the devices with a new task in this slot, one row per task in the order of
     /// devices. Only what `needs` asks for is computed; the rest is empty.
     pub fn observe(&mut self, needs: Needs) -> Observation<'_> {
         self.seen.fill(&self.episode, needs);
@@ -123,7 +123,7 @@ impl Environment {
         self.episode.advance(actions)
     }
 
-    /// What a learner records of the slot that [`step`](Self::step) ended with `actions`: what
+    /// A learner's record of the slot that [`step`](Self::step) ended with `actions`: what
     /// was last [observed](Self::observe), the actions, and the tasks that ended, with rewards.
     pub fn transitions<'a>(&'a mut self, actions: &'a [u32]) -> Transitions<'a> {
         let Self { system, episode, seen, ended, .. } = self;

@@ -70,7 +70,7 @@ struct RunJob<'e> {
     number: usize,
     evaluation: &'e Evaluation,
     policy: &'e BoundPolicy,
-    /// What its episodes share, kept from the first to the last of them, so that a batch of
+    /// The setup that its episodes share, kept from the first to the last of them, so that a batch of
     /// thousands does not hold all of it at once.
     setup: Mutex<Option<Arc<RunSetup>>>,
     /// The first episode that failed: later ones need not run.

@@ -8,7 +8,7 @@ use offramp_results::files::{self, MAX_DATA_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Whether a training, a distillation or a batch begins or resumes.
+/// The start of a training, a distillation or a batch: new or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// From the beginning, in a folder that does not exist yet.
@@ -39,7 +39,7 @@ pub enum FolderError {
     NotResumable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the file.
+        /// The fault in the file.
         cause: String,
     },
 }

@@ -56,7 +56,7 @@ pub fn runs(
     points.flat_map(|point| point.policies.iter().map(move |policy| (point, policy)))
 }
 
-/// What all episodes of a run share.
+/// The setup that all episodes of a run share.
 pub(crate) struct RunSetup {
     pub(crate) context: PolicyContext,
     /// The bytes of the checkpoint, if there is one.

@@ -28,7 +28,7 @@ const fn mix(mut z: u64) -> u64 {
 pub struct Purpose(u64);
 
 impl Purpose {
-    /// Whether a task arrives, its size and its density: three draws per device and slot.
+    /// The arrival of a task, its size and its density: three draws per device and slot.
     pub const ARRIVALS: Self = Self(1);
     /// The power preference α of a device.
     pub const POWER_MODE: Self = Self(2);

@@ -34,7 +34,7 @@ pub struct EndedTask {
     pub arrival_slot: u32,
     /// The decision: 0 local, j = 1 … M server j.
     pub action: u32,
-    /// Whether it met its deadline.
+    /// Done in time, or dropped.
     pub outcome: Outcome,
     /// D: slots from arrival to end, counting the arrival slot, at least 1; D_max if it was
     /// dropped at its deadline, T − arrival slot if the episode ended first.

@@ -58,7 +58,7 @@ pub struct Bar {
     pub height: f64,
     /// The interval of its height, (low, high).
     pub interval: Option<(f64, f64)>,
-    /// Whether the number is quoted from elsewhere; the bar is then grey.
+    /// True if the number is quoted from elsewhere; the bar is then grey.
     pub quoted: bool,
 }
 

@@ -214,7 +214,7 @@ fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
     }
 }
 
-/// What profiles do not show: means, means of the middle half, and how often each is ahead.
+/// The numbers that profiles do not show: means, means of the middle half, and how often each is ahead.
 fn profile_table(exhibit: &Exhibit) -> Table {
     let mut columns = exhibit.quantities.iter().flat_map(|quantity| {
         let name = quantity.title();

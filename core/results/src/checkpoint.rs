@@ -20,7 +20,7 @@ pub const METADATA_KEY: &str = "offramp";
 pub struct CheckpointError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub cause: String,
 }
 

@@ -16,7 +16,7 @@ pub enum Verdict {
 pub struct Claim {
     /// The claim, in words.
     pub text: String,
-    /// Who makes it, and where.
+    /// Its source: author and place.
     pub source: String,
     /// The verdict.
     pub verdict: Verdict,

@@ -37,7 +37,7 @@ pub enum Error {
     /// Run folders are not the parts of one batch.
     #[error("{cause}")]
     Unmergeable {
-        /// What is missing or differs.
+        /// The missing or differing part.
         cause: String,
     },
     /// A file can't be read, or does not contain what it should.
@@ -45,7 +45,7 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the row or column if there is one.
+        /// The fault, with the row or column if there is one.
         cause: String,
     },
 }

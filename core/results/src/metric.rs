@@ -26,7 +26,7 @@ pub struct Metric {
     pub digits: usize,
     /// The direction in which a policy is better.
     pub better: Better,
-    /// Whether the JSON and CSV of `offramp run` include it.
+    /// True if the JSON and CSV of `offramp run` include it.
     pub summarised: bool,
     /// Its column in the tables of `offramp run`, if it has one.
     pub column: Option<Column>,
@@ -52,7 +52,7 @@ pub enum Better {
 pub struct Column {
     /// Form of its cells.
     pub form: Form,
-    /// Whether the table by power mode has it too.
+    /// True if the table by power mode includes it.
     pub by_mode: bool,
 }
 

@@ -40,7 +40,7 @@ struct RunFile {
     runs: Vec<RunRecord>,
 }
 
-/// What was run: a policy at a point of a scenario.
+/// The identity of a run: a policy at a point of a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The scenario's name.
@@ -79,7 +79,7 @@ pub struct PluginRecord {
 /// A stored run: what was run, and its episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredRun {
-    /// What was run.
+    /// The identity of the run.
     pub record: RunRecord,
     /// Its episodes in order; empty if it failed.
     pub episodes: Vec<EpisodeResult>,

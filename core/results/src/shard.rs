@@ -14,7 +14,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Whether the batch's run `number`, counted from 0, belongs to this part.
+    /// True if the batch's run `number`, counted from 0, belongs to this part.
     pub fn has(self, number: usize) -> bool {
         number % self.of as usize == self.number as usize - 1
     }

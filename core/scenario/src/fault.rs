@@ -33,7 +33,7 @@ pub struct Fault {
     pub text: String,
     /// The bytes of the text that are at fault.
     pub span: Range<usize>,
-    /// What is wrong there, in a sentence without a full stop.
+    /// The fault, in a sentence without a full stop.
     pub message: String,
     /// How to mend it, if known.
     pub help: Option<String>,

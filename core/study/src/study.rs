@@ -22,7 +22,7 @@ pub struct Study {
     pub name: String,
     /// Its purpose, in a sentence; may be empty.
     pub about: String,
-    /// Whether all of it is done, or its small version.
+    /// All of it, or its small version.
     pub size: Size,
     pub(crate) file: StudyFile,
     /// The texts of its scenarios, by their paths as written in the study.

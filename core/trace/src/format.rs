@@ -49,7 +49,7 @@ pub enum TraceError {
         path: PathBuf,
         /// The field, with the row if it has rows.
         place: String,
-        /// What is wrong there.
+        /// The fault.
         fault: String,
     },
 }

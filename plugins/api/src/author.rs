@@ -1,4 +1,4 @@
-//! What an author implements: small traits, each a capability.
+//! The traits that an author implements: small ones, each a capability.
 //!
 //! An error from any call, or a panic in it, ends the run that made the call: the message is
 //! reported with the policy's name and the call, the other runs continue, and the instance is not
@@ -26,7 +26,7 @@ pub trait Policy: Sized + Send + 'static {
     /// Creates the policy: reads its parameters and checkpoint, finds its columns.
     ///
     /// # Errors
-    /// What is wrong with the parameters (unknown ones included: [`Context::parameters`] sees to
+    /// A fault in the parameters (unknown ones included: [`Context::parameters`] sees to
     /// that) or the checkpoint. The run does not begin.
     fn create(context: &Context<'_>) -> Result<Self, Error>;
 
@@ -81,7 +81,7 @@ pub trait Saved: Policy {
     /// Continues from what `save` returned, in an instance created from the same context.
     ///
     /// # Errors
-    /// What is wrong with `bytes`; the run ends.
+    /// A fault in `bytes`; the run ends.
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error>;
 }
 
@@ -203,7 +203,7 @@ pub trait Explorer: Sized + Send + 'static {
     /// Creates the explorer.
     ///
     /// # Errors
-    /// What is wrong with the parameters. The run does not begin.
+    /// A fault in the parameters. The run does not begin.
     fn create(context: &Context<'_>) -> Result<Self, Error>;
 
     /// Begins an episode. Its system has the N and M of [`Context::system`], unless the explorer

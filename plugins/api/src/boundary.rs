@@ -120,9 +120,9 @@ impl<'a, T> From<&'a mut T> for ByMut<'a, T> {
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
 pub struct CallError {
-    /// What went wrong.
+    /// The reason.
     pub message: RString,
-    /// Whether it was a panic.
+    /// True if it was a panic.
     pub panicked: bool,
 }
 
@@ -137,7 +137,7 @@ pub struct RawFile {
     pub name: RString,
     /// Its content.
     pub bytes: RVec<u8>,
-    /// What a user wants to know of it.
+    /// A note for the user.
     pub note: RString,
 }
 
@@ -215,7 +215,7 @@ pub type PolicyBox = RawPolicy_TO<'static, RBox<()>>;
 /// An explorer behind the boundary.
 pub type ExplorerBox = RawExplorer_TO<'static, RBox<()>>;
 
-/// What a plugin's library offers.
+/// The root module of a plugin's library.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginModuleRef)))]
@@ -243,7 +243,7 @@ impl RootModule for PluginModuleRef {
     const VERSION_STRINGS: VersionStrings = VersionStrings::new("2.0.0");
 }
 
-/// What can be read of a library before anything in it is trusted: plain C, so that even a plugin
+/// The part of a library that is read before anything in it is trusted: plain C, so that even a plugin
 /// that cannot be loaded can be explained.
 ///
 /// `magic`, `interface_version` and `size` are the same in every version, for ever.
@@ -268,7 +268,7 @@ pub struct Manifest {
     pub compiler: *const c_char,
     /// The target it was built for.
     pub target: *const c_char,
-    /// What it offers: `entry_count` entries of `entry_size` bytes each.
+    /// Its policies and explorers: `entry_count` entries of `entry_size` bytes each.
     pub entries: *const ManifestEntry,
     /// How many.
     pub entry_count: usize,
@@ -294,7 +294,7 @@ pub struct ManifestEntry {
     pub needs: u32,
     /// Its name in scenarios.
     pub name: *const c_char,
-    /// What it does, in one sentence.
+    /// A one-sentence description.
     pub about: *const c_char,
 }
 
@@ -303,7 +303,7 @@ pub const ENTRY_POLICY: u32 = 0;
 /// [`ManifestEntry::kind`] of an explorer.
 pub const ENTRY_EXPLORER: u32 = 1;
 
-/// What a policy can do besides deciding; of an explorer [`Capabilities::ANY_SYSTEM`] alone.
+/// The capabilities of a policy besides deciding; of an explorer [`Capabilities::ANY_SYSTEM`] alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Capabilities {
     bits: u32,
@@ -344,7 +344,7 @@ impl Capabilities {
         Self { bits: self.bits | other.bits }
     }
 
-    /// Whether it has all of `capability`.
+    /// True if it has all of `capability`.
     pub const fn has(self, capability: Self) -> bool {
         self.bits & capability.bits == capability.bits
     }

@@ -28,7 +28,7 @@ pub const HEADER_REVISION: u32 = REVISION;
 /// Flag of an entry: [`AnySystem`](crate::AnySystem).
 pub const FLAG_ANY_SYSTEM: u32 = 1;
 
-/// What a library offers; it never changes and is never freed.
+/// The table of a library; it never changes and is never freed.
 ///
 /// `version` and `revision` stand first from version 2 on, for ever; version 1 had no revision.
 #[repr(C)]
@@ -115,7 +115,7 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Threads it may use; results must not depend on their number.
     pub threads: u32,
-    /// What it will see.
+    /// The shape of its observations.
     pub observation: *const ObservationSpec<'a>,
     /// The system it will act in.
     pub system: *const SystemSpec<'a>,
@@ -149,7 +149,7 @@ pub type SaveFunction =
 pub struct PolicyEntry {
     /// Its name in scenarios.
     pub name: *const c_char,
-    /// What it does, in one sentence.
+    /// A one-sentence description.
     pub about: *const c_char,
     /// Bits of [`crate::Needs`].
     pub needs: u32,
@@ -223,7 +223,7 @@ pub struct PolicyEntry {
 pub struct ExplorerEntry {
     /// Its name in scenarios.
     pub name: *const c_char,
-    /// What it does, in one sentence.
+    /// A one-sentence description.
     pub about: *const c_char,
     /// Bits of [`crate::Needs`].
     pub needs: u32,

@@ -69,7 +69,7 @@ impl SystemSpec<'_> {
     }
 }
 
-/// What a policy or explorer is created from.
+/// The context in which a policy or explorer is created.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -84,7 +84,7 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Threads it may use; results must not depend on their number.
     pub threads: u32,
-    /// What it will see.
+    /// The shape of its observations.
     pub observation: &'a ObservationSpec<'a>,
     /// The system it will act in. A policy that declares `any_system` may meet others
     /// ([`EpisodeStart::system`]).
@@ -125,7 +125,7 @@ pub struct EpisodeStart<'a> {
     pub episode: u64,
     /// The only source of randomness in this episode.
     pub seed: u64,
-    /// Whether a learner is to learn from it.
+    /// True if a learner is to learn from it.
     pub training: bool,
     /// Its system: with the N and M of [`Context::system`], unless the policy declares
     /// `any_system`.
@@ -144,7 +144,7 @@ pub struct EndedTask {
     pub action: u32,
     /// D, slots.
     pub delay_slots: u32,
-    /// Whether it missed its deadline.
+    /// True if it missed its deadline.
     pub dropped: bool,
     /// Eq. (12).
     pub reward: f64,
@@ -156,9 +156,9 @@ pub struct EndedTask {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TransitionBatch<'a> {
-    /// What was seen at the start of the slot.
+    /// The observation at the start of the slot.
     pub observation: &'a Observation<'a>,
-    /// What was done, one action per row: the explorer's proposal or the learner's own decision.
+    /// The actions carried out, one per row: the explorer's proposal or the learner's own decision.
     pub actions: RSlice<'a, u32>,
     /// The tasks that ended in this slot, whenever they were decided.
     pub ended: RSlice<'a, EndedTask>,
@@ -176,7 +176,7 @@ pub struct Progress {
     pub loss: f64,
 }
 
-/// What is to be exported, and in which form.
+/// The network to export, and the format.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ExportRequest<'a> {
@@ -193,7 +193,7 @@ pub struct ExportedFile {
     pub name: String,
     /// Its content.
     pub bytes: Vec<u8>,
-    /// What a user wants to know of it, in a few words (such as the memory it takes); may be
+    /// A note for the user, in a few words (such as the memory it takes); may be
     /// empty.
     pub note: String,
 }

@@ -15,7 +15,7 @@ impl Error {
         Self { message: message.into() }
     }
 
-    /// What went wrong.
+    /// The message.
     pub fn message(&self) -> &str {
         &self.message
     }

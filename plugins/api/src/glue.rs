@@ -35,9 +35,9 @@ use crate::observation::{Needs, Observation};
 pub struct Registration {
     /// Its name in scenarios.
     pub name: &'static str,
-    /// What it does, in one sentence.
+    /// A one-sentence description.
     pub about: &'static str,
-    /// What it reads.
+    /// The parts of an observation it reads.
     pub needs: Needs,
     /// How to create it.
     pub create: Create,
@@ -52,7 +52,7 @@ pub enum Create {
     Explorer(Capabilities, fn(&Context<'_>) -> Result<ExplorerBox, Error>),
 }
 
-/// What is known of a policy without an instance.
+/// The functions of a policy that need no instance.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyEntry {
     /// Its capabilities.
@@ -314,7 +314,7 @@ fn lacking<T>(capability: Capabilities) -> CallResult<T> {
     failed(&format!("it lacks the capability `{}`", capability.names().join("")), false)
 }
 
-/// What the author wrote; its drop can't panic across the boundary either.
+/// The author's type; its drop can't panic across the boundary either.
 struct Owned<T>(ManuallyDrop<T>);
 
 impl<T> Owned<T> {
@@ -438,7 +438,7 @@ impl<E: Explorer> RawExplorer for GuardedExplorer<E> {
     }
 }
 
-/// What is registered under a name, of the kind that `pick` picks: a policy and an explorer may
+/// The registration under a name, of the kind that `pick` picks: a policy and an explorer may
 /// share one.
 fn find<T>(name: RStr<'_>, pick: impl Fn(Create) -> Option<T>) -> Result<T, Error> {
     inventory::iter::<Registration>()

@@ -48,7 +48,7 @@ pub struct LocalColumns {
     pub uplink_mbps: LinkColumn,
 }
 
-/// What a row's device knows, whatever the scenario's flat observation shows.
+/// The local state of a row's device, whatever the scenario's flat observation shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalState<'a> {
     /// λ, Mbit.

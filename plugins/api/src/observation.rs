@@ -1,4 +1,4 @@
-//! What a policy sees in a slot: three tables with named columns, the load history, and the flat
+//! The observation of a slot: three tables with named columns, the load history, and the flat
 //! feature vector o.
 //!
 //! Columns are only ever appended, and their positions are not part of the interface: a policy
@@ -46,7 +46,7 @@ impl Needs {
         Self { bits: self.bits | other.bits }
     }
 
-    /// Whether all of `part` is needed.
+    /// True if all of `part` is needed.
     #[inline]
     pub const fn includes(self, part: Self) -> bool {
         self.bits & part.bits == part.bits
@@ -69,7 +69,8 @@ impl Needs {
     }
 }
 
-/// What the devices with a new task see at the start of a slot (eqs. 9 and 10 of the paper).
+/// The observation of the devices with a new task at the start of a slot (eqs. 9 and 10 of the
+/// paper).
 ///
 /// A *row* is a task that waits for its decision; rows are in the order of devices. N devices,
 /// M servers, K slots of history, F features; C_t, C_l and C_s columns of the three tables.
@@ -254,7 +255,7 @@ pub struct Feature {
     pub scale: f64,
 }
 
-/// What the observations of a scenario look like.
+/// The shape of a scenario's observations.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ObservationSpec<'a> {

@@ -18,7 +18,7 @@ use offramp_plugin::{self as plugin, EpisodeStart, Needs, Observation, Progress,
 
 use crate::offer::{LoadError, Offer, OfferKind, c_text, check_interface, read_prefix, read_table};
 
-/// What a library has, by name.
+/// The entries of a library, by name.
 #[derive(Debug)]
 pub(crate) struct Table {
     policies: Vec<(String, PolicyEntry)>,
@@ -33,7 +33,7 @@ const EXPLORER_SIZE: usize = offset_of!(ExplorerEntry, propose) + size_of::<usiz
 /// A table with more entries is damaged.
 const MAX_ENTRIES: usize = 10_000;
 
-/// What a library offers.
+/// Reads the table of a library.
 ///
 /// # Safety
 /// `plugin` is null, or as `offramp.h` states.

@@ -40,7 +40,7 @@ pub struct Library {
     pub target: String,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// What it offers, by name.
+    /// Its policies and explorers, by name.
     pub offers: Vec<Offer>,
     pub(crate) module: Module,
 }
@@ -166,7 +166,7 @@ impl Library {
 const MANIFEST_SIZE: u32 = (offset_of!(Manifest, header) + size_of::<*const LibHeader>()) as u32;
 const ENTRY_SIZE: u32 = (offset_of!(ManifestEntry, about) + size_of::<*const c_char>()) as u32;
 
-/// Whether a plugin's root module can be used as the host's.
+/// Checks that a plugin's root module can be used as the host's.
 ///
 /// The plugin's layout takes the part of abi_stable's interface and the host's that of the
 /// implementation: of two prefix types abi_stable lets the *implementation* have more fields, and
@@ -211,7 +211,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What this platform's loader takes, with its article.
+/// The file format of this platform's loader, with its article.
 fn native_format() -> &'static str {
     if cfg!(windows) {
         "a DLL"
@@ -332,7 +332,7 @@ mod tests {
         }
     }
 
-    /// What the boundary's growth rests on: an older plugin passes the check of a newer host, and
+    /// The boundary's growth rests on this: an older plugin passes the check of a newer host, and
     /// its methods are reached through the newer trait.
     #[test]
     fn an_older_plugin_fits_a_newer_host() {

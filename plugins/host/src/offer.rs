@@ -1,4 +1,4 @@
-//! What a library offers under a name, and why a file is not a library that offers anything.
+//! The offers of a library, and the reasons why a file is not a plugin.
 
 use std::ffi::{CStr, c_char};
 
@@ -13,11 +13,11 @@ pub struct Offer {
     pub kind: OfferKind,
     /// Its name in scenarios.
     pub name: String,
-    /// What it does, in one sentence.
+    /// A one-sentence description.
     pub about: String,
     /// Which parts of an observation it reads.
     pub needs: Needs,
-    /// What it can do besides deciding.
+    /// Its capabilities besides deciding.
     pub capabilities: Capabilities,
 }
 
@@ -50,9 +50,9 @@ pub enum LoadError {
     /// It is something else.
     #[error("not {wanted} ({found})")]
     NoLibrary {
-        /// What this platform loads, with its article.
+        /// The format that this platform loads, with its article.
         wanted: &'static str,
-        /// What it is instead.
+        /// The format of the file.
         found: String,
     },
     /// It is a library for another kind of machine.
@@ -89,13 +89,13 @@ pub enum LoadError {
          offramp that has it, or build the plugin against this one"
     )]
     NewerInterface {
-        /// What it needs: `version`, or `version.revision`.
+        /// The interface it needs: `version`, or `version.revision`.
         needs: String,
     },
     /// Lacks something that is needed.
     #[error("not a complete plugin: it has no {lacks}")]
     Incomplete {
-        /// What it lacks.
+        /// The missing part.
         lacks: String,
     },
     /// Same interface, other layout: built with a changed offramp-plugin or another abi_stable.
@@ -109,7 +109,7 @@ pub enum LoadError {
     },
 }
 
-/// Whether a plugin of that version and revision is to be loaded.
+/// Checks that a plugin of that version and revision can be loaded.
 ///
 /// # Errors
 /// [`LoadError::OlderInterface`] with `remedy`, or [`LoadError::NewerInterface`].

@@ -28,11 +28,11 @@ pub struct CallFailure {
     pub name: String,
     /// The call.
     pub call: &'static str,
-    /// What went wrong.
+    /// The fault.
     pub fault: CallFault,
 }
 
-/// What can go wrong in a call.
+/// A fault of a call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CallFault {
     /// It returned an error.
@@ -137,7 +137,7 @@ pub trait Policy: Send {
 
 /// See [`offramp_plugin::Saved`].
 pub trait Saved {
-    /// What deciding needs: a file from which the policy can be created.
+    /// Everything deciding needs: a file from which the policy can be created.
     ///
     /// # Errors
     /// [`CallFailure`].
@@ -359,7 +359,7 @@ impl PluginRef {
     }
 }
 
-/// Who is called, for messages, and what its answers are checked against.
+/// The plugin that is called, for messages, and the bounds its answers are checked against.
 struct CallSite {
     kind: OfferKind,
     name: String,

@@ -9,11 +9,11 @@ use crate::offer::{LoadError, Offer, OfferKind};
 /// The plugins of a search path.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// What was loaded, in search order.
+    /// The libraries that were loaded, in search order.
     pub libraries: Vec<Arc<Library>>,
-    /// What was not, and why.
+    /// The files that were refused, and why.
     pub refused: Vec<(PathBuf, LoadError)>,
-    /// What has a name that an earlier library has taken: the name, and the later library.
+    /// Names that an earlier library has taken, each with the later library.
     pub shadowed: Vec<(String, Arc<Library>)>,
 }
 
@@ -23,7 +23,7 @@ pub struct Registry {
 pub struct SearchError {
     /// The place.
     pub path: PathBuf,
-    /// What the system says.
+    /// The cause, as the system reports it.
     pub cause: std::io::Error,
 }
 
@@ -31,7 +31,7 @@ pub struct SearchError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {kind} `{name}`", kind = kind.name())]
 pub struct UnknownName {
-    /// What was asked for.
+    /// A policy or an explorer.
     pub kind: OfferKind,
     /// The name.
     pub name: String,
@@ -46,7 +46,7 @@ pub struct UnknownName {
 pub struct PluginRef {
     /// The library it is in.
     pub library: Arc<Library>,
-    /// What the library states of it.
+    /// The library's description of it.
     pub offer: Offer,
 }
 

@@ -157,7 +157,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Whether it departs from the algorithm in this way.
+    /// True if it departs from the algorithm in this way.
     pub(crate) fn has(&self, flaw: Flaw) -> bool {
         self.flaws.contains(&flaw)
     }

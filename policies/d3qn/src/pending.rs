@@ -41,7 +41,7 @@ pub(crate) struct Complete {
 pub(crate) struct PendingDecisions {
     rule: NextState,
     discount: f32,
-    /// Whether the last states of an episode have no next one.
+    /// True if the last states of an episode have no next one.
     terminal: bool,
     arrival_slots: u32,
     width: usize,

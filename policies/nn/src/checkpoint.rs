@@ -25,7 +25,7 @@ pub enum CheckpointError {
     /// A checkpoint of something else.
     #[error("{what} is {found}, and {wanted} is needed")]
     Mismatch {
-        /// What differs.
+        /// The fact that differs.
         what: String,
         /// Contents of the file.
         found: String,

@@ -15,7 +15,7 @@ pub(crate) enum Gate {
     Output,
 }
 
-/// What is added to the sums of the forget gate, so that a new network remembers.
+/// Added to the sums of the forget gate, so that a new network remembers.
 pub(crate) const FORGET_BIAS: f64 = 1.0;
 
 impl Gate {

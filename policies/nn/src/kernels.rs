@@ -193,7 +193,7 @@ kernel! {
 /// Rows that are decided side by side.
 pub(crate) const SIDE_BY_SIDE: usize = 4;
 
-/// What the decision of one row reads.
+/// The inputs of one row's decision.
 #[derive(Clone, Copy)]
 pub(crate) struct RowInput<'a> {
     pub(crate) lstm: &'a [f32],

@@ -59,7 +59,7 @@ impl Scaling {
     }
 }
 
-/// What a checkpoint of these networks calls their architecture.
+/// The architecture, as checkpoints of these networks state it.
 const ARCHITECTURE: &str = "LSTM, two dense layers, dueling head";
 
 /// Networks of one shape: how many, what they see, and the description of their checkpoints.

@@ -129,7 +129,7 @@ impl<F: Real> Replay<F> {
         self.experiences.len()
     }
 
-    /// Whether there are no experiences.
+    /// True if there are no experiences.
     pub fn is_empty(&self) -> bool {
         self.experiences.is_empty()
     }

@@ -110,7 +110,7 @@ impl ValueFunction for Onnx {
 offramp_plugin::register_policy!(
     Onnx,
     "onnx",
-    "Takes the action of the largest value that an ONNX network gives.",
+    "Takes the action with the largest value of an ONNX network.",
     [value_function],
 );
 offramp_plugin::export_plugin!();

@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
     pub(crate) optimiser: OptimiserState<f32>,
     /// Running mean of the loss that it descends.
     pub(crate) loss: f32,
-    /// Whether it has stopped learning, since others were far ahead.
+    /// True if it has stopped learning, since others were far ahead.
     pub(crate) ended: bool,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Parameters {
     pub(crate) max_depth: u16,
     /// Lower bound of the states in a leaf.
     pub(crate) min_leaf: usize,
-    /// Whether states are weighted by the cost of a wrong decision in them.
+    /// Weights states by the cost of a wrong decision in them.
     pub(crate) weighted: bool,
 }
 

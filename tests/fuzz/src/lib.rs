@@ -1,4 +1,4 @@
-//! What the fuzzers share.
+//! Shared by the fuzzers.
 
 #[path = "../readers.rs"]
 pub mod readers;

@@ -105,7 +105,7 @@ fn source(arguments: &NewArguments) -> Result<String, Problem> {
     }
 }
 
-/// Whether cargo and scenarios accept it as a name.
+/// True if cargo and scenarios accept it as a name.
 fn is_crate_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)

@@ -21,7 +21,7 @@ pub struct ExportedFile {
     pub name: String,
     /// Contents.
     pub bytes: Vec<u8>,
-    /// What it needs of a device, or how it is used; empty if there is nothing to say.
+    /// The memory it needs, or how it is used; empty if there is nothing to say.
     pub note: String,
 }
 

@@ -24,7 +24,7 @@ pub enum Optimiser {
     RmsProp(f64),
 }
 
-/// What an optimiser remembers of one network.
+/// An optimiser's state for one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimiserState<F> {
     /// Steps so far.
@@ -42,7 +42,7 @@ impl Optimiser {
         rate
     }
 
-    /// Whether the learning rate is finite and above 0.
+    /// True if the learning rate is finite and above 0.
     pub fn is_valid(self) -> bool {
         self.rate() > 0.0 && self.rate().is_finite()
     }
