@@ -131,7 +131,7 @@ fn scenario_json(experiment: &Experiment<Scenario>) -> String {
         if let Some(distill) = &first.distillation {
             object["distill"] = json!({
                 "teacher": distill.teacher.plugin.name,
-                "into": distill.student.name,
+                "student": distill.student.name,
                 "steps": distill.steps,
             });
         }
@@ -163,7 +163,7 @@ fn scenario_records(experiment: &Experiment<Scenario>) -> Records {
         }
         if let Some(distill) = &first.distillation {
             row("distill", "teacher", distill.teacher.plugin.name.clone());
-            row("distill", "into", distill.student.name.clone());
+            row("distill", "student", distill.student.name.clone());
             row("distill", "steps", distill.steps.to_string());
         }
     }
