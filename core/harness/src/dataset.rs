@@ -79,7 +79,7 @@ pub enum Driver<'c> {
 pub struct Collector<'c> {
     /// The scenario whose episodes are played.
     pub scenario: &'c Scenario,
-    /// Its context.
+    /// The scenario's context, from which teacher and driver are created.
     pub context: &'c PolicyContext,
     /// The seed of the tasks and of decisions that are drawn.
     pub seed: u64,

@@ -270,7 +270,7 @@ pub struct Manifest {
     pub target: *const c_char,
     /// Its policies and explorers: `entry_count` entries of `entry_size` bytes each.
     pub entries: *const ManifestEntry,
-    /// How many.
+    /// Number of entries.
     pub entry_count: usize,
     /// abi_stable's header, through which the root module is checked and loaded.
     pub header: *const LibHeader,
@@ -310,7 +310,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// It only decides.
+    /// No capability besides deciding.
     pub const NONE: Self = Self { bits: 0 };
     /// [`Saved`](crate::Saved).
     pub const SAVED: Self = Self { bits: 1 };
@@ -338,7 +338,7 @@ impl Capabilities {
         (Self::ANY_SYSTEM, "any system"),
     ];
 
-    /// Both.
+    /// The capabilities of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self { bits: self.bits | other.bits }

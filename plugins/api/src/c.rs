@@ -46,13 +46,13 @@ pub struct Plugin {
     pub plugin_version: *const c_char,
     /// The policies: `policy_count` entries of `policy_size` bytes each.
     pub policies: *const PolicyEntry,
-    /// How many.
+    /// Number of entries in `policies`.
     pub policy_count: usize,
     /// Bytes of a [`PolicyEntry`] as the library knows it.
     pub policy_size: usize,
     /// The explorers: `explorer_count` entries of `explorer_size` bytes each.
     pub explorers: *const ExplorerEntry,
-    /// How many.
+    /// Number of entries in `explorers`.
     pub explorer_count: usize,
     /// Bytes of an [`ExplorerEntry`] as the library knows it.
     pub explorer_size: usize,
@@ -93,7 +93,7 @@ pub struct ObservationSpec<'a> {
     pub link_columns: RSlice<'a, *const c_char>,
     /// The names of the server columns.
     pub server_columns: RSlice<'a, *const c_char>,
-    /// K.
+    /// K: load vectors in a window of history.
     pub history_slots: u32,
     /// A load that is rarely exceeded.
     pub history_scale: f64,
@@ -107,7 +107,7 @@ pub struct Context<'a> {
     pub parameters: RSlice<'a, u8>,
     /// The bytes of the checkpoint; a null pointer if there is none.
     pub checkpoint: *const u8,
-    /// How many.
+    /// Bytes of the checkpoint; 0 if there is none.
     pub checkpoint_length: usize,
     /// SHA-256 of the scenario's text, in hexadecimal; does not end in NUL.
     pub scenario_sha256: RSlice<'a, u8>,

@@ -53,12 +53,12 @@ pub struct SystemSpec<'a> {
 }
 
 impl SystemSpec<'_> {
-    /// N.
+    /// N: the number of devices.
     pub fn devices(&self) -> usize {
         self.device_ghz.len()
     }
 
-    /// M.
+    /// M: the number of servers.
     pub fn servers(&self) -> usize {
         self.server_ghz.len()
     }
@@ -142,11 +142,11 @@ pub struct EndedTask {
     pub arrival_slot: u32,
     /// The decision: 0 local, j server j.
     pub action: u32,
-    /// D, slots.
+    /// D: the delay, slots; a dropped task counts its deadline.
     pub delay_slots: u32,
     /// True if it missed its deadline.
     pub dropped: bool,
-    /// Eq. (12).
+    /// The reward of eq. (12), in the scenario's energy accounting.
     pub reward: f64,
     /// Energy by component in the scenario's accounting: local, transmit, server, idle.
     pub energy: [f64; 4],
@@ -191,7 +191,7 @@ pub struct ExportRequest<'a> {
 pub struct ExportedFile {
     /// Its name, without a folder.
     pub name: String,
-    /// Its content.
+    /// Its content, complete.
     pub bytes: Vec<u8>,
     /// A note for the user, in a few words (such as the memory it takes); may be
     /// empty.

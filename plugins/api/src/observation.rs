@@ -40,7 +40,7 @@ impl Needs {
         (Self::SERVERS, "servers"),
     ];
 
-    /// Both.
+    /// The parts that either needs.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self { bits: self.bits | other.bits }
@@ -82,9 +82,9 @@ impl Needs {
 pub struct Observation<'a> {
     /// t, counted from 0.
     pub slot: u32,
-    /// M.
+    /// M: the number of servers.
     pub server_count: u32,
-    /// K.
+    /// K: load vectors in a window of history.
     pub history_slots: u32,
     /// The device of each row, 0 … N − 1, ascending.
     pub devices: RSlice<'a, u32>,
