@@ -202,3 +202,16 @@ fn after_a_crash_it_is_stated_what_was_running() {
     assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
     assert!(isolated.out.contains("| heuristic  |"), "{}", isolated.out);
 }
+
+/// A kill after the run folder is in its place and before its journal is removed leaves both.
+#[test]
+fn what_a_late_kill_leaves_is_removed_on_resume() {
+    let sandbox = Sandbox::new();
+    sandbox.write("batch.ron", BATCH);
+    let arguments = ["run", "batch.ron", "--out", "late", "--resume"];
+    let whole = sandbox.succeed(&arguments);
+    std::fs::create_dir(sandbox.path().join("late.partial")).unwrap();
+    sandbox.write("late.partial/journal", "begun 0 random in batch\n");
+    assert_eq!(untimed(&sandbox.succeed(&arguments)), untimed(&whole));
+    assert!(sandbox.has("late") && !sandbox.has("late.partial"));
+}

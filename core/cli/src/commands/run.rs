@@ -5,6 +5,7 @@ use std::path::Path;
 use offramp_harness::batch::{Batch, Journal};
 use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_harness::resume::Start;
+use offramp_results::files;
 use offramp_results::run_folder::{self, StoredRun};
 use offramp_scenario::Experiment;
 
@@ -23,7 +24,10 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
     let out = arguments.folder.folder(name);
     let finished = out.join("run.json").exists();
     let runs = if arguments.folder.start() == Start::Resume && finished {
-        run_folder::read(&out).map_err(results_problem)?
+        let runs = run_folder::read(&out).map_err(results_problem)?;
+        // A kill may have come between the run folder's move and the end of its journal.
+        let _ = std::fs::remove_dir_all(files::unfinished(&out));
+        runs
     } else {
         evaluate(arguments, notes, &experiments, &out)?
     };
