@@ -175,7 +175,7 @@ pub(crate) fn file_bytes(checkpoint: Option<&Path>) -> Vec<u8> {
 }
 
 /// The absolute form of a path; as it is if the current folder is gone.
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     // An empty path is the current folder.
     std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,63 +1,132 @@
-//! Evaluation: every policy of every scenario, over its episodes and the points of its sweep.
+//! Evaluation: runs, episode by episode, on all threads.
 //!
 //! Common random numbers: the tasks of an episode depend on seed and episode alone, so all policies
 //! face the same ones. Each episode is a job of its own with an instance of its own, so the result
 //! does not depend on the number of threads, even for a policy that carries state from one episode
 //! to the next.
+//!
+//! Memory does not grow with the number of episodes. Threads take episodes in order, one by one;
+//! each run puts what comes back into order and hands it to its [`Sink`] at once. An episode that is
+//! far ahead of the slowest one waits.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use offramp_results::EpisodeResult;
-use offramp_scenario::{Experiment, Scenario};
+use offramp_results::run_folder::{RunRecord, StoredRun};
+use offramp_results::summary::Summary;
+use offramp_results::{EpisodeResult, Error};
+use offramp_scenario::{Experiment, Limits};
 use rayon::prelude::*;
 
-use crate::bind::{BoundPolicy, Evaluation};
+use crate::bind::Evaluation;
+use crate::check::{Planned, Unfit, check, plan};
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
-use crate::run::{Run, RunError, RunSetup, run_episode, runs};
+use crate::identity::{FileHashes, changed_file};
+use crate::run::{RunError, RunSetup, run_episode, runs};
 
-/// Evaluates those [`runs`] whose number is `wanted`, and returns them in order with their numbers.
-/// Runs of scenarios that ask for isolation are carried out by `isolated`, all others here, on the
-/// threads of the rayon pool this is called in.
-pub fn evaluate<'e>(
+/// Receives the episodes of runs in order; only their summaries are kept otherwise.
+pub trait Sink: Sync {
+    /// What a run that is in progress needs.
+    type Run: Send;
+
+    /// Begins a run. Called before anything of its policy is.
+    ///
+    /// # Errors
+    /// [`Error`] ends the whole evaluation, as in each call here.
+    fn begin(&self, run: &Planned<'_>) -> Result<Self::Run, Error>;
+
+    /// Adds its next episode.
+    ///
+    /// # Errors
+    /// [`Error`].
+    fn add(&self, run: &mut Self::Run, episode: EpisodeResult) -> Result<(), Error>;
+
+    /// Ends it, successfully or not.
+    ///
+    /// # Errors
+    /// [`Error`].
+    fn end(&self, run: Self::Run, stored: &StoredRun) -> Result<(), Error>;
+}
+
+/// Keeps no episodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Discard;
+
+impl Sink for Discard {
+    type Run = ();
+
+    fn begin(&self, _: &Planned<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn add(&self, (): &mut (), _: EpisodeResult) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn end(&self, (): (), _: &StoredRun) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Creates the policy of each of the [`runs`] of `experiments` once, so that they can be
+/// [evaluated](evaluate).
+///
+/// # Errors
+/// [`Unfit`] with the runs that can't begin.
+pub fn prepare<'e>(
     experiments: &'e [Experiment<Evaluation>],
-    wanted: &dyn Fn(usize) -> bool,
     isolated: &dyn Executor,
+) -> Result<Vec<Planned<'e>>, Unfit> {
+    let hashes = FileHashes::default();
+    let mut planned = plan(runs(experiments).enumerate(), &hashes)?;
+    check(&mut planned, isolated, &hashes)?;
+    Ok(planned)
+}
+
+/// Evaluates `planned` runs and returns them in order. Runs of scenarios that ask for isolation are
+/// carried out by `isolated`, all others here, on the threads of the rayon pool this is called in.
+///
+/// # Errors
+/// The first [`Error`] of `sink`.
+pub fn evaluate<S: Sink>(
+    planned: &[Planned<'_>],
+    isolated: &dyn Executor,
+    sink: &S,
     observer: &dyn Observer,
-) -> Vec<(usize, Run<'e>)> {
-    let jobs: Vec<RunJob<'e>> = runs(experiments)
-        .enumerate()
-        .filter(|(number, _)| wanted(*number))
-        .map(|(number, (evaluation, policy))| RunJob::new(number, evaluation, policy))
-        .collect();
-    // A run in a process of its own is one job, any other one job per episode.
-    let tasks: Vec<(usize, u64)> = jobs
-        .iter()
-        .enumerate()
-        .flat_map(|(index, job)| {
-            let Scenario { evaluation, isolation, .. } = &job.evaluation.scenario;
-            let count = if isolation.is_some() { 1 } else { evaluation.episodes };
-            (0..count).map(move |task| (index, task))
-        })
-        .collect();
-    tasks.par_iter().for_each(|&(index, episode)| {
-        let job = &jobs[index];
-        match job.evaluation.scenario.isolation {
-            Some(limits) => {
-                job.start(observer);
-                let on_episode = || observer.on_event(Event::EpisodesEnded(1));
-                let outcome = isolated.run(job.evaluation, job.policy, limits, &on_episode);
-                job.end(outcome, observer);
-            }
-            None => job.play(episode, observer),
+) -> Result<Vec<StoredRun>, Error> {
+    let common = Common {
+        isolated,
+        sink,
+        observer,
+        stop: AtomicBool::new(false),
+        error: Mutex::default(),
+        stored: Mutex::default(),
+    };
+    let common = &common;
+    let tasks = planned.iter().enumerate().flat_map(|(at, run)| {
+        let job = Arc::new(RunJob::new(at, run, common));
+        // A run in a process of its own is one task, any other one task per episode.
+        let count = match run.evaluation.scenario.isolation {
+            None if run.failed.is_none() => run.evaluation.scenario.evaluation.episodes,
+            _ => 1,
+        };
+        let tasks = (0..count).map(move |episode| (Arc::clone(&job), episode));
+        tasks.take_while(|(job, _)| !job.over.load(Ordering::Relaxed))
+    });
+    let tasks = tasks.take_while(|_| !common.stop.load(Ordering::Relaxed));
+    tasks.par_bridge().for_each(|(job, episode)| {
+        if let Err(error) = job.carry_out(episode) {
+            common.stop.store(true, Ordering::Relaxed);
+            lock(&common.error).get_or_insert(error);
         }
     });
-    let outcome = |job: RunJob<'e>| {
-        let run = job.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        run.map(|run| (job.number, run))
-    };
-    jobs.into_iter().filter_map(outcome).collect()
+    match std::mem::take(&mut *lock(&common.error)) {
+        Some(error) => Err(error),
+        None => Ok(std::mem::take(&mut *lock(&common.stored)).into_values().collect()),
+    }
 }
 
 /// The value in a lock; a lock is poisoned by a panic alone, which is a bug that ends everything.
@@ -65,73 +134,182 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A run before and while its episodes are played.
-struct RunJob<'e> {
-    number: usize,
-    evaluation: &'e Evaluation,
-    policy: &'e BoundPolicy,
-    /// The setup that its episodes share, kept from the first to the last of them, so that a batch of
-    /// thousands does not hold all of it at once.
-    setup: Mutex<Option<Arc<RunSetup>>>,
-    /// The first episode that failed: later ones need not run.
-    first_failure: AtomicU64,
-    started: AtomicBool,
-    /// The episodes played so far.
-    episodes: Mutex<Vec<Option<Result<EpisodeResult, RunError>>>>,
-    /// Episodes that have not been played.
-    remaining: AtomicU64,
-    /// The run, when it has ended.
-    ended: Mutex<Option<Run<'e>>>,
+/// What all runs of an evaluation share.
+struct Common<'c, S> {
+    isolated: &'c dyn Executor,
+    sink: &'c S,
+    observer: &'c dyn Observer,
+    /// True if an error ends the evaluation.
+    stop: AtomicBool,
+    error: Mutex<Option<Error>>,
+    /// The runs that have ended, by their places.
+    stored: Mutex<BTreeMap<usize, StoredRun>>,
 }
 
-impl<'e> RunJob<'e> {
-    fn new(number: usize, evaluation: &'e Evaluation, policy: &'e BoundPolicy) -> Self {
+/// A run while its episodes are played.
+struct RunJob<'c, S: Sink> {
+    at: usize,
+    run: &'c Planned<'c>,
+    common: &'c Common<'c, S>,
+    /// The setup that its episodes share.
+    setup: Mutex<Option<Arc<RunSetup>>>,
+    /// True if no more episodes need be played: one has failed, or all have ended.
+    over: AtomicBool,
+    progress: Mutex<Progress<S::Run>>,
+    /// Notified when `progress` has changed.
+    moved: Condvar,
+}
+
+/// The episodes of a run that have ended.
+struct Progress<R> {
+    /// The sink's part; `None` before the run begins and after it ends.
+    kept: Option<R>,
+    summary: Summary,
+    /// The first episode that has not been added.
+    next: u64,
+    /// Later ones that have ended.
+    waiting: BTreeMap<u64, Result<EpisodeResult, RunError>>,
+    begun: bool,
+}
+
+/// How far an episode may be ahead of the slowest one; at 500 bytes each, some megabytes.
+const MAX_AHEAD: u64 = 4096;
+
+impl<'c, S: Sink> RunJob<'c, S> {
+    fn new(at: usize, run: &'c Planned<'c>, common: &'c Common<'c, S>) -> Self {
+        let progress = Progress {
+            kept: None,
+            summary: Summary::new(run.record.power_modes.len()),
+            next: 0,
+            waiting: BTreeMap::new(),
+            begun: false,
+        };
         Self {
-            number,
-            evaluation,
-            policy,
+            at,
+            run,
+            common,
             setup: Mutex::default(),
-            first_failure: AtomicU64::new(u64::MAX),
-            started: AtomicBool::new(false),
-            episodes: Mutex::default(),
-            remaining: AtomicU64::new(evaluation.scenario.evaluation.episodes),
-            ended: Mutex::new(None),
+            over: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+            moved: Condvar::new(),
         }
     }
 
-    fn start(&self, observer: &dyn Observer) {
-        if !self.started.swap(true, Ordering::Relaxed) {
-            let Self { number, evaluation, policy, .. } = *self;
-            observer.on_event(Event::RunStarted { number, evaluation, policy });
+    fn episodes(&self) -> u64 {
+        self.run.evaluation.scenario.evaluation.episodes
+    }
+
+    /// Plays an episode, or all of them if the run has a process of its own.
+    fn carry_out(&self, episode: u64) -> Result<(), Error> {
+        self.begin()?;
+        if let Some(error) = &self.run.failed {
+            return self.end(&mut lock(&self.progress), Some(error.to_string()));
         }
-    }
-
-    fn end(&self, outcome: Result<Vec<EpisodeResult>, RunError>, observer: &dyn Observer) {
-        let Self { number, evaluation, policy, .. } = *self;
-        let run = Run { evaluation, policy, outcome };
-        observer.on_event(Event::RunEnded { number, run: &run });
-        *lock(&self.ended) = Some(run);
-    }
-
-    /// Plays an episode; the last one to finish ends the run.
-    fn play(&self, episode: u64, observer: &dyn Observer) {
-        self.start(observer);
-        let result = self.episode(episode);
-        {
-            let mut episodes = lock(&self.episodes);
-            let place = episode as usize;
-            if episodes.len() <= place {
-                episodes.resize_with(place + 1, || None);
+        match self.run.evaluation.scenario.isolation {
+            Some(limits) => self.apart(limits),
+            None if self.over.load(Ordering::Relaxed) => Ok(()),
+            None => {
+                let result = self.episode(episode);
+                self.deliver(episode, result)
             }
-            episodes[place] = result;
         }
-        observer.on_event(Event::EpisodesEnded(1));
-        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            *lock(&self.setup) = None;
-            let episodes = std::mem::take(&mut *lock(&self.episodes));
-            // Those after a failed one may be missing; the first failure comes before them.
-            self.end(episodes.into_iter().flatten().collect(), observer);
+    }
+
+    fn begin(&self) -> Result<(), Error> {
+        let mut progress = lock(&self.progress);
+        if !progress.begun {
+            progress.begun = true;
+            let Planned { number, evaluation, policy, .. } = *self.run;
+            self.common.observer.on_event(Event::RunStarted { number, evaluation, policy });
+            progress.kept = Some(self.common.sink.begin(self.run)?);
         }
+        Ok(())
+    }
+
+    /// All episodes, in a process of its own.
+    fn apart(&self, limits: Limits) -> Result<(), Error> {
+        let Planned { evaluation, policy, .. } = *self.run;
+        let mut error = None;
+        let mut on_episode = |result| {
+            let added = self.add(&mut lock(&self.progress), result);
+            self.common.observer.on_event(Event::EpisodesEnded(1));
+            match added {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(cause) => {
+                    error = Some(cause);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let outcome = self.common.isolated.run(evaluation, policy, limits, &mut on_episode);
+        match error {
+            Some(error) => Err(error),
+            None => self.end(&mut lock(&self.progress), outcome.err().map(|why| why.to_string())),
+        }
+    }
+
+    /// Takes the result of an episode, and adds it and those that waited for it.
+    fn deliver(&self, episode: u64, result: Result<EpisodeResult, RunError>) -> Result<(), Error> {
+        if result.is_err() {
+            // Later episodes have not been taken, or change nothing.
+            self.over.store(true, Ordering::Relaxed);
+        }
+        let mut progress = lock(&self.progress);
+        let useless =
+            || self.over.load(Ordering::Relaxed) || self.common.stop.load(Ordering::Relaxed);
+        while episode > progress.next + MAX_AHEAD && !useless() {
+            progress = self.moved.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        progress.waiting.insert(episode, result);
+        let before = progress.next;
+        let added = self.add_waiting(&mut progress);
+        let ended = progress.next - before;
+        drop(progress);
+        self.moved.notify_all();
+        self.common.observer.on_event(Event::EpisodesEnded(ended));
+        added
+    }
+
+    fn add_waiting(&self, progress: &mut Progress<S::Run>) -> Result<(), Error> {
+        while let Some(result) = progress.waiting.remove(&progress.next) {
+            match result {
+                Ok(result) => self.add(progress, result)?,
+                Err(error) => return self.end(progress, Some(error.to_string())),
+            }
+        }
+        if progress.next == self.episodes() { self.end(progress, None) } else { Ok(()) }
+    }
+
+    fn add(&self, progress: &mut Progress<S::Run>, result: EpisodeResult) -> Result<(), Error> {
+        progress.summary.add(&result);
+        progress.next += 1;
+        match &mut progress.kept {
+            Some(kept) => self.common.sink.add(kept, result),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the run, with the reason if it failed.
+    fn end(&self, progress: &mut Progress<S::Run>, error: Option<String>) -> Result<(), Error> {
+        self.over.store(true, Ordering::Relaxed);
+        let Planned { number, evaluation, record, .. } = self.run;
+        *lock(&self.setup) = None;
+        let changed = || {
+            let file = changed_file(&evaluation.scenario, record.identity.as_ref()?)?;
+            Some(format!("the file {file} has changed while it ran"))
+        };
+        let error = error.or_else(changed);
+        let none = || Summary::new(record.power_modes.len());
+        let summary = std::mem::replace(&mut progress.summary, none());
+        let summary = if error.is_none() { summary } else { none() };
+        let record = RunRecord { episodes: summary.episodes(), error, ..record.clone() };
+        let stored = StoredRun { record, summary };
+        if let Some(kept) = progress.kept.take() {
+            self.common.sink.end(kept, &stored)?;
+        }
+        self.common.observer.on_event(Event::RunEnded { number: *number, run: &stored });
+        lock(&self.common.stored).insert(self.at, stored);
+        Ok(())
     }
 
     fn setup(&self) -> Result<Arc<RunSetup>, RunError> {
@@ -139,24 +317,17 @@ impl<'e> RunJob<'e> {
         if let Some(setup) = &*setup {
             return Ok(Arc::clone(setup));
         }
-        let made = Arc::new(RunSetup::new(self.evaluation, self.policy)?);
+        let made = Arc::new(RunSetup::new(self.run.evaluation, self.run.policy)?);
         *setup = Some(Arc::clone(&made));
         Ok(made)
     }
 
-    fn episode(&self, episode: u64) -> Option<Result<EpisodeResult, RunError>> {
-        if episode > self.first_failure.load(Ordering::Relaxed) {
-            return None;
-        }
-        let result = self.setup().and_then(|setup| {
-            let mut policy = setup.create(self.evaluation, self.policy)?;
-            let scenario = &self.evaluation.scenario;
-            let seed = scenario.evaluation.seed;
-            run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
-        });
-        if result.is_err() {
-            self.first_failure.fetch_min(episode, Ordering::Relaxed);
-        }
-        Some(result)
+    fn episode(&self, episode: u64) -> Result<EpisodeResult, RunError> {
+        let Planned { evaluation, policy, .. } = *self.run;
+        let setup = self.setup()?;
+        let mut policy = setup.create(evaluation, policy)?;
+        let scenario = &evaluation.scenario;
+        let seed = scenario.evaluation.seed;
+        run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
     }
 }

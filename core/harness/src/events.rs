@@ -4,9 +4,9 @@
 //! progress bar, a log, or another language. Events change no result; an observer may drop them.
 
 use offramp_results::learning::{DistillationRow, TrainingRow};
+use offramp_results::run_folder::StoredRun;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::run::Run;
 
 /// Progress of a command.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum Event<'a> {
         /// Its number among all runs of the command, counted from 0.
         number: usize,
         /// The run with its outcome.
-        run: &'a Run<'a>,
+        run: &'a StoredRun,
     },
     /// A training episode has ended, its validation included.
     TrainingEpisode(&'a TrainingRow),

@@ -3,6 +3,7 @@
 //! Scheduling ([`mod@crate::evaluate`]) does not know how a process is started. The program that
 //! embeds this crate, such as a command or a Python package, decides by the executor it passes.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use offramp_results::EpisodeResult;
@@ -11,10 +12,24 @@ use offramp_scenario::Limits;
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::run::{RunError, RunSetup, run_episode};
 
-/// Carries out all episodes of one run.
+/// Receives the episodes of a run in order; the run ends early if it breaks.
+pub type OnEpisode<'a> = &'a mut dyn FnMut(EpisodeResult) -> ControlFlow<()>;
+
+/// Creates the policy of one run, and carries out all of its episodes.
 pub trait Executor: Sync {
-    /// Evaluates `policy`, one of those of `evaluation`, within `limits`. `on_episode` is called
-    /// after each episode.
+    /// Creates `policy`, one of those of `evaluation`, within `limits`, and drops it; returns the
+    /// files that it reads by itself.
+    ///
+    /// # Errors
+    /// [`RunError`]: [a refusal](RunError::is_refusal), or a crash.
+    fn check(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+        limits: Limits,
+    ) -> Result<Vec<PathBuf>, RunError>;
+
+    /// Evaluates `policy`, one of those of `evaluation`, within `limits`.
     ///
     /// # Errors
     /// [`RunError`] of the first episode that failed.
@@ -23,8 +38,8 @@ pub trait Executor: Sync {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         limits: Limits,
-        on_episode: &dyn Fn(),
-    ) -> Result<Vec<EpisodeResult>, RunError>;
+        on_episode: OnEpisode<'_>,
+    ) -> Result<(), RunError>;
 }
 
 /// Runs in this process, one episode after another. Limits are not enforced: a policy that crashes
@@ -32,24 +47,44 @@ pub trait Executor: Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct InProcess;
 
+impl InProcess {
+    /// Creates `policy` and drops it; returns the files that it reads by itself.
+    pub(crate) fn create(
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+    ) -> Result<Vec<PathBuf>, RunError> {
+        Ok(RunSetup::new(evaluation, policy)?.create(evaluation, policy)?.files()?)
+    }
+}
+
 impl Executor for InProcess {
+    fn check(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+        _: Limits,
+    ) -> Result<Vec<PathBuf>, RunError> {
+        Self::create(evaluation, policy)
+    }
+
     fn run(
         &self,
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         _: Limits,
-        on_episode: &dyn Fn(),
-    ) -> Result<Vec<EpisodeResult>, RunError> {
+        on_episode: OnEpisode<'_>,
+    ) -> Result<(), RunError> {
         let setup = RunSetup::new(evaluation, policy)?;
         let scenario = &evaluation.scenario;
-        let episode = |episode| {
+        for episode in 0..scenario.evaluation.episodes {
             let mut policy = setup.create(evaluation, policy)?;
             let seed = scenario.evaluation.seed;
-            let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode);
-            on_episode();
-            result
-        };
-        (0..scenario.evaluation.episodes).map(episode).collect()
+            let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)?;
+            if on_episode(result).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -62,13 +97,22 @@ pub struct Isolated {
 }
 
 impl Executor for Isolated {
+    fn check(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+        limits: Limits,
+    ) -> Result<Vec<PathBuf>, RunError> {
+        crate::isolate::check(&self.executable, evaluation, policy, limits)
+    }
+
     fn run(
         &self,
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         limits: Limits,
-        on_episode: &dyn Fn(),
-    ) -> Result<Vec<EpisodeResult>, RunError> {
+        on_episode: OnEpisode<'_>,
+    ) -> Result<(), RunError> {
         crate::isolate::play(&self.executable, evaluation, policy, limits, on_episode)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use offramp_host::plugin::{Context, UNDECIDED};
-use offramp_host::{CallFailure, Policy};
+use offramp_host::{CallFailure, CallFault, Policy};
 use offramp_model::IllegalDecision;
 use offramp_results::{EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
@@ -29,6 +29,9 @@ pub enum RunError {
     /// A call into the plugin failed.
     #[error(transparent)]
     Call(#[from] CallFailure),
+    /// The run had a process of its own, and could not begin in it.
+    #[error("{0}")]
+    Refused(String),
     /// The run had a process of its own: how that ended, or why the run failed in it.
     #[error("{0}")]
     Isolated(String),
@@ -37,15 +40,19 @@ pub enum RunError {
     Illegal(#[from] IllegalDecision),
 }
 
-/// A policy at a point of a scenario.
-#[derive(Debug)]
-pub struct Run<'e> {
-    /// The scenario at that point.
-    pub evaluation: &'e Evaluation,
-    /// The policy: one of those of `evaluation`.
-    pub policy: &'e BoundPolicy,
-    /// Its episodes in order, or the reason why it failed.
-    pub outcome: Result<Vec<EpisodeResult>, RunError>,
+impl RunError {
+    /// True if the run could not begin because of what its scenario names: a parameter, a
+    /// checkpoint, a file. A crash is not a refusal.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Checkpoint { .. } | Self::Refused(_) => true,
+            Self::Call(failure) => {
+                let crashed = matches!(failure.fault, CallFault::Panic(_));
+                !crashed && ["create", "files"].contains(&failure.call)
+            }
+            Self::Isolated(_) | Self::Illegal(_) => false,
+        }
+    }
 }
 
 /// All policies of all points of all experiments, in that nesting.

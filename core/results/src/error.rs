@@ -25,14 +25,15 @@ pub enum Error {
         /// The folder of finished parts.
         path: PathBuf,
     },
-    /// An earlier attempt at the same folder was about something else.
-    #[error(
-        "{path} holds an unfinished run of a different batch: a scenario, plugin or checkpoint has \
-         changed"
-    )]
+    /// An earlier attempt at the same folder has results of something else.
+    #[error("{path} has results of {run}, and {change}")]
     OtherBatch {
-        /// The folder of finished parts.
+        /// The folder.
         path: PathBuf,
+        /// The run.
+        run: String,
+        /// What has changed since.
+        change: String,
     },
     /// Run folders are not the parts of one batch.
     #[error("{cause}")]

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::learning::TrainingRow;
-use crate::metric::{self, Metric, QUANTITY_NAMES};
-use crate::run_folder::StoredRun;
+use crate::Error;
+use crate::metric::{self, EpisodeResult, Metric, QUANTITY_NAMES};
+use crate::run_folder::{RunFolder, RunRecord};
 use crate::statistics::Scores;
 
 /// A table or a figure with its numbers.
@@ -72,11 +74,39 @@ pub struct Cell {
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// One run per training seed; one if the policy does not learn.
-    pub runs: Vec<StoredRun>,
+    pub runs: Vec<MeasuredRun>,
     /// Number of parameters as the paper counts them, if the policy has a network.
     pub parameters: Option<f64>,
     /// The rows of each training.
     pub trainings: Vec<Vec<TrainingRow>>,
+}
+
+/// A run whose episodes are all in memory: a bootstrap draws from them again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredRun {
+    /// What was run.
+    pub record: RunRecord,
+    /// Its episodes in order, without their power modes; empty if it failed.
+    pub episodes: Vec<EpisodeResult>,
+}
+
+impl MeasuredRun {
+    /// Memory of an episode, bytes.
+    pub const EPISODE_BYTES: u64 = size_of::<EpisodeResult>() as u64;
+
+    /// Reads the first run of a run folder; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] names the file and what is wrong in it.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let mut folder = RunFolder::open(folder)?;
+        let Some(record) = folder.next_run() else { return Ok(None) };
+        let mut episodes = Vec::new();
+        while let Some(episode) = folder.next_episode()? {
+            episodes.push(EpisodeResult { by_mode: Vec::new(), ..episode });
+        }
+        Ok(Some(Self { record, episodes }))
+    }
 }
 
 impl Exhibit {
@@ -100,7 +130,7 @@ impl Measured {
         let Quantity::Metric(metric) = quantity else {
             return Scores::new(vec![vec![self.parameters?]]);
         };
-        let row = |run: &StoredRun| run.episodes.iter().filter_map(|e| metric.of(e)).collect();
+        let row = |run: &MeasuredRun| run.episodes.iter().filter_map(|e| metric.of(e)).collect();
         Scores::new(self.runs.iter().map(row).collect())
     }
 }

@@ -42,10 +42,43 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     // A fixed name: the next attempt overwrites what an interruption leaves.
     let partial = path.with_extension("partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    write_synced(&partial, bytes)?;
     std::fs::rename(&partial, path)
+}
+
+/// Writes a file to the disk.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Puts the folder `new` in the place of the one at `path`, and that one in the place of `new`, in
+/// one step.
+#[cfg(target_os = "linux")]
+pub(crate) fn exchange(new: &Path, path: &Path) -> Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // Not every file system can.
+        Err(_) => exchange_in_steps(new, path),
+    }
+}
+
+/// Puts the folder `new` in the place of the one at `path`, and that one in the place of `new`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn exchange(new: &Path, path: &Path) -> Result<()> {
+    exchange_in_steps(new, path)
+}
+
+fn exchange_in_steps(new: &Path, path: &Path) -> Result<()> {
+    let old = new.with_extension("old");
+    std::fs::rename(path, &old)?;
+    if let Err(error) = std::fs::rename(new, path) {
+        std::fs::rename(&old, path)?;
+        return Err(error);
+    }
+    std::fs::rename(&old, new)
 }
 
 /// SHA-256 in lower-case hexadecimal, 64 digits.

@@ -18,10 +18,10 @@
 //! It knows nothing of how a result came about: no plugins, no scenario texts, no threads.
 //!
 //! ```
-//! use offramp_results::run_folder::{self, NewRunFolder, RunRecord, StoredRun};
+//! use offramp_results::run_folder::{self, NewRunFolder, RowFile, RunRecord};
 //! use offramp_results::{EpisodeMetrics, EpisodeResult, metric};
 //!
-//! // What an evaluation hands over: the episodes of a policy, here two.
+//! // What an evaluation hands over, one after another: the episodes of a policy, here two.
 //! let episode = |qoe| EpisodeResult {
 //!     overall: EpisodeMetrics { tasks: 100, qoe, ..EpisodeMetrics::default() },
 //!     by_mode: Vec::new(),
@@ -34,19 +34,25 @@
 //!     episodes: 2,
 //!     ..RunRecord::default()
 //! };
-//! let run = StoredRun { record, episodes: vec![episode(610.0), episode(620.0)] };
+//! let home = tempfile::tempdir()?;
+//! let rows = home.path().join("rows");
+//! let mut file = RowFile::create(&rows, &record)?;
+//! file.add(episode(610.0))?;
+//! file.add(episode(620.0))?;
+//! file.finish()?;
 //!
-//! // It is stored: the folder appears complete or not at all.
-//! let parent = tempfile::tempdir()?;
+//! // They are stored: the folder appears complete or not at all.
 //! let scenarios = vec![("small".to_owned(), "(name: \"small\")".to_owned())];
-//! let folder = NewRunFolder::begin(&parent.path().join("small-001"))?;
-//! let path = folder.finish(&scenarios, None, &[run])?;
+//! let path = home.path().join("small-001");
+//! let mut folder = NewRunFolder::begin(&path, home.path())?;
+//! folder.add(record, Some(&rows))?;
+//! folder.finish(&scenarios, None)?;
 //!
 //! // And read again, metric by metric.
 //! let runs = run_folder::read(&path)?;
 //! let qoe = metric::by_id("qoe").expect("a row of the table");
 //! assert_eq!(qoe.title, "AvgQoE");
-//! assert_eq!(runs[0].mean_sd(qoe).mean, 615.0);
+//! assert_eq!(runs[0].mean_sd(qoe).expect("it has episodes").mean, 615.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -58,10 +64,13 @@ pub mod files;
 pub mod learning;
 pub mod merge;
 pub mod metric;
+mod record;
 pub mod replay;
+mod rows;
 pub mod run_folder;
 pub mod shard;
 pub mod statistics;
+pub mod summary;
 mod table;
 
 pub use error::Error;

@@ -4,22 +4,54 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::run_folder::{Scenarios, StoredRun, read_part};
+use crate::run_folder::{NewRunFolder, RunFolder, Scenarios, StoredRun, check_free};
 use crate::shard::Shard;
 
-/// Combines the run folders of all parts of a batch, in any order: returns the scenarios, and the
-/// runs in the order in which one run of the whole batch would have stored them.
+/// Combines the run folders of all parts of a batch, in any order, into the run folder `out`:
+/// what one run of the whole batch would have written. Returns its runs. Each run is copied row by
+/// row, so memory does not grow with the number of episodes.
 ///
 /// # Errors
 /// [`Error::Unmergeable`] if a part is missing, appears twice, or is of another batch;
-/// [`Error::Unreadable`] if one can't be read.
-pub fn merge(folders: &[PathBuf]) -> Result<(Scenarios, Vec<StoredRun>), Error> {
+/// [`Error::Unreadable`] if one can't be read; [`Error::Taken`] or [`Error::Unwritable`] if `out`
+/// can't be written. `out` does not exist then.
+pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
+    check_free(out)?;
+    let (scenarios, mut parts) = parts(folders)?;
+    let home = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(home)
+        .map_err(|cause| Error::Unwritable { path: out.to_owned(), cause })?;
+    let mut merged = NewRunFolder::begin(out, home)?;
+    let total = parts.iter().map(RunFolder::remaining).sum();
+    let mut runs = Vec::new();
+    // The first run of each part, then the second of each, and so on.
+    for at in 0..total {
+        let count = parts.len();
+        let part = &mut parts[at % count];
+        let Some(run) = merged.add_from(part)? else {
+            let cause = "the parts do not have the runs of one batch".to_owned();
+            return Err(Error::Unmergeable { cause });
+        };
+        // However many parts there are, the files of one are open.
+        part.pause();
+        runs.push(run);
+    }
+    merged.finish(&scenarios, None)?;
+    Ok(runs)
+}
+
+/// The scenarios of a batch, and its parts in order.
+fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
     let unmergeable = |cause: String| Error::Unmergeable { cause };
     let mut parts = BTreeMap::new();
     let mut whole: Option<(u32, Scenarios, &Path)> = None;
     for folder in folders {
-        let (shard, runs) = read_part(folder)?;
-        let Shard { number, of } = shard.ok_or_else(|| {
+        let mut part = RunFolder::open(folder)?;
+        part.pause();
+        let Shard { number, of } = part.shard.ok_or_else(|| {
             unmergeable(format!("{} is not a part of a batch: it is complete", folder.display()))
         })?;
         let scenarios = read_scenarios(folder)?;
@@ -31,23 +63,16 @@ pub fn merge(folders: &[PathBuf]) -> Result<(Scenarios, Vec<StoredRun>), Error> 
                 return Err(unmergeable(format!("{folder} and {first} are of different batches")));
             }
         }
-        if parts.insert(number, runs).is_some() {
+        if parts.insert(number, part).is_some() {
             return Err(unmergeable(format!("part {number}/{of} appears twice")));
         }
     }
     let (of, scenarios, _) =
         whole.ok_or_else(|| unmergeable("there is nothing to merge".into()))?;
-    if let Some(missing) = (1..=of).find(|number| !parts.contains_key(number)) {
-        return Err(unmergeable(format!("part {missing}/{of} is missing")));
+    match (1..=of).find(|number| !parts.contains_key(number)) {
+        Some(missing) => Err(unmergeable(format!("part {missing}/{of} is missing"))),
+        None => Ok((scenarios, parts.into_values().collect())),
     }
-    // The first run of each part, then the second of each, and so on.
-    let total: usize = parts.values().map(Vec::len).sum();
-    let mut parts: Vec<_> = parts.into_values().map(Vec::into_iter).collect();
-    let runs: Vec<_> = (0..total).map_while(|at| parts[at % of as usize].next()).collect();
-    if runs.len() < total {
-        return Err(unmergeable("the parts do not have the runs of one batch".to_owned()));
-    }
-    Ok((scenarios, runs))
 }
 
 fn read_scenarios(folder: &Path) -> Result<Scenarios, Error> {

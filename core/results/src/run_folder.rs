@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! RUN/run.json           offramp's version, and for each run its scenario, point, policy,
-//!                        plugin (version, file, SHA-256) and outcome
+//!                        plugin (version, file, SHA-256), the SHA-256 of everything else it
+//!                        depends on, and outcome
 //! RUN/scenarios/NAME.ron the scenario as it was run
 //! RUN/episodes.csv       one row per episode: the metrics
 //! RUN/power-modes.csv    one row per episode and power mode: the same metrics
@@ -11,17 +12,22 @@
 //!
 //! All but `timing.csv` is bit-identical for the same scenario, seed and plugins. A folder is
 //! completed under another name and then renamed, so it is there complete or not at all. Columns
-//! are read by their names.
+//! are read by their names. Tables are written and read row by row: whatever their size, they take
+//! a few megabytes of memory.
 
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{EpisodeMetrics, EpisodeResult, Metric};
+use crate::metric::{EpisodeMetrics, EpisodeResult};
+use crate::rows::{BLOCK_EPISODES, TABLES, Tables, Timing, columns};
 use crate::shard::Shard;
-use crate::statistics::MeanSd;
-use crate::{Error, table};
+use crate::summary::Summary;
+use crate::table::Table;
+use crate::{Error, files};
+
+pub use crate::record::{Identity, PluginRecord, RunRecord, StoredRun};
+pub use crate::rows::{RowFile, RowsRecord};
 
 /// The number of this format; a folder of another is refused.
 const FORMAT: u32 = 1;
@@ -40,174 +46,121 @@ struct RunFile {
     runs: Vec<RunRecord>,
 }
 
-/// The identity of a run: a policy at a point of a scenario.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
-    /// The scenario's name.
-    pub scenario: String,
-    /// The policy's label in the scenario.
-    pub policy: String,
-    /// The seed of all randomness.
-    pub seed: u64,
-    /// The point of the sweep: field and value, in the sweep's order.
-    pub sweep: Vec<(String, String)>,
-    /// The power modes' α, in the order of `power-modes.csv`.
-    pub power_modes: Vec<f64>,
-    /// Number of episodes; 0 if the run failed.
-    pub episodes: u64,
-    /// The plugin that decided.
-    pub plugin: PluginRecord,
-    /// The reason, if the run failed.
-    pub error: Option<String>,
-}
-
-/// The plugin that a run used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PluginRecord {
-    /// The policy's name among the plugins.
-    pub policy: String,
-    /// Its crate.
-    pub name: String,
-    /// The version of its crate.
-    pub version: String,
-    /// The name of its file.
-    pub file: String,
-    /// SHA-256 of its file.
-    pub sha256: String,
-}
-
-/// A stored run: what was run, and its episodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredRun {
-    /// The identity of the run.
-    pub record: RunRecord,
-    /// Its episodes in order; empty if it failed.
-    pub episodes: Vec<EpisodeResult>,
-}
-
-/// The columns that state to which episode a row belongs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Key {
-    scenario: String,
-    policy: String,
-    sweep: String,
-    episode: usize,
-}
-
-/// The columns of `power-modes.csv` that state to which episode and power mode a row belongs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct ModeKey {
-    scenario: String,
-    policy: String,
-    sweep: String,
-    episode: usize,
-    alpha: f64,
-}
-
-/// The other columns of `timing.csv`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Timing {
-    decisions: u64,
-    decide_ns: u64,
-}
-
-impl RunRecord {
-    /// The point of the sweep as one text, `field=value; field=value`; empty outside a sweep.
-    pub fn point(&self) -> String {
-        let parts: Vec<_> =
-            self.sweep.iter().map(|(field, value)| format!("{field}={value}")).collect();
-        parts.join("; ")
-    }
-
-    fn key(&self, episode: usize) -> Key {
-        let (scenario, policy) = (self.scenario.clone(), self.policy.clone());
-        Key { scenario, policy, sweep: self.point(), episode }
-    }
-}
-
-impl Key {
-    fn of_mode(&self, alpha: f64) -> ModeKey {
-        let Self { scenario, policy, sweep, episode } = self.clone();
-        ModeKey { scenario, policy, sweep, episode, alpha }
-    }
-}
-
-impl StoredRun {
-    /// Mean and standard deviation of a metric over the episodes.
-    pub fn mean_sd(&self, metric: &Metric) -> MeanSd {
-        MeanSd::of(self.episodes.iter().filter_map(|episode| metric.of(episode)))
-    }
-
-    /// The same in one power mode, by its number in [`RunRecord::power_modes`]; `None` if the
-    /// metric is not defined by power mode, or the mode does not exist.
-    pub fn mean_sd_of_mode(&self, mode: usize, metric: &Metric) -> Option<MeanSd> {
-        let value = |episode: &EpisodeResult| metric.of_mode(episode.by_mode.get(mode)?);
-        let values: Vec<f64> = self.episodes.iter().map(value).collect::<Option<_>>()?;
-        Some(MeanSd::of(values.into_iter()))
-    }
-}
-
-/// A run folder that has been claimed and will appear once it is complete.
+/// A run folder that grows under another name, and appears once it is complete.
 #[derive(Debug)]
 pub struct NewRunFolder {
     path: PathBuf,
+    growing: tempfile::TempDir,
+    tables: Tables,
+    runs: Vec<RunRecord>,
 }
 
 impl NewRunFolder {
-    /// Claims the folder `path`: fails before anything is computed if it could not be written
-    /// afterwards. Nothing is left behind until [`NewRunFolder::finish`].
+    /// Begins the run folder `path` in a new folder inside `home`, which must be on the same file
+    /// system.
     ///
     /// # Errors
-    /// [`Error::Taken`] if it already exists, [`Error::Unwritable`] if its parent can't be
-    /// written.
-    pub fn begin(path: &Path) -> Result<Self, Error> {
-        let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        if path.exists() && !empty {
-            return Err(Error::Taken { path: path.to_owned() });
+    /// [`Error::Unwritable`]; nothing is left behind.
+    pub fn begin(path: &Path, home: &Path) -> Result<Self, Error> {
+        let unwritable = |cause| Error::Unwritable { path: path.to_owned(), cause };
+        let growing = tempfile::Builder::new().prefix(".offramp-").tempdir_in(home);
+        let growing = growing.map_err(unwritable)?;
+        let tables = Tables::create(growing.path()).map_err(unwritable)?;
+        Ok(Self { path: path.to_owned(), growing, tables, runs: Vec::new() })
+    }
+
+    /// Adds a run with the rows of its row file; `None` if it failed.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn add(&mut self, run: RunRecord, rows: Option<&Path>) -> Result<(), Error> {
+        if let Some(rows) = rows {
+            self.tables.copy(rows).map_err(|cause| self.unwritable(cause))?;
         }
-        let new = Self { path: path.to_owned() };
-        new.growing()?;
-        Ok(new)
+        self.runs.push(run);
+        Ok(())
     }
 
-    /// A new folder beside `path`, in which it grows.
-    fn growing(&self) -> Result<tempfile::TempDir, Error> {
-        let unwritable = |cause| Error::Unwritable { path: self.path.clone(), cause };
-        let parent = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(parent).map_err(unwritable)?;
-        tempfile::Builder::new().prefix(".offramp-").tempdir_in(parent).map_err(unwritable)
-    }
-
-    /// Writes everything, then moves the folder into place; returns its path. `shard` is the part
-    /// of a batch that `runs` are, `None` for all of it.
+    /// Adds a run that `reader` is at; returns it with its statistics.
     ///
     /// # Errors
-    /// [`Error::Unwritable`]; nothing is there then.
-    pub fn finish(
+    /// [`Error::Unwritable`], or [`Error::Unreadable`] with the fault in the folder that is read.
+    pub(crate) fn add_from(&mut self, reader: &mut RunFolder) -> Result<Option<StoredRun>, Error> {
+        let Some(record) = reader.next_run() else { return Ok(None) };
+        let mut summary = Summary::new(record.power_modes.len());
+        let (mut first, mut block) = (0, Vec::new());
+        while let Some(episode) = reader.next_episode()? {
+            summary.add(&episode);
+            block.push(episode);
+            if block.len() == BLOCK_EPISODES || summary.episodes() == record.episodes {
+                let added = self.tables.add(&record, first, &block);
+                added.map_err(|cause| self.unwritable(cause))?;
+                first += block.len() as u64;
+                block.clear();
+            }
+        }
+        self.runs.push(record.clone());
+        Ok(Some(StoredRun { record, summary }))
+    }
+
+    /// Completes the folder and moves it to its path, where nothing or an empty folder must be.
+    /// `shard` is the part of a batch that the runs are, `None` for all of it.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`]; nothing has changed then.
+    pub fn finish(self, scenarios: &Scenarios, shard: Option<Shard>) -> Result<(), Error> {
+        self.complete(scenarios, shard, |new, path| {
+            // An empty folder of the user's may stand there.
+            let _ = std::fs::remove_dir(path);
+            std::fs::rename(new, path)
+        })
+    }
+
+    /// Completes the folder and replaces the one at its path, which stays whole until then.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`]; nothing has changed then.
+    pub fn replace(self, scenarios: &Scenarios, shard: Option<Shard>) -> Result<(), Error> {
+        self.complete(scenarios, shard, files::exchange)
+    }
+
+    fn complete(
         self,
         scenarios: &Scenarios,
         shard: Option<Shard>,
-        runs: &[StoredRun],
-    ) -> Result<PathBuf, Error> {
-        let growing = self.growing()?;
-        let path = self.path;
-        let unwritable = |cause| Error::Unwritable { path: path.clone(), cause };
-        write_all(growing.path(), scenarios, shard, runs).map_err(unwritable)?;
-        // An empty folder of the user's may stand there; a temporary one is private.
-        let _ = std::fs::remove_dir(&path);
-        let whole = growing.keep();
-        make_readable(&whole).map_err(unwritable)?;
-        if let Err(cause) = std::fs::rename(&whole, &path) {
-            let _ = std::fs::remove_dir_all(&whole);
-            return Err(unwritable(cause));
-        }
-        Ok(path)
+        put: fn(&Path, &Path) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        let Self { path, growing, tables, runs } = self;
+        let file =
+            RunFile { format: FORMAT, offramp: env!("CARGO_PKG_VERSION").to_owned(), shard, runs };
+        complete(growing.path(), scenarios, &file, tables)
+            .and_then(|()| put(growing.path(), &path))
+            .map_err(|cause| Error::Unwritable { path, cause })
+    }
+
+    fn unwritable(&self, cause: std::io::Error) -> Error {
+        Error::Unwritable { path: self.path.clone(), cause }
     }
 }
 
+fn complete(
+    folder: &Path,
+    scenarios: &Scenarios,
+    file: &RunFile,
+    tables: Tables,
+) -> std::io::Result<()> {
+    let scenarios_folder = folder.join("scenarios");
+    std::fs::create_dir(&scenarios_folder)?;
+    for (name, text) in scenarios {
+        files::write_synced(&scenarios_folder.join(format!("{name}.ron")), text.as_bytes())?;
+    }
+    tables.finish()?;
+    let text = serde_json::to_string_pretty(file)? + "\n";
+    files::write_synced(&folder.join("run.json"), text.as_bytes())?;
+    make_readable(folder)
+}
+
+/// A temporary folder is private; a run folder is not.
 #[cfg(unix)]
 fn make_readable(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -219,54 +172,18 @@ fn make_readable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn write_all(
-    folder: &Path,
-    scenarios: &Scenarios,
-    shard: Option<Shard>,
-    runs: &[StoredRun],
-) -> std::io::Result<()> {
-    std::fs::create_dir(folder.join("scenarios"))?;
-    for (name, text) in scenarios {
-        std::fs::write(folder.join("scenarios").join(format!("{name}.ron")), text)?;
-    }
-    let file = RunFile {
-        format: FORMAT,
-        offramp: env!("CARGO_PKG_VERSION").to_owned(),
-        shard,
-        runs: runs.iter().map(|run| run.record.clone()).collect(),
-    };
-    std::fs::write(folder.join("run.json"), serde_json::to_string_pretty(&file)? + "\n")?;
-
-    let mut episodes = writer::<Key, EpisodeMetrics>(folder, "episodes.csv")?;
-    let mut modes = writer::<ModeKey, EpisodeMetrics>(folder, "power-modes.csv")?;
-    let mut timing = writer::<Key, Timing>(folder, "timing.csv")?;
-    for run in runs {
-        for (number, episode) in run.episodes.iter().enumerate() {
-            let key = run.record.key(number);
-            episodes.serialize((&key, &episode.overall))?;
-            for (&alpha, metrics) in run.record.power_modes.iter().zip(&episode.by_mode) {
-                modes.serialize((key.of_mode(alpha), metrics))?;
-            }
-            let EpisodeResult { decisions, decide_ns, .. } = *episode;
-            timing.serialize((&key, Timing { decisions, decide_ns }))?;
-        }
-    }
-    episodes.flush()?;
-    modes.flush()?;
-    timing.flush()
+/// True if a complete run folder is at `path`.
+pub fn is_complete(path: &Path) -> bool {
+    path.join("run.json").exists()
 }
 
-/// Begins a table with the columns of a `K` and of an `R`.
-fn writer<K, R>(folder: &Path, name: &str) -> std::io::Result<csv::Writer<std::fs::File>>
-where
-    K: Default + Serialize,
-    R: Default + Serialize,
-{
-    let file = std::fs::File::create(folder.join(name))?;
-    // A row is two structures, whose names `csv` can't turn into a header by itself.
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-    writer.write_record([table::columns::<K>(), table::columns::<R>()].concat())?;
-    Ok(writer)
+/// Fails if something other than an empty folder is at `path`.
+///
+/// # Errors
+/// [`Error::Taken`].
+pub fn check_free(path: &Path) -> Result<(), Error> {
+    let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if path.exists() && !empty { Err(Error::Taken { path: path.to_owned() }) } else { Ok(()) }
 }
 
 /// Reads a run folder.
@@ -274,33 +191,82 @@ where
 /// # Errors
 /// [`Error::Unreadable`] names the file and what is wrong in it.
 pub fn read(folder: &Path) -> Result<Vec<StoredRun>, Error> {
-    read_part(folder).map(|(_, runs)| runs)
+    let mut folder = RunFolder::open(folder)?;
+    let mut runs = Vec::new();
+    while let Some(record) = folder.next_run() {
+        let mut summary = Summary::new(record.power_modes.len());
+        while let Some(episode) = folder.next_episode()? {
+            summary.add(&episode);
+        }
+        runs.push(StoredRun { record, summary });
+    }
+    Ok(runs)
 }
 
-/// Reads a run folder, with the part of a batch that it is.
-pub(crate) fn read_part(folder: &Path) -> Result<(Option<Shard>, Vec<StoredRun>), Error> {
-    let file = read_run_file(folder)?;
-    let mut episodes = Rows::<Key, EpisodeMetrics>::open(folder, "episodes.csv")?;
-    let mut modes = Rows::<ModeKey, EpisodeMetrics>::open(folder, "power-modes.csv")?;
-    let mut timing = Rows::<Key, Timing>::open(folder, "timing.csv")?;
-    let mut runs = Vec::with_capacity(file.runs.len());
-    for record in file.runs {
-        let mut own = Vec::new();
-        for number in 0..record.episodes as usize {
-            let key = record.key(number);
-            let missing = |path| {
-                let cause = format!("episode {number} of {} is missing", record.policy);
-                Error::Unreadable { path, cause }
-            };
-            let overall = episodes.next(&key).map_err(missing)?;
-            let of_mode = |&alpha: &f64| modes.next(&key.of_mode(alpha)).map_err(missing);
-            let by_mode = record.power_modes.iter().map(of_mode).collect::<Result<_, _>>()?;
-            let Timing { decisions, decide_ns } = timing.next(&key).map_err(missing)?;
-            own.push(EpisodeResult { overall, by_mode, decisions, decide_ns });
-        }
-        runs.push(StoredRun { record, episodes: own });
+/// A run folder that is read run by run and episode by episode.
+#[derive(Debug)]
+pub struct RunFolder {
+    /// Which part of a batch it is, unless it is all of it.
+    pub shard: Option<Shard>,
+    runs: std::vec::IntoIter<RunRecord>,
+    /// The run that is read: its record, its point, and its next episode.
+    current: Option<(RunRecord, String, u64)>,
+    tables: [KeyedTable; 3],
+}
+
+impl RunFolder {
+    /// Opens the run folder at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if it is not one.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let RunFile { shard, runs, .. } = read_run_file(path)?;
+        let [overall, modes, timing] = columns();
+        let [of_overall, of_modes, of_timing] = TABLES.map(|name| path.join(name));
+        let tables = [
+            KeyedTable::open(&of_overall, &overall)?,
+            KeyedTable::open(&of_modes, &modes)?,
+            KeyedTable::open(&of_timing, &timing)?,
+        ];
+        Ok(Self { shard, runs: runs.into_iter(), current: None, tables })
     }
-    Ok((file.shard, runs))
+
+    /// Number of runs that have not been read.
+    pub fn remaining(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The next run; its episodes follow.
+    pub fn next_run(&mut self) -> Option<RunRecord> {
+        let record = self.runs.next()?;
+        let point = record.point();
+        self.current = Some((record.clone(), point, 0));
+        Some(record)
+    }
+
+    /// The next episode of the run; `None` after the last.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] with the row that is missing or malformed.
+    pub fn next_episode(&mut self) -> Result<Option<EpisodeResult>, Error> {
+        let Some((record, point, next)) = &mut self.current else { return Ok(None) };
+        if *next == record.episodes {
+            return Ok(None);
+        }
+        let key = RowKey { record, point, episode: *next };
+        let [overall, modes, timing] = &mut self.tables;
+        let overall: EpisodeMetrics = overall.next(&key, None)?;
+        let of_modes = record.power_modes.iter().map(|&alpha| modes.next(&key, Some(alpha)));
+        let by_mode = of_modes.collect::<Result<_, _>>()?;
+        let Timing { decisions, decide_ns } = timing.next(&key, None)?;
+        *next += 1;
+        Ok(Some(EpisodeResult { overall, by_mode, decisions, decide_ns }))
+    }
+
+    /// Closes its files until the next episode is asked for.
+    pub(crate) fn pause(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.table.pause());
+    }
 }
 
 fn read_run_file(folder: &Path) -> Result<RunFile, Error> {
@@ -315,76 +281,152 @@ fn read_run_file(folder: &Path) -> Result<RunFile, Error> {
     }
 }
 
-/// The rows of a table, in the order in which they were written.
-struct Rows<K, R> {
-    path: PathBuf,
-    rows: std::vec::IntoIter<(K, R)>,
+/// What the first columns of a row must state.
+struct RowKey<'r> {
+    record: &'r RunRecord,
+    point: &'r str,
+    episode: u64,
 }
 
-impl<K, R> Rows<K, R>
-where
-    K: Default + PartialEq + Serialize + DeserializeOwned,
-    R: Default + Serialize + DeserializeOwned,
-{
-    fn open(folder: &Path, name: &str) -> Result<Self, Error> {
-        let path = folder.join(name);
-        let rows = table::pairs(&path)?.into_iter();
-        Ok(Self { path, rows })
+/// A table of a run folder, in the order in which it was written.
+#[derive(Debug)]
+struct KeyedTable {
+    table: Table,
+    /// The places of scenario, policy, sweep, episode and α.
+    places: [usize; 5],
+}
+
+impl KeyedTable {
+    fn open(path: &Path, columns: &[String]) -> Result<Self, Error> {
+        let table = Table::open(path, columns)?;
+        let names = ["scenario", "policy", "sweep", "episode", "alpha"];
+        let places = names.map(|name| table.place(name));
+        Ok(Self { table, places })
     }
 
-    /// The next row, if it is the one of `key`; else the table's path.
-    fn next(&mut self, key: &K) -> Result<R, PathBuf> {
-        let row = self.rows.next().filter(|(of, _)| of == key);
-        row.map(|(_, row)| row).ok_or_else(|| self.path.clone())
+    /// The next row, which must be that of `key` and, in the table of power modes, `alpha`.
+    fn next<R: serde::de::DeserializeOwned>(
+        &mut self,
+        key: &RowKey<'_>,
+        alpha: Option<f64>,
+    ) -> Result<R, Error> {
+        let RowKey { record, point, episode } = key;
+        let [scenario, policy, sweep, number, mode] = self.places;
+        if let Some(row) = self.table.next()?
+            && row.cell(scenario) == record.scenario
+            && row.cell(policy) == record.policy
+            && row.cell(sweep) == *point
+            && row.cell(number).parse() == Ok(*episode)
+            && alpha.is_none_or(|alpha| row.cell(mode).parse() == Ok(alpha))
+        {
+            return row.read();
+        }
+        Err(self.table.fault(format!("episode {episode} of {} is missing", record.policy)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric;
 
-    fn run() -> StoredRun {
+    const NAMES: [&str; 3] = TABLES;
+
+    fn record() -> RunRecord {
+        RunRecord {
+            scenario: "small".to_owned(),
+            policy: "a, \"b\"\nc".to_owned(),
+            sweep: vec![("x".to_owned(), "0.5".to_owned())],
+            power_modes: vec![0.25, 1.0],
+            episodes: 300,
+            ..RunRecord::default()
+        }
+    }
+
+    fn episode(number: u64) -> EpisodeResult {
         let metrics = |qoe| EpisodeMetrics { tasks: 7, qoe, ..EpisodeMetrics::default() };
-        let episode = |qoe| EpisodeResult {
+        let qoe = 0.1 + 0.2 * number as f64;
+        EpisodeResult {
             overall: metrics(qoe),
             by_mode: vec![metrics(qoe - 1.0), metrics(qoe + 0.1)],
             decisions: 7,
-            decide_ns: 1_750,
-        };
-        let record = RunRecord {
-            scenario: "small".to_owned(),
-            policy: "a, \"b\"".to_owned(),
-            sweep: vec![("x".to_owned(), "0.5".to_owned())],
-            power_modes: vec![0.25, 1.0],
-            episodes: 2,
-            ..RunRecord::default()
-        };
-        StoredRun { record, episodes: vec![episode(1.5), episode(0.1 + 0.2)] }
+            decide_ns: 1_750 + number,
+        }
     }
 
     fn stored(parent: &Path) -> PathBuf {
         let scenarios = vec![("small".to_owned(), "()".to_owned())];
-        let folder = NewRunFolder::begin(&parent.join("run")).unwrap();
-        folder.finish(&scenarios, None, &[run()]).unwrap()
+        let rows = parent.join("rows");
+        let mut file = RowFile::create(&rows, &record()).unwrap();
+        (0..300).for_each(|number| file.add(episode(number)).unwrap());
+        let whole = file.finish().unwrap();
+        assert!(whole.holds(&rows));
+        let path = parent.join("run");
+        let mut folder = NewRunFolder::begin(&path, parent).unwrap();
+        folder.add(record(), Some(&rows)).unwrap();
+        folder.add(RunRecord { error: Some("why".into()), ..RunRecord::default() }, None).unwrap();
+        folder.finish(&scenarios, None).unwrap();
+        // One byte less, or another one, is noticed.
+        let mut bytes = std::fs::read(&rows).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&rows, &bytes).unwrap();
+        assert!(!whole.holds(&rows));
+        std::fs::write(&rows, &bytes[1..]).unwrap();
+        assert!(!whole.holds(&rows));
+        path
+    }
+
+    /// The episodes of the first run of a folder.
+    fn episodes(path: &Path) -> Result<Vec<EpisodeResult>, Error> {
+        let mut folder = RunFolder::open(path)?;
+        folder.next_run();
+        let mut episodes = Vec::new();
+        while let Some(episode) = folder.next_episode()? {
+            episodes.push(episode);
+            folder.pause();
+        }
+        Ok(episodes)
     }
 
     #[test]
     fn what_was_written_is_read() {
         let parent = tempfile::tempdir().unwrap();
         let path = stored(parent.path());
-        assert_eq!(read(&path).unwrap(), [run()]);
+        assert_eq!(episodes(&path).unwrap(), (0..300).map(episode).collect::<Vec<_>>());
+        let runs = read(&path).unwrap();
+        assert_eq!((&runs[0].record, runs[0].summary.episodes()), (&record(), 300));
+        assert_eq!((runs[1].record.error.as_deref(), runs[1].summary.episodes()), (Some("why"), 0));
         let header = std::fs::read_to_string(path.join("power-modes.csv")).unwrap();
         assert!(header.starts_with("scenario,policy,sweep,episode,alpha,tasks,qoe,delay_slots,"));
-        let taken = NewRunFolder::begin(&path).unwrap_err();
-        assert!(matches!(taken, Error::Taken { .. }), "{taken}");
+        assert!(matches!(check_free(&path).unwrap_err(), Error::Taken { .. }));
+        assert!(is_complete(&path));
     }
 
-    /// The table of episodes with `change` made to each row's cells.
-    fn changed(change: impl Fn(Vec<String>) -> Vec<String>) -> Result<Vec<StoredRun>, Error> {
+    /// A folder replaces another as a whole; finishing over one changes nothing.
+    #[test]
+    fn a_folder_is_replaced_only_on_request() {
         let parent = tempfile::tempdir().unwrap();
         let path = stored(parent.path());
-        for name in ["episodes.csv", "power-modes.csv", "timing.csv"] {
+        let failed = |error: &str| {
+            let mut folder = NewRunFolder::begin(&path, parent.path()).unwrap();
+            let run = RunRecord { error: Some(error.into()), ..RunRecord::default() };
+            folder.add(run, None).unwrap();
+            folder
+        };
+        failed("x").finish(&Vec::new(), None).unwrap_err();
+        assert_eq!(read(&path).unwrap().len(), 2);
+        failed("y").replace(&Vec::new(), None).unwrap();
+        assert_eq!(read(&path).unwrap()[0].record.error.as_deref(), Some("y"));
+        let mut left: Vec<_> =
+            std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["rows", "run"]);
+    }
+
+    /// The folder's episodes after `change` was made to each row's cells.
+    fn changed(change: impl Fn(Vec<String>) -> Vec<String>) -> Result<Vec<EpisodeResult>, Error> {
+        let parent = tempfile::tempdir().unwrap();
+        let path = stored(parent.path());
+        for name in NAMES {
             let file = path.join(name);
             let mut options = csv::ReaderBuilder::new();
             let rows: Vec<Vec<String>> = options
@@ -397,28 +439,17 @@ mod tests {
             let mut writer = csv::Writer::from_path(&file).unwrap();
             rows.iter().for_each(|row| writer.write_record(row).unwrap());
         }
-        read(&path)
+        episodes(&path)
     }
 
     #[test]
     fn columns_are_found_by_name() {
         let reordered = changed(|row| row.into_iter().rev().chain(["more".to_owned()]).collect());
-        assert_eq!(reordered.unwrap(), [run()]);
+        assert_eq!(reordered.unwrap().len(), 300);
         let renamed = |row: Vec<String>| {
             row.into_iter().map(|cell| if cell == "qoe" { "joy".into() } else { cell }).collect()
         };
         let missing = changed(renamed).unwrap_err().to_string();
         assert!(missing.ends_with("episodes.csv: it has no column `qoe`"), "{missing}");
-    }
-
-    #[test]
-    fn metrics_of_a_run_and_of_its_power_modes() {
-        let (run, qoe) = (run(), metric::by_id("qoe").unwrap());
-        let time = metric::by_id("decision_us").unwrap();
-        assert_eq!(run.mean_sd(qoe).mean, (1.5 + (0.1 + 0.2)) / 2.0);
-        assert_eq!(run.mean_sd(time), MeanSd { mean: 0.25, sd: 0.0 });
-        assert_eq!(run.mean_sd_of_mode(0, qoe).unwrap().mean, (0.5 + (0.1 + 0.2 - 1.0)) / 2.0);
-        assert_eq!(run.mean_sd_of_mode(0, time), None);
-        assert_eq!(run.mean_sd_of_mode(2, qoe), None);
     }
 }

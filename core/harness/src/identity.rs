@@ -1,0 +1,124 @@
+//! Identities: what the results of a run are made of, part by part.
+//!
+//! Each run has an identity of its own, so that a batch can be resumed after any change that does
+//! not concern the runs that are done: another policy, more points, a mended parameter of a run
+//! that failed. What does not belong to it cannot change a result: the policies beside it, the
+//! limits of isolation, comments, the sections for trainings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use offramp_results::files::{FileRecord, sha256, sha256_of_file};
+use offramp_results::run_folder::Identity;
+use offramp_scenario::{Scenario, fields_of};
+
+use crate::bind::{BoundPolicy, Evaluation};
+use crate::context::absolute;
+
+/// Fields of a scenario that no result depends on, or that an identity has separately.
+const LEFT_OUT: [&str; 8] =
+    ["name", "about", "policies", "sweep", "isolate", "limits", "train", "distill"];
+
+/// Hashes of files, each read once: many runs may share a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct FileHashes {
+    known: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+impl FileHashes {
+    /// The record of a file that a run of `scenario` depends on.
+    ///
+    /// # Errors
+    /// The system's error with the path.
+    pub(crate) fn record(&self, scenario: &Scenario, path: &Path) -> Result<FileRecord, String> {
+        let path = absolute(path);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = known().get(&path).cloned();
+        let sha256 = match earlier {
+            Some(sha256) => sha256,
+            None => {
+                let sha256 = sha256_of_file(&path);
+                let sha256 = sha256.map_err(|error| format!("{}: {error}", path.display()))?;
+                known().insert(path.clone(), sha256.clone());
+                sha256
+            }
+        };
+        let inside = path.strip_prefix(absolute(&scenario.folder));
+        let path = inside.unwrap_or(&path).to_string_lossy().into_owned();
+        Ok(FileRecord { path, sha256 })
+    }
+
+    /// The identity of a run whose policy reads no files by itself.
+    ///
+    /// # Errors
+    /// That its checkpoint can't be read.
+    pub(crate) fn identity(
+        &self,
+        evaluation: &Evaluation,
+        policy: &BoundPolicy,
+    ) -> Result<Identity, String> {
+        let scenario = &evaluation.scenario;
+        let mut fields = fields_of(&scenario.text);
+        fields.retain(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+        fields.sort();
+        let entry = (&policy.plugin.offer.name, &policy.parameters);
+        let checkpoint = policy.checkpoint.as_deref();
+        Ok(Identity {
+            offramp: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: sha256(format!("{fields:?}").as_bytes()),
+            policy: sha256(format!("{entry:?}").as_bytes()),
+            checkpoint: checkpoint.map(|path| self.record(scenario, path)).transpose()?,
+            files: Vec::new(),
+        })
+    }
+}
+
+/// The first file of an identity whose contents are different now, as messages name it; `None` if
+/// all are the same.
+pub(crate) fn changed_file(scenario: &Scenario, identity: &Identity) -> Option<String> {
+    let now = files_now(scenario, identity);
+    let then = identity.checkpoint.iter().chain(&identity.files);
+    then.zip(now).find(|(then, now)| *then != now).map(|(then, _)| then.path.clone())
+}
+
+/// The files of an identity as they are now; without a hash if one can't be read.
+fn files_now(scenario: &Scenario, identity: &Identity) -> Vec<FileRecord> {
+    let now = |then: &FileRecord| {
+        let path = absolute(&scenario.folder).join(&then.path);
+        let sha256 = sha256_of_file(&path).unwrap_or_default();
+        FileRecord { path: then.path.clone(), sha256 }
+    };
+    identity.checkpoint.iter().chain(&identity.files).map(now).collect()
+}
+
+/// The declared files of an earlier run of the same policy as they are now.
+pub(crate) fn declared_now(scenario: &Scenario, earlier: &Identity) -> Vec<FileRecord> {
+    files_now(scenario, earlier).split_off(usize::from(earlier.checkpoint.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offramp_scenario::Experiment;
+
+    fn scenario_part(text: &str) -> String {
+        let experiment = Experiment::parse("x", text.to_owned(), Path::new(""), &[]).unwrap();
+        let mut fields = fields_of(&experiment.points[0].text);
+        fields.retain(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+        fields.sort();
+        format!("{fields:?}")
+    }
+
+    #[test]
+    fn only_what_results_depend_on_is_part_of_it() {
+        let one = "(name: \"x\", evaluate: (episodes: 4, seed: 2), policies: [(plugin: \"a\")])";
+        let other = "(name: \"y\", policies: [(plugin: \"b\")], isolate: true, // why
+            limits: (memory_mib: 9), sweep: {\"alpha.rule\": [Fixed]}, about: \"z\",
+            evaluate: (episodes: 4, seed: 2))";
+        assert_eq!(scenario_part(one), "[(\"evaluate\", \"(episodes: 4, seed: 2)\")]");
+        assert_eq!(scenario_part(one), scenario_part(&other.replace("sweep: {\"alpha.rule\": [Fixed]},", "")));
+        assert_ne!(scenario_part(one), scenario_part(other), "the point of the sweep");
+        assert_ne!(scenario_part(one), scenario_part(&one.replace("seed: 2", "seed: 3")));
+    }
+}

@@ -1,0 +1,236 @@
+//! Rows: an episode as the tables of a run folder have it, and the row file in which a run grows.
+//!
+//! A row file is a sequence of blocks: a line with three lengths in bytes, then so many bytes of
+//! `episodes.csv`, `power-modes.csv` and `timing.csv`, without their headers. So a run that is in
+//! progress needs a few kilobytes of memory, and making a run folder of finished runs is
+//! copying. (Three files per run would triple the number of files of a batch of thousands; one
+//! table for all runs would mix the rows of those that run at the same time.)
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Error as IoError, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::files::{hexadecimal, sha256_of_file};
+use crate::metric::{EpisodeMetrics, EpisodeResult};
+use crate::record::RunRecord;
+use crate::{Error, table};
+
+/// The tables of a run folder, in the order of a block's parts.
+pub(crate) const TABLES: [&str; 3] = ["episodes.csv", "power-modes.csv", "timing.csv"];
+
+/// The columns that state to which episode a row belongs.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Key<'r> {
+    scenario: &'r str,
+    policy: &'r str,
+    sweep: &'r str,
+    episode: u64,
+}
+
+/// The column of `power-modes.csv` that states to which power mode a row belongs.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Mode {
+    alpha: f64,
+}
+
+/// The other columns of `timing.csv`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Timing {
+    pub(crate) decisions: u64,
+    pub(crate) decide_ns: u64,
+}
+
+/// The columns of each table, in order.
+pub(crate) fn columns() -> [Vec<String>; 3] {
+    let (key, metrics) = (table::columns::<Key<'_>>(), table::columns::<EpisodeMetrics>());
+    [
+        [&key[..], &metrics].concat(),
+        [&key[..], &table::columns::<Mode>(), &metrics].concat(),
+        [&key[..], &table::columns::<Timing>()].concat(),
+    ]
+}
+
+/// The rows of a run's `episodes`, of which the first has the number `first`, in each table.
+fn block(
+    record: &RunRecord,
+    first: u64,
+    episodes: &[EpisodeResult],
+) -> Result<[Vec<u8>; 3], csv::Error> {
+    let begin = || {
+        let options = csv::WriterBuilder::new().has_headers(false).clone();
+        options.from_writer(Vec::with_capacity(160 * episodes.len()))
+    };
+    let (mut overall, mut modes, mut timing) = (begin(), begin(), begin());
+    let sweep = record.point();
+    let (scenario, policy) = (record.scenario.as_str(), record.policy.as_str());
+    for (episode, result) in (first..).zip(episodes) {
+        let key = Key { scenario, policy, sweep: &sweep, episode };
+        overall.serialize((key, &result.overall))?;
+        for (&alpha, metrics) in record.power_modes.iter().zip(&result.by_mode) {
+            modes.serialize((key, Mode { alpha }, metrics))?;
+        }
+        let EpisodeResult { decisions, decide_ns, .. } = *result;
+        timing.serialize((key, Timing { decisions, decide_ns }))?;
+    }
+    let bytes = |writer: csv::Writer<Vec<u8>>| {
+        writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    };
+    Ok([bytes(overall)?, bytes(modes)?, bytes(timing)?])
+}
+
+/// Episodes that are turned into rows at once.
+pub(crate) const BLOCK_EPISODES: usize = 128;
+
+/// A run's row file while the run is in progress. It is open only while a block is written, so that
+/// any number of runs can be in progress.
+#[derive(Debug)]
+pub struct RowFile {
+    path: PathBuf,
+    record: RunRecord,
+    /// Episodes that are not in the file yet.
+    pending: Vec<EpisodeResult>,
+    /// Number of the first of them.
+    first: u64,
+    hash: Sha256,
+    bytes: u64,
+}
+
+/// A finished row file: how to notice that it was cut off or altered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsRecord {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its contents, in hexadecimal.
+    pub sha256: String,
+}
+
+impl RowFile {
+    /// Begins the row file of a run, over an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn create(path: &Path, record: &RunRecord) -> Result<Self, Error> {
+        File::create(path).map_err(unwritable(path))?;
+        let (path, record) = (path.to_owned(), record.clone());
+        let (pending, hash) = (Vec::new(), Sha256::new());
+        Ok(Self { path, record, pending, first: 0, hash, bytes: 0 })
+    }
+
+    /// Adds the next episode.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`]; the file is then not valid.
+    pub fn add(&mut self, episode: EpisodeResult) -> Result<(), Error> {
+        self.pending.push(episode);
+        if self.pending.len() < BLOCK_EPISODES { Ok(()) } else { self.write() }
+    }
+
+    /// Writes the last rows.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn finish(mut self) -> Result<RowsRecord, Error> {
+        if !self.pending.is_empty() {
+            self.write()?;
+        }
+        Ok(RowsRecord { bytes: self.bytes, sha256: hexadecimal(&self.hash.finalize()) })
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let rows = block(&self.record, self.first, &self.pending);
+        let rows = rows.map_err(|error| unwritable(&self.path)(error.into()))?;
+        let [overall, modes, timing] = &rows;
+        let lengths = format!("{} {} {}\n", overall.len(), modes.len(), timing.len());
+        let text = [lengths.as_bytes(), overall, modes, timing].concat();
+        let file = OpenOptions::new().append(true).open(&self.path);
+        file.and_then(|mut file| file.write_all(&text)).map_err(unwritable(&self.path))?;
+        self.hash.update(&text);
+        self.bytes += text.len() as u64;
+        self.first += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+impl RowsRecord {
+    /// True if the row file at `path` is as it was when it was finished.
+    pub fn holds(&self, path: &Path) -> bool {
+        let size = std::fs::metadata(path).map(|metadata| metadata.len());
+        size.is_ok_and(|size| size == self.bytes)
+            && sha256_of_file(path).is_ok_and(|sha256| sha256 == self.sha256)
+    }
+}
+
+/// The tables of a new run folder.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    tables: [BufWriter<File>; 3],
+}
+
+impl Tables {
+    /// Begins the tables, with their headers.
+    pub(crate) fn create(folder: &Path) -> std::io::Result<Self> {
+        let begin = |name: &str| File::create(folder.join(name)).map(BufWriter::new);
+        let [episodes, modes, timing] = TABLES.map(begin);
+        let mut tables = [episodes?, modes?, timing?];
+        for (table, columns) in tables.iter_mut().zip(columns()) {
+            let mut writer = csv::Writer::from_writer(table);
+            writer.write_record(columns)?;
+            writer.flush()?;
+        }
+        Ok(Self { tables })
+    }
+
+    /// Appends the rows of a row file.
+    pub(crate) fn copy(&mut self, rows: &Path) -> std::io::Result<()> {
+        let mut rows = BufReader::with_capacity(1 << 16, File::open(rows)?);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if rows.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let mut lengths = line.split_whitespace().map(str::parse);
+            for table in &mut self.tables {
+                let length: u64 = lengths.next().and_then(Result::ok).ok_or_else(damaged)?;
+                let copied = std::io::copy(&mut rows.by_ref().take(length), table)?;
+                if copied != length {
+                    return Err(damaged());
+                }
+            }
+        }
+    }
+
+    /// Appends the rows of `episodes` of a run, of which the first has the number `first`.
+    pub(crate) fn add(
+        &mut self,
+        record: &RunRecord,
+        first: u64,
+        episodes: &[EpisodeResult],
+    ) -> std::io::Result<()> {
+        let rows = block(record, first, episodes)?;
+        for (table, rows) in self.tables.iter_mut().zip(&rows) {
+            table.write_all(rows)?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything to the disk.
+    pub(crate) fn finish(self) -> std::io::Result<()> {
+        for table in self.tables {
+            table.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+fn damaged() -> IoError {
+    IoError::other("a row file was altered")
+}
+
+fn unwritable(path: &Path) -> impl Fn(IoError) -> Error {
+    move |cause| Error::Unwritable { path: path.to_owned(), cause }
+}
