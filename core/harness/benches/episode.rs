@@ -14,7 +14,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_harness::bind::bind_evaluation;
-use offramp_harness::evaluate::evaluate;
+use offramp_harness::evaluate::{Discard, evaluate, prepare};
 use offramp_harness::events::Quiet;
 use offramp_harness::executor::InProcess;
 use offramp_host::Registry;
@@ -38,13 +38,21 @@ fn episodes(criterion: &mut Criterion) {
         }
     };
     let Ok(one_thread) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
+    let planned = match prepare(&experiment, &InProcess) {
+        Ok(planned) => planned,
+        Err(unfit) => {
+            eprintln!("{unfit}");
+            return;
+        }
+    };
     let system = &experiment[0].points[0].scenario.system;
     let device_slots = u64::from(system.device_count()) * u64::from(system.slot_count());
     let mut group = criterion.benchmark_group("evaluate");
     group.throughput(Throughput::Elements(device_slots * EPISODES));
     group.bench_function("random", |bencher| {
         bencher.iter(|| {
-            one_thread.install(|| evaluate(&experiment, &|_| true, &InProcess, &Quiet).len())
+            one_thread
+                .install(|| evaluate(&planned, &InProcess, &Discard, &Quiet).map(|runs| runs.len()))
         });
     });
     group.finish();

@@ -1,72 +1,71 @@
-//! Batches: every policy at every point of every scenario. Each run is saved as soon as it is done,
+//! Batches: every policy at every point of every scenario. Each run is kept as soon as it is done,
 //! so that a batch that was killed resumes with bit-identical results.
 //!
-//! ```text
-//! OUT.partial/batch    a hash of the scenarios, plugins and checkpoints of the batch
-//! OUT.partial/journal  one line when a run begins, and one with its results when it is done
-//! ```
-//!
-//! When everything is done, OUT.partial becomes the run folder OUT (see
-//! [`offramp_results::run_folder`]).
+//! What is done is kept in OUT.partial (see [`crate::journal`]). When everything is done, OUT.partial
+//! becomes the run folder OUT (see [`offramp_results::run_folder`]). Resuming keeps the runs that
+//! succeeded, whether OUT.partial or OUT has them, if their identity is the same, and runs the
+//! others; a run folder OUT stays whole until the new one takes its place.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use offramp_results::files::{sha256, unfinished, write_atomically};
-use offramp_results::run_folder::{NewRunFolder, StoredRun};
+use offramp_results::Error;
+use offramp_results::files::unfinished;
+use offramp_results::lock::FolderLock;
+use offramp_results::run_folder::{
+    self, NewRunFolder, RowFile, RunFolder, StoredRun, check_free, is_complete,
+};
 use offramp_results::shard::Shard;
-use offramp_results::{Error, checkpoint};
-use offramp_scenario::{Experiment, replace};
+use offramp_scenario::Experiment;
 
 use crate::bind::Evaluation;
+use crate::check::{Planned, Unfit, check, plan};
 use crate::evaluate::evaluate;
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
+use crate::identity::{FileHashes, declared_now};
+use crate::journal::{self, Contents, Ids, Journal};
 use crate::record;
 use crate::resume::Start;
 use crate::run::runs;
 
 /// A batch: all of its runs, or those of one part.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Batch<'e> {
     experiments: &'e [Experiment<Evaluation>],
     shard: Option<Shard>,
-    key: String,
 }
 
-/// The runs of a batch that are done, in a file that grows with each of them.
+/// Why a batch ended early. What was done by then is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Results can't be written or read.
+    #[error(transparent)]
+    Results(#[from] Error),
+    /// Some runs can't begin; nothing was done.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
+
+/// An attempt at a batch, with what earlier ones have left.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Attempt<'e> {
+    batch: Batch<'e>,
+    /// The run folder.
     path: PathBuf,
-    file: Mutex<File>,
-    done: BTreeMap<usize, StoredRun>,
-    /// The runs that were in progress when the last attempt ended early, in words.
-    pub interrupted: Vec<String>,
+    /// Held on the unfinished folder, if it exists.
+    lock: Option<FolderLock>,
+    journal: Contents,
+    /// The runs that have succeeded in the complete run folder, by their identifiers; `None` if
+    /// there is no such folder.
+    whole: Option<BTreeMap<String, StoredRun>>,
 }
 
 impl<'e> Batch<'e> {
     /// All runs of `experiments`, or those of one part.
     pub fn new(experiments: &'e [Experiment<Evaluation>], shard: Option<Shard>) -> Self {
-        let mut made_of = format!("{} {shard:?}\n", env!("CARGO_PKG_VERSION"));
-        for experiment in experiments {
-            // A batch that crashed may be resumed with `--isolate`, which must not change the key.
-            let text = replace(&experiment.text, "isolate", "false");
-            made_of += &format!("{} {text:?}\n", experiment.name);
-        }
-        // Many runs may share a checkpoint: each file is read once.
-        let mut checkpoints: BTreeMap<&Path, String> = BTreeMap::new();
-        for (_, policy) in runs(experiments) {
-            let checkpoint = policy.checkpoint.as_deref().map(|path| {
-                let read =
-                    || checkpoint::bytes(path).map(|bytes| sha256(&bytes)).unwrap_or_default();
-                checkpoints.entry(path).or_insert_with(read).clone()
-            });
-            made_of += &format!("{} {checkpoint:?}\n", policy.plugin.library.sha256);
-        }
-        Self { experiments, shard, key: sha256(made_of.as_bytes()) }
+        Self { experiments, shard }
     }
 
     /// Number of episodes of all runs, including those that are done.
@@ -81,179 +80,179 @@ impl<'e> Batch<'e> {
         self.shard.is_none_or(|shard| shard.has(number))
     }
 
-    /// Carries out the runs that `journal` lacks, and returns all runs in order. Runs that ask for
-    /// isolation are carried out by `isolated`. Threads are those of the rayon pool this is called
-    /// in.
+    /// Finds out what there is of the run folder `path`. Nothing is created.
     ///
     /// # Errors
-    /// [`Error::Unwritable`] if a run can't be saved.
+    /// [`Error`] if another process works on it, if it can't be read, or if it exists and the start
+    /// is new.
+    pub fn open(self, path: &Path, start: Start) -> Result<Attempt<'e>, Error> {
+        let partial = unfinished(path);
+        let lock = if partial.is_dir() { Some(FolderLock::take(&partial)?) } else { None };
+        let complete = start == Start::Resume && is_complete(path);
+        if !complete {
+            check_free(path)?;
+        }
+        if start == Start::New && lock.is_some() {
+            return Err(Error::Unfinished { path: partial });
+        }
+        let journal = journal::read(&partial)?;
+        let whole = if complete { Some(successes(path)?) } else { None };
+        Ok(Attempt { batch: self, path: path.to_owned(), lock, journal, whole })
+    }
+}
+
+/// The runs in a run folder that have succeeded, by their identifiers.
+fn successes(path: &Path) -> Result<BTreeMap<String, StoredRun>, Error> {
+    let mut ids = Ids::default();
+    let runs = run_folder::read(path)?.into_iter();
+    let runs = runs.map(|run| (ids.next(&run.record), run));
+    Ok(runs.filter(|(_, run)| run.record.error.is_none()).collect())
+}
+
+impl Attempt<'_> {
+    /// The runs that were in progress when the last attempt ended early, in words.
+    pub fn interrupted(&self) -> &[String] {
+        &self.journal.interrupted
+    }
+
+    /// Checks the runs that have not succeeded, carries them out, and completes the run folder;
+    /// returns all runs in order. Runs that ask for isolation are carried out by `isolated`.
+    /// Threads are those of the rayon pool this is called in.
+    ///
+    /// # Errors
+    /// [`BatchError`].
     pub fn run(
-        &self,
-        journal: &mut Journal,
+        mut self,
         isolated: &dyn Executor,
         observer: &dyn Observer,
-    ) -> Result<Vec<StoredRun>, Error> {
-        let mut done = std::mem::take(&mut journal.done);
-        let episodes = done.values().map(|run| run.episodes.len() as u64).sum();
-        observer.on_event(Event::EpisodesEnded(episodes));
-        let writer = JournalWriter { journal, observer, failed: Mutex::default() };
-        let wanted = |number| self.has(number) && !done.contains_key(&number);
-        let new = evaluate(self.experiments, &wanted, isolated, &writer);
-        if let Some(error) = writer.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
+    ) -> Result<Vec<StoredRun>, BatchError> {
+        let batch = self.batch;
+        let hashes = FileHashes::default();
+        let ours = runs(batch.experiments).enumerate().filter(|(at, _)| batch.has(*at));
+        let planned = plan(ours, &hashes)?;
+        let mut names = Ids::default();
+        let ids: BTreeMap<usize, String> =
+            planned.iter().map(|run| (run.number, names.next(&run.record))).collect();
+        let (mut kept, mut missing) = (BTreeMap::new(), Vec::new());
+        for run in planned {
+            match self.success(&ids[&run.number]) {
+                Some(earlier) => {
+                    self.check_unchanged(&run, earlier)?;
+                    kept.insert(run.number, earlier.clone());
+                }
+                None => missing.push(run),
+            }
         }
-        done.extend(new.iter().map(|(number, run)| (*number, record::stored_run(run))));
-        Ok(done.into_values().collect())
+        self.check_all_belong(&ids)?;
+        check(&mut missing, isolated, &hashes)?;
+        let episodes = kept.values().map(|run| run.record.episodes).sum();
+        observer.on_event(Event::EpisodesEnded(episodes));
+        let partial = unfinished(&self.path);
+        if !(missing.is_empty() && self.whole.is_some()) {
+            self.begin(&partial)?;
+            let journal = Journal::open(&partial, &self.journal, &ids)?;
+            let new = evaluate(&missing, isolated, &journal, observer)?;
+            kept.extend(missing.iter().map(|run| run.number).zip(new));
+            self.finish(&partial, &ids, &kept)?;
+        }
+        // A kill may come between the folder's move and the end of its journal.
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)
+                .map_err(|cause| Error::Unwritable { path: partial, cause })?;
+        }
+        Ok(kept.into_values().collect())
     }
 
-    /// Moves the run folder to its place, and returns its path.
-    ///
-    /// # Errors
-    /// [`Error`]; what is done is kept.
-    pub fn finish(&self, journal: Journal, done: &[StoredRun]) -> Result<PathBuf, Error> {
-        let scenarios = record::scenarios(self.experiments);
-        let path = NewRunFolder::begin(&journal.path)?.finish(&scenarios, self.shard, done)?;
-        let partial = unfinished(&path);
-        std::fs::remove_dir_all(&partial)
-            .map_err(|cause| Error::Unwritable { path: partial, cause })?;
-        Ok(path)
+    /// A run that has succeeded in an earlier attempt.
+    fn success(&self, id: &str) -> Option<&StoredRun> {
+        let done = self.journal.done.get(id).map(|done| &done.run);
+        done.or_else(|| self.whole.as_ref()?.get(id))
     }
-}
 
-impl Journal {
-    /// Begins or resumes a batch whose run folder will be `path`.
-    ///
-    /// # Errors
-    /// [`Error`] if the folder exists already, can't be written, or holds an unfinished run of a
-    /// different batch.
-    pub fn open(path: &Path, batch: &Batch<'_>, start: Start) -> Result<Self, Error> {
-        NewRunFolder::begin(path)?;
-        let partial = unfinished(path);
-        let unwritable = |cause| Error::Unwritable { path: partial.clone(), cause };
-        match std::fs::create_dir(&partial) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                if start == Start::New {
-                    return Err(Error::Unfinished { path: partial });
+    /// Fails if a run that is done would have other results now.
+    fn check_unchanged(&self, run: &Planned<'_>, earlier: &StoredRun) -> Result<(), Error> {
+        let mut now = run.record.clone();
+        // The same plugin with the same parameters reads the same files: it need not be asked.
+        if let (Some(identity), Some(earlier)) = (&mut now.identity, &earlier.record.identity) {
+            identity.files = declared_now(&run.evaluation.scenario, earlier);
+        }
+        match earlier.record.change(&now) {
+            None => Ok(()),
+            Some(part) => Err(self.other(&earlier.record, &format!("{part} has changed since"))),
+        }
+    }
+
+    /// Fails if a run that is done is not one of this batch: its results would vanish.
+    fn check_all_belong(&self, ids: &BTreeMap<usize, String>) -> Result<(), Error> {
+        let ours: std::collections::BTreeSet<&String> = ids.values().collect();
+        let done = self.journal.done.iter().map(|(id, done)| (id, &done.run));
+        let mut earlier = done.chain(self.whole.iter().flatten());
+        match earlier.find(|(id, _)| !ours.contains(id)) {
+            None => Ok(()),
+            Some((_, run)) => Err(self.other(&run.record, "this batch has no such run")),
+        }
+    }
+
+    fn other(&self, run: &run_folder::RunRecord, change: &str) -> Error {
+        let path = if self.lock.is_some() { unfinished(&self.path) } else { self.path.clone() };
+        Error::OtherBatch { path, run: run.title(), change: change.to_owned() }
+    }
+
+    /// Makes the unfinished folder, with the rows that only the complete one has.
+    fn begin(&mut self, partial: &Path) -> Result<(), Error> {
+        let unwritable = |cause| Error::Unwritable { path: partial.to_owned(), cause };
+        if self.lock.is_none() {
+            if let Some(parent) = partial.parent() {
+                std::fs::create_dir_all(parent).map_err(unwritable)?;
+            }
+            match std::fs::create_dir(partial) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    // Another process has made it in the meantime.
+                    FolderLock::take(partial)?;
+                    return Err(Error::Unfinished { path: partial.to_owned() });
+                }
+                made => made.map_err(unwritable)?,
+            }
+            self.lock = Some(FolderLock::take(partial)?);
+        }
+        let Some(whole) = &self.whole else { return Ok(()) };
+        std::fs::create_dir_all(partial.join("rows")).map_err(unwritable)?;
+        let mut folder = RunFolder::open(&self.path)?;
+        let mut names = Ids::default();
+        while let Some(record) = folder.next_run() {
+            let id = names.next(&record);
+            let wanted = whole.contains_key(&id) && !self.journal.done.contains_key(&id);
+            let create = || RowFile::create(&journal::rows_path(partial, &id), &record);
+            let mut rows = wanted.then(create).transpose()?;
+            while let Some(episode) = folder.next_episode()? {
+                if let Some(rows) = &mut rows {
+                    rows.add(episode)?;
                 }
             }
-            made => made.map_err(unwritable)?,
-        }
-        let key = partial.join("batch");
-        match std::fs::read_to_string(&key) {
-            Ok(begun) if begun != batch.key => {
-                return Err(Error::OtherBatch { path: partial });
+            if let Some(rows) = rows {
+                rows.finish()?;
             }
-            Ok(_) => {}
-            Err(_) => write_atomically(&key, batch.key.as_bytes()).map_err(unwritable)?,
         }
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(partial.join("journal"));
-        let mut file = file.map_err(unwritable)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(unwritable)?;
-        let (kept, done, interrupted) = read(&text);
-        file.set_len(kept as u64).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file), done, interrupted })
+        Ok(())
     }
 
-    /// Adds a line. If the process is killed meanwhile, the line may be cut off; it is then ignored
-    /// when the journal is read.
-    fn add(&self, line: &str) -> Result<(), Error> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line.as_bytes())
-            .map_err(|cause| Error::Unwritable { path: unfinished(&self.path), cause })
-    }
-}
-
-/// Reads a journal: the number of its bytes that are valid lines, the runs that are done, and the
-/// runs that have begun and are not done.
-fn read(journal: &[u8]) -> (usize, BTreeMap<usize, StoredRun>, Vec<String>) {
-    let mut done = BTreeMap::new();
-    let mut begun: BTreeMap<usize, String> = BTreeMap::new();
-    let mut kept = 0;
-    for line in journal.split_inclusive(|&byte| byte == b'\n') {
-        let whole = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\n'));
-        let entry = whole.and_then(|line| {
-            let mut parts = line.splitn(3, ' ');
-            Some((parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?))
-        });
-        match entry {
-            Some(("begun", number, what)) => {
-                begun.insert(number, what.to_owned());
-            }
-            Some(("done", number, checked)) => {
-                let run =
-                    checked.split_once(' ').filter(|(sum, run)| *sum == sha256(run.as_bytes()));
-                let Some(run) = run.and_then(|(_, run)| serde_json::from_str(run).ok()) else {
-                    break;
-                };
-                begun.remove(&number);
-                done.insert(number, run);
-            }
-            _ => break,
+    /// Makes the run folder of `runs`, whose rows are in `partial`, and puts it in its place.
+    fn finish(
+        &self,
+        partial: &Path,
+        ids: &BTreeMap<usize, String>,
+        runs: &BTreeMap<usize, StoredRun>,
+    ) -> Result<(), Error> {
+        let mut folder = NewRunFolder::begin(&self.path, partial)?;
+        for (number, run) in runs {
+            let rows = journal::rows_path(partial, &ids[number]);
+            let rows = run.record.error.is_none().then_some(rows.as_path());
+            folder.add(run.record.clone(), rows)?;
         }
-        kept += line.len();
-    }
-    (kept, done, begun.into_values().collect())
-}
-
-/// Saves each run as it ends, and passes events on.
-struct JournalWriter<'j> {
-    journal: &'j Journal,
-    observer: &'j dyn Observer,
-    failed: Mutex<Option<Error>>,
-}
-
-impl JournalWriter<'_> {
-    fn add(&self, line: &str) {
-        if let Err(error) = self.journal.add(line) {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        let scenarios = record::scenarios(self.batch.experiments);
+        match self.whole {
+            Some(_) => folder.replace(&scenarios, self.batch.shard),
+            None => folder.finish(&scenarios, self.batch.shard),
         }
-    }
-}
-
-impl Observer for JournalWriter<'_> {
-    fn on_event(&self, event: Event<'_>) {
-        match &event {
-            Event::RunStarted { number, evaluation: Evaluation { scenario, .. }, policy } => {
-                let point = match scenario.point_text() {
-                    text if text.is_empty() => text,
-                    text => format!(", {text}"),
-                };
-                let what = format!("{} in {}{point}", policy.label, scenario.name);
-                self.add(&format!("begun {number} {}\n", what.replace('\n', " ")));
-            }
-            Event::RunEnded { number, run } => {
-                // A run is plain data, which can always be serialised.
-                let text = serde_json::to_string(&record::stored_run(run)).unwrap_or_default();
-                self.add(&format!("done {number} {} {text}\n", sha256(text.as_bytes())));
-            }
-            _ => {}
-        }
-        self.observer.on_event(event);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use offramp_results::run_folder::RunRecord;
-
-    #[test]
-    fn a_journal_is_read_up_to_where_it_was_cut_off() {
-        let run = StoredRun { record: RunRecord::default(), episodes: Vec::new() };
-        let text = serde_json::to_string(&run).unwrap();
-        let sum = sha256(text.as_bytes());
-        let whole = format!("begun 3 one\nbegun 4 two\ndone 3 {sum} {text}\n");
-        for cut in 0..=whole.len() {
-            let (kept, done, begun) = read(&whole.as_bytes()[..cut]);
-            assert!(kept <= cut && (kept == 0 || whole.as_bytes()[kept - 1] == b'\n'));
-            assert_eq!(done.len(), usize::from(cut == whole.len()), "{cut}");
-            assert_eq!(begun.len() + done.len(), whole[..kept].matches("begun").count());
-        }
-        // A flipped bit makes a line invalid.
-        let flipped = whole.replace("\"episodes\":0", "\"episodes\":1");
-        assert_ne!(flipped, whole);
-        assert_eq!(read(flipped.as_bytes()).1.len(), 0);
     }
 }

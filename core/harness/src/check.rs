@@ -112,7 +112,8 @@ pub(crate) fn plan<'e>(
 ) -> Result<Vec<Planned<'e>>, Unfit> {
     let planned: Vec<_> = runs.map(|(number, run)| Planned::new(number, run, hashes)).collect();
     let (runs, mut faults) = (planned.len(), Vec::new());
-    let planned = planned.into_iter().filter_map(|run| run.map_err(|cause| faults.push(cause)).ok());
+    let planned =
+        planned.into_iter().filter_map(|run| run.map_err(|cause| faults.push(cause)).ok());
     let planned = planned.collect();
     if faults.is_empty() { Ok(planned) } else { Err(Unfit { runs, faults }) }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use offramp_results::files::{FileRecord, sha256, sha256_of_file};
+use offramp_results::files::{FileRecord, sha256};
 use offramp_results::run_folder::Identity;
 use offramp_scenario::{Scenario, fields_of};
 
@@ -20,10 +20,11 @@ use crate::context::absolute;
 const LEFT_OUT: [&str; 8] =
     ["name", "about", "policies", "sweep", "isolate", "limits", "train", "distill"];
 
-/// Hashes of files, each read once: many runs may share a checkpoint.
+/// Records of files, each read once: many runs may share a checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct FileHashes {
-    known: Mutex<BTreeMap<PathBuf, String>>,
+    /// By folder and file.
+    known: Mutex<BTreeMap<(PathBuf, PathBuf), FileRecord>>,
 }
 
 impl FileHashes {
@@ -34,19 +35,14 @@ impl FileHashes {
     pub(crate) fn record(&self, scenario: &Scenario, path: &Path) -> Result<FileRecord, String> {
         let path = absolute(path);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = known().get(&path).cloned();
-        let sha256 = match earlier {
-            Some(sha256) => sha256,
-            None => {
-                let sha256 = sha256_of_file(&path);
-                let sha256 = sha256.map_err(|error| format!("{}: {error}", path.display()))?;
-                known().insert(path.clone(), sha256.clone());
-                sha256
-            }
-        };
-        let inside = path.strip_prefix(absolute(&scenario.folder));
-        let path = inside.unwrap_or(&path).to_string_lossy().into_owned();
-        Ok(FileRecord { path, sha256 })
+        let key = (scenario.folder.clone(), path);
+        if let Some(record) = known().get(&key) {
+            return Ok(record.clone());
+        }
+        let record = FileRecord::of(&key.1, &key.0);
+        let record = record.map_err(|error| format!("{}: {error}", key.1.display()))?;
+        known().insert(key, record.clone());
+        Ok(record)
     }
 
     /// The identity of a run whose policy reads no files by itself.
@@ -85,9 +81,8 @@ pub(crate) fn changed_file(scenario: &Scenario, identity: &Identity) -> Option<S
 /// The files of an identity as they are now; without a hash if one can't be read.
 fn files_now(scenario: &Scenario, identity: &Identity) -> Vec<FileRecord> {
     let now = |then: &FileRecord| {
-        let path = absolute(&scenario.folder).join(&then.path);
-        let sha256 = sha256_of_file(&path).unwrap_or_default();
-        FileRecord { path: then.path.clone(), sha256 }
+        let unreadable = || FileRecord { path: then.path.clone(), sha256: String::new() };
+        FileRecord::of(then.path.as_ref(), &scenario.folder).unwrap_or_else(|_| unreadable())
     };
     identity.checkpoint.iter().chain(&identity.files).map(now).collect()
 }
@@ -117,7 +112,10 @@ mod tests {
             limits: (memory_mib: 9), sweep: {\"alpha.rule\": [Fixed]}, about: \"z\",
             evaluate: (episodes: 4, seed: 2))";
         assert_eq!(scenario_part(one), "[(\"evaluate\", \"(episodes: 4, seed: 2)\")]");
-        assert_eq!(scenario_part(one), scenario_part(&other.replace("sweep: {\"alpha.rule\": [Fixed]},", "")));
+        assert_eq!(
+            scenario_part(one),
+            scenario_part(&other.replace("sweep: {\"alpha.rule\": [Fixed]},", ""))
+        );
         assert_ne!(scenario_part(one), scenario_part(other), "the point of the sweep");
         assert_ne!(scenario_part(one), scenario_part(&one.replace("seed: 2", "seed: 3")));
     }

@@ -6,9 +6,9 @@
 //!    [`Evaluation`](bind::Evaluation), a [`Training`](bind::Training) or a
 //!    [`Distillation`](bind::Distillation), which can run.
 //! 2. [`mod@evaluate`] plays every policy over its episodes, with common random numbers; each policy
-//!    at each point of a scenario is a [`run`]. A [`batch`] saves each finished run and resumes
-//!    after a kill; an [`executor`] carries out runs that ask for isolation, [`isolate`] in a
-//!    process of their own.
+//!    at each point of a scenario is a [`run`]. A [`check`] creates each policy once before that. A
+//!    [`batch`] saves each finished run and resumes after a kill; an [`executor`] carries out runs
+//!    that ask for isolation, [`isolate`] in a process of their own.
 //! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
 //!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
 //!    ([`resume`]).
@@ -19,10 +19,9 @@
 //!
 //! ```no_run
 //! use offramp_harness::bind::bind_evaluation;
-//! use offramp_harness::evaluate::evaluate;
+//! use offramp_harness::evaluate::{Discard, evaluate, prepare};
 //! use offramp_harness::events::Quiet;
 //! use offramp_harness::executor::InProcess;
-//! use offramp_harness::record;
 //! use offramp_host::Registry;
 //! use offramp_results::metric;
 //! use offramp_scenario::Experiment;
@@ -31,9 +30,10 @@
 //! let experiment = Experiment::read("scenarios/small.ron".as_ref(), &[])?;
 //! let experiments = [experiment.try_map(|point| bind_evaluation(point, &registry))?];
 //! let qoe = metric::by_id("qoe").expect("a row of the table");
-//! for (_, run) in evaluate(&experiments, &|_| true, &InProcess, &Quiet) {
-//!     let run = record::stored_run(&run);
-//!     println!("{}: {:.1}", run.record.policy, run.mean_sd(qoe).mean);
+//! let planned = prepare(&experiments, &InProcess)?;
+//! for run in evaluate(&planned, &InProcess, &Discard, &Quiet)? {
+//!     let mean = run.mean_sd(qoe).map(|qoe| qoe.mean);
+//!     println!("{}: {mean:?}", run.record.policy);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -45,6 +45,7 @@ pub use offramp_host::Registry;
 
 pub mod batch;
 pub mod bind;
+pub mod check;
 pub mod context;
 pub mod dataset;
 pub mod distill;
@@ -52,7 +53,9 @@ pub mod environment;
 pub mod evaluate;
 pub mod events;
 pub mod executor;
+mod identity;
 pub mod isolate;
+mod journal;
 pub mod metrics;
 pub mod record;
 pub mod resume;

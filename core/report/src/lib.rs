@@ -121,8 +121,9 @@ fn table(runs: &[StoredRun]) -> String {
             table.add_row(match run.record.error {
                 Some(_) => row(&run.record, [policy, "failed".to_owned()]),
                 None => {
-                    let cells =
-                        shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
+                    let cells = shown().map(|(metric, column)| {
+                        column.form.text(run.mean_sd(metric).unwrap_or_default())
+                    });
                     row(&run.record, [policy].into_iter().chain(cells))
                 }
             });
@@ -202,7 +203,7 @@ fn as_json(runs: &[StoredRun]) -> Value {
             object["error"] = error.clone().into();
             return object;
         }
-        object["metrics"] = metrics_json(|metric| Some(run.mean_sd(metric)));
+        object["metrics"] = metrics_json(|metric| run.mean_sd(metric));
         let modes = record.power_modes.iter().enumerate().map(|(mode, alpha)| {
             let metrics = metrics_json(|metric| run.mean_sd_of_mode(mode, metric));
             json!({ "alpha": alpha, "metrics": metrics })
@@ -244,7 +245,7 @@ fn metric_cells(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Vec<String> {
 
 /// The metrics of a run over all power modes.
 fn overall_cells(run: &StoredRun) -> Vec<String> {
-    metric_cells(|metric| run.record.error.is_none().then(|| run.mean_sd(metric)))
+    metric_cells(|metric| run.mean_sd(metric).filter(|_| run.record.error.is_none()))
 }
 
 fn as_csv(runs: &[StoredRun]) -> String {

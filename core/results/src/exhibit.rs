@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::learning::TrainingRow;
 use crate::Error;
+use crate::learning::TrainingRow;
 use crate::metric::{self, EpisodeResult, Metric, QUANTITY_NAMES};
 use crate::run_folder::{RunFolder, RunRecord};
 use crate::statistics::Scores;

@@ -87,12 +87,29 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// SHA-256 of a file's contents, however large it is.
+///
+/// # Errors
+/// The system's error.
+pub fn sha256_of_file(path: &Path) -> Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A file that a result depends on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Its path: relative to the scenario's folder if it is in there, else absolute.
     pub path: String,
@@ -110,17 +127,8 @@ impl FileRecord {
         // An empty path is the current folder.
         let folder = std::path::absolute(Path::new(".").join(folder))?;
         let path = folder.join(file);
-        let mut contents = File::open(&path)?;
-        let mut digest = Sha256::new();
-        let mut part = vec![0; 1 << 16];
-        loop {
-            match contents.read(&mut part)? {
-                0 => break,
-                length => digest.update(&part[..length]),
-            }
-        }
+        let sha256 = sha256_of_file(&path)?;
         let path = path.strip_prefix(&folder).unwrap_or(&path);
-        let sha256 = hexadecimal(&digest.finalize());
         Ok(Self { path: path.to_string_lossy().into_owned(), sha256 })
     }
 }

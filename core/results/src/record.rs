@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn what_has_changed_is_named() {
-        let file = |path: &str, sha256: &str| FileRecord { path: path.into(), sha256: sha256.into() };
+        let file =
+            |path: &str, sha256: &str| FileRecord { path: path.into(), sha256: sha256.into() };
         let identity = Identity { files: vec![file("a.py", "1")], ..Identity::default() };
         let run = RunRecord { identity: Some(identity.clone()), ..RunRecord::default() };
         let with = |identity: Identity| RunRecord { identity: Some(identity), ..run.clone() };

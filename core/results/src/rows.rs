@@ -60,8 +60,8 @@ fn block(
     episodes: &[EpisodeResult],
 ) -> Result<[Vec<u8>; 3], csv::Error> {
     let begin = || {
-        let options = csv::WriterBuilder::new().has_headers(false).clone();
-        options.from_writer(Vec::with_capacity(160 * episodes.len()))
+        let bytes = Vec::with_capacity(160 * episodes.len());
+        csv::WriterBuilder::new().has_headers(false).from_writer(bytes)
     };
     let (mut overall, mut modes, mut timing) = (begin(), begin(), begin());
     let sweep = record.point();

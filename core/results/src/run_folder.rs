@@ -416,8 +416,10 @@ mod tests {
         assert_eq!(read(&path).unwrap().len(), 2);
         failed("y").replace(&Vec::new(), None).unwrap();
         assert_eq!(read(&path).unwrap()[0].record.error.as_deref(), Some("y"));
-        let mut left: Vec<_> =
-            std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> = std::fs::read_dir(parent.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["rows", "run"]);
     }

@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use offramp_results::exhibit::{ExhibitKind, Measured};
+use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
-use offramp_results::run_folder::{self, NewRunFolder, StoredRun};
 use offramp_results::{Error, checkpoint, learning};
 
+use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
 use offramp_harness::distill::{DistillError, distill};
-use offramp_harness::evaluate::evaluate;
 use offramp_harness::events::{Event, Observer, Quiet};
-use offramp_harness::record;
 use offramp_harness::resume::Start;
 use offramp_harness::train::{TrainError, train};
 
@@ -237,11 +235,10 @@ impl StudyRunner<'_> {
                     contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }
             if form != ExhibitKind::Curves {
-                let run = self.evaluate(&run.evaluation, log)?;
-                if let Some(error) = run.record.error {
-                    return Ok(Err(Failure(error)));
+                match self.evaluate(&run.evaluation, log)? {
+                    Ok(run) => measured.runs.push(run),
+                    Err(failure) => return Ok(Err(failure)),
                 }
-                measured.runs.push(run);
             }
         }
         Ok(Ok(measured))
@@ -252,24 +249,26 @@ impl StudyRunner<'_> {
         &self,
         evaluation: &EvaluationJob,
         log: &ProgressLog<'_>,
-    ) -> Result<StoredRun, StudyError> {
+    ) -> Result<Attempt<MeasuredRun>, StudyError> {
         let results = self.out.join("results");
         let folder = results.join(folder_name(&evaluation.name, &evaluation.key));
-        if !folder.exists() {
-            log.begin(format!("{}: evaluating", evaluation.name));
-            let (name, text) = (&evaluation.name, &evaluation.scenario);
-            let experiment = self.parse(name, text, self.out)?;
-            let bind = |scenario| bind_evaluation(scenario, self.registry);
-            let experiments = [experiment.try_map(bind).map_err(Box::new)?];
-            let runs = evaluate(&experiments, &|_| true, self.isolated, &Quiet);
-            let runs: Vec<_> = runs.iter().map(|(_, run)| record::stored_run(run)).collect();
-            let scenarios = record::scenarios(&experiments);
-            NewRunFolder::begin(&folder)?.finish(&scenarios, None, &runs)?;
+        log.begin(format!("{}: evaluating", evaluation.name));
+        let (name, text) = (&evaluation.name, &evaluation.scenario);
+        let experiment = self.parse(name, text, self.out)?;
+        let bind = |scenario| bind_evaluation(scenario, self.registry);
+        let experiments = [experiment.try_map(bind).map_err(Box::new)?];
+        let attempt = Batch::new(&experiments, None).open(&folder, Start::Resume)?;
+        match attempt.run(self.isolated, &Quiet) {
+            Ok(_) => {}
+            Err(BatchError::Results(error)) => return Err(error.into()),
+            Err(BatchError::Unfit(unfit)) => return Ok(Err(Failure(unfit.to_string()))),
         }
         log.done(&evaluation.key);
-        let mut runs = run_folder::read(&folder)?;
         let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
-        let run = runs.pop().ok_or_else(missing)?;
-        Ok(run)
+        let run = MeasuredRun::read(&folder)?.ok_or_else(missing)?;
+        match run.record.error {
+            Some(error) => Ok(Err(Failure(error))),
+            None => Ok(Ok(run)),
+        }
     }
 }

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use offramp_harness::batch::{Batch, Journal};
+use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{Evaluation, bind_evaluation};
-use offramp_harness::resume::Start;
-use offramp_results::files;
-use offramp_results::run_folder::{self, StoredRun};
+use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
 
 use super::results_problem;
@@ -22,15 +20,7 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
         _ => "batch",
     };
     let out = arguments.folder.folder(name);
-    let finished = out.join("run.json").exists();
-    let runs = if arguments.folder.start() == Start::Resume && finished {
-        let runs = run_folder::read(&out).map_err(results_problem)?;
-        // A kill may have come between the run folder's move and the end of its journal.
-        let _ = std::fs::remove_dir_all(files::unfinished(&out));
-        runs
-    } else {
-        evaluate(arguments, notes, &experiments, &out)?
-    };
+    let runs = evaluate(arguments, notes, &experiments, &out)?;
     print(&arguments.results.text(&runs));
     notes.say(format_args!("results: {}", out.display()));
     Ok(super::outcome_of_runs(&runs))
@@ -60,21 +50,22 @@ fn evaluate(
     out: &Path,
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
-    let mut journal =
-        Journal::open(out, &batch, arguments.folder.start()).map_err(results_problem)?;
-    for what in &journal.interrupted {
+    let attempt = batch.open(out, arguments.folder.start()).map_err(results_problem)?;
+    for what in attempt.interrupted() {
         notes.say(format_args!("the last attempt ended while this ran: {what}"));
     }
-    if !journal.interrupted.is_empty() && !arguments.isolate {
+    if !attempt.interrupted().is_empty() && !arguments.isolate {
         notes.say("if it crashed: with --isolate only its own run fails, and the others continue");
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
     let progress = notes.progress(batch.episodes(), template, "");
     let executor = super::isolated_executor()?;
-    let evaluated = threads.install(|| batch.run(&mut journal, &executor, &progress));
+    let evaluated = threads.install(|| attempt.run(&executor, &progress));
     drop(progress);
-    let runs = evaluated.map_err(results_problem)?;
-    batch.finish(journal, &runs).map_err(results_problem)?;
-    Ok(runs)
+    evaluated.map_err(|error| match error {
+        BatchError::Results(error) => results_problem(error),
+        BatchError::Unfit(unfit) => Problem::new(unfit)
+            .with_help("nothing was run: correct the scenario, or the file that it names"),
+    })
 }

@@ -4,15 +4,17 @@
 //! The process is usually the same executable, started with [`ARGUMENT`] to [`serve`] one run. It
 //! plays all episodes of that run, so the only overhead per call is two atomic stores that mark
 //! when it began. The child reports over a socket, one JSON line each: the age of the current call
-//! (20 times a second), the end of each episode, and finally the results.
+//! (20 times a second), the files that the policy reads, each episode with its results, and the end.
+//! So neither side keeps more than one episode. A process needs a few file handles: as
+//! many run at a time as the system allows.
 
 #[cfg(unix)]
 mod process;
 
 #[cfg(unix)]
-pub(crate) use process::play;
-#[cfg(unix)]
 pub use process::serve;
+#[cfg(unix)]
+pub(crate) use process::{check, play};
 
 /// The first argument that tells the executable to [`serve`].
 pub const ARGUMENT: &str = "serve-isolated-run";
@@ -23,12 +25,23 @@ pub fn serve() {}
 
 /// Fails: isolation needs a Unix system.
 #[cfg(not(unix))]
+pub(crate) fn check(
+    _: &std::path::Path,
+    _: &crate::bind::Evaluation,
+    _: &crate::bind::BoundPolicy,
+    _: offramp_scenario::Limits,
+) -> Result<Vec<std::path::PathBuf>, crate::run::RunError> {
+    Err(crate::run::RunError::Refused("`isolate` needs a Unix system".to_owned()))
+}
+
+/// Fails: isolation needs a Unix system.
+#[cfg(not(unix))]
 pub(crate) fn play(
     _: &std::path::Path,
     _: &crate::bind::Evaluation,
     _: &crate::bind::BoundPolicy,
     _: offramp_scenario::Limits,
-    _: &dyn Fn(),
-) -> Result<Vec<offramp_results::EpisodeResult>, crate::run::RunError> {
-    Err(crate::run::RunError::Isolated("`isolate` needs a Unix system".to_owned()))
+    _: crate::executor::OnEpisode<'_>,
+) -> Result<(), crate::run::RunError> {
+    Err(crate::run::RunError::Refused("`isolate` needs a Unix system".to_owned()))
 }

@@ -2,16 +2,17 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::Shutdown;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use offramp_host::plugin::{EpisodeStart, Needs, Observation};
+use offramp_host::plugin::{EpisodeStart, Needs, Observation, bytes_of, path_of};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
 use offramp_results::EpisodeResult;
 use offramp_scenario::{Experiment, Limits, replace};
@@ -19,18 +20,29 @@ use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
+use crate::executor::OnEpisode;
 use crate::run::{RunError, RunSetup, run_episode};
 
-/// A run for the process to carry out.
+/// A run for the process to carry out. Paths are bytes: the system's names need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
+    task: Task,
     name: String,
     text: String,
     sha256: String,
-    folder: PathBuf,
-    plugins: Vec<PathBuf>,
+    folder: Vec<u8>,
+    plugins: Vec<Vec<u8>>,
     policy: usize,
     limits: Limits,
+}
+
+/// The part of a run that the process carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Task {
+    /// Its policy is created and dropped.
+    Check,
+    /// All of it.
+    Play,
 }
 
 /// A report of the process.
@@ -38,10 +50,37 @@ struct Request {
 enum Answer {
     /// The age of the current call, ms; 0 between calls.
     Busy(u64),
-    /// An episode has ended.
-    Episode,
-    /// All episodes have ended, or one failed.
-    Over(Result<Vec<EpisodeResult>, String>),
+    /// The policy was created; the files that it reads by itself.
+    Created(Vec<Vec<u8>>),
+    /// The next episode has ended.
+    Episode(EpisodeResult),
+    /// All is done, or something failed.
+    Over(Result<(), Failure>),
+}
+
+/// Why a run failed in its process.
+#[derive(Debug, Serialize, Deserialize)]
+enum Failure {
+    /// It could not begin.
+    Refused(String),
+    /// Something else failed.
+    Failed(String),
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let cause = error.to_string();
+        if error.is_refusal() { Self::Refused(cause) } else { Self::Failed(cause) }
+    }
+}
+
+impl From<Failure> for RunError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(cause) => Self::Refused(cause),
+            Failure::Failed(cause) => Self::Isolated(cause),
+        }
+    }
 }
 
 /// Time between two reports of the age of the current call.
@@ -49,45 +88,110 @@ const BEAT: Duration = Duration::from_millis(50);
 /// A process that is silent for this long beyond the limit of a call is considered hung.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Plays a run in a process of its own; `on_episode` is called after each episode.
+/// File handles that a process needs on this side, at most, while it is started.
+const HANDLES: u64 = 10;
+/// Processes that run now.
+static RUNNING: Mutex<u64> = Mutex::new(0);
+/// Notified when one of them has ended.
+static ENDED: Condvar = Condvar::new();
+
+/// The right to start one process; waits until there are file handles for it.
+struct Permit;
+
+impl Permit {
+    fn wait() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        // The rest of the command needs as many as a process.
+        let most = limit.map_or(u64::MAX, |limit| (limit / HANDLES).saturating_sub(1).max(1));
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        while *running >= most {
+            running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
+        *running += 1;
+        Self
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
+    }
+}
+
+/// Creates the policy of a run in a process of its own; returns the files that it reads by itself.
 ///
 /// # Errors
-/// [`RunError::Isolated`] with how the process ended, or why the run failed in it.
+/// [`RunError::Refused`] if it could not be created, [`RunError::Isolated`] with how the process
+/// ended.
+pub(crate) fn check(
+    executable: &Path,
+    evaluation: &Evaluation,
+    policy: &BoundPolicy,
+    limits: Limits,
+) -> Result<Vec<PathBuf>, RunError> {
+    let mut files = Vec::new();
+    let mut listen = |answer| {
+        if let Answer::Created(paths) = answer {
+            files = paths.iter().map(|path| path_of(path)).collect();
+        }
+        ControlFlow::Continue(())
+    };
+    carry_out(executable, &request(Task::Check, evaluation, policy, limits), &mut listen)?;
+    Ok(files)
+}
+
+/// Plays a run in a process of its own; `on_episode` receives its episodes.
+///
+/// # Errors
+/// [`RunError`] with how the process ended, or why the run failed in it.
 pub(crate) fn play(
     executable: &Path,
     evaluation: &Evaluation,
     policy: &BoundPolicy,
     limits: Limits,
-    on_episode: &dyn Fn(),
-) -> Result<Vec<EpisodeResult>, RunError> {
+    on_episode: OnEpisode<'_>,
+) -> Result<(), RunError> {
+    let mut listen = |answer| match answer {
+        Answer::Episode(result) => on_episode(result),
+        _ => ControlFlow::Continue(()),
+    };
+    carry_out(executable, &request(Task::Play, evaluation, policy, limits), &mut listen)
+}
+
+/// Receives what a process reports; the process is ended if it breaks.
+type Listen<'a> = &'a mut dyn FnMut(Answer) -> ControlFlow<()>;
+
+fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result<(), RunError> {
     let failed = RunError::Isolated;
     let process = |error: std::io::Error| failed(format!("its process: {error}"));
-    let request = request(evaluation, policy, limits);
+    let _permit = Permit::wait();
     let mut complaints = tempfile::tempfile().map_err(process)?;
     let (mut child, ours) = spawn(executable, &complaints).map_err(process)?;
-    let mut line = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
+    let mut line = serde_json::to_vec(request).map_err(|error| failed(error.to_string()))?;
     line.push(b'\n');
     (&ours).write_all(&line).map_err(process)?;
     let mut episodes = 0;
-    if let Some(outcome) = converse(ours, limits, &mut episodes, on_episode)? {
-        return outcome.map_err(failed);
+    if let Some(outcome) = converse(ours, request.limits, &mut episodes, listen)? {
+        return outcome.map_err(RunError::from);
     }
-    // The process ended before it reported its results.
+    // The process ended before it reported the end.
     let status = child.0.wait().map_err(process)?;
     Err(failed(how_it_ended(status, &mut complaints, episodes)))
 }
 
-fn request(evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
+fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
     let Evaluation { scenario, sha256, policies } = evaluation;
     let number = policies.iter().position(|entry| entry.label == policy.label);
     // Its own library first, so that no other one takes the policy's name.
     let libraries = std::iter::once(policy).chain(policies);
     Request {
+        task,
         name: scenario.name.clone(),
         text: replace(&scenario.text, "sweep", "{}").unwrap_or_else(|| scenario.text.to_string()),
         sha256: sha256.clone(),
-        folder: scenario.folder.clone(),
-        plugins: libraries.map(|policy| policy.plugin.library.path.clone()).collect(),
+        folder: bytes_of(&scenario.folder),
+        plugins: libraries.map(|policy| bytes_of(&policy.plugin.library.path)).collect(),
         policy: number.unwrap_or_default(),
         limits,
     }
@@ -106,17 +210,14 @@ fn spawn(executable: &Path, complaints: &std::fs::File) -> std::io::Result<(Reap
     Ok((Reaped(child), ours))
 }
 
-/// The results of a run, or why it failed.
-type Outcome = Result<Vec<EpisodeResult>, String>;
-
-/// Listens until the process reports its results, and counts its episodes; `None` if the process
-/// ended early.
+/// Listens until the process reports the end, and counts its episodes; `None` if the process ended
+/// early.
 fn converse(
     ours: UnixStream,
     limits: Limits,
     episodes: &mut u64,
-    on_episode: &dyn Fn(),
-) -> Result<Option<Outcome>, RunError> {
+    listen: Listen<'_>,
+) -> Result<Option<Result<(), Failure>>, RunError> {
     let failed = |cause: String| Err(RunError::Isolated(cause));
     let mut answers = BufReader::new(ours);
     let mut heard = Instant::now();
@@ -129,9 +230,11 @@ fn converse(
                 line.clear();
                 heard = Instant::now();
                 match answer {
-                    Ok(Answer::Episode) => {
-                        *episodes += 1;
-                        on_episode();
+                    Ok(answer @ (Answer::Episode(_) | Answer::Created(_))) => {
+                        *episodes += u64::from(matches!(answer, Answer::Episode(_)));
+                        if listen(answer).is_break() {
+                            return Ok(Some(Ok(())));
+                        }
                     }
                     Ok(Answer::Over(outcome)) => return Ok(Some(outcome)),
                     Ok(Answer::Busy(ms)) if ms as f64 > 1000.0 * limits.call_seconds => {
@@ -206,7 +309,7 @@ fn last_line(file: &mut std::fs::File) -> Option<String> {
 }
 
 /// The process's side: reads a run from standard input, which is a socket, plays it, and reports
-/// through the same socket. Returns when the results have been sent or nobody listens any more.
+/// through the same socket. Returns when all has been sent or nobody listens any more.
 pub fn serve() {
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return };
     let socket = UnixStream::from(socket);
@@ -230,8 +333,8 @@ pub fn serve() {
             }
         });
         let outcome = request
-            .map_err(|error| error.to_string())
-            .and_then(|request| answer(&request, &clock, &|| say(&Answer::Episode)));
+            .map_err(|error| Failure::Failed(error.to_string()))
+            .and_then(|request| answer(&request, &clock, &say));
         say(&Answer::Over(outcome));
         let _ = socket.lock().unwrap_or_else(PoisonError::into_inner).shutdown(Shutdown::Both);
     });
@@ -240,33 +343,44 @@ pub fn serve() {
 fn answer(
     request: &Request,
     clock: &Arc<Clock>,
-    episode_over: &dyn Fn() -> bool,
-) -> Result<Vec<EpisodeResult>, String> {
-    let Request { name, text, sha256, folder, plugins, policy, limits } = request;
-    let registry = Registry::discover(plugins, None).map_err(|error| error.to_string())?;
-    let experiment = Experiment::parse(name, text.clone(), folder, &[])
+    say: &dyn Fn(&Answer) -> bool,
+) -> Result<(), Failure> {
+    let Request { task, name, text, sha256, folder, plugins, policy, limits } = request;
+    let refused = |cause: &dyn std::fmt::Display| Failure::Refused(cause.to_string());
+    let plugins: Vec<PathBuf> = plugins.iter().map(|path| path_of(path)).collect();
+    let registry = Registry::discover(&plugins, None).map_err(|error| refused(&error))?;
+    let experiment = Experiment::parse(name, text.clone(), &path_of(folder), &[])
         .and_then(|experiment| experiment.try_map(|point| bind_evaluation(point, &registry)))
-        .map_err(|fault| fault.to_string())?;
-    let mut evaluation = experiment.points.into_iter().next().ok_or("there is nothing to run")?;
+        .map_err(|fault| refused(&fault))?;
+    let first = experiment.points.into_iter().next();
+    let mut evaluation = first.ok_or_else(|| refused(&"there is nothing to run"))?;
     evaluation.sha256.clone_from(sha256);
-    let entry = evaluation.policies.get(*policy).ok_or("there is no such policy")?;
-    let setup = RunSetup::new(&evaluation, entry).map_err(|error| error.to_string())?;
+    let entry = evaluation.policies.get(*policy);
+    let entry = entry.ok_or_else(|| refused(&"there is no such policy"))?;
+    let setup = RunSetup::new(&evaluation, entry)?;
     let scenario = &evaluation.scenario;
     limit_memory(limits.memory_mib);
-    let mut episodes = Vec::new();
-    for episode in 0..scenario.evaluation.episodes {
-        let created = clock.timed(|| setup.create(&evaluation, entry));
-        let inner = created.map_err(|error| error.to_string())?;
-        let mut policy = Timed { inner, clock: Arc::clone(clock) };
-        let played = {
-            let seed = scenario.evaluation.seed;
-            run_episode(scenario, &setup.context, &mut policy, seed, episode)
-        };
+    let create = || -> Result<Timed, RunError> {
+        let inner = clock.timed(|| setup.create(&evaluation, entry))?;
+        Ok(Timed { inner, clock: Arc::clone(clock) })
+    };
+    if *task == Task::Check {
+        let policy = create()?;
+        let files = policy.files().map_err(RunError::from)?;
         clock.timed(|| drop(policy));
-        episodes.push(played.map_err(|error| error.to_string())?);
-        episode_over();
+        say(&Answer::Created(files.iter().map(|file| bytes_of(file)).collect()));
+        return Ok(());
     }
-    Ok(episodes)
+    for episode in 0..scenario.evaluation.episodes {
+        let mut policy = create()?;
+        let seed = scenario.evaluation.seed;
+        let played = run_episode(scenario, &setup.context, &mut policy, seed, episode);
+        clock.timed(|| drop(policy));
+        if !say(&Answer::Episode(played?)) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Limits the memory of this process to `mib` more than it has now.
