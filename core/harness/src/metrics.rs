@@ -3,10 +3,14 @@
 use offramp_model::{Episode, Outcome, PreferenceRule, System, reward};
 use offramp_results::EpisodeMetrics;
 
+use crate::run::RunError;
+
 /// Sums over the tasks of an episode, or of one power mode in it, that have ended.
 #[derive(Clone, Debug)]
 struct Sums {
     dropped: u64,
+    /// Tasks that were computed locally.
+    local: u64,
     delay: u64,
     reward: f64,
     energy: f64,
@@ -17,13 +21,13 @@ struct Sums {
 impl Sums {
     fn new(deadline_slots: u32) -> Self {
         let by_delay = vec![0; deadline_slots as usize + 1];
-        Self { dropped: 0, delay: 0, reward: 0.0, energy: 0.0, by_delay }
+        Self { dropped: 0, local: 0, delay: 0, reward: 0.0, energy: 0.0, by_delay }
     }
 
     fn metrics(&self, devices: f64) -> EpisodeMetrics {
         let tasks: u64 = self.by_delay.iter().sum();
-        let mean = |sum: f64, empty: f64| if tasks == 0 { empty } else { sum / tasks as f64 };
-        let per_device = |sum: f64| if devices == 0.0 { 0.0 } else { sum / devices };
+        let per_task = |sum: f64| (tasks > 0).then(|| sum / tasks as f64);
+        let per_device = |sum: f64| (devices > 0.0).then(|| sum / devices);
         let percentile = |share: f64| {
             let rank = (share * tasks as f64).ceil() as u64;
             let mut seen = 0;
@@ -31,16 +35,18 @@ impl Sums {
                 seen += count;
                 seen >= rank
             });
-            found.unwrap_or(0) as u32
+            found.filter(|_| tasks > 0).map(|slots| slots as u32)
         };
         EpisodeMetrics {
             tasks,
+            devices,
             qoe: per_device(self.reward),
-            delay_slots: mean(self.delay as f64, 0.0),
+            delay_slots: per_task(self.delay as f64),
             energy: per_device(self.energy),
             dropped: self.dropped,
-            completion_ratio: mean((tasks - self.dropped) as f64, 1.0),
-            energy_per_task: mean(self.energy, 0.0),
+            completion_ratio: per_task((tasks - self.dropped) as f64),
+            local_share: per_task(self.local as f64),
+            energy_per_task: per_task(self.energy),
             delay_p50: percentile(0.50),
             delay_p95: percentile(0.95),
             delay_p99: percentile(0.99),
@@ -94,6 +100,7 @@ impl EpisodeMeter {
             let of_mode = mode.map(|mode| &mut self.by_mode[mode]);
             for sums in std::iter::once(&mut self.all).chain(of_mode) {
                 sums.dropped += u64::from(task.outcome == Outcome::Dropped);
+                sums.local += u64::from(task.action == 0);
                 sums.delay += u64::from(task.delay_slots);
                 sums.reward += reward;
                 sums.energy += energy;
@@ -103,8 +110,15 @@ impl EpisodeMeter {
     }
 
     /// The metrics of the whole episode.
-    pub fn metrics(&self, system: &System) -> EpisodeMetrics {
-        self.all.metrics(f64::from(system.device_count()))
+    ///
+    /// # Errors
+    /// [`RunError::NotFinite`] if the numbers of the system are so large that one overflows.
+    pub fn metrics(&self, system: &System) -> Result<EpisodeMetrics, RunError> {
+        let metrics = self.all.metrics(f64::from(system.device_count()));
+        match metrics.not_finite() {
+            None => Ok(metrics),
+            Some((metric, value)) => Err(RunError::NotFinite { metric: metric.title, value }),
+        }
     }
 
     /// The metrics of each power mode, in the order of the scenario's modes.
@@ -130,13 +144,19 @@ mod tests {
         sums.by_delay[7] = 1;
         sums.by_delay[10] = 1;
         let metrics = sums.metrics(1.0);
-        assert_eq!((metrics.delay_p50, metrics.delay_p95, metrics.delay_p99), (3, 7, 10));
+        assert_eq!(
+            (metrics.delay_p50, metrics.delay_p95, metrics.delay_p99),
+            (Some(3), Some(7), Some(10))
+        );
     }
 
     #[test]
-    fn an_empty_episode_has_numbers() {
+    fn what_an_empty_episode_lacks_has_no_value() {
         let metrics = Sums::new(10).metrics(5.0);
-        assert_eq!((metrics.delay_slots, metrics.completion_ratio, metrics.qoe), (0.0, 1.0, 0.0));
-        assert_eq!((metrics.delay_p50, metrics.energy_per_task), (0, 0.0));
+        assert_eq!((metrics.tasks, metrics.dropped), (0, 0));
+        assert_eq!((metrics.qoe, metrics.energy), (Some(0.0), Some(0.0)));
+        assert_eq!((metrics.delay_slots, metrics.completion_ratio), (None, None));
+        assert_eq!((metrics.delay_p50, metrics.energy_per_task), (None, None));
+        assert_eq!(Sums::new(10).metrics(0.0).qoe, None);
     }
 }

@@ -35,6 +35,14 @@ pub enum RunError {
     /// The run had a process of its own: how that ended, or why the run failed in it.
     #[error("{0}")]
     Isolated(String),
+    /// A metric of an episode is not a finite number.
+    #[error("{metric} is {value}: a number of the system is too large")]
+    NotFinite {
+        /// The metric's title.
+        metric: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// A decision can't be carried out.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
@@ -50,7 +58,7 @@ impl RunError {
                 let crashed = matches!(failure.fault, CallFault::Panic(_));
                 !crashed && ["create", "files"].contains(&failure.call)
             }
-            Self::Isolated(_) | Self::Illegal(_) => false,
+            Self::Isolated(_) | Self::NotFinite { .. } | Self::Illegal(_) => false,
         }
     }
 }
@@ -141,7 +149,7 @@ pub fn run_episode(
     }
     policy.end_episode()?;
     Ok(EpisodeResult {
-        overall: meter.metrics(&scenario.system),
+        overall: meter.metrics(&scenario.system)?,
         by_mode: meter.metrics_by_mode(&scenario.system),
         decisions,
         decide_ns,

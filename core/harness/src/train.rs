@@ -175,13 +175,14 @@ impl<'t> Trainer<'t> {
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
-        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } = meter.metrics(system);
+        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } = meter.metrics(system)?;
         let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
         Ok(TrainingRow {
             episode: number,
-            qoe,
+            // A system has devices.
+            qoe: qoe.unwrap_or_default(),
             delay_slots,
-            energy,
+            energy: energy.unwrap_or_default(),
             dropped,
             loss: mean(sums.loss, sums.losses as f64),
             exploration: mean(sums.explored, sums.decisions as f64),

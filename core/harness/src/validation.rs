@@ -33,7 +33,10 @@ pub fn validate(
         .map(|episode| run_episode(scenario, context, create()?.as_mut(), seed, episode))
         .collect::<Result<_, _>>()?;
     let mean = |metric: fn(&EpisodeMetrics) -> f64| {
-        MeanSd::of(results.iter().map(|result| metric(&result.overall))).mean
+        let values = results.iter().map(|result| metric(&result.overall));
+        MeanSd::of(values).map_or(0.0, |of| of.mean)
     };
-    Ok((mean(|metrics| metrics.qoe), mean(|metrics| metrics.dropped as f64)))
+    // A system has devices, so each episode has a QoE.
+    let qoe = mean(|metrics| metrics.qoe.unwrap_or_default());
+    Ok((qoe, mean(|metrics| metrics.dropped as f64)))
 }

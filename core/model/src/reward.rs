@@ -11,9 +11,10 @@ pub fn base_reward(deadline_slots: u32) -> f64 {
 
 /// E_scaled of eq. (11), dimensionless.
 ///
-/// Published accounting: 10·(local + transmit)/20. Physical accounting: 10·E/E_ref, 0 … 10, with
-/// E the device's energy of eq. (8) (local + transmit + idle) and E_ref that of
-/// [`System::reference_energy`].
+/// Published accounting: 10·(local + transmit)/20. Physical accounting: 10·E/E_ref, with E the
+/// device's energy of eq. (8) (local + transmit + idle) and E_ref that of
+/// [`System::reference_energy`]; 0 where E_ref is 0, since nothing that could be compared takes any
+/// energy.
 pub fn scaled_energy(system: &System, task: &EndedTask) -> f64 {
     match system.energy() {
         EnergyAccounting::Published => {
@@ -22,7 +23,10 @@ pub fn scaled_energy(system: &System, task: &EndedTask) -> f64 {
         }
         EnergyAccounting::Physical => {
             let energy = &task.energy.physical;
-            10.0 * (energy.local + energy.transmit + energy.idle) / system.reference_energy()
+            match system.reference_energy() {
+                0.0 => 0.0,
+                reference => 10.0 * (energy.local + energy.transmit + energy.idle) / reference,
+            }
         }
     }
 }

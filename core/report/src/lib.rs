@@ -18,7 +18,7 @@
 //! use offramp_results::{EpisodeMetrics, EpisodeResult};
 //!
 //! let episode = |qoe| EpisodeResult {
-//!     overall: EpisodeMetrics { qoe, completion_ratio: 0.8, ..EpisodeMetrics::default() },
+//!     overall: EpisodeMetrics { devices: 50.0, qoe: Some(qoe), ..EpisodeMetrics::default() },
 //!     ..EpisodeResult::default()
 //! };
 //! let record = RunRecord {
@@ -63,7 +63,7 @@ pub enum Format {
 
 /// The runs in `format`. JSON is a contract: `{"runs": [{"scenario", "policy", "seed", "sweep",
 /// "episodes", "metrics": {id: {"mean", "sd"}}, "power_modes": [{"alpha", "metrics"}]}]}`, with
-/// `error` in place of metrics and power modes if the run failed. CSV has one row per run.
+/// `null` for what has no value, and `error` in place of metrics and power modes if the run failed. CSV has one row per run.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
@@ -121,9 +121,8 @@ fn table(runs: &[StoredRun]) -> String {
             table.add_row(match run.record.error {
                 Some(_) => row(&run.record, [policy, "failed".to_owned()]),
                 None => {
-                    let cells = shown().map(|(metric, column)| {
-                        column.form.text(run.mean_sd(metric).unwrap_or_default())
-                    });
+                    let cells =
+                        shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
                     row(&run.record, [policy].into_iter().chain(cells))
                 }
             });
@@ -156,9 +155,8 @@ fn power_mode_tables(runs: &[StoredRun]) -> String {
         let mut table = bare_table(header);
         for run in runs.iter().filter(|run| run.record.error.is_none()) {
             for (mode, alpha) in run.record.power_modes.iter().enumerate() {
-                let cells = shown().map(|(metric, column)| {
-                    column.form.text(run.mean_sd_of_mode(mode, metric).unwrap_or_default())
-                });
+                let cells = shown()
+                    .map(|(metric, column)| column.form.text(run.mean_sd_of_mode(mode, metric)));
                 let texts = [run.record.policy.clone(), alpha.to_string()];
                 table.add_row(row(&run.record, texts.into_iter().chain(cells)));
             }
@@ -177,11 +175,19 @@ fn swept_value(text: &str) -> Value {
     }
 }
 
-/// The summarised metrics for which `of` has a value, by id.
-fn metrics_json(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Value {
-    let metrics = metric::summarised().filter_map(|metric| {
-        let MeanSd { mean, sd } = of(metric)?;
-        Some((metric.id.to_owned(), json!({ "mean": mean, "sd": sd })))
+/// Mean and standard deviation, each if it is known.
+fn parts(value: Option<MeanSd>) -> (Option<f64>, Option<f64>) {
+    (value.map(|of| of.mean), value.and_then(|of| of.sd))
+}
+
+/// `metrics` by id; null where `of` has no value.
+fn metrics_json(
+    metrics: impl Iterator<Item = &'static Metric>,
+    of: impl Fn(&'static Metric) -> Option<MeanSd>,
+) -> Value {
+    let metrics = metrics.map(|metric| {
+        let (mean, sd) = parts(of(metric));
+        (metric.id.to_owned(), json!({ "mean": mean, "sd": sd }))
     });
     Value::Object(metrics.collect())
 }
@@ -203,9 +209,10 @@ fn as_json(runs: &[StoredRun]) -> Value {
             object["error"] = error.clone().into();
             return object;
         }
-        object["metrics"] = metrics_json(|metric| run.mean_sd(metric));
+        object["metrics"] = metrics_json(metric::summarised(), |metric| run.mean_sd(metric));
         let modes = record.power_modes.iter().enumerate().map(|(mode, alpha)| {
-            let metrics = metrics_json(|metric| run.mean_sd_of_mode(mode, metric));
+            let split = metric::summarised().filter(|metric| metric.has_modes());
+            let metrics = metrics_json(split, |metric| run.mean_sd_of_mode(mode, metric));
             json!({ "alpha": alpha, "metrics": metrics })
         });
         object["power_modes"] = modes.collect();
@@ -236,9 +243,10 @@ fn key_cells(record: &RunRecord) -> [String; 6] {
 
 /// Mean and standard deviation of each summarised metric; empty where `of` has no value.
 fn metric_cells(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Vec<String> {
-    let cells = metric::summarised().flat_map(|metric| match of(metric) {
-        Some(MeanSd { mean, sd }) => [mean.to_string(), sd.to_string()],
-        None => [String::new(), String::new()],
+    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let cells = metric::summarised().flat_map(|metric| {
+        let (mean, sd) = parts(of(metric));
+        [cell(mean), cell(sd)]
     });
     cells.collect()
 }

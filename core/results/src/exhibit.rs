@@ -128,9 +128,9 @@ impl Measured {
     /// A quantity for each training seed and episode; `None` if there is no such number.
     pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
         let Quantity::Metric(metric) = quantity else {
-            return Scores::new(vec![vec![self.parameters?]]);
+            return Scores::unweighted(vec![vec![self.parameters?]]);
         };
-        let row = |run: &MeasuredRun| run.episodes.iter().filter_map(|e| metric.of(e)).collect();
+        let row = |run: &MeasuredRun| run.episodes.iter().map(|e| metric.of(e)).collect();
         Scores::new(self.runs.iter().map(row).collect())
     }
 }

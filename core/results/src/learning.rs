@@ -14,8 +14,8 @@ pub struct TrainingRow {
     pub episode: u64,
     /// AvgQoE of the training episode itself, exploration included.
     pub qoe: f64,
-    /// AvgDelay, slots.
-    pub delay_slots: f64,
+    /// AvgDelay, slots; none if no task arrived.
+    pub delay_slots: Option<f64>,
     /// AvgEnergy, in the scenario's accounting.
     pub energy: f64,
     /// Tasks dropped.

@@ -24,7 +24,12 @@
 //!
 //! // What an evaluation hands over, one after another: the episodes of a policy, here two.
 //! let episode = |qoe| EpisodeResult {
-//!     overall: EpisodeMetrics { tasks: 100, qoe, ..EpisodeMetrics::default() },
+//!     overall: EpisodeMetrics {
+//!         tasks: 100,
+//!         devices: 50.0,
+//!         qoe: Some(qoe),
+//!         ..EpisodeMetrics::default()
+//!     },
 //!     by_mode: Vec::new(),
 //!     decisions: 100,
 //!     decide_ns: 5_000,

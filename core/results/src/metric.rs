@@ -30,6 +30,8 @@ pub struct Metric {
     pub summarised: bool,
     /// Its column in the tables of `offramp run`, if it has one.
     pub column: Option<Column>,
+    /// What its mean over episodes is a mean of.
+    pub pooling: Pooling,
     /// The definition, in a sentence or two.
     pub about: &'static str,
     /// How it is taken from an episode.
@@ -45,6 +47,43 @@ pub enum Better {
     Lower,
     /// It describes the episode, not the policy.
     Neither,
+}
+
+/// What the mean over episodes is a mean of: the weight of an episode, or of a power mode in it.
+///
+/// Episodes that lack a value, such as the delay where no task arrived, are left out. So the means
+/// by power mode, weighted in the same way, come to the mean of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Of episodes: each counts once.
+    Episodes,
+    /// Of tasks: an episode counts as often as it has tasks.
+    Tasks,
+    /// Of devices: an episode counts as often as it has devices (in a power mode: on average).
+    Devices,
+    /// Of decisions: an episode counts as often as decisions were made in it.
+    Decisions,
+}
+
+impl Pooling {
+    /// The word for it in documentation.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Episodes => "episodes",
+            Self::Tasks => "tasks",
+            Self::Devices => "devices",
+            Self::Decisions => "decisions",
+        }
+    }
+}
+
+/// A value and its weight in a mean ([`Pooling`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighted {
+    /// The value.
+    pub value: f64,
+    /// The weight, above 0.
+    pub weight: f64,
 }
 
 /// A column of the tables of `offramp run`.
@@ -68,12 +107,14 @@ pub enum Form {
 }
 
 impl Form {
-    /// The text of a cell.
-    pub fn text(self, MeanSd { mean, sd }: MeanSd) -> String {
-        match self {
-            Self::MeanSd(digits) => format!("{mean:.digits$} ± {sd:.digits$}"),
-            Self::Mean(digits) => format!("{mean:.digits$}"),
-            Self::Percent(digits) => format!("{:.digits$} %", 100.0 * mean),
+    /// The text of a cell: `–` if there is no value, and no deviation where one episode says
+    /// nothing about it.
+    pub fn text(self, value: Option<MeanSd>) -> String {
+        let Some(MeanSd { mean, sd }) = value else { return "–".to_owned() };
+        match (self, sd) {
+            (Self::MeanSd(digits), Some(sd)) => format!("{mean:.digits$} ± {sd:.digits$}"),
+            (Self::MeanSd(digits) | Self::Mean(digits), _) => format!("{mean:.digits$}"),
+            (Self::Percent(digits), _) => format!("{:.digits$} %", 100.0 * mean),
         }
     }
 }
@@ -81,9 +122,9 @@ impl Form {
 /// How a metric is taken from an episode.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
-    /// From the tasks of the episode, or of one power mode in it.
-    Tasks(fn(&EpisodeMetrics) -> f64),
-    /// From the episode as a whole; `None` leaves the episode out of means and intervals.
+    /// From the tasks of the episode, or of one power mode in it; `None` if they have no value.
+    Tasks(fn(&EpisodeMetrics) -> Option<f64>),
+    /// From the episode as a whole; `None` if it has no value.
     Episode(fn(&EpisodeResult) -> Option<f64>),
 }
 
@@ -103,20 +144,79 @@ pub struct EpisodeResult {
 }
 
 impl Metric {
-    /// The value in an episode; `None` leaves the episode out of means and intervals.
-    pub fn of(&self, episode: &EpisodeResult) -> Option<f64> {
+    /// The value in an episode with its weight; `None` leaves the episode out of means and
+    /// intervals.
+    pub fn of(&self, episode: &EpisodeResult) -> Option<Weighted> {
+        let value = match self.source {
+            Source::Tasks(value) => value(&episode.overall)?,
+            Source::Episode(value) => value(episode)?,
+        };
+        self.weighted(value, &episode.overall, episode.decisions)
+    }
+
+    /// The value in one power mode of an episode with its weight; `None` if it has none there, or
+    /// is not defined by power mode.
+    pub fn of_mode(&self, metrics: &EpisodeMetrics) -> Option<Weighted> {
         match self.source {
-            Source::Tasks(value) => Some(value(&episode.overall)),
-            Source::Episode(value) => value(episode),
+            Source::Tasks(value) => self.weighted(value(metrics)?, metrics, 0),
+            Source::Episode(_) => None,
         }
     }
 
-    /// The value in one power mode of an episode; `None` if it is not defined by power mode.
-    pub fn of_mode(&self, metrics: &EpisodeMetrics) -> Option<f64> {
-        match self.source {
-            Source::Tasks(value) => Some(value(metrics)),
+    /// True if it is defined by power mode.
+    pub fn has_modes(&self) -> bool {
+        matches!(self.source, Source::Tasks(_))
+    }
+
+    fn weighted(&self, value: f64, metrics: &EpisodeMetrics, decisions: u64) -> Option<Weighted> {
+        let weight = match self.pooling {
+            Pooling::Episodes => 1.0,
+            Pooling::Tasks => metrics.tasks as f64,
+            Pooling::Devices => metrics.devices,
+            Pooling::Decisions => decisions as f64,
+        };
+        (weight > 0.0).then_some(Weighted { value, weight })
+    }
+}
+
+/// A field of [`EpisodeMetrics`] as the value of a metric.
+trait Value {
+    fn value(self) -> Option<f64>;
+}
+
+impl Value for u64 {
+    fn value(self) -> Option<f64> {
+        Some(self as f64)
+    }
+}
+
+impl Value for f64 {
+    fn value(self) -> Option<f64> {
+        Some(self)
+    }
+}
+
+impl Value for Option<f64> {
+    fn value(self) -> Option<f64> {
+        self
+    }
+}
+
+impl Value for Option<u32> {
+    fn value(self) -> Option<f64> {
+        self.map(f64::from)
+    }
+}
+
+impl EpisodeMetrics {
+    /// The first metric whose value is not a finite number, with that value.
+    pub fn not_finite(&self) -> Option<(&'static Metric, f64)> {
+        all().iter().find_map(|metric| match metric.source {
+            Source::Tasks(value) => {
+                value(self).filter(|value| !value.is_finite()).map(|value| (metric, value))
+            }
             Source::Episode(_) => None,
-        }
+        })
     }
 }
 
@@ -164,16 +264,20 @@ pub fn by_name(name: &str) -> Option<&'static Metric> {
 /// The table as Markdown, as `scenarios/README.md` has it.
 pub fn documentation() -> String {
     let mut text = String::from(
-        "| column | in studies | title | unit | better | meaning |\n|---|---|---|---|---|---|\n",
+        "| column | in studies | title | unit | better | mean over | meaning |\n\
+         |---|---|---|---|---|---|---|\n",
     );
-    for Metric { id, name, title, unit, better, about, .. } in TABLE {
+    for Metric { id, name, title, unit, better, pooling, about, .. } in TABLE {
+        let pooling = pooling.name();
         let better = match better {
             Better::Higher => "higher",
             Better::Lower => "lower",
             Better::Neither => "",
         };
-        text +=
-            &format!("| `{id}` | `{name}` | {title} | {unit} | {better} | {} |\n", about.trim());
+        text += &format!(
+            "| `{id}` | `{name}` | {title} | {unit} | {better} | {pooling} | {} |\n",
+            about.trim()
+        );
     }
     text
 }
@@ -195,7 +299,8 @@ macro_rules! metrics {
     ) => {
         /// The metrics of one episode, or of the tasks of one power mode in it.
         ///
-        /// An episode without tasks has delay 0, completion ratio 1 and energy per task 0.
+        /// Without tasks there is no delay, no share and no energy per task; without devices, as
+        /// in a power mode that nobody was in, there are no sums per device.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
         pub struct EpisodeMetrics {$(
             $(#[doc = $about])+
@@ -207,7 +312,7 @@ macro_rules! metrics {
                 id: stringify!($id),
                 name: stringify!($name),
                 about: concat!($($about),+),
-                source: Source::Tasks(|metrics| metrics.$id as f64),
+                source: Source::Tasks(|metrics| metrics.$id.value()),
                 $($attribute: $value),+
             },)+
             $(Metric {
@@ -231,61 +336,80 @@ metrics! {
         /// Tasks that arrived; each ended exactly once.
         tasks: u64 as Tasks {
             title: "tasks", unit: "tasks", digits: 1, better: Better::Neither,
-            summarised: false, column: None,
+            pooling: Pooling::Episodes, summarised: true, column: None,
         }
-        /// The sum of all rewards, per device. In a power mode, per mean number of devices in it.
-        qoe: f64 as Qoe {
+        /// Devices. In a power mode, the mean number of devices in it.
+        devices: f64 as Devices {
+            title: "devices", unit: "devices", digits: 1, better: Better::Neither,
+            pooling: Pooling::Episodes, summarised: false, column: None,
+        }
+        /// The sum of all rewards, per device.
+        qoe: Option<f64> as Qoe {
             title: "AvgQoE", unit: "reward", digits: 1, better: Better::Higher,
-            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+            pooling: Pooling::Devices, summarised: true,
+            column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
         }
         /// Mean delay of all tasks; a dropped task counts its deadline.
-        delay_slots: f64 as Delay {
+        delay_slots: Option<f64> as Delay {
             title: "AvgDelay", unit: "slots", digits: 3, better: Better::Lower,
-            summarised: true, column: Some(Column { form: Form::MeanSd(3), by_mode: true }),
+            pooling: Pooling::Tasks, summarised: true,
+            column: Some(Column { form: Form::MeanSd(3), by_mode: true }),
         }
         /// Energy of all tasks, all four components, per device.
-        energy: f64 as Energy {
+        energy: Option<f64> as Energy {
             title: "AvgEnergy", unit: "as accounted", digits: 1, better: Better::Lower,
-            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+            pooling: Pooling::Devices, summarised: true,
+            column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
         }
         /// Tasks that were dropped at their deadline.
         dropped: u64 as Dropped {
             title: "Drop", unit: "tasks", digits: 1, better: Better::Lower,
-            summarised: true, column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
+            pooling: Pooling::Episodes, summarised: true,
+            column: Some(Column { form: Form::MeanSd(1), by_mode: true }),
         }
         /// Share of the tasks that were completed.
-        completion_ratio: f64 as CompletionRatio {
+        completion_ratio: Option<f64> as CompletionRatio {
             title: "completed", unit: "", digits: 4, better: Better::Higher,
-            summarised: true, column: Some(Column { form: Form::Percent(1), by_mode: true }),
+            pooling: Pooling::Tasks, summarised: true,
+            column: Some(Column { form: Form::Percent(1), by_mode: true }),
+        }
+        /// Share of the tasks that were computed locally; the others were sent to a server. A
+        /// policy that has collapsed into one action shows it here.
+        local_share: Option<f64> as LocalShare {
+            title: "local", unit: "", digits: 4, better: Better::Neither,
+            pooling: Pooling::Tasks, summarised: true,
+            column: Some(Column { form: Form::Percent(1), by_mode: true }),
         }
         /// Energy of all tasks, all four components, per task.
-        energy_per_task: f64 as EnergyPerTask {
+        energy_per_task: Option<f64> as EnergyPerTask {
             title: "energy per task", unit: "as accounted", digits: 3, better: Better::Lower,
-            summarised: true, column: None,
+            pooling: Pooling::Tasks, summarised: true, column: None,
         }
         /// Median delay.
-        delay_p50: u32 as DelayP50 {
+        delay_p50: Option<u32> as DelayP50 {
             title: "median delay", unit: "slots", digits: 1, better: Better::Lower,
-            summarised: true, column: None,
+            pooling: Pooling::Episodes, summarised: true, column: None,
         }
         /// 95th percentile of the delay: the smallest number of slots that 95 % do not exceed.
-        delay_p95: u32 as DelayP95 {
+        delay_p95: Option<u32> as DelayP95 {
             title: "p95 delay", unit: "slots", digits: 1, better: Better::Lower,
-            summarised: true, column: Some(Column { form: Form::Mean(1), by_mode: false }),
+            pooling: Pooling::Episodes, summarised: true,
+            column: Some(Column { form: Form::Mean(1), by_mode: false }),
         }
         /// 99th percentile of the delay.
-        delay_p99: u32 as DelayP99 {
+        delay_p99: Option<u32> as DelayP99 {
             title: "p99 delay", unit: "slots", digits: 1, better: Better::Lower,
-            summarised: true, column: None,
+            pooling: Pooling::Episodes, summarised: true, column: None,
         }
     }
     episode {
-        /// Mean time of a decision; episodes without decisions are left out. From `timing.csv`.
+        /// Mean time of a decision. From `timing.csv`.
         decision_us as DecisionTime {
             of: |episode| (episode.decisions > 0)
                 .then(|| episode.decide_ns as f64 / 1000.0 / episode.decisions as f64),
             title: "µs/decision", unit: "µs", digits: 2, better: Better::Lower,
-            summarised: true, column: Some(Column { form: Form::Mean(3), by_mode: false }),
+            pooling: Pooling::Decisions, summarised: true,
+            column: Some(Column { form: Form::Mean(3), by_mode: false }),
         }
     }
 }
@@ -306,7 +430,7 @@ mod tests {
     fn an_episode_without_decisions_has_no_decision_time() {
         let time = by_name("DecisionTime").unwrap();
         let episode = EpisodeResult { decisions: 4, decide_ns: 6_000, ..EpisodeResult::default() };
-        assert_eq!(time.of(&episode), Some(1.5));
+        assert_eq!(time.of(&episode), Some(Weighted { value: 1.5, weight: 4.0 }));
         assert_eq!(time.of(&EpisodeResult::default()), None);
         assert_eq!(time.of_mode(&EpisodeMetrics::default()), None);
     }

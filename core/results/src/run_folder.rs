@@ -343,7 +343,12 @@ mod tests {
     }
 
     fn episode(number: u64) -> EpisodeResult {
-        let metrics = |qoe| EpisodeMetrics { tasks: 7, qoe, ..EpisodeMetrics::default() };
+        let metrics = |qoe| EpisodeMetrics {
+            tasks: 7,
+            devices: 2.0,
+            qoe: Some(qoe),
+            ..EpisodeMetrics::default()
+        };
         let qoe = 0.1 + 0.2 * number as f64;
         EpisodeResult {
             overall: metrics(qoe),
@@ -396,7 +401,7 @@ mod tests {
         assert_eq!((&runs[0].record, runs[0].summary.episodes()), (&record(), 300));
         assert_eq!((runs[1].record.error.as_deref(), runs[1].summary.episodes()), (Some("why"), 0));
         let header = std::fs::read_to_string(path.join("power-modes.csv")).unwrap();
-        assert!(header.starts_with("scenario,policy,sweep,episode,alpha,tasks,qoe,delay_slots,"));
+        assert!(header.starts_with("scenario,policy,sweep,episode,alpha,tasks,devices,qoe,"));
         assert!(matches!(check_free(&path).unwrap_err(), Error::Taken { .. }));
         assert!(is_complete(&path));
     }

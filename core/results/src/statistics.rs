@@ -14,6 +14,8 @@
 use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Weighted;
+
 /// The purpose of a bootstrap's draws; its number is part of every interval.
 pub const BOOTSTRAP: Purpose = Purpose::new(10);
 
@@ -22,28 +24,35 @@ pub const BOOTSTRAP: Purpose = Purpose::new(10);
 pub struct MeanSd {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation of the sample (n − 1); 0 for one value.
-    pub sd: f64,
+    /// The standard deviation of the sample (n − 1); one value has none.
+    pub sd: Option<f64>,
 }
 
 impl MeanSd {
-    /// Mean and standard deviation of `values`; both 0 if there are none.
-    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    /// Mean and standard deviation of `values`; `None` if there are none.
+    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
         let count = values.clone().count() as f64;
         if count == 0.0 {
-            return Self::default();
+            return None;
         }
         let mean = values.clone().sum::<f64>() / count;
         let squares: f64 = values.map(|value| (value - mean) * (value - mean)).sum();
-        Self { mean, sd: if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 } }
+        Some(Self { mean, sd: (count > 1.0).then(|| (squares / (count - 1.0)).sqrt()) })
     }
 }
 
 /// A metric of one policy: training seeds × episodes.
+///
+/// Each score has the weight that its metric gives to the episode
+/// ([`Pooling`](crate::metric::Pooling)), and means are weighted. Statements about single episodes
+/// (interquartile means, shares, probabilities) count each episode that has a value once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    by_seed: Vec<Vec<f64>>,
+    /// An episode without a value has weight 0.
+    by_seed: Vec<Vec<Weighted>>,
 }
+
+const ABSENT: Weighted = Weighted { value: 0.0, weight: 0.0 };
 
 /// An estimate with its 95 % interval, in the metric's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,25 +69,38 @@ pub struct Interval {
 const DRAWS: u64 = 2_000;
 
 impl Scores {
-    /// One row of episodes per seed; `None` if there are no episodes, or rows differ in length.
-    pub fn new(by_seed: Vec<Vec<f64>>) -> Option<Self> {
+    /// One row of episodes per seed; `None` if no episode has a value, or rows differ in length.
+    pub fn new(by_seed: Vec<Vec<Option<Weighted>>>) -> Option<Self> {
         let episodes = by_seed.first()?.len();
-        let even = episodes > 0 && by_seed.iter().all(|row| row.len() == episodes);
-        even.then_some(Self { by_seed })
+        let even = by_seed.iter().all(|row| row.len() == episodes);
+        let any = by_seed.iter().flatten().any(Option::is_some);
+        let row = |row: Vec<Option<Weighted>>| {
+            row.into_iter().map(|score| score.unwrap_or(ABSENT)).collect()
+        };
+        (even && any).then(|| Self { by_seed: by_seed.into_iter().map(row).collect() })
+    }
+
+    /// Scores that all have the same weight.
+    pub fn unweighted(by_seed: Vec<Vec<f64>>) -> Option<Self> {
+        let row = |row: Vec<f64>| {
+            row.into_iter().map(|value| Some(Weighted { value, weight: 1.0 })).collect()
+        };
+        Self::new(by_seed.into_iter().map(row).collect())
     }
 
     fn episodes(&self) -> usize {
         self.by_seed[0].len()
     }
 
-    /// All scores, seed by seed.
-    pub fn all(&self) -> impl Iterator<Item = f64> + '_ {
-        self.by_seed.iter().flatten().copied()
+    /// All scores, seed by seed, without those of episodes that have no value.
+    pub fn all(&self) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.by_seed.iter().flatten().filter(|score| score.weight > 0.0).map(|score| score.value)
     }
 
     /// This minus `other`, episode by episode and seed by seed: what both have in common (their
     /// tasks) cancels. A policy of one row is compared with each seed of the other. `None` if
-    /// the numbers of seeds differ and neither is 1, or the numbers of episodes differ.
+    /// the numbers of seeds differ and neither is 1, or the episodes differ in number or weight:
+    /// then they are not the same episodes.
     pub fn minus(&self, other: &Self) -> Option<Self> {
         let seeds = self.by_seed.len().max(other.by_seed.len());
         let row = |scores: &Self, seed: usize| match scores.by_seed.len() {
@@ -86,40 +108,49 @@ impl Scores {
             count if count == seeds => Some(scores.by_seed[seed].clone()),
             _ => None,
         };
+        let difference = |(ours, theirs): (&Weighted, &Weighted)| {
+            let (value, weight) = (ours.value - theirs.value, ours.weight);
+            (weight == theirs.weight).then_some(Weighted { value, weight })
+        };
         let rows = (0..seeds).map(|seed| {
             let (ours, theirs) = (row(self, seed)?, row(other, seed)?);
-            (ours.len() == theirs.len())
-                .then(|| ours.iter().zip(&theirs).map(|(a, b)| a - b).collect())
+            let same = ours.len() == theirs.len();
+            same.then(|| ours.iter().zip(&theirs).map(difference).collect::<Option<_>>())?
         });
-        Self::new(rows.collect::<Option<_>>()?)
+        Some(Self { by_seed: rows.collect::<Option<_>>()? })
     }
 
     /// Every score times `factor`.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
-        let row = |row: &Vec<f64>| row.iter().map(|score| factor * score).collect();
+        let times = |score: &Weighted| Weighted { value: factor * score.value, ..*score };
+        let row = |row: &Vec<Weighted>| row.iter().map(times).collect();
         Self { by_seed: self.by_seed.iter().map(row).collect() }
     }
 
     /// The mean, with its interval.
     pub fn mean(&self) -> Interval {
-        self.interval(|values| mean(values))
+        self.interval(|scores| {
+            let weight: f64 = scores.iter().map(|score| score.weight).sum();
+            scores.iter().map(|score| score.weight * score.value).sum::<f64>() / weight
+        })
     }
 
     /// The mean of the middle half, with its interval; outliers hardly move it.
     pub fn interquartile_mean(&self) -> Interval {
-        self.interval(|values| {
-            values.sort_by(f64::total_cmp);
-            let cut = values.len() / 4;
-            mean(&values[cut..values.len() - cut])
+        self.interval(|scores| {
+            scores.sort_by(|a, b| a.value.total_cmp(&b.value));
+            let cut = scores.len() / 4;
+            let middle = &scores[cut..scores.len() - cut];
+            middle.iter().map(|score| score.value).sum::<f64>() / middle.len() as f64
         })
     }
 
     /// The share of the scores that are at least `threshold`: a point of a performance profile.
     pub fn share_of_at_least(&self, threshold: f64) -> Interval {
-        let share = |values: &mut [f64]| {
-            let above = values.iter().filter(|&&value| value >= threshold).count();
-            above as f64 / values.len() as f64
+        let share = |scores: &mut [Weighted]| {
+            let above = scores.iter().filter(|score| score.value >= threshold).count();
+            above as f64 / scores.len() as f64
         };
         self.interval(share)
     }
@@ -128,42 +159,46 @@ impl Scores {
     /// half. `None` as for [`Scores::minus`].
     pub fn probability_above(&self, other: &Self) -> Option<Interval> {
         let mut sign = self.minus(other)?;
-        for difference in sign.by_seed.iter_mut().flatten() {
-            *difference = match *difference {
+        for Weighted { value, weight } in sign.by_seed.iter_mut().flatten() {
+            *value = match *value {
                 above if above > 0.0 => 1.0,
                 below if below < 0.0 => 0.0,
                 _ => 0.5,
             };
+            *weight = weight.min(1.0).ceil();
         }
         Some(sign.mean())
     }
 
-    /// `statistic` of all scores, with its interval; it may reorder the scores it is handed.
-    pub fn interval(&self, statistic: impl Fn(&mut [f64]) -> f64) -> Interval {
-        let mut all: Vec<f64> = self.by_seed.concat();
+    /// `statistic` of all scores that have a value, of which there is at least one, with its
+    /// interval; it may reorder the scores it is handed.
+    pub fn interval(&self, statistic: impl Fn(&mut [Weighted]) -> f64) -> Interval {
+        let present = |score: &&Weighted| score.weight > 0.0;
+        let mut all: Vec<Weighted> =
+            self.by_seed.iter().flatten().filter(present).copied().collect();
         let estimate = statistic(&mut all);
         let (seeds, episodes) = (self.by_seed.len(), self.episodes());
         let mut drawn_episodes = vec![0; episodes];
+        // A draw without any value says nothing.
         let mut draws: Vec<f64> = (0..DRAWS)
-            .map(|draw| {
+            .filter_map(|draw| {
                 let mut stream = StreamFamily::new(0, draw, BOOTSTRAP).of(0);
                 drawn_episodes.fill_with(|| stream.below(episodes));
                 all.clear();
                 for _ in 0..seeds {
                     let row = &self.by_seed[stream.below(seeds)];
-                    all.extend(drawn_episodes.iter().map(|&episode| row[episode]));
+                    all.extend(drawn_episodes.iter().map(|&at| row[at]).filter(|s| present(&s)));
                 }
-                statistic(&mut all)
+                (!all.is_empty()).then(|| statistic(&mut all))
             })
             .collect();
         draws.sort_by(f64::total_cmp);
-        let at = |share: f64| draws[(share * (DRAWS - 1) as f64).round() as usize];
+        let at = |share: f64| {
+            let last = draws.len().saturating_sub(1);
+            draws.get((share * last as f64).round() as usize).copied().unwrap_or(estimate)
+        };
         Interval { estimate, low: at(0.025), high: at(0.975) }
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]
@@ -178,7 +213,7 @@ mod tests {
     const DRAWN: Purpose = TRIALS;
 
     fn scores(rows: &[&[f64]]) -> Scores {
-        Scores::new(rows.iter().map(|row| row.to_vec()).collect()).unwrap()
+        Scores::unweighted(rows.iter().map(|row| row.to_vec()).collect()).unwrap()
     }
 
     /// A standard normal number (Box and Muller 1958).
@@ -189,11 +224,11 @@ mod tests {
 
     #[test]
     fn mean_and_deviation_by_hand() {
-        let four = MeanSd::of([2.0, 4.0, 4.0, 6.0].into_iter());
+        let four = MeanSd::of([2.0, 4.0, 4.0, 6.0].into_iter()).unwrap();
         assert_eq!(four.mean, 4.0);
-        assert!((four.sd - (8.0_f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(MeanSd::of([3.0].into_iter()), MeanSd { mean: 3.0, sd: 0.0 });
-        assert_eq!(MeanSd::of(std::iter::empty()), MeanSd::default());
+        assert!((four.sd.unwrap() - (8.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(MeanSd::of([3.0].into_iter()), Some(MeanSd { mean: 3.0, sd: None }));
+        assert_eq!(MeanSd::of(std::iter::empty()), None);
     }
 
     #[test]
@@ -207,8 +242,29 @@ mod tests {
         assert_eq!(difference, scores(&[&[0.0, 1.0, -1.0, 0.0], &[1.0, 1.0, -1.0, -1.0]]));
         assert_eq!(ours.probability_above(&theirs).unwrap().estimate, 0.5);
         assert_eq!(theirs.minus(&scores(&[&[1.0]])), None);
-        assert_eq!(Scores::new(vec![vec![1.0], vec![]]), None);
+        assert_eq!(Scores::unweighted(vec![vec![1.0], vec![]]), None);
         assert_eq!(Scores::new(vec![]), None);
+        assert_eq!(Scores::new(vec![vec![None, None]]), None);
+    }
+
+    #[test]
+    fn scores_are_pooled_by_hand() {
+        let score = |value, weight| Some(Weighted { value, weight });
+        let of = |rows| Scores::new(vec![rows]).unwrap();
+        let ours = of(vec![score(3.0, 2.0), None, score(5.0, 6.0)]);
+        assert_eq!(ours.mean().estimate, 4.5);
+        assert_eq!(ours.interquartile_mean().estimate, 4.0);
+        assert_eq!(ours.share_of_at_least(4.0).estimate, 0.5);
+        assert_eq!(ours.all().collect::<Vec<_>>(), [3.0, 5.0]);
+        let theirs = of(vec![score(2.0, 2.0), None, score(6.0, 6.0)]);
+        assert_eq!(ours.minus(&theirs).unwrap().mean().estimate, -0.5);
+        assert_eq!(ours.probability_above(&theirs).unwrap().estimate, 0.5);
+        // Other tasks: not the same episodes.
+        let others = of(vec![score(2.0, 3.0), None, score(6.0, 5.0)]);
+        assert_eq!(ours.minus(&others), None);
+        // One task in a hundred episodes: some draws have none.
+        let rare = of([vec![score(7.0, 1.0)], vec![None; 99]].concat());
+        assert_eq!(rare.mean(), Interval { estimate: 7.0, low: 7.0, high: 7.0 });
     }
 
     /// A 95 % interval contains a known mean in about 95 % of all cases: in 400 trials, fewer
@@ -221,7 +277,7 @@ mod tests {
             let holds = |trial: u64| {
                 let mut stream = StreamFamily::new(7, trial, DRAWN).of(0);
                 let row = (0..50).map(|_| shape(normal(&mut stream))).collect();
-                let interval = Scores::new(vec![row]).unwrap().mean();
+                let interval = Scores::unweighted(vec![row]).unwrap().mean();
                 interval.low <= 0.0 && 0.0 <= interval.high
             };
             let share = (0..400).filter(|&trial| holds(trial)).count() as f64 / 400.0;
@@ -238,7 +294,7 @@ mod tests {
                 let of_seed = 3.0 * normal(&mut stream);
                 (0..20).map(|_| of_seed + normal(&mut stream)).collect()
             });
-            let interval = Scores::new(rows.collect()).unwrap().mean();
+            let interval = Scores::unweighted(rows.collect()).unwrap().mean();
             interval.low <= 0.0 && 0.0 <= interval.high
         };
         let share = (0..200).filter(|&trial| holds(trial)).count() as f64 / 200.0;
@@ -251,8 +307,9 @@ mod tests {
             episodes in proptest::collection::vec(-1e3..1e3_f64, 1..30),
             offset in -10.0..10.0_f64,
         ) {
-            let ours = Scores::new(vec![episodes.iter().map(|x| x + offset).collect()]).unwrap();
-            let theirs = Scores::new(vec![episodes]).unwrap();
+            let shifted = episodes.iter().map(|x| x + offset).collect();
+            let ours = Scores::unweighted(vec![shifted]).unwrap();
+            let theirs = Scores::unweighted(vec![episodes]).unwrap();
             let Interval { estimate, low, high } = ours.minus(&theirs).unwrap().mean();
             for value in [estimate, low, high] {
                 prop_assert!((value - offset).abs() < 1e-9);
@@ -265,7 +322,7 @@ mod tests {
         fn an_interval_is_around_its_estimate_and_the_same_again(
             rows in proptest::collection::vec(proptest::collection::vec(-1e3..1e3_f64, 8), 1..4),
         ) {
-            let scores = Scores::new(rows).unwrap();
+            let scores = Scores::unweighted(rows).unwrap();
             let interval = scores.mean();
             prop_assert!(interval.low <= interval.estimate && interval.estimate <= interval.high);
             prop_assert_eq!(interval, scores.mean());

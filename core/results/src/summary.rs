@@ -1,59 +1,200 @@
-//! Stand-in until the summary of the metrics branch is here.
-use crate::metric::{EpisodeResult, Metric};
-use crate::statistics::MeanSd;
+//! Summaries: what tables show of a run, kept up to date while its episodes pass by. The memory it
+//! takes does not depend on their number.
+//!
+//! A mean is weighted as its metric states ([`Pooling`](crate::metric::Pooling)): pooled over tasks,
+//! devices or decisions where it is a mean of these. The standard deviation is that of the episodes
+//! that have a value, each counted once.
+
 use serde::{Deserialize, Serialize};
 
-/// Running statistics of a run.
+use crate::metric::{self, EpisodeMetrics, EpisodeResult, Metric, Weighted};
+use crate::statistics::MeanSd;
+
+/// The statistics of every metric over the episodes so far.
+///
+/// The same episodes in the same order give the same bits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     episodes: u64,
-    all: Vec<(u64, f64, f64)>,
-    modes: Vec<Vec<(u64, f64, f64)>>,
+    /// One per metric, in the order of [`metric::all`].
+    overall: Vec<Running>,
+    /// The same for each power mode.
+    by_mode: Vec<Vec<Running>>,
 }
 
-fn push(slot: &mut (u64, f64, f64), value: Option<f64>) {
-    let Some(value) = value else { return };
-    slot.0 += 1;
-    let delta = value - slot.1;
-    slot.1 += delta / slot.0 as f64;
-    slot.2 += delta * (value - slot.1);
+/// A weighted mean and a deviation under way (Welford 1962; West 1979).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Running {
+    count: u64,
+    weight: f64,
+    weighted_mean: f64,
+    /// Mean and sum of squared deviations, each episode counted once.
+    mean: f64,
+    squares: f64,
 }
 
-fn mean_sd(slot: &(u64, f64, f64)) -> MeanSd {
-    let sd = if slot.0 > 1 { (slot.2 / (slot.0 - 1) as f64).sqrt() } else { 0.0 };
-    MeanSd { mean: slot.1, sd }
+impl Running {
+    fn add(&mut self, Weighted { value, weight }: Weighted) {
+        self.count += 1;
+        self.weight += weight;
+        self.weighted_mean += (value - self.weighted_mean) * (weight / self.weight);
+        let before = value - self.mean;
+        self.mean += before / self.count as f64;
+        self.squares += before * (value - self.mean);
+    }
+
+    fn mean_sd(&self) -> Option<MeanSd> {
+        let sd = (self.count > 1).then(|| (self.squares / (self.count - 1) as f64).sqrt());
+        (self.count > 0).then_some(MeanSd { mean: self.weighted_mean, sd })
+    }
 }
 
 impl Summary {
-    /// No episodes yet.
+    /// The summary of no episodes, each of which will have so many power modes.
     pub fn new(power_modes: usize) -> Self {
-        let row = vec![(0, 0.0, 0.0); crate::metric::all().len()];
-        Self { episodes: 0, modes: vec![row.clone(); power_modes], all: row }
+        let row = vec![Running::default(); metric::all().len()];
+        Self { episodes: 0, by_mode: vec![row.clone(); power_modes], overall: row }
     }
+
     /// Adds an episode.
     pub fn add(&mut self, episode: &EpisodeResult) {
         self.episodes += 1;
-        for (slot, metric) in self.all.iter_mut().zip(crate::metric::all()) {
-            push(slot, metric.of(episode));
-        }
-        for (row, mode) in self.modes.iter_mut().zip(&episode.by_mode) {
-            for (slot, metric) in row.iter_mut().zip(crate::metric::all()) {
-                push(slot, metric.of_mode(mode));
-            }
+        add(&mut self.overall, |metric| metric.of(episode));
+        for (row, mode) in self.by_mode.iter_mut().zip(&episode.by_mode) {
+            let mode: &EpisodeMetrics = mode;
+            add(row, |metric| metric.of_mode(mode));
         }
     }
-    /// Number of episodes.
+
+    /// The number of episodes.
     pub fn episodes(&self) -> u64 {
         self.episodes
     }
-    /// Of a metric.
+
+    /// Mean and standard deviation of a metric; `None` if no episode has a value.
     pub fn mean_sd(&self, metric: &Metric) -> Option<MeanSd> {
-        let at = crate::metric::all().iter().position(|own| own == metric)?;
-        self.all.get(at).map(mean_sd)
+        of(&self.overall, metric)
     }
-    /// Of a metric in a mode.
+
+    /// The same in one power mode, by its number; `None` if no episode has a value there, or the
+    /// metric is not defined by power mode.
     pub fn mean_sd_of_mode(&self, mode: usize, metric: &Metric) -> Option<MeanSd> {
-        let at = crate::metric::all().iter().position(|own| own == metric)?;
-        self.modes.get(mode)?.get(at).filter(|slot| slot.0 > 0).map(mean_sd)
+        of(self.by_mode.get(mode)?, metric)
+    }
+}
+
+fn add(row: &mut [Running], value: impl Fn(&Metric) -> Option<Weighted>) {
+    for (running, metric) in row.iter_mut().zip(metric::all()) {
+        if let Some(weighted) = value(metric) {
+            running.add(weighted);
+        }
+    }
+}
+
+fn of(row: &[Running], metric: &Metric) -> Option<MeanSd> {
+    let at = metric::all().iter().position(|own| own == metric)?;
+    row.get(at)?.mean_sd()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn metric(id: &str) -> &'static Metric {
+        metric::by_id(id).unwrap()
+    }
+
+    /// Metrics of `tasks` tasks with `delay` slots in all, of `devices` devices with `reward` in
+    /// all.
+    fn metrics(tasks: u64, delay: f64, devices: f64, reward: f64) -> EpisodeMetrics {
+        EpisodeMetrics {
+            tasks,
+            devices,
+            qoe: (devices > 0.0).then(|| reward / devices),
+            delay_slots: (tasks > 0).then(|| delay / tasks as f64),
+            ..EpisodeMetrics::default()
+        }
+    }
+
+    fn summary(episodes: &[EpisodeResult]) -> Summary {
+        let mut summary = Summary::new(episodes.first().map_or(0, |first| first.by_mode.len()));
+        episodes.iter().for_each(|episode| summary.add(episode));
+        summary
+    }
+
+    #[test]
+    fn means_per_task_are_pooled_by_hand() {
+        // Two tasks of 3 slots each; none; six of 5 slots.
+        let overall = [(2, 6.0), (0, 0.0), (6, 30.0)];
+        let episodes = overall.map(|(tasks, delay)| EpisodeResult {
+            overall: metrics(tasks, delay, 4.0, tasks as f64),
+            ..EpisodeResult::default()
+        });
+        let summary = summary(&episodes);
+        let delay = summary.mean_sd(metric("delay_slots")).unwrap();
+        assert_eq!((delay.mean, delay.sd), (4.5, Some(2.0_f64.sqrt())));
+        assert_eq!(summary.mean_sd(metric("tasks")).unwrap().mean, 8.0 / 3.0);
+        assert_eq!(summary.mean_sd(metric("qoe")).unwrap().mean, 2.0 / 3.0);
+        assert_eq!(summary.episodes(), 3);
+    }
+
+    #[test]
+    fn what_has_no_value_has_no_mean_and_one_episode_no_deviation() {
+        let empty =
+            EpisodeResult { overall: metrics(0, 0.0, 4.0, 0.0), ..EpisodeResult::default() };
+        let summary = summary(&[empty]);
+        assert_eq!(summary.mean_sd(metric("delay_slots")), None);
+        assert_eq!(summary.mean_sd(metric("decision_us")), None);
+        assert_eq!(summary.mean_sd(metric("qoe")), Some(MeanSd { mean: 0.0, sd: None }));
+        assert_eq!(Summary::new(1).mean_sd(metric("qoe")), None);
+        assert_eq!(Summary::new(1).mean_sd_of_mode(0, metric("qoe")), None);
+        assert_eq!(Summary::new(1).mean_sd_of_mode(1, metric("qoe")), None);
+    }
+
+    proptest! {
+        /// The rows by power mode, weighted as the metric is pooled, come to the overall row.
+        #[test]
+        fn power_modes_come_to_the_whole(
+            episodes in proptest::collection::vec(
+                proptest::collection::vec((0_u64..4, 0.0..40.0_f64, 0_u32..3, -50.0..50.0_f64), 3),
+                1..20,
+            ),
+        ) {
+            let results: Vec<EpisodeResult> = episodes
+                .iter()
+                .map(|modes| {
+                    let modes: Vec<_> = modes
+                        .iter()
+                        // Nobody's tasks, of nobody's devices.
+                        .map(|&(tasks, delay, devices, reward)| match devices {
+                            0 => (0, 0.0, 0.0, 0.0),
+                            _ => (tasks, if tasks == 0 { 0.0 } else { delay }, devices.into(), reward),
+                        })
+                        .collect();
+                    let whole = modes.iter().fold((0, 0.0, 0.0, 0.0), |sum, mode| {
+                        (sum.0 + mode.0, sum.1 + mode.1, sum.2 + mode.2, sum.3 + mode.3)
+                    });
+                    let of = |(tasks, delay, devices, reward)| metrics(tasks, delay, devices, reward);
+                    EpisodeResult {
+                        overall: of(whole),
+                        by_mode: modes.into_iter().map(of).collect(),
+                        ..EpisodeResult::default()
+                    }
+                })
+                .collect();
+            let summary = summary(&results);
+            for (id, weight) in [("delay_slots", "tasks"), ("qoe", "devices")] {
+                let weights = (0..3).map(|mode| summary.mean_sd_of_mode(mode, metric(weight)).unwrap().mean);
+                let mean = |mode| summary.mean_sd_of_mode(mode, metric(id)).map_or(0.0, |of| of.mean);
+                let sum: f64 = weights.clone().enumerate().map(|(mode, weight)| weight * mean(mode)).sum();
+                let total: f64 = weights.sum();
+                match summary.mean_sd(metric(id)) {
+                    Some(whole) => prop_assert!((sum / total - whole.mean).abs() < 1e-9),
+                    None => prop_assert_eq!(total, 0.0),
+                }
+            }
+        }
     }
 }

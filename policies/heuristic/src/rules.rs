@@ -195,6 +195,8 @@ impl Rules {
 
     fn prediction(&self, state: &LocalState<'_>, delay_slots: f64, energy: f64) -> Prediction {
         let scaled = match self.energy {
+            // Where nothing takes any energy, none is scaled.
+            EnergyAccounting::PHYSICAL if self.reference_energy == 0.0 => 0.0,
             EnergyAccounting::PHYSICAL => 10.0 * energy / self.reference_energy,
             _ => 10.0 * energy / 20.0,
         };
