@@ -15,6 +15,7 @@
 //! ```
 //! use offramp_report::{Format, results};
 //! use offramp_results::run_folder::{RunRecord, StoredRun};
+//! use offramp_results::summary::Summary;
 //! use offramp_results::{EpisodeMetrics, EpisodeResult};
 //!
 //! let episode = |qoe| EpisodeResult {
@@ -28,7 +29,9 @@
 //!     episodes: 2,
 //!     ..RunRecord::default()
 //! };
-//! let run = StoredRun { record, episodes: vec![episode(610.0), episode(620.0)] };
+//! let mut summary = Summary::new(0);
+//! [610.0, 620.0].map(|qoe| summary.add(&episode(qoe)));
+//! let run = StoredRun { record, summary };
 //! let table = results(&[run], Format::Table);
 //! assert!(table.starts_with("small: 2 episodes, seed 1\n| policy |      AvgQoE |"));
 //! assert!(table.contains("| random | 615.0 ± 7.1 |"));
