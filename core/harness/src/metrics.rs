@@ -109,15 +109,18 @@ impl EpisodeMeter {
         }
     }
 
-    /// The metrics of the whole episode.
+    /// The metrics of the whole episode, which is number `episode` of its run.
     ///
     /// # Errors
-    /// [`RunError::NotFinite`] if the numbers of the system are so large that one overflows.
-    pub fn metrics(&self, system: &System) -> Result<EpisodeMetrics, RunError> {
+    /// [`RunError::NotFinite`]: the ranges of the system's parameters rule it out, and nothing that
+    /// is not a number may pass for a result.
+    pub fn metrics(&self, system: &System, episode: u64) -> Result<EpisodeMetrics, RunError> {
         let metrics = self.all.metrics(f64::from(system.device_count()));
         match metrics.not_finite() {
             None => Ok(metrics),
-            Some((metric, value)) => Err(RunError::NotFinite { metric: metric.title, value }),
+            Some((metric, value)) => {
+                Err(RunError::NotFinite { episode, metric: metric.title, value })
+            }
         }
     }
 
@@ -148,6 +151,19 @@ mod tests {
             (metrics.delay_p50, metrics.delay_p95, metrics.delay_p99),
             (Some(3), Some(7), Some(10))
         );
+    }
+
+    #[test]
+    fn a_metric_that_is_not_finite_ends_the_run() {
+        let system = System::paper(1, 1);
+        let mut meter = EpisodeMeter::new(&system);
+        assert!(meter.metrics(&system, 4).is_ok());
+        meter.all.energy = f64::INFINITY;
+        let error = meter.metrics(&system, 4).unwrap_err().to_string();
+        assert_eq!(error, "episode 4: AvgEnergy is inf, not a finite number");
+        meter.all.reward = f64::NAN;
+        let error = meter.metrics(&system, 4).unwrap_err().to_string();
+        assert_eq!(error, "episode 4: AvgQoE is NaN, not a finite number");
     }
 
     #[test]

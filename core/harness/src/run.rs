@@ -36,8 +36,10 @@ pub enum RunError {
     #[error("{0}")]
     Isolated(String),
     /// A metric of an episode is not a finite number.
-    #[error("{metric} is {value}: a number of the system is too large")]
+    #[error("episode {episode}: {metric} is {value}, not a finite number")]
     NotFinite {
+        /// The episode, counted from 0.
+        episode: u64,
         /// The metric's title.
         metric: &'static str,
         /// Its value.
@@ -149,7 +151,7 @@ pub fn run_episode(
     }
     policy.end_episode()?;
     Ok(EpisodeResult {
-        overall: meter.metrics(&scenario.system)?,
+        overall: meter.metrics(&scenario.system, episode)?,
         by_mode: meter.metrics_by_mode(&scenario.system),
         decisions,
         decide_ns,

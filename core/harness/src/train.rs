@@ -175,7 +175,8 @@ impl<'t> Trainer<'t> {
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
-        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } = meter.metrics(system)?;
+        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } =
+            meter.metrics(system, number)?;
         let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
         Ok(TrainingRow {
             episode: number,

@@ -62,23 +62,31 @@ impl Distribution {
 /// The range of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
-    /// Above 0 and finite.
+    /// Above 0: 10⁻¹⁵ … 10¹⁵, so that no product or sum of quantities overflows.
     Positive,
-    /// 0 or above, and finite.
+    /// 0 … 10¹⁵.
     NotNegative,
     /// 0 … 1, both included.
     Unit,
 }
 
 impl Range {
+    /// Upper bound on every quantity, and the inverse of the lower bound on positive ones: beyond
+    /// any unit, yet the energy of all tasks and its square are far from overflowing.
+    const MAX: f64 = 1e15;
+
     /// Describes `value` and the range needed; `None` if it is in range.
     pub fn fault(&self, value: f64) -> Option<String> {
         let (holds, wanted) = match self {
-            Self::Positive => (value > 0.0 && value.is_finite(), "a number above 0"),
-            Self::NotNegative => (value >= 0.0 && value.is_finite(), "a number of 0 or more"),
+            Self::Positive | Self::NotNegative if value > Self::MAX => (false, "at most 1e15"),
+            Self::Positive if value > 0.0 && value < 1.0 / Self::MAX => (false, "at least 1e-15"),
+            Self::Positive => (value > 0.0, "a number above 0"),
+            Self::NotNegative => (value >= 0.0, "a number of 0 or more"),
             Self::Unit => ((0.0..=1.0).contains(&value), "a number from 0 to 1"),
         };
-        (!holds).then(|| format!("{value} is out of range: {wanted} is needed"))
+        let readable = value == 0.0 || (1e-5..=Self::MAX).contains(&value.abs());
+        let shown = if readable { value.to_string() } else { format!("{value:?}") };
+        (!holds).then(|| format!("{shown} is out of range: {wanted} is needed"))
     }
 }
 
@@ -111,5 +119,12 @@ mod tests {
         assert!(fault(Distribution::Choice(vec![])).is_some());
         assert!(fault(Distribution::Choice(vec![1.0, f64::NAN])).is_some());
         assert!(fault(Distribution::Constant(f64::INFINITY)).is_some());
+        assert!(fault(Distribution::Constant(1e-300)).is_some());
+        assert_eq!(
+            Range::NotNegative.fault(1e308).as_deref(),
+            Some("1e308 is out of range: at most 1e15 is needed")
+        );
+        assert!(Range::NotNegative.fault(f64::NAN).is_some());
+        assert_eq!(Range::NotNegative.fault(0.0), None);
     }
 }

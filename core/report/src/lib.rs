@@ -49,9 +49,12 @@ use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
 use serde_json::{Map, Value, json};
 
-use crate::records::{align_numbers, bare_table, csv_text, json_text};
+use crate::records::{csv_text, json_text, markdown};
 
 pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series};
+
+/// The text of what has no value.
+pub(crate) use offramp_results::metric::NONE;
 
 /// A format in which results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +69,8 @@ pub enum Format {
 
 /// The runs in `format`. JSON is a contract: `{"runs": [{"scenario", "policy", "seed", "sweep",
 /// "episodes", "metrics": {id: {"mean", "sd"}}, "power_modes": [{"alpha", "metrics"}]}]}`, with
-/// `null` for what has no value, and `error` in place of metrics and power modes if the run failed. CSV has one row per run.
+/// `null` for what has no value, and `error` in place of metrics and power modes if the run
+/// failed. CSV has one row per run.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
@@ -118,20 +122,18 @@ fn table(runs: &[StoredRun]) -> String {
         let shown = || metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
         let titles = shown().map(|(metric, _)| metric.title).collect();
         let (header, texts) = header(record, &["policy"], titles);
-        let mut table = bare_table(header);
-        for run in runs {
+        let rows = runs.iter().map(|run| {
             let policy = run.record.policy.clone();
-            table.add_row(match run.record.error {
+            match run.record.error {
                 Some(_) => row(&run.record, [policy, "failed".to_owned()]),
                 None => {
                     let cells =
                         shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
                     row(&run.record, [policy].into_iter().chain(cells))
                 }
-            });
-        }
-        align_numbers(&mut table, texts);
-        text += &format!("{table}\n");
+            }
+        });
+        text += &markdown(header, rows, |column| column >= texts);
         text.extend(runs.iter().filter_map(|run| {
             let error = run.record.error.as_ref()?;
             let point = match run.record.point() {
@@ -155,17 +157,16 @@ fn power_mode_tables(runs: &[StoredRun]) -> String {
         text += &format!("{}, by power mode\n", runs[0].record.scenario);
         let titles = ["α"].into_iter().chain(shown().map(|(metric, _)| metric.title)).collect();
         let (header, texts) = header(&runs[0].record, &["policy"], titles);
-        let mut table = bare_table(header);
-        for run in runs.iter().filter(|run| run.record.error.is_none()) {
-            for (mode, alpha) in run.record.power_modes.iter().enumerate() {
+        let succeeded = runs.iter().filter(|run| run.record.error.is_none());
+        let rows = succeeded.flat_map(|run| {
+            run.record.power_modes.iter().enumerate().map(move |(mode, alpha)| {
                 let cells = shown()
                     .map(|(metric, column)| column.form.text(run.mean_sd_of_mode(mode, metric)));
                 let texts = [run.record.policy.clone(), alpha.to_string()];
-                table.add_row(row(&run.record, texts.into_iter().chain(cells)));
-            }
-        }
-        align_numbers(&mut table, texts);
-        text += &format!("{table}\n");
+                row(&run.record, texts.into_iter().chain(cells))
+            })
+        });
+        text += &markdown(header, rows, |column| column >= texts);
     }
     text
 }

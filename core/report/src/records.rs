@@ -124,19 +124,13 @@ impl Records {
         };
         let used = |at: &usize| any(*at, |cell| *cell != Cell::Empty);
         let used: Vec<usize> = (0..self.fields.len()).filter(used).collect();
-        let title = |&at: &usize| self.fields[at].title.to_owned();
-        let mut table = bare_table(used.iter().map(title).collect());
+        let header = used.iter().map(|&at| self.fields[at].title.to_owned()).collect();
         let shown = |row: &Vec<Cell>| {
             let cells = used.iter().map(|&at| row.get(at).map_or_else(String::new, Cell::shown));
             cells.collect::<Vec<_>>()
         };
-        table.add_rows(self.rows.iter().map(shown));
-        for (column, &at) in table.column_iter_mut().zip(&used) {
-            if !any(at, |cell| matches!(cell, Cell::Text(_))) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        format!("{table}\n")
+        let number = |column: usize| !any(used[column], |cell| matches!(cell, Cell::Text(_)));
+        markdown(header, self.rows.iter().map(shown), number)
     }
 
     /// An array with one object per row.
@@ -175,18 +169,36 @@ where
     String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-/// An empty Markdown table: it reads well on a terminal and can be pasted into a report.
-pub(crate) fn bare_table(header: Vec<String>) -> Table {
+/// A Markdown table: it reads well on a terminal and can be pasted into a report. Columns that
+/// are `number`s are aligned to the right.
+pub(crate) fn markdown(
+    header: Vec<String>,
+    rows: impl Iterator<Item = Vec<String>>,
+    number: impl Fn(usize) -> bool,
+) -> String {
+    let escaped = |row: Vec<String>| row.iter().map(|cell| escaped(cell)).collect::<Vec<_>>();
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
-    table
+    table.load_style(presets::ASCII_MARKDOWN).set_header(escaped(header));
+    table.add_rows(rows.map(escaped));
+    for (at, column) in table.column_iter_mut().enumerate() {
+        if number(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("{table}\n")
 }
 
-/// Aligns numbers to the right: all columns except the first `texts`.
-pub(crate) fn align_numbers(table: &mut Table, texts: usize) {
-    for column in table.column_iter_mut().skip(texts) {
-        column.set_cell_alignment(CellAlignment::Right);
+/// A text as a cell of a Markdown table: `|` would end the cell, and a line break the row.
+fn escaped(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '|' => cell += "\\|",
+            control if control.is_control() => cell.extend(control.escape_default()),
+            other => cell.push(other),
+        }
     }
+    cell
 }
 
 #[cfg(test)]
@@ -210,6 +222,18 @@ mod tests {
 | d        |        |  1234 |
 ";
         assert_eq!(records().print("runs", Format::Table), expected);
+    }
+
+    #[test]
+    fn texts_do_not_end_cells_or_rows() {
+        let mut records = Records::new([Field::new("name"), Field::new("steps")]);
+        records.rows.push(vec!["a|b\nc\r\td".into(), 12.into()]);
+        let expected = "\
+| name           | steps |
+|----------------|-------|
+| a\\|b\\nc\\r\\td |    12 |
+";
+        assert_eq!(records.print("runs", Format::Table), expected);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use offramp_results::replay::Replay;
 use serde_json::json;
 
-use crate::Format;
 use crate::records::{Cell, Field, Records, json_text};
+use crate::{Format, NONE};
 
 /// The replays in `format`.
 pub fn replays(replays: &[Replay], format: Format) -> String {
@@ -28,10 +28,11 @@ pub fn checked_replays(replays: &[Replay], format: Format) -> String {
 
 fn outcome(replay: &Replay) -> String {
     let Replay { trace, devices, servers, slots, tasks, dropped, .. } = replay;
+    let delay = replay.mean_delay_slots();
     format!(
         "{trace}: {devices} devices, {servers} servers, {slots} slots: {tasks} tasks, {dropped} \
-         dropped, AvgDelay {:.3}, AvgEnergy {:.3}, AvgQoE {:.3}\n",
-        replay.mean_delay_slots(),
+         dropped, AvgDelay {}, AvgEnergy {:.3}, AvgQoE {:.3}\n",
+        delay.map_or_else(|| NONE.to_owned(), |delay| format!("{delay:.3}")),
         replay.energy_per_device(),
         replay.qoe(),
     )
@@ -104,7 +105,7 @@ fn as_csv(replays: &[Replay]) -> String {
             u64::from(*slots).into(),
             (*tasks).into(),
             (*dropped).into(),
-            Cell::Number(replay.mean_delay_slots(), 3),
+            replay.mean_delay_slots().map_or(Cell::Empty, |delay| Cell::Number(delay, 3)),
             Cell::Number(replay.energy_per_device(), 3),
             Cell::Number(replay.qoe(), 3),
             (*compared).into(),
@@ -123,6 +124,14 @@ mod tests {
         let trace = "a \"b\", c".to_owned();
         let replay = Replay { trace, devices: 2, energy: 3.0, ..Replay::default() };
         let text = replays(&[replay], Format::Csv);
-        assert_eq!(text.lines().nth(1), Some("\"a \"\"b\"\", c\",2,0,0,0,0,0,1.5,0,0,0"));
+        assert_eq!(text.lines().nth(1), Some("\"a \"\"b\"\", c\",2,0,0,0,0,,1.5,0,0,0"));
+    }
+
+    #[test]
+    fn without_tasks_there_is_no_delay() {
+        let replay = Replay { trace: "a".to_owned(), devices: 2, ..Replay::default() };
+        let table = replays(std::slice::from_ref(&replay), Format::Table);
+        assert!(table.contains("AvgDelay –, AvgEnergy 0.000"), "{table}");
+        assert!(replays(&[replay], Format::Json).contains("\"delay_slots\": null"));
     }
 }

@@ -8,13 +8,10 @@ use offramp_results::metric::Source;
 use offramp_results::statistics::{Interval, Scores};
 use serde_json::{Map, Value, json};
 
-use crate::Format;
 use crate::learning::{SMOOTHED, smoothed};
 use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
-use crate::records::{self, Field, Records, align_numbers, bare_table, json_text};
-
-/// The text of a cell without a number.
-const NONE: &str = "–";
+use crate::records::{self, Field, Records, json_text};
+use crate::{Format, NONE};
 
 /// The results of a study.
 #[derive(Clone, Copy, Debug)]
@@ -117,8 +114,11 @@ fn exhibit_json(exhibit: &Exhibit) -> Value {
     object
 }
 
-fn interval_json(Interval { estimate, low, high }: Interval) -> Value {
-    json!({ "estimate": estimate, "low": low, "high": high })
+fn interval_json(Interval { estimate, ends }: Interval) -> Value {
+    match ends {
+        Some((low, high)) => json!({ "estimate": estimate, "low": low, "high": high }),
+        None => json!({ "estimate": estimate }),
+    }
 }
 
 /// Number of training seeds behind a cell; 0 if it failed.
@@ -236,12 +236,7 @@ fn profile_table(exhibit: &Exhibit) -> Table {
                 let reference = reference.and_then(|cell| cell.scores(quantity));
                 let both = scores.as_ref().zip(reference);
                 let above = both.and_then(|(ours, theirs)| ours.probability_above(&theirs));
-                row.push(above.map_or_else(
-                    || NONE.to_owned(),
-                    |Interval { estimate, low, high }| {
-                        format!("{estimate:.3} [{low:.3}, {high:.3}]")
-                    },
-                ));
+                row.push(above.map_or_else(|| NONE.to_owned(), |above| rounded(above, 3)));
             }
         }
         row
@@ -307,14 +302,13 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
 /// A table as Markdown.
 pub fn markdown(table: &Table) -> String {
     let Table { caption, header, rows, texts } = table;
-    let mut table = bare_table(header.clone());
-    table.add_rows(rows.clone());
-    align_numbers(&mut table, *texts);
+    let rows = rows.iter().cloned();
+    let table = records::markdown(header.clone(), rows, |column| column >= *texts);
     let caption = match caption.as_str() {
         "" => String::new(),
         caption => format!("\n{caption}\n"),
     };
-    format!("{caption}\n{table}\n")
+    format!("{caption}\n{table}")
 }
 
 /// An exhibit as Markdown.
@@ -360,8 +354,8 @@ fn number_row(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Vec<records
         value.map_or(records::Cell::Empty, |value| records::Cell::Number(value, quantity.digits()))
     };
     let parts = |interval: Option<Interval>| {
-        [interval.map(|i| i.estimate), interval.map(|i| i.low), interval.map(|i| i.high)]
-            .map(number)
+        let ends = interval.and_then(|interval| interval.ends);
+        [interval.map(|i| i.estimate), ends.map(|ends| ends.0), ends.map(|ends| ends.1)].map(number)
     };
     let mut row: Vec<records::Cell> = vec![
         exhibit.id.as_str().into(),
@@ -437,16 +431,24 @@ fn reference<'i>(exhibit: &'i Exhibit, cell: &Cell) -> Option<&'i Cell> {
 /// Difference between a cell and the reference at its point.
 fn difference(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Option<Interval> {
     let other = reference(exhibit, cell)?;
-    Some(cell.scores(quantity)?.minus(&other.scores(quantity)?)?.mean())
+    cell.scores(quantity)?.mean_minus(&other.scores(quantity)?)
 }
 
 fn with_interval(interval: Interval, quantity: Quantity) -> String {
-    let digits = quantity.digits();
-    let Interval { estimate, low, high } = interval;
-    if quantity == Quantity::Parameters {
-        return format!("{estimate:.digits$}");
+    rounded(interval, quantity.digits())
+}
+
+/// An estimate with its interval, if it has one, with so many digits after the point.
+fn rounded(Interval { estimate, ends }: Interval, digits: usize) -> String {
+    match ends {
+        Some((low, high)) => format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]"),
+        None => format!("{estimate:.digits$}"),
     }
-    format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]")
+}
+
+/// The ends of the intervals of a line, where there are any.
+fn upright(points: &[(f64, Interval)]) -> Vec<(f64, f64, f64)> {
+    points.iter().filter_map(|(x, ours)| ours.ends.map(|(low, high)| (*x, low, high))).collect()
 }
 
 /// The policies of an exhibit in the order of its first point.
@@ -472,7 +474,7 @@ fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
         series.push(Series {
             name: policy.to_owned(),
             points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
-            intervals: measured.iter().map(|(x, ours)| (*x, ours.low, ours.high)).collect(),
+            intervals: upright(&measured),
         });
         let quoted: Vec<(f64, f64)> =
             cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&quantity)?))).collect();
@@ -489,9 +491,9 @@ fn bars(exhibit: &Exhibit, quantity: Quantity) -> Figure {
     let mut bars = Vec::new();
     for cell in &exhibit.cells {
         let name = name_of(cell);
-        if let Some(Interval { estimate, low, high }) = interval(cell, quantity) {
-            let interval = Some((low, high));
-            bars.push(Bar { name: name.clone(), height: estimate, interval, quoted: false });
+        if let Some(Interval { estimate, ends }) = interval(cell, quantity) {
+            let name = name.clone();
+            bars.push(Bar { name, height: estimate, interval: ends, quoted: false });
         }
         if let Some(&height) = cell.paper.get(&quantity) {
             let name = format!("{name} (paper)");
@@ -523,8 +525,7 @@ fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
             .map(|at| (threshold(at), scores.share_of_at_least(threshold(at))))
             .collect();
         let points = shares.iter().map(|(x, share)| (*x, share.estimate)).collect();
-        let intervals = shares.iter().map(|(x, share)| (*x, share.low, share.high)).collect();
-        Series { name, points, intervals }
+        Series { name, points, intervals: upright(&shares) }
     });
     Figure::Lines(Lines {
         title: exhibit.title.clone(),

@@ -106,11 +106,14 @@ pub enum Form {
     Percent(usize),
 }
 
+/// The text of a cell that has no value.
+pub const NONE: &str = "–";
+
 impl Form {
     /// The text of a cell: `–` if there is no value, and no deviation where one episode says
     /// nothing about it.
     pub fn text(self, value: Option<MeanSd>) -> String {
-        let Some(MeanSd { mean, sd }) = value else { return "–".to_owned() };
+        let Some(MeanSd { mean, sd }) = value else { return NONE.to_owned() };
         match (self, sd) {
             (Self::MeanSd(digits), Some(sd)) => format!("{mean:.digits$} ± {sd:.digits$}"),
             (Self::MeanSd(digits) | Self::Mean(digits), _) => format!("{mean:.digits$}"),
@@ -341,7 +344,7 @@ metrics! {
         /// Devices. In a power mode, the mean number of devices in it.
         devices: f64 as Devices {
             title: "devices", unit: "devices", digits: 1, better: Better::Neither,
-            pooling: Pooling::Episodes, summarised: false, column: None,
+            pooling: Pooling::Episodes, summarised: true, column: None,
         }
         /// The sum of all rewards, per device.
         qoe: Option<f64> as Qoe {

@@ -32,9 +32,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// AvgDelay: mean delay of all tasks, slots; 0 if there are none.
-    pub fn mean_delay_slots(&self) -> f64 {
-        if self.tasks == 0 { 0.0 } else { self.delay_slots as f64 / self.tasks as f64 }
+    /// AvgDelay: mean delay of all tasks, slots; `None` if there are none.
+    pub fn mean_delay_slots(&self) -> Option<f64> {
+        (self.tasks > 0).then(|| self.delay_slots as f64 / self.tasks as f64)
     }
 
     /// AvgEnergy: energy per device.

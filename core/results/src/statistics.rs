@@ -55,14 +55,13 @@ pub struct Scores {
 const ABSENT: Weighted = Weighted { value: 0.0, weight: 0.0 };
 
 /// An estimate with its 95 % interval, in the metric's unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The estimate.
     pub estimate: f64,
-    /// 2.5 % of the bootstrap's draws are below.
-    pub low: f64,
-    /// 2.5 % of the bootstrap's draws are above.
-    pub high: f64,
+    /// Low and high end: 2.5 % of the bootstrap's draws are below, and 2.5 % above. `None` if fewer
+    /// than two scores have a value: one says nothing about how much they vary.
+    pub ends: Option<(f64, f64)>,
 }
 
 /// Draws of a bootstrap.
@@ -97,27 +96,39 @@ impl Scores {
         self.by_seed.iter().flatten().filter(|score| score.weight > 0.0).map(|score| score.value)
     }
 
-    /// This minus `other`, episode by episode and seed by seed: what both have in common (their
-    /// tasks) cancels. A policy of one row is compared with each seed of the other. `None` if
-    /// the numbers of seeds differ and neither is 1, or the episodes differ in number or weight:
-    /// then they are not the same episodes.
-    pub fn minus(&self, other: &Self) -> Option<Self> {
-        let seeds = self.by_seed.len().max(other.by_seed.len());
-        let row = |scores: &Self, seed: usize| match scores.by_seed.len() {
-            1 => Some(scores.by_seed[0].clone()),
-            count if count == seeds => Some(scores.by_seed[seed].clone()),
-            _ => None,
-        };
-        let difference = |(ours, theirs): (&Weighted, &Weighted)| {
-            let (value, weight) = (ours.value - theirs.value, ours.weight);
-            (weight == theirs.weight).then_some(Weighted { value, weight })
-        };
-        let rows = (0..seeds).map(|seed| {
-            let (ours, theirs) = (row(self, seed)?, row(other, seed)?);
-            let same = ours.len() == theirs.len();
-            same.then(|| ours.iter().zip(&theirs).map(difference).collect::<Option<_>>())?
-        });
-        Some(Self { by_seed: rows.collect::<Option<_>>()? })
+    /// The score of a seed and an episode; a policy of one row has it for all seeds.
+    fn at(&self, (seed, episode): (usize, usize)) -> Weighted {
+        self.by_seed[seed.min(self.by_seed.len() - 1)][episode]
+    }
+
+    /// Seeds and episodes of a comparison with `other`, episode by episode and seed by seed. A
+    /// policy of one row is compared with each seed of the other; `None` if the numbers of seeds
+    /// differ and neither is 1, or the numbers of episodes differ.
+    fn shape_with(&self, other: &Self) -> Option<(usize, usize)> {
+        let (ours, theirs) = (self.by_seed.len(), other.by_seed.len());
+        let comparable = ours == theirs || ours == 1 || theirs == 1;
+        let episodes = self.episodes();
+        (comparable && episodes == other.episodes()).then(|| (ours.max(theirs), episodes))
+    }
+
+    /// The mean over drawn seeds and episodes; `None` if none of them has a value.
+    fn mean_over(&self, drawn: &[(usize, usize)]) -> Option<f64> {
+        let weight: f64 = drawn.iter().map(|&at| self.at(at).weight).sum();
+        let sum = drawn.iter().map(|&at| self.at(at)).map(|score| score.weight * score.value);
+        (weight > 0.0).then(|| sum.sum::<f64>() / weight)
+    }
+
+    /// The mean of this minus that of `other`, both over the same draws: what both have in common
+    /// (their tasks) cancels. Each mean has its own weights, so that comparisons across numbers of
+    /// tasks are possible. `None` if the numbers of seeds differ and neither is 1, or the numbers of
+    /// episodes differ.
+    pub fn mean_minus(&self, other: &Self) -> Option<Interval> {
+        let shape = self.shape_with(other)?;
+        let scores = self.all().count().min(other.all().count());
+        let difference =
+            |drawn: &[(usize, usize)]| Some(self.mean_over(drawn)? - other.mean_over(drawn)?);
+        let estimate = difference(&pairs(shape))?;
+        Some(Interval { estimate, ends: bootstrap(shape, scores, difference) })
     }
 
     /// Every score times `factor`.
@@ -155,50 +166,73 @@ impl Scores {
         self.interval(share)
     }
 
-    /// Probability that this exceeds `other` on the same episode and seed, 0 … 1; ties count
-    /// half. `None` as for [`Scores::minus`].
+    /// Probability that this exceeds `other` on the same episode and seed, 0 … 1; ties count half,
+    /// and episodes in which either has no value do not count. `None` if none counts, and as for
+    /// [`Scores::mean_minus`].
     pub fn probability_above(&self, other: &Self) -> Option<Interval> {
-        let mut sign = self.minus(other)?;
-        for Weighted { value, weight } in sign.by_seed.iter_mut().flatten() {
-            *value = match *value {
+        let (seeds, episodes) = self.shape_with(other)?;
+        let above = |at| {
+            let (ours, theirs) = (self.at(at), other.at(at));
+            let value = match ours.value - theirs.value {
                 above if above > 0.0 => 1.0,
                 below if below < 0.0 => 0.0,
                 _ => 0.5,
             };
-            *weight = weight.min(1.0).ceil();
-        }
-        Some(sign.mean())
+            (ours.weight > 0.0 && theirs.weight > 0.0).then_some(Weighted { value, weight: 1.0 })
+        };
+        let row = |seed| (0..episodes).map(|episode| above((seed, episode))).collect();
+        Some(Self::new((0..seeds).map(row).collect())?.mean())
     }
 
     /// `statistic` of all scores that have a value, of which there is at least one, with its
     /// interval; it may reorder the scores it is handed.
     pub fn interval(&self, statistic: impl Fn(&mut [Weighted]) -> f64) -> Interval {
-        let present = |score: &&Weighted| score.weight > 0.0;
-        let mut all: Vec<Weighted> =
-            self.by_seed.iter().flatten().filter(present).copied().collect();
-        let estimate = statistic(&mut all);
-        let (seeds, episodes) = (self.by_seed.len(), self.episodes());
-        let mut drawn_episodes = vec![0; episodes];
-        // A draw without any value says nothing.
-        let mut draws: Vec<f64> = (0..DRAWS)
-            .filter_map(|draw| {
-                let mut stream = StreamFamily::new(0, draw, BOOTSTRAP).of(0);
-                drawn_episodes.fill_with(|| stream.below(episodes));
-                all.clear();
-                for _ in 0..seeds {
-                    let row = &self.by_seed[stream.below(seeds)];
-                    all.extend(drawn_episodes.iter().map(|&at| row[at]).filter(|s| present(&s)));
-                }
-                (!all.is_empty()).then(|| statistic(&mut all))
-            })
-            .collect();
-        draws.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let last = draws.len().saturating_sub(1);
-            draws.get((share * last as f64).round() as usize).copied().unwrap_or(estimate)
+        let mut all: Vec<Weighted> = Vec::new();
+        let mut of = |drawn: &[(usize, usize)]| {
+            all.clear();
+            all.extend(drawn.iter().map(|&at| self.at(at)).filter(|score| score.weight > 0.0));
+            (!all.is_empty()).then(|| statistic(&mut all))
         };
-        Interval { estimate, low: at(0.025), high: at(0.975) }
+        let shape = (self.by_seed.len(), self.episodes());
+        // Some score has a value.
+        let estimate = of(&pairs(shape)).unwrap_or_default();
+        Interval { estimate, ends: bootstrap(shape, self.all().count(), of) }
     }
+}
+
+/// Every pair of a seed and an episode.
+fn pairs((seeds, episodes): (usize, usize)) -> Vec<(usize, usize)> {
+    (0..seeds).flat_map(|seed| (0..episodes).map(move |episode| (seed, episode))).collect()
+}
+
+/// The ends of the interval of `statistic`, which is handed drawn pairs of a seed and an episode; a
+/// draw in which it has no value says nothing and is left out. `scores` is the number of scores
+/// that have a value.
+fn bootstrap(
+    (seeds, episodes): (usize, usize),
+    scores: usize,
+    mut statistic: impl FnMut(&[(usize, usize)]) -> Option<f64>,
+) -> Option<(f64, f64)> {
+    if scores < 2 {
+        return None;
+    }
+    let (mut drawn, mut drawn_episodes) = (Vec::new(), vec![0; episodes]);
+    let mut draws: Vec<f64> = (0..DRAWS)
+        .filter_map(|draw| {
+            let mut stream = StreamFamily::new(0, draw, BOOTSTRAP).of(0);
+            drawn_episodes.fill_with(|| stream.below(episodes));
+            drawn.clear();
+            for _ in 0..seeds {
+                let seed = stream.below(seeds);
+                drawn.extend(drawn_episodes.iter().map(|&episode| (seed, episode)));
+            }
+            statistic(&drawn)
+        })
+        .collect();
+    draws.sort_by(f64::total_cmp);
+    let last = draws.len().checked_sub(1)?;
+    let at = |share: f64| draws.get((share * last as f64).round() as usize).copied();
+    at(0.025).zip(at(0.975))
 }
 
 #[cfg(test)]
@@ -222,6 +256,10 @@ mod tests {
         radius * (std::f64::consts::TAU * stream.uniform()).cos()
     }
 
+    fn contains(interval: Interval, value: f64) -> bool {
+        interval.ends.is_some_and(|(low, high)| low <= value && value <= high)
+    }
+
     #[test]
     fn mean_and_deviation_by_hand() {
         let four = MeanSd::of([2.0, 4.0, 4.0, 6.0].into_iter()).unwrap();
@@ -238,10 +276,10 @@ mod tests {
         assert_eq!(ours.interquartile_mean().estimate, 2.5);
         assert_eq!(ours.share_of_at_least(3.0).estimate, 0.5);
         let theirs = scores(&[&[1.0, 1.0, 4.0, 6.0]]);
-        let difference = ours.minus(&theirs).unwrap();
-        assert_eq!(difference, scores(&[&[0.0, 1.0, -1.0, 0.0], &[1.0, 1.0, -1.0, -1.0]]));
+        assert_eq!(ours.mean_minus(&theirs).unwrap().estimate, 0.0);
         assert_eq!(ours.probability_above(&theirs).unwrap().estimate, 0.5);
-        assert_eq!(theirs.minus(&scores(&[&[1.0]])), None);
+        assert_eq!(theirs.mean_minus(&scores(&[&[1.0]])), None);
+        assert_eq!(ours.mean_minus(&scores(&[&[1.0; 4], &[1.0; 4], &[1.0; 4]])), None);
         assert_eq!(Scores::unweighted(vec![vec![1.0], vec![]]), None);
         assert_eq!(Scores::new(vec![]), None);
         assert_eq!(Scores::new(vec![vec![None, None]]), None);
@@ -257,14 +295,29 @@ mod tests {
         assert_eq!(ours.share_of_at_least(4.0).estimate, 0.5);
         assert_eq!(ours.all().collect::<Vec<_>>(), [3.0, 5.0]);
         let theirs = of(vec![score(2.0, 2.0), None, score(6.0, 6.0)]);
-        assert_eq!(ours.minus(&theirs).unwrap().mean().estimate, -0.5);
+        assert_eq!(ours.mean_minus(&theirs).unwrap().estimate, -0.5);
         assert_eq!(ours.probability_above(&theirs).unwrap().estimate, 0.5);
-        // Other tasks: not the same episodes.
-        let others = of(vec![score(2.0, 3.0), None, score(6.0, 5.0)]);
-        assert_eq!(ours.minus(&others), None);
-        // One task in a hundred episodes: some draws have none.
-        let rare = of([vec![score(7.0, 1.0)], vec![None; 99]].concat());
-        assert_eq!(rare.mean(), Interval { estimate: 7.0, low: 7.0, high: 7.0 });
+        // Other numbers of tasks: 4.5 and 3.5.
+        let others = of(vec![score(2.0, 3.0), score(2.0, 2.0), score(6.0, 3.0)]);
+        assert_eq!(ours.mean_minus(&others).unwrap().estimate, 1.0);
+        assert_eq!(ours.probability_above(&others).unwrap().estimate, 0.5);
+        // Two values in a hundred episodes: some draws have none.
+        let two = [score(7.0, 1.0), score(7.0, 1.0)];
+        let rare = of([two.to_vec(), vec![None; 98]].concat());
+        assert_eq!(rare.mean(), Interval { estimate: 7.0, ends: Some((7.0, 7.0)) });
+        // Values, but none on the same episode.
+        assert_eq!(
+            of(vec![None, score(1.0, 1.0)]).probability_above(&of(vec![two[0], None])),
+            None
+        );
+    }
+
+    #[test]
+    fn one_score_has_no_interval() {
+        let one = scores(&[&[3.0]]);
+        assert_eq!(one.mean(), Interval { estimate: 3.0, ends: None });
+        assert_eq!(one.mean_minus(&one), Some(Interval { estimate: 0.0, ends: None }));
+        assert_eq!(scores(&[&[3.0], &[3.0]]).mean().ends, Some((3.0, 3.0)));
     }
 
     /// A 95 % interval contains a known mean in about 95 % of all cases: in 400 trials, fewer
@@ -278,7 +331,7 @@ mod tests {
                 let mut stream = StreamFamily::new(7, trial, DRAWN).of(0);
                 let row = (0..50).map(|_| shape(normal(&mut stream))).collect();
                 let interval = Scores::unweighted(vec![row]).unwrap().mean();
-                interval.low <= 0.0 && 0.0 <= interval.high
+                contains(interval, 0.0)
             };
             let share = (0..400).filter(|&trial| holds(trial)).count() as f64 / 400.0;
             assert!((0.90..0.99).contains(&share), "{name}: {share}");
@@ -295,7 +348,7 @@ mod tests {
                 (0..20).map(|_| of_seed + normal(&mut stream)).collect()
             });
             let interval = Scores::unweighted(rows.collect()).unwrap().mean();
-            interval.low <= 0.0 && 0.0 <= interval.high
+            contains(interval, 0.0)
         };
         let share = (0..200).filter(|&trial| holds(trial)).count() as f64 / 200.0;
         assert!((0.84..0.98).contains(&share), "{share}");
@@ -304,13 +357,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_common_to_both_drops_out(
-            episodes in proptest::collection::vec(-1e3..1e3_f64, 1..30),
+            episodes in proptest::collection::vec(-1e3..1e3_f64, 2..30),
             offset in -10.0..10.0_f64,
         ) {
             let shifted = episodes.iter().map(|x| x + offset).collect();
             let ours = Scores::unweighted(vec![shifted]).unwrap();
             let theirs = Scores::unweighted(vec![episodes]).unwrap();
-            let Interval { estimate, low, high } = ours.minus(&theirs).unwrap().mean();
+            let Interval { estimate, ends } = ours.mean_minus(&theirs).unwrap();
+            let (low, high) = ends.unwrap();
             for value in [estimate, low, high] {
                 prop_assert!((value - offset).abs() < 1e-9);
             }
@@ -324,7 +378,7 @@ mod tests {
         ) {
             let scores = Scores::unweighted(rows).unwrap();
             let interval = scores.mean();
-            prop_assert!(interval.low <= interval.estimate && interval.estimate <= interval.high);
+            prop_assert!(contains(interval, interval.estimate));
             prop_assert_eq!(interval, scores.mean());
         }
     }

@@ -115,6 +115,11 @@ pub(crate) fn policies(
     for (index, section) in sections.iter().enumerate() {
         let field = format!("policies.{index}");
         let label = section.name.clone().unwrap_or_else(|| section.plugin.clone());
+        if label.trim().is_empty() || label.contains(char::is_control) {
+            let message =
+                "a name must not be empty or have line breaks or other control characters";
+            return Err(source.fault(&format!("{field}.name"), message.to_owned(), None));
+        }
         if entries.iter().any(|entry| entry.label == label) {
             let message = format!("there are two policies called `{label}`");
             let help = "give one of them a `name` of its own".to_owned();

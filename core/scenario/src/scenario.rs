@@ -53,8 +53,11 @@ impl Scenario {
         point: Vec<(String, String)>,
     ) -> Result<Self, Fault> {
         file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
-        if file.name.is_empty() || file.name.contains(['/', '\\']) || file.name.starts_with('.') {
-            let message = "a name must not be empty, begin with a dot or have a slash".to_owned();
+        let forbidden = |char: char| ['/', '\\'].contains(&char) || char.is_control();
+        if file.name.is_empty() || file.name.contains(forbidden) || file.name.starts_with('.') {
+            let message = "a name must not be empty, begin with a dot, or have slashes or line \
+                           breaks or other control characters"
+                .to_owned();
             return Err(source.fault("name", message, None));
         }
         Ok(Self {

@@ -34,17 +34,20 @@ pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim>
         }
     };
     let verdict = verdict(&margins);
-    let narrowest = margins.into_iter().min_by(|a, b| a.margin.low.total_cmp(&b.margin.low))?;
+    let low = |margin: &Margin| margin.margin.ends.map_or(f64::NEG_INFINITY, |(low, _)| low);
+    let narrowest = margins.into_iter().min_by(|a, b| low(a).total_cmp(&low(b)))?;
     let because = compared.because(&narrowest);
     let ClaimSection { text, source, .. } = claim.clone();
     Some(Claim { text, source, verdict, because })
 }
 
-/// A claim holds if all its intervals are above zero, and fails if one is below.
+/// A claim holds if all its intervals are above zero, and fails if one is below; without an
+/// interval nothing is decided.
 fn verdict(margins: &[Margin]) -> Verdict {
-    if margins.iter().any(|margin| margin.margin.high < 0.0) {
+    let mut ends = margins.iter().map(|margin| margin.margin.ends);
+    if ends.clone().flatten().any(|(_, high)| high < 0.0) {
         Verdict::Fails
-    } else if margins.iter().all(|margin| margin.margin.low > 0.0) {
+    } else if ends.all(|ends| ends.is_some_and(|(low, _)| low > 0.0)) {
         Verdict::Holds
     } else {
         Verdict::Undecided
@@ -86,11 +89,10 @@ impl Compared<'_> {
 
     /// How far the first is ahead: above the second, or below it if that is the order.
     fn ahead(&self, ours: &Scores, theirs: &Scores) -> Option<Interval> {
-        let difference = match self.order {
-            Order::Above => ours.minus(theirs)?,
-            Order::Below => theirs.minus(ours)?,
-        };
-        Some(difference.mean())
+        match self.order {
+            Order::Above => ours.mean_minus(theirs),
+            Order::Below => theirs.mean_minus(ours),
+        }
     }
 
     fn scores(&self, policy: &str, point: &str) -> Option<Scores> {
@@ -99,11 +101,15 @@ impl Compared<'_> {
 
     /// A margin in words: the difference itself, whichever way it should be.
     fn because(&self, Margin { what, margin }: &Margin) -> String {
-        let (estimate, low, high) = match self.order {
-            Order::Above => (margin.estimate, margin.low, margin.high),
-            Order::Below => (-margin.estimate, -margin.high, -margin.low),
+        let (estimate, ends) = match self.order {
+            Order::Above => (margin.estimate, margin.ends),
+            Order::Below => (-margin.estimate, margin.ends.map(|(low, high)| (-high, -low))),
         };
         let (name, digits) = (self.quantity.title(), self.quantity.digits());
-        format!("{name}: {what} {estimate:+.digits$} [{low:+.digits$}, {high:+.digits$}]")
+        let difference = format!("{name}: {what} {estimate:+.digits$}");
+        match ends {
+            Some((low, high)) => format!("{difference} [{low:+.digits$}, {high:+.digits$}]"),
+            None => difference,
+        }
     }
 }
