@@ -1,7 +1,10 @@
 //! The context of a plugin's instances and episodes: the system and the shape of its observations.
 
+use std::path::{Path, PathBuf};
+
 use offramp_host::plugin::{
-    Context, EnergyAccounting, EpisodeStart, Feature, ObservationSpec, RStr, SystemSpec,
+    Context, EnergyAccounting, EpisodeStart, Feature, ObservationSpec, RSlice, RStr, SystemSpec,
+    bytes_of,
 };
 use offramp_model::{System, observation};
 use offramp_scenario::Scenario;
@@ -11,6 +14,9 @@ use offramp_scenario::Scenario;
 #[derive(Debug)]
 pub struct PolicyContext {
     scenario_sha256: String,
+    /// The scenario's folder, absolute, as bytes.
+    folder: Vec<u8>,
+    kind: &'static str,
     features: Vec<Feature>,
     task_columns: Vec<RStr<'static>>,
     link_columns: Vec<RStr<'static>>,
@@ -39,6 +45,7 @@ struct SystemTables {
 #[derive(Clone, Copy, Debug)]
 pub struct LentContext<'a> {
     scenario_sha256: &'a str,
+    folder: &'a [u8],
     observation: ObservationSpec<'a>,
     system: SystemSpec<'a>,
 }
@@ -52,6 +59,8 @@ impl PolicyContext {
         };
         Self {
             scenario_sha256: sha256.to_owned(),
+            folder: bytes_of(&absolute(&scenario.folder)),
+            kind: scenario.observation.kind.name(),
             features: observation::features(system, scenario.observation.kind)
                 .into_iter()
                 .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
@@ -69,6 +78,7 @@ impl PolicyContext {
     pub fn lend(&self) -> LentContext<'_> {
         LentContext {
             scenario_sha256: &self.scenario_sha256,
+            folder: &self.folder,
             observation: ObservationSpec {
                 features: self.features.as_slice().into(),
                 task_columns: self.task_columns.as_slice().into(),
@@ -76,6 +86,7 @@ impl PolicyContext {
                 server_columns: self.server_columns.as_slice().into(),
                 history_slots: self.history_slots,
                 history_scale: self.history_scale,
+                kind: self.kind.into(),
             },
             system: self.system.spec(),
         }
@@ -101,6 +112,8 @@ impl LentContext<'_> {
             threads,
             observation: &self.observation,
             system: &self.system,
+            folder: self.folder.into(),
+            checkpoint_file: RSlice::EMPTY,
         }
     }
 
@@ -153,4 +166,16 @@ impl SystemTables {
             reference_energy: self.reference_energy,
         }
     }
+}
+
+/// The absolute path of a checkpoint's file, as [`Context::checkpoint_file`] has it; empty if
+/// there is none.
+pub(crate) fn file_bytes(checkpoint: Option<&Path>) -> Vec<u8> {
+    checkpoint.map(|path| bytes_of(&absolute(path))).unwrap_or_default()
+}
+
+/// The absolute form of a path; as it is if the current folder is gone.
+fn absolute(path: &Path) -> PathBuf {
+    // An empty path is the current folder.
+    std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_owned())
 }

@@ -14,7 +14,7 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Observation, UNDECIDED};
+use offramp_host::plugin::{Context, Observation, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::checkpoint;
 use offramp_results::files::sha256;
@@ -23,7 +23,7 @@ use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
-use crate::context::PolicyContext;
+use crate::context::{PolicyContext, file_bytes};
 use crate::dataset::{Collector, Dataset, DatasetError, Driver, greedy};
 use crate::events::{Event, Observer};
 use crate::resume::{self, FolderError, Start, Table};
@@ -275,6 +275,8 @@ struct Setup<'d> {
     distillation: &'d Distillation,
     context: PolicyContext,
     teacher_checkpoint: Option<Vec<u8>>,
+    /// The absolute path of its file, as bytes; empty if there is none.
+    teacher_file: Vec<u8>,
 }
 
 impl<'d> Setup<'d> {
@@ -286,7 +288,8 @@ impl<'d> Setup<'d> {
         };
         let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
         let context = PolicyContext::new(scenario, sha256);
-        Ok(Self { distillation, context, teacher_checkpoint })
+        let teacher_file = file_bytes(teacher.checkpoint.as_deref());
+        Ok(Self { distillation, context, teacher_checkpoint, teacher_file })
     }
 
     fn teacher(&self) -> Result<Box<dyn Policy>, RunError> {
@@ -295,7 +298,8 @@ impl<'d> Setup<'d> {
         let seed = seeds::teacher(entry.seed);
         let lent = self.context.lend();
         let context = lent.context(&teacher.parameters, checkpoint, seed, 1);
-        Ok(teacher.plugin.create_policy(&context)?)
+        let checkpoint_file = self.teacher_file.as_slice().into();
+        Ok(teacher.plugin.create_policy(&Context { checkpoint_file, ..context })?)
     }
 
     /// A student that has not been fitted yet.

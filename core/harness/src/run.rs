@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use offramp_host::plugin::UNDECIDED;
+use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_model::IllegalDecision;
 use offramp_results::{EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::context::PolicyContext;
+use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
 use crate::metrics::EpisodeMeter;
 use crate::seeds;
@@ -61,6 +61,8 @@ pub(crate) struct RunSetup {
     pub(crate) context: PolicyContext,
     /// The bytes of the checkpoint, if there is one.
     checkpoint: Option<Vec<u8>>,
+    /// The absolute path of its file, as bytes; empty if there is none.
+    checkpoint_file: Vec<u8>,
 }
 
 impl RunSetup {
@@ -75,7 +77,8 @@ impl RunSetup {
         };
         let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
         let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
-        Ok(Self { context, checkpoint })
+        let checkpoint_file = file_bytes(policy.checkpoint.as_deref());
+        Ok(Self { context, checkpoint, checkpoint_file })
     }
 
     /// A new instance of the policy.
@@ -90,7 +93,9 @@ impl RunSetup {
         let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
         let checkpoint = self.checkpoint.as_deref();
         let lent = self.context.lend();
-        policy.plugin.create_policy(&lent.context(&policy.parameters, checkpoint, seed, 1))
+        let context = lent.context(&policy.parameters, checkpoint, seed, 1);
+        let checkpoint_file = self.checkpoint_file.as_slice().into();
+        policy.plugin.create_policy(&Context { checkpoint_file, ..context })
     }
 }
 

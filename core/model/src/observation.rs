@@ -345,6 +345,16 @@ pub enum ObservationKind {
 }
 
 impl ObservationKind {
+    /// The name of the kind, as scenarios spell it; `Columns` for a list of columns.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "Paper",
+            Self::Extended => "Extended",
+            Self::Published => "Published",
+            Self::Columns(_) => "Columns",
+        }
+    }
+
     /// The columns of o, in order. Each task column is one feature; each link and each server
     /// column is M of them.
     pub fn columns(&self) -> &[&'static Column] {

@@ -30,7 +30,7 @@
 #include <string.h>
 
 #define OFFRAMP_VERSION 2
-#define OFFRAMP_REVISION 0
+#define OFFRAMP_REVISION 1
 
 /* The action of a row that is not decided. 0 computes locally, j = 1 ... M sends to server j. */
 #define OFFRAMP_UNDECIDED UINT32_MAX
@@ -83,6 +83,7 @@ typedef struct {
     OfframpTexts server_columns;   /* load: devices active in the last slot; ghz; ... */
     uint32_t history_slots;        /* K */
     double history_scale;          /* a load that is rarely exceeded */
+    const char *kind;              /* Paper, Extended, Published or Columns; since revision 1 */
 } OfframpObservationSpec;
 
 typedef struct {
@@ -107,6 +108,9 @@ typedef struct {
     uint32_t threads;             /* it may use so many; results must not depend on it */
     const OfframpObservationSpec *observation;
     const OfframpSystem *system;
+    /* Since revision 1. */
+    const char *folder;          /* the scenario's, absolute: where relative paths start */
+    const char *checkpoint_file; /* its path; NULL if there is none */
 } OfframpContext;
 
 typedef struct {
@@ -153,6 +157,9 @@ typedef struct { char text[256]; } OfframpMessage;
 
 /* Takes bytes, in one piece or several; they are copied. */
 typedef void (*OfframpWrite)(void *sink, const uint8_t *bytes, size_t length);
+
+/* Takes the path of a file; it is copied. */
+typedef void (*OfframpAddPath)(void *sink, const char *path);
 
 /* Takes a file: name without a folder, a note for the user ("" for none), content; all copied. */
 typedef void (*OfframpAddFile)(void *sink, const char *name, const char *note,
@@ -209,6 +216,9 @@ typedef struct {
                       OfframpMessage *message);
     int (*set_parameters)(void *self, size_t network, const float *parameters, size_t length,
                           OfframpMessage *message);
+    /* Since revision 1: hands over the paths of the files that it reads by itself, besides its
+     * checkpoint. Asked for after create; their hashes belong to a run's results. */
+    int (*files)(void *self, OfframpAddPath add, void *sink, OfframpMessage *message);
 } OfframpPolicy;
 
 /* Decides in training what the learner does not. create, destroy and propose are needed. */
@@ -224,6 +234,8 @@ typedef struct {
      * probability with which it decided a row. */
     int (*propose)(void *self, const OfframpObservation *seen, const OfframpProgress *progress,
                    uint32_t *actions, double *rate, OfframpMessage *message);
+    /* Since revision 1: as for a policy. */
+    int (*files)(void *self, OfframpAddPath add, void *sink, OfframpMessage *message);
 } OfframpExplorer;
 
 typedef struct {

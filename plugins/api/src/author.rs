@@ -6,9 +6,13 @@
 //!
 //! In all shapes: N devices, M servers, and one *row* per task that waits for a decision.
 
+use std::path::{Path, PathBuf};
+
 use serde::de::DeserializeOwned;
 
-use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
+use crate::data::{
+    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch, path_of,
+};
 use crate::error::Error;
 use crate::observation::{Needs, Observation};
 
@@ -53,6 +57,16 @@ pub trait Policy: Sized + Send + 'static {
     /// Whatever makes the episode worthless; the run ends.
     fn end_episode(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Returns the files that this instance has read by itself or will: scripts, tables, weights
+    /// beside a checkpoint. Asked for after `create`. The host records their SHA-256 with each
+    /// result, and refuses to resume a run if one has changed. Whatever is not listed here does
+    /// not count as part of the run. The checkpoint is part of it anyway.
+    ///
+    /// [`Context::path`] makes the paths of files that parameters name.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 }
 
@@ -228,6 +242,12 @@ pub trait Explorer: Sized + Send + 'static {
         progress: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, Error>;
+
+    /// Returns the files that this instance has read by itself or will, as for
+    /// [`Policy::files`].
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 impl Context<'_> {
@@ -246,6 +266,15 @@ impl Context<'_> {
         options.from_str(text).map_err(|error| Error::new(format!("parameters: {error}")))
     }
 
+    /// The path of a file that the parameters name: relative to the scenario's folder. State it in
+    /// [`Policy::files`] too.
+    ///
+    /// # Errors
+    /// If a relative path leaves that folder (a scenario may come from anyone), or is not there.
+    pub fn path(&self, file: &str) -> Result<PathBuf, Error> {
+        resolve(&path_of(self.folder.as_slice()), file)
+    }
+
     /// For a policy without parameters.
     ///
     /// # Errors
@@ -258,5 +287,41 @@ impl Context<'_> {
             "" | "()" => Ok(()),
             text => Err(Error::new(format!("it takes no parameters, and was given {text}"))),
         }
+    }
+}
+
+/// The path that is called `file` in `folder`.
+fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
+    let path = folder.join(file);
+    let fail = |cause: std::io::Error| Error::new(format!("{}: {cause}", path.display()));
+    let whole = path.canonicalize().map_err(fail)?;
+    if Path::new(file).is_relative() && !whole.starts_with(folder.canonicalize().map_err(fail)?) {
+        let message = format!(
+            "`{file}` leaves the scenario's folder: give an absolute path if this \
+                               is intended"
+        );
+        return Err(Error::new(message));
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_the_scenario_and_stay_there() {
+        let parent = std::env::temp_dir().join(format!("offramp-paths-{}", std::process::id()));
+        let folder = parent.join("scenarios");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("rule.txt"), "").unwrap();
+        std::fs::write(parent.join("secret.txt"), "").unwrap();
+        assert_eq!(resolve(&folder, "rule.txt").unwrap(), folder.join("rule.txt"));
+        let absolute = parent.join("secret.txt");
+        assert_eq!(resolve(&folder, absolute.to_str().unwrap()).unwrap(), absolute);
+        let error = |file| resolve(&folder, file).unwrap_err().message().to_owned();
+        assert!(error("../secret.txt").contains("leaves the scenario's folder"));
+        assert!(error("none.txt").contains("none.txt: "));
+        std::fs::remove_dir_all(&parent).unwrap();
     }
 }

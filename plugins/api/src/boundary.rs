@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | structs passed by reference ([`ByRef`], [`ByMut`]) and what they refer to | fields at the end | reads, or fills, the fields it knows |
 //! | observation columns, formats, energy accountings | more of them | finds its own by name or number |
-//! | [`RawPolicy`], [`RawExplorer`], [`PluginModule`] | at the end, after `last_prefix_field`; methods with a default | is never asked: its capabilities do not state it |
+//! | [`RawPolicy`], [`RawExplorer`], [`PluginModule`] | at the end, after `last_prefix_field`; methods with a default | has the default |
 //! | [`Capabilities`], [`Needs`](crate::Needs) | new bits | does not set them |
 //! | [`Manifest`], [`ManifestEntry`] | fields at the end; `size` and `entry_size` tell which are there | they read as zero |
 //! | elements of slices ([`EndedTask`](crate::EndedTask), [`Feature`](crate::Feature)), values returned ([`CallError`], [`RawFile`]) | not at all; more about them comes as a slice beside them or a new method | |
@@ -43,7 +43,7 @@ use std::ffi::c_char;
 use abi_stable::StableAbi;
 use abi_stable::library::{LibHeader, RootModule};
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{RBox, RResult, RSlice, RSliceMut, RStr, RString, RVec};
+use abi_stable::std_types::{RBox, ROk, RResult, RSlice, RSliceMut, RStr, RString, RVec};
 
 use crate::data::{Context, EpisodeStart, ExportRequest, Progress, TransitionBatch};
 use crate::observation::Observation;
@@ -53,7 +53,7 @@ pub const INTERFACE_VERSION: u32 = 2;
 
 /// The revision within the version: raised whenever something is appended. A plugin of a later
 /// one is refused, one of an earlier loads.
-pub const REVISION: u32 = 0;
+pub const REVISION: u32 = 1;
 
 /// The symbol of the function `extern "C" fn() -> *const Manifest`.
 pub const MANIFEST_SYMBOL: &str = "offramp_plugin_manifest";
@@ -189,6 +189,11 @@ mod traits {
         #[sabi(last_prefix_field)]
         fn set_parameters(&mut self, network: usize, parameters: RSlice<'_, f32>)
         -> CallResult<()>;
+        /// See [`Policy::files`](crate::Policy::files); a path is the bytes the system names it
+        /// by. Since revision 1.
+        fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+            ROk(RVec::new())
+        }
     }
 
     /// An explorer.
@@ -204,6 +209,10 @@ mod traits {
             progress: ByRef<'_, Progress>,
             actions: RSliceMut<'_, u32>,
         ) -> CallResult<f64>;
+        /// See [`Explorer::files`](crate::Explorer::files). Since revision 1.
+        fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+            ROk(RVec::new())
+        }
     }
 }
 

@@ -79,6 +79,13 @@ pub type AddFile = unsafe extern "C" fn(
     length: usize,
 );
 
+/// Takes a path, which ends in NUL, during the call only.
+pub type AddPath = unsafe extern "C" fn(sink: *mut c_void, path: *const c_char);
+
+/// [`crate::Policy::files`]: hands each path to the [`AddPath`].
+pub type FilesFunction =
+    unsafe extern "C" fn(*mut c_void, AddPath, *mut c_void, *mut Message) -> c_int;
+
 /// [`crate::ObservationSpec`] in plain C; texts end in NUL.
 #[repr(C)]
 #[derive(Debug)]
@@ -97,6 +104,8 @@ pub struct ObservationSpec<'a> {
     pub history_slots: u32,
     /// A load that is rarely exceeded.
     pub history_scale: f64,
+    /// The kind of observation; ends in NUL. Since revision 1.
+    pub kind: *const c_char,
 }
 
 /// [`crate::Context`] in plain C.
@@ -119,6 +128,11 @@ pub struct Context<'a> {
     pub observation: *const ObservationSpec<'a>,
     /// The system it will act in.
     pub system: *const SystemSpec<'a>,
+    /// The scenario's folder, absolute; ends in NUL. Since revision 1.
+    pub folder: *const c_char,
+    /// The path of the checkpoint's file; ends in NUL, a null pointer if there is none. Since
+    /// revision 1.
+    pub checkpoint_file: *const c_char,
 }
 
 /// [`crate::ExportRequest`] in plain C.
@@ -215,6 +229,8 @@ pub struct PolicyEntry {
     /// See [`crate::Mergeable::set_parameters`].
     pub set_parameters:
         Option<unsafe extern "C" fn(*mut c_void, usize, *const f32, usize, *mut Message) -> c_int>,
+    /// See [`crate::Policy::files`]. Since revision 1.
+    pub files: Option<FilesFunction>,
 }
 
 /// An explorer. As for a policy; `create`, `destroy` and `propose` are needed.
@@ -246,6 +262,8 @@ pub struct ExplorerEntry {
             *mut Message,
         ) -> c_int,
     >,
+    /// See [`crate::Explorer::files`]. Since revision 1.
+    pub files: Option<FilesFunction>,
 }
 
 // SAFETY: a library's tables never change and are never freed; that is their documented duty.

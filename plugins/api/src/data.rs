@@ -5,6 +5,9 @@
 //! what a policy did not ask for by its [`Needs`](crate::Needs) is empty. Duty of the plugin: to
 //! keep none of these slices after the call.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
 use abi_stable::std_types::{ROption, RSlice, RStr};
 
 use crate::error::Error;
@@ -89,9 +92,22 @@ pub struct Context<'a> {
     /// The system it will act in. A policy that declares `any_system` may meet others
     /// ([`EpisodeStart::system`]).
     pub system: &'a SystemSpec<'a>,
+    /// The scenario's folder, absolute, as the bytes the system names it by; relative paths in
+    /// parameters start here. [`Context::path`] resolves one. Since revision 1.
+    pub folder: RSlice<'a, u8>,
+    /// The path of the checkpoint's file, likewise, for a format that keeps data beside it; empty
+    /// if there is none, or the checkpoint was never a file. [`Context::checkpoint_path`] reads
+    /// it. Since revision 1.
+    pub checkpoint_file: RSlice<'a, u8>,
 }
 
 impl Context<'_> {
+    /// The path of the checkpoint's file; `None` if there is none, or the checkpoint was never a
+    /// file.
+    pub fn checkpoint_path(&self) -> Option<PathBuf> {
+        (!self.checkpoint_file.is_empty()).then(|| path_of(self.checkpoint_file.as_slice()))
+    }
+
     /// Finds a task column by its name, to be read with [`Observation::task`].
     ///
     /// # Errors
@@ -196,4 +212,30 @@ pub struct ExportedFile {
     /// A note for the user, in a few words (such as the memory it takes); may be
     /// empty.
     pub note: String,
+}
+
+/// The path that the system names by `bytes`.
+#[cfg(unix)]
+pub fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    OsStr::from_bytes(bytes).into()
+}
+
+/// The path that the system names by `bytes`: UTF-8.
+#[cfg(not(unix))]
+pub fn path_of(bytes: &[u8]) -> PathBuf {
+    OsStr::new(&*String::from_utf8_lossy(bytes)).into()
+}
+
+/// The bytes by which the system names a path.
+#[cfg(unix)]
+pub fn bytes_of(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// The bytes by which the system names a path: UTF-8.
+#[cfg(not(unix))]
+pub fn bytes_of(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
 }

@@ -11,6 +11,7 @@ use std::ffi::CString;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
@@ -26,7 +27,9 @@ use crate::boundary::{
     INTERFACE_VERSION, MAGIC, Manifest, ManifestEntry, PluginModule, PluginModuleRef, PolicyBox,
     REVISION, RawExplorer, RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
-use crate::data::{Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch};
+use crate::data::{
+    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch, bytes_of,
+};
 use crate::error::Error;
 use crate::observation::{Needs, Observation};
 
@@ -416,6 +419,14 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
         let Some(merge) = &self.table.merge else { return lacking(Capabilities::MERGEABLE) };
         guard(|| (merge.set_parameters)(&mut self.inner.0, network, parameters.as_slice()))
     }
+
+    fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+        guard(|| Ok(raw_paths(&self.inner.0.files())))
+    }
+}
+
+fn raw_paths(paths: &[PathBuf]) -> RVec<RVec<u8>> {
+    paths.iter().map(|path| bytes_of(path).into()).collect()
 }
 
 struct GuardedExplorer<E> {
@@ -435,6 +446,10 @@ impl<E: Explorer> RawExplorer for GuardedExplorer<E> {
     ) -> CallResult<f64> {
         let (observation, progress) = (observation.get(), progress.get());
         guard(|| self.inner.0.propose(observation, progress, actions.as_mut_slice()))
+    }
+
+    fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+        guard(|| Ok(raw_paths(&self.inner.0.files())))
     }
 }
 

@@ -105,7 +105,7 @@ pub use author::{
 pub use boundary::Capabilities;
 pub use data::{
     Context, EndedTask, EnergyAccounting, EpisodeStart, ExportRequest, ExportedFile, Progress,
-    SystemSpec, TransitionBatch, UNDECIDED,
+    SystemSpec, TransitionBatch, UNDECIDED, bytes_of, path_of,
 };
 pub use error::Error;
 pub use local::{LocalColumns, LocalState};

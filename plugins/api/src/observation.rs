@@ -271,4 +271,8 @@ pub struct ObservationSpec<'a> {
     pub history_slots: u32,
     /// A load that is rarely exceeded, above 0: what a network may divide the history by.
     pub history_scale: f64,
+    /// The kind of observation, as the scenario spells it: `Paper`, `Extended`, `Published`, or
+    /// `Columns` for a list of columns. Features of the same name may differ in kind. Since
+    /// revision 1.
+    pub kind: RStr<'a>,
 }

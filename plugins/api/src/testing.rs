@@ -22,12 +22,14 @@
 //! assert_eq!(bench.decide(&mut policy).unwrap(), [2, 2]);
 //! ```
 
+use std::path::PathBuf;
+
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::author::{Explorer, Learner, Policy};
 use crate::data::{
     Context, EndedTask, EnergyAccounting, EpisodeStart, Progress, SystemSpec, TransitionBatch,
-    UNDECIDED,
+    UNDECIDED, bytes_of,
 };
 use crate::error::Error;
 use crate::observation::{Feature, Observation, ObservationSpec};
@@ -72,6 +74,8 @@ pub struct Bench {
     pub parameters: String,
     /// The scenario's `checkpoint`.
     pub checkpoint: Option<Vec<u8>>,
+    /// The scenario's folder; the current one at first.
+    pub folder: PathBuf,
     /// The seed of creation and episodes.
     pub seed: u64,
     /// t.
@@ -99,6 +103,7 @@ impl Bench {
         Self {
             parameters: String::new(),
             checkpoint: None,
+            folder: PathBuf::from("."),
             seed: 1,
             slot: 0,
             history: vec![0.0; HISTORY_SLOTS * servers],
@@ -218,7 +223,9 @@ impl Bench {
             server_columns: server_columns.as_slice().into(),
             history_slots: HISTORY_SLOTS as u32,
             history_scale: self.devices as f64 / self.servers as f64,
+            kind: "Paper".into(),
         };
+        let folder = bytes_of(&self.folder);
         self.system(|system| {
             call(&Context {
                 parameters: self.parameters.as_str().into(),
@@ -228,6 +235,8 @@ impl Bench {
                 threads: 1,
                 observation: &observation,
                 system,
+                folder: folder.as_slice().into(),
+                checkpoint_file: "".as_bytes().into(),
             })
         })
     }

@@ -1,7 +1,7 @@
 //! Libraries written to `offramp.h`: their policies and explorers behind the same boundary as all
 //! others.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::offset_of;
 
 use abi_stable::sabi_trait::prelude::TD_Opaque;
@@ -11,8 +11,8 @@ use offramp_plugin::boundary::{
     RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
 use offramp_plugin::c::{
-    Context, ExplorerEntry, ExportRequest, FLAG_ANY_SYSTEM, Message, ObservationSpec, Plugin,
-    PolicyEntry, SaveFunction,
+    Context, ExplorerEntry, ExportRequest, FLAG_ANY_SYSTEM, FilesFunction, Message,
+    ObservationSpec, Plugin, PolicyEntry, SaveFunction,
 };
 use offramp_plugin::{self as plugin, EpisodeStart, Needs, Observation, Progress, TransitionBatch};
 
@@ -241,6 +241,10 @@ fn with_context(
     let task_columns = columns(spec.task_columns);
     let link_columns = columns(spec.link_columns);
     let server_columns = columns(spec.server_columns);
+    let c_text = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
+    let kind = c_text(spec.kind.as_bytes());
+    let folder = c_text(context.folder.as_slice());
+    let checkpoint_file = c_text(context.checkpoint_file.as_slice());
     let observation = ObservationSpec {
         feature_names: feature_names.pointers.as_slice().into(),
         feature_scales: scales.as_slice().into(),
@@ -249,6 +253,7 @@ fn with_context(
         server_columns: server_columns.pointers.as_slice().into(),
         history_slots: spec.history_slots,
         history_scale: spec.history_scale,
+        kind: kind.as_ptr(),
     };
     let checkpoint = context.checkpoint.into_option();
     let context = Context {
@@ -260,6 +265,11 @@ fn with_context(
         threads: context.threads,
         observation: &raw const observation,
         system: context.system,
+        folder: folder.as_ptr(),
+        checkpoint_file: match checkpoint_file.is_empty() {
+            true => std::ptr::null(),
+            false => checkpoint_file.as_ptr(),
+        },
     };
     let mut instance = std::ptr::null_mut();
     let place = &raw mut instance;
@@ -487,6 +497,41 @@ impl RawPolicy for Instance {
                 .map(|set| unsafe { set(*instance, network, start, length, message) })
         })
     }
+
+    fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+        // SAFETY: `create` made the instance.
+        unsafe { files(self.entry.files, self.instance) }
+    }
+}
+
+/// The paths that an instance hands over.
+///
+/// # Safety
+/// `instance` is one for which `function` was written.
+unsafe fn files(
+    function: Option<FilesFunction>,
+    instance: *mut c_void,
+) -> CallResult<RVec<RVec<u8>>> {
+    let mut paths: RVec<RVec<u8>> = RVec::new();
+    let sink = (&raw mut paths).cast::<c_void>();
+    // SAFETY: the caller's promise; `sink` is the vector that `add_path` expects.
+    called(|message| function.map(|files| unsafe { files(instance, add_path, sink, message) }))
+        .map(|()| paths)
+}
+
+/// Appends a path to the vector that `sink` is.
+///
+/// # Safety
+/// `sink` is an `RVec<RVec<u8>>`, `path` null or a C text.
+unsafe extern "C" fn add_path(sink: *mut c_void, path: *const c_char) {
+    if path.is_null() {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bytes = CStr::from_ptr(path).to_bytes().to_vec();
+        (*sink.cast::<RVec<RVec<u8>>>()).push(bytes.into());
+    }
 }
 
 /// An instance of an explorer.
@@ -534,5 +579,10 @@ impl RawExplorer for ExplorerInstance {
             })
         })
         .map(|()| rate)
+    }
+
+    fn files(&self) -> CallResult<RVec<RVec<u8>>> {
+        // SAFETY: `create` made the instance.
+        unsafe { files(self.entry.files, self.instance) }
     }
 }

@@ -4,14 +4,15 @@
 //! finite. What is wrong is a [`CallFailure`] that names the policy and the call.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use abi_stable::std_types::{RErr, ROk, RStr};
+use abi_stable::std_types::{RErr, ROk, RStr, RVec};
 use offramp_plugin::boundary::{
     CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawFile,
 };
 use offramp_plugin::{
     Context, EpisodeStart, ExportRequest, ExportedFile, Needs, Observation, Progress, SystemSpec,
-    TransitionBatch, UNDECIDED,
+    TransitionBatch, UNDECIDED, path_of,
 };
 
 use crate::library::Module;
@@ -116,6 +117,12 @@ pub trait Policy: Send {
     /// # Errors
     /// [`CallFailure`].
     fn end_episode(&mut self) -> Result<(), CallFailure>;
+
+    /// The files it reads by itself, besides its checkpoint.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn files(&self) -> Result<Vec<PathBuf>, CallFailure>;
 
     /// Its saving and loading, if it can.
     fn saved(&mut self) -> Option<&mut dyn Saved>;
@@ -238,6 +245,12 @@ pub trait Explorer: Send {
         progress: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, CallFailure>;
+
+    /// The files it reads by itself.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn files(&self) -> Result<Vec<PathBuf>, CallFailure>;
 }
 
 impl PluginRef {
@@ -473,6 +486,10 @@ impl Policy for LoadedPolicy {
         self.site.checked("end_episode", self.raw.end_episode())
     }
 
+    fn files(&self) -> Result<Vec<PathBuf>, CallFailure> {
+        self.site.checked("files", self.raw.files()).map(paths)
+    }
+
     fn saved(&mut self) -> Option<&mut dyn Saved> {
         self.capable(Capabilities::SAVED).map(|this| this as _)
     }
@@ -640,4 +657,12 @@ impl Explorer for LoadedExplorer {
         self.site.finite("propose", "rate of exploration", rate)?;
         Ok(rate)
     }
+
+    fn files(&self) -> Result<Vec<PathBuf>, CallFailure> {
+        self.site.checked("files", self.raw.files()).map(paths)
+    }
+}
+
+fn paths(raw: RVec<RVec<u8>>) -> Vec<PathBuf> {
+    raw.iter().map(|bytes| path_of(bytes)).collect()
 }

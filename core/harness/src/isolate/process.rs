@@ -334,6 +334,10 @@ impl Policy for Timed {
         self.clock.timed(|| self.inner.end_episode())
     }
 
+    fn files(&self) -> Result<Vec<PathBuf>, CallFailure> {
+        self.clock.timed(|| self.inner.files())
+    }
+
     // An evaluation asks for none of these.
     fn saved(&mut self) -> Option<&mut dyn Saved> {
         None
