@@ -76,7 +76,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpObservationSpec", c::ObservationSpec<'_>, [
             feature_names, feature_scales, task_columns, link_columns, server_columns,
-            history_slots, history_scale,
+            history_slots, history_scale, kind,
         ]),
         layout!("OfframpSystem", SystemSpec<'_>, [
             slot_seconds, deadline_slots, arrival_slots, device_ghz, compute_w, transmit_w, idle_w,
@@ -84,7 +84,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpContext", c::Context<'_>, [
             parameters, checkpoint, checkpoint_length, scenario_sha256, seed, threads, observation,
-            system,
+            system, folder, checkpoint_file,
         ]),
         layout!("OfframpEpisodeStart", EpisodeStart<'_>, [episode, seed, training, system]),
         layout!("OfframpEndedTask", EndedTask, [
@@ -97,10 +97,10 @@ fn structs_of_the_header() -> Vec<Struct> {
         layout!("OfframpPolicy", c::PolicyEntry, [
             name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
             checkpoint, save, load, record, learn, values, fit, export_formats, export_checkpoint,
-            networks, parameters, set_parameters,
+            networks, parameters, set_parameters, files,
         ]),
         layout!("OfframpExplorer", c::ExplorerEntry, [
-            name, about, needs, flags, create, destroy, begin_episode, propose,
+            name, about, needs, flags, create, destroy, begin_episode, propose, files,
         ]),
         layout!("OfframpPlugin", c::Plugin, [
             version, revision, size, name, plugin_version, policies, policy_count, policy_size,
@@ -114,10 +114,12 @@ fn structs_of_the_header() -> Vec<Struct> {
 fn structs_of_rust() -> Vec<Struct> {
     vec![
         layout!("Context", Context<'_>, [
-            parameters, checkpoint, scenario_sha256, seed, threads, observation, system,
+            parameters, checkpoint, scenario_sha256, seed, threads, observation, system, folder,
+            checkpoint_file,
         ]),
         layout!("ObservationSpec", ObservationSpec<'_>, [
             features, task_columns, link_columns, server_columns, history_slots, history_scale,
+            kind,
         ]),
         layout!("Feature", Feature, [name, scale]),
         layout!("ExportRequest", ExportRequest<'_>, [format, network]),
