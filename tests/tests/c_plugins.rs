@@ -92,7 +92,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpTransitions", TransitionBatch<'_>, [observation, actions, ended]),
         layout!("OfframpProgress", Progress, [updates, recent_updates, loss]),
-        layout!("OfframpExportRequest", c::ExportRequest, [format, network]),
+        layout!("OfframpExportRequest", c::ExportRequest, [format, network, name]),
         layout!("OfframpMessage", c::Message, [text]),
         layout!("OfframpPolicy", c::PolicyEntry, [
             name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
@@ -122,7 +122,7 @@ fn structs_of_rust() -> Vec<Struct> {
             kind,
         ]),
         layout!("Feature", Feature, [name, scale]),
-        layout!("ExportRequest", ExportRequest<'_>, [format, network]),
+        layout!("ExportRequest", ExportRequest<'_>, [format, network, name]),
         layout!("Manifest", Manifest, [
             magic, interface_version, size, revision, entry_size, plugin, version, compiler,
             target, entries, entry_count, header,

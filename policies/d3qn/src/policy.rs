@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use offramp_nn::networks::{NetworkSpec, Scaling, Sharing};
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::replay::LoadLog;
 use offramp_nn::{QEvaluator, Shape, argmax, stream_seed};
 use offramp_plugin::{
@@ -83,21 +84,22 @@ impl<P: Preset> Policy for D3qn<P> {
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let recipe = P::recipe(context)?;
         let spec = &context.observation;
-        let shape = Shape {
-            features: spec.features.len(),
-            servers: context.system.servers(),
-            history_slots: spec.history_slots as usize,
-            hidden: recipe.parameters.hidden,
-        };
         let scaling = if recipe.has(Flaw::Unscaled) {
-            Scaling::identity(shape.features)
+            Scaling::identity(spec.features.len())
         } else {
             Scaling::new(spec.features.iter().map(|feature| feature.scale), spec.history_scale)
         };
-        let agents = recipe.parameters.sharing.networks(context.system.devices());
-        let names = spec.features.iter().map(|feature| feature.name.as_str());
-        let sha256 = &context.scenario_sha256;
-        let networks = NetworkSpec::new(P::KIND, shape, agents, scaling, names, sha256);
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling,
+            history_slots: spec.history_slots as usize,
+            servers: context.system.servers(),
+            devices: context.system.devices(),
+        };
+        let Parameters { hidden, sharing, .. } = recipe.parameters;
+        let networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
+        let (shape, agents) = (networks.shape, networks.networks);
         let agent = |agent| Agent::new(&shape, &recipe, stream_seed(context.seed, agent));
         let mut policy = Self {
             agents: (0..agents as u64).map(agent).collect(),
@@ -253,7 +255,7 @@ impl<P: Preset> Learner for D3qn<P> {
 impl<P: Preset> D3qn<P> {
     fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { features, histories, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
     }
 
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).

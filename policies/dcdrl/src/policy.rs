@@ -1,8 +1,8 @@
 //! The policy: observations in, decisions out, and learning in between.
 
 use offramp_nn::checkpoint::Checkpoint;
-use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
-use offramp_nn::networks::Scaling;
+use offramp_nn::checkpoint_spec::CheckpointSpec;
+use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
@@ -14,10 +14,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::learning::{Learning, Purpose, purpose_stream};
 use crate::parameters::Parameters;
 
+/// The kind of its checkpoints.
+pub(crate) const KIND: &str = "dcdrl";
+
 /// Actors, their critic, and what they have lived through.
 pub(crate) struct DcDrl {
     pub(crate) parameters: Parameters,
-    pub(crate) scaling: Scaling,
     /// M.
     pub(crate) servers: usize,
     pub(crate) checkpoint: CheckpointSpec,
@@ -50,18 +52,21 @@ impl Policy for DcDrl {
             hidden: parameters.hidden,
             outputs: servers + 1,
         };
-        let names: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
         let scales = spec.features.iter().map(|feature| feature.scale);
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling: Scaling::new(scales, spec.history_scale),
+            history_slots: spec.history_slots as usize,
+            servers,
+            devices: context.system.devices(),
+        };
         let actor: Vec<f32> = shape.initial(&mut purpose_stream(context.seed, 0, Purpose::Actor));
-        let checkpoint = CheckpointSpec::new("dcdrl")
-            .require("features", names.join(","))
-            .require("servers", servers)
-            .require("history_slots", spec.history_slots)
-            .require("hidden", parameters.hidden)
+        let checkpoint = CheckpointSpec::new(KIND, inputs)
+            .require("hidden", parameters.hidden, "neurons in each hidden layer")
             .record("architecture", "two dense layers and a softmax")
             .record("parameters_deployed", shape.parameters());
         let mut policy = Self {
-            scaling: Scaling::new(scales, spec.history_scale),
             servers,
             checkpoint,
             seed: context.seed,
@@ -77,7 +82,7 @@ impl Policy for DcDrl {
         };
         if let Some(bytes) = context.checkpoint.into_option() {
             let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
-            policy.checkpoint.expect(&checkpoint, Stage::Deployed)?;
+            policy.checkpoint.deploy(&checkpoint)?;
             policy.deployed = policy.take(&checkpoint, "actor")?;
             policy.actor.clone_from(&policy.deployed);
         }
@@ -180,12 +185,13 @@ impl Learner for DcDrl {
 impl DcDrl {
     /// The state of every row: the features and the last loads, scaled.
     fn observe(&mut self, observation: &Observation<'_>) {
+        let scaling = &self.checkpoint.inputs().scaling;
         self.states.clear();
         for row in 0..observation.rows() {
-            self.scaling.scale_features(observation.features_of(row), &mut self.states);
+            scaling.scale_features(observation.features_of(row), &mut self.states);
             let window = observation.window_of(row);
             let newest = window.len() - self.servers;
-            self.scaling.scale_loads(&window[newest..], &mut self.states);
+            scaling.scale_loads(&window[newest..], &mut self.states);
         }
     }
 }

@@ -4,8 +4,8 @@
 //! In the order in which a learner is written:
 //!
 //! 1. **Describe** the networks: a [`Shape`] (or a [`PerceptronShape`] without history) has the
-//!    sizes, [`networks::Sharing`] states whether devices share one, [`networks::Scaling`] what
-//!    their inputs are divided by.
+//!    sizes, [`networks::Sharing`] states whether devices share one, [`inputs::Inputs`] what they
+//!    see and what that is divided by.
 //! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
 //!    parameters of a network are one slice.
 //! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`argmax`] or
@@ -58,6 +58,7 @@ mod decider;
 pub mod export;
 mod gate;
 mod initial;
+pub mod inputs;
 mod kernels;
 mod layer;
 pub mod learning;

@@ -1,7 +1,8 @@
 //! The policy: observations in, decisions out, and batches to be fitted to.
 
-use offramp_nn::networks::{NetworkSpec, Scaling};
-use offramp_nn::{Initial, QEvaluator, Shape, argmax, initial_parameters, stream};
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::NetworkSpec;
+use offramp_nn::{Initial, QEvaluator, argmax, initial_parameters, stream};
 use offramp_plugin::{
     Context, Error, Needs, Observation, Policy, Student, UNDECIDED, ValueFunction,
 };
@@ -10,6 +11,9 @@ use rayon::prelude::*;
 
 use crate::candidates::{Batch, Candidates, Scratch};
 use crate::parameters::Parameters;
+
+/// The kind of its checkpoints.
+pub(crate) const KIND: &str = "student";
 
 /// Small networks fitted to a teacher's values, one for each device or one for all.
 pub(crate) struct DistilledStudent {
@@ -30,18 +34,21 @@ impl Policy for DistilledStudent {
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters::<Parameters>()?.checked()?;
         let spec = &context.observation;
-        let shape = Shape {
-            features: spec.features.len(),
-            servers: context.system.servers(),
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling: Scaling::new(
+                spec.features.iter().map(|feature| feature.scale),
+                spec.history_scale,
+            ),
             history_slots: spec.history_slots as usize,
-            hidden: parameters.hidden(),
+            servers: context.system.servers(),
+            devices: context.system.devices(),
         };
-        let scaling =
-            Scaling::new(spec.features.iter().map(|feature| feature.scale), spec.history_scale);
-        let count = parameters.sharing.networks(context.system.devices());
-        let names = spec.features.iter().map(|feature| feature.name.as_str());
         let sha256 = &context.scenario_sha256;
-        let mut networks = NetworkSpec::new("student", shape, count, scaling, names, sha256);
+        let mut networks =
+            NetworkSpec::new(KIND, inputs, parameters.hidden(), parameters.sharing, sha256);
+        let (shape, count) = (networks.shape, networks.networks);
         let drawn = |network: u64| {
             let mut rng = stream(context.seed, network);
             let weights = |_| initial_parameters(&shape, Initial::Glorot, &mut rng);
@@ -92,7 +99,7 @@ impl ValueFunction for DistilledStudent {
 impl Student for DistilledStudent {
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
         let Observation { features, histories, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
         let shape = self.networks.shape;
         let (pool, scratch) = match &mut self.fitting {
             Some(fitting) => fitting,
@@ -134,7 +141,7 @@ impl DistilledStudent {
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         let Observation { features, histories, devices, history_of, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
         let candidates = &self.candidates;
         let weights = |network: usize| candidates[network].weights();
         self.evaluator.evaluate(candidates.len(), weights, devices, history_of, values);

@@ -17,11 +17,12 @@ use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
 
 pub(super) const FORMAT: Format = Format {
     name: "onnx",
-    about: "policy.onnx, operator set 13",
+    about: "NAME.onnx, operator set 13",
     write: |network| {
         let note =
             "inputs features (N x F) and history (N x K x M), unscaled; output values".to_owned();
-        vec![ExportedFile { name: "policy.onnx".to_owned(), bytes: model(network), note }]
+        let name = format!("{}.onnx", network.origin.name);
+        vec![ExportedFile { name, bytes: model(network), note }]
     },
 };
 
@@ -158,7 +159,7 @@ use Setting::{One, Several};
 
 /// The bytes of the file.
 fn model(network: &Network<'_>) -> Vec<u8> {
-    let Network { shape, scaling, parameters } = network;
+    let Network { shape, scaling, parameters, .. } = network;
     let Layers { lstm, dense_1, dense_2, head } = shape.layers();
     let (slots, servers) = (shape.history_slots as i64, shape.servers as i64);
     let features = shape.features as i64;
