@@ -33,7 +33,7 @@ impl Preset for Teacher {
     const KIND: &'static str = "d3qn";
 
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error> {
-        context.parameters::<Parameters>()?.recipe()
+        Ok(context.parameters::<Parameters>()?.recipe()?)
     }
 }
 
@@ -99,6 +99,8 @@ impl<P: Preset> Policy for D3qn<P> {
         };
         let Parameters { hidden, sharing, .. } = recipe.parameters;
         let networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
+        let threads = context.threads.max(1) as usize;
+        recipe.check_memory(&networks, threads)?;
         let (shape, agents) = (networks.shape, networks.networks);
         let agent = |agent| Agent::new(&shape, &recipe, stream_seed(context.seed, agent));
         let mut policy = Self {
@@ -106,7 +108,7 @@ impl<P: Preset> Policy for D3qn<P> {
             pending: PendingDecisions::new(context, &recipe),
             evaluator: QEvaluator::new(shape),
             values: Vec::new(),
-            threads: context.threads.max(1) as usize,
+            threads,
             training: None,
             preset: PhantomData,
             shape,

@@ -52,6 +52,7 @@ impl Policy for DcDrl {
             hidden: parameters.hidden,
             outputs: servers + 1,
         };
+        parameters.check_memory(shape)?;
         let scales = spec.features.iter().map(|feature| feature.scale);
         let inputs = Inputs {
             observation: spec.kind.to_string(),

@@ -22,7 +22,7 @@ const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS);
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// Temperature of the soft rule, in units of cost; 0 takes the cheapest action.
+    /// Temperature of the soft rule, 10⁻⁶ to 10⁶ units of cost; 0 takes the cheapest action.
     temperature: f64,
     /// Trust in a server's last load, 0 … 1; the rest of the weight is on the mean load.
     load_trust: f64,

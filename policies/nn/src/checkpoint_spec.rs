@@ -87,7 +87,7 @@ impl CheckpointSpec {
             if found != value.to_string() {
                 return Err(CheckpointError::Mismatch {
                     found: format!("has {found} {unit}"),
-                    wanted: format!("{value} are needed"),
+                    wanted: format!("{value} {} needed", if *value == 1 { "is" } else { "are" }),
                 });
             }
         }

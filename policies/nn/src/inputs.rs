@@ -140,13 +140,6 @@ impl Inputs {
         let kinds = [&trained.observation, &self.observation];
         let [there, here] = kinds.map(|kind| format!("`{kind}`"));
         check(kinds[0] == kinds[1], format!("on observation {there}"), here)?;
-        let all = [&trained.features, &self.features];
-        let alike = all[0].iter().zip(all[1]).take_while(|(a, b)| a == b).count();
-        let [there, here] = all.map(|names| match names.get(alike) {
-            Some(name) => format!("`{name}` as feature {} of {}", alike + 1, names.len()),
-            None => format!("{} features", names.len()),
-        });
-        check(all[0] == all[1], format!("with {there}"), here)?;
         let slots = [trained.history_slots, self.history_slots];
         let [there, here] = slots.map(|slots| format!("{slots} slots of history"));
         check(slots[0] == slots[1], format!("with {there}"), here)?;
@@ -155,7 +148,14 @@ impl Inputs {
             1 => "1 server".to_owned(),
             _ => format!("{servers} servers"),
         });
-        check(servers[0] == servers[1], format!("for {there}"), here)
+        check(servers[0] == servers[1], format!("for {there}"), here)?;
+        let all = [&trained.features, &self.features];
+        let alike = all[0].iter().zip(all[1]).take_while(|(a, b)| a == b).count();
+        let [there, here] = all.map(|names| match names.get(alike) {
+            Some(name) => format!("`{name}` as feature {} of {}", alike + 1, names.len()),
+            None => format!("{} features", names.len()),
+        });
+        check(all[0] == all[1], format!("with {there}"), here)
     }
 }
 

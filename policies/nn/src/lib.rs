@@ -6,6 +6,7 @@
 //! 1. **Describe** the networks: a [`Shape`] (or a [`PerceptronShape`] without history) has the
 //!    sizes, [`networks::Sharing`] states whether devices share one, [`inputs::Inputs`] what they
 //!    see and what that is divided by.
+//!    [`range`] checks the parameters that a learner is created with.
 //! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
 //!    parameters of a network are one slice.
 //! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`argmax`] or
@@ -67,6 +68,7 @@ pub mod networks;
 mod perceptron;
 mod product;
 mod q_evaluator;
+pub mod range;
 mod real;
 pub mod replay;
 mod shape;

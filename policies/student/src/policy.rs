@@ -48,6 +48,7 @@ impl Policy for DistilledStudent {
         let sha256 = &context.scenario_sha256;
         let mut networks =
             NetworkSpec::new(KIND, inputs, parameters.hidden(), parameters.sharing, sha256);
+        parameters.check_memory(&networks)?;
         let (shape, count) = (networks.shape, networks.networks);
         let drawn = |network: u64| {
             let mut rng = stream(context.seed, network);
