@@ -90,7 +90,7 @@ impl Explorer for HeuristicExplorer {
         let congestion = (mean_load / self.full_load).min(1.0);
         let mut sum = 0.0;
         for (row, action) in actions.iter_mut().enumerate() {
-            self.rules.predict(observation, row);
+            self.rules.predict(observation, row)?;
             let state = self.rules.state(observation, row);
             let urgency = (self.rules.shortest_delay() / state.deadline_slots).min(1.0);
             let factor = (1.0 - 0.5 * urgency) * (1.0 - 0.5 * congestion) * (0.5 + state.alpha);

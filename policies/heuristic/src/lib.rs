@@ -61,7 +61,7 @@ impl Policy for Heuristic {
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         for (row, action) in actions.iter_mut().enumerate() {
-            self.rules.predict(observation, row);
+            self.rules.predict(observation, row)?;
             *action = self.rules.choose(&mut self.rng);
         }
         Ok(())

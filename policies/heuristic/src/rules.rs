@@ -137,7 +137,14 @@ impl Rules {
     }
 
     /// Predicts every action for the task of a row.
-    pub(crate) fn predict(&mut self, observation: &Observation<'_>, row: usize) {
+    ///
+    /// # Errors
+    /// If a predicted cost is not a number: it could not be compared.
+    pub(crate) fn predict(
+        &mut self,
+        observation: &Observation<'_>,
+        row: usize,
+    ) -> Result<(), Error> {
         let device = observation.devices[row] as usize;
         let state = self.state(observation, row);
         let load = self.load(observation);
@@ -151,6 +158,13 @@ impl Rules {
             predictions.push(self.offload(device, &state, server, rate_mbps, load));
         }
         self.predictions = predictions;
+        match self.predictions.iter().position(|prediction| prediction.cost.is_nan()) {
+            None => Ok(()),
+            Some(action) => Err(Error::new(format!(
+                "device {device} in slot {}: the predicted cost of action {action} is not a number",
+                observation.slot
+            ))),
+        }
     }
 
     /// The delay of the fastest action predicted last, slots.

@@ -9,8 +9,8 @@
 //!    [`range`] checks the parameters that a learner is created with.
 //! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
 //!    parameters of a network are one slice.
-//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`argmax`] or
-//!    [`softmax`] Q into an action.
+//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`best_action`]
+//!    or [`softmax`] Q into an action.
 //! 4. **Remember**: [`replay`] keeps experience, and each slot's loads once.
 //! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients; [`learning`] has
 //!    losses, schedules, optimisers and target networks as functions of plain slices.
@@ -76,7 +76,7 @@ mod streams;
 mod window;
 mod workspace;
 
-pub use actions::{argmax, softmax};
+pub use actions::{NotFinite, argmax, best_action, expect_finite, softmax};
 pub use decider::{Decider, Row};
 pub use initial::{Initial, initial_parameters};
 pub use layer::Tensor;

@@ -6,7 +6,7 @@ use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::CheckpointSpec;
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::NETWORKS;
-use offramp_nn::{argmax, stream};
+use offramp_nn::{argmax, expect_finite, stream};
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
 
 use crate::columns::Columns;
@@ -76,8 +76,10 @@ impl Policy for TreeStudent {
         self.grown()?;
         for (row, action) in actions.iter_mut().enumerate() {
             if *action == UNDECIDED {
+                let device = observation.devices[row];
                 self.observe(observation, row);
-                *action = self.vote(observation.devices[row] as usize);
+                expect_finite(&self.row, "column", device, observation.slot)?;
+                *action = self.vote(device as usize);
             }
         }
         Ok(())
@@ -92,8 +94,10 @@ impl Student for TreeStudent {
         let (groups, actions) = (self.taught.len(), self.votes.len());
         let mut loss = 0.0;
         for (row, targets) in targets.chunks_exact(actions).enumerate() {
+            let device = observation.devices[row];
+            expect_finite(targets, "the teacher's value of action", device, observation.slot)?;
             self.observe(observation, row);
-            let device = observation.devices[row] as usize;
+            let device = device as usize;
             let decided = if self.trees.get().is_some() { self.vote(device) } else { 0 };
             let best = argmax(targets);
             let worst = targets.iter().copied().fold(f32::INFINITY, f32::min);
