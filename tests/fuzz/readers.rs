@@ -31,7 +31,8 @@ pub fn trace(data: &[u8], desk: &Path) {
 pub fn checkpoint(data: &[u8], desk: &Path) {
     let _ = checkpoint::read(&written(data, desk));
     for format in offramp_nn::export::FORMAT_NAMES {
-        let _ = offramp_nn::export::export(data, format, 0);
+        let request = offramp_nn::export::Request { format, network: 0, name: "policy" };
+        let _ = offramp_nn::export::export("student", data, &request);
     }
     let _ = offramp_nn::checkpoint::Checkpoint::from_bytes(data);
 }

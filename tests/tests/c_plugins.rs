@@ -92,7 +92,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpTransitions", TransitionBatch<'_>, [observation, actions, ended]),
         layout!("OfframpProgress", Progress, [updates, recent_updates, loss]),
-        layout!("OfframpExportRequest", c::ExportRequest, [format, network]),
+        layout!("OfframpExportRequest", c::ExportRequest, [format, network, name]),
         layout!("OfframpMessage", c::Message, [text]),
         layout!("OfframpPolicy", c::PolicyEntry, [
             name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
@@ -122,7 +122,7 @@ fn structs_of_rust() -> Vec<Struct> {
             kind,
         ]),
         layout!("Feature", Feature, [name, scale]),
-        layout!("ExportRequest", ExportRequest<'_>, [format, network]),
+        layout!("ExportRequest", ExportRequest<'_>, [format, network, name]),
         layout!("Manifest", Manifest, [
             magic, interface_version, size, revision, entry_size, plugin, version, compiler,
             target, entries, entry_count, header,
@@ -400,13 +400,13 @@ fn an_explorer_and_a_student_in_c() {
     let mut values = vec![1.0_f32; 4 * 3];
     bench.observe(|seen| policy.value_function().unwrap().values(seen, &mut values)).unwrap();
     assert_eq!(values, [0.0; 4 * 3]);
-    let request = ExportRequest { format: "c".into(), network: 0 };
+    let request = ExportRequest { format: "c".into(), network: 0, name: "x".into() };
     let files = plugin.export(&checkpoint, &request).unwrap();
     let text = String::from_utf8(files[0].bytes.clone()).unwrap();
     assert!(text.contains(&format!("WEIGHTS[{}]", weights.len())), "{text}");
     assert_eq!(files[0].note, "108 bytes of constants");
-    let beyond = ExportRequest { format: "c".into(), network: 1 };
-    let other = ExportRequest { format: "onnx".into(), network: 0 };
+    let beyond = ExportRequest { format: "c".into(), network: 1, name: "x".into() };
+    let other = ExportRequest { format: "onnx".into(), network: 0, name: "x".into() };
     let wrong = [
         plugin.export(&checkpoint, &beyond),
         plugin.export(&checkpoint[..9], &request),

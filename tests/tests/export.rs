@@ -102,6 +102,7 @@ fn compiled(
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let network = DEVICE.to_string();
     let mut arguments = vec!["export", &student, "--out", folder, "--network", &network];
+    arguments.extend(["--name", "policy"]);
     arguments.extend(more);
     let ran = sandbox.offramp(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -153,10 +154,10 @@ fn the_exported_c_decides_as_the_student() {
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
 }
 
-/// Run by tract, which shares no code with the exporter.
+/// Run by rten, which shares no code with the exporter.
 #[test]
 fn the_exported_onnx_has_the_values_of_the_student() {
-    use tract_onnx::prelude::*;
+    use rten::{Model, ValueView};
     let sandbox = Sandbox::new();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let network = DEVICE.to_string();
@@ -165,74 +166,22 @@ fn the_exported_onnx_has_the_values_of_the_student() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let seen = seen();
     let rows = seen.len();
-    // tract's LSTM wants to know how many rows there are; the file leaves it open.
-    let model = onnx()
-        .model_for_path(sandbox.path().join("policy.onnx"))
-        .and_then(|model| model.with_input_fact(0, f32::fact([rows, FEATURES]).into()))
-        .and_then(|model| {
-            model.with_input_fact(1, f32::fact([rows, HISTORY_SLOTS, SERVERS]).into())
-        })
-        .and_then(|model| model.into_optimized()?.into_runnable())
-        .unwrap();
-    let all = |part: fn(&Seen) -> &[f32], shape: &[usize]| {
-        let numbers: Vec<f32> = seen.iter().flat_map(part).copied().collect();
-        Tensor::from_shape(shape, &numbers).unwrap().into_tvalue()
-    };
-    let features = all(|seen| &seen.features, &[rows, FEATURES]);
-    let history = all(|seen| &seen.history, &[rows, HISTORY_SLOTS, SERVERS]);
-    let values = model.run(tvec![features, history]).unwrap().remove(0);
-    assert_eq!(values.shape(), [rows, ACTIONS]);
-    let values = values.to_array_view::<f32>().unwrap();
+    let model = Model::load_file(sandbox.path().join("student_7.onnx")).unwrap();
+    let all =
+        |part: fn(&Seen) -> &[f32]| -> Vec<f32> { seen.iter().flat_map(part).copied().collect() };
+    let (features, history) = (all(|seen| &seen.features), all(|seen| &seen.history));
+    let features = ValueView::from_shape([rows, FEATURES], &features).unwrap();
+    let history = ValueView::from_shape([rows, HISTORY_SLOTS, SERVERS], &history).unwrap();
+    let id = |name: &str| model.node_id(name).unwrap();
+    let inputs = vec![(id("features"), features.into()), (id("history"), history.into())];
+    let [values] = model.run_n(inputs, [id("values")], None).unwrap();
+    let (shape, values) = values.into_shape_vec::<f32, 2>().unwrap();
+    assert_eq!(shape, [rows, ACTIONS]);
     let expected = seen.iter().flat_map(|seen| &seen.values);
     let worst = values.iter().zip(expected).map(|(&ours, q)| (f64::from(ours) - q).abs());
     let worst = worst.fold(0.0, f64::max);
     assert!(worst < 1e-5, "{worst}");
     insta::assert_snapshot!(ran.out);
-}
-
-/// One network for all devices, exported and read back by the `onnx` plugin, decides alike.
-#[test]
-fn an_exported_network_is_a_policy() {
-    let sandbox = Sandbox::new();
-    let shared = workspace().join("scenarios/paper/teacher-shared.safetensors");
-    let shared = shared.display().to_string();
-    let ran = sandbox.offramp(&["export", &shared, "--as", "onnx", "--out", "shared"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let scenario = format!(
-        "(name: \"onnx\", observation: Extended, system: (slots: 20), policies: [
-            (plugin: \"onnx\", checkpoint: \"shared/policy.onnx\"),
-            (plugin: \"d3qn\", checkpoint: \"{shared}\", parameters: (sharing: Shared)),
-        ], evaluate: (episodes: 2))"
-    );
-    sandbox.write("onnx.ron", &scenario);
-    let ran = sandbox.offramp(&["run", "onnx.ron", "--out", "out"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let episodes = sandbox.read("out/episodes.csv");
-    let rows = |policy: &str| -> Vec<String> {
-        let own = episodes.lines().filter_map(|line| line.split_once(&format!(",{policy},")));
-        own.map(|(_, row)| row.to_owned()).collect()
-    };
-    assert_eq!(rows("onnx").len(), 2);
-    assert_eq!(rows("onnx"), rows("d3qn"));
-    // What can't be a policy says why.
-    sandbox.write("text.onnx", "not a network");
-    let mut failures = String::new();
-    for (from, to) in [
-        ("checkpoint: \"shared/policy.onnx\"", "checkpoint: \"text.onnx\""),
-        ("(plugin: \"onnx\", checkpoint: \"shared/policy.onnx\")", "(plugin: \"onnx\")"),
-        ("observation: Extended", "observation: Paper"),
-        ("system: (slots: 20)", "system: (slots: 20, servers: 4)"),
-    ] {
-        assert!(scenario.contains(from), "{from}");
-        sandbox.write("wrong.ron", scenario.replace(from, to));
-        let ran = sandbox.offramp(&["run", "wrong.ron"]);
-        assert_eq!(ran.code, 1, "{to}: {}{}", ran.out, ran.err);
-        let failed = ran.out.lines().find(|line| line.starts_with("failed: onnx")).unwrap();
-        // What tract says beyond the first sentence has addresses and line numbers of its own.
-        let failed = failed.replace(&sandbox.path().display().to_string(), "…");
-        failures += &format!("{}\n", failed.chars().take(90).collect::<String>());
-    }
-    insta::assert_snapshot!(failures);
 }
 
 #[test]
@@ -249,6 +198,9 @@ fn what_can_not_be_exported_is_refused() {
         &[&student, "--out", "out", "--as", "rust"],
         &[&student, "--out", "out", "--policy", "random"],
         &[&student, "--out", "out", "--policy", "studen"],
+        &[&student, "--out", "out", "--policy", "d3qn"],
+        &[&student, "--out", "out", "--name", "two words"],
+        &[&student, "--out", "out", "--name", "../up", "--network", "0"],
         &[&student, "--out", "text"],
     ] {
         let ran = sandbox.offramp(&[&["export"], arguments].concat());
@@ -267,7 +219,8 @@ fn what_can_not_be_exported_is_refused() {
 fn a_tree_is_exported_with_the_entry_point_of_networks() {
     let sandbox = Sandbox::new();
     let tree = workspace().join("scenarios/paper/tree-devices.safetensors").display().to_string();
-    let ran = sandbox.offramp(&["export", &tree, "--out", "tree", "--network", "7"]);
+    let ran =
+        sandbox.offramp(&["export", &tree, "--out", "tree", "--network", "7", "--name", "policy"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     sandbox.write(
         "tree/main.c",
@@ -282,4 +235,107 @@ fn a_tree_is_exported_with_the_entry_point_of_networks() {
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     assert!(Command::new(sandbox.path().join("tree/main")).status().unwrap().success());
+}
+
+/// The names of the files in a folder of the sandbox, sorted.
+fn names(sandbox: &Sandbox, folder: &str) -> Vec<String> {
+    let files = std::fs::read_dir(sandbox.path().join(folder)).unwrap();
+    let mut names: Vec<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn all_networks_of_a_checkpoint_are_exported_each_with_its_number() {
+    let sandbox = Sandbox::new();
+    let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
+    let ran = sandbox.offramp(&["export", &student, "--out", "all", "--name", "mine"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("50 networks, one for each device"), "{}", ran.err);
+    let all = names(&sandbox, "all");
+    assert_eq!(all.len(), 100);
+    assert!(all.contains(&"mine_0.c".to_owned()) && all.contains(&"mine_49.h".to_owned()));
+    let ran = sandbox.offramp(&["export", &student, "--out", "one", "--network", "7"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(names(&sandbox, "one"), ["student_7.c", "student_7.h"]);
+    assert!(sandbox.read("one/student_7.h").contains("#define STUDENT_7_DEVICE 7\n"));
+    let renamed = sandbox.read("all/mine_7.c").replace("mine_7", "student_7");
+    assert_eq!(renamed.replace("MINE_7", "STUDENT_7"), sandbox.read("one/student_7.c"));
+}
+
+#[test]
+fn an_export_overwrites_nothing_unless_asked() {
+    let sandbox = Sandbox::new();
+    let tree = workspace().join("scenarios/paper/tree.safetensors").display().to_string();
+    std::fs::create_dir(sandbox.path().join("out")).unwrap();
+    sandbox.write("out/tree_student.c", "mine");
+    let arguments = ["export", &tree, "--out", "out"];
+    let ran = sandbox.offramp(&arguments);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("out/tree_student.c: it exists already"), "{}", ran.err);
+    assert!(ran.err.contains("--force"), "{}", ran.err);
+    assert_eq!(names(&sandbox, "out"), ["tree_student.c"]);
+    assert_eq!(sandbox.read("out/tree_student.c"), "mine");
+    let ran = sandbox.offramp(&[arguments.as_slice(), &["--force"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(names(&sandbox, "out"), ["tree_student.c", "tree_student.h"]);
+    assert_ne!(sandbox.read("out/tree_student.c"), "mine");
+    // A folder can't be replaced by a file: what was written before it is gone again.
+    std::fs::remove_file(sandbox.path().join("out/tree_student.c")).unwrap();
+    std::fs::remove_file(sandbox.path().join("out/tree_student.h")).unwrap();
+    std::fs::create_dir(sandbox.path().join("out/tree_student.c")).unwrap();
+    let ran = sandbox.offramp(&[arguments.as_slice(), &["--force"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert_eq!(names(&sandbox, "out"), ["tree_student.c"]);
+}
+
+/// A network decides only on the observation that it was trained on, whichever policy it is of.
+#[test]
+fn a_checkpoint_is_held_to_its_observation() {
+    let sandbox = Sandbox::new();
+    let folder = workspace().join("scenarios/paper").display().to_string();
+    let mut errors = String::new();
+    for (policy, more) in [
+        ("qeco", ""),
+        ("d3qn", ", name: \"teacher\""),
+        ("student", ""),
+        ("dcdrl", ""),
+        ("tree-student", ", parameters: (sharing: PerDevice)"),
+    ] {
+        let file = match policy {
+            "d3qn" => "teacher",
+            "tree-student" => "tree-devices",
+            other => other,
+        };
+        for (what, fields) in [
+            ("paper", ""),
+            ("kind", ", observation: Published"),
+            ("names", ", observation: Extended"),
+            ("slots", ", observation: Paper, history_slots: 9"),
+            ("servers", ", system: (slots: 10, servers: 4)"),
+        ] {
+            let system = if fields.contains("system") { "" } else { ", system: (slots: 10)" };
+            sandbox.write(
+                "x.ron",
+                format!(
+                    "(name: \"x\"{fields}{system}, evaluate: (episodes: 1), policies: [(plugin: \
+                     \"{policy}\", checkpoint: \"{folder}/{file}.safetensors\"{more})])"
+                ),
+            );
+            let ran = sandbox.offramp(&["run", "x.ron", "--out", &format!("{policy}-{what}")]);
+            if what == "paper" {
+                assert_eq!(ran.code, 0, "{policy}: {}{}", ran.out, ran.err);
+                continue;
+            }
+            assert_ne!(ran.code, 0, "{policy} {what}: {}", ran.out);
+            let all = format!("{}{}", ran.out, ran.err);
+            let words: Vec<&str> = all.split_whitespace().filter(|word| *word != "│").collect();
+            let all = words.join(" ");
+            let at = all.find("the checkpoint was").unwrap_or(0);
+            errors +=
+                &format!("{policy} {what}: {}\n", all[at..].chars().take(110).collect::<String>());
+        }
+    }
+    insta::assert_snapshot!(errors);
 }

@@ -130,7 +130,7 @@ fn exports_keep_their_bytes() {
 }
 
 fn offramp_export(sandbox: &Sandbox, arguments: &[&str]) {
-    let ran = sandbox.offramp(&[&["export"], arguments].concat());
+    let ran = sandbox.offramp(&[&["export", "--name", "policy"], arguments].concat());
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 

@@ -229,7 +229,10 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     // Another observation is another network.
     let extended =
         failures(&evaluation(std::slice::from_ref(&good)).set("observation", "Extended"));
-    assert!(extended.contains("density_gcycles_per_mbit"), "{extended}");
+    assert!(
+        extended.contains("observation `Paper`, and this scenario has `Extended`"),
+        "{extended}"
+    );
     // And a learner's parameter that is out of range is named.
     let no_batch = failures(&evaluation(&[good.set("parameters.batch", 0)]));
     assert!(no_batch.contains("create: batch: 1 … 65536 is needed"), "{no_batch}");

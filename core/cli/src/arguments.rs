@@ -312,9 +312,18 @@ pub(crate) struct ExportArguments {
     /// The folder to write the files into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Which network of the checkpoint: the device's number, 0 if all devices share one
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) network: usize,
+    /// Which network of the checkpoint: the device's number, 0 if all devices share one; by default
+    /// all of them, each with its number in its name
+    #[arg(long, value_name = "N")]
+    pub(crate) network: Option<usize>,
+    /// Name of the files, and the beginning of every public name in them, so that several exports
+    /// fit into one program; by default that of the policy, and the network's number if it has
+    /// several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Overwrite files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The policy whose checkpoint it is; by default the one that the checkpoint names
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,

@@ -54,6 +54,12 @@ impl Contents {
         self.metadata.get("kind").map(String::as_str)
     }
 
+    /// How many networks it has: 1, or one per device, if the checkpoint states it under the key
+    /// `networks`.
+    pub fn networks(&self) -> Option<usize> {
+        self.metadata.get("networks")?.parse().ok()
+    }
+
     /// Number of parameters as the paper counts them, if the checkpoint states it.
     pub fn parameters_as_in_the_paper(&self) -> Option<f64> {
         self.metadata.get("parameters_as_in_the_paper")?.parse().ok()
@@ -63,9 +69,15 @@ impl Contents {
 /// Reads the bytes of a checkpoint file.
 ///
 /// # Errors
-/// The system's error, or one stating that the file exceeds [`MAX_CHECKPOINT_BYTES`].
+/// The system's error, or one stating that the file exceeds [`MAX_CHECKPOINT_BYTES`] or only points
+/// to one that Git LFS has not fetched.
 pub fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    files::read(path, MAX_CHECKPOINT_BYTES)
+    let bytes = files::read(path, MAX_CHECKPOINT_BYTES)?;
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let text = "is a pointer of Git LFS, not the file itself; `git lfs pull` fetches that";
+        return Err(std::io::Error::other(text));
+    }
+    Ok(bytes)
 }
 
 /// Reads the contents of a checkpoint file.
@@ -123,14 +135,29 @@ mod tests {
 
     #[test]
     fn a_header_is_read_or_refused_with_the_reason() {
-        let json = "{\"kind\": \"d3qn\", \"parameters_as_in_the_paper\": \"727\"}";
+        let json =
+            "{\"kind\": \"d3qn\", \"networks\": \"3\", \"parameters_as_in_the_paper\": \"727\"}";
         let read = check(Some(("offramp", json))).unwrap();
         assert_eq!(read.metadata["kind"], "d3qn");
+        assert_eq!(read.networks(), Some(3));
         assert_eq!(read.parameters_as_in_the_paper(), Some(727.0));
         assert_eq!(read.tensors, [("weight".to_owned(), "F32".to_owned(), vec![1, 1])]);
         assert_eq!(check(None), Err(HeaderError::Foreign));
         assert_eq!(check(Some(("other", "{}"))), Err(HeaderError::Foreign));
         assert!(matches!(check(Some(("offramp", "[1]"))), Err(HeaderError::Metadata(_))));
         assert!(matches!(contents(b"text"), Err(HeaderError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_named_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("student.safetensors");
+        std::fs::write(&file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+            .unwrap();
+        let error = read(&file).unwrap_err().to_string();
+        assert!(error.ends_with(
+            "student.safetensors: is a pointer of Git LFS, not the file itself; `git lfs pull` \
+             fetches that"
+        ));
     }
 }

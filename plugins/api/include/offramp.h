@@ -150,6 +150,8 @@ typedef struct {
 typedef struct {
     const char *format; /* one of the entry's export_formats */
     size_t network;     /* of the checkpoint, counted from 0 */
+    const char *name;   /* of the files, without an ending, and the beginning of every public name
+                           in them: letters, digits and underscores; since revision 1 */
 } OfframpExportRequest;
 
 /* Where a function that fails writes why: a text that ends in NUL. */

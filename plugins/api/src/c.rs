@@ -143,6 +143,8 @@ pub struct ExportRequest {
     pub format: *const c_char,
     /// Which network of the checkpoint, counted from 0.
     pub network: usize,
+    /// What the export is to be called; ends in NUL. Since revision 1.
+    pub name: *const c_char,
 }
 
 type Create = unsafe extern "C" fn(*const Context<'_>, *mut *mut c_void, *mut Message) -> c_int;

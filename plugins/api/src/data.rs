@@ -200,6 +200,10 @@ pub struct ExportRequest<'a> {
     pub format: RStr<'a>,
     /// Which network of the checkpoint, counted from 0.
     pub network: usize,
+    /// What the export is to be called: the name of its files without their ending, and the
+    /// beginning of every public name in them. Letters, digits and underscores, a letter first.
+    /// Since revision 1.
+    pub name: RStr<'a>,
 }
 
 /// A file that an export consists of.

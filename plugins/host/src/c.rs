@@ -214,7 +214,12 @@ impl Table {
             return failed(format!("this plugin has no `{name}`"));
         };
         let format = CString::new(request.format.as_str()).unwrap_or_default();
-        let request = ExportRequest { format: format.as_ptr(), network: request.network };
+        let export_name = CString::new(request.name.as_str()).unwrap_or_default();
+        let request = ExportRequest {
+            format: format.as_ptr(),
+            network: request.network,
+            name: export_name.as_ptr(),
+        };
         let (bytes, length) = (checkpoint.as_ptr(), checkpoint.len());
         let mut files: RVec<RawFile> = RVec::new();
         let sink = (&raw mut files).cast::<c_void>();

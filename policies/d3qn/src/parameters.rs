@@ -1,10 +1,15 @@
 //! The parameters of D3QN. The teacher's are the defaults; `qeco` keeps the published ones.
 
-use offramp_nn::Initial;
 use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
-use offramp_nn::networks::Sharing;
-use offramp_plugin::Error;
+use offramp_nn::networks::{NetworkSpec, Sharing};
+use offramp_nn::range::{
+    self, ParameterError, check, check_batch, check_loss, check_memory, check_optimiser,
+    check_target,
+};
+use offramp_nn::{Initial, Shape};
 use offramp_plugin::serde::Deserialize;
+
+use crate::agent::PART;
 
 /// The next state of an experience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -34,18 +39,20 @@ pub(crate) enum Deploy {
 /// | `hidden` | H, neurons | 1 to 4096 | 20 |
 /// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
 /// | `next_state` | s' | `NextSlot`, `NextTask` | `NextTask` |
-/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, above 0 | `Adam(0.001)` |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.001)` |
 /// | `anneal_updates` | T, updates | 0 or more | 11,000 |
-/// | `loss` | | `Squared`, `Huber(width)`, above 0 | `Huber(1.0)` |
-/// | `clip` | norm | above 0 | 10 |
+/// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
+/// | `clip` | norm | 0.001 to 10⁶ | 10 |
 /// | `discount` | γ, per slot | 0 to 1 | 0.9 |
-/// | `batch` | experiences | 1 to 65,536 | 32 |
-/// | `replay` | experiences of a network | 1 to 10⁷ | 2,000 |
-/// | `target` | | `Hard(updates)`, `Soft(share)`, share above 0, at most 1 | `Soft(0.01)` |
+/// | `batch` | experiences | 1 to 65,536, at most `replay` | 32 |
+/// | `replay` | experiences of a network | 2 to 10⁷ | 2,000 |
+/// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.01)` |
 /// | `deploy` | | `Evaluation`, `Target` | `Target` |
-/// | `every_slots` | slots | 1 or more | 10 |
-/// | `warm_up_slots` | slots | 0 or more | 200 |
-/// | `reward_scale` | units of reward | above 0 | 40 |
+/// | `every_slots` | slots | 1 to 10,000 | 10 |
+/// | `warm_up_slots` | slots | 0 to 10⁶ | 200 |
+/// | `reward_scale` | units of reward | 0.001 to 10⁶ | 40 |
+///
+/// Networks, replay and batches together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -212,25 +219,50 @@ impl Parameters {
     }
 
     /// The recipe, if every value is in its range.
-    pub(crate) fn recipe(self) -> Result<Recipe, Error> {
-        let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
-        check((1..=4096).contains(&self.hidden), "hidden: 1 … 4096 is needed")?;
-        check((1..=65_536).contains(&self.batch), "batch: 1 … 65536 is needed")?;
-        check((1..=10_000_000).contains(&self.replay), "replay: 1 … 10000000 is needed")?;
-        check(self.every_slots >= 1, "every_slots: at least 1 is needed")?;
-        check((0.0..=1.0).contains(&self.discount), "discount: a number from 0 to 1 is needed")?;
-        check(self.clip > 0.0, "clip: a number above 0 is needed")?;
-        check(
-            self.reward_scale > 0.0 && self.reward_scale.is_finite(),
-            "reward_scale: a number above 0 is needed",
-        )?;
-        check(self.optimiser.is_valid(), "optimiser: a rate above 0 is needed")?;
-        if let TargetUpdate::Soft(share) = self.target {
-            check(share > 0.0 && share <= 1.0, "target: a share above 0, at most 1, is needed")?;
-        }
-        if let Loss::Huber(width) = self.loss {
-            check(width > 0.0 && width.is_finite(), "loss: a width above 0 is needed")?;
-        }
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn recipe(self) -> Result<Recipe, ParameterError> {
+        check("hidden", self.hidden, range::HIDDEN)?;
+        check_batch(self.batch, 65_536, self.replay, 10_000_000)?;
+        check_optimiser("optimiser", self.optimiser)?;
+        check_loss("loss", self.loss)?;
+        check("clip", self.clip, range::CLIP)?;
+        check("discount", self.discount, range::UNIT)?;
+        check_target("target", self.target)?;
+        check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
+        check("warm_up_slots", self.warm_up_slots, 0..=1_000_000)?;
+        check("reward_scale", self.reward_scale, range::SCALE)?;
         Ok(Recipe { parameters: self, initial: Initial::Glorot, flaws: Vec::new() })
+    }
+}
+
+impl Recipe {
+    /// Checks that agents of `networks` can be held in memory, with their replay memories full and
+    /// the buffers of updates on `threads` threads.
+    ///
+    /// # Errors
+    /// [`ParameterError::Memory`] if not.
+    pub(crate) fn check_memory(
+        &self,
+        networks: &NetworkSpec,
+        threads: usize,
+    ) -> Result<(), ParameterError> {
+        let Parameters { hidden, batch, replay, .. } = self.parameters;
+        let Shape { features, servers, history_slots, .. } = networks.shape;
+        let weights = networks.shape.parameters();
+        // Both networks and two numbers of the optimiser for each parameter; an experience.
+        let agent = 16 * weights as u128 + replay as u128 * (8 * features + 40) as u128;
+        // A gradient, and per row and slot what a backward pass needs.
+        let row = history_slots * (10 * hidden + 2 * servers);
+        let part = 4 * (weights as u128 + (batch.min(PART) * row) as u128);
+        let parts =
+            (batch.div_ceil(PART) * if networks.networks == 1 { 1 } else { threads }) as u128;
+        let bytes = networks.networks as u128 * agent + parts * part;
+        let what = match networks.networks {
+            1 => format!("a network of {weights} parameters, its replay and its batches"),
+            count => format!("{count} networks of {weights} parameters, their replay and batches"),
+        };
+        check_memory(&what, bytes, "less `hidden`, `replay` or `batch`, or `sharing: Shared`")
     }
 }

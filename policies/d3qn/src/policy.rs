@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use offramp_nn::networks::{NetworkSpec, Scaling, Sharing};
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::replay::LoadLog;
-use offramp_nn::{QEvaluator, Shape, argmax, stream_seed};
+use offramp_nn::{QEvaluator, Shape, best_action, stream_seed};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
     UNDECIDED, ValueFunction,
@@ -32,7 +33,7 @@ impl Preset for Teacher {
     const KIND: &'static str = "d3qn";
 
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error> {
-        context.parameters::<Parameters>()?.recipe()
+        Ok(context.parameters::<Parameters>()?.recipe()?)
     }
 }
 
@@ -83,28 +84,31 @@ impl<P: Preset> Policy for D3qn<P> {
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let recipe = P::recipe(context)?;
         let spec = &context.observation;
-        let shape = Shape {
-            features: spec.features.len(),
-            servers: context.system.servers(),
-            history_slots: spec.history_slots as usize,
-            hidden: recipe.parameters.hidden,
-        };
         let scaling = if recipe.has(Flaw::Unscaled) {
-            Scaling::identity(shape.features)
+            Scaling::identity(spec.features.len())
         } else {
             Scaling::new(spec.features.iter().map(|feature| feature.scale), spec.history_scale)
         };
-        let agents = recipe.parameters.sharing.networks(context.system.devices());
-        let names = spec.features.iter().map(|feature| feature.name.as_str());
-        let sha256 = &context.scenario_sha256;
-        let networks = NetworkSpec::new(P::KIND, shape, agents, scaling, names, sha256);
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling,
+            history_slots: spec.history_slots as usize,
+            servers: context.system.servers(),
+            devices: context.system.devices(),
+        };
+        let Parameters { hidden, sharing, .. } = recipe.parameters;
+        let networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
+        let threads = context.threads.max(1) as usize;
+        recipe.check_memory(&networks, threads)?;
+        let (shape, agents) = (networks.shape, networks.networks);
         let agent = |agent| Agent::new(&shape, &recipe, stream_seed(context.seed, agent));
         let mut policy = Self {
             agents: (0..agents as u64).map(agent).collect(),
             pending: PendingDecisions::new(context, &recipe),
             evaluator: QEvaluator::new(shape),
             values: Vec::new(),
-            threads: context.threads.max(1) as usize,
+            threads,
             training: None,
             preset: PhantomData,
             shape,
@@ -142,9 +146,10 @@ impl<P: Preset> Policy for D3qn<P> {
         let mut values = std::mem::take(&mut self.values);
         values.resize(observation.rows() * self.shape.actions(), 0.0);
         self.evaluate(observation, &mut values);
-        for (action, values) in actions.iter_mut().zip(values.chunks_exact(self.shape.actions())) {
+        let rows = values.chunks_exact(self.shape.actions()).zip(&*observation.devices);
+        for (action, (values, &device)) in actions.iter_mut().zip(rows) {
             if *action == UNDECIDED {
-                *action = argmax(values) as u32;
+                *action = best_action(values, device, observation.slot)?;
             }
         }
         self.values = values;
@@ -253,7 +258,7 @@ impl<P: Preset> Learner for D3qn<P> {
 impl<P: Preset> D3qn<P> {
     fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { features, histories, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
     }
 
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).
@@ -283,5 +288,146 @@ impl<P: Preset> D3qn<P> {
             loss: 0.0,
             losses: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use offramp_nn::checkpoint::Checkpoint;
+    use offramp_plugin::testing::Bench;
+    use offramp_plugin::{EndedTask, Saved};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers that someone may write, few of which make sense.
+    const NUMBERS: [&str; 14] = [
+        "0.0", "-1.0", "NaN", "inf", "1e-320", "1e-30", "1e-7", "0.001", "0.5", "1.0", "100.0",
+        "1e6", "1e30", "1e308",
+    ];
+    const COUNTS: [&str; 8] =
+        ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
+
+    const FIELDS: [(&str, &[&str]); 13] = [
+        ("hidden", &COUNTS),
+        ("batch", &COUNTS),
+        ("replay", &COUNTS),
+        ("every_slots", &COUNTS),
+        ("warm_up_slots", &COUNTS),
+        ("anneal_updates", &COUNTS),
+        ("clip", &NUMBERS),
+        ("discount", &NUMBERS),
+        ("reward_scale", &NUMBERS),
+        (
+            "optimiser",
+            &["Adam(0.0)", "Adam(1e-30)", "Adam(NaN)", "Adam(1.0)", "RmsProp(1.0)", "Adam(1e308)"],
+        ),
+        ("loss", &["Squared", "Huber(0.0)", "Huber(1e-30)", "Huber(0.001)", "Huber(inf)"]),
+        ("target", &["Hard(0)", "Hard(1)", "Soft(0.0)", "Soft(1e-30)", "Soft(1.0)", "Soft(NaN)"]),
+        ("next_state", &["NextSlot", "NextTask"]),
+    ];
+
+    const BASE: [(&str, &str); 5] = [
+        ("hidden", "3"),
+        ("batch", "4"),
+        ("replay", "40"),
+        ("every_slots", "1"),
+        ("warm_up_slots", "0"),
+    ];
+
+    /// A short training, in which everything stays finite.
+    fn train(bench: &mut Bench, policy: &mut D3qn<Teacher>) {
+        bench
+            .episode(0, |start| policy.begin_episode(&EpisodeStart { training: true, ..*start }))
+            .unwrap();
+        for slot in 0..60 {
+            bench.slot = slot;
+            let actions = bench.decide(policy).unwrap();
+            let ended = |device: u32| EndedTask {
+                device,
+                arrival_slot: slot,
+                action: actions[device as usize],
+                delay_slots: 1,
+                dropped: false,
+                reward: if slot % 3 == 0 { -60.0 } else { f64::from(slot) },
+                energy: [0.0; 4],
+            };
+            let progress = bench.learn(policy, &actions, &[ended(0), ended(1)]).unwrap();
+            assert!(progress.loss.is_finite());
+        }
+        policy.end_episode().unwrap();
+        let checkpoint = Checkpoint::from_bytes(&policy.checkpoint().unwrap()).unwrap();
+        checkpoint.expect_finite().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn accepted_parameters_train_finitely(
+            changes in prop::collection::btree_map(0..FIELDS.len(), any::<prop::sample::Index>(), 1..4)
+        ) {
+            let mut fields: BTreeMap<&str, &str> = BASE.into_iter().collect();
+            for (field, value) in changes {
+                let (name, values) = FIELDS[field];
+                fields.insert(name, values[value.index(values.len())]);
+            }
+            let fields: Vec<String> =
+                fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let mut bench = Bench::new(2, 2);
+            bench.parameters = format!("({})", fields.join(", "));
+            if let Ok(mut policy) = bench.create::<D3qn<Teacher>>() {
+                train(&mut bench, &mut policy);
+            }
+        }
+    }
+
+    fn refusal(devices: usize, parameters: &str) -> String {
+        let mut bench = Bench::new(devices, 5);
+        bench.parameters = parameters.to_owned();
+        bench.create::<D3qn<Teacher>>().err().unwrap().message().to_owned()
+    }
+
+    #[test]
+    fn what_would_learn_nothing_is_refused() {
+        assert_eq!(
+            refusal(3, "(batch: 4096)"),
+            "batch: 4096 is out of range: at most `replay`, which is 2000, is needed"
+        );
+        assert_eq!(
+            refusal(3, "(reward_scale: 1e-30)"),
+            "reward_scale: 1e-30 is out of range: 0.001 to 1000000.0 is needed"
+        );
+        assert_eq!(
+            refusal(3, "(hidden: 1000000000)"),
+            "hidden: 1000000000 is out of range: 1 to 4096 is needed"
+        );
+    }
+
+    #[test]
+    fn what_would_not_fit_into_memory_is_refused() {
+        assert_eq!(
+            refusal(50, "(hidden: 4096)"),
+            "50 networks of 100835335 parameters, their replay and batches would need 76 GiB of \
+             memory, and 16 GiB is the limit: less `hidden`, `replay` or `batch`, or `sharing: \
+             Shared`"
+        );
+        assert!(refusal(50, "(replay: 10000000)").contains("GiB"));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_an_error() {
+        let bench = Bench::new(3, 2);
+        let mut policy: D3qn<Teacher> = bench.create().unwrap();
+        policy.agents[1].target.fill(f32::NAN);
+        assert_eq!(
+            bench.decide(&mut policy).unwrap_err().message(),
+            "device 1 in slot 0: the value of action 0 is NaN; only finite numbers decide"
+        );
+        let mut other = bench.clone();
+        other.checkpoint = Some(policy.checkpoint().unwrap());
+        let refused = other.create::<D3qn<Teacher>>().err().unwrap();
+        assert!(refused.message().contains("finite numbers are needed"), "{}", refused.message());
     }
 }

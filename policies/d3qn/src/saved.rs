@@ -132,7 +132,9 @@ impl<P: Preset> Exportable for D3qn<P> {
     }
 
     fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
-        let files = export(checkpoint, &request.format, request.network)?;
+        let request =
+            nn::Request { format: &request.format, network: request.network, name: &request.name };
+        let files = export(P::KIND, checkpoint, &request)?;
         let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
         Ok(files.into_iter().map(file).collect())
     }

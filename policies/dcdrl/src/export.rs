@@ -1,49 +1,41 @@
 //! The deployed actor as C, with the interface of exported networks.
-//!
-//! A checkpoint of DC-DRL does not record the scales of its inputs, so the caller scales them;
-//! `POLICY_SCALED_INPUTS` in the header states it. There is no ONNX: nothing in such a file could
-//! keep a runtime from feeding it unscaled inputs.
 
 use offramp_nn::PerceptronShape;
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
-use offramp_nn::export::c::{Inputs, perceptron};
-use offramp_nn::export::{ExportError, ExportedFile};
+use offramp_nn::checkpoint_spec::expect_kind;
+use offramp_nn::export::c::perceptron;
+use offramp_nn::export::{ExportError, ExportedFile, Origin, Request};
+use offramp_nn::inputs::Inputs;
+
+use crate::policy::KIND;
 
 /// The formats in which the actor can be exported.
 pub(crate) const FORMATS: [&str; 2] = ["c", "c-int8"];
 
-/// Writes the actor of a deployed checkpoint; all devices share it, so `network` is 0.
+/// Writes the actor of a deployed checkpoint; all devices share it, so the network is 0.
 ///
 /// # Errors
 /// [`ExportError`] if there is no such format or network, or the checkpoint is not of DC-DRL.
 pub(crate) fn export(
     checkpoint: &[u8],
-    format: &str,
-    network: usize,
+    request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
-    let (inputs, shape, actor) = read(&checkpoint).map_err(ExportError::OtherArchitecture)?;
-    if network > 0 {
-        return Err(ExportError::NoSuchNetwork { networks: 1, asked: network });
-    }
-    perceptron(&inputs, &shape, &actor, format)
+    let (shape, actor) = read(&checkpoint).map_err(ExportError::OtherArchitecture)?;
+    perceptron(&Origin::new(&checkpoint, request, 1)?, &shape, &actor, request)
 }
 
-fn read(checkpoint: &Checkpoint) -> Result<(Inputs, PerceptronShape, Vec<f32>), CheckpointError> {
-    checkpoint.expect("kind", "dcdrl")?;
-    let names = checkpoint.metadata.get("features").map_or("", String::as_str);
-    let inputs = Inputs {
-        features: names.split(',').filter(|name| !name.is_empty()).count(),
-        history_slots: checkpoint.size("history_slots")?,
-        servers: checkpoint.size("servers")?,
-    };
+fn read(checkpoint: &Checkpoint) -> Result<(PerceptronShape, Vec<f32>), CheckpointError> {
+    expect_kind(checkpoint, KIND)?;
+    checkpoint.expect_finite()?;
+    let Inputs { features, servers, .. } = Inputs::of(checkpoint)?;
     let shape = PerceptronShape {
-        inputs: inputs.features + inputs.servers,
+        inputs: features.len() + servers,
         hidden: checkpoint.size("hidden")?,
-        outputs: inputs.servers + 1,
+        outputs: servers + 1,
     };
     let mut actor = checkpoint.take_vectors("actor", 1, shape.parameters())?;
-    Ok((inputs, shape, actor.pop().unwrap_or_default()))
+    Ok((shape, actor.pop().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -72,6 +64,10 @@ mod tests {
         }
     "#;
 
+    fn request(format: &str, network: usize) -> Request<'_> {
+        Request { format, network, name: "policy" }
+    }
+
     #[test]
     fn the_exported_actor_decides_as_before() {
         let policy: DcDrl = Bench::new(3, 2).create().unwrap();
@@ -82,11 +78,15 @@ mod tests {
             .map(|_| (0..features + servers * slots).map(|_| rng.random_range(-3.0..3.0)).collect())
             .collect();
         let mut network = Perceptron::new(policy.shape);
+        let scaling = &policy.checkpoint.inputs().scaling;
         let expected: Vec<usize> = rows
             .iter()
             .map(|row| {
                 let newest = &row[row.len() - servers..];
-                argmax(network.forward(&policy.deployed, &[&row[..features], newest].concat()))
+                let features = row[..features].iter().zip(&scaling.features);
+                let mut inputs: Vec<f32> = features.map(|(x, scale)| x / scale).collect();
+                inputs.extend(newest.iter().map(|load| load / scaling.history));
+                argmax(network.forward(&policy.deployed, &inputs))
             })
             .collect();
         let mut text =
@@ -100,7 +100,9 @@ mod tests {
             let folder = format!("offramp-exported-actor-{format}-{}", std::process::id());
             let folder = std::env::temp_dir().join(folder);
             std::fs::create_dir_all(&folder).unwrap();
-            for ExportedFile { name, bytes, .. } in export(&checkpoint, format, 0).unwrap() {
+            for ExportedFile { name, bytes, .. } in
+                export(&checkpoint, &request(format, 0)).unwrap()
+            {
                 std::fs::write(folder.join(name), bytes).unwrap();
             }
             std::fs::write(folder.join("main.c"), MAIN).unwrap();
@@ -128,16 +130,16 @@ mod tests {
         let policy: DcDrl = Bench::new(3, 2).create().unwrap();
         let checkpoint = policy.checkpoint().unwrap();
         for format in FORMATS {
-            assert!(export(&checkpoint, format, 0).is_ok());
+            assert!(export(&checkpoint, &request(format, 0)).is_ok());
         }
         assert_eq!(
-            export(&checkpoint, "onnx", 0).unwrap_err().to_string(),
+            export(&checkpoint, &request("onnx", 0)).unwrap_err().to_string(),
             "cannot be exported as `onnx`; the formats are c, c-int8"
         );
         assert_eq!(
-            export(&checkpoint, "c", 1).unwrap_err().to_string(),
+            export(&checkpoint, &request("c", 1)).unwrap_err().to_string(),
             "has 1 networks (0 to 0); network 1 does not exist"
         );
-        assert!(export(b"text", "c", 0).is_err());
+        assert!(export(b"text", &request("c", 0)).is_err());
     }
 }

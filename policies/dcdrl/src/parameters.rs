@@ -1,7 +1,8 @@
 //! The parameters of DC-DRL.
 
+use offramp_nn::PerceptronShape;
 use offramp_nn::learning::{Schedule, TargetUpdate};
-use offramp_plugin::Error;
+use offramp_nn::range::{self, ParameterError, check, check_batch, check_memory, check_target};
 use offramp_plugin::serde::Deserialize;
 
 /// `parameters` of DC-DRL in a scenario.
@@ -10,21 +11,23 @@ use offramp_plugin::serde::Deserialize;
 /// |---|---|---|---|
 /// | `hidden` | neurons | 1 to 4096 | 64 |
 /// | `actors` | E | 4 to 1024 | 8 |
-/// | `rounds` | G | 1 or more | 5 |
-/// | `mutation` | standard deviations of the tensor | 0 or more | 0.05 |
+/// | `rounds` | G | 1 to 10⁶ | 5 |
+/// | `mutation` | standard deviations of the tensor | 0 to 1 | 0.05 |
 /// | `discount` | γ, per slot | 0 to 1 | 0.5 |
 /// | `steps` | n_max, tasks | 1 to 1000 | 5 |
 /// | `trust` | probability ratio | 0 to 1 | 0.5 |
-/// | `critic_rate` | learning rate | above 0 | 0.001 |
-/// | `actor_rate` | learning rate | above 0 | 0.001 |
-/// | `entropy` | β | 0 or more | 0.01 |
+/// | `critic_rate` | learning rate | 10⁻⁷ to 1 | 0.001 |
+/// | `actor_rate` | learning rate | 10⁻⁷ to 1 | 0.001 |
+/// | `entropy` | β | 0 to 1000 | 0.01 |
 /// | `anneal_updates` | T, updates | 0 or more | 110,000 |
-/// | `clip` | norm | above 0 | 10 |
-/// | `batch` | transitions | 1 to 100,000 | 128 |
-/// | `replay` | transitions | 1 to 10⁸ | 100,000 |
-/// | `target` | | `Hard(updates)`, `Soft(share)` | `Soft(0.001)` |
-/// | `every_slots` | slots | 1 or more | 1 |
-/// | `reward_scale` | units of reward | above 0 | 40 |
+/// | `clip` | norm | 0.001 to 10⁶ | 10 |
+/// | `batch` | transitions | 1 to 100,000, at most `replay` | 128 |
+/// | `replay` | transitions | 2 to 10⁸ | 100,000 |
+/// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.001)` |
+/// | `every_slots` | slots | 1 to 10,000 | 1 |
+/// | `reward_scale` | units of reward | 0.001 to 10⁶ | 40 |
+///
+/// Networks, replay and batch together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -101,30 +104,44 @@ impl Parameters {
     }
 
     /// Itself, if every value is in its range.
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
-        check((1..=4096).contains(&self.hidden), "hidden: 1 … 4096 is needed")?;
-        check((4..=1024).contains(&self.actors), "actors: 4 … 1024 is needed")?;
-        check((1..=1000).contains(&self.steps), "steps: 1 … 1000 is needed")?;
-        check(
-            self.rounds >= 1 && self.every_slots >= 1,
-            "rounds, every_slots: 1 or more is needed",
-        )?;
-        check((1..=100_000).contains(&self.batch), "batch: 1 … 100000 is needed")?;
-        check((1..=100_000_000).contains(&self.replay), "replay: 1 … 10⁸ is needed")?;
-        let unit = |value: f64| (0.0..=1.0).contains(&value);
-        check(unit(self.discount) && unit(self.trust), "discount, trust: 0 … 1 is needed")?;
-        let above = |value: f64| value > 0.0 && value.is_finite();
-        let rates = [self.critic_rate, self.actor_rate, self.clip, self.reward_scale];
-        check(
-            rates.into_iter().all(above),
-            "critic_rate, actor_rate, clip, reward_scale: numbers above 0 are needed",
-        )?;
-        let weights = [self.entropy, self.mutation];
-        check(
-            weights.iter().all(|weight| (0.0..=f64::MAX).contains(weight)),
-            "entropy, mutation: numbers of 0 or more are needed",
-        )?;
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn checked(self) -> Result<Self, ParameterError> {
+        check("hidden", self.hidden, range::HIDDEN)?;
+        check("actors", self.actors, 4..=1024)?;
+        check("rounds", self.rounds, 1..=1_000_000)?;
+        check("mutation", self.mutation, range::UNIT)?;
+        check("discount", self.discount, range::UNIT)?;
+        check("steps", self.steps, 1..=1000)?;
+        check("trust", self.trust, range::UNIT)?;
+        check("critic_rate", self.critic_rate, range::RATE)?;
+        check("actor_rate", self.actor_rate, range::RATE)?;
+        check("entropy", self.entropy, 0.0..=1000.0)?;
+        check("clip", self.clip, range::CLIP)?;
+        check_batch(self.batch, 100_000, self.replay, 100_000_000)?;
+        check_target("target", self.target)?;
+        check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
+        check("reward_scale", self.reward_scale, range::SCALE)?;
         Ok(self)
+    }
+
+    /// Checks that networks of `shape`, the replay and a batch can be held in memory.
+    ///
+    /// # Errors
+    /// [`ParameterError::Memory`] if not.
+    pub(crate) fn check_memory(&self, shape: PerceptronShape) -> Result<(), ParameterError> {
+        let PerceptronShape { inputs, hidden, outputs } = shape;
+        // Actor, its mean, critic, its target, gradient, and four of the optimisers; the population.
+        let networks = (9 + 2 * self.actors) as u128 * 4 * shape.parameters() as u128;
+        let replay = self.replay as u128 * (16 + 4 * inputs) as u128;
+        let batch = self.batch as u128 * 4 * (3 * inputs + 4 * hidden + 4 * outputs) as u128;
+        let what = format!(
+            "{} actors of {} parameters, replay and batch",
+            self.actors,
+            shape.parameters()
+        );
+        let advice = "less `hidden`, `actors`, `replay` or `batch`";
+        check_memory(&what, networks + replay + batch, advice)
     }
 }

@@ -1,9 +1,9 @@
 //! The policy: observations in, decisions out, and learning in between.
 
 use offramp_nn::checkpoint::Checkpoint;
-use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
-use offramp_nn::networks::Scaling;
-use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax};
+use offramp_nn::checkpoint_spec::CheckpointSpec;
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::{Perceptron, PerceptronShape, best_action, expect_finite, softmax};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
     UNDECIDED,
@@ -14,10 +14,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::learning::{Learning, Purpose, purpose_stream};
 use crate::parameters::Parameters;
 
+/// The kind of its checkpoints.
+pub(crate) const KIND: &str = "dcdrl";
+
 /// Actors, their critic, and what they have lived through.
 pub(crate) struct DcDrl {
     pub(crate) parameters: Parameters,
-    pub(crate) scaling: Scaling,
     /// M.
     pub(crate) servers: usize,
     pub(crate) checkpoint: CheckpointSpec,
@@ -50,18 +52,22 @@ impl Policy for DcDrl {
             hidden: parameters.hidden,
             outputs: servers + 1,
         };
-        let names: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
+        parameters.check_memory(shape)?;
         let scales = spec.features.iter().map(|feature| feature.scale);
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling: Scaling::new(scales, spec.history_scale),
+            history_slots: spec.history_slots as usize,
+            servers,
+            devices: context.system.devices(),
+        };
         let actor: Vec<f32> = shape.initial(&mut purpose_stream(context.seed, 0, Purpose::Actor));
-        let checkpoint = CheckpointSpec::new("dcdrl")
-            .require("features", names.join(","))
-            .require("servers", servers)
-            .require("history_slots", spec.history_slots)
-            .require("hidden", parameters.hidden)
+        let checkpoint = CheckpointSpec::new(KIND, inputs)
+            .require("hidden", parameters.hidden, "neurons in each hidden layer")
             .record("architecture", "two dense layers and a softmax")
             .record("parameters_deployed", shape.parameters());
         let mut policy = Self {
-            scaling: Scaling::new(scales, spec.history_scale),
             servers,
             checkpoint,
             seed: context.seed,
@@ -77,7 +83,7 @@ impl Policy for DcDrl {
         };
         if let Some(bytes) = context.checkpoint.into_option() {
             let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
-            policy.checkpoint.expect(&checkpoint, Stage::Deployed)?;
+            policy.checkpoint.deploy(&checkpoint)?;
             policy.deployed = policy.take(&checkpoint, "actor")?;
             policy.actor.clone_from(&policy.deployed);
         }
@@ -98,10 +104,12 @@ impl Policy for DcDrl {
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         self.observe(observation);
         let Self { network, states, probabilities, shape, actor, learning, parameters, .. } = self;
-        let rows = states.chunks_exact(shape.inputs).zip(actions.iter_mut());
+        let slot = observation.slot;
+        let states = states.chunks_exact(shape.inputs).zip(&*observation.devices);
+        let rows = states.zip(actions.iter_mut());
         let Some(learning) = learning else {
-            for (state, action) in rows.filter(|(_, action)| **action == UNDECIDED) {
-                *action = argmax(network.forward(&self.deployed, state)) as u32;
+            for ((state, &device), action) in rows.filter(|(_, action)| **action == UNDECIDED) {
+                *action = best_action(network.forward(&self.deployed, state), device, slot)?;
             }
             return Ok(());
         };
@@ -109,8 +117,10 @@ impl Policy for DcDrl {
         let player = learning.player(parameters);
         let playing = if player == 0 { &*actor } else { &learning.population[player] };
         learning.taken.clear();
-        for (state, action) in rows {
-            softmax(network.forward(playing, state).iter().copied(), probabilities);
+        for ((state, &device), action) in rows {
+            let logits = network.forward(playing, state);
+            expect_finite(logits, "the logit of action", device, slot)?;
+            softmax(logits.iter().copied(), probabilities);
             if *action == UNDECIDED {
                 *action = drawn(probabilities, learning.draws.random());
             }
@@ -180,12 +190,13 @@ impl Learner for DcDrl {
 impl DcDrl {
     /// The state of every row: the features and the last loads, scaled.
     fn observe(&mut self, observation: &Observation<'_>) {
+        let scaling = &self.checkpoint.inputs().scaling;
         self.states.clear();
         for row in 0..observation.rows() {
-            self.scaling.scale_features(observation.features_of(row), &mut self.states);
+            scaling.scale_features(observation.features_of(row), &mut self.states);
             let window = observation.window_of(row);
             let newest = window.len() - self.servers;
-            self.scaling.scale_loads(&window[newest..], &mut self.states);
+            scaling.scale_loads(&window[newest..], &mut self.states);
         }
     }
 }
@@ -198,4 +209,146 @@ fn drawn(probabilities: &[f32], at: f32) -> u32 {
         at < sum
     });
     found.unwrap_or(probabilities.len() - 1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use offramp_nn::checkpoint::Checkpoint;
+    use offramp_plugin::testing::Bench;
+    use offramp_plugin::{EndedTask, Saved};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers that someone may write, few of which make sense.
+    const NUMBERS: [&str; 14] = [
+        "0.0", "-1.0", "NaN", "inf", "1e-320", "1e-30", "1e-7", "0.001", "0.5", "1.0", "100.0",
+        "1e6", "1e30", "1e308",
+    ];
+    const COUNTS: [&str; 8] =
+        ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
+
+    const FIELDS: [(&str, &[&str]); 17] = [
+        ("hidden", &COUNTS),
+        ("actors", &["0", "3", "4", "5", "1000000000"]),
+        ("rounds", &COUNTS),
+        ("steps", &COUNTS),
+        ("batch", &COUNTS),
+        ("replay", &COUNTS),
+        ("every_slots", &COUNTS),
+        ("anneal_updates", &COUNTS),
+        ("mutation", &NUMBERS),
+        ("discount", &NUMBERS),
+        ("trust", &NUMBERS),
+        ("critic_rate", &NUMBERS),
+        ("actor_rate", &NUMBERS),
+        ("entropy", &NUMBERS),
+        ("clip", &NUMBERS),
+        ("reward_scale", &NUMBERS),
+        ("target", &["Hard(0)", "Hard(1)", "Soft(0.0)", "Soft(1e-30)", "Soft(1.0)", "Soft(NaN)"]),
+    ];
+
+    const BASE: [(&str, &str); 5] =
+        [("hidden", "3"), ("actors", "4"), ("rounds", "1"), ("batch", "4"), ("replay", "40")];
+
+    /// Short trainings, one after the other, so that a generation evolves.
+    fn trainings(bench: &mut Bench, policy: &mut DcDrl) {
+        for _ in 0..6 {
+            train(bench, policy);
+        }
+    }
+
+    /// A short training, in which everything stays finite.
+    fn train(bench: &mut Bench, policy: &mut DcDrl) {
+        bench
+            .episode(0, |start| policy.begin_episode(&EpisodeStart { training: true, ..*start }))
+            .unwrap();
+        for slot in 0..12 {
+            bench.slot = slot;
+            let actions = bench.decide(policy).unwrap();
+            let ended = |device: u32| EndedTask {
+                device,
+                arrival_slot: slot,
+                action: actions[device as usize],
+                delay_slots: 1,
+                dropped: false,
+                reward: if slot % 3 == 0 { -60.0 } else { f64::from(slot) },
+                energy: [0.0; 4],
+            };
+            let progress = bench.learn(policy, &actions, &[ended(0), ended(1)]).unwrap();
+            assert!(progress.loss.is_finite());
+        }
+        policy.end_episode().unwrap();
+        let checkpoint = Checkpoint::from_bytes(&policy.checkpoint().unwrap()).unwrap();
+        checkpoint.expect_finite().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn accepted_parameters_train_finitely(
+            changes in prop::collection::btree_map(0..FIELDS.len(), any::<prop::sample::Index>(), 1..4)
+        ) {
+            let mut fields: BTreeMap<&str, &str> = BASE.into_iter().collect();
+            for (field, value) in changes {
+                let (name, values) = FIELDS[field];
+                fields.insert(name, values[value.index(values.len())]);
+            }
+            let fields: Vec<String> =
+                fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let mut bench = Bench::new(2, 2);
+            bench.parameters = format!("({})", fields.join(", "));
+            if let Ok(mut policy) = bench.create::<DcDrl>() {
+                trainings(&mut bench, &mut policy);
+            }
+        }
+    }
+
+    fn refusal(parameters: &str) -> String {
+        let mut bench = Bench::new(3, 2);
+        bench.parameters = parameters.to_owned();
+        bench.create::<DcDrl>().err().unwrap().message().to_owned()
+    }
+
+    #[test]
+    fn what_would_learn_nothing_or_not_fit_is_refused() {
+        assert_eq!(
+            refusal("(replay: 100)"),
+            "batch: 128 is out of range: at most `replay`, which is 100, is needed"
+        );
+        assert_eq!(
+            refusal("(target: Soft(1e-30))"),
+            "target: 1e-30 is out of range: 1e-6 to 1.0 is needed"
+        );
+        assert!(refusal("(hidden: 4096, actors: 1024)").contains("GiB"));
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_are_an_error() {
+        let mut bench = Bench::new(3, 2);
+        let mut policy: DcDrl = bench.create().unwrap();
+        policy.deployed.fill(f32::NAN);
+        assert_eq!(
+            bench.decide(&mut policy).unwrap_err().message(),
+            "device 0 in slot 0: the value of action 0 is NaN; only finite numbers decide"
+        );
+        bench.checkpoint = Some(policy.checkpoint().unwrap());
+        let refused = bench.create::<DcDrl>().err().unwrap();
+        assert!(refused.message().contains("finite numbers are needed"), "{}", refused.message());
+    }
+
+    /// A network sees the numbers it was trained on, in a system of other sizes too.
+    #[test]
+    fn scales_are_those_of_the_checkpoint() {
+        let policy: DcDrl = Bench::new(3, 2).create().unwrap();
+        let mut other = Bench::new(9, 2);
+        other.checkpoint = Some(policy.checkpoint().unwrap());
+        let deployed: DcDrl = other.create().unwrap();
+        let here: DcDrl = Bench::new(9, 2).create().unwrap();
+        let scaling = |policy: &DcDrl| policy.checkpoint.inputs().scaling.clone();
+        assert_eq!(scaling(&deployed), scaling(&policy));
+        assert_ne!(scaling(&deployed), scaling(&here));
+    }
 }

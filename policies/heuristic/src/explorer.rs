@@ -18,16 +18,16 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::NEEDS;
-use crate::rules::{RuleParameters, Rules};
+use crate::rules::{RuleParameters, Rules, check};
 
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// ε(step) before the first update.
+    /// ε(step) before the first update, 0 to 10⁶.
     from: f64,
-    /// Decrease of ε(step) per update of a network.
+    /// Decrease of ε(step) per update of a network, 0 to 10⁶.
     per_update: f64,
-    /// ε_min.
+    /// ε_min, 0 to 1.
     to: f64,
     /// Temperature of the soft rule, as for the policy; above 0, or nothing would be explored.
     temperature: f64,
@@ -58,12 +58,9 @@ impl Explorer for HeuristicExplorer {
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters()?;
-        if !(parameters.from >= 0.0 && parameters.per_update >= 0.0) {
-            return Err(Error::new("from, per_update: numbers of 0 or more are needed"));
-        }
-        if !(0.0..=1.0).contains(&parameters.to) {
-            return Err(Error::new("to: a number from 0 to 1 is needed"));
-        }
+        check("from", parameters.from, 0.0..=1e6)?;
+        check("per_update", parameters.per_update, 0.0..=1e6)?;
+        check("to", parameters.to, 0.0..=1.0)?;
         let Parameters { temperature, load_trust, .. } = parameters;
         Ok(Self {
             rules: Rules::new(context, RuleParameters { temperature, load_trust })?,
@@ -93,7 +90,7 @@ impl Explorer for HeuristicExplorer {
         let congestion = (mean_load / self.full_load).min(1.0);
         let mut sum = 0.0;
         for (row, action) in actions.iter_mut().enumerate() {
-            self.rules.predict(observation, row);
+            self.rules.predict(observation, row)?;
             let state = self.rules.state(observation, row);
             let urgency = (self.rules.shortest_delay() / state.deadline_slots).min(1.0);
             let factor = (1.0 - 0.5 * urgency) * (1.0 - 0.5 * congestion) * (0.5 + state.alpha);

@@ -22,7 +22,7 @@ const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS);
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// Temperature of the soft rule, in units of cost; 0 takes the cheapest action.
+    /// Temperature of the soft rule, 10⁻⁶ to 10⁶ units of cost; 0 takes the cheapest action.
     temperature: f64,
     /// Trust in a server's last load, 0 … 1; the rest of the weight is on the mean load.
     load_trust: f64,
@@ -61,7 +61,7 @@ impl Policy for Heuristic {
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         for (row, action) in actions.iter_mut().enumerate() {
-            self.rules.predict(observation, row);
+            self.rules.predict(observation, row)?;
             *action = self.rules.choose(&mut self.rng);
         }
         Ok(())

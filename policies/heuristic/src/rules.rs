@@ -10,6 +10,8 @@
 //! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
 //!   the cheapest.
 
+use std::ops::RangeInclusive;
+
 use offramp_plugin::{
     Context, EnergyAccounting, Error, LocalColumns, LocalState, Observation, ServerColumn,
     SystemSpec,
@@ -19,11 +21,24 @@ use rand::Rng;
 /// Settings of the rules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RuleParameters {
-    /// Temperature of the soft rule, in units of cost; 0 takes the cheapest action.
+    /// Temperature of the soft rule, 10⁻⁶ to 10⁶ units of cost; 0 takes the cheapest action.
     pub(crate) temperature: f64,
     /// Trust in a server's last load lasting until the task gets there, 0 … 1; the rest of the
     /// weight is on the mean load of all servers.
     pub(crate) load_trust: f64,
+}
+
+/// Checks that the parameter `field` is in its range.
+///
+/// # Errors
+/// If it is not, or not a number.
+pub(crate) fn check(field: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = range.into_inner();
+    let message = format!("{field}: {value:?} is out of range: {low:?} to {high:?} is needed");
+    Err(Error::new(message))
 }
 
 /// The rules for the system of an episode. They own what they need of it, since the system is lent
@@ -63,12 +78,10 @@ impl Rules {
     /// # Errors
     /// If a parameter is out of its range, or they do not fit the system.
     pub(crate) fn new(context: &Context<'_>, parameters: RuleParameters) -> Result<Self, Error> {
-        if !(parameters.temperature >= 0.0 && parameters.temperature.is_finite()) {
-            return Err(Error::new("temperature: a number of 0 or more is needed"));
+        if parameters.temperature != 0.0 {
+            check("temperature", parameters.temperature, 1e-6..=1e6)?;
         }
-        if !(0.0..=1.0).contains(&parameters.load_trust) {
-            return Err(Error::new("load_trust: a number from 0 to 1 is needed"));
-        }
+        check("load_trust", parameters.load_trust, 0.0..=1.0)?;
         let mut rules = Self {
             parameters,
             local: LocalColumns::find(context)?,
@@ -124,7 +137,14 @@ impl Rules {
     }
 
     /// Predicts every action for the task of a row.
-    pub(crate) fn predict(&mut self, observation: &Observation<'_>, row: usize) {
+    ///
+    /// # Errors
+    /// If a predicted cost is not a number: it could not be compared.
+    pub(crate) fn predict(
+        &mut self,
+        observation: &Observation<'_>,
+        row: usize,
+    ) -> Result<(), Error> {
         let device = observation.devices[row] as usize;
         let state = self.state(observation, row);
         let load = self.load(observation);
@@ -138,6 +158,13 @@ impl Rules {
             predictions.push(self.offload(device, &state, server, rate_mbps, load));
         }
         self.predictions = predictions;
+        match self.predictions.iter().position(|prediction| prediction.cost.is_nan()) {
+            None => Ok(()),
+            Some(action) => Err(Error::new(format!(
+                "device {device} in slot {}: the predicted cost of action {action} is not a number",
+                observation.slot
+            ))),
+        }
     }
 
     /// The delay of the fastest action predicted last, slots.

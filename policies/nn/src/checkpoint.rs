@@ -17,19 +17,31 @@ use crate::layer::Tensor;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// Not a safetensors file, or cut off.
-    #[error("is not a checkpoint, or was cut off: {0}")]
+    #[error("the file is not a checkpoint, or was cut off: {0}")]
     Malformed(String),
     /// The bytes are not those that were written.
-    #[error("was altered: its checksum does not fit")]
+    #[error("the file was altered: its checksum does not fit")]
     Altered,
-    /// A checkpoint of something else.
-    #[error("{what} is {found}, and {wanted} is needed")]
-    Mismatch {
-        /// The fact that differs.
-        what: String,
-        /// Contents of the file.
+    /// A checkpoint of another policy, or the other thing that a policy saves.
+    #[error("the file is {found}, not {wanted}")]
+    OtherKind {
+        /// The thing that the file is.
         found: String,
-        /// Contents that are needed.
+        /// The thing that is needed.
+        wanted: String,
+    },
+    /// Written before checkpoints stated this fact, so that it can't be held.
+    #[error(
+        "the checkpoint does not state its `{0}`: an earlier offramp has written it; train or \
+         distil again"
+    )]
+    Unstated(String),
+    /// A checkpoint of something else.
+    #[error("the checkpoint {found}, and {wanted}")]
+    Mismatch {
+        /// Contents of the checkpoint: a verb and its object.
+        found: String,
+        /// The rest of the sentence: what is needed.
         wanted: String,
     },
 }
@@ -155,17 +167,14 @@ impl Checkpoint {
     }
 
     fn get(&self, name: &str, dtype: Dtype) -> Result<&Stored, CheckpointError> {
-        let mismatch = |found: &str| CheckpointError::Mismatch {
-            what: format!("tensor `{name}`"),
-            found: found.to_owned(),
-            wanted: format!("one of {dtype:?}"),
-        };
-        let stored = self.tensors.get(name).ok_or_else(|| mismatch("missing"))?;
-        if stored.dtype == dtype {
-            Ok(stored)
-        } else {
-            Err(mismatch(&format!("{:?}", stored.dtype)))
-        }
+        let stored = self.tensors.get(name).filter(|stored| stored.dtype == dtype);
+        stored.ok_or_else(|| CheckpointError::Mismatch {
+            found: match self.tensors.get(name) {
+                Some(stored) => format!("has a tensor `{name}` of {:?}", stored.dtype),
+                None => format!("has no tensor `{name}`"),
+            },
+            wanted: format!("one of {dtype:?} is needed"),
+        })
     }
 
     /// A tensor of f32 of any shape, row by row.
@@ -185,9 +194,8 @@ impl Checkpoint {
         let stored = self.get(name, Dtype::F32)?;
         if stored.shape != shape {
             return Err(CheckpointError::Mismatch {
-                what: format!("the shape of `{name}`"),
-                found: format!("{:?}", stored.shape),
-                wanted: format!("{shape:?}"),
+                found: format!("has a tensor `{name}` of shape {:?}", stored.shape),
+                wanted: format!("{shape:?} is needed"),
             });
         }
         self.f32(name)
@@ -204,31 +212,44 @@ impl Checkpoint {
         Ok(bytes.chunks_exact(8).map(number).collect())
     }
 
-    /// Checks that the metadata has `wanted` under `key`.
+    /// A fact of the metadata.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if it has another value, or none.
-    pub fn expect(&self, key: &str, wanted: &str) -> Result<(), CheckpointError> {
-        let found = self.metadata.get(key).map_or("missing", String::as_str);
-        if found == wanted {
-            return Ok(());
-        }
-        let (what, found, wanted) = (key.to_owned(), found.to_owned(), wanted.to_owned());
-        Err(CheckpointError::Mismatch { what, found, wanted })
+    /// [`CheckpointError::Unstated`] if there is none under `key`.
+    pub fn fact(&self, key: &str) -> Result<&str, CheckpointError> {
+        let fact = self.metadata.get(key).map(String::as_str);
+        fact.ok_or_else(|| CheckpointError::Unstated(key.to_owned()))
     }
 
     /// A size in the metadata, from 1 to 2²⁰: within that, no product of a few sizes overflows.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] if there is none.
+    /// [`CheckpointError::Unstated`] if there is none, [`CheckpointError::Mismatch`] if it is out of
+    /// that range.
     pub fn size(&self, key: &str) -> Result<usize, CheckpointError> {
-        let text = self.metadata.get(key).map_or("missing", String::as_str);
+        let text = self.fact(key)?;
         let size = text.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size));
         size.ok_or_else(|| CheckpointError::Mismatch {
-            what: key.to_owned(),
-            found: text.to_owned(),
-            wanted: "a whole number above 0".to_owned(),
+            found: format!("has {text:?} as its `{key}`"),
+            wanted: format!("a whole number from 1 to {MAX_SIZE} is needed"),
         })
+    }
+
+    /// Checks that every number of every tensor is finite.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] names the first that is not.
+    pub fn expect_finite(&self) -> Result<(), CheckpointError> {
+        for name in self.tensors.keys().filter(|name| self.get(name, Dtype::F32).is_ok()) {
+            let values = self.f32(name)?;
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                return Err(CheckpointError::Mismatch {
+                    found: format!("has {} at place {place} of tensor `{name}`", values[place]),
+                    wanted: "finite numbers are needed".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of the file.
@@ -311,7 +332,7 @@ mod tests {
         assert_eq!(again, checkpoint);
         assert_eq!(again.f32_of_shape("a", &[2, 2]).unwrap()[1], -2.5);
         assert_eq!(again.u64("b").unwrap(), [0, u64::MAX, 1 << 40]);
-        assert_eq!(again.expect("kind", "test"), Ok(()));
+        assert_eq!(again.fact("kind"), Ok("test"));
     }
 
     #[test]
@@ -361,9 +382,21 @@ mod tests {
         let error = |result: Result<Vec<f32>, CheckpointError>| result.unwrap_err().to_string();
         assert_eq!(
             error(checkpoint.f32_of_shape("a", &[4])),
-            "the shape of `a` is [2, 2], and [4] is needed"
+            "the checkpoint has a tensor `a` of shape [2, 2], and [4] is needed"
         );
-        assert_eq!(error(checkpoint.f32("b")), "tensor `b` is U64, and one of F32 is needed");
-        assert_eq!(error(checkpoint.f32("c")), "tensor `c` is missing, and one of F32 is needed");
+        assert_eq!(
+            error(checkpoint.f32("b")),
+            "the checkpoint has a tensor `b` of U64, and one of F32 is needed"
+        );
+        assert_eq!(
+            error(checkpoint.f32("c")),
+            "the checkpoint has no tensor `c`, and one of F32 is needed"
+        );
+        let mut checkpoint = checkpoint;
+        checkpoint.metadata.insert("servers".into(), "0".into());
+        assert_eq!(
+            checkpoint.size("servers").unwrap_err().to_string(),
+            "the checkpoint has \"0\" as its `servers`, and a whole number from 1 to 1048576 is needed"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The description of a policy's checkpoints: written into each, compared with each that is read.
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::inputs::Inputs;
 
 /// The two things that a policy saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,25 +12,36 @@ pub enum Stage {
     Training,
 }
 
-/// The kind of a policy's checkpoints, with the facts that must agree when one is read and those
-/// that are only recorded.
+/// A size that must agree when a checkpoint is read.
+#[derive(Clone, Debug, PartialEq)]
+struct Size {
+    key: String,
+    value: usize,
+    /// What it counts, in the plural.
+    unit: String,
+}
+
+/// The kind of a policy's checkpoints, the [`Inputs`] it was trained on, sizes that must agree when
+/// one is read, and facts that are only recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointSpec {
     kind: String,
-    required: Vec<(String, String)>,
+    inputs: Inputs,
+    required: Vec<Size>,
     recorded: Vec<(String, String)>,
 }
 
 impl CheckpointSpec {
-    /// Checkpoints of `kind`, which is the policy's name.
-    pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), required: Vec::new(), recorded: Vec::new() }
+    /// Checkpoints of `kind`, which is the policy's name, trained on `inputs`.
+    pub fn new(kind: &str, inputs: Inputs) -> Self {
+        Self { kind: kind.to_owned(), inputs, required: Vec::new(), recorded: Vec::new() }
     }
 
-    /// Adds a fact that must agree when a checkpoint is read.
+    /// Adds a size that must agree when a checkpoint is read; `unit` is what it counts, in the
+    /// plural, for the error.
     #[must_use]
-    pub fn require(mut self, key: &str, value: impl ToString) -> Self {
-        self.required.push((key.to_owned(), value.to_string()));
+    pub fn require(mut self, key: &str, value: usize, unit: &str) -> Self {
+        self.required.push(Size { key: key.to_owned(), value, unit: unit.to_owned() });
         self
     }
 
@@ -40,48 +52,151 @@ impl CheckpointSpec {
         self
     }
 
+    /// What the policy observes.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
     fn kind(&self, stage: Stage) -> String {
         match stage {
             Stage::Deployed => self.kind.clone(),
-            Stage::Training => format!("{} in training", self.kind),
+            Stage::Training => format!("{}{IN_TRAINING}", self.kind),
         }
     }
 
     /// A checkpoint with this description and no tensors.
     pub fn describe(&self, stage: Stage) -> Checkpoint {
-        let facts = self.required.iter().chain(&self.recorded).cloned();
+        let sizes = self.required.iter().map(|size| (size.key.clone(), size.value.to_string()));
         let kind = ("kind".to_owned(), self.kind(stage));
         let mut checkpoint = Checkpoint::default();
-        checkpoint.metadata = facts.chain([kind]).collect();
+        checkpoint.metadata = sizes.chain(self.recorded.iter().cloned()).chain([kind]).collect();
+        self.inputs.record(&mut checkpoint.metadata);
         checkpoint
     }
 
-    /// Checks that a checkpoint is of this kind and stage, and that every required fact agrees.
+    /// Checks that a checkpoint is of this kind and stage, was trained on such inputs, and that
+    /// every required size agrees.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] names the first fact that differs.
+    /// [`CheckpointError`] names the first fact that differs.
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
-        checkpoint.expect("kind", &self.kind(stage))?;
-        self.required.iter().try_for_each(|(key, value)| checkpoint.expect(key, value))
+        expect_kind(checkpoint, &self.kind(stage))?;
+        self.inputs.expect(&Inputs::of(checkpoint)?)?;
+        for Size { key, value, unit } in &self.required {
+            let found = checkpoint.fact(key)?;
+            if found != value.to_string() {
+                return Err(CheckpointError::Mismatch {
+                    found: format!("has {found} {unit}"),
+                    wanted: format!("{value} {} needed", if *value == 1 { "is" } else { "are" }),
+                });
+            }
+        }
+        Ok(())
     }
+
+    /// Checks a checkpoint to decide by, and takes over the scales that it was trained with.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] as in [`CheckpointSpec::expect`], or for a number that is not finite.
+    pub fn deploy(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        self.expect(checkpoint, Stage::Deployed)?;
+        checkpoint.expect_finite()?;
+        self.inputs.scaling = Inputs::of(checkpoint)?.scaling;
+        Ok(())
+    }
+}
+
+/// The end of the kind of a state of a training.
+const IN_TRAINING: &str = " in training";
+
+/// Checks that a checkpoint is of `kind`.
+///
+/// # Errors
+/// [`CheckpointError::OtherKind`] if it is of another.
+pub fn expect_kind(checkpoint: &Checkpoint, kind: &str) -> Result<(), CheckpointError> {
+    let found = checkpoint.fact("kind")?;
+    if found == kind {
+        return Ok(());
+    }
+    let parts = |kind: &str| match kind.strip_suffix(IN_TRAINING) {
+        Some(policy) => ("a state of a training", policy.to_owned()),
+        None => ("a checkpoint", kind.to_owned()),
+    };
+    let ((of, found), (needed, wanted)) = (parts(found), parts(kind));
+    let wanted =
+        if of == needed { format!("of `{wanted}`") } else { format!("{needed} of `{wanted}`") };
+    Err(CheckpointError::OtherKind { found: format!("{of} of `{found}`"), wanted })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::Scaling;
+
+    fn inputs() -> Inputs {
+        Inputs {
+            observation: "Paper".to_owned(),
+            features: vec!["alpha".to_owned()],
+            scaling: Scaling::new([2.0], 10.0),
+            history_slots: 3,
+            servers: 2,
+            devices: 4,
+        }
+    }
+
+    fn spec(kind: &str) -> CheckpointSpec {
+        CheckpointSpec::new(kind, inputs()).require("hidden", 8, "neurons").record("updates", 5)
+    }
 
     #[test]
     fn a_checkpoint_agrees_with_its_own_description() {
-        let spec = CheckpointSpec::new("x").require("hidden", 8).record("updates", 5);
-        let checkpoint = spec.describe(Stage::Training);
+        let checkpoint = spec("x").describe(Stage::Training);
         assert_eq!(checkpoint.metadata["kind"], "x in training");
         assert_eq!(checkpoint.metadata["updates"], "5");
-        assert_eq!(spec.expect(&checkpoint, Stage::Training), Ok(()));
-        assert!(spec.expect(&checkpoint, Stage::Deployed).is_err());
-        let other = CheckpointSpec::new("x").require("hidden", 9).record("updates", 6);
-        let error = other.expect(&checkpoint, Stage::Training).unwrap_err();
-        assert_eq!(error.to_string(), "hidden is 8, and 9 is needed");
-        let updated = CheckpointSpec::new("x").require("hidden", 8).record("updates", 6);
+        assert_eq!(checkpoint.metadata["observation"], "Paper");
+        assert_eq!(spec("x").expect(&checkpoint, Stage::Training), Ok(()));
+        let updated = CheckpointSpec::new("x", inputs()).require("hidden", 8, "neurons");
         assert_eq!(updated.expect(&checkpoint, Stage::Training), Ok(()));
+    }
+
+    #[test]
+    fn what_differs_is_said_in_a_sentence() {
+        let checkpoint = spec("x").describe(Stage::Deployed);
+        let error =
+            |spec: CheckpointSpec, stage| spec.expect(&checkpoint, stage).unwrap_err().to_string();
+        assert_eq!(
+            error(spec("y"), Stage::Deployed),
+            "the file is a checkpoint of `x`, not of `y`"
+        );
+        assert_eq!(
+            error(spec("x"), Stage::Training),
+            "the file is a checkpoint of `x`, not a state of a training of `x`"
+        );
+        assert_eq!(
+            error(
+                CheckpointSpec::new("x", inputs()).require("hidden", 9, "neurons"),
+                Stage::Deployed
+            ),
+            "the checkpoint has 8 neurons, and 9 are needed"
+        );
+        let other = Inputs { observation: "Extended".to_owned(), ..inputs() };
+        assert_eq!(
+            error(CheckpointSpec::new("x", other), Stage::Deployed),
+            "the checkpoint was trained on observation `Paper`, and this scenario has `Extended`"
+        );
+    }
+
+    #[test]
+    fn scales_are_the_checkpoints_and_numbers_finite() {
+        let mut checkpoint = spec("x").describe(Stage::Deployed);
+        let scaling = Scaling::new([7.0], 3.0);
+        let mut here = CheckpointSpec::new("x", Inputs { scaling, ..inputs() });
+        here.deploy(&checkpoint).unwrap();
+        assert_eq!(here.inputs(), &inputs());
+        checkpoint.put_f32("weights", &[2], [1.0, f32::NAN]);
+        assert_eq!(
+            here.deploy(&checkpoint).unwrap_err().to_string(),
+            "the checkpoint has NaN at place 1 of tensor `weights`, and finite numbers are needed"
+        );
     }
 }

@@ -4,12 +4,13 @@
 //! In the order in which a learner is written:
 //!
 //! 1. **Describe** the networks: a [`Shape`] (or a [`PerceptronShape`] without history) has the
-//!    sizes, [`networks::Sharing`] states whether devices share one, [`networks::Scaling`] what
-//!    their inputs are divided by.
+//!    sizes, [`networks::Sharing`] states whether devices share one, [`inputs::Inputs`] what they
+//!    see and what that is divided by.
+//!    [`range`] checks the parameters that a learner is created with.
 //! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
 //!    parameters of a network are one slice.
-//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`argmax`] or
-//!    [`softmax`] Q into an action.
+//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`best_action`]
+//!    or [`softmax`] Q into an action.
 //! 4. **Remember**: [`replay`] keeps experience, and each slot's loads once.
 //! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients; [`learning`] has
 //!    losses, schedules, optimisers and target networks as functions of plain slices.
@@ -58,6 +59,7 @@ mod decider;
 pub mod export;
 mod gate;
 mod initial;
+pub mod inputs;
 mod kernels;
 mod layer;
 pub mod learning;
@@ -66,6 +68,7 @@ pub mod networks;
 mod perceptron;
 mod product;
 mod q_evaluator;
+pub mod range;
 mod real;
 pub mod replay;
 mod shape;
@@ -73,7 +76,7 @@ mod streams;
 mod window;
 mod workspace;
 
-pub use actions::{argmax, softmax};
+pub use actions::{NotFinite, argmax, best_action, expect_finite, softmax};
 pub use decider::{Decider, Row};
 pub use initial::{Initial, initial_parameters};
 pub use layer::Tensor;

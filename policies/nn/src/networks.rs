@@ -1,10 +1,10 @@
-//! The networks of a policy, one per device or one for all: their inputs' scales, and the
-//! checkpoints that keep them.
+//! The networks of a policy, one per device or one for all, and the checkpoints that keep them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::checkpoint_spec::{CheckpointSpec, Stage};
+use crate::checkpoint_spec::{CheckpointSpec, Stage, expect_kind};
+use crate::inputs::{Inputs, Scaling};
 use crate::shape::Shape;
 
 /// The devices that use a network.
@@ -26,41 +26,11 @@ impl Sharing {
     }
 }
 
-/// The divisors of features and loads, so that a network sees numbers of about one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scaling {
-    /// One per feature, above 0, in the feature's unit.
-    pub features: Vec<f32>,
-    /// That of all loads, above 0, in active devices.
-    pub history: f32,
-}
-
-impl Scaling {
-    /// Scales as an observation states them, in single precision.
-    pub fn new(features: impl IntoIterator<Item = f64>, history: f64) -> Self {
-        let features = features.into_iter().map(|scale| scale as f32).collect();
-        Self { features, history: history as f32 }
-    }
-
-    /// Leaves `features` features and the loads as they are.
-    pub fn identity(features: usize) -> Self {
-        Self { features: vec![1.0; features], history: 1.0 }
-    }
-
-    /// Appends the scaled features of any number of rows to `scaled`.
-    pub fn scale_features(&self, features: &[f64], scaled: &mut Vec<f32>) {
-        let scales = self.features.iter().cycle();
-        scaled.extend(features.iter().zip(scales).map(|(&x, &scale)| x as f32 / scale));
-    }
-
-    /// Appends the scaled loads to `scaled`.
-    pub fn scale_loads(&self, loads: &[f64], scaled: &mut Vec<f32>) {
-        scaled.extend(loads.iter().map(|&load| load as f32 / self.history));
-    }
-}
-
 /// The architecture, as checkpoints of these networks state it.
 const ARCHITECTURE: &str = "LSTM, two dense layers, dueling head";
+
+/// What the number of networks counts.
+pub const NETWORKS: &str = "networks (one per device, or one for all: `sharing`)";
 
 /// Networks of one shape: how many, what they see, and the description of their checkpoints.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,52 +39,47 @@ pub struct NetworkSpec {
     pub shape: Shape,
     /// Number of networks: one per device, or 1.
     pub networks: usize,
-    /// Scales of their inputs; a checkpoint's own replace them, with the weights.
-    pub scaling: Scaling,
     scenario_sha256: String,
     checkpoint: CheckpointSpec,
 }
 
 impl NetworkSpec {
-    /// Networks of the policy `kind`, for features of these names in this order. The checkpoints
-    /// record the SHA-256 of the scenario that they were made for.
-    pub fn new<'n>(
+    /// Networks of the policy `kind`, with `hidden` neurons in a layer. The checkpoints record the
+    /// SHA-256 of the scenario that they were made for.
+    pub fn new(
         kind: &str,
-        shape: Shape,
-        networks: usize,
-        scaling: Scaling,
-        feature_names: impl IntoIterator<Item = &'n str>,
+        inputs: Inputs,
+        hidden: usize,
+        sharing: Sharing,
         scenario_sha256: &str,
     ) -> Self {
-        let names: Vec<&str> = feature_names.into_iter().collect();
+        let (shape, networks) = (inputs.shape(hidden), sharing.networks(inputs.devices));
         let one = shape.parameters();
-        let checkpoint = CheckpointSpec::new(kind)
-            .require("features", names.join(","))
-            .require("servers", shape.servers)
-            .require("history_slots", shape.history_slots)
-            .require("hidden", shape.hidden)
-            .require("networks", networks)
+        let checkpoint = CheckpointSpec::new(kind, inputs)
+            .require("hidden", hidden, "neurons in each hidden layer")
+            .require("networks", networks, NETWORKS)
             .record("architecture", ARCHITECTURE)
             .record("parameters_deployed", one)
             .record("parameters_as_in_the_paper", 2 * one)
             .record("scenario_sha256", scenario_sha256);
         let scenario_sha256 = scenario_sha256.to_owned();
-        Self { shape, networks, scaling, scenario_sha256, checkpoint }
+        Self { shape, networks, scenario_sha256, checkpoint }
     }
 
-    /// A checkpoint with this description and the scales, without weights.
+    /// Scales of the networks' inputs; a checkpoint's own replace them, with the weights.
+    pub fn scaling(&self) -> &Scaling {
+        &self.checkpoint.inputs().scaling
+    }
+
+    /// A checkpoint with this description, without weights.
     pub fn describe(&self, stage: Stage) -> Checkpoint {
-        let mut checkpoint = self.checkpoint.describe(stage);
-        let scales = &self.scaling.features;
-        checkpoint.put_f32("feature_scales", &[scales.len()], scales.iter().copied());
-        checkpoint.put_f32("history_scale", &[1], [self.scaling.history]);
-        checkpoint
+        self.checkpoint.describe(stage)
     }
 
     /// Checks that a checkpoint is of networks like these.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] names what differs.
+    /// [`CheckpointError`] names what differs.
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
         self.checkpoint.expect(checkpoint, stage)
     }
@@ -124,7 +89,13 @@ impl NetworkSpec {
     /// # Errors
     /// [`CheckpointError::Mismatch`] if it was made for another.
     pub fn expect_scenario(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        checkpoint.expect("scenario_sha256", &self.scenario_sha256)
+        if checkpoint.fact("scenario_sha256")? == self.scenario_sha256 {
+            return Ok(());
+        }
+        Err(CheckpointError::Mismatch {
+            found: "was made for another scenario".to_owned(),
+            wanted: "a training resumes in its own only".to_owned(),
+        })
     }
 
     /// Puts numbers of the shape of each network's parameters under `prefix`.
@@ -156,62 +127,35 @@ impl NetworkSpec {
     /// [`CheckpointError`] if it is not of networks like these, or damaged.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Vec<Vec<f32>>, CheckpointError> {
         let checkpoint = Checkpoint::from_bytes(bytes)?;
-        self.expect(&checkpoint, Stage::Deployed)?;
-        let scaling = scaling_of(&checkpoint, self.shape.features)?;
-        let weights = self.take(&checkpoint, "")?;
-        self.scaling = scaling;
-        Ok(weights)
+        self.checkpoint.deploy(&checkpoint)?;
+        self.take(&checkpoint, "")
     }
 }
 
-/// The scales in a checkpoint of networks with `features` features.
-fn scaling_of(checkpoint: &Checkpoint, features: usize) -> Result<Scaling, CheckpointError> {
-    let features = checkpoint.f32_of_shape("feature_scales", &[features])?;
-    let history = checkpoint.f32_of_shape("history_scale", &[1])?[0];
-    let wrong = |&&scale: &&f32| scale <= 0.0 || !scale.is_finite();
-    if let Some(scale) = features.iter().chain([&history]).find(wrong) {
-        return Err(CheckpointError::Mismatch {
-            what: "a scale".to_owned(),
-            found: scale.to_string(),
-            wanted: "a number above 0".to_owned(),
-        });
-    }
-    Ok(Scaling { features, history })
-}
-
-/// The networks of a deployed checkpoint, read without knowing the policy or the scenario.
+/// The networks of a deployed checkpoint, read without knowing the scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredNetworks {
     /// The sizes of each network.
     pub shape: Shape,
-    /// Scales of their inputs.
-    pub scaling: Scaling,
+    /// What they were trained on.
+    pub inputs: Inputs,
     /// The parameters of each network.
     pub parameters: Vec<Vec<f32>>,
 }
 
 impl StoredNetworks {
-    /// Reads the networks of a checkpoint that a [`NetworkSpec`] described.
+    /// Reads the networks of a checkpoint that a [`NetworkSpec`] of `kind` described.
     ///
     /// # Errors
-    /// [`CheckpointError`] if it is of another architecture.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
-        checkpoint.expect("architecture", ARCHITECTURE)?;
-        let shape = Shape {
-            features: checkpoint.f32("feature_scales")?.len(),
-            servers: checkpoint.size("servers")?,
-            history_slots: checkpoint.size("history_slots")?,
-            hidden: checkpoint.size("hidden")?,
-        };
-        Ok(Self {
-            shape,
-            scaling: scaling_of(checkpoint, shape.features)?,
-            parameters: checkpoint.take_networks(
-                "",
-                &shape.tensors(),
-                checkpoint.size("networks")?,
-            )?,
-        })
+    /// [`CheckpointError`] if it is of another kind or damaged.
+    pub fn of(checkpoint: &Checkpoint, kind: &str) -> Result<Self, CheckpointError> {
+        expect_kind(checkpoint, kind)?;
+        checkpoint.expect_finite()?;
+        let inputs = Inputs::of(checkpoint)?;
+        let (hidden, networks) = (checkpoint.size("hidden")?, checkpoint.size("networks")?);
+        let shape = inputs.shape(hidden);
+        let parameters = checkpoint.take_networks("", &shape.tensors(), networks)?;
+        Ok(Self { shape, inputs, parameters })
     }
 }
 
@@ -221,20 +165,36 @@ mod tests {
 
     #[test]
     fn networks_are_read_with_and_without_their_description() {
-        let shape = Shape { features: 2, servers: 1, history_slots: 3, hidden: 2 };
-        let scaling = Scaling::new([0.5, 4.0], 10.0);
-        let mut spec = NetworkSpec::new("x", shape, 2, scaling.clone(), ["a", "b"], "");
+        let inputs = Inputs {
+            observation: "Paper".to_owned(),
+            features: vec!["a".to_owned(), "b".to_owned()],
+            scaling: Scaling::new([0.5, 4.0], 10.0),
+            history_slots: 3,
+            servers: 1,
+            devices: 2,
+        };
+        let spec = |inputs| NetworkSpec::new("x", inputs, 2, Sharing::PerDevice, "");
+        let described = spec(inputs.clone());
+        let shape = described.shape;
         let parameters: Vec<Vec<f32>> = [1.0, 2.0].map(|w| vec![w; shape.parameters()]).to_vec();
-        let mut checkpoint = spec.describe(Stage::Deployed);
-        spec.put(&mut checkpoint, "", parameters.iter().map(Vec::as_slice));
-        let stored = StoredNetworks::of(&checkpoint).unwrap();
-        assert_eq!(stored, StoredNetworks { shape, scaling, parameters: parameters.clone() });
-        spec.scaling = Scaling::identity(2);
-        assert_eq!(spec.read(&checkpoint.to_bytes().unwrap()).unwrap(), parameters);
-        assert_eq!(spec.scaling, stored.scaling);
+        let mut checkpoint = described.describe(Stage::Deployed);
+        described.put(&mut checkpoint, "", parameters.iter().map(Vec::as_slice));
+        let stored = StoredNetworks::of(&checkpoint, "x").unwrap();
+        let (inputs, parameters) = (stored.inputs.clone(), &parameters);
+        assert_eq!(&stored.parameters, parameters);
+        let mut of_other_scales = spec(Inputs { scaling: Scaling::identity(2), ..inputs.clone() });
+        assert_eq!(&of_other_scales.read(&checkpoint.to_bytes().unwrap()).unwrap(), parameters);
+        assert_eq!(of_other_scales.scaling(), &inputs.scaling);
+        let mut of_more_devices = spec(Inputs { devices: 3, ..inputs });
+        assert_eq!(
+            of_more_devices.read(&checkpoint.to_bytes().unwrap()).unwrap_err().to_string(),
+            "the checkpoint has 2 networks (one per device, or one for all: `sharing`), and 3 are \
+             needed"
+        );
+        assert!(StoredNetworks::of(&checkpoint, "y").is_err());
         checkpoint.metadata.insert("hidden".into(), "3".into());
-        assert!(StoredNetworks::of(&checkpoint).is_err());
+        assert!(StoredNetworks::of(&checkpoint, "x").is_err());
         checkpoint.metadata.insert("hidden".into(), usize::MAX.to_string());
-        assert!(StoredNetworks::of(&checkpoint).is_err());
+        assert!(StoredNetworks::of(&checkpoint, "x").is_err());
     }
 }

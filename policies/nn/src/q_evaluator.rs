@@ -1,7 +1,7 @@
 //! From an observation to Q of every row.
 
 use crate::decider::{Decider, Row};
-use crate::networks::Scaling;
+use crate::inputs::Scaling;
 use crate::shape::Shape;
 use crate::window::window_of;
 use crate::workspace::{Histories, Workspace};

@@ -1,26 +1,28 @@
 //! The parameters of the student.
 
 use offramp_nn::learning::{Optimiser, Schedule};
-use offramp_nn::networks::Sharing;
-use offramp_plugin::Error;
+use offramp_nn::networks::{NetworkSpec, Sharing};
+use offramp_nn::range::{self, ParameterError, check, check_memory, check_optimiser, refused};
 use offramp_plugin::serde::Deserialize;
 
 /// `parameters` of the student in a scenario.
 ///
 /// | name | symbol | range | default |
 /// |---|---|---|---|
-/// | `ratio` | STUDENT_RATIO | above 0, at most 16 | 0.4 |
+/// | `ratio` | STUDENT_RATIO | 0.001 to 16 | 0.4 |
 /// | `teacher_hidden` | H of the teacher, neurons | 1 to 4096 | 20 |
 /// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
 /// | `starts` | candidates per network | 1 to 1000 | 1 |
-/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, above 0 | `Adam(0.003)` |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.003)` |
 /// | `anneal_steps` | T, steps | 0 or more | 10,000 |
-/// | `clip` | norm | above 0 | 10 |
-/// | `value_weight` | w_v | 0 or more | 1 |
-/// | `advantage_weight` | w_a | 0 or more | 0 |
-/// | `policy_weight` | w_p | 0 or more | 0 |
-/// | `temperature` | T, units of `value_scale` | above 0 | 0.05 |
-/// | `value_scale` | units of the teacher's values | above 0 | 40 |
+/// | `clip` | norm | 0.001 to 10⁶ | 10 |
+/// | `value_weight` | w_v | 0 to 10⁶ | 1 |
+/// | `advantage_weight` | w_a | 0 to 10⁶ | 0 |
+/// | `policy_weight` | w_p | 0 to 10⁶ | 0 |
+/// | `temperature` | T, units of `value_scale` | 0.001 to 1000 | 0.05 |
+/// | `value_scale` | units of the teacher's values | 0.001 to 10⁶ | 40 |
+///
+/// At least one of the three weights is 0.001 or more. All candidates together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -84,23 +86,48 @@ impl Parameters {
     }
 
     /// Itself, if every value is in its range.
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
-        check(self.ratio > 0.0 && self.ratio <= 16.0, "ratio: above 0, at most 16 is needed")?;
-        check((1..=4096).contains(&self.teacher_hidden), "teacher_hidden: 1 … 4096 is needed")?;
-        check((1..=1000).contains(&self.starts), "starts: 1 … 1000 is needed")?;
-        check(self.clip > 0.0, "clip: a number above 0 is needed")?;
-        check(self.optimiser.is_valid(), "optimiser: a rate above 0 is needed")?;
-        for (name, value) in [("temperature", self.temperature), ("value_scale", self.value_scale)]
-        {
-            let text = format!("{name}: a number above 0 is needed");
-            check(value > 0.0 && value.is_finite(), &text)?;
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn checked(self) -> Result<Self, ParameterError> {
+        check("ratio", self.ratio, 1e-3..=16.0)?;
+        check("teacher_hidden", self.teacher_hidden, range::HIDDEN)?;
+        check("starts", self.starts, 1..=1000)?;
+        check_optimiser("optimiser", self.optimiser)?;
+        check("clip", self.clip, range::CLIP)?;
+        check("temperature", self.temperature, 1e-3..=1e3)?;
+        check("value_scale", self.value_scale, range::SCALE)?;
+        let weights = [
+            ("value_weight", self.value_weight),
+            ("advantage_weight", self.advantage_weight),
+            ("policy_weight", self.policy_weight),
+        ];
+        for (field, weight) in weights {
+            check(field, weight, 0.0..=1e6)?;
         }
-        let weights = [self.value_weight, self.advantage_weight, self.policy_weight];
-        check(
-            weights.iter().all(|weight| (0.0..=f64::MAX).contains(weight)),
-            "value_weight, advantage_weight, policy_weight: 0 or more is needed",
-        )?;
+        let fields = "value_weight, advantage_weight, policy_weight";
+        let weights = weights.map(|(_, weight)| weight);
+        if weights.iter().all(|&weight| weight < LEAST_WEIGHT) {
+            let range = format!("at least one of {LEAST_WEIGHT} or more");
+            refused(fields, &weights, &range)?;
+        }
         Ok(self)
     }
+
+    /// Checks that `networks`, with their candidates, can be held in memory.
+    ///
+    /// # Errors
+    /// [`ParameterError::Memory`] if not.
+    pub(crate) fn check_memory(&self, networks: &NetworkSpec) -> Result<(), ParameterError> {
+        let (count, starts) = (networks.networks, self.starts);
+        let weights = networks.shape.parameters();
+        // The weights, and two numbers of the optimiser for each.
+        let bytes = (count * starts) as u128 * 12 * weights as u128;
+        let what = format!("{count} × {starts} networks of {weights} parameters");
+        let advice = "less `ratio`, `teacher_hidden` or `starts`, or `sharing: Shared`";
+        check_memory(&what, bytes, advice)
+    }
 }
+
+/// Where all weights of the losses are below, nothing is learned.
+const LEAST_WEIGHT: f64 = 1e-3;

@@ -1,7 +1,8 @@
 //! The policy: observations in, decisions out, and batches to be fitted to.
 
-use offramp_nn::networks::{NetworkSpec, Scaling};
-use offramp_nn::{Initial, QEvaluator, Shape, argmax, initial_parameters, stream};
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::NetworkSpec;
+use offramp_nn::{Initial, QEvaluator, best_action, initial_parameters, stream};
 use offramp_plugin::{
     Context, Error, Needs, Observation, Policy, Student, UNDECIDED, ValueFunction,
 };
@@ -10,6 +11,9 @@ use rayon::prelude::*;
 
 use crate::candidates::{Batch, Candidates, Scratch};
 use crate::parameters::Parameters;
+
+/// The kind of its checkpoints.
+pub(crate) const KIND: &str = "student";
 
 /// Small networks fitted to a teacher's values, one for each device or one for all.
 pub(crate) struct DistilledStudent {
@@ -30,18 +34,22 @@ impl Policy for DistilledStudent {
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters::<Parameters>()?.checked()?;
         let spec = &context.observation;
-        let shape = Shape {
-            features: spec.features.len(),
-            servers: context.system.servers(),
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling: Scaling::new(
+                spec.features.iter().map(|feature| feature.scale),
+                spec.history_scale,
+            ),
             history_slots: spec.history_slots as usize,
-            hidden: parameters.hidden(),
+            servers: context.system.servers(),
+            devices: context.system.devices(),
         };
-        let scaling =
-            Scaling::new(spec.features.iter().map(|feature| feature.scale), spec.history_scale);
-        let count = parameters.sharing.networks(context.system.devices());
-        let names = spec.features.iter().map(|feature| feature.name.as_str());
         let sha256 = &context.scenario_sha256;
-        let mut networks = NetworkSpec::new("student", shape, count, scaling, names, sha256);
+        let mut networks =
+            NetworkSpec::new(KIND, inputs, parameters.hidden(), parameters.sharing, sha256);
+        parameters.check_memory(&networks)?;
+        let (shape, count) = (networks.shape, networks.networks);
         let drawn = |network: u64| {
             let mut rng = stream(context.seed, network);
             let weights = |_| initial_parameters(&shape, Initial::Glorot, &mut rng);
@@ -70,9 +78,10 @@ impl Policy for DistilledStudent {
         let mut values = std::mem::take(&mut self.values);
         values.resize(observation.rows() * count, 0.0);
         self.evaluate(observation, &mut values);
-        for (action, values) in actions.iter_mut().zip(values.chunks_exact(count)) {
+        let rows = values.chunks_exact(count).zip(&*observation.devices);
+        for (action, (values, &device)) in actions.iter_mut().zip(rows) {
             if *action == UNDECIDED {
-                *action = argmax(values) as u32;
+                *action = best_action(values, device, observation.slot)?;
             }
         }
         self.values = values;
@@ -92,7 +101,7 @@ impl ValueFunction for DistilledStudent {
 impl Student for DistilledStudent {
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
         let Observation { features, histories, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
         let shape = self.networks.shape;
         let (pool, scratch) = match &mut self.fitting {
             Some(fitting) => fitting,
@@ -134,9 +143,111 @@ impl DistilledStudent {
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         let Observation { features, histories, devices, history_of, .. } = observation;
-        self.evaluator.observe(&self.networks.scaling, features, histories);
+        self.evaluator.observe(self.networks.scaling(), features, histories);
         let candidates = &self.candidates;
         let weights = |network: usize| candidates[network].weights();
         self.evaluator.evaluate(candidates.len(), weights, devices, history_of, values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use offramp_nn::checkpoint::Checkpoint;
+    use offramp_plugin::Saved;
+    use offramp_plugin::testing::Bench;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers that someone may write, few of which make sense.
+    const NUMBERS: [&str; 14] = [
+        "0.0", "-1.0", "NaN", "inf", "1e-320", "1e-30", "1e-7", "0.001", "0.5", "1.0", "100.0",
+        "1e6", "1e30", "1e308",
+    ];
+    const COUNTS: [&str; 8] =
+        ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
+
+    const FIELDS: [(&str, &[&str]); 11] = [
+        ("ratio", &NUMBERS),
+        ("teacher_hidden", &["-1", "0", "1", "4", "1000000000"]),
+        ("starts", &["-1", "0", "1", "3", "1000000000"]),
+        ("anneal_steps", &COUNTS),
+        ("optimiser", &["Adam(0.0)", "Adam(1e-30)", "Adam(NaN)", "Adam(1.0)", "RmsProp(1.0)"]),
+        ("clip", &NUMBERS),
+        ("value_weight", &NUMBERS),
+        ("advantage_weight", &NUMBERS),
+        ("policy_weight", &NUMBERS),
+        ("temperature", &NUMBERS),
+        ("value_scale", &NUMBERS),
+    ];
+
+    const BASE: [(&str, &str); 2] = [("teacher_hidden", "4"), ("starts", "1")];
+
+    /// A short distillation, in which everything stays finite.
+    fn fit(bench: &mut Bench, student: &mut DistilledStudent) {
+        let targets = [12.0, -60.0, 3.0, -5.0, 0.0, 45.0];
+        for _ in 0..60 {
+            let loss = bench.observe(|observation| student.fit(observation, &targets)).unwrap();
+            assert!(loss.is_finite());
+        }
+        bench.decide(student).unwrap();
+        let checkpoint = Checkpoint::from_bytes(&student.checkpoint().unwrap()).unwrap();
+        checkpoint.expect_finite().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn accepted_parameters_fit_finitely(
+            changes in prop::collection::btree_map(0..FIELDS.len(), any::<prop::sample::Index>(), 1..4)
+        ) {
+            let mut fields: BTreeMap<&str, &str> = BASE.into_iter().collect();
+            for (field, value) in changes {
+                let (name, values) = FIELDS[field];
+                fields.insert(name, values[value.index(values.len())]);
+            }
+            let fields: Vec<String> =
+                fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let mut bench = Bench::new(2, 2);
+            bench.parameters = format!("({})", fields.join(", "));
+            if let Ok(mut policy) = bench.create::<DistilledStudent>() {
+                fit(&mut bench, &mut policy);
+            }
+        }
+    }
+
+    fn refusal(devices: usize, parameters: &str) -> String {
+        let mut bench = Bench::new(devices, 5);
+        bench.parameters = parameters.to_owned();
+        bench.create::<DistilledStudent>().err().unwrap().message().to_owned()
+    }
+
+    #[test]
+    fn what_would_learn_nothing_or_not_fit_is_refused() {
+        assert_eq!(
+            refusal(3, "(value_weight: 0.0)"),
+            "value_weight, advantage_weight, policy_weight: [0.0, 0.0, 0.0] is out of range: at \
+             least one of 0.001 or more is needed"
+        );
+        assert_eq!(
+            refusal(3, "(clip: 1e-30)"),
+            "clip: 1e-30 is out of range: 0.001 to 1000000.0 is needed"
+        );
+        assert!(refusal(50, "(ratio: 16.0, teacher_hidden: 4096)").contains("GiB"));
+        assert!(refusal(50, "(ratio: 4.0, starts: 1000, teacher_hidden: 256)").contains("GiB"));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_an_error() {
+        let mut bench = Bench::new(3, 2);
+        let mut student: DistilledStudent = bench.create().unwrap();
+        student.candidates[2].all[0].weights.fill(f32::INFINITY);
+        let error = bench.decide(&mut student).unwrap_err();
+        assert!(error.message().starts_with("device 2 in slot 0: the value of action 0 is"));
+        bench.checkpoint = Some(student.checkpoint().unwrap());
+        let refused = bench.create::<DistilledStudent>().err().unwrap();
+        assert!(refused.message().contains("finite numbers are needed"), "{}", refused.message());
     }
 }

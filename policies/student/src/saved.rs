@@ -7,7 +7,7 @@ use offramp_nn::learning::OptimiserState;
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::candidates::{Candidate, Candidates};
-use crate::policy::DistilledStudent;
+use crate::policy::{DistilledStudent, KIND};
 
 impl Saved for DistilledStudent {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
@@ -85,7 +85,9 @@ impl Exportable for DistilledStudent {
     }
 
     fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
-        let files = export(checkpoint, &request.format, request.network)?;
+        let request =
+            nn::Request { format: &request.format, network: request.network, name: &request.name };
+        let files = export(KIND, checkpoint, &request)?;
         let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
         Ok(files.into_iter().map(file).collect())
     }

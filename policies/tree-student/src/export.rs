@@ -1,58 +1,58 @@
-//! Trees as C: the interface of exported networks (`policy_decide`), so that a device can
+//! Trees as C: the interface of exported networks (`NAME_decide`), so that a device can
 //! exchange one for the other. A decision follows each tree in a loop, without recursion, and
 //! needs a few bytes per column and action on the stack.
 
 use std::fmt::Write;
 
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
-use offramp_nn::export::c::{self, Inputs};
-use offramp_nn::export::{ExportError, ExportedFile};
+use offramp_nn::checkpoint_spec::expect_kind;
+use offramp_nn::export::{ExportError, ExportedFile, Origin, Request, c};
+use offramp_nn::inputs::Inputs;
 
 use crate::columns::Columns;
+use crate::policy::KIND;
 use crate::tree::{self, Node, Tree};
 
 /// The formats in which trees can be exported.
 pub(crate) const FORMATS: [&str; 1] = ["c"];
 
-/// Writes the tree or forest of group `group` (a device, or 0 for all) of a deployed checkpoint.
+/// Writes the tree or forest of a device, or of all, of a deployed checkpoint.
 ///
 /// # Errors
-/// [`ExportError`] if there is no such format or group, or the checkpoint is not of trees.
+/// [`ExportError`] if there is no such format or network, or the checkpoint is not of trees.
 pub(crate) fn export(
     checkpoint: &[u8],
-    format: &str,
-    group: usize,
+    request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
-    if !FORMATS.contains(&format) {
-        let (asked, known) = (format.to_owned(), FORMATS.to_vec());
+    if !FORMATS.contains(&request.format) {
+        let (asked, known) = (request.format.to_owned(), FORMATS.to_vec());
         return Err(ExportError::NoSuchFormat { asked, known });
     }
     let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
     let (columns, trees, networks) = read(&checkpoint).map_err(ExportError::OtherArchitecture)?;
-    let of_group = trees.len() / networks;
-    let trees = trees.chunks_exact(of_group.max(1)).nth(group);
-    let trees = trees.ok_or(ExportError::NoSuchNetwork { networks, asked: group })?;
-    Ok(files(&columns, trees))
+    let origin = Origin::new(&checkpoint, request, networks)?;
+    let of_one = trees.len() / networks;
+    Ok(files(&origin, &columns, &trees[request.network * of_one..][..of_one]))
 }
 
-/// The columns, all trees, and the number of groups of a deployed checkpoint.
+/// The columns, all trees, and the number of networks of a deployed checkpoint.
 fn read(checkpoint: &Checkpoint) -> Result<(Columns, Vec<Tree>, usize), CheckpointError> {
-    checkpoint.expect("kind", "tree-student")?;
-    let columns = Columns::of(checkpoint)?;
+    expect_kind(checkpoint, KIND)?;
+    checkpoint.expect_finite()?;
+    let columns = Columns::new(&Inputs::of(checkpoint)?);
     let trees = tree::take(checkpoint, columns.len(), columns.servers() + 1)?;
     let networks = checkpoint.size("networks")?;
     if trees.is_empty() || trees.len() % networks != 0 {
         return Err(CheckpointError::Mismatch {
-            what: "networks".to_owned(),
-            found: networks.to_string(),
-            wanted: format!("a divisor of {} trees", trees.len()),
+            found: format!("has {networks} networks"),
+            wanted: format!("a divisor of its {} trees is needed", trees.len()),
         });
     }
     Ok((columns, trees, networks))
 }
 
-/// `policy.h` and `policy.c` of a tree, or of a forest that votes.
-fn files(columns: &Columns, trees: &[Tree]) -> Vec<ExportedFile> {
+/// The header and source of a tree, or of a forest that votes.
+fn files(origin: &Origin, columns: &Columns, trees: &[Tree]) -> Vec<ExportedFile> {
     let nodes: usize = trees.iter().map(Tree::len).sum();
     let actions = columns.servers() + 1;
     // Columns, actions and nodes of a tree fit into 16 bits unless a tree is very large.
@@ -60,7 +60,7 @@ fn files(columns: &Columns, trees: &[Tree]) -> Vec<ExportedFile> {
     let (index, index_bytes) = if largest < 1 << 16 { ("uint16_t", 2) } else { ("uint32_t", 4) };
     let mut source = format!(
         "{SOURCE_HEAD}\ntypedef {index} tree_index;\n\n\
-         enum {{ F = POLICY_FEATURES, K = POLICY_HISTORY_SLOTS, M = POLICY_SERVERS, \
+         enum {{ F = {{NAME}}_FEATURES, K = {{NAME}}_HISTORY_SLOTS, M = {{NAME}}_SERVERS, \
          TREES = {}, NODES = {nodes} }};\n\n",
         trees.len()
     );
@@ -90,16 +90,11 @@ fn files(columns: &Columns, trees: &[Tree]) -> Vec<ExportedFile> {
     indices(&mut source, "static const tree_index otherwise[NODES]", &others);
     indices(&mut source, "static const uint32_t root[TREES]", &roots);
     source += SOURCE_TAIL;
-    let inputs = Inputs {
-        features: columns.features(),
-        history_slots: columns.history_slots(),
-        servers: columns.servers(),
-    };
-    let header = c::header(&inputs, "", "", DECISION);
+    let header = c::header(origin, "", "", DECISION);
     let flash_bytes = nodes * (4 + 2 * index_bytes) + 4 * trees.len();
     // The local arrays of policy_decide: columns and votes.
     let stack_bytes = 4 * columns.len() + 2 * actions;
-    c::pair(header, source, flash_bytes, stack_bytes)
+    c::pair(origin, &header, &source, flash_bytes, stack_bytes)
 }
 
 /// A number of each node, tree by tree.
@@ -119,14 +114,12 @@ fn indices(source: &mut String, declared: &str, values: &[u32]) {
 
 const DECISION: &str = "\
 /* The action that most trees choose (on ties, the first): 0 computes locally, j offloads to
-   server j. features: o, unscaled, in the order of the scenario's observation. history: the loads
-   of the last POLICY_HISTORY_SLOTS slots, the oldest first, POLICY_SERVERS each, unscaled; they
-   are whole numbers. */
+   server j. */
 ";
 
 const SOURCE_HEAD: &str = "\
-/* Exported by offramp; see policy.h. Compile as C99. */
-#include \"policy.h\"
+/* Exported by offramp; see {name}.h. Compile as C99 or C++11. */
+#include \"{name}.h\"
 
 #include <stdint.h>
 ";
@@ -142,7 +135,7 @@ static int decide(uint32_t r, const float column[F + 2 * M]) {
     return (int)column_or_action[n];
 }
 
-int policy_decide(const float features[F], const float history[K * M]) {
+int {name}_decide(const float features[F], const float history[K * M]) {
     /* The features, the newest load of every server, and its mean load. */
     float column[F + 2 * M];
     uint16_t votes[M + 1] = {0};
@@ -167,6 +160,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
+    use offramp_nn::inputs::Scaling;
     use offramp_nn::{argmax, stream};
     use rand::Rng;
     use rand_xoshiro::Xoshiro256PlusPlus;
@@ -190,8 +184,23 @@ mod tests {
         }
     "#;
 
+    fn inputs() -> Inputs {
+        Inputs {
+            observation: "Paper".to_owned(),
+            features: ["size", "queue", "alpha"].map(str::to_owned).to_vec(),
+            scaling: Scaling::identity(3),
+            history_slots: 5,
+            servers: 4,
+            devices: 2,
+        }
+    }
+
+    fn request(format: &str, network: usize) -> Request<'_> {
+        Request { format, network, name: "policy" }
+    }
+
     fn columns() -> Columns {
-        Columns::new(["size", "queue", "alpha"].map(str::to_owned), 4, 5)
+        Columns::new(&inputs())
     }
 
     /// A full tree with random splits and decisions.
@@ -211,8 +220,8 @@ mod tests {
     }
 
     fn checkpoint(trees: &[Tree], networks: usize) -> Vec<u8> {
-        let spec = columns().describe(CheckpointSpec::new("tree-student"));
-        let mut checkpoint = spec.require("networks", networks).describe(Stage::Deployed);
+        let spec = CheckpointSpec::new(KIND, inputs()).require("networks", networks, "");
+        let mut checkpoint = spec.describe(Stage::Deployed);
         tree::put(trees, &mut checkpoint);
         checkpoint.to_bytes().unwrap()
     }
@@ -256,7 +265,7 @@ mod tests {
         let mut rng = stream(3, 0);
         for (name, per_group) in [("tree", 1), ("forest", 7)] {
             let trees: Vec<Tree> = (0..2 * per_group).map(|_| random_tree(6, &mut rng)).collect();
-            let files = export(&checkpoint(&trees, 2), "c", 1).unwrap();
+            let files = export(&checkpoint(&trees, 2), &request("c", 1)).unwrap();
             let rows: Vec<(Vec<f64>, Vec<f64>)> = (0..2000)
                 .map(|_| {
                     let features = (0..3).map(|_| rng.random_range(0.0..8.0)).collect();
@@ -285,7 +294,7 @@ mod tests {
             GrownNode { action: 0, split: None },
             GrownNode { action: 1, split: None },
         ]);
-        let files = export(&checkpoint(&[tree.unwrap()], 1), "c", 0).unwrap();
+        let files = export(&checkpoint(&[tree.unwrap()], 1), &request("c", 0)).unwrap();
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["policy.h", "policy.c"]);
         assert_eq!(files[1].note, "28 bytes of constants (flash), 54 bytes of stack");
@@ -294,7 +303,8 @@ mod tests {
     #[test]
     fn what_cannot_be_exported_says_why() {
         let one = checkpoint(&[Tree::leaf(1)], 1);
-        let error = |bytes: &[u8], format, group| export(bytes, format, group).unwrap_err();
+        let error =
+            |bytes: &[u8], format, group| export(bytes, &request(format, group)).unwrap_err();
         assert_eq!(
             error(&one, "onnx", 0).to_string(),
             "cannot be exported as `onnx`; the formats are c"
@@ -304,10 +314,11 @@ mod tests {
             "has 1 networks (0 to 0); network 1 does not exist"
         );
         assert!(matches!(error(&one[..40], "c", 0), ExportError::Unreadable(_)));
-        let other = CheckpointSpec::new("student").describe(Stage::Deployed).to_bytes().unwrap();
+        let other = CheckpointSpec::new("student", inputs()).describe(Stage::Deployed);
+        let other = other.to_bytes().unwrap();
         assert_eq!(
             error(&other, "c", 0).to_string(),
-            "cannot be exported: kind is student, and tree-student is needed"
+            "cannot be exported: the file is a checkpoint of `student`, not of `tree-student`"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The parameters of the trees.
 
 use offramp_nn::networks::Sharing;
-use offramp_plugin::Error;
+use offramp_nn::range::{ParameterError, check};
 use offramp_plugin::serde::Deserialize;
 
 /// `parameters` of the trees in a scenario.
@@ -11,7 +11,7 @@ use offramp_plugin::serde::Deserialize;
 /// | `sharing` | | `PerDevice`, `Shared` | `Shared` |
 /// | `trees` | trees per device, or for all | 1 to 1000 | 1 |
 /// | `max_depth` | splits | 1 to 64 | 10 |
-/// | `min_leaf` | states | 1 or more | 5 |
+/// | `min_leaf` | states | 1 to 10⁶ | 5 |
 /// | `weighted` | | `true`, `false` | `true` |
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
@@ -36,11 +36,13 @@ impl Default for Parameters {
 
 impl Parameters {
     /// Itself, if every value is in its range.
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let check = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::new(text)) };
-        check((1..=1000).contains(&self.trees), "trees: 1 … 1000 is needed")?;
-        check((1..=64).contains(&self.max_depth), "max_depth: 1 … 64 is needed")?;
-        check(self.min_leaf >= 1, "min_leaf: 1 or more is needed")?;
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn checked(self) -> Result<Self, ParameterError> {
+        check("trees", self.trees, 1..=1000)?;
+        check("max_depth", self.max_depth, 1..=64)?;
+        check("min_leaf", self.min_leaf, 1..=1_000_000)?;
         Ok(self)
     }
 }

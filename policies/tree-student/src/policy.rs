@@ -3,14 +3,19 @@
 use std::cell::OnceCell;
 
 use offramp_nn::checkpoint::Checkpoint;
-use offramp_nn::checkpoint_spec::{CheckpointSpec, Stage};
-use offramp_nn::{argmax, stream};
+use offramp_nn::checkpoint_spec::CheckpointSpec;
+use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::NETWORKS;
+use offramp_nn::{argmax, expect_finite, stream};
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
 
 use crate::columns::Columns;
 use crate::grow::{States, grow};
 use crate::parameters::Parameters;
 use crate::tree::Tree;
+
+/// The kind of its checkpoints.
+pub(crate) const KIND: &str = "tree-student";
 
 /// Trees fitted to a teacher's decisions, for each device or for all.
 pub(crate) struct TreeStudent {
@@ -36,14 +41,20 @@ impl Policy for TreeStudent {
         let parameters: Parameters = context.parameters::<Parameters>()?.checked()?;
         let spec = &context.observation;
         let servers = context.system.servers();
-        let features = spec.features.iter().map(|feature| feature.name.to_string());
-        let columns = Columns::new(features, servers, spec.history_slots as usize);
+        let inputs = Inputs {
+            observation: spec.kind.to_string(),
+            features: spec.features.iter().map(|feature| feature.name.to_string()).collect(),
+            scaling: Scaling::identity(spec.features.len()),
+            history_slots: spec.history_slots as usize,
+            servers,
+            devices: context.system.devices(),
+        };
+        let columns = Columns::new(&inputs);
         let groups = parameters.sharing.networks(context.system.devices());
         let mut student = Self {
-            checkpoint: columns
-                .describe(CheckpointSpec::new("tree-student"))
-                .require("networks", groups)
-                .require("trees", parameters.trees),
+            checkpoint: CheckpointSpec::new(KIND, inputs)
+                .require("networks", groups, NETWORKS)
+                .require("trees", parameters.trees.into(), "trees for each network (`trees`)"),
             parameters,
             seed: context.seed,
             taught: vec![States::default(); groups],
@@ -54,7 +65,8 @@ impl Policy for TreeStudent {
         };
         if let Some(bytes) = context.checkpoint.into_option() {
             let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
-            let trees = student.read(&checkpoint, Stage::Deployed)?;
+            student.checkpoint.deploy(&checkpoint)?;
+            let trees = student.read(&checkpoint)?;
             student.trees = OnceCell::from(trees);
         }
         Ok(student)
@@ -64,8 +76,10 @@ impl Policy for TreeStudent {
         self.grown()?;
         for (row, action) in actions.iter_mut().enumerate() {
             if *action == UNDECIDED {
+                let device = observation.devices[row];
                 self.observe(observation, row);
-                *action = self.vote(observation.devices[row] as usize);
+                expect_finite(&self.row, "column", device, observation.slot)?;
+                *action = self.vote(device as usize);
             }
         }
         Ok(())
@@ -80,8 +94,10 @@ impl Student for TreeStudent {
         let (groups, actions) = (self.taught.len(), self.votes.len());
         let mut loss = 0.0;
         for (row, targets) in targets.chunks_exact(actions).enumerate() {
+            let device = observation.devices[row];
+            expect_finite(targets, "the teacher's value of action", device, observation.slot)?;
             self.observe(observation, row);
-            let device = observation.devices[row] as usize;
+            let device = device as usize;
             let decided = if self.trees.get().is_some() { self.vote(device) } else { 0 };
             let best = argmax(targets);
             let worst = targets.iter().copied().fold(f32::INFINITY, f32::min);

@@ -33,7 +33,8 @@ impl Saved for TreeStudent {
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
-        let trees = self.read(&state, Stage::Training)?;
+        self.checkpoint.expect(&state, Stage::Training)?;
+        let trees = self.read(&state)?;
         let width = self.columns.len();
         let counts = state.u64("taught_states")?;
         let actions = state.u64("taught_actions")?;
@@ -77,9 +78,8 @@ impl TreeStudent {
     /// The trees of a checkpoint.
     ///
     /// # Errors
-    /// If it is of another kind, system or number of trees.
-    pub(crate) fn read(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<Vec<Tree>, Error> {
-        self.checkpoint.expect(checkpoint, stage)?;
+    /// If it has another number of trees, or one that can't be followed.
+    pub(crate) fn read(&self, checkpoint: &Checkpoint) -> Result<Vec<Tree>, Error> {
         let trees = tree::take(checkpoint, self.columns.len(), self.columns.servers() + 1)?;
         if trees.len() != self.taught.len() * self.parameters.trees as usize {
             return Err(Error::new("the checkpoint contradicts itself"));
@@ -94,7 +94,9 @@ impl Exportable for TreeStudent {
     }
 
     fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
-        let files = export(checkpoint, &request.format, request.network)?;
+        let request =
+            nn::Request { format: &request.format, network: request.network, name: &request.name };
+        let files = export(checkpoint, &request)?;
         let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
         Ok(files.into_iter().map(file).collect())
     }

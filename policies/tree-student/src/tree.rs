@@ -161,9 +161,8 @@ pub(crate) fn take(
     actions: usize,
 ) -> Result<Vec<Tree>, CheckpointError> {
     let wrong = |found: String| CheckpointError::Mismatch {
-        what: "a tree".to_owned(),
-        found,
-        wanted: "one that can be followed to a decision".to_owned(),
+        found: format!("has a tree {found}"),
+        wanted: "one that can be followed to a decision is needed".to_owned(),
     };
     let sizes = checkpoint.u64("tree_nodes")?;
     let meaning = checkpoint.u64("column_or_action")?;
@@ -187,11 +186,11 @@ pub(crate) fn take(
                 let (column, otherwise) = (meaning as u32, other as u32);
                 Node::Split { column, threshold, otherwise }
             } else {
-                return Err(wrong(format!("node {at} with {meaning} and {other}")));
+                return Err(wrong(format!("whose node {at} has {meaning} and {other}")));
             });
         }
         if !matches!(nodes.last(), Some(Node::Leaf { .. })) {
-            return Err(wrong("one without an end".to_owned()));
+            return Err(wrong("without an end".to_owned()));
         }
         trees.push(Tree { nodes });
     }

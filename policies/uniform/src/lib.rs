@@ -20,11 +20,11 @@ enum Actions {
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// ε before the first update.
+    /// ε before the first update, 0 to 1.
     from: f64,
-    /// Lower bound of ε.
+    /// Lower bound of ε, 0 to 1.
     to: f64,
-    /// Decrease of ε per update of a network.
+    /// Decrease of ε per update of a network, 0 to 1.
     per_update: f64,
     /// The actions to draw from.
     actions: Actions,
@@ -49,13 +49,15 @@ impl Explorer for Uniform {
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters()?;
-        for (name, value) in [("from", parameters.from), ("to", parameters.to)] {
+        for (name, value) in [
+            ("from", parameters.from),
+            ("to", parameters.to),
+            ("per_update", parameters.per_update),
+        ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(Error::new(format!("{name}: a number from 0 to 1 is needed")));
+                let message = format!("{name}: {value:?} is out of range: 0 to 1 is needed");
+                return Err(Error::new(message));
             }
-        }
-        if !(0.0..=f64::MAX).contains(&parameters.per_update) {
-            return Err(Error::new("per_update: a number of 0 or more is needed"));
         }
         let first = match parameters.actions {
             Actions::All => 0,

@@ -3,26 +3,30 @@
 //! No allocation, no state, no dependency, not even on the C library's mathematics. The constants
 //! are `const`, so a linker puts them into flash; memory is needed only on the stack.
 //!
-//! [`header`] is the interface that all exported policies have, whatever decides behind it: a
-//! device can exchange one for another without a change to its own code.
+//! [`header`] is the interface that all exported policies have, whatever decides behind it: under
+//! the same name, a device can exchange one for another without a change to its own code. Under
+//! names of their own several fit into one program, which may be C or C++.
+//!
+//! In the templates `{name}` is the name asked for, `{NAME}` the same in capitals.
 
 use std::fmt::Write;
 
-use super::{ExportError, ExportedFile, Format, Network};
+use super::{ExportError, ExportedFile, Format, Network, Origin, Request};
 use crate::gate::{FORGET_BIAS, Gate};
+use crate::inputs::{Inputs, Scaling};
 use crate::layer::Layer;
 use crate::perceptron::PerceptronShape;
 use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
 
 pub(super) const FORMAT: Format = Format {
     name: "c",
-    about: "policy.h and policy.c, weights of 32 bits",
+    about: "NAME.h and NAME.c, weights of 32 bits",
     write: |network| files(network, Weights::F32),
 };
 
 pub(super) const FORMAT_INT8: Format = Format {
     name: "c-int8",
-    about: "policy.h and policy.c, weights of 8 bits: about a quarter of the flash",
+    about: "NAME.h and NAME.c, weights of 8 bits: about a quarter of the flash",
     write: |network| files(network, Weights::Int8),
 };
 
@@ -35,41 +39,53 @@ enum Weights {
     Int8,
 }
 
-/// The inputs of an exported policy, which its header states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inputs {
-    /// F: features of o.
-    pub features: usize,
-    /// K: rows of history.
-    pub history_slots: usize,
-    /// M: width of a row of history.
-    pub servers: usize,
-}
-
-/// `policy.h` and `policy.c`, the latter with a note on the memory it needs.
+/// The header and the source file, the latter with a note on the memory it needs.
 pub fn pair(
-    header: String,
-    source: String,
+    origin: &Origin,
+    header: &str,
+    source: &str,
     flash_bytes: usize,
     stack_bytes: usize,
 ) -> Vec<ExportedFile> {
-    let file = |name: &str, text: String, note: String| ExportedFile {
-        name: name.to_owned(),
-        bytes: text.into_bytes(),
+    let (name, capitals) = (&origin.name, origin.name.to_ascii_uppercase());
+    let file = |ending: &str, text: &str, note: String| ExportedFile {
+        name: format!("{name}.{ending}"),
+        bytes: text.replace("{name}", name).replace("{NAME}", &capitals).into_bytes(),
         note,
     };
     let note = format!("{flash_bytes} bytes of constants (flash), {stack_bytes} bytes of stack");
-    vec![file("policy.h", header, String::new()), file("policy.c", source, note)]
+    vec![file("h", header, String::new()), file("c", source, note)]
 }
 
-/// The header: the sizes of the inputs with further `definitions`, further `declarations`, and
-/// the entry point `policy_decide` under the comment `decision`.
-pub fn header(inputs: &Inputs, definitions: &str, declarations: &str, decision: &str) -> String {
-    let Inputs { features, history_slots, servers } = inputs;
+/// The header: where the policy comes from, what it was trained on, with further `definitions`,
+/// further `declarations`, and the entry point under the comment `decision`.
+pub fn header(origin: &Origin, definitions: &str, declarations: &str, decision: &str) -> String {
+    let Inputs { observation, features, scaling, history_slots, servers, devices } = &origin.inputs;
+    let kind = origin.facts.get("kind").map_or("", String::as_str);
+    let (about, device) = match origin.device() {
+        Some(device) => (
+            format!("The network of device {device} of {devices}, of a checkpoint of `{kind}`."),
+            format!("#define {{NAME}}_DEVICE {device}\n"),
+        ),
+        None => (format!("For every device; of a checkpoint of `{kind}`."), String::new()),
+    };
+    let rows = (1..).zip(features).zip(&scaling.features);
+    let rows = rows.map(|((number, name), scale)| format!("   {number:>3}  {name}, {scale}\n"));
+    let names: Vec<String> = features.iter().map(|name| format!("\"{name}\"")).collect();
+    let scales: Vec<String> = scaling.features.iter().map(|scale| format!("{scale:e}f")).collect();
     HEADER
-        .replace("{F}", &features.to_string())
+        .replace("{about}", &about)
+        .replace("{rows}", &rows.collect::<String>())
+        .replace("{observation}", observation)
+        .replace("{history_scale}", &scaling.history.to_string())
+        .replace("{history_factor}", &format!("{:e}f", scaling.history))
+        .replace("{F}", &features.len().to_string())
         .replace("{K}", &history_slots.to_string())
         .replace("{M}", &servers.to_string())
+        .replace("{N}", &devices.to_string())
+        .replace("{device}", &device)
+        .replace("{names}", &names.join(", "))
+        .replace("{scales}", &scales.join(", "))
         .replace("{definitions}", definitions)
         .replace("{declarations}", declarations)
         .replace("{decision}", decision)
@@ -86,8 +102,7 @@ pub fn array(source: &mut String, declared: &str, values: &[f32]) {
     let _ = writeln!(source, "}};");
 }
 
-/// A perceptron over features and the loads of the last slot, in `format`: `c` or `c-int8`. Both
-/// inputs are scaled by the caller, which `POLICY_SCALED_INPUTS` in the header states.
+/// A perceptron over features and the loads of the last slot, in `format`: `c` or `c-int8`.
 ///
 /// # Errors
 /// [`ExportError::NoSuchFormat`] if there is no such format.
@@ -95,24 +110,25 @@ pub fn array(source: &mut String, declared: &str, values: &[f32]) {
 /// # Panics
 /// If the shape is not one of F + M inputs and 1 + M outputs, or the parameters do not have it.
 pub fn perceptron(
-    inputs: &Inputs,
+    origin: &Origin,
     shape: &PerceptronShape,
     parameters: &[f32],
-    format: &str,
+    request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
-    let stored = match format {
+    let stored = match request.format {
         "c" => Weights::F32,
         "c-int8" => Weights::Int8,
-        _ => {
-            let (asked, known) = (format.to_owned(), vec!["c", "c-int8"]);
+        asked => {
+            let (asked, known) = (asked.to_owned(), vec!["c", "c-int8"]);
             return Err(ExportError::NoSuchFormat { asked, known });
         }
     };
     let PerceptronShape { hidden, .. } = *shape;
-    assert_eq!(shape.inputs, inputs.features + inputs.servers, "inputs");
-    assert_eq!(shape.outputs, inputs.servers + 1, "outputs");
+    let Inputs { features, servers, scaling, .. } = &origin.inputs;
+    assert_eq!(shape.inputs, features.len() + servers, "inputs");
+    assert_eq!(shape.outputs, servers + 1, "outputs");
     let mut source = format!("{SOURCE_HEAD}\n");
-    let mut flash_bytes = 0;
+    let mut flash_bytes = write_factors(&mut source, scaling);
     for layer in shape.layers() {
         flash_bytes += write_layer(&mut source, &layer, parameters, stored);
     }
@@ -121,11 +137,11 @@ pub fn perceptron(
     source += RECTIFIED;
     source += PERCEPTRON_VALUES;
     source += DECIDE;
-    let definitions = format!("#define POLICY_HIDDEN {hidden}\n#define POLICY_SCALED_INPUTS 1\n");
-    let header = header(inputs, &definitions, DECLARED_LOGITS, DECISION);
-    // The local arrays of policy_values and policy_decide: two dense layers, values.
-    let stack_bytes = 4 * (2 * hidden + inputs.servers + 1);
-    Ok(pair(header, source, flash_bytes, stack_bytes))
+    let hidden_width = format!("#define {{NAME}}_HIDDEN {hidden}\n");
+    let header = header(origin, &hidden_width, DECLARED_LOGITS, DECISION);
+    // The local arrays of both functions: two dense layers, values.
+    let stack_bytes = 4 * (2 * hidden + servers + 1);
+    Ok(pair(origin, &header, &source, flash_bytes, stack_bytes))
 }
 
 impl Weights {
@@ -138,32 +154,37 @@ impl Weights {
 }
 
 fn files(network: &Network<'_>, stored: Weights) -> Vec<ExportedFile> {
-    let Network { shape, scaling, parameters } = network;
-    let Shape { features, servers, history_slots, hidden } = *shape;
+    let Network { shape, scaling, parameters, origin } = network;
+    let Shape { servers, hidden, .. } = *shape;
     let mut source = format!("{SOURCE_HEAD}\n");
-    let mut flash_bytes = 4 * (features + 1);
-    let factors: Vec<f32> = scaling.features.iter().map(|scale| 1.0 / scale).collect();
-    array(&mut source, "static const float feature_factor[F]", &factors);
+    let mut flash_bytes = write_factors(&mut source, scaling);
     let Layers { lstm, dense_1, dense_2, head } = shape.layers();
     for layer in [lstm, dense_1, dense_2, head] {
         flash_bytes += write_layer(&mut source, &layer, parameters, stored);
     }
-    let history_factor = 1.0 / scaling.history;
-    let _ = writeln!(source, "static const float history_factor = {history_factor:e}f;\n");
+    source += "\n";
     source += &stored.add_product();
     source += LOGISTIC;
     source += RECTIFIED;
     source += &values();
     source += DECIDE;
-    let inputs = Inputs { features, history_slots, servers };
-    let hidden_width = format!("#define POLICY_HIDDEN {hidden}\n");
-    let header = header(&inputs, &hidden_width, DECLARED_VALUES, DECISION);
-    // The local arrays of policy_values: gates, output, cell, two dense layers, head.
+    let hidden_width = format!("#define {{NAME}}_HIDDEN {hidden}\n");
+    let header = header(origin, &hidden_width, DECLARED_VALUES, DECISION);
+    // The local arrays of the function of values: gates, output, cell, two dense layers, head.
     let stack_bytes = 4 * (4 * hidden + 4 * hidden + servers + 2);
-    pair(header, source, flash_bytes, stack_bytes)
+    pair(origin, &header, &source, flash_bytes, stack_bytes)
 }
 
-/// `policy_values` for gates and head in the order that the network's shape defines.
+/// Appends what inputs are multiplied by; returns its bytes.
+fn write_factors(source: &mut String, scaling: &Scaling) -> usize {
+    let factors: Vec<f32> = scaling.features.iter().map(|scale| 1.0 / scale).collect();
+    array(source, "static const float feature_factor[F]", &factors);
+    let history_factor = 1.0 / scaling.history;
+    let _ = writeln!(source, "static const float history_factor = {history_factor:e}f;");
+    4 * (factors.len() + 1)
+}
+
+/// The function of values for gates and head in the order that the network's shape defines.
 fn values() -> String {
     let neuron = |gate: Gate| match gate.columns(1).start {
         0 => "gates[n]".to_owned(),
@@ -219,28 +240,45 @@ fn write_layer(source: &mut String, layer: &Layer, parameters: &[f32], stored: W
 }
 
 const HEADER: &str = "\
-/* A policy for task offloading, exported by offramp. No allocation, no state. */
-#ifndef OFFRAMP_POLICY_H
-#define OFFRAMP_POLICY_H
+/* A policy for task offloading, exported by offramp. No allocation, no state.
+   {about}
 
-#define POLICY_FEATURES {F}
-#define POLICY_HISTORY_SLOTS {K}
-#define POLICY_SERVERS {M}
-{definitions}#define POLICY_ACTIONS (POLICY_SERVERS + 1)
+   features: o of observation {observation}, unscaled, in this order (name, the scale that it is
+   divided by here):
+{rows}   history: the loads of all {M} servers in the last {K} slots, the oldest slot first, unscaled; they
+   are divided by {history_scale} here. */
+#ifndef OFFRAMP_{NAME}_H
+#define OFFRAMP_{NAME}_H
 
-{declarations}{decision}int policy_decide(const float features[POLICY_FEATURES],
-                  const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS]);
+#define {NAME}_OBSERVATION \"{observation}\"
+#define {NAME}_FEATURES {F}
+#define {NAME}_FEATURE_NAMES {names}
+#define {NAME}_FEATURE_SCALES {scales}
+#define {NAME}_HISTORY_SLOTS {K}
+#define {NAME}_HISTORY_SCALE {history_factor}
+#define {NAME}_SERVERS {M}
+#define {NAME}_DEVICES {N}
+{device}{definitions}#define {NAME}_ACTIONS ({NAME}_SERVERS + 1)
+
+#ifdef __cplusplus
+extern \"C\" {
+#endif
+
+{declarations}{decision}int {name}_decide(const float features[{NAME}_FEATURES],
+                  const float history[{NAME}_HISTORY_SLOTS * {NAME}_SERVERS]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
 ";
 
 const DECLARED_VALUES: &str = "\
-/* Q of every action. features: o, unscaled, in the order of the scenario's observation.
-   history: the loads of the last POLICY_HISTORY_SLOTS slots, the oldest first, POLICY_SERVERS
-   each, unscaled. */
-void policy_values(const float features[POLICY_FEATURES],
-                   const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS],
-                   float values[POLICY_ACTIONS]);
+/* Q of every action. */
+void {name}_values(const float features[{NAME}_FEATURES],
+                   const float history[{NAME}_HISTORY_SLOTS * {NAME}_SERVERS],
+                   float values[{NAME}_ACTIONS]);
 
 ";
 
@@ -249,12 +287,12 @@ const DECISION: &str = "\
 ";
 
 const SOURCE_HEAD: &str = "\
-/* Exported by offramp; see policy.h. Compile as C99, with optimisation (-O3 and your -march make vector code). */
-#include \"policy.h\"
+/* Exported by offramp; see {name}.h. Compile as C99 or C++11, with optimisation (-O3 and your -march make vector code). */
+#include \"{name}.h\"
 
 #include <stdint.h>
 
-enum { F = POLICY_FEATURES, K = POLICY_HISTORY_SLOTS, M = POLICY_SERVERS, H = POLICY_HIDDEN };
+enum { F = {NAME}_FEATURES, K = {NAME}_HISTORY_SLOTS, M = {NAME}_SERVERS, H = {NAME}_HIDDEN };
 
 #define FLOAT_WEIGHT(layer, input, output, outputs) layer##_weight[(input) * (outputs) + (output)]
 #define INT8_WEIGHT(layer, input, output, outputs) \\
@@ -305,7 +343,7 @@ static float rectified(float x) { return x > 0.0f ? x : 0.0f; }
 ";
 
 const VALUES: &str = "\
-void policy_values(const float features[F], const float history[K * M], float values[M + 1]) {
+void {name}_values(const float features[F], const float history[K * M], float values[M + 1]) {
     float gates[4 * H], output_h[H] = {0}, cell[H] = {0}, first[H], second[H], head[M + 2];
     for (int slot = 0; slot < K; slot++) {
         for (int n = 0; n < 4 * H; n++) gates[n] = lstm_bias[n];
@@ -341,22 +379,20 @@ void policy_values(const float features[F], const float history[K * M], float va
 ";
 
 const DECLARED_LOGITS: &str = "\
-/* A logit of every action; softmax makes probabilities of them. The caller divides both inputs by
-   the scales of the scenario's observation. features: o, in the order of the observation.
-   history: the loads of the last POLICY_HISTORY_SLOTS slots, the oldest first, POLICY_SERVERS
-   each; only the last slot's are used. */
-void policy_values(const float features[POLICY_FEATURES],
-                   const float history[POLICY_HISTORY_SLOTS * POLICY_SERVERS],
-                   float values[POLICY_ACTIONS]);
+/* A logit of every action; softmax makes probabilities of them. Of history only the last slot is
+   used. */
+void {name}_values(const float features[{NAME}_FEATURES],
+                   const float history[{NAME}_HISTORY_SLOTS * {NAME}_SERVERS],
+                   float values[{NAME}_ACTIONS]);
 
 ";
 
 const PERCEPTRON_VALUES: &str = "\
-void policy_values(const float features[F], const float history[K * M], float values[M + 1]) {
+void {name}_values(const float features[F], const float history[K * M], float values[M + 1]) {
     float first[H], second[H];
     for (int n = 0; n < H; n++) first[n] = dense_1_bias[n];
-    ADD_PRODUCT(dense_1, 0, F, features, 1.0f, first, H)
-    ADD_PRODUCT(dense_1, F, M, history + (K - 1) * M, 1.0f, first, H)
+    ADD_PRODUCT(dense_1, 0, F, features, feature_factor[input], first, H)
+    ADD_PRODUCT(dense_1, F, M, history + (K - 1) * M, history_factor, first, H)
     for (int n = 0; n < H; n++) {
         first[n] = rectified(first[n]);
         second[n] = dense_2_bias[n];
@@ -370,10 +406,10 @@ void policy_values(const float features[F], const float history[K * M], float va
 ";
 
 const DECIDE: &str = "\
-int policy_decide(const float features[F], const float history[K * M]) {
+int {name}_decide(const float features[F], const float history[K * M]) {
     float values[M + 1];
     int best = 0;
-    policy_values(features, history, values);
+    {name}_values(features, history, values);
     for (int action = 1; action <= M; action++)
         if (values[action] > values[best]) best = action;
     return best;

@@ -10,8 +10,11 @@ mod onnx;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::networks::{Scaling, StoredNetworks};
+use crate::inputs::{Inputs, Scaling};
+use crate::networks::StoredNetworks;
 use crate::shape::Shape;
 
 /// A file for a device.
@@ -41,11 +44,74 @@ pub const FORMATS: [Format; 3] = [c::FORMAT, c::FORMAT_INT8, onnx::FORMAT];
 /// The names of all formats.
 pub const FORMAT_NAMES: [&str; 3] = [FORMATS[0].name, FORMATS[1].name, FORMATS[2].name];
 
+/// The network that is asked for, and what it is to be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// The name of a format.
+    pub format: &'r str,
+    /// Which network of the checkpoint, counted from 0.
+    pub network: usize,
+    /// The name of the files, and the beginning of every public name in them: letters, digits and
+    /// underscores, a letter first.
+    pub name: &'r str,
+}
+
+/// Where an exported policy comes from, as its files state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// [`Request::name`].
+    pub name: String,
+    /// What the policy was trained on.
+    pub inputs: Inputs,
+    /// The metadata of the checkpoint, and `network`: which of its `networks` this is.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// The origin of a network of `checkpoint`, which has `networks`.
+    ///
+    /// # Errors
+    /// [`ExportError`] if there is no such network, the name is not one, or the checkpoint does not
+    /// state its inputs.
+    pub fn new(
+        checkpoint: &Checkpoint,
+        request: &Request<'_>,
+        networks: usize,
+    ) -> Result<Self, ExportError> {
+        let Request { name, network, .. } = *request;
+        if network >= networks {
+            return Err(ExportError::NoSuchNetwork { networks, asked: network });
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic())
+            || !name.chars().all(plain)
+            || name.len() > MAX_NAME
+        {
+            return Err(ExportError::Name(name.to_owned()));
+        }
+        let inputs = Inputs::of(checkpoint).map_err(ExportError::OtherArchitecture)?;
+        let mut facts = checkpoint.metadata.clone();
+        facts.insert("network".to_owned(), network.to_string());
+        facts.insert("networks".to_owned(), networks.to_string());
+        Ok(Self { name: name.to_owned(), inputs, facts })
+    }
+
+    /// The device whose own network it is; `None` if all devices share it.
+    pub fn device(&self) -> Option<&str> {
+        let own = self.facts.get("networks").is_some_and(|networks| networks != "1");
+        self.facts.get("network").filter(|_| own).map(String::as_str)
+    }
+}
+
+/// Upper bound of the bytes of a name: C guarantees 63 characters of a name to be significant.
+const MAX_NAME: usize = 40;
+
 /// A network to be exported.
 struct Network<'n> {
     shape: Shape,
     scaling: &'n Scaling,
     parameters: &'n [f32],
+    origin: &'n Origin,
 }
 
 /// The reason why a checkpoint cannot be exported.
@@ -68,6 +134,11 @@ pub enum ExportError {
         /// The network that was asked for.
         asked: usize,
     },
+    /// A name that can't begin the names of a program.
+    #[error(
+        "can't be called {0:?}: 1 to 40 letters, digits and underscores are needed, a letter first"
+    )]
+    Name(String),
     /// A format of another name.
     #[error("cannot be exported as `{asked}`; the formats are {}", known.join(", "))]
     NoSuchFormat {
@@ -78,26 +149,25 @@ pub enum ExportError {
     },
 }
 
-/// Writes network `network` (counted from 0) of a deployed checkpoint in the format of that name.
+/// Writes a network of a deployed checkpoint of the policy `kind`.
 ///
 /// # Errors
-/// [`ExportError`] if there is no such format or network, or the checkpoint is not of networks
-/// with an LSTM and a dueling head.
+/// [`ExportError`] if there is no such format or network, or the checkpoint is not of that policy.
 pub fn export(
+    kind: &str,
     checkpoint: &[u8],
-    format: &str,
-    network: usize,
+    request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
+    let Request { format, network, .. } = *request;
     let write = FORMATS.iter().find(|known| known.name == format).map(|format| format.write);
     let write = write.ok_or_else(|| ExportError::NoSuchFormat {
         asked: format.to_owned(),
         known: FORMATS.map(|format| format.name).to_vec(),
     })?;
     let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
-    let stored = StoredNetworks::of(&checkpoint).map_err(ExportError::OtherArchitecture)?;
-    let StoredNetworks { shape, scaling, parameters } = &stored;
-    let parameters = parameters
-        .get(network)
-        .ok_or(ExportError::NoSuchNetwork { networks: stored.parameters.len(), asked: network })?;
-    Ok(write(&Network { shape: *shape, scaling, parameters }))
+    let stored = StoredNetworks::of(&checkpoint, kind).map_err(ExportError::OtherArchitecture)?;
+    let origin = Origin::new(&checkpoint, request, stored.parameters.len())?;
+    let scaling = &stored.inputs.scaling;
+    let parameters = &stored.parameters[network];
+    Ok(write(&Network { shape: stored.shape, scaling, parameters, origin: &origin }))
 }

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use rand::Rng;
 
 use super::*;
-use crate::checkpoint_spec::{CheckpointSpec, Stage};
-use crate::networks::NetworkSpec;
+use crate::checkpoint_spec::Stage;
+use crate::networks::{NetworkSpec, Sharing};
 use crate::{Histories, Initial, Workspace, argmax, initial_parameters, stream};
 
 const SHAPE: Shape = Shape { features: 7, servers: 3, history_slots: 4, hidden: 6 };
@@ -31,12 +31,23 @@ const MAIN: &str = r#"
     }
 "#;
 
+fn request(format: &str, network: usize) -> Request<'_> {
+    Request { format, network, name: "policy" }
+}
+
 /// Two networks with biases of their own, and the bytes of their checkpoint.
 fn networks() -> (Scaling, Vec<Vec<f32>>, Vec<u8>) {
     let scales = (1..=SHAPE.features).map(|feature| 0.5 * feature as f64);
     let scaling = Scaling::new(scales, 12.0);
-    let names = ["a", "b", "c", "d", "e", "f", "g"];
-    let spec = NetworkSpec::new("x", SHAPE, 2, scaling.clone(), names, "");
+    let inputs = Inputs {
+        observation: "Paper".to_owned(),
+        features: ["a", "b", "c", "d", "e", "f", "g"].map(str::to_owned).to_vec(),
+        scaling: scaling.clone(),
+        history_slots: SHAPE.history_slots,
+        servers: SHAPE.servers,
+        devices: 2,
+    };
+    let spec = NetworkSpec::new("x", inputs, SHAPE.hidden, Sharing::PerDevice, "");
     let initial = Initial::Normal { weights: 0.4, biases: 0.1 };
     let draw = |network| {
         let mut rng = stream(1, network);
@@ -91,7 +102,7 @@ fn exported_c_has_the_values_of_the_network() {
         (0..300).map(|_| (0..width).map(|_| rng.random_range(0.0..9.0)).collect()).collect();
     let mut workspace = Workspace::new(SHAPE);
     for (format, tolerance, alike) in [("c", 1e-5, 300), ("c-int8", 0.1, 270)] {
-        let files = export(&checkpoint, format, 1).unwrap();
+        let files = export("x", &checkpoint, &request(format, 1)).unwrap();
         let theirs = printed(&format!("offramp-exported-{format}"), &files, &rows);
         assert_eq!(theirs.len(), rows.len());
         let mut agreed = 0;
@@ -118,7 +129,7 @@ fn every_format_writes_files_with_a_note() {
         ("c-int8", 2, "720 bytes of constants (flash), 212 bytes of stack"),
         ("onnx", 1, "inputs features (N x F) and history (N x K x M), unscaled; output values"),
     ]) {
-        let files = export(&checkpoint, format.name, 0).unwrap();
+        let files = export("x", &checkpoint, &request(format.name, 0)).unwrap();
         let note = files.last().unwrap().note.as_str();
         assert_eq!((format.name, files.len(), note), expected);
     }
@@ -127,20 +138,84 @@ fn every_format_writes_files_with_a_note() {
 #[test]
 fn what_cannot_be_exported_says_why() {
     let (_, _, checkpoint) = networks();
-    let error = |bytes: &[u8], format, network| export(bytes, format, network).unwrap_err();
+    let error = |bytes: &[u8], request| export("x", bytes, &request).unwrap_err().to_string();
     assert_eq!(
-        error(&checkpoint, "c", 2).to_string(),
+        error(&checkpoint, request("c", 2)),
         "has 2 networks (0 to 1); network 2 does not exist"
     );
     assert_eq!(
-        error(&checkpoint, "elf", 0).to_string(),
+        error(&checkpoint, request("elf", 0)),
         "cannot be exported as `elf`; the formats are c, c-int8, onnx"
     );
-    assert!(matches!(error(b"text", "c", 0), ExportError::Unreadable(_)));
-    let other = CheckpointSpec::new("tree").describe(Stage::Deployed);
+    let long = "n".repeat(41);
+    for name in ["", "1st", "../policy", "*/", &long] {
+        let refused = error(&checkpoint, Request { format: "c", network: 0, name });
+        assert!(refused.contains("a letter first"), "{refused}");
+    }
+    assert!(error(b"text", request("c", 0)).starts_with("the file is not a checkpoint"));
     assert_eq!(
-        error(&other.to_bytes().unwrap(), "c", 0).to_string(),
-        "cannot be exported: architecture is missing, and LSTM, two dense layers, dueling head \
-         is needed"
+        export("y", &checkpoint, &request("c", 0)).unwrap_err().to_string(),
+        "cannot be exported: the file is a checkpoint of `x`, not of `y`"
     );
+}
+
+/// Whoever reads an exported network learns what it was trained on.
+#[test]
+fn every_export_states_its_origin() {
+    let (_, _, checkpoint) = networks();
+    let files = export("x", &checkpoint, &request("c", 1)).unwrap();
+    let header = String::from_utf8(files[0].bytes.clone()).unwrap();
+    for line in [
+        "   The network of device 1 of 2, of a checkpoint of `x`.",
+        "     7  g, 3.5",
+        "#define POLICY_OBSERVATION \"Paper\"",
+        "#define POLICY_FEATURE_NAMES \"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\"",
+        "#define POLICY_HISTORY_SCALE 1.2e1f",
+        "#define POLICY_DEVICE 1",
+    ] {
+        assert!(header.lines().any(|found| found == line), "{line} in {header}");
+    }
+    let read = Checkpoint::from_bytes(&checkpoint).unwrap();
+    let origin = Origin::new(&read, &request("onnx", 1), 2).unwrap();
+    for (key, value) in
+        [("observation", "Paper"), ("network", "1"), ("feature_scales", "0.5,1,1.5,2,2.5,3,3.5")]
+    {
+        assert_eq!(origin.facts[key], value);
+    }
+}
+
+/// Two networks in one program, in C and in C++; the sources compile as either.
+#[test]
+fn two_exported_networks_link_into_one_program() {
+    let (_, _, checkpoint) = networks();
+    let folder = std::env::temp_dir().join(format!("offramp-two-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, format, network) in [("near", "c", 0), ("far", "c-int8", 1)] {
+        for file in export("x", &checkpoint, &Request { format, network, name }).unwrap() {
+            std::fs::write(folder.join(file.name), file.bytes).unwrap();
+        }
+    }
+    let main = "#include \"near.h\"\n#include \"far.h\"\nint main(void) {\n\
+                float features[NEAR_FEATURES] = {0}, history[FAR_HISTORY_SLOTS * FAR_SERVERS] = {0};\n\
+                return near_decide(features, history) + far_decide(features, history) > 6; }\n";
+    std::fs::write(folder.join("main.c"), main).unwrap();
+    std::fs::write(folder.join("main.cpp"), main).unwrap();
+    let compile = |compiler: &str, arguments: &[&str]| {
+        let built = Command::new(compiler)
+            .current_dir(&folder)
+            .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    };
+    let (c, cpp) = ("-std=c99", "-std=c++11");
+    compile("cc", &[c, "-o", "c", "main.c", "near.c", "far.c"]);
+    compile("cc", &[c, "-c", "near.c", "far.c"]);
+    compile("c++", &[cpp, "-o", "mixed", "main.cpp", "near.o", "far.o"]);
+    compile("c++", &[cpp, "-o", "cpp", "-x", "c++", "main.cpp", "near.c", "far.c"]);
+    for program in ["c", "mixed", "cpp"] {
+        assert!(Command::new(folder.join(program)).status().unwrap().success(), "{program}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -42,11 +42,6 @@ impl Optimiser {
         rate
     }
 
-    /// True if the learning rate is finite and above 0.
-    pub fn is_valid(self) -> bool {
-        self.rate() > 0.0 && self.rate().is_finite()
-    }
-
     /// The same optimiser with its learning rate times `factor`, which a
     /// [`Schedule`](super::Schedule) computes.
     #[must_use]
