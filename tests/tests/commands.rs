@@ -2,8 +2,10 @@
 //! everywhere.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::{Command, Stdio};
 
-use offramp_tests::{Ran, Sandbox, example, workspace};
+use offramp_tests::{Ran, Sandbox, built, example, workspace};
 use serde_json::Value;
 
 const SYSTEM: &str = "system: (devices: 6, servers: 2, slots: 40)";
@@ -120,6 +122,59 @@ fn quiet_commands_print_the_result_and_nothing_else() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.err.starts_with("failed: runs/x-001: episode 0: "), "{}", ran.err);
     assert!(ran.out.contains("runs/x-001"), "{}", ran.out);
+}
+
+/// A result that could not be written is an error, whatever the command; one that nobody wants to
+/// read any more (`| head`) is not.
+#[test]
+#[cfg(target_os = "linux")]
+fn lost_output_is_an_error() {
+    let (full, closed) = (desk(), desk());
+    let run = |desk: &Sandbox, command: &[String], out: Stdio, err: Stdio| {
+        let mut offramp = Command::new(built().join("offramp"));
+        offramp.current_dir(desk.path()).args(command).stdout(out).stderr(err);
+        Ran::from(offramp.spawn().unwrap().wait_with_output().unwrap())
+    };
+    let device = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let help = ["--help", "--version", "help"].map(|word| vec![word.to_owned()]);
+    for command in commands().into_iter().chain(help) {
+        let ran = run(&full, &command, device(), Stdio::piped());
+        assert_eq!(ran.code, 2, "{command:?}: {}", ran.err);
+        let message = "can't write the result to standard output: No space left on device";
+        assert!(ran.err.contains(message), "{command:?}: {}", ran.err);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        // Nor does it matter that notes can't be written.
+        let ran = run(&closed, &command, writer.into(), device());
+        assert_eq!(ran.code, 0, "{command:?}");
+    }
+    // What was computed is kept.
+    let again = offramp(&full, &["report".to_owned(), "run".to_owned()], &[]);
+    assert!(again.out.contains("| heuristic |"), "{}", again.out);
+}
+
+/// What a policy prints, or a process that it starts, is not part of the result.
+#[test]
+fn what_plugins_print_is_not_in_the_result() {
+    let desk = desk();
+    let plugin = example("prints").display().to_string();
+    desk.write("s.ron", format!("(name: \"s\", {SYSTEM}, policies: [(plugin: \"prints\")])"));
+    for more in [&[][..], &["--isolate"]] {
+        for format in ["json", "csv"] {
+            let run = ["run", "s.ron", "--episodes", "2", "--plugins", &plugin, "--format", format];
+            let ran = desk.offramp(&[&run[..], more].concat());
+            assert_eq!(ran.code, 0, "{}", ran.err);
+            if format == "json" {
+                serde_json::from_str::<Value>(&ran.out).unwrap();
+            } else {
+                assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+            }
+            if more.is_empty() {
+                assert!(ran.err.contains("printed in decide"), "{}", ran.err);
+                assert!(ran.err.contains("echoed"), "{}", ran.err);
+            }
+        }
+    }
 }
 
 #[test]

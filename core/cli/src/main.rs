@@ -5,10 +5,10 @@
 
 mod arguments;
 mod commands;
+mod output;
 mod problem;
 mod progress;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,16 +23,31 @@ fn main() -> ExitCode {
         isolate::serve();
         return ExitCode::SUCCESS;
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return answered(&answer),
+    };
+    output::claim();
     let notes = if arguments.quiet { Notes::Hidden } else { Notes::Shown };
     match run(arguments.command, notes) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Failures) => ExitCode::FAILURE,
-        Err(problem) => {
-            problem.show();
-            ExitCode::from(2)
-        }
+        Err(problem) => bad_input(problem),
     }
+}
+
+fn bad_input(problem: Problem) -> ExitCode {
+    problem.show();
+    ExitCode::from(2)
+}
+
+/// Prints help, the version, or what is wrong with the arguments.
+fn answered(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        return ExitCode::from(2);
+    }
+    output::check(printed).map_or_else(bad_input, |()| ExitCode::SUCCESS)
 }
 
 fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
@@ -58,10 +73,4 @@ enum Outcome {
     Success,
     /// Some run or check failed, the others finished.
     Failures,
-}
-
-/// Prints to standard output; a reader that has gone away (`| head`) is not an error.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

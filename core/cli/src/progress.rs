@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::events::{Event, Observer};
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
+use crate::output::note;
+
 /// Visibility of notes and progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notes {
@@ -18,14 +20,14 @@ pub(crate) enum Notes {
 
 /// Reports on standard error that a part of the command failed; the rest continues.
 pub(crate) fn show_failure(text: impl std::fmt::Display) {
-    eprintln!("failed: {text}");
+    note(format_args!("failed: {text}"));
 }
 
 impl Notes {
     /// A note on standard error.
     pub(crate) fn say(self, text: impl std::fmt::Display) {
         if self == Self::Shown {
-            eprintln!("{text}");
+            note(text);
         }
     }
 
@@ -60,7 +62,7 @@ impl Drop for Progress {
 impl Progress {
     fn log(&self, line: impl std::fmt::Display) {
         if self.log {
-            eprintln!("{line}");
+            note(line);
         }
     }
 

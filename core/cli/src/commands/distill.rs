@@ -8,10 +8,11 @@ use offramp_results::learning::{self, Learned};
 use offramp_scenario::Experiment;
 
 use super::{folder_problem, results_problem};
+use crate::Outcome;
 use crate::arguments::DistillArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome, Problem> {
     let registry = super::load_plugins(&arguments.search)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
         };
         learned.push(Learned { point, folder, rows, error });
     }
-    print(&distillations(&learned).print("distillations", arguments.format.format()));
+    print(&distillations(&learned).print("distillations", arguments.format.format()))?;
     let failed = learned.iter().any(|distillation| distillation.error.is_some());
     Ok(if failed { Outcome::Failures } else { Outcome::Success })
 }

@@ -9,10 +9,11 @@ use offramp_host::plugin::{ExportRequest, ExportedFile};
 use offramp_report::records::{Field, Records};
 use offramp_results::checkpoint;
 
+use crate::Outcome;
 use crate::arguments::ExportArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::Notes;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, Problem> {
     let ExportArguments { checkpoint: path, form, out, network, .. } = arguments;
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, 
             note.into(),
         ]);
     }
-    print(&written.print("files", arguments.format.format()));
+    print(&written.print("files", arguments.format.format()))?;
     Ok(Outcome::Success)
 }
 

@@ -6,9 +6,10 @@ use offramp_results::checkpoint::{self, Contents};
 use offramp_scenario::{Experiment, Scenario};
 use serde_json::json;
 
+use crate::Outcome;
 use crate::arguments::InspectArguments;
+use crate::output::print;
 use crate::problem::Problem;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
     let format = arguments.format.format();
@@ -29,7 +30,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
             Format::Csv => checkpoint_records(&contents).csv(),
         }
     };
-    print(&text);
+    print(&text)?;
     Ok(Outcome::Success)
 }
 

@@ -3,14 +3,16 @@
 use offramp_results::merge::merge;
 
 use super::results_problem;
+use crate::Outcome;
 use crate::arguments::MergeArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::Notes;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &MergeArguments, notes: Notes) -> Result<Outcome, Problem> {
     let runs = merge(&arguments.parts, &arguments.out).map_err(results_problem)?;
-    print(&arguments.results.text(&runs));
+    let printed = print(&arguments.results.text(&runs));
     notes.say(format_args!("results: {}", arguments.out.display()));
+    printed?;
     Ok(super::outcome_of_runs(&runs))
 }

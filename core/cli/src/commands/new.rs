@@ -6,9 +6,10 @@ use offramp_report::Format;
 use offramp_report::records::{Field, Records, json_text};
 use serde_json::json;
 
+use crate::Outcome;
 use crate::arguments::NewArguments;
+use crate::output::print;
 use crate::problem::Problem;
-use crate::{Outcome, print};
 
 /// A file of a new crate: its path, and its text with the placeholders `the-name` and `TheName`.
 type Template = (&'static str, &'static str);
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &NewArguments) -> Result<Outcome, Problem> {
             records.rows.extend(commands.into_iter().map(|command| vec![command.into()]));
             records.csv()
         }
-    });
+    })?;
     Ok(Outcome::Success)
 }
 

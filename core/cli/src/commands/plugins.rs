@@ -7,9 +7,10 @@ use offramp_report::Format;
 use offramp_report::records::{Cell, Field, Records, json_text};
 use serde_json::{Value, json};
 
+use crate::Outcome;
 use crate::arguments::{PluginsArguments, PluginsCommand};
+use crate::output::print;
 use crate::problem::Problem;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &PluginsArguments) -> Result<Outcome, Problem> {
     let text = match &arguments.command {
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &PluginsArguments) -> Result<Outcome, Problem> {
             }
         }
     };
-    print(&text);
+    print(&text)?;
     Ok(Outcome::Success)
 }
 

@@ -5,9 +5,10 @@ use offramp_results::replay::Replay;
 use offramp_trace::Trace;
 use rayon::prelude::*;
 
+use crate::Outcome;
 use crate::arguments::ReplayArguments;
+use crate::output::print;
 use crate::problem::Problem;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
     // All files are read before any is replayed: one that is not a trace costs no time.
@@ -18,10 +19,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
     let replayed: Vec<Replay> = threads.install(|| traces.par_iter().map(Trace::replay).collect());
     let format = arguments.format.format();
     if !arguments.check {
-        print(&replays(&replayed, format));
+        print(&replays(&replayed, format))?;
         return Ok(Outcome::Success);
     }
-    print(&checked_replays(&replayed, format));
+    print(&checked_replays(&replayed, format))?;
     let differing = replayed.iter().any(|replay| replay.differing > 0);
     Ok(if differing { Outcome::Failures } else { Outcome::Success })
 }

@@ -6,10 +6,11 @@ use offramp_report::html::html;
 use offramp_report::study::{self, StudyResults};
 use offramp_study::{Size, Study, StudyError};
 
+use crate::Outcome;
 use crate::arguments::ReproduceArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::Notes;
-use crate::{Outcome, print};
 
 /// The paper's study, in a checkout of offramp.
 const DEFAULT_STUDY: &str = "scenarios/reproduce/paper.ron";
@@ -46,13 +47,13 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
         exhibits: &exhibits,
         claims: &claims,
     };
-    print(&results.print(arguments.format.format()));
     for exhibit in &exhibits {
         study::write(exhibit, &out).map_err(Problem::new)?;
     }
     let page = out.join("index.html");
     let text = html(&results).map_err(Problem::new)?;
     std::fs::write(&page, text).map_err(unwritable)?;
+    print(&results.print(arguments.format.format()))?;
     notes.say(format_args!("tables and figures: {}", page.display()));
     let mut cells = exhibits.iter().flat_map(|exhibit| &exhibit.cells);
     let failed = cells.any(|cell| cell.outcome.is_err());

@@ -8,10 +8,11 @@ use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
 
 use super::results_problem;
+use crate::Outcome;
 use crate::arguments::RunArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::Notes;
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Problem> {
     let experiments = read_experiments(arguments)?;
@@ -21,8 +22,9 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
     };
     let out = arguments.folder.folder(name);
     let runs = evaluate(arguments, notes, &experiments, &out)?;
-    print(&arguments.results.text(&runs));
+    let printed = print(&arguments.results.text(&runs));
     notes.say(format_args!("results: {}", out.display()));
+    printed?;
     Ok(super::outcome_of_runs(&runs))
 }
 

@@ -7,10 +7,11 @@ use offramp_results::learning::{self, Learned};
 use offramp_scenario::Experiment;
 
 use super::{folder_problem, results_problem};
+use crate::Outcome;
 use crate::arguments::TrainArguments;
+use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
-use crate::{Outcome, print};
 
 pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, Problem> {
     let registry = super::load_plugins(&arguments.search)?;
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         };
         learned.push(Learned { point, folder, rows, error });
     }
-    print(&trainings(&learned).print("trainings", arguments.format.format()));
+    print(&trainings(&learned).print("trainings", arguments.format.format()))?;
     let all = learned.len();
     learned.retain(|training| training.error.is_none());
     write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;

@@ -1,0 +1,65 @@
+//! The two streams of the command: results on standard output, everything else on standard error.
+//!
+//! Results go to a descriptor of their own. Descriptor 1 itself then leads to standard error, so
+//! that what a plugin prints, or a library or process that it uses, never lands in a table or in
+//! JSON. A reader that has gone away (`| head`) is not an error; any other failure is.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
+
+use crate::problem::Problem;
+
+/// Where results go, once [`claim`] has been called.
+static RESULTS: OnceLock<File> = OnceLock::new();
+
+/// Keeps standard output for results: from here on, whatever else is printed to descriptor 1 goes
+/// to standard error. Called once, before any plugin is loaded.
+pub(crate) fn claim() {
+    #[cfg(unix)]
+    if let Ok(results) = claimed() {
+        let _ = RESULTS.set(results);
+    }
+}
+
+#[cfg(unix)]
+fn claimed() -> io::Result<File> {
+    use std::os::fd::AsFd;
+
+    let results = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(File::from(results))
+}
+
+/// Prints a result.
+///
+/// # Errors
+/// If it can't be written, to a full disk for example.
+pub(crate) fn print(text: &str) -> Result<(), Problem> {
+    let written = match RESULTS.get() {
+        Some(mut results) => results.write_all(text.as_bytes()),
+        None => {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        }
+    };
+    check(written)
+}
+
+/// The outcome of writing to standard output.
+pub(crate) fn check(written: io::Result<()>) -> Result<(), Problem> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let message = format!("can't write the result to standard output: {error}");
+            let help = "`offramp report` prints what is in a run folder again";
+            Err(Problem::new(message).with_help(help))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line on standard error, which may be full or closed: there is nowhere left to say so.
+pub(crate) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
