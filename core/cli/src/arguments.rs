@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use offramp_harness::resume::Start;
 use offramp_results::files;
 use offramp_results::shard::Shard;
-use offramp_scenario::Setting;
+use offramp_scenario::{Setting, SettingValue};
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
@@ -146,8 +146,8 @@ pub(crate) struct SeedArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct QuickArguments {
-    /// A first look: 3 episodes to evaluate, 50 to train, 1,000 steps on 10,000 states to distil;
-    /// a study's quick version
+    /// A first look: at most 3 episodes to evaluate, 50 to train, 1,000 steps on 10,000 states to
+    /// distil; a study's quick version
     #[arg(long)]
     pub(crate) quick: bool,
 }
@@ -164,17 +164,26 @@ pub(crate) struct EpisodesArguments {
     episodes: Option<u64>,
 }
 
-impl QuickArguments {
-    /// `value` for a first look.
-    fn then(&self, value: u64) -> Option<u64> {
-        self.quick.then_some(value)
-    }
+/// The fields of a scenario that the command line overrides.
+#[derive(Default)]
+struct Settings {
+    list: Vec<Setting>,
 }
 
-/// The fields that are set to something.
-fn settings<const N: usize>(fields: [(&'static str, Option<u64>); N]) -> Vec<Setting> {
-    let set = fields.into_iter().filter_map(|(field, value)| Some((field, value?.to_string())));
-    set.map(|(field, value)| Setting { field, value }).collect()
+impl Settings {
+    /// Sets `field`, if there is a value for it.
+    fn set(mut self, field: &'static str, value: Option<impl ToString>) -> Self {
+        let value = value.map(|value| SettingValue::Is(value.to_string()));
+        self.list.extend(value.map(|value| Setting { field, value }));
+        self
+    }
+
+    /// Limits `field` to what is enough for a first look, if that is asked for.
+    fn quick(mut self, quick: &QuickArguments, field: &'static str, most: u64) -> Self {
+        let value = SettingValue::AtMost(most);
+        self.list.extend(quick.quick.then_some(Setting { field, value }));
+        self
+    }
 }
 
 #[derive(Debug, Args)]
@@ -208,13 +217,12 @@ pub(crate) struct RunArguments {
 impl RunArguments {
     /// The fields of a scenario that the command line overrides.
     pub(crate) fn settings(&self) -> Vec<Setting> {
-        let episodes = self.episodes.episodes.or(self.quick.then(3));
-        let mut settings =
-            settings([("evaluate.seed", self.seed.seed), ("evaluate.episodes", episodes)]);
-        if self.isolate {
-            settings.push(Setting { field: "isolate", value: "true".to_owned() });
-        }
-        settings
+        Settings::default()
+            .set("evaluate.seed", self.seed.seed)
+            .set("evaluate.episodes", self.episodes.episodes)
+            .quick(&self.quick, "evaluate.episodes", 3)
+            .set("isolate", self.isolate.then_some(true))
+            .list
     }
 }
 
@@ -254,8 +262,11 @@ pub(crate) struct TrainArguments {
 impl TrainArguments {
     /// The fields of a scenario that the command line overrides.
     pub(crate) fn settings(&self) -> Vec<Setting> {
-        let episodes = self.episodes.episodes.or(self.quick.then(50));
-        settings([("train.seed", self.seed.seed), ("train.episodes", episodes)])
+        Settings::default()
+            .set("train.seed", self.seed.seed)
+            .set("train.episodes", self.episodes.episodes)
+            .quick(&self.quick, "train.episodes", 50)
+            .list
     }
 }
 
@@ -293,11 +304,12 @@ pub(crate) struct DistillArguments {
 impl DistillArguments {
     /// The fields of a scenario that the command line overrides.
     pub(crate) fn settings(&self) -> Vec<Setting> {
-        settings([
-            ("distill.seed", self.seed.seed),
-            ("distill.steps", self.steps.or(self.quick.then(1_000))),
-            ("distill.states", self.quick.then(10_000)),
-        ])
+        Settings::default()
+            .set("distill.seed", self.seed.seed)
+            .set("distill.steps", self.steps)
+            .quick(&self.quick, "distill.steps", 1_000)
+            .quick(&self.quick, "distill.states", 10_000)
+            .list
     }
 }
 

@@ -182,6 +182,19 @@ fn with_checkpoint(
     bound: BoundPlugin,
 ) -> Result<BoundPolicy, Fault> {
     let BoundPlugin { plugin, parameters } = bound;
+    let learns = plugin.offer.capabilities.has(Capabilities::SAVED);
+    if learns && entry.checkpoint.is_none() && !entry.untrained {
+        let message = format!("`{}` has learned nothing without a checkpoint", entry.plugin.name);
+        let help = "train or distil it (offramp train, offramp distill) and name the file as its \
+                    `checkpoint`, or say `untrained: true` to run it as it is before any training"
+            .to_owned();
+        return Err(scenario.fault(&entry.plugin.field, message, Some(help)));
+    }
+    if entry.untrained && !learns {
+        let message = format!("`{}` does not learn, so it is never untrained", entry.plugin.name);
+        let field = format!("{}.untrained", entry.plugin.field);
+        return Err(scenario.fault(&field, message, Some("leave out `untrained`".to_owned())));
+    }
     let file = entry.checkpoint.as_deref();
     let field = format!("{}.checkpoint", entry.plugin.field);
     let checkpoint = file.map(|file| checkpoint(scenario, &field, file)).transpose()?;

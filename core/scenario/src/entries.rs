@@ -28,6 +28,8 @@ pub struct PolicyEntry {
     pub label: String,
     /// The path of the file with what it has learned, relative to the scenario, as written there.
     pub checkpoint: Option<String>,
+    /// True if it is to run without a checkpoint although it learns. Its label then says so.
+    pub untrained: bool,
 }
 
 /// How policies are evaluated.
@@ -125,14 +127,32 @@ pub(crate) fn policies(
             let help = "give one of them a `name` of its own".to_owned();
             return Err(source.fault(&field, message, Some(help)));
         }
-        let PolicySection { plugin, sha256, checkpoint, parameters, .. } = section;
+        let PolicySection { plugin, sha256, checkpoint, untrained, parameters, .. } = section;
+        trained_or_not(source, &field, *untrained, checkpoint.as_ref())?;
+        let label = if *untrained { format!("{label} (untrained)") } else { label };
         entries.push(PolicyEntry {
             plugin: plugin_entry(field, plugin, sha256.as_ref(), parameters.as_ref()),
             label,
             checkpoint: checkpoint.clone(),
+            untrained: *untrained,
         });
     }
     Ok(entries)
+}
+
+/// A policy that is untrained has no checkpoint.
+fn trained_or_not(
+    source: Source<'_>,
+    field: &str,
+    untrained: bool,
+    checkpoint: Option<&String>,
+) -> Result<(), Fault> {
+    if untrained && checkpoint.is_some() {
+        let message = "a policy with a checkpoint is not untrained".to_owned();
+        let help = "leave out `checkpoint` or `untrained`".to_owned();
+        return Err(source.fault(&format!("{field}.untrained"), message, Some(help)));
+    }
+    Ok(())
 }
 
 /// The training that a section describes.
@@ -149,14 +169,19 @@ pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
 }
 
 /// The distillation that a section describes.
-pub(crate) fn distillation(section: &DistillSection) -> DistillationEntry {
+pub(crate) fn distillation(
+    source: Source<'_>,
+    section: &DistillSection,
+) -> Result<DistillationEntry, Fault> {
     let teacher = &section.teacher;
+    trained_or_not(source, "distill.teacher", teacher.untrained, teacher.checkpoint.as_ref())?;
     let (sha256, parameters) = (teacher.sha256.as_ref(), teacher.parameters.as_ref());
-    DistillationEntry {
+    Ok(DistillationEntry {
         teacher: PolicyEntry {
             plugin: plugin_entry("distill.teacher".into(), &teacher.plugin, sha256, parameters),
             label: teacher.plugin.clone(),
             checkpoint: teacher.checkpoint.clone(),
+            untrained: teacher.untrained,
         },
         student: listed("distill.student", &section.student),
         states: section.states,
@@ -168,7 +193,7 @@ pub(crate) fn distillation(section: &DistillSection) -> DistillationEntry {
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
-    }
+    })
 }
 
 fn listed(field: &str, section: &PluginSection) -> PluginEntry {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::fault::{Fault, ScenarioError, read_text};
 use crate::file::ScenarioFile;
-use crate::outline::{has, replace};
+use crate::outline::{has, replace, value_of};
 use crate::scenario::{Scenario, point_text};
 use crate::source::Source;
 use crate::sweep;
@@ -27,8 +27,17 @@ pub struct Experiment<P = Scenario> {
 pub struct Setting {
     /// The path of the field, such as `evaluate.seed`.
     pub field: &'static str,
-    /// Its value, as RON.
-    pub value: String,
+    /// Its value.
+    pub value: SettingValue,
+}
+
+/// The value that a [`Setting`] gives to a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// This one, as RON.
+    Is(String),
+    /// That of the file, but at most this.
+    AtMost(u64),
 }
 
 impl Experiment {
@@ -85,8 +94,18 @@ fn with_settings(text: &str, settings: &[Setting]) -> String {
     let mut changed = text.to_owned();
     for Setting { field, value } in settings {
         let section = field.split_once('.').map(|(section, _)| section);
-        if section.is_none_or(|section| section == "evaluate" || has(text, section)) {
-            changed = replace(&changed, field, value).unwrap_or(changed);
+        let value = match value {
+            SettingValue::Is(value) => Some(value.clone()),
+            // Fields that are left out have defaults above any bound.
+            SettingValue::AtMost(most) => {
+                let own = value_of(text, field).and_then(|value| value.parse::<u64>().ok());
+                own.is_none_or(|own| own > *most).then(|| most.to_string())
+            }
+        };
+        if let Some(value) = value
+            && section.is_none_or(|section| section == "evaluate" || has(text, section))
+        {
+            changed = replace(&changed, field, &value).unwrap_or(changed);
         }
     }
     changed
@@ -111,4 +130,20 @@ fn point(
     let name = format!("{} (sweep, {})", source.name, point_text(&values));
     let source = Source { name: &name, text: &text, folder: source.folder };
     Scenario::new(source, &source.read_file()?, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_changes_larger_values_alone() {
+        let bounded = |text: &str| {
+            let value = SettingValue::AtMost(3);
+            with_settings(text, &[Setting { field: "evaluate.episodes", value }])
+        };
+        assert_eq!(bounded("(evaluate: (episodes: 50))"), "(evaluate: (episodes: 3))");
+        assert_eq!(bounded("(evaluate: (episodes: 2))"), "(evaluate: (episodes: 2))");
+        assert_eq!(bounded("(name: \"x\")"), "(evaluate: (episodes: 3), name: \"x\")");
+    }
 }

@@ -187,8 +187,12 @@ sections! {
         sha256: Option<String> { default: None, },
         /// The name that results use; needed if a plugin is listed twice.
         name: Option<String> { default: None, shown: "that of the plugin", },
-        /// The file with what it has learned, relative to the scenario.
+        /// The file with what it has learned, relative to the scenario. A policy that learns needs
+        /// one.
         checkpoint: Option<String> { default: None, },
+        /// Whether a policy that learns runs without a checkpoint, as it is before any training;
+        /// results then call it `NAME (untrained)`.
+        untrained: bool { default: false, },
         /// The [parameters](#parameters-of-policies-and-explorers) of the policy itself.
         parameters: Option<Raw> { default: None, },
     }
@@ -246,8 +250,11 @@ sections! {
         plugin: String {},
         /// The SHA-256 that the plugin's file must have.
         sha256: Option<String> { default: None, },
-        /// The file with what it has learned, relative to the scenario.
+        /// The file with what it has learned, relative to the scenario. A policy that learns needs
+        /// one.
         checkpoint: Option<String> { default: None, },
+        /// Whether a policy that learns teaches without a checkpoint, as it is before any training.
+        untrained: bool { default: false, },
         /// The parameters of the policy itself.
         parameters: Option<Raw> { default: None, },
     }

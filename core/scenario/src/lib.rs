@@ -56,7 +56,7 @@ mod system;
 pub use entries::{
     DistillationEntry, EvaluationEntry, Limits, PluginEntry, PolicyEntry, TrainingEntry,
 };
-pub use experiment::{Experiment, Setting};
+pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::Field;
 pub use file::fields;

@@ -77,6 +77,11 @@ pub fn fields_of(text: &str) -> Vec<(String, &str)> {
     children.map(|(name, value)| (name, &text[value.span])).collect()
 }
 
+/// The text of the value at `path`.
+pub(crate) fn value_of<'t>(text: &'t str, path: &str) -> Option<&'t str> {
+    Outline::of(text).find(path).map(|value| &text[value.span.clone()])
+}
+
 /// True if the text has a value at `path`.
 pub fn has(text: &str, path: &str) -> bool {
     Outline::of(text).find(path).is_some()

@@ -60,6 +60,7 @@ impl Scenario {
                 .to_owned();
             return Err(source.fault("name", message, None));
         }
+        let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
         Ok(Self {
             name: file.name.clone(),
             about: file.about.clone(),
@@ -68,7 +69,7 @@ impl Scenario {
             policies: entries::policies(source, &file.policies)?,
             evaluation: entries::evaluation(&file.evaluate),
             training: file.train.as_ref().map(entries::training),
-            distillation: file.distill.as_ref().map(entries::distillation),
+            distillation: distill.transpose()?,
             isolation: file.isolate.then(|| entries::limits(&file.limits)),
             folder: source.folder.to_owned(),
             source_name: source.name.to_owned(),

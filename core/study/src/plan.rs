@@ -245,8 +245,11 @@ impl StudyRunner<'_> {
                 ] {
                     text = self.set(scenario, &text, field, &value)?;
                 }
-                let read = self.scenario(scenario, &text, folder)?;
+                let mut read = self.scenario(scenario, &text, folder)?;
                 // The teacher's checkpoint is set below: it may not exist yet.
+                if let Some(entry) = &mut read.distillation {
+                    entry.teacher.untrained = true;
+                }
                 let read = bind_distillation(read, self.registry).map_err(Box::new)?;
                 let plugins = Some(
                     [&read.teacher.plugin, &read.student.plugin]
@@ -302,7 +305,9 @@ impl StudyRunner<'_> {
         let mut read = self.scenario(scenario, &text, &self.study.folder)?;
         // The checkpoint may not exist yet; everything else is checked now.
         if !job.is_empty() {
-            read.policies.iter_mut().for_each(|policy| policy.checkpoint = None);
+            read.policies.iter_mut().for_each(|policy| {
+                (policy.checkpoint, policy.untrained) = (None, true);
+            });
         }
         let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
         let plugins: Vec<_> =
