@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod mistaken;
 mod output;
 mod problem;
 mod progress;

@@ -5,7 +5,6 @@ use offramp_harness::distill::{DistillError, distill};
 use offramp_harness::resume::{FolderError, Start};
 use offramp_report::learning::distillations;
 use offramp_results::learning::{self, Learned};
-use offramp_scenario::Experiment;
 
 use super::{folder_problem, results_problem};
 use crate::Outcome;
@@ -16,7 +15,7 @@ use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome, Problem> {
     let registry = super::load_plugins(&arguments.search)?;
-    let experiment = Experiment::read(&arguments.scenario, &arguments.settings())?;
+    let experiment = super::read_scenario(&arguments.scenario, &arguments.settings())?;
     let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
     let out = arguments.folder.folder(&experiment.name);
     let start = arguments.folder.start();

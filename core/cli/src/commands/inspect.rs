@@ -8,13 +8,14 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::arguments::InspectArguments;
+use crate::mistaken::Kind;
 use crate::output::print;
 use crate::problem::Problem;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
     let format = arguments.format.format();
     let text = if arguments.file.extension().is_some_and(|extension| extension == "ron") {
-        let experiment = Experiment::read(&arguments.file, &[])?;
+        let experiment = super::read_scenario(&arguments.file, &[])?;
         match format {
             Format::Table => scenario_text(&experiment),
             Format::Json => scenario_json(&experiment),
@@ -22,7 +23,9 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
         }
     } else {
         let contents = checkpoint::read(&arguments.file).map_err(|error| {
-            Problem::new(error).with_help("name a checkpoint (.safetensors) or a scenario (.ron)")
+            let help = "name a checkpoint (.safetensors) or a scenario (.ron); what a policy saves \
+                        in a form of its own is only read by `offramp export --policy NAME`";
+            Problem::new(error).with_help(help).unless_mistaken(&arguments.file, Kind::Checkpoint)
         })?;
         match format {
             Format::Table => checkpoint_text(&contents),

@@ -19,10 +19,11 @@ use offramp_harness::resume::FolderError;
 use offramp_host::Registry;
 use offramp_results::Error;
 use offramp_results::run_folder::StoredRun;
-use offramp_scenario::Scenario;
+use offramp_scenario::{Experiment, Scenario, Setting};
 
 use crate::Outcome;
 use crate::arguments::{SearchArguments, ThreadArguments};
+use crate::mistaken::Kind;
 use crate::problem::Problem;
 
 /// The folder of a point of a sweep, and the point as a text; `folder` itself and an empty text
@@ -63,6 +64,12 @@ fn results_problem(error: Error) -> Problem {
         Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
     };
     Problem::new(error).with_help(help)
+}
+
+/// Reads a scenario, with `settings` in place of what it says.
+fn read_scenario(path: &Path, settings: &[Setting]) -> Result<Experiment, Problem> {
+    let explained = |error| Problem::from(error).unless_mistaken(path, Kind::Scenario);
+    Experiment::read(path, settings).map_err(explained)
 }
 
 /// The outcome of a command that ran these runs.

@@ -8,6 +8,7 @@ use offramp_study::{Size, Study, StudyError};
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
+use crate::mistaken::Kind;
 use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::Notes;
@@ -19,7 +20,8 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let path = study_file(arguments)?;
     let registry = super::load_plugins(&arguments.search)?;
     let size = if arguments.quick.quick { Size::Quick } else { Size::Full };
-    let study = Study::read(&path, size)?;
+    let study = Study::read(&path, size)
+        .map_err(|error| Problem::from(error).unless_mistaken(&path, Kind::Study))?;
     let (name, version) = match size {
         Size::Quick => (format!("{}-quick", study.name), Some("the quick version")),
         Size::Full => (study.name.clone(), None),

@@ -33,7 +33,7 @@ fn read_experiments(arguments: &RunArguments) -> Result<Vec<Experiment<Evaluatio
     let settings = arguments.settings();
     let mut experiments: Vec<Experiment<Evaluation>> = Vec::new();
     for path in &arguments.scenarios {
-        let experiment = Experiment::read(path, &settings)?;
+        let experiment = super::read_scenario(path, &settings)?;
         let experiment = experiment.try_map(|scenario| bind_evaluation(scenario, &registry))?;
         if experiments.iter().any(|earlier| earlier.name == experiment.name) {
             let message =

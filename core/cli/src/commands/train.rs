@@ -4,7 +4,6 @@ use offramp_harness::bind::bind_training;
 use offramp_harness::train::{TrainError, train};
 use offramp_report::learning::{trainings, write_curves};
 use offramp_results::learning::{self, Learned};
-use offramp_scenario::Experiment;
 
 use super::{folder_problem, results_problem};
 use crate::Outcome;
@@ -15,7 +14,7 @@ use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, Problem> {
     let registry = super::load_plugins(&arguments.search)?;
-    let experiment = Experiment::read(&arguments.scenario, &arguments.settings())?;
+    let experiment = super::read_scenario(&arguments.scenario, &arguments.settings())?;
     let experiment = experiment.try_map(|scenario| bind_training(scenario, &registry))?;
     let out = arguments.folder.folder(&experiment.name);
     let threads = super::thread_pool(&arguments.threads)?;
