@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::lock::Holder;
+
 /// Why results can't be written or read. Nothing that was there before has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,6 +41,22 @@ pub enum Error {
     Unmergeable {
         /// The missing or differing part.
         cause: String,
+    },
+    /// Another process writes to the folder.
+    #[error("{path}: in use by {}", holder.as_ref().map_or("another process".into(), Holder::to_string))]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process; `None` if it did not say.
+        holder: Option<Holder>,
+    },
+    /// A folder can't be locked: its file system has no locks.
+    #[error("can't lock {path}: {cause}")]
+    Unlockable {
+        /// The file to be locked.
+        path: PathBuf,
+        /// The system's reason.
+        cause: std::io::Error,
     },
     /// A file can't be read, or does not contain what it should.
     #[error("{path}: {cause}")]

@@ -1,10 +1,11 @@
-//! Files: bounded reads, atomic writes, hashes, free names.
+//! Files: bounded reads, atomic writes, hashes, records of files, free names.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Error, Read, Result, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Upper bound on the size of a checkpoint file, bytes.
@@ -50,7 +51,45 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// SHA-256 in lower-case hexadecimal, 64 digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file that a result depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its path: relative to the scenario's folder if it is in there, else absolute.
+    pub path: String,
+    /// SHA-256 of its contents, in hexadecimal.
+    pub sha256: String,
+}
+
+impl FileRecord {
+    /// The record of `file`, whose path is relative to `folder` or absolute. No more of it is in
+    /// memory than a small part at a time.
+    ///
+    /// # Errors
+    /// The system's error if it can't be read.
+    pub fn of(file: &Path, folder: &Path) -> Result<Self> {
+        // An empty path is the current folder.
+        let folder = std::path::absolute(Path::new(".").join(folder))?;
+        let path = folder.join(file);
+        let mut contents = File::open(&path)?;
+        let mut digest = Sha256::new();
+        let mut part = vec![0; 1 << 16];
+        loop {
+            match contents.read(&mut part)? {
+                0 => break,
+                length => digest.update(&part[..length]),
+            }
+        }
+        let path = path.strip_prefix(&folder).unwrap_or(&path);
+        let sha256 = hexadecimal(&digest.finalize());
+        Ok(Self { path: path.to_string_lossy().into_owned(), sha256 })
+    }
 }
 
 /// The folder in which a batch keeps its finished runs until the run folder `path` is complete:
@@ -97,6 +136,24 @@ mod tests {
         assert_eq!(read(&path, 4).unwrap(), b"four");
         assert_eq!(read(&path, 3).unwrap_err().to_string(), "it has more than 3 bytes");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_recorded_by_its_path_in_the_folder_and_its_contents() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("scenarios");
+        std::fs::create_dir(&folder).unwrap();
+        // More than one part of it.
+        let contents = vec![7; 200_000];
+        std::fs::write(folder.join("rule.py"), &contents).unwrap();
+        let record = FileRecord { path: "rule.py".to_owned(), sha256: sha256(&contents) };
+        assert_eq!(FileRecord::of(Path::new("rule.py"), &folder).unwrap(), record);
+        assert_eq!(FileRecord::of(&folder.join("rule.py"), &folder).unwrap(), record);
+        let outside = parent.path().join("rule.py");
+        std::fs::write(&outside, &contents).unwrap();
+        let path = outside.display().to_string();
+        assert_eq!(FileRecord::of(&outside, &folder).unwrap(), FileRecord { path, ..record });
+        assert!(FileRecord::of(Path::new("none.py"), &folder).is_err());
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //!    [`checkpoint`]: what a checkpoint states about itself.
 //! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
 //!    [`replay`]: a recorded run, run again.
-//! 6. [`files`]: bounded reads, atomic writes, SHA-256, the first free folder.
+//! 6. [`files`]: bounded reads, atomic writes, SHA-256, the first free folder; [`lock`]: one process
+//!    at a time writes to a folder.
 //!
 //! It knows nothing of how a result came about: no plugins, no scenario texts, no threads.
 //!
@@ -56,6 +57,7 @@ mod error;
 pub mod exhibit;
 pub mod files;
 pub mod learning;
+pub mod lock;
 pub mod merge;
 pub mod metric;
 pub mod replay;

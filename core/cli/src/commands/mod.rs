@@ -56,6 +56,10 @@ fn results_problem(error: Error) -> Problem {
             "resume it with --resume, name another folder with --out, or remove it"
         }
         Error::OtherBatch { .. } => "name another folder with --out, or remove it",
+        Error::InUse { .. } => "wait for it, or name another folder with --out",
+        Error::Unlockable { .. } => {
+            "name a folder on a file system that has locks, such as a local disk, with --out"
+        }
         Error::Unmergeable { .. } => "name all folders of one batch, made with --shard I/N",
     };
     Problem::new(error).with_help(help)

@@ -1,0 +1,267 @@
+//! The lock of a folder: one process at a time writes there.
+//!
+//! It is a lock of the system on a file in the folder, so it ends with the process, however that
+//! dies; a file that states a process would outlive a crash and block the folder for ever. The file
+//! states who holds the lock, for people and for messages, and is removed with it.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::Error;
+
+/// The name of the file that is locked.
+pub const FILE_NAME: &str = "lock";
+
+/// The process that has locked a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its machine; empty if that is not known.
+    pub host: String,
+    /// The time at which it locked the folder: `2026-01-31 23:59:59`, UTC.
+    pub since: String,
+}
+
+/// A folder that this process has locked, until this is dropped.
+#[derive(Debug)]
+pub struct FolderLock {
+    path: PathBuf,
+    /// Open, and locked, as long as the folder is.
+    file: File,
+}
+
+/// Attempts to lock a file that someone is about to remove, or to read who holds it from one that
+/// is being written.
+const ATTEMPTS: u32 = 50;
+
+impl FolderLock {
+    /// Locks `folder`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if it is locked, by another process or by this one;
+    /// [`Error::Unlockable`] if its file system has no locks; [`Error::Unwritable`].
+    pub fn take(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(FILE_NAME);
+        let unwritable = |cause| Error::Unwritable { path: path.clone(), cause };
+        let mut holder = None;
+        for _ in 0..ATTEMPTS {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            let mut file = options.open(&path).map_err(unwritable)?;
+            match file.try_lock() {
+                // Whoever held it may have removed it since it was opened: a lock on that file
+                // would keep nobody out.
+                Ok(()) if !is_at(&file, &path) => continue,
+                Ok(()) => {
+                    // From here on the file is removed, also if it can't be written.
+                    let mut lock = Self { path: path.clone(), file };
+                    Holder::this().write(&mut lock.file).map_err(unwritable)?;
+                    return Ok(lock);
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(cause)) => return Err(Error::Unlockable { path, cause }),
+            }
+            let mut text = String::new();
+            // What can't be read states nobody.
+            let _ = file.read_to_string(&mut text);
+            holder = Holder::parse(&text);
+            if holder.is_some() {
+                break;
+            }
+            // It has just been locked, and is being written.
+            std::thread::sleep(Duration::from_millis(4));
+        }
+        Err(Error::InUse { path: folder.to_owned(), holder })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Removed while it is locked: nobody else's can be at this path. The folder may be gone.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// True if `file` is what is at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// True if there is a file at `path`: an open one keeps its name until it is closed.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+impl Holder {
+    /// This process, now.
+    fn this() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { pid: std::process::id(), host: host(), since: utc(now.as_secs()) }
+    }
+
+    fn write(&self, file: &mut File) -> std::io::Result<()> {
+        let Self { pid, host, since } = self;
+        let text = format!("process: {pid}\nhost: {host}\nsince: {since} UTC\n");
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())
+    }
+
+    /// Reads what [`Holder::write`] wrote; `None` if it is not all there.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.split_inclusive('\n');
+        let mut value = |key| lines.next()?.strip_prefix(key)?.strip_suffix('\n');
+        let pid = value("process: ")?.parse().ok()?;
+        let host = value("host: ")?.to_owned();
+        let since = value("since: ")?.strip_suffix(" UTC")?.to_owned();
+        Some(Self { pid, host, since })
+    }
+}
+
+/// `process 12 since 2026-01-31 23:59:59 (UTC)`, with its machine if that is another one.
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, host: its_host, since } = self;
+        if its_host.is_empty() || *its_host == host() {
+            write!(f, "process {pid} since {since} (UTC)")
+        } else {
+            write!(f, "process {pid} on {its_host} since {since} (UTC)")
+        }
+    }
+}
+
+/// The name of this machine, where Linux shows it; else empty.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// `2026-01-31 23:59:59` of a number of seconds since 1970.
+fn utc(seconds: u64) -> String {
+    let (mut day, of_day) = (seconds / 86_400, seconds % 86_400);
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    while day >= 365 + u64::from(leap(year)) {
+        day -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < days {
+            break;
+        }
+        day -= days;
+        month += 1;
+    }
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02}", day + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_locked_by_one_and_free_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = FolderLock::take(folder.path()).unwrap();
+        let error = FolderLock::take(folder.path()).unwrap_err();
+        let Error::InUse { holder: Some(holder), .. } = &error else { panic!("{error}") };
+        assert_eq!(holder.pid, std::process::id());
+        let stated = format!(": in use by process {} since {} (UTC)", holder.pid, holder.since);
+        assert!(error.to_string().ends_with(&stated), "{error}");
+        drop(held);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        FolderLock::take(folder.path()).unwrap();
+    }
+
+    /// What another process runs in [`a_lock_dies_with_its_process`].
+    #[test]
+    fn hold() {
+        if let Some(folder) = std::env::var_os("OFFRAMP_TEST_LOCK") {
+            let _held = FolderLock::take(Path::new(&folder)).unwrap();
+            writeln!(std::io::stderr(), "held").unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    }
+
+    #[test]
+    fn a_lock_dies_with_its_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "lock::tests::hold", "--nocapture"]);
+        command.env("OFFRAMP_TEST_LOCK", folder.path());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.map(Result::unwrap).any(|line| line == "held"));
+        let error = FolderLock::take(folder.path()).unwrap_err();
+        let Error::InUse { holder: Some(holder), .. } = error else { panic!("{error}") };
+        assert_eq!(holder.pid, child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(folder.path().join(FILE_NAME).exists());
+        FolderLock::take(folder.path()).unwrap();
+    }
+
+    /// Each thread counts in a file that is only right if no other does so at the same time.
+    #[test]
+    fn a_lock_that_is_removed_keeps_everyone_else_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let counter = folder.path().join("counter");
+        std::fs::write(&counter, "0").unwrap();
+        let count = || {
+            for _ in 0..50 {
+                let _held = loop {
+                    match FolderLock::take(folder.path()) {
+                        Ok(held) => break held,
+                        Err(Error::InUse { .. }) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                };
+                let number: u32 = std::fs::read_to_string(&counter).unwrap().parse().unwrap();
+                std::fs::write(&counter, (number + 1).to_string()).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(count);
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&counter).unwrap(), "200");
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        assert_eq!(utc(951_827_696), "2000-02-29 12:34:56");
+        assert_eq!(utc(1_798_761_599), "2026-12-31 23:59:59");
+        assert_eq!(utc(4_107_542_400), "2100-03-01 00:00:00");
+    }
+
+    #[test]
+    fn a_holder_on_another_machine_is_named_with_it() {
+        let text = "process: 12\nhost: elsewhere\nsince: 2026-01-31 23:59:59 UTC\n";
+        let holder = Holder::parse(text).unwrap();
+        let shown = "process 12 on elsewhere since 2026-01-31 23:59:59 (UTC)";
+        assert_eq!(holder.to_string(), shown);
+        for half in 0..text.len() {
+            assert_eq!(Holder::parse(&text[..half]), None);
+        }
+    }
+}
