@@ -42,6 +42,7 @@
 //! executable it runs in.
 
 pub use offramp_host::Registry;
+pub use origin::Refusal;
 
 pub mod batch;
 pub mod bind;
@@ -54,6 +55,7 @@ pub mod events;
 pub mod executor;
 pub mod isolate;
 pub mod metrics;
+mod origin;
 pub mod record;
 pub mod resume;
 pub mod run;

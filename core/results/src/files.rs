@@ -43,10 +43,16 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     // A fixed name: the next attempt overwrites what an interruption leaves.
     let partial = path.with_extension("partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)
+    let written = File::create(&partial).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    });
+    if written.is_err() {
+        // Half a file would only take room, which may be what is missing.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
 }
 
 /// SHA-256 in lower-case hexadecimal, 64 digits.

@@ -60,6 +60,6 @@ pub use experiment::{Experiment, Setting};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::Field;
 pub use file::fields;
-pub use outline::{has, replace};
+pub use outline::{fields_of, has, replace};
 pub use raw::Raw;
 pub use scenario::Scenario;

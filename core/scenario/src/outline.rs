@@ -71,6 +71,12 @@ pub fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     Some([&text[..range.start], &new, &text[range.end..]].concat())
 }
 
+/// The fields of a text that is a struct: name and value of each, in order.
+pub fn fields_of(text: &str) -> Vec<(String, &str)> {
+    let children = Outline::of(text).children.into_iter();
+    children.map(|(name, value)| (name, &text[value.span])).collect()
+}
+
 /// True if the text has a value at `path`.
 pub fn has(text: &str, path: &str) -> bool {
     Outline::of(text).find(path).is_some()

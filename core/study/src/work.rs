@@ -190,8 +190,8 @@ impl StudyRunner<'_> {
         let training = bind_training(scenario, self.registry).map_err(Box::new)?;
         match train(&training, folder, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
-            Err(error @ TrainError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
             Err(TrainError::Folder(error)) => Err(error.into()),
+            Err(error) => Ok(Err(Failure(error.to_string()))),
         }
     }
 
@@ -208,9 +208,9 @@ impl StudyRunner<'_> {
         let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
         match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
-            Err(error @ DistillError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
+            Err(error) => Ok(Err(Failure(error.to_string()))),
         }
     }
 
