@@ -224,6 +224,33 @@ fn a_file_that_a_plugin_reads_may_not_change() {
     assert!(!sandbox.has("none"));
 }
 
+/// Wherever the command runs, a study's paths are relative to its scenarios.
+#[test]
+fn a_study_learns_again_when_a_file_of_a_plugin_changes() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path().join("studies")).unwrap();
+    sandbox.write("studies/prior.txt", "0.5");
+    let with_prior = plugin("linear").set("parameters.prior", quoted("prior.txt"));
+    sandbox.write("studies/learning.ron", training(with_prior).to_string());
+    sandbox.write("studies/small.ron", small_system("small").to_string());
+    let fixed = "\"fixed\": Fixed(plugin: \"linear\", parameters: (prior: \"prior.txt\"))";
+    let study = STUDY
+        .replace("policies: {", &format!("policies: {{ {fixed},"))
+        .replace("policies: [", "policies: [\"fixed\", ");
+    sandbox.write("studies/study.ron", study);
+    let reproduce = ["reproduce", "studies/study.ron", "--out", "study"];
+    let noted = || {
+        let ran = offramp(&sandbox, &reproduce);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ["fixed: evaluating", "linear: training", "linear: evaluating"]
+            .map(|note| ran.err.contains(note))
+    };
+    assert_eq!(noted(), [true; 3]);
+    assert_eq!(noted(), [false; 3]);
+    sandbox.write("studies/prior.txt", "0.75");
+    assert_eq!(noted(), [true; 3]);
+}
+
 /// Where nothing arrives there is nothing to wait for.
 #[test]
 fn without_tasks_nothing_is_learned_and_it_is_said() {

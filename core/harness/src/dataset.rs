@@ -62,7 +62,7 @@ pub struct DatasetError {
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetFault {
     /// It is something else, which someone may need.
-    #[error("is not a dataset ({0})")]
+    #[error("is not a dataset, or was cut off ({0})")]
     Foreign(String),
     /// It is a dataset, and not as it was written.
     #[error("{0}")]

@@ -42,7 +42,7 @@
 //! executable it runs in.
 
 pub use offramp_host::Registry;
-pub use origin::Refusal;
+pub use origin::{Refusal, files_of};
 
 pub mod batch;
 pub mod bind;

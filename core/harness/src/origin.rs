@@ -7,10 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::{CallFailure, CallFault, Library};
+use offramp_host::{CallFailure, CallFault, Library, OfferKind, PluginRef};
 use offramp_results::files::{FileRecord, sha256};
 use offramp_scenario::{Scenario, fields_of};
 use serde::{Deserialize, Serialize};
+
+use crate::context::PolicyContext;
 
 /// The parts of a training or distillation, in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +170,26 @@ pub(crate) fn created<T>(
     let files = files(&instance).map_err(not_created)?.into_iter().map(record);
     let files = files.collect::<Result<_, _>>()?;
     Ok((instance, files))
+}
+
+/// The files that an instance of a plugin reads by itself, if it is created without a checkpoint;
+/// none if it can't be: the reason shows when it is run.
+pub fn files_of(scenario: &Scenario, plugin: &PluginRef, parameters: &str) -> Vec<FileRecord> {
+    let context = PolicyContext::new(scenario, "");
+    let lent = context.lend();
+    let context = lent.context(parameters, None, 0, 1);
+    let folder = &scenario.folder;
+    let files = match plugin.offer.kind {
+        OfferKind::Policy => {
+            created("", folder, plugin.create_policy(&context), |policy| policy.files())
+                .map(|(_, files)| files)
+        }
+        OfferKind::Explorer => {
+            created("", folder, plugin.create_explorer(&context), |explorer| explorer.files())
+                .map(|(_, files)| files)
+        }
+    };
+    files.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -187,7 +187,8 @@ impl StudyRunner<'_> {
     ) -> Result<Attempt<()>, StudyError> {
         log.begin(format!("{}: training", job.name));
         let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
-        let training = bind_training(scenario, self.registry).map_err(Box::new)?;
+        let mut training = bind_training(scenario, self.registry).map_err(Box::new)?;
+        training.scenario.folder.clone_from(&job.home);
         match train(&training, folder, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
             Err(TrainError::Folder(error)) => Err(error.into()),
@@ -205,7 +206,8 @@ impl StudyRunner<'_> {
         // A dataset of its own: others may be distilling the same teacher at the same time.
         let dataset = folder.join("dataset.safetensors");
         let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
-        let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        let mut distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        distillation.scenario.folder.clone_from(&job.home);
         match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),
@@ -259,7 +261,16 @@ impl StudyRunner<'_> {
             log.begin(format!("{}: evaluating", evaluation.name));
             let (name, text) = (&evaluation.name, &evaluation.scenario);
             let experiment = self.parse(name, text, self.out)?;
-            let bind = |scenario| bind_evaluation(scenario, self.registry);
+            let bind = |scenario| {
+                let mut bound = bind_evaluation(scenario, self.registry)?;
+                // A process of its own binds again, and would not find a checkpoint from there.
+                if bound.scenario.isolation.is_none()
+                    || bound.policies.iter().all(|policy| policy.checkpoint.is_none())
+                {
+                    bound.scenario.folder.clone_from(&evaluation.home);
+                }
+                Ok(bound)
+            };
             let experiments = [experiment.try_map(bind).map_err(Box::new)?];
             let runs = evaluate(&experiments, &|_| true, self.isolated, &Quiet);
             let runs: Vec<_> = runs.iter().map(|(_, run)| record::stored_run(run)).collect();
