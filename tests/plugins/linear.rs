@@ -2,14 +2,24 @@
 //! golden outputs can hold what was learned.
 //!
 //! Q of an action is the mean reward of the tasks that took it, less the slots and the Mbit that
-//! wait there.
+//! wait there. The mean begins at the number in the file `prior`, if there is one.
 
+use std::path::PathBuf;
+
+use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
     Context, Error, Learner, Needs, Observation, Policy, Progress, Saved, TransitionBatch,
     UNDECIDED, ValueFunction,
 };
 
+#[derive(Default, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", default, deny_unknown_fields)]
+struct Parameters {
+    prior: Option<String>,
+}
+
 struct Linear {
+    prior: Option<PathBuf>,
     /// Mean reward and number of tasks of each action.
     seen: Vec<(f64, u64)>,
     updates: u64,
@@ -31,8 +41,15 @@ impl Policy for Linear {
     const NEEDS: Needs = Needs::FEATURES;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let Parameters { prior } = context.parameters()?;
+        let prior = prior.map(|file| context.path(&file)).transpose()?;
+        let mean = match &prior {
+            None => 0.0,
+            Some(path) => std::fs::read_to_string(path)?.trim().parse()?,
+        };
         let mut linear = Self {
-            seen: vec![(0.0, 0); context.system.actions()],
+            prior,
+            seen: vec![(mean, 0); context.system.actions()],
             updates: 0,
             recent_updates: 0,
             loss: 0.0,
@@ -41,6 +58,10 @@ impl Policy for Linear {
             linear.load(&bytes)?;
         }
         Ok(linear)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.prior.iter().cloned().collect()
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
 
 struct Prints;
 
+#[expect(clippy::print_stdout, reason = "what it is for")]
 fn print(call: &str) {
     println!("printed in {call}");
     // A process of its own inherits descriptor 1.

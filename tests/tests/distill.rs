@@ -307,7 +307,7 @@ fn a_dataset_made_to_mislead_is_refused() {
         Dataset { values: vec![1.0, f32::NAN, 0.0], ..sound.clone() },
         Dataset { features: vec![0.5; width + 1], ..sound.clone() },
     ] {
-        errors += &format!("{}\n", read(&wrong).unwrap_err().cause);
+        errors += &format!("{}\n", read(&wrong).unwrap_err().fault);
     }
     insta::assert_snapshot!(errors);
 }
@@ -336,6 +336,7 @@ fn what_can_not_be_distilled_is_refused() {
          parameters: (ratio: -1.0)), states: 100, steps: 1))",
     );
     let ran = sandbox.offramp(&["distill", "x.ron", "--out", "run"]);
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 2);
+    assert!(!sandbox.has("run"));
     insta::assert_snapshot!("failing_student", ran.err);
 }

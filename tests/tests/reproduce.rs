@@ -24,7 +24,7 @@ const STUDY: &str = r#"(
             set: { "distill.explored": 0.2 },
         ),
     },
-    quick: (training_seeds: [1], episodes: 2, set: { "train.episodes": 2 }),
+    quick: (training_seeds: [1], episodes: 2, set: { "train.episodes": 6 }),
     items: [
         (
             id: "plain",

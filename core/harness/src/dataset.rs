@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use offramp_host::Policy;
 use offramp_host::plugin::{Needs, Observation, UNDECIDED};
 use offramp_model::rng::Stream;
-use offramp_results::checkpoint::{self, METADATA_KEY};
+use offramp_results::checkpoint::{self, HeaderError, METADATA_KEY};
 use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
 use offramp_scenario::Scenario;
 use rayon::prelude::*;
@@ -50,12 +50,43 @@ pub struct Dataset {
 
 /// The reason why a dataset can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {cause}")]
+#[error("{path}: {fault}")]
 pub struct DatasetError {
     /// The file of the dataset.
     pub path: PathBuf,
     /// The fault.
-    pub cause: String,
+    pub fault: DatasetFault,
+}
+
+/// A fault of the file of a dataset.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetFault {
+    /// It is something else, which someone may need.
+    #[error("is not a dataset, or was cut off ({0})")]
+    Foreign(String),
+    /// It is a dataset, and not as it was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// It can't be read.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// It can't be written.
+    #[error("can't be written: {0}")]
+    Unwritable(std::io::Error),
+}
+
+/// Why no states were collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// A policy failed.
+    #[error(transparent)]
+    Failed(#[from] RunError),
+    /// There were no decisions to take.
+    #[error("no task arrived in {episodes} episodes")]
+    NoTasks {
+        /// Episodes in a row without a task.
+        episodes: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,31 +123,47 @@ pub struct Collector<'c> {
 /// Episodes that are collected in parallel, whatever the number of threads.
 const CHUNK: u64 = 16;
 
+/// Episodes in a row without a task after which none is waited for any more. Where one episode in
+/// a hundred has a task, that happens by chance once in 10⁴³ times; where far fewer have, states are
+/// not worth collecting this way.
+pub const MAX_EMPTY_EPISODES: u64 = 10_000;
+
 impl Collector<'_> {
     /// Appends at least `states` states to `dataset`: whole episodes from number `first` on.
     /// Returns the number after that of the last one. The result does not depend on the number of
     /// threads.
     ///
     /// # Errors
-    /// [`RunError`] if a policy fails; `dataset` may then have some of the states.
-    pub fn collect(&self, dataset: &mut Dataset, first: u64, states: u64) -> Result<u64, RunError> {
+    /// [`CollectError`] if a policy fails, or no task arrives in [`MAX_EMPTY_EPISODES`] in a row;
+    /// `dataset` may then have some of the states.
+    pub fn collect(
+        &self,
+        dataset: &mut Dataset,
+        first: u64,
+        states: u64,
+    ) -> Result<u64, CollectError> {
         let servers = self.scenario.system.server_count() as usize;
         let enough = dataset.len() as u64 + states;
-        for chunk in 0.. {
-            let episodes = first + chunk * CHUNK..first + (chunk + 1) * CHUNK;
-            let parts: Vec<Dataset> = episodes
-                .clone()
+        let (mut next, mut empty) = (first, 0);
+        while empty < MAX_EMPTY_EPISODES {
+            let parts: Vec<Dataset> = (next..next + CHUNK)
                 .into_par_iter()
                 .map(|episode| self.episode(episode))
                 .collect::<Result<_, _>>()?;
-            for (episode, part) in episodes.zip(parts) {
+            for part in parts {
+                next += 1;
+                if part.is_empty() {
+                    empty += 1;
+                    continue;
+                }
+                empty = 0;
                 dataset.append(part, servers);
                 if dataset.len() as u64 >= enough {
-                    return Ok(episode + 1);
+                    return Ok(next);
                 }
             }
         }
-        unreachable!("the loop has no end")
+        Err(CollectError::NoTasks { episodes: empty })
     }
 
     /// The states of one episode.
@@ -221,7 +268,11 @@ impl Dataset {
     /// # Panics
     /// If `servers` is 0.
     pub fn write(&self, path: &Path, key: &str, servers: usize) -> Result<(), DatasetError> {
-        let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
+        let fail = |cause: std::io::Error| DatasetError {
+            path: path.to_owned(),
+            fault: DatasetFault::Unwritable(cause),
+        };
+        let other = |error: safetensors::SafeTensorError| fail(std::io::Error::other(error));
         let states = self.len();
         let real = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
         let whole =
@@ -245,31 +296,37 @@ impl Dataset {
                 TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
             })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| fail(error.to_string()))?;
+            .map_err(other)?;
         let metadata = Metadata { key: key.to_owned(), sha256: self.checksum() };
-        let json = serde_json::to_string(&metadata).map_err(|error| fail(error.to_string()))?;
+        let json = serde_json::to_string(&metadata).map_err(|error| fail(error.into()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| fail(error.to_string()))?;
-        files::write_atomically(path, &bytes).map_err(|error| fail(error.to_string()))
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(other)?;
+        files::write_atomically(path, &bytes).map_err(fail)
     }
 
     /// Reads the file; `None` if it does not exist or has another `key`, that is, was collected
     /// from something else.
     ///
     /// # Errors
-    /// [`DatasetError`] if it is damaged, or its states are not states of `scenario`.
+    /// [`DatasetError`] if it is not a dataset, or damaged, or its states are not states of
+    /// `scenario`.
     pub fn read(path: &Path, key: &str, scenario: &Scenario) -> Result<Option<Self>, DatasetError> {
-        let fail = |cause: String| DatasetError { path: path.to_owned(), cause };
+        let of_file = |fault: DatasetFault| DatasetError { path: path.to_owned(), fault };
+        let fail = |cause: String| of_file(DatasetFault::Damaged(cause));
         let malformed = |error: safetensors::SafeTensorError| fail(error.to_string());
         let bytes = match files::read(path, MAX_DATA_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fail(error.to_string())),
+            Err(error) => return Err(of_file(DatasetFault::Unreadable(error))),
         };
+        // The header comes first: what is cut off after it was a dataset.
+        let metadata: Metadata = checkpoint::metadata(&bytes).map_err(|error| {
+            of_file(DatasetFault::Foreign(match error {
+                HeaderError::Malformed(cause) => cause,
+                other => other.to_string(),
+            }))
+        })?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(malformed)?;
-        let metadata: Metadata = checkpoint::metadata(&bytes)
-            .map_err(|error| fail(format!("is not a dataset: {error}")))?;
         let words = |name: &str| -> Result<Vec<[u8; 4]>, DatasetError> {
             let data = tensors.tensor(name).map_err(malformed)?.data();
             Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect())

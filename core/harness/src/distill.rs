@@ -11,29 +11,47 @@
 //!
 //! One state in ten is held out for validation loss and agreement (the share of states in which
 //! student and teacher decide alike). Validation QoE comes from episodes with a seed of their own.
+//!
+//! A distillation may resume with more steps, unless rounds divide them, and then fits what it would
+//! have fitted at once; what differs is the validation after the step that was the last one.
 
 use std::path::{Path, PathBuf};
 
 use offramp_host::plugin::{Context, Observation, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::checkpoint;
-use offramp_results::files::sha256;
+use offramp_results::files::{FileRecord, sha256};
 use offramp_results::learning::DistillationRow;
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
 use crate::context::{PolicyContext, file_bytes};
-use crate::dataset::{Collector, Dataset, DatasetError, Driver, greedy};
+use crate::dataset::{CollectError, Collector, Dataset, DatasetError, Driver, greedy};
 use crate::events::{Event, Observer};
+use crate::origin::{NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
+/// Fields that change nothing of what is learned; a distillation may resume with others.
+const FREE: [&str; 6] = [
+    "train",
+    "distill.validate_every",
+    "distill.validate_episodes",
+    // The hashes of the plugins themselves, and of the checkpoint, are compared.
+    "distill.teacher.sha256",
+    "distill.student.sha256",
+    "distill.teacher.checkpoint",
+];
+
 /// The reason why a distillation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum DistillError {
+    /// Teacher or student refuses what the scenario states. Nothing has been done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A plugin failed, in a mini-batch step or a validation.
     #[error("step {step}: {cause}")]
     Failed {
@@ -42,12 +60,41 @@ pub enum DistillError {
         /// The failure.
         cause: RunError,
     },
+    /// There are no states to learn from.
+    #[error(
+        "step {step}: no task arrived in {episodes} episodes: there are no states to learn from"
+    )]
+    NoTasks {
+        /// The mini-batch step; 0 before the first.
+        step: u64,
+        /// Episodes in which none arrived.
+        episodes: u64,
+    },
     /// The dataset can't be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+}
+
+impl DistillError {
+    /// An error of collecting states after `step`.
+    fn of_collecting(step: u64, error: CollectError) -> Self {
+        match error {
+            CollectError::Failed(cause) => Self::Failed { step, cause },
+            CollectError::NoTasks { episodes } => Self::NoTasks { step, episodes },
+        }
+    }
+}
+
+impl From<NotCreated> for DistillError {
+    fn from(error: NotCreated) -> Self {
+        match error {
+            NotCreated::Refused(refusal) => refusal.into(),
+            NotCreated::Crashed(failure) => Self::Failed { step: 0, cause: failure.into() },
+        }
+    }
 }
 
 /// The state of a distillation after a validation, saved beside the student.
@@ -73,9 +120,29 @@ impl State {
 /// One state in this many is held out.
 const HELD_OUT: usize = 10;
 
-/// Distils a teacher into `folder`, reporting [`Event::Validation`]s. The file `dataset` keeps the
-/// states, which other distillations may reuse. Threads are those of the rayon pool this is called
-/// in; neither their number nor an interruption changes the result.
+/// Checks that a distillation can begin or resume in `folder`, without doing anything: that its
+/// plugins can be created, and that it is of the same origin as what it resumes.
+///
+/// # Errors
+/// [`DistillError::Refused`] and [`DistillError::Folder`]. A plugin that crashes is found by
+/// [`distill`].
+pub fn check(distillation: &Distillation, folder: &Path, start: Start) -> Result<(), DistillError> {
+    let setup = match Setup::new(distillation) {
+        Err(DistillError::Failed { .. }) => return Ok(()),
+        setup => setup?.0,
+    };
+    if start == Start::Resume {
+        let path = state_file(folder);
+        let state: Option<State> = resume::saved(&path, &setup.origin)?;
+        state.map_or(Ok(()), |state| setup.accept(&path, &state))?;
+    }
+    Ok(())
+}
+
+/// Distils a teacher into `folder`, which the caller has [claimed](resume::Claim), or one around it,
+/// reporting [`Event::Validation`]s. The file `dataset` keeps the states, which other distillations
+/// may reuse. Threads are those of the rayon pool this is called in; neither their number nor an
+/// interruption changes the result.
 ///
 /// # Errors
 /// [`DistillError`]; what was written by then is kept.
@@ -86,7 +153,6 @@ pub fn distill(
     start: Start,
     observer: &dyn Observer,
 ) -> Result<(), DistillError> {
-    resume::begin(folder, start, &distillation.scenario.text)?;
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
     for step in distiller.state.step + 1..=distillation.entry.steps {
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
@@ -119,18 +185,21 @@ impl<'d> Distiller<'d> {
         dataset: &Path,
         start: Start,
     ) -> Result<Self, DistillError> {
-        let failed = |cause| DistillError::Failed { step: 0, cause };
-        let setup = Setup::new(distillation).map_err(failed)?;
-        let mut student = setup.untaught().map_err(failed)?;
+        let (setup, mut student) = Setup::new(distillation)?;
         let state = match start {
             Start::New => None,
-            Start::Resume => resumed(folder, &distillation.sha256, student.as_mut())?,
+            Start::Resume => setup.resumed(&state_file(folder), student.as_mut())?,
         };
         let state = state.unwrap_or_else(State::new);
-        let states = match state.rounds {
+        // Nothing is written before there are states: without them there is nothing to resume.
+        let (states, collected) = match state.rounds {
             0 => setup.teachers_states(dataset)?,
-            rounds => setup.states_of_round(&round_file(folder, rounds), rounds)?,
+            rounds => (setup.states_of_round(&round_file(folder, rounds), rounds)?, false),
         };
+        resume::begin(folder, &distillation.scenario.text)?;
+        if collected {
+            states.write(dataset, &setup.key(), setup.servers())?;
+        }
         let table = Table::open(&folder.join("distillation.csv"), state.rows)?;
         let batches = Batches::new(&distillation.scenario, &states);
         Ok(Self { setup, folder, student, states, batches, table, state, losses: (0.0, 0) })
@@ -220,15 +289,15 @@ impl<'d> Distiller<'d> {
             scenario,
             context: &setup.context,
             seed: entry.seed,
-            teacher: &|| setup.teacher(),
+            teacher: &|| Ok(setup.teacher()?),
             driver: Driver::Student(&create_student),
         };
         state.next_episode = collector
             .collect(states, state.next_episode, entry.round_states)
-            .map_err(|cause| DistillError::Failed { step, cause })?;
+            .map_err(|error| DistillError::of_collecting(step, error))?;
         state.rounds += 1;
         let (path, key) = (round_file(folder, state.rounds), setup.key_of_round(state.rounds));
-        states.write(&path, &key, scenario.system.server_count() as usize)?;
+        states.write(&path, &key, setup.servers())?;
         *batches = Batches::new(scenario, states);
         Ok(())
     }
@@ -238,30 +307,13 @@ impl<'d> Distiller<'d> {
         (self.state.step, self.state.rows) = (step, self.table.bytes()?);
         let saved = self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.save());
         let saved = saved.map_err(|cause| DistillError::Failed { step, cause: cause.into() })?;
-        let sha256 = &self.setup.distillation.sha256;
-        resume::save(&self.folder.join("state"), sha256, &self.state, &saved)?;
+        resume::save(&state_file(self.folder), &self.setup.origin, &self.state, &saved)?;
         Ok(())
     }
 }
 
-/// Loads the last save in `folder` into `student`; `None` if there is none.
-fn resumed(
-    folder: &Path,
-    scenario_sha256: &str,
-    student: &mut dyn Policy,
-) -> Result<Option<State>, FolderError> {
-    let path = folder.join("state");
-    let Some((state, bytes)) = resume::load::<State>(&path, scenario_sha256)? else {
-        return Ok(None);
-    };
-    if let Some(student) = student.saved() {
-        let not_resumable = |failure: CallFailure| FolderError::NotResumable {
-            path: path.clone(),
-            cause: failure.to_string(),
-        };
-        student.load(&bytes).map_err(not_resumable)?;
-    }
-    Ok(Some(state))
+fn state_file(folder: &Path) -> PathBuf {
+    folder.join("state")
 }
 
 /// The file of the states after a round. Each round has its own; which of them is current, only
@@ -274,64 +326,126 @@ fn round_file(folder: &Path, round: u64) -> PathBuf {
 struct Setup<'d> {
     distillation: &'d Distillation,
     context: PolicyContext,
+    origin: Origin,
     teacher_checkpoint: Option<Vec<u8>>,
     /// The absolute path of its file, as bytes; empty if there is none.
     teacher_file: Vec<u8>,
+    /// The files that the teacher reads by itself.
+    teachers_files: Vec<FileRecord>,
 }
 
 impl<'d> Setup<'d> {
-    fn new(distillation: &'d Distillation) -> Result<Self, RunError> {
-        let Distillation { scenario, sha256, teacher, .. } = distillation;
+    /// The setup, and a student that has not been fitted yet. A teacher is created too, to find out
+    /// whether it can be.
+    fn new(distillation: &'d Distillation) -> Result<(Self, Box<dyn Policy>), DistillError> {
+        let Distillation { scenario, entry, teacher, student, .. } = distillation;
         let read = |path: &PathBuf| {
-            checkpoint::bytes(path)
-                .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
+            checkpoint::bytes(path).map_err(|cause| Refusal {
+                field: "distill.teacher.checkpoint".to_owned(),
+                cause: format!("checkpoint {}: {cause}", path.display()),
+            })
         };
         let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
-        let context = PolicyContext::new(scenario, sha256);
+        let mut origin = Origin::of_scenario(scenario, &FREE);
+        if entry.rounds == 0 {
+            // Without rounds that divide them, steps depend on nothing after them.
+            origin.leave_out("distill.steps");
+        }
+        // What checkpoints state: the same after a change that concerns nothing learned.
+        let context = PolicyContext::new(scenario, &origin.sha256());
         let teacher_file = file_bytes(teacher.checkpoint.as_deref());
-        Ok(Self { distillation, context, teacher_checkpoint, teacher_file })
+        let mut setup = Self {
+            distillation,
+            context,
+            origin,
+            teacher_checkpoint,
+            teacher_file,
+            teachers_files: Vec::new(),
+        };
+        let (_, files) =
+            created("distill.teacher", &scenario.folder, setup.teacher(), |teacher| {
+                teacher.files()
+            })?;
+        setup.origin.add_plugin("distill.teacher", &teacher.plugin.library, &files);
+        setup.teachers_files = files;
+        let checkpoint = setup.teacher_checkpoint.as_deref().unwrap_or_default();
+        setup.origin.add_checkpoint("distill.teacher.checkpoint", checkpoint);
+        let (made, files) =
+            created("distill.student.parameters", &scenario.folder, setup.untaught(), |student| {
+                student.files()
+            })?;
+        setup.origin.add_plugin("distill.student", &student.plugin.library, &files);
+        Ok((setup, made))
     }
 
-    fn teacher(&self) -> Result<Box<dyn Policy>, RunError> {
+    fn servers(&self) -> usize {
+        self.distillation.scenario.system.server_count() as usize
+    }
+
+    /// Loads the last save into `student`; `None` if there is none.
+    fn resumed(&self, path: &Path, student: &mut dyn Policy) -> Result<Option<State>, FolderError> {
+        let Some((state, bytes)) = resume::load::<State>(path, &self.origin)? else {
+            return Ok(None);
+        };
+        self.accept(path, &state)?;
+        if let Some(student) = student.saved() {
+            let not_resumable = |failure: CallFailure| FolderError::NotResumable {
+                path: path.to_owned(),
+                cause: failure.to_string(),
+            };
+            student.load(&bytes).map_err(not_resumable)?;
+        }
+        Ok(Some(state))
+    }
+
+    /// Checks that a save has no more steps than are asked for.
+    fn accept(&self, path: &Path, state: &State) -> Result<(), FolderError> {
+        let (done, asked) = (state.step, self.distillation.entry.steps);
+        if done <= asked {
+            return Ok(());
+        }
+        let change = format!("`distill.steps` is {asked}, and {done} are done already");
+        Err(FolderError::Changed { path: path.to_owned(), change })
+    }
+
+    fn teacher(&self) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, teacher, .. } = self.distillation;
         let checkpoint = self.teacher_checkpoint.as_deref();
         let seed = seeds::teacher(entry.seed);
         let lent = self.context.lend();
         let context = lent.context(&teacher.parameters, checkpoint, seed, 1);
         let checkpoint_file = self.teacher_file.as_slice().into();
-        Ok(teacher.plugin.create_policy(&Context { checkpoint_file, ..context })?)
+        teacher.plugin.create_policy(&Context { checkpoint_file, ..context })
     }
 
     /// A student that has not been fitted yet.
-    fn untaught(&self) -> Result<Box<dyn Policy>, RunError> {
+    fn untaught(&self) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, student, .. } = self.distillation;
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
         let lent = self.context.lend();
-        let context = lent.context(&student.parameters, None, seed, threads);
-        Ok(student.plugin.create_policy(&context)?)
+        student.plugin.create_policy(&lent.context(&student.parameters, None, seed, threads))
     }
 
-    /// The states of the teacher's own episodes: read from `path`, or collected and written there.
-    fn teachers_states(&self, path: &Path) -> Result<Dataset, DistillError> {
+    /// The states of the teacher's own episodes, and whether they were collected: else they are
+    /// those of the file `path`.
+    fn teachers_states(&self, path: &Path) -> Result<(Dataset, bool), DistillError> {
         let Distillation { scenario, entry, .. } = self.distillation;
-        let key = self.key();
-        if let Some(states) = Dataset::read(path, &key, scenario)? {
-            return Ok(states);
+        if let Some(states) = Dataset::read(path, &self.key(), scenario)? {
+            return Ok((states, false));
         }
         let mut states = Dataset::default();
         let collector = Collector {
             scenario,
             context: &self.context,
             seed: entry.seed,
-            teacher: &|| self.teacher(),
+            teacher: &|| Ok(self.teacher()?),
             driver: Driver::Teacher(entry.explored),
         };
         collector
             .collect(&mut states, 0, entry.states)
-            .map_err(|cause| DistillError::Failed { step: 0, cause })?;
-        states.write(path, &key, scenario.system.server_count() as usize)?;
-        Ok(states)
+            .map_err(|error| DistillError::of_collecting(0, error))?;
+        Ok((states, true))
     }
 
     /// The states after `rounds` rounds, read from `path`.
@@ -358,19 +472,22 @@ impl<'d> Setup<'d> {
         let Distillation { scenario, entry, teacher, .. } = self.distillation;
         let DistillationEntry { states, explored, seed, .. } = entry;
         let parameters = scenario.system.parameters();
-        let described = format!(
+        let mut described = format!(
             "{parameters:?} {:?} {} {} {} {states} {explored} {seed}",
             scenario.observation,
             teacher.plugin.library.sha256,
             teacher.parameters,
             sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
         );
+        for FileRecord { path, sha256 } in &self.teachers_files {
+            described += &format!(" {path} {sha256}");
+        }
         sha256(described.as_bytes())
     }
 
     /// The hash of everything the states after that many rounds depend on.
     fn key_of_round(&self, rounds: u64) -> String {
-        let described = format!("{} {} {rounds}", self.key(), self.distillation.sha256);
+        let described = format!("{} {} {rounds}", self.key(), self.origin.sha256());
         sha256(described.as_bytes())
     }
 }

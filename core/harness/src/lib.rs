@@ -42,6 +42,7 @@
 //! executable it runs in.
 
 pub use offramp_host::Registry;
+pub use origin::{Refusal, files_of};
 
 pub mod batch;
 pub mod bind;
@@ -57,6 +58,7 @@ mod identity;
 pub mod isolate;
 mod journal;
 pub mod metrics;
+mod origin;
 pub mod record;
 pub mod resume;
 pub mod run;

@@ -1,12 +1,16 @@
-//! Resuming: what a training and a distillation need to continue as if never interrupted. A table
-//! is cut back to the last save, and a state file is replaced as a whole or not at all.
+//! Resuming: what a training and a distillation need to continue as if never interrupted. Their
+//! folder is claimed by one process, a table is cut back to the last save, and a state file is
+//! replaced as a whole or not at all.
 
-use std::io::Seek;
+use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use offramp_results::files::{self, MAX_DATA_BYTES};
+use offramp_results::lock::FolderLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::origin::Origin;
 
 /// The start of a training, a distillation or a batch: new or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,17 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process works in it, or it can't be locked.
+    #[error(transparent)]
+    Lock(#[from] offramp_results::Error),
+    /// The last save is of something else, or of more than is asked for.
+    #[error("can't resume from {path}: {change}")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is another now, and how.
+        change: String,
+    },
     /// The last save can't be read.
     #[error("can't resume from {path}: {cause}")]
     NotResumable {
@@ -50,12 +65,66 @@ pub(crate) fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> FolderError 
     move |cause| FolderError::Unwritable { path: path.clone(), cause }
 }
 
-/// Creates the folder, with the scenario in it.
-pub(crate) fn begin(folder: &Path, start: Start, scenario: &str) -> Result<(), FolderError> {
-    if start == Start::New && folder.exists() {
-        return Err(FolderError::Taken { path: folder.to_owned() });
+/// A folder of trainings or distillations, to which no other process writes until this is dropped.
+/// If nothing has been written to it by then, it is gone again.
+#[derive(Debug)]
+pub struct Claim {
+    lock: Option<FolderLock>,
+    /// The folders that were made for it, outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Claim {
+    /// Claims `folder` and creates it if it does not exist.
+    ///
+    /// # Errors
+    /// [`FolderError::Taken`] if it exists and `start` is new, [`FolderError::Lock`] if another
+    /// process works in it, [`FolderError::Unwritable`]. Nothing has changed then.
+    pub fn new(folder: &Path, start: Start) -> Result<Self, FolderError> {
+        let taken = || FolderError::Taken { path: folder.to_owned() };
+        if start == Start::New && folder.exists() {
+            return Err(taken());
+        }
+        let mut claim = Self { lock: None, made: Vec::new() };
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let missing: Vec<&Path> = folder.ancestors().take_while(missing).collect();
+        for path in missing.into_iter().rev() {
+            match std::fs::create_dir(path) {
+                Ok(()) => claim.made.push(path.to_owned()),
+                // Someone else was faster.
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                    if path == folder && start == Start::New {
+                        return Err(taken());
+                    }
+                }
+                Err(cause) => return Err(unwritable(path)(cause)),
+            }
+        }
+        claim.lock = Some(FolderLock::take(folder)?);
+        Ok(claim)
     }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The lock's file is in the folder.
+        drop(self.lock.take());
+        for path in self.made.iter().rev() {
+            // What has something in it stays.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+/// Prepares the folder of a training or distillation: with the scenario in it, and without what a
+/// kill has left of files that were being replaced.
+pub(crate) fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
     std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    for entry in std::fs::read_dir(folder).map_err(unwritable(folder))?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "partial") {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
     write(&folder.join("scenario.ron"), scenario.as_bytes())
 }
 
@@ -101,13 +170,13 @@ impl Table {
 }
 
 /// The version of the format of state files.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The header of a state file.
 #[derive(Serialize, Deserialize)]
 struct Header<S> {
     format: u32,
-    scenario_sha256: String,
+    origin: Origin,
     state: S,
 }
 
@@ -115,11 +184,11 @@ struct Header<S> {
 /// endian), the header, then the plugin's bytes.
 pub(crate) fn save(
     path: &Path,
-    scenario_sha256: &str,
+    origin: &Origin,
     state: impl Serialize,
     plugin: &[u8],
 ) -> Result<(), FolderError> {
-    let header = Header { format: FORMAT, scenario_sha256: scenario_sha256.to_owned(), state };
+    let header = Header { format: FORMAT, origin: origin.clone(), state };
     let header = serde_json::to_vec(&header).map_err(|error| unwritable(path)(error.into()))?;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
@@ -127,33 +196,117 @@ pub(crate) fn save(
     write(path, &bytes)
 }
 
-/// Reads the state and the plugin's bytes that were saved for a scenario; `None` if there is no
-/// file.
+/// Reads the state that was saved by something of the same origin, without the plugin's bytes;
+/// `None` if there is no file.
+///
+/// # Errors
+/// [`FolderError::Changed`] if the origin is another one, [`FolderError::NotResumable`].
+pub(crate) fn saved<S: DeserializeOwned>(
+    path: &Path,
+    origin: &Origin,
+) -> Result<Option<S>, FolderError> {
+    open(path, origin).map(|opened| opened.map(|(state, _)| state))
+}
+
+/// Reads the state and the plugin's bytes that were saved by something of the same origin; `None`
+/// if there is no file.
+///
+/// # Errors
+/// As of [`saved`].
 pub(crate) fn load<S: DeserializeOwned>(
     path: &Path,
-    scenario_sha256: &str,
+    origin: &Origin,
 ) -> Result<Option<(S, Vec<u8>)>, FolderError> {
-    let fail = |cause: String| FolderError::NotResumable { path: path.to_owned(), cause };
-    let bytes = match files::read(path, MAX_DATA_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fail(error.to_string())),
+    let Some((state, mut rest)) = open(path, origin)? else { return Ok(None) };
+    let mut plugin = Vec::new();
+    rest.read_to_end(&mut plugin).map_err(|cause| not_resumable(path, cause.to_string()))?;
+    Ok(Some((state, plugin)))
+}
+
+fn not_resumable(path: &Path, cause: String) -> FolderError {
+    FolderError::NotResumable { path: path.to_owned(), cause }
+}
+
+/// The state in a file, and the file from the plugin's bytes on.
+fn open<S: DeserializeOwned>(
+    path: &Path,
+    origin: &Origin,
+) -> Result<Option<(S, impl Read)>, FolderError> {
+    let fail = |cause: String| not_resumable(path, cause);
+    let system = |cause: std::io::Error| fail(cause.to_string());
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(system(cause)),
     };
+    let size = file.metadata().map_err(system)?.len();
+    if size > MAX_DATA_BYTES {
+        return Err(fail(format!("it has more than {MAX_DATA_BYTES} bytes")));
+    }
     let cut_off = || fail("it was cut off".to_owned());
-    let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut_off)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut_off())?;
-    let (header, plugin) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| cut_off())?;
+    let length = u64::from_le_bytes(length);
+    if length > size - 8 {
+        return Err(cut_off());
+    }
+    let mut header = Vec::new();
+    file.by_ref().take(length).read_to_end(&mut header).map_err(system)?;
     // The format comes first: the rest may have another form.
-    let format = serde_json::from_slice::<Header<serde_json::Value>>(header)
-        .map_err(|error| fail(error.to_string()))?
-        .format;
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let malformed = |error: serde_json::Error| fail(error.to_string());
+    let Format { format } = serde_json::from_slice(&header).map_err(malformed)?;
     if format != FORMAT {
         return Err(fail(format!("it has format {format}; this version reads format {FORMAT}")));
     }
-    let header: Header<S> =
-        serde_json::from_slice(header).map_err(|error| fail(error.to_string()))?;
-    if header.scenario_sha256 != scenario_sha256 {
-        return Err(fail("it belongs to another scenario, or the scenario has changed".to_owned()));
+    let header: Header<S> = serde_json::from_slice(&header).map_err(malformed)?;
+    match origin.difference(&header.origin) {
+        Some(change) => Err(FolderError::Changed { path: path.to_owned(), change }),
+        None => Ok(Some((header.state, file))),
     }
-    Ok(Some((header.state, plugin.to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_nothing_came_of_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("runs/toy-001");
+        let claim = Claim::new(&folder, Start::New).unwrap();
+        let taken = Claim::new(&folder, Start::New).unwrap_err();
+        assert!(matches!(taken, FolderError::Taken { .. }), "{taken}");
+        let locked = Claim::new(&folder, Start::Resume).unwrap_err();
+        assert!(locked.to_string().contains("in use by process"), "{locked}");
+        drop(claim);
+        assert!(!parent.path().join("runs").exists());
+        // What was written stays, and only the lock is gone.
+        let claim = Claim::new(&folder, Start::New).unwrap();
+        std::fs::write(folder.join("scenario.ron"), "").unwrap();
+        drop(claim);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        drop(Claim::new(&folder, Start::Resume).unwrap());
+        assert!(folder.exists());
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_row_or_a_file_is_gone_when_it_resumes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let mut table = Table::open(&path, 0).unwrap();
+        table.add(("a", 1)).unwrap();
+        let whole = table.bytes().unwrap();
+        drop(table);
+        let rows = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&rows[..], b"b,"].concat()).unwrap();
+        std::fs::write(folder.path().join("best.partial"), "half").unwrap();
+        begin(folder.path(), "()").unwrap();
+        drop(Table::open(&path, whole).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), rows);
+        assert!(!folder.path().join("best.partial").exists());
+    }
 }

@@ -10,7 +10,9 @@
 //!
 //! A training that resumes from `state` is bit-identical to one that was never interrupted: the
 //! randomness of an episode depends on seed and episode alone, the learner saves all its state, and
-//! rows written after the last save are cut off and written again.
+//! rows written after the last save are cut off and written again. It may resume with more
+//! episodes, and then learns what it would have learned at once; what differs is the validation
+//! after the episode that was the last one. What it learns from must be the same.
 //!
 //! A validation plays separate instances, created from the checkpoint, on episodes that are neither
 //! trained on nor part of an evaluation.
@@ -29,14 +31,30 @@ use crate::context::PolicyContext;
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
 use crate::metrics::EpisodeMeter;
+use crate::origin::{NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
-/// The reason why a training ended early.
+/// Fields that change nothing of what is learned; a training may resume with others.
+const FREE: [&str; 7] = [
+    "distill",
+    "train.episodes",
+    "train.validate_every",
+    "train.validate_episodes",
+    "train.save_every",
+    // The hashes of the plugins themselves are compared.
+    "train.learner.sha256",
+    "train.explorer.sha256",
+];
+
+/// The reason why a training ended early, or came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
+    /// The learner or the explorer refuses what the scenario states. Nothing has been done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A call into a plugin failed, or a decision could not be carried out.
     #[error("episode {episode}: {cause}")]
     Failed {
@@ -45,9 +63,37 @@ pub enum TrainError {
         /// The failure.
         cause: RunError,
     },
+    /// The learner has not learned anything. It may with more episodes.
+    #[error("{}", untrained(*.episodes, *.tasks))]
+    Untrained {
+        /// All training episodes.
+        episodes: u64,
+        /// Tasks that arrived in them.
+        tasks: u64,
+    },
     /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+}
+
+/// Explains why nothing was learned, as far as can be known without knowing the learner.
+fn untrained(episodes: u64, tasks: u64) -> String {
+    if tasks == 0 {
+        return format!("nothing was learned: no task arrived in {episodes} episodes");
+    }
+    format!(
+        "nothing was learned: the learner did not report a single update in {episodes} episodes \
+         with {tasks} tasks; it may wait for more of them than arrive, or than it remembers"
+    )
+}
+
+impl From<NotCreated> for TrainError {
+    fn from(error: NotCreated) -> Self {
+        match error {
+            NotCreated::Refused(refusal) => refusal.into(),
+            NotCreated::Crashed(failure) => Self::Failed { episode: 0, cause: failure.into() },
+        }
+    }
 }
 
 /// The state of a training, saved beside the learner.
@@ -55,6 +101,10 @@ pub enum TrainError {
 struct State {
     next_episode: u64,
     updates: u64,
+    /// True once the learner has reported an update.
+    updated: bool,
+    /// Tasks that arrived so far.
+    tasks: u64,
     best_qoe: Option<f64>,
     /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
     rows: u64,
@@ -64,15 +114,36 @@ struct State {
 struct Trainer<'t> {
     training: &'t Training,
     context: PolicyContext,
+    origin: Origin,
     folder: PathBuf,
     learner: Box<dyn Policy>,
     explorer: Option<Box<dyn Explorer>>,
     progress: Progress,
+    updated: bool,
+    tasks: u64,
     best_qoe: Option<f64>,
 }
 
-/// Trains a learner into `folder`, reporting [`Event::TrainingEpisode`]s. Threads are those of the
-/// rayon pool this is called in; neither their number nor an interruption changes the result.
+/// Checks that a training can begin or resume in `folder`, without doing anything: that its plugins
+/// can be created, and that it is of the same origin as what it resumes.
+///
+/// # Errors
+/// [`TrainError::Refused`] and [`TrainError::Folder`]. A plugin that crashes is found by [`train`].
+pub fn check(training: &Training, folder: &Path, start: Start) -> Result<(), TrainError> {
+    let trainer = match Trainer::new(training, folder) {
+        Err(TrainError::Failed { .. }) => return Ok(()),
+        trainer => trainer?,
+    };
+    if start == Start::Resume {
+        let state: Option<State> = resume::saved(&trainer.state_file(), &trainer.origin)?;
+        state.map_or(Ok(()), |state| trainer.accept(&state))?;
+    }
+    Ok(())
+}
+
+/// Trains a learner into `folder`, which the caller has [claimed](resume::Claim), or one around it,
+/// reporting [`Event::TrainingEpisode`]s. Threads are those of the rayon pool this is called in;
+/// neither their number nor an interruption changes the result.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved by then is kept.
@@ -83,13 +154,12 @@ pub fn train(
     observer: &dyn Observer,
 ) -> Result<(), TrainError> {
     let TrainingEntry { episodes, validate_every, save_every, .. } = training.entry;
-    resume::begin(folder, start, &training.scenario.text)?;
-    let mut trainer = Trainer::new(training, folder)
-        .map_err(|cause| TrainError::Failed { episode: 0, cause: cause.into() })?;
+    let mut trainer = Trainer::new(training, folder)?;
     let saved = match start {
         Start::New => None,
         Start::Resume => trainer.resume()?,
     };
+    resume::begin(folder, &training.scenario.text)?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
     for episode in saved.map_or(0, |state| state.next_episode)..episodes {
@@ -106,7 +176,8 @@ pub fn train(
         }
         observer.on_event(Event::TrainingEpisode(&row));
     }
-    Ok(())
+    let Trainer { updated, tasks, .. } = trainer;
+    if updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
 }
 
 /// Sums over the slots of a training episode.
@@ -122,33 +193,48 @@ struct EpisodeSums {
 }
 
 impl<'t> Trainer<'t> {
-    fn new(training: &'t Training, folder: &Path) -> Result<Self, CallFailure> {
-        let Training { scenario, sha256, entry, learner, explorer } = training;
-        let context = PolicyContext::new(scenario, sha256);
+    fn new(training: &'t Training, folder: &Path) -> Result<Self, TrainError> {
+        let Training { scenario, entry, learner, explorer, .. } = training;
+        let mut origin = Origin::of_scenario(scenario, &FREE);
+        // What checkpoints state: the same after a change that concerns nothing learned.
+        let context = PolicyContext::new(scenario, &origin.sha256());
         let threads = rayon::current_num_threads() as u32;
-        let seed = seeds::learner(entry.seed);
         let lent = context.lend();
-        let learner = learner.plugin.create_policy(&lent.context(
-            &learner.parameters,
-            None,
-            seed,
-            threads,
-        ))?;
+        let seed = seeds::learner(entry.seed);
+        let of_learner = lent.context(&learner.parameters, None, seed, threads);
+        let (made, files) = created(
+            "train.learner.parameters",
+            &scenario.folder,
+            learner.plugin.create_policy(&of_learner),
+            |learner| learner.files(),
+        )?;
+        origin.add_plugin("train.learner", &learner.plugin.library, &files);
+        let learner = made;
         let explorer = match explorer {
             None => None,
             Some(explorer) => {
                 let seed = seeds::explorer(entry.seed);
-                let context = lent.context(&explorer.parameters, None, seed, 1);
-                Some(explorer.plugin.create_explorer(&context)?)
+                let of_explorer = lent.context(&explorer.parameters, None, seed, 1);
+                let (made, files) = created(
+                    "train.explorer.parameters",
+                    &scenario.folder,
+                    explorer.plugin.create_explorer(&of_explorer),
+                    |explorer| explorer.files(),
+                )?;
+                origin.add_plugin("train.explorer", &explorer.plugin.library, &files);
+                Some(made)
             }
         };
         Ok(Self {
             training,
             context,
+            origin,
             folder: folder.to_owned(),
             learner,
             explorer,
             progress: Progress::default(),
+            updated: false,
+            tasks: 0,
             best_qoe: None,
         })
     }
@@ -175,8 +261,9 @@ impl<'t> Trainer<'t> {
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
-        let EpisodeMetrics { qoe, delay_slots, energy, dropped, .. } =
+        let EpisodeMetrics { tasks, qoe, delay_slots, energy, dropped, .. } =
             meter.metrics(system, number)?;
+        self.tasks += tasks;
         let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
         Ok(TrainingRow {
             episode: number,
@@ -233,6 +320,7 @@ impl<'t> Trainer<'t> {
         if let Some(learner) = self.learner.learner() {
             learner.record(transitions)?;
             self.progress = learner.learn()?;
+            self.updated |= self.progress.updates > 0 || self.progress.recent_updates > 0;
             if self.progress.recent_updates > 0 {
                 sums.loss += self.progress.loss;
                 sums.losses += 1;
@@ -242,8 +330,12 @@ impl<'t> Trainer<'t> {
     }
 
     /// Validates the learner after the episode of `row`, adds the result to it, and writes the
-    /// checkpoints: the best one so far, and the `last`.
+    /// checkpoints: the best one so far, and the `last`. Before its first update there is nothing to
+    /// validate, and no checkpoint.
     fn validate(&mut self, row: &mut TrainingRow, last: bool) -> Result<(), TrainError> {
+        if !self.updated {
+            return Ok(());
+        }
         let failed = |cause| TrainError::Failed { episode: row.episode, cause };
         // A learner can be saved; the boundary's own types see to that.
         let checkpoint =
@@ -279,18 +371,33 @@ impl<'t> Trainer<'t> {
             Some(saved) => saved.save().map_err(failed)?,
             None => Vec::new(),
         };
-        let Self { training, progress, best_qoe, .. } = self;
-        let state = State { next_episode, updates: progress.updates, best_qoe: *best_qoe, rows };
-        resume::save(&self.folder.join("state"), &training.sha256, state, &learner)?;
+        let Self { progress: Progress { updates, .. }, updated, tasks, best_qoe, .. } = *self;
+        let state = State { next_episode, updates, updated, tasks, best_qoe, rows };
+        resume::save(&self.state_file(), &self.origin, state, &learner)?;
         Ok(())
+    }
+
+    fn state_file(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Checks that a save has no more episodes than are asked for.
+    fn accept(&self, state: &State) -> Result<(), FolderError> {
+        let (done, asked) = (state.next_episode, self.training.entry.episodes);
+        if done <= asked {
+            return Ok(());
+        }
+        let change = format!("`train.episodes` is {asked}, and {done} are done already");
+        Err(FolderError::Changed { path: self.state_file(), change })
     }
 
     /// Restores the last save, if there is one.
     fn resume(&mut self) -> Result<Option<State>, TrainError> {
-        let path = self.folder.join("state");
-        let Some((state, learner)) = resume::load::<State>(&path, &self.training.sha256)? else {
+        let path = self.state_file();
+        let Some((state, learner)) = resume::load::<State>(&path, &self.origin)? else {
             return Ok(None);
         };
+        self.accept(&state)?;
         if let Some(saved) = self.learner.saved() {
             saved.load(&learner).map_err(|failure| FolderError::NotResumable {
                 path,
@@ -298,6 +405,7 @@ impl<'t> Trainer<'t> {
             })?;
         }
         self.progress = Progress { updates: state.updates, ..Progress::default() };
+        (self.updated, self.tasks) = (state.updated, state.tasks);
         self.best_qoe = state.best_qoe;
         Ok(Some(state))
     }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use offramp_results::files::write_atomically;
 use offramp_results::learning::{DistillationRow, Learned, TrainingRow};
 
 use crate::plot::{Figure, Lines, PlotError, Series};
@@ -159,7 +160,7 @@ pub fn write_curves(
     folder: &Path,
 ) -> Result<(), PlotError> {
     let path = folder.join("curves.csv");
-    std::fs::write(&path, curves_csv(name, trainings))
+    write_atomically(&path, curves_csv(name, trainings).as_bytes())
         .map_err(|error| PlotError { path: path.clone(), cause: error.to_string() })?;
     for (file, figure) in figures(name, trainings) {
         figure.write(&folder.join(file))?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::lock::Holder;
+use crate::holder::Holder;
 
 /// Why results can't be written or read. Nothing that was there before has changed.
 #[derive(Debug, thiserror::Error)]

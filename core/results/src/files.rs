@@ -43,8 +43,12 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     // A fixed name: the next attempt overwrites what an interruption leaves.
     let partial = path.with_extension("partial");
-    write_synced(&partial, bytes)?;
-    std::fs::rename(&partial, path)
+    let written = write_synced(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // Half a file would only take room, which may be what is missing.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
 }
 
 /// Writes a file to the disk.

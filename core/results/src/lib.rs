@@ -67,6 +67,7 @@ pub mod claim;
 mod error;
 pub mod exhibit;
 pub mod files;
+mod holder;
 pub mod learning;
 pub mod lock;
 pub mod merge;

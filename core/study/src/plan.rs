@@ -2,12 +2,13 @@
 //! everything it depends on.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use offramp_results::files::sha256;
+use offramp_results::files::{FileRecord, sha256};
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
+use offramp_harness::files_of;
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
 use crate::study::{Size, Study, StudyError, StudyRunner};
@@ -29,6 +30,8 @@ pub(crate) struct TrainingJob {
     pub(crate) key: String,
     /// The scenario's text as it is run.
     pub(crate) scenario: String,
+    /// The scenario's folder, to which paths in parameters are relative.
+    pub(crate) home: PathBuf,
     /// The training of its teacher, if it is a distillation.
     pub(crate) teacher: Option<Box<TrainingJob>>,
 }
@@ -38,6 +41,8 @@ pub(crate) struct EvaluationJob {
     pub(crate) name: String,
     pub(crate) key: String,
     pub(crate) scenario: String,
+    /// The scenario's folder, to which paths in parameters are relative.
+    pub(crate) home: PathBuf,
 }
 
 impl SeedRun {
@@ -56,6 +61,12 @@ pub(crate) fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("{name}-{}", &key[..12])
+}
+
+/// What a key has of the files that plugins read by themselves; nothing if there are none.
+fn described(files: &[FileRecord]) -> String {
+    let file = |FileRecord { path, sha256 }: &FileRecord| format!(" {path} {sha256}");
+    files.iter().map(file).collect()
 }
 
 /// The part of a study that uses a scenario.
@@ -206,6 +217,12 @@ impl StudyRunner<'_> {
         self.study.training_seeds().iter().map(run).collect()
     }
 
+    /// The folder of a scenario of the study.
+    fn home(&self, scenario: &str) -> PathBuf {
+        let file = self.study.folder.join(scenario);
+        file.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
     /// The plugin that learns in a job, and its parameters.
     fn learner(&self, job: &TrainingJob) -> Result<(String, String), Box<Fault>> {
         let scenario = self.scenario(&job.name, &job.scenario, &self.study.folder)?;
@@ -255,12 +272,17 @@ impl StudyRunner<'_> {
                     [&read.teacher.plugin, &read.student.plugin]
                         .map(|plugin| plugin.library.sha256.clone()),
                 );
-                let read = read.scenario;
+                let home = self.home(scenario);
+                let of_student = Scenario { folder: home.clone(), ..read.scenario };
+                // The teacher's own files are in its key.
+                let files = files_of(&of_student, &read.student.plugin, &read.student.parameters);
+                let files = described(&files);
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
-                let key = sha256(format!("{} {plugins:?} {text}", teacher.key).as_bytes());
-                let folder = folder_name(&read.name, &key);
+                let key = sha256(format!("{} {plugins:?} {text}{files}", teacher.key).as_bytes());
+                let folder = folder_name(&of_student.name, &key);
                 let teacher = Some(Box::new(teacher));
-                Ok(TrainingJob { name: name.to_owned(), folder, key, scenario: text, teacher })
+                let name = name.to_owned();
+                Ok(TrainingJob { name, folder, key, scenario: text, home, teacher })
             }
             PolicySource::Trained { scenario, set, quick } => {
                 let quick = if self.study.size == Size::Quick { quick } else { &none };
@@ -269,18 +291,19 @@ impl StudyRunner<'_> {
                 let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
                 let read = self.scenario(scenario, &text, folder)?;
                 let read = bind_training(read, self.registry).map_err(Box::new)?;
+                let home = self.home(scenario);
+                let of_learner = Scenario { folder: home.clone(), ..read.scenario };
+                let learning = [Some(&read.learner), read.explorer.as_ref()].into_iter().flatten();
+                let files: String = learning
+                    .map(|bound| files_of(&of_learner, &bound.plugin, &bound.parameters))
+                    .map(|files| described(&files))
+                    .collect();
                 let explorer = read.explorer.map(|bound| bound.plugin.library.sha256.clone());
                 let plugins = Some((read.learner.plugin.library.sha256.clone(), explorer));
-                let read = read.scenario;
-                let key = sha256(format!("{plugins:?} {text}").as_bytes());
-                let folder = folder_name(&read.name, &key);
-                Ok(TrainingJob {
-                    name: name.to_owned(),
-                    folder,
-                    key,
-                    scenario: text,
-                    teacher: None,
-                })
+                let key = sha256(format!("{plugins:?} {text}{files}").as_bytes());
+                let folder = folder_name(&of_learner.name, &key);
+                let name = name.to_owned();
+                Ok(TrainingJob { name, folder, key, scenario: text, home, teacher: None })
             }
             PolicySource::Fixed { .. } => unreachable!("a policy that does not learn has no jobs"),
         }
@@ -312,7 +335,16 @@ impl StudyRunner<'_> {
         let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
         let plugins: Vec<_> =
             read.policies.iter().map(|policy| policy.plugin.library.sha256.clone()).collect();
-        let key = sha256(format!("{job} {plugins:?} {text}").as_bytes());
-        Ok(EvaluationJob { name: name.to_owned(), key, scenario: text })
+        let home = self.home(scenario);
+        let mut files = String::new();
+        // What has learned has its files in the key of that; what may crash is not created here.
+        if job.is_empty() && read.scenario.isolation.is_none() {
+            let scenario = Scenario { folder: home.clone(), ..read.scenario };
+            for policy in &read.policies {
+                files += &described(&files_of(&scenario, &policy.plugin, &policy.parameters));
+            }
+        }
+        let key = sha256(format!("{job} {plugins:?} {text}{files}").as_bytes());
+        Ok(EvaluationJob { name: name.to_owned(), key, scenario: text, home })
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use offramp_harness::Registry;
 use offramp_results::exhibit::{Cell, Exhibit};
+use offramp_results::lock::FolderLock;
 
 use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
@@ -21,7 +22,7 @@ struct PlannedCell<'s> {
 }
 
 impl Study {
-    /// Does what has not been done yet, in the folder `out`, for the tables and figures whose ids
+    /// Does what has not been done yet, in the folder `out`, which must exist, for the tables and figures whose ids
     /// are in `only`, or for all if it is empty. Runs that ask for isolation are carried out by
     /// `isolated`. Threads are those of the rayon pool this is called in; their number does not
     /// change the results.
@@ -47,6 +48,7 @@ impl Study {
             planned.collect::<Result<_, _>>()?;
         let runs: Vec<&SeedRun> =
             planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect();
+        let _lock = FolderLock::take(out)?;
         let log = ProgressLog::new(&runs, observer);
         let failures = runner.learn_all(&runs, &log)?;
         let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);

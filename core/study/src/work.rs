@@ -185,11 +185,12 @@ impl StudyRunner<'_> {
     ) -> Result<Attempt<()>, StudyError> {
         log.begin(format!("{}: training", job.name));
         let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
-        let training = bind_training(scenario, self.registry).map_err(Box::new)?;
+        let mut training = bind_training(scenario, self.registry).map_err(Box::new)?;
+        training.scenario.folder.clone_from(&job.home);
         match train(&training, folder, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
-            Err(error @ TrainError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
             Err(TrainError::Folder(error)) => Err(error.into()),
+            Err(error) => Ok(Err(Failure(error.to_string()))),
         }
     }
 
@@ -203,12 +204,13 @@ impl StudyRunner<'_> {
         // A dataset of its own: others may be distilling the same teacher at the same time.
         let dataset = folder.join("dataset.safetensors");
         let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
-        let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        let mut distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        distillation.scenario.folder.clone_from(&job.home);
         match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
-            Err(error @ DistillError::Failed { .. }) => Ok(Err(Failure(error.to_string()))),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
+            Err(error) => Ok(Err(Failure(error.to_string()))),
         }
     }
 
@@ -255,7 +257,16 @@ impl StudyRunner<'_> {
         log.begin(format!("{}: evaluating", evaluation.name));
         let (name, text) = (&evaluation.name, &evaluation.scenario);
         let experiment = self.parse(name, text, self.out)?;
-        let bind = |scenario| bind_evaluation(scenario, self.registry);
+        let bind = |scenario| {
+            let mut bound = bind_evaluation(scenario, self.registry)?;
+            // A process of its own binds again, and would not find a checkpoint from there.
+            if bound.scenario.isolation.is_none()
+                || bound.policies.iter().all(|policy| policy.checkpoint.is_none())
+            {
+                bound.scenario.folder.clone_from(&evaluation.home);
+            }
+            Ok(bound)
+        };
         let experiments = [experiment.try_map(bind).map_err(Box::new)?];
         let attempt = Batch::new(&experiments, None).open(&folder, Start::Resume)?;
         match attempt.run(self.isolated, &Quiet) {

@@ -140,7 +140,8 @@ typedef struct {
     OfframpEndedTasks ended; /* the tasks that ended in this slot */
 } OfframpTransitions;
 
-/* Filled by learn, handed to explorers. */
+/* Filled by learn, handed to explorers. A learner without an optimiser counts whatever changes its
+ * decisions: a training in which no update is ever reported has failed. */
 typedef struct {
     uint64_t updates;        /* optimiser steps so far of one network */
     uint64_t recent_updates; /* steps of all networks since the last report */

@@ -108,7 +108,9 @@ pub trait Learner: Saved {
     /// Whatever keeps it from recording; the run ends.
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), Error>;
 
-    /// Learns, or does not: called after every `record`. Returns how far it has come.
+    /// Learns, or does not: called after every `record`. Returns how far it has come. A learner
+    /// without an optimiser counts whatever changes its decisions: a training in which no update is
+    /// ever reported has failed, and leaves no checkpoint.
     ///
     /// # Errors
     /// Whatever keeps it from learning, a loss that is not finite included; the run ends.

@@ -81,7 +81,8 @@ pub struct Context<'a> {
     pub parameters: RStr<'a>,
     /// The bytes of the checkpoint, if the scenario names one.
     pub checkpoint: ROption<RSlice<'a, u8>>,
-    /// SHA-256 of the scenario's text, for a checkpoint to state where it comes from.
+    /// SHA-256 of the scenario, for a checkpoint to state where it comes from; in a training or
+    /// distillation, of the fields that decide what is learned.
     pub scenario_sha256: RStr<'a>,
     /// For weights and everything else drawn once: the only source of randomness at creation.
     pub seed: u64,
@@ -180,7 +181,8 @@ pub struct TransitionBatch<'a> {
     pub ended: RSlice<'a, EndedTask>,
 }
 
-/// How far training has come: reported by the learner, handed to the explorer.
+/// How far training has come: reported by the learner, handed to the explorer. A learner without an
+/// optimiser counts whatever changes its decisions; if nothing ever does, the training has failed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {

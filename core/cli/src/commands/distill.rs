@@ -1,12 +1,14 @@
 //! `offramp distill`: teacher in, student out.
 
-use offramp_harness::bind::bind_distillation;
-use offramp_harness::distill::{DistillError, distill};
-use offramp_harness::resume::{FolderError, Start};
+use offramp_harness::Refusal;
+use offramp_harness::bind::{Distillation, bind_distillation};
+use offramp_harness::dataset::DatasetFault;
+use offramp_harness::distill::{DistillError, check, distill};
+use offramp_harness::resume::Claim;
 use offramp_report::learning::distillations;
 use offramp_results::learning::{self, Learned};
 
-use super::{folder_problem, results_problem};
+use super::{MAKE_ROOM, folder_problem, is_full, results_problem};
 use crate::Outcome;
 use crate::arguments::DistillArguments;
 use crate::output::print;
@@ -19,15 +21,22 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
     let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
     let out = arguments.folder.folder(&experiment.name);
     let start = arguments.folder.start();
-    if start == Start::New && out.exists() {
-        return Err(folder_problem(FolderError::Taken { path: out }));
-    }
     // Points with the same teacher and states share a dataset.
     let dataset = arguments.dataset.clone().unwrap_or_else(|| out.join("dataset.safetensors"));
     let threads = super::thread_pool(&arguments.threads)?;
+    let place = |number, distillation: &Distillation| {
+        super::folder_of_point(&out, number, &distillation.scenario)
+    };
+    let _claim = Claim::new(&out, start).map_err(folder_problem)?;
+    // All of them before the first, so that a mistake shows at once.
+    for (number, distillation) in experiment.points.iter().enumerate() {
+        let (folder, _) = place(number, distillation);
+        let checked = threads.install(|| check(distillation, &folder, start));
+        checked.map_err(|error| problem(distillation, error))?;
+    }
     let mut learned = Vec::new();
     for (number, distillation) in experiment.points.iter().enumerate() {
-        let (folder, point) = super::folder_of_point(&out, number, &distillation.scenario);
+        let (folder, point) = place(number, distillation);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
         let progress = notes.progress(distillation.entry.steps, template, &point);
         let distilled =
@@ -38,20 +47,40 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
                 notes.say(format_args!("distilled: {}", folder.display()));
                 (learning::distillation(&folder).map_err(results_problem)?, None)
             }
-            Err(error @ DistillError::Failed { .. }) => {
+            Err(error @ (DistillError::Failed { .. } | DistillError::NoTasks { .. })) => {
                 show_failure(format_args!("{}: {error}", folder.display()));
                 // There may be no rows yet.
                 (learning::distillation(&folder).unwrap_or_default(), Some(error.to_string()))
             }
-            Err(DistillError::Folder(error)) => return Err(folder_problem(error)),
-            Err(error @ DistillError::Dataset(_)) => {
-                let help = "name another file with --dataset, or remove it to collect it again";
-                return Err(Problem::new(error).with_help(help));
-            }
+            Err(error) => return Err(problem(distillation, error)),
         };
         learned.push(Learned { point, folder, rows, error });
     }
     print(&distillations(&learned).print("distillations", arguments.format.format()))?;
     let failed = learned.iter().any(|distillation| distillation.error.is_some());
     Ok(if failed { Outcome::Failures } else { Outcome::Success })
+}
+
+/// Explains how to mend what keeps a distillation from beginning.
+fn problem(distillation: &Distillation, error: DistillError) -> Problem {
+    match error {
+        DistillError::Refused(Refusal { field, cause }) => {
+            distillation.scenario.fault(&field, cause, None).into()
+        }
+        DistillError::Folder(error) => folder_problem(error),
+        DistillError::Dataset(error) => {
+            let help = match &error.fault {
+                DatasetFault::Foreign(_) => "name another file with --dataset",
+                DatasetFault::Damaged(_) => {
+                    "name another file with --dataset, or remove it to collect it again"
+                }
+                DatasetFault::Unwritable(cause) if is_full(cause) => MAKE_ROOM,
+                DatasetFault::Unreadable(_) | DatasetFault::Unwritable(_) => {
+                    "name a file that can be read and written with --dataset"
+                }
+            };
+            Problem::new(error).with_help(help)
+        }
+        other => Problem::new(other),
+    }
 }

@@ -35,9 +35,24 @@ fn folder_of_point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBu
     }
 }
 
+/// What to do when a disk is full.
+const MAKE_ROOM: &str = "make room, then continue with --resume";
+
+/// True if there is no room left for a file.
+fn is_full(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    [FileTooLarge, QuotaExceeded, StorageFull].contains(&cause.kind())
+}
+
 /// Explains how to mend a folder that can't be trained or distilled into.
 fn folder_problem(error: FolderError) -> Problem {
     let help = match error {
+        FolderError::Lock(error) => return results_problem(error),
+        FolderError::Changed { .. } => {
+            "start again in another folder: name it with --out. Here it may learn longer, unless \
+             rounds divide its steps; validations, saves and evaluations may change"
+        }
+        FolderError::Unwritable { ref cause, .. } if is_full(cause) => MAKE_ROOM,
         FolderError::Taken { .. } => {
             "name another folder with --out, or continue in it with --resume"
         }

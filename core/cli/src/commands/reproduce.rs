@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_report::html::html;
 use offramp_report::study::{self, StudyResults};
+use offramp_results::Error;
 use offramp_study::{Size, Study, StudyError};
 
 use crate::Outcome;
@@ -80,6 +81,9 @@ fn study_file(arguments: &ReproduceArguments) -> Result<PathBuf, Problem> {
 fn problem(error: StudyError) -> Problem {
     match error {
         StudyError::Scenario(error) => error.into(),
+        StudyError::Results(error @ (Error::InUse { .. } | Error::Unlockable { .. })) => {
+            super::results_problem(error)
+        }
         error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
             let help = "name another folder with --out, or remove what is damaged: it is then \
                         computed again";

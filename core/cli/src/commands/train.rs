@@ -1,7 +1,9 @@
 //! `offramp train`: learn, save, resume.
 
-use offramp_harness::bind::bind_training;
-use offramp_harness::train::{TrainError, train};
+use offramp_harness::Refusal;
+use offramp_harness::bind::{Training, bind_training};
+use offramp_harness::resume::Claim;
+use offramp_harness::train::{TrainError, check, train};
 use offramp_report::learning::{trainings, write_curves};
 use offramp_results::learning::{self, Learned};
 
@@ -17,13 +19,22 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
     let experiment = super::read_scenario(&arguments.scenario, &arguments.settings())?;
     let experiment = experiment.try_map(|scenario| bind_training(scenario, &registry))?;
     let out = arguments.folder.folder(&experiment.name);
+    let start = arguments.folder.start();
     let threads = super::thread_pool(&arguments.threads)?;
+    let place =
+        |number, training: &Training| super::folder_of_point(&out, number, &training.scenario);
+    let _claim = Claim::new(&out, start).map_err(folder_problem)?;
+    // All of them before the first, so that a mistake shows at once.
+    for (number, training) in experiment.points.iter().enumerate() {
+        let (folder, _) = place(number, training);
+        let checked = threads.install(|| check(training, &folder, start));
+        checked.map_err(|error| problem(training, error))?;
+    }
     let mut learned = Vec::new();
     for (number, training) in experiment.points.iter().enumerate() {
-        let (folder, point) = super::folder_of_point(&out, number, &training.scenario);
+        let (folder, point) = place(number, training);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
         let progress = notes.progress(training.entry.episodes, template, &point);
-        let start = arguments.folder.start();
         let trained = threads.install(|| train(training, &folder, start, &progress));
         drop(progress);
         let (rows, error) = match trained {
@@ -31,18 +42,31 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
                 notes.say(format_args!("trained: {}", folder.display()));
                 (learning::training(&folder).map_err(results_problem)?, None)
             }
-            Err(error @ TrainError::Failed { .. }) => {
+            Err(error @ (TrainError::Failed { .. } | TrainError::Untrained { .. })) => {
                 show_failure(format_args!("{}: {error}", folder.display()));
                 // There may be no rows yet.
                 (learning::training(&folder).unwrap_or_default(), Some(error.to_string()))
             }
-            Err(TrainError::Folder(error)) => return Err(folder_problem(error)),
+            Err(error) => return Err(problem(training, error)),
         };
         learned.push(Learned { point, folder, rows, error });
     }
     print(&trainings(&learned).print("trainings", arguments.format.format()))?;
     let all = learned.len();
     learned.retain(|training| training.error.is_none());
-    write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
+    if !learned.is_empty() {
+        write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
+    }
     Ok(if learned.len() < all { Outcome::Failures } else { Outcome::Success })
+}
+
+/// Explains how to mend what keeps a training from beginning.
+fn problem(training: &Training, error: TrainError) -> Problem {
+    match error {
+        TrainError::Refused(Refusal { field, cause }) => {
+            training.scenario.fault(&field, cause, None).into()
+        }
+        TrainError::Folder(error) => folder_problem(error),
+        other => Problem::new(other),
+    }
 }
