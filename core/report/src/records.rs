@@ -229,8 +229,8 @@ mod tests {
         let mut records = Records::new([Field::new("name"), Field::new("steps")]);
         records.rows.push(vec!["a|b\nc\r\td".into(), 12.into()]);
         let expected = "\
-| name           | steps |
-|----------------|-------|
+| name         | steps |
+|--------------|-------|
 | a\\|b\\nc\\r\\td |    12 |
 ";
         assert_eq!(records.print("runs", Format::Table), expected);
