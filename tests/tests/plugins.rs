@@ -338,7 +338,10 @@ fn checkpoints_are_exported() {
     assert_eq!(formats[..2], ["text", "two"]);
     let checkpoint: Vec<u8> = [1.5_f32, 2.5].iter().flat_map(|n| n.to_le_bytes()).collect();
     let export = |format: &str, network| {
-        plugin.export(&checkpoint, &ExportRequest { format: format.into(), network })
+        plugin.export(
+            &checkpoint,
+            &ExportRequest { format: format.into(), network, name: "x".into() },
+        )
     };
     let files = export("text", 1).unwrap();
     assert_eq!((files[0].name.as_str(), files[0].note.as_str()), ("network.txt", "2 numbers"));
@@ -350,7 +353,7 @@ fn checkpoints_are_exported() {
     {
         faults.push(export(format, network).unwrap_err().to_string());
     }
-    let cut = ExportRequest { format: "text".into(), network: 0 };
+    let cut = ExportRequest { format: "text".into(), network: 0, name: "x".into() };
     faults.push(plugin.export(&checkpoint[..3], &cut).unwrap_err().to_string());
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let random = shipped(&registry, OfferKind::Policy, "random");
