@@ -24,7 +24,9 @@
 //! and validations included, which is 49 GFLOP/s or 42 % of the peak.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use offramp_nn::{Decider, Histories, Initial, Row, Shape, Workspace, initial_parameters};
+use offramp_nn::{
+    Decider, Histories, Initial, Row, Shape, Workspace, argmax, best_action, initial_parameters,
+};
 use pulp::{Simd, WithSimd};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -113,6 +115,15 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| {
                 workspace.forward(&networks[0], &features, Histories::Shared(&history))[0]
             });
+        });
+        group.bench_function("actions of 50", |bencher| {
+            bencher.iter(|| {
+                let rows = (0..).zip(values.chunks_exact(6));
+                rows.filter_map(|(device, row)| best_action(row, device, 0).ok()).sum::<u32>()
+            });
+        });
+        group.bench_function("actions of 50, unchecked", |bencher| {
+            bencher.iter(|| values.chunks_exact(6).map(argmax).sum::<usize>());
         });
         group.finish();
     }
