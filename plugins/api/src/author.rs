@@ -162,10 +162,13 @@ pub trait Student: Saved {
 ///         &["text"]
 ///     }
 ///
-///     fn export(checkpoint: &[u8], _: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+///     fn export(
+///         checkpoint: &[u8],
+///         request: &ExportRequest<'_>,
+///     ) -> Result<Vec<ExportedFile>, Error> {
 ///         let numbers = checkpoint.chunks_exact(4).count();
 ///         Ok(vec![ExportedFile {
-///             name: "weights.txt".to_owned(),
+///             name: format!("{}.txt", request.name),
 ///             bytes: format!("{checkpoint:?}").into_bytes(),
 ///             note: format!("{numbers} weights"),
 ///         }])
@@ -176,7 +179,8 @@ pub trait Exportable: Policy {
     /// The formats it writes, such as `c`, `c-int8` or `onnx`; the first is the usual one.
     fn formats() -> &'static [&'static str];
 
-    /// Writes a network of `checkpoint` as one or more files.
+    /// Writes a network of `checkpoint` as one or more files, which are called as the request says:
+    /// all networks of a checkpoint may go into one folder.
     ///
     /// # Errors
     /// If `checkpoint` is not one of this policy's or has no such network. The host has checked
