@@ -338,7 +338,10 @@ fn checkpoints_are_exported() {
     assert_eq!(formats[..2], ["text", "two"]);
     let checkpoint: Vec<u8> = [1.5_f32, 2.5].iter().flat_map(|n| n.to_le_bytes()).collect();
     let export = |format: &str, network| {
-        plugin.export(&checkpoint, &ExportRequest { format: format.into(), network, name: "x".into() })
+        plugin.export(
+            &checkpoint,
+            &ExportRequest { format: format.into(), network, name: "x".into() },
+        )
     };
     let files = export("text", 1).unwrap();
     assert_eq!((files[0].name.as_str(), files[0].note.as_str()), ("network.txt", "2 numbers"));

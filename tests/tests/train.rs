@@ -234,8 +234,10 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
         "{extended}"
     );
     // And a learner's parameter that is out of range is named.
-    let no_batch = failures(&evaluation(&[good.set("parameters.batch", 0)]));
-    assert!(no_batch.contains("create: batch: 1 … 65536 is needed"), "{no_batch}");
+    let no_batch = failures(&evaluation(&[good.clone().set("parameters.batch", 0)]));
+    assert!(no_batch.contains("create: batch: 0 is out of range: 1 to 65536"), "{no_batch}");
+    let no_update = failures(&evaluation(&[good.set("parameters.batch", 4096)]));
+    assert!(no_update.contains("at most `replay`, which is 2000"), "{no_update}");
 }
 
 #[test]

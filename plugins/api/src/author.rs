@@ -164,10 +164,13 @@ pub trait Student: Saved {
 ///         &["text"]
 ///     }
 ///
-///     fn export(checkpoint: &[u8], _: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
+///     fn export(
+///         checkpoint: &[u8],
+///         request: &ExportRequest<'_>,
+///     ) -> Result<Vec<ExportedFile>, Error> {
 ///         let numbers = checkpoint.chunks_exact(4).count();
 ///         Ok(vec![ExportedFile {
-///             name: "weights.txt".to_owned(),
+///             name: format!("{}.txt", request.name),
 ///             bytes: format!("{checkpoint:?}").into_bytes(),
 ///             note: format!("{numbers} weights"),
 ///         }])
@@ -178,7 +181,8 @@ pub trait Exportable: Policy {
     /// The formats it writes, such as `c`, `c-int8` or `onnx`; the first is the usual one.
     fn formats() -> &'static [&'static str];
 
-    /// Writes a network of `checkpoint` as one or more files.
+    /// Writes a network of `checkpoint` as one or more files, which are called as the request says:
+    /// all networks of a checkpoint may go into one folder.
     ///
     /// # Errors
     /// If `checkpoint` is not one of this policy's or has no such network. The host has checked
@@ -257,7 +261,8 @@ impl Context<'_> {
     /// `#[serde(deny_unknown_fields)]` on `P`.
     ///
     /// # Errors
-    /// Line and column within the parameters, and what was expected there.
+    /// The line of the parameters that is wrong, and what was expected there. Its number would be
+    /// another in the scenario's file, so it is not stated.
     pub fn parameters<P: DeserializeOwned>(&self) -> Result<P, Error> {
         let text = match self.parameters.as_str() {
             "" => "()",
@@ -265,7 +270,10 @@ impl Context<'_> {
         };
         let options = ron::Options::default()
             .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-        options.from_str(text).map_err(|error| Error::new(format!("parameters: {error}")))
+        options.from_str(text).map_err(|error: ron::error::SpannedError| {
+            let place = line_at(text, error.span.start);
+            Error::new(format!("parameters: {} (in `{place}`)", error.code))
+        })
     }
 
     /// The path of a file that the parameters name: relative to the scenario's folder. State it in
@@ -292,6 +300,18 @@ impl Context<'_> {
     }
 }
 
+/// The line of `text` at a position, from the position on if it is long.
+fn line_at(text: &str, position: ron::error::Position) -> String {
+    const MAX: usize = 60;
+    let line = text.lines().nth(position.line.saturating_sub(1)).unwrap_or_default().trim_end();
+    let from_start = line.trim_start();
+    if from_start.chars().count() <= MAX {
+        return from_start.to_owned();
+    }
+    let rest: String = line.chars().skip(position.col.saturating_sub(1)).take(MAX).collect();
+    format!("… {rest} …")
+}
+
 /// The path that is called `file` in `folder`.
 fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
     let path = folder.join(file);
@@ -310,6 +330,16 @@ fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_position_is_shown() {
+        let at = |text: &str, line, col| line_at(text, ron::error::Position { line, col });
+        assert_eq!(at("(\n  hidden: 3,\n  hiden: 4,\n)", 3, 3), "hiden: 4,");
+        assert_eq!(at("()", 1, 2), "()");
+        assert_eq!(at("", 7, 9), "");
+        let long = format!("(hidden: 3, {}hiden: 4)", "batch: 4, ".repeat(20));
+        assert_eq!(at(&long, 1, 213), "… hiden: 4) …");
+    }
 
     #[test]
     fn paths_are_relative_to_the_scenario_and_stay_there() {

@@ -6,7 +6,7 @@ use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
 use offramp_nn::{Histories, Shape, Workspace, argmax, initial_parameters, step_stream, stream};
 use rayon::prelude::*;
 
-use crate::parameters::{Flaw, Recipe};
+use crate::parameters::{Flaw, PART, Recipe};
 
 /// An agent: of one device, or of all.
 #[derive(Clone, Debug)]
@@ -22,10 +22,6 @@ pub(crate) struct Agent {
     /// Seed of its batches, one stream per update.
     pub(crate) seed: u64,
 }
-
-/// Rows that one workspace computes at a time. A gradient is the sum over such parts of a batch,
-/// in order, so that it is bit-identical on any number of threads.
-pub(crate) const PART: usize = 64;
 
 /// Buffers of an update.
 #[derive(Debug)]

@@ -9,7 +9,9 @@ use offramp_nn::range::{
 use offramp_nn::{Initial, Shape};
 use offramp_plugin::serde::Deserialize;
 
-use crate::agent::PART;
+/// Rows that one workspace computes at a time. A gradient is the sum over such parts of a batch,
+/// in order, so that it is bit-identical on any number of threads.
+pub(crate) const PART: usize = 64;
 
 /// The next state of an experience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -13,8 +13,8 @@ use offramp_plugin::{
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::agent::{Agent, PART, Scratch};
-use crate::parameters::{Deploy, Flaw, Parameters, QecoParameters, Recipe};
+use crate::agent::{Agent, Scratch};
+use crate::parameters::{Deploy, Flaw, PART, Parameters, QecoParameters, Recipe};
 use crate::pending::PendingDecisions;
 
 /// The source of a policy's recipe.

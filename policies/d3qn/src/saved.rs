@@ -55,7 +55,6 @@ impl<P: Preset> Saved for D3qn<P> {
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.networks.expect(&state, Stage::Training)?;
-        self.networks.expect_scenario(&state)?;
         let mut agents = self.agents.clone();
         let parts = [
             self.networks.take(&state, "evaluation.")?,

@@ -86,3 +86,46 @@ offramp_plugin::register_explorer!(
     [any_system],
 );
 offramp_plugin::export_plugin!();
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::Progress;
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_field_value_and_range() {
+        let mut bench = Bench::new(3, 2);
+        for (field, value) in [
+            ("temperature", "-1.0"),
+            ("temperature", "1e-30"),
+            ("temperature", "NaN"),
+            ("load_trust", "2.0"),
+            ("load_trust", "inf"),
+        ] {
+            bench.parameters = format!("({field}: {value})");
+            let error = bench.create::<Heuristic>().err().unwrap();
+            let begin = format!("{field}: {value} is out of range: ");
+            assert!(error.message().starts_with(&begin), "{}", error.message());
+            assert!(bench.create_explorer::<HeuristicExplorer>().is_err());
+        }
+        for parameters in ["(from: inf)", "(per_update: NaN)", "(to: 1.5)", "(from: -1.0)"] {
+            bench.parameters = parameters.to_owned();
+            assert!(bench.create_explorer::<HeuristicExplorer>().is_err(), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn costs_that_are_not_numbers_decide_nothing() {
+        let mut bench = Bench::new(2, 2);
+        bench.set_task(1, "size_mbit", f64::NAN);
+        let mut policy: Heuristic = bench.create().unwrap();
+        let begin = "device 1 in slot 0: the predicted cost of action";
+        let error = bench.decide(&mut policy).unwrap_err();
+        assert!(error.message().starts_with(begin), "{}", error.message());
+        let mut explorer: HeuristicExplorer = bench.create_explorer().unwrap();
+        let error = bench.propose(&mut explorer, &Progress::default()).unwrap_err();
+        assert!(error.message().starts_with(begin), "{}", error.message());
+    }
+}

@@ -39,7 +39,6 @@ pub struct NetworkSpec {
     pub shape: Shape,
     /// Number of networks: one per device, or 1.
     pub networks: usize,
-    scenario_sha256: String,
     checkpoint: CheckpointSpec,
 }
 
@@ -62,8 +61,7 @@ impl NetworkSpec {
             .record("parameters_deployed", one)
             .record("parameters_as_in_the_paper", 2 * one)
             .record("scenario_sha256", scenario_sha256);
-        let scenario_sha256 = scenario_sha256.to_owned();
-        Self { shape, networks, scenario_sha256, checkpoint }
+        Self { shape, networks, checkpoint }
     }
 
     /// Scales of the networks' inputs; a checkpoint's own replace them, with the weights.
@@ -82,20 +80,6 @@ impl NetworkSpec {
     /// [`CheckpointError`] names what differs.
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
         self.checkpoint.expect(checkpoint, stage)
-    }
-
-    /// Checks that a checkpoint was made for the same scenario: a training resumes in its own only.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Mismatch`] if it was made for another.
-    pub fn expect_scenario(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        if checkpoint.fact("scenario_sha256")? == self.scenario_sha256 {
-            return Ok(());
-        }
-        Err(CheckpointError::Mismatch {
-            found: "was made for another scenario".to_owned(),
-            wanted: "a training resumes in its own only".to_owned(),
-        })
     }
 
     /// Puts numbers of the shape of each network's parameters under `prefix`.

@@ -149,3 +149,67 @@ impl TreeStudent {
         argmax(&self.votes) as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::Saved;
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    /// A student of states in which action 1 is best for one device and action 2 for the other.
+    fn taught(bench: &Bench) -> TreeStudent {
+        let mut student: TreeStudent = bench.create().unwrap();
+        let targets = [0.0, 5.0, 1.0, 0.0, 1.0, 5.0];
+        for _ in 0..20 {
+            bench.observe(|observation| student.fit(observation, &targets)).unwrap();
+        }
+        student
+    }
+
+    #[test]
+    fn any_accepted_parameters_grow_trees() {
+        let mut bench = Bench::new(2, 2);
+        bench.set_task(1, "alpha", 0.9);
+        for field in ["trees", "max_depth", "min_leaf"] {
+            for value in ["0", "1", "3", "64", "1000000", "1000000000", "18446744073709551615"] {
+                bench.parameters = format!("({field}: {value}, sharing: Shared)");
+                if bench.create::<TreeStudent>().is_ok() {
+                    bench.decide(&mut taught(&bench)).unwrap();
+                }
+            }
+        }
+        bench.parameters = "(min_leaf: 1000000000)".to_owned();
+        assert_eq!(
+            bench.create::<TreeStudent>().err().unwrap().message(),
+            "min_leaf: 1000000000 is out of range: 1 to 1000000 is needed"
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_an_error() {
+        let mut bench = Bench::new(2, 2);
+        let mut student = taught(&bench);
+        let targets = [0.0, 5.0, 1.0, 0.0, f32::NAN, 5.0];
+        let error = bench.observe(|observation| student.fit(observation, &targets)).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "device 1 in slot 0: the teacher's value of action 1 is NaN; only finite numbers decide"
+        );
+        bench.set_task(1, "alpha", f64::NAN);
+        let error = bench.decide(&mut student).unwrap_err();
+        assert!(error.message().starts_with("device 1 in slot 0: column"), "{}", error.message());
+    }
+
+    #[test]
+    fn a_checkpoint_is_held_to_its_number_of_trees() {
+        let mut bench = Bench::new(2, 2);
+        bench.checkpoint = Some(taught(&bench).checkpoint().unwrap());
+        bench.parameters = "(sharing: PerDevice)".to_owned();
+        assert_eq!(
+            bench.create::<TreeStudent>().err().unwrap().message(),
+            "the checkpoint has 1 networks (one per device, or one for all: `sharing`), and 2 are \
+             needed"
+        );
+    }
+}

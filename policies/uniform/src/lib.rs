@@ -105,3 +105,24 @@ offramp_plugin::register_explorer!(
     [any_system],
 );
 offramp_plugin::export_plugin!();
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_field_value_and_range() {
+        let mut bench = Bench::new(3, 2);
+        for field in ["from", "to", "per_update"] {
+            for value in ["-0.1", "NaN", "inf", "1e9"] {
+                bench.parameters = format!("({field}: {value})");
+                let error = bench.create_explorer::<Uniform>().err().unwrap();
+                let shown = value.replace("1e9", "1000000000.0");
+                let expected = format!("{field}: {shown} is out of range: 0 to 1 is needed");
+                assert_eq!(error.message(), expected);
+            }
+        }
+    }
+}
