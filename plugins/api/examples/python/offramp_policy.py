@@ -82,7 +82,9 @@ def _checked(actions, rows, servers):
 def _own_modules():
     """The files of the modules that were imported from the script's folder or one below it."""
     paths = set()
-    for module in list(sys.modules.values()):
+    for name, module in list(sys.modules.items()):
+        if name == "__main__":
+            continue  # the script itself, which python.c lists
         path = os.path.realpath(getattr(module, "__file__", None) or os.devnull)
         installed = {"site-packages", "dist-packages"} & set(path.split(os.sep))
         if path.startswith(os.path.join(_FOLDER, "")) and not installed:
