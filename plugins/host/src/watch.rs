@@ -137,6 +137,12 @@ mod handlers {
     /// True once something has been said: one crash often leads to another.
     static SAID: AtomicBool = AtomicBool::new(false);
 
+    /// True once a plugin has called `exit`.
+    static EXITS: AtomicBool = AtomicBool::new(false);
+    /// As many threads may call `exit` at once. Each takes handlers off one list, and the process
+    /// ends with the exit code of the first that finds it empty.
+    const EXITING_THREADS: usize = 256;
+
     const SIGNALS: [(c_int, &str); 5] = [
         (libc::SIGSEGV, " (segmentation fault)"),
         (libc::SIGBUS, " (bus error)"),
@@ -168,8 +174,10 @@ mod handlers {
                 libc::sigaction(signal, &raw const action, null_mut());
             }
         }
-        // SAFETY: the function lives as long as the process.
-        unsafe { libc::atexit(on_exit) };
+        for _ in 0..EXITING_THREADS {
+            // SAFETY: the function lives as long as the process.
+            unsafe { libc::atexit(on_exit) };
+        }
     }
 
     pub(super) fn end() {
@@ -218,6 +226,10 @@ mod handlers {
     extern "C" fn on_exit() {
         if !watches() {
             return;
+        }
+        while EXITS.swap(true, Ordering::AcqRel) {
+            // SAFETY: it has no conditions. Another thread ends the process.
+            unsafe { libc::pause() };
         }
         let mut line = Line::new();
         let remedy = line.culprit("ended the process");

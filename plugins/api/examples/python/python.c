@@ -99,10 +99,11 @@ static int script_of(OfframpBytes parameters, char *script, size_t size) {
 
 /* `second` in the folder `first`, or `second` alone if it is absolute; NULL without memory. */
 static char *joined(const char *first, const char *second) {
-    size_t size = strlen(first) + strlen(second) + 2;
+    size_t length = strlen(first), size = length + strlen(second) + 2;
     char *path = malloc(size);
-    if (path && second[0] == '/') strcpy(path, second);
-    if (path && second[0] != '/') snprintf(path, size, "%s/%s", first, second);
+    const char *between = length > 0 && first[length - 1] == '/' ? "" : "/";
+    if (second[0] == '/') first = between = "";
+    if (path) snprintf(path, size, "%s%s%s", first, between, second);
     return path;
 }
 
