@@ -2,8 +2,8 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, Error, Learner, LocalColumns, Needs, Observation, Policy, Progress, Saved, TransitionBatch,
-    UNDECIDED,
+    Context, Error, Learner, LocalColumns, Needs, Observation, Policy, Progress, Saved,
+    TransitionBatch, UNDECIDED, best_action,
 };
 
 /// What can be chosen in a scenario: `parameters: (rate: 0.01)`.
@@ -86,7 +86,8 @@ impl Policy for TheName {
             let first = observation.devices[row] as usize % backlog.len();
             let servers = (first..backlog.len()).chain(0..first);
             let server = servers.min_by(|&a, &b| backlog[a].total_cmp(&backlog[b])).unwrap_or(0);
-            let offload = self.values[2 * state + 1] > self.values[2 * state];
+            // An error if a value is not finite, which would decide nothing.
+            let offload = best_action(&self.values[2 * state..2 * state + 2])? == 1;
             *action = if offload { server as u32 + 1 } else { 0 };
         }
         Ok(())

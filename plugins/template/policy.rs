@@ -11,6 +11,8 @@ impl Policy for TheName {
     // What `decide` reads; nothing else is computed.
     const NEEDS: Needs = Needs::SERVERS;
 
+    // Parameters are read by `context.parameters()?`; a file that they name is found by
+    // `context.path(…)?`, and stated in `files`, so that it belongs to a run's results.
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         context.no_parameters()?;
         Ok(Self { load: context.server_column("load")? })

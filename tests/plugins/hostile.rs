@@ -1,5 +1,7 @@
 //! A policy that does whatever wrong thing its parameters ask for.
 
+use std::hint::black_box;
+
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
     Context, EpisodeStart, Error, Explorer, Learner, Needs, Observation, Policy, Progress, Saved,
@@ -19,8 +21,10 @@ enum Misdeed {
     TooShort,
     /// Gives values, and a loss, that are no numbers.
     NotANumber,
-    /// Takes the process along, in this way.
+    /// Takes the process along, in this way, in `decide`.
     Ruin(Ruin),
+    /// Takes the process along in the call of that name.
+    RuinIn(String, Ruin),
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq)]
@@ -28,7 +32,14 @@ enum Misdeed {
 enum Ruin {
     Segfault,
     Abort,
+    Overflow,
     Exit,
+    /// Ends the process as if all were well.
+    ExitZero,
+    /// Likewise, on a thread of its own, while the call waits for it.
+    ExitOnThread,
+    /// Likewise, some time after the call.
+    ExitLater,
     /// Never comes back.
     Loop,
     /// Takes memory until there is none.
@@ -46,7 +57,16 @@ impl Ruin {
                 std::ptr::without_provenance_mut::<u64>(64).write_volatile(1)
             },
             Self::Abort => std::process::abort(),
+            Self::Overflow => assert!(deeper(1) > 0),
             Self::Exit => std::process::exit(3),
+            Self::ExitZero => std::process::exit(0),
+            Self::ExitOnThread => {
+                let _ = std::thread::spawn(|| std::process::exit(0)).join();
+            }
+            Self::ExitLater => drop(std::thread::spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::process::exit(0)
+            })),
             Self::Loop | Self::LoopInDrop => loop {
                 std::hint::spin_loop();
             },
@@ -58,6 +78,12 @@ impl Ruin {
             }
         }
     }
+}
+
+/// Takes stack until there is none.
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn deeper(depth: u64) -> u64 {
+    black_box([depth; 64])[0] + deeper(depth + 1)
 }
 
 #[derive(Deserialize)]
@@ -75,6 +101,10 @@ impl Hostile {
         match &self.misdeed {
             Misdeed::PanicIn(call) if call == name => panic!("hostile in {name}"),
             Misdeed::FailIn(call) if call == name => Err(Error::new(format!("{name} refused"))),
+            Misdeed::RuinIn(call, ruin) if call == name => {
+                ruin.come();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -82,12 +112,10 @@ impl Hostile {
 
 impl Drop for Hostile {
     fn drop(&mut self) {
-        if self.misdeed == Misdeed::PanicIn("drop".into()) {
-            panic!("hostile in drop");
-        }
         if self.misdeed == Misdeed::Ruin(Ruin::LoopInDrop) {
             Ruin::LoopInDrop.come();
         }
+        let _ = self.call("drop");
     }
 }
 
@@ -170,13 +198,23 @@ impl Student for Hostile {
 
 /// Of the same name, registered twice around the policy: whatever order the linker makes of it,
 /// a scenario that asks for the policy must get the policy.
-struct HostileExplorer;
+struct HostileExplorer {
+    /// Instead of proposing.
+    ruin: Option<Ruin>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+struct ExplorerParameters {
+    ruin: Option<Ruin>,
+}
 
 impl Explorer for HostileExplorer {
     const NEEDS: Needs = Needs::NOTHING;
 
-    fn create(_: &Context<'_>) -> Result<Self, Error> {
-        Ok(Self)
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let ExplorerParameters { ruin } = context.parameters()?;
+        Ok(Self { ruin })
     }
 
     fn propose(
@@ -185,6 +223,9 @@ impl Explorer for HostileExplorer {
         _: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, Error> {
+        if let Some(ruin) = self.ruin {
+            ruin.come();
+        }
         // Out of range on purpose.
         actions.fill(observation.rows() as u32 + 1_000);
         Ok(1.0)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
     Context, Error, Learner, Needs, Observation, Policy, Progress, Saved, TransitionBatch,
-    UNDECIDED, ValueFunction,
+    UNDECIDED, ValueFunction, best_action,
 };
 
 #[derive(Default, Deserialize)]
@@ -67,9 +67,9 @@ impl Policy for Linear {
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         for (row, action) in actions.iter_mut().enumerate().filter(|(_, a)| **a == UNDECIDED) {
             let features = observation.features_of(row);
-            let value = |&action: &usize| self.value(features, action);
-            let best = (0..self.seen.len()).rev().max_by(|a, b| value(a).total_cmp(&value(b)));
-            *action = best.unwrap_or(0) as u32;
+            let actions = 0..self.seen.len();
+            let values: Vec<_> = actions.map(|action| self.value(features, action)).collect();
+            *action = best_action(&values)?;
         }
         Ok(())
     }

@@ -509,5 +509,163 @@ fn a_script_in_python_decides() {
         failures += &untimed(&ran_with_parameters(&desk, &library, "python", &parameters));
     }
     failures += &untimed(&ran_with_parameters(&desk, &library, "python", "(nothing: 1)"));
-    insta::assert_snapshot!(failures);
+    insta::assert_snapshot!(failures.replace(&desk.path().display().to_string(), "DESK"));
+}
+
+/// A folder `study` with a script that reads files and prints, and the shim; none without Python.
+fn python_study() -> Option<(Sandbox, PathBuf)> {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("there is no python3 here");
+        return None;
+    }
+    let desk = Sandbox::new();
+    let library = compile(&desk, &example("python/python.c"), "python.so", true);
+    std::fs::create_dir(desk.path().join("study")).unwrap();
+    let copy = example("python/offramp_policy.py");
+    std::fs::copy(copy, desk.path().join("study/offramp_policy.py")).unwrap();
+    desk.write("study/helper.py", "VALUES = [3.0, 1.0, 1.0, 1.0, 1.0, 1.0]\n");
+    desk.write("study/table.txt", "a table");
+    desk.write(
+        "study/policy.py",
+        r#"
+import os, subprocess
+import helper, offramp_policy
+
+print("noise")
+os.system("echo noise")
+
+
+class Policy:
+    def __init__(self, context):
+        assert open("table.txt").read() == "a table"
+        assert context.kind == "Paper" and os.path.isabs(context.folder)
+        assert subprocess.run(["cat"], stdout=subprocess.PIPE).stdout == b""
+
+    def decide(self, seen):
+        os.write(1, b"noise\n")
+        return [offramp_policy.best_action(helper.VALUES)] * len(seen.devices)
+
+    def files(self):
+        return ["table.txt"]
+
+
+offramp_policy.run(Policy)
+"#,
+    );
+    Some((desk, library))
+}
+
+/// Found from any folder; what it and its commands print is neither an answer nor a result.
+#[test]
+fn a_script_belongs_to_its_scenario() {
+    let Some((desk, library)) = python_study() else { return };
+    // Whatever lies where offramp is called.
+    desk.write("policy.py", "raise SystemExit(1)");
+    let run = |script: &str| {
+        let text = format!(
+            "(name: \"x\", policies: [
+                (plugin: \"python\", parameters: (script: \"{script}\")),
+                (plugin: \"all-local\"),
+            ], evaluate: (episodes: 2))"
+        );
+        desk.write("study/x.ron", text);
+        desk.offramp(&["run", "study/x.ron", "--plugins", "python.so", "--format", "json"])
+    };
+    let ran = run("policy.py");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
+    assert_eq!(qoe(0), qoe(1));
+    assert!(ran.err.contains("noise"), "{}", ran.err);
+    let ran = run("../policy.py");
+    assert_ne!(ran.code, 0);
+    let reason = "`../policy.py` leaves the scenario's folder";
+    assert!((ran.out + &ran.err).contains(reason));
+    // Its files, for the run's identity.
+    let registry = Registry::discover(&[library], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "python").unwrap();
+    let mut bench = Bench::new(2, 5);
+    bench.parameters = "(script: \"policy.py\")".to_owned();
+    bench.folder = desk.path().join("study");
+    let policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    let files: BTreeSet<PathBuf> = policy.files().unwrap().into_iter().collect();
+    let names = ["helper.py", "offramp_policy.py", "policy.py", "table.txt"];
+    let study = desk.path().canonicalize().unwrap().join("study");
+    let own: BTreeSet<PathBuf> = files.iter().map(|file| file.canonicalize().unwrap()).collect();
+    assert_eq!(own, names.iter().map(|name| study.join(name)).collect());
+}
+
+/// Nothing that is not an action passes for one.
+#[test]
+fn what_a_script_returns_is_checked() {
+    let Some((desk, library)) = python_study() else { return };
+    let registry = Registry::discover(&[library], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "python").unwrap();
+    let mut bench = Bench::new(2, 1);
+    bench.folder = desk.path().join("study");
+    bench.parameters = "(script: \"bad.py\")".to_owned();
+    let mut failures = String::new();
+    for returned in [
+        "[0, float('nan')]",
+        "[None, 0]",
+        "[0, 1.0]",
+        "[0, 2]",
+        "[-1, 0]",
+        "[0]",
+        "None",
+        "[offramp_policy.best_action([0.0, float('nan')])] * 2",
+    ] {
+        let script = format!(
+            "import offramp_policy\nclass Bad:\n    def __init__(self, context): pass\n    \
+             def decide(self, seen): return {returned}\nofframp_policy.run(Bad)\n"
+        );
+        desk.write("study/bad.py", script);
+        let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+        let mut actions = [UNDECIDED; 2];
+        let failure = bench.observe(|seen| policy.decide(seen, &mut actions)).unwrap_err();
+        failures += &format!("{failure}\n");
+    }
+    insta::assert_snapshot!(failures, @r"
+    policy `python`, decide: ValueError: row 1: nan is not an action, an integer 0 ... 1
+    policy `python`, decide: ValueError: row 0: None is not an action, an integer 0 ... 1
+    policy `python`, decide: ValueError: row 1: 1.0 is not an action, an integer 0 ... 1
+    policy `python`, decide: ValueError: row 1: 2 is not an action, an integer 0 ... 1
+    policy `python`, decide: ValueError: row 0: -1 is not an action, an integer 0 ... 1
+    policy `python`, decide: ValueError: decide returned 1 actions for 2 rows
+    policy `python`, decide: ValueError: decide returned nothing for 2 rows
+    policy `python`, decide: ValueError: the value of action 1 is nan
+    ");
+}
+
+/// As for a policy in Rust.
+#[test]
+fn a_policy_in_c_that_ends_the_process_is_named() {
+    let desk = Sandbox::new();
+    compile(&desk, &fixture("hostile.c"), "hostile.so", true);
+    let run = |ruin: &str, more: &[&str]| {
+        let text = format!(
+            "(name: \"x\", policies: [(plugin: \"hostile-c\", parameters: (ruin: \"{ruin}\"))],
+            evaluate: (episodes: 2))"
+        );
+        desk.write("x.ron", text);
+        desk.offramp(&[&["run", "x.ron", "--plugins", "hostile.so"], more].concat())
+    };
+    for (ruin, code, line, apart) in [
+        ("exit_0 in_create", 1, "ended the process in `create`", "exit code 0"),
+        ("exit_3 in_decide", 1, "ended the process in `decide`", "exit code 3"),
+        ("exit_0 in_drop", 1, "ended the process in `drop`", "exit code 0"),
+        ("abort in_decide", -1, "crashed in `decide`: signal 6 (abort)", "signal 6"),
+        ("segfault in_create", -1, "crashed in `create`: signal 11", "signal 11"),
+        ("arithmetic in_decide", -1, "crashed in `decide`: signal 8", "signal 8"),
+    ] {
+        let ran = run(ruin, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{ruin}: {}", ran.err);
+        assert!(ran.err.contains(&format!("policy `hostile-c` {line}")), "{ruin}: {}", ran.err);
+        let ran = run(ruin, &["--isolate"]);
+        assert_eq!(ran.code, 1, "{ruin}: {}", ran.err);
+        assert!(ran.out.contains(&format!("its process ended by {apart}")), "{ruin}: {}", ran.out);
+    }
+    let ran = run("not_a_number", &[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("decide: the value of action 1 is "), "{}", ran.out);
 }

@@ -13,6 +13,7 @@ fn script(folder: &Path, text: &str) -> Ran {
         .current_dir(folder)
         .args(["-ec", text])
         .env("PATH", std::env::join_paths(paths).unwrap())
+        .env("CHECKOUT", workspace())
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("OFFRAMP_PLUGINS")
         .output()
@@ -52,7 +53,7 @@ fn the_guide_says_what_happens() {
             None => panic!("a block of `{kind}`: is it to be run, written or compared?"),
         }
     }
-    assert_eq!(steps, 4);
+    assert_eq!(steps, 5);
     // An explorer, and a learner's own test; what is built of offramp-plugin is there already.
     let variants = script(
         desk.path(),
@@ -79,12 +80,25 @@ fn what_can_not_be_made_is_refused() {
         vec!["new", "My_Policy"],
         vec!["new", "fresh", "--checkout", "elsewhere"],
         vec!["new", "fresh", "--learner", "--explorer"],
+        vec!["new", "random"],
+        vec!["new", "d3qn", "--explorer"],
+        vec!["new", "fn"],
+        vec!["new", "std"],
+        vec!["new", "test"],
+        vec!["new", "offramp-plugin"],
+        vec!["new", "policy"],
+        vec!["new", "parameters", "--learner"],
+        vec!["new", "nul"],
+        vec!["new", "2nd-policy"],
+        vec!["new", "größte"],
+        vec!["new", &"a".repeat(65)],
     ] {
         let ran = desk.offramp(&arguments);
         assert_eq!(ran.code, 2, "{}", ran.out);
         errors += &ran.err;
     }
-    assert!(!desk.path().join("fresh").exists());
+    // Nothing was made.
+    assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 1);
     insta::assert_snapshot!(errors);
     let far = desk.offramp(&["new", "far", "--git", "https://example.org/offramp"]);
     assert_eq!(far.code, 0, "{}", far.err);

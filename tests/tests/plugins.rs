@@ -52,6 +52,10 @@ fn what_is_refused_is_listed_with_the_reason() {
         file(name, &std::fs::read(example(plugin)).unwrap());
     }
     file("i_again", &random);
+    std::fs::create_dir(desk.path().join(library("l_folder"))).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", desk.path().join(library("m_link"))).unwrap();
+    // That it goes on shows that `no_plugin`, which aborts when it is loaded, was not.
     let ran = desk.offramp(&["plugins", "--plugins", &desk.path().display().to_string()]);
     assert_eq!(ran.code, 0);
     let refused: Vec<_> = ran
@@ -131,6 +135,166 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
     assert!(succeeded("random") && succeeded("drop"));
     // What failed is in the run folder too, and printed again.
     assert_eq!(desk.offramp(&["report", "run"]).out, ran.out);
+}
+
+/// A scenario with one policy that misbehaves.
+fn with_hostile(misdeed: &str) -> String {
+    format!(
+        "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: {misdeed}))],
+        evaluate: (episodes: 200))"
+    )
+}
+
+/// In the process it takes all with it, and is named; in a process of its own it is a failed row.
+#[test]
+#[cfg(unix)]
+fn a_policy_that_ends_the_process_is_named() {
+    let desk = Sandbox::new();
+    let plugin = example("hostile").display().to_string();
+    let run = |misdeed: &str, more: &[&str]| {
+        desk.write("x.ron", with_hostile(misdeed));
+        desk.offramp(&[&["run", "x.ron", "--jobs", "1", "--plugins", &plugin], more].concat())
+    };
+    let exit =
+        "ended the process in `CALL` by calling `exit`; with --isolate only its own run fails";
+    let crash = "crashed in `CALL`: signal NUMBER; with --isolate only its own run fails";
+    for (call, ruin, code, line, apart) in [
+        ("create", "ExitZero", 1, exit, "exit code 0"),
+        ("decide", "ExitZero", 1, exit, "exit code 0"),
+        ("end_episode", "ExitZero", 1, exit, "exit code 0"),
+        ("drop", "ExitZero", 1, exit, "exit code 0"),
+        ("decide", "ExitOnThread", 1, exit, "exit code 0"),
+        ("decide", "Exit", 1, exit, "exit code 3"),
+        ("create", "Segfault", -1, crash, "signal 11 (segmentation fault)"),
+        ("decide", "Segfault", -1, crash, "signal 11 (segmentation fault)"),
+        ("decide", "Overflow", -1, crash, "signal 6 (abort)"),
+        ("decide", "Abort", -1, crash, "signal 6 (abort)"),
+    ] {
+        let misdeed = format!("RuinIn(\"{call}\", {ruin})");
+        let ran = run(&misdeed, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{misdeed}: {}", ran.err);
+        let signal = if ruin == "Overflow" { "11 (segmentation fault)" } else { &apart[7..] };
+        let line = line.replace("CALL", call).replace("NUMBER", signal);
+        assert!(ran.err.contains(&format!("policy `hostile` {line}\n")), "{misdeed}: {}", ran.err);
+        // What Rust knows of it is stated too.
+        assert_eq!(ran.err.contains("has overflowed its stack"), ruin == "Overflow", "{}", ran.err);
+        let ran = run(&misdeed, &["--isolate"]);
+        let failed = format!("failed: hostile: its process ended by {apart}");
+        assert_eq!(ran.code, 1, "{misdeed}: {}", ran.err);
+        assert!(ran.out.contains(&failed), "{misdeed}: {}", ran.out);
+    }
+    // Whenever it comes, it is not success.
+    let later = run("RuinIn(\"decide\", ExitLater)", &[]);
+    assert_eq!((later.code, later.out.as_str()), (1, ""), "{}", later.err);
+    assert!(later.err.contains("ended the process"), "{}", later.err);
+}
+
+/// Not in training either.
+#[test]
+#[cfg(unix)]
+fn a_learner_or_explorer_that_ends_the_process_is_named() {
+    let desk = Sandbox::new();
+    let plugin = example("hostile").display().to_string();
+    let learner = |misdeed: &str| {
+        format!("learner: (plugin: \"hostile\", parameters: (misdeed: {misdeed})), ")
+    };
+    let calm = learner("PanicIn(\"none\")");
+    let with = |ruin: &str| {
+        calm.clone() + &format!("explorer: (plugin: \"hostile\", parameters: (ruin: {ruin}))")
+    };
+    let uniform = "explorer: (plugin: \"uniform\", parameters: (per_update: 0.1))";
+    for (train, code, line) in [
+        (with("ExitZero"), 1, "explorer `hostile` ended the process in `propose`"),
+        (with("Abort"), -1, "explorer `hostile` crashed in `propose`: signal 6 (abort)"),
+        (
+            learner("RuinIn(\"learn\", ExitZero)") + uniform,
+            1,
+            "policy `hostile` ended the process in `learn`",
+        ),
+        (
+            learner("RuinIn(\"checkpoint\", ExitZero)") + uniform,
+            1,
+            "policy `hostile` ended the process in `checkpoint`",
+        ),
+    ] {
+        desk.write(
+            "x.ron",
+            format!(
+                "(name: \"x\", train: ({train}, episodes: 2, validate_every: 2, \
+                 validate_episodes: 1))"
+            ),
+        );
+        let ran = desk.offramp(&["train", "x.ron", "--out", "trained", "--plugins", &plugin]);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{train}: {}", ran.err);
+        assert!(ran.err.contains(line), "{train}: {}", ran.err);
+        std::fs::remove_dir_all(desk.path().join("trained")).unwrap();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_library_that_crashes_when_it_is_loaded_is_named() {
+    let desk = Sandbox::new();
+    let library = example("aborts_when_loaded").display().to_string();
+    let ran = desk.offramp(&["plugins", "--plugins", &library]);
+    assert_eq!(ran.code, -1);
+    let line = format!("plugin {library} crashed while it was being loaded: signal 6 (abort)");
+    assert!(ran.err.contains(&line), "{}", ran.err);
+}
+
+/// Wherever offramp is called from, and whatever lies there.
+#[test]
+fn paths_in_parameters_are_relative_to_the_scenario() {
+    let desk = Sandbox::new();
+    std::fs::create_dir(desk.path().join("study")).unwrap();
+    desk.write("study/rule.txt", "0");
+    desk.write("rule.txt", "1");
+    let plugin = example("reads_a_file");
+    let run = |rule: &str, more: &[&str]| {
+        let text = format!(
+            "(name: \"x\", policies: [
+                (plugin: \"reads-a-file\", parameters: (rule: \"{rule}\")),
+                (plugin: \"all-local\"),
+            ], evaluate: (episodes: 2))"
+        );
+        desk.write("study/x.ron", text);
+        let plugin = plugin.display().to_string();
+        let arguments = ["run", "study/x.ron", "--plugins", &plugin, "--format", "json"];
+        desk.offramp(&[&arguments[..], more].concat())
+    };
+    for more in [&[][..], &["--isolate"]] {
+        let ran = run("rule.txt", more);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let qoe = |run: usize| json["runs"][run]["metrics"]["qoe"]["mean"].as_f64().unwrap();
+        assert_eq!(qoe(0), qoe(1));
+    }
+    for (rule, reason) in
+        [("../rule.txt", "leaves the scenario's folder"), ("none.txt", "study/none.txt: No such")]
+    {
+        let ran = run(rule, &[]);
+        assert_ne!(ran.code, 0);
+        assert!((ran.out + &ran.err).contains(reason), "{rule}");
+    }
+}
+
+#[test]
+fn plugins_state_the_files_they_read() {
+    let desk = Sandbox::new();
+    let rule = desk.write("rule.txt", "0");
+    let registry = Registry::discover(&[example("reads_a_file")], Some(built())).unwrap();
+    let mut bench = Bench::new(2, 1);
+    bench.parameters = "(rule: \"rule.txt\")".to_owned();
+    bench.folder = desk.path().to_owned();
+    let policy = shipped(&registry, OfferKind::Policy, "reads-a-file");
+    let policy = bench.context(|context| policy.create_policy(context)).unwrap();
+    let explorer = shipped(&registry, OfferKind::Explorer, "reads-a-file");
+    let explorer = bench.context(|context| explorer.create_explorer(context)).unwrap();
+    assert_eq!([policy.files().unwrap(), explorer.files().unwrap()], [[rule.clone()], [rule]]);
+    bench.parameters.clear();
+    let other = shipped(&registry, OfferKind::Policy, "random");
+    let other = bench.context(|context| other.create_policy(context)).unwrap();
+    assert!(other.files().unwrap().is_empty());
 }
 
 /// A scenario with one policy.

@@ -442,5 +442,7 @@ pub(crate) struct NewArguments {
     #[arg(long, value_name = "URL", conflicts_with = "checkout")]
     pub(crate) git: Option<String>,
     #[command(flatten)]
+    pub(crate) search: SearchArguments,
+    #[command(flatten)]
     pub(crate) format: FormatArguments,
 }

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     };
     output::claim();
     let notes = if arguments.quiet { Notes::Hidden } else { Notes::Shown };
+    let _watch = offramp_host::watch();
     match run(arguments.command, notes) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Failures) => ExitCode::FAILURE,

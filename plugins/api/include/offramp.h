@@ -27,6 +27,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OFFRAMP_VERSION 2
@@ -220,7 +221,9 @@ typedef struct {
     int (*set_parameters)(void *self, size_t network, const float *parameters, size_t length,
                           OfframpMessage *message);
     /* Since revision 1: hands over the paths of the files that it reads by itself, besides its
-     * checkpoint. Asked for after create; their hashes belong to a run's results. */
+     * checkpoint. Asked for after create; their hashes belong to a run's results, and a run is not
+     * resumed once one has changed. Relative paths in parameters start at context->folder, and
+     * must not leave it: examples/python/python.c shows how. */
     int (*files)(void *self, OfframpAddPath add, void *sink, OfframpMessage *message);
 } OfframpPolicy;
 
@@ -299,6 +302,25 @@ static inline const double *offramp_server(const OfframpObservation *seen, Offra
 static inline const double *offramp_window(const OfframpObservation *seen, size_t row) {
     size_t window = seen->history_of.length ? seen->history_of.data[row] : 0;
     return seen->histories.data + window * seen->history_slots * seen->server_count;
+}
+
+/* --- actions -------------------------------------------------------------------------------- */
+
+/* The action with the largest of `count` values; on ties, the first. A value that is not finite is
+ * an error, with a message: no network means to decide by it. */
+static inline int offramp_best_action(const float *values, size_t count, uint32_t *action,
+                                      OfframpMessage *message) {
+    size_t best = 0;
+    for (size_t at = 0; at < count; at++) {
+        if (values[at] - values[at] != 0.0f) { /* infinite, or not a number */
+            snprintf(message->text, sizeof message->text, "the value of action %zu is %g", at,
+                     (double)values[at]);
+            return 1;
+        }
+        if (values[at] > values[best]) best = at;
+    }
+    *action = (uint32_t)best;
+    return 0;
 }
 
 #endif

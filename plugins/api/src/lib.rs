@@ -69,9 +69,12 @@
 //! - Randomness comes from the seeds handed over ([`Context::seed`], [`EpisodeStart::seed`]); no
 //!   clock, thread number or address may change a result.
 //! - Nothing lent for a call is kept after it.
+//! - A path in parameters is relative to the scenario's folder ([`Context::path`]), and a file that
+//!   a policy reads by itself is part of a run once [`Policy::files`] lists it.
+//! - Values that are not finite decide nothing: [`best_action`] returns an error.
 //!
 //! # Growth
-//! The interface has a version and a revision (2.0), and so does this crate. Within a version
+//! The interface has a version and a revision (2.1), and so does this crate. Within a version
 //! things are only appended: a plugin built today loads on every later offramp of version 2, and
 //! one that was built for a later revision than the host's is refused with the one it needs.
 //! [`boundary`] has the rule for each type.
@@ -86,6 +89,7 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod actions;
 mod author;
 pub mod boundary;
 pub mod c;
@@ -99,6 +103,7 @@ pub mod testing;
 
 /// The slices and texts of the structs that cross: `.into()` makes them of `&[T]` and `&str`.
 pub use abi_stable::std_types::{RSlice, RStr};
+pub use actions::best_action;
 pub use author::{
     AnySystem, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };

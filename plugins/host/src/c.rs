@@ -42,7 +42,7 @@ pub(crate) unsafe fn table(
 ) -> Result<(Plugin, Vec<Offer>, &'static Table), LoadError> {
     let lacks = |lacks: &str| LoadError::Incomplete { lacks: lacks.to_owned() };
     if plugin.is_null() {
-        return Err(LoadError::NoManifest);
+        return Err(lacks("table of policies and explorers"));
     }
     // SAFETY: the version stands first in every version of the header.
     let version = unsafe { (&raw const (*plugin).version).read() };

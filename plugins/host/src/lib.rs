@@ -5,7 +5,9 @@
 //! [`PluginRef::create_policy`] creates an instance, [`PluginRef::export`] exports a checkpoint.
 //!
 //! Loading a library executes its code, and native code that segfaults takes the process along:
-//! load only what you would run. Libraries stay loaded until the process ends.
+//! load only what you would run. A program that calls [`watch`] at its start then states which policy
+//! it was, in which call; `exit` in a plugin is never success. Libraries stay loaded until the
+//! process ends.
 
 #![expect(unsafe_code, reason = "loading native code: each unsafe block states why it holds")]
 
@@ -14,6 +16,7 @@ mod library;
 mod offer;
 mod policy;
 mod registry;
+mod watch;
 
 pub use library::Library;
 pub use offer::{LoadError, Offer, OfferKind};
@@ -22,3 +25,4 @@ pub use policy::{
     CallFailure, CallFault, Explorer, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };
 pub use registry::{PluginRef, Registry, SearchError, UnknownName};
+pub use watch::{Watch, watch};

@@ -1,8 +1,9 @@
 //! One library file: what it is, and whether it can be loaded.
 //!
 //! Checks go from the outside in, so that a refusal is explained: is it a file, a library, of this
-//! platform, does the system load it, has it a manifest, of this interface version and at most this
-//! revision, are the types that cross the boundary laid out as the host knows them.
+//! platform, does it export what a plugin exports; only then is its code executed: does the system
+//! load it, has it a manifest, of this interface version and at most this revision, are the types
+//! that cross the boundary laid out as the host knows them.
 
 use std::ffi::c_char;
 use std::mem::offset_of;
@@ -13,6 +14,7 @@ use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, LibHeader};
 use abi_stable::type_layout::TypeLayout;
+use object::read::NameOrOrdinal;
 use object::{FileKind, Object};
 use offramp_plugin::Needs;
 use offramp_plugin::boundary::{
@@ -24,6 +26,7 @@ use sha2::{Digest, Sha256};
 
 use crate::c::{self, Table};
 use crate::offer::{LoadError, Offer, OfferKind, c_text, check_interface, read_prefix, read_table};
+use crate::watch;
 
 /// A plugin's library, loaded; it stays loaded until the process ends.
 #[derive(Clone)]
@@ -61,12 +64,16 @@ impl std::fmt::Debug for Library {
 }
 
 impl Library {
-    /// Checks that `bytes` are a library for this machine's loader; nothing of it is executed.
+    /// Checks that `bytes` are a library for this machine's loader, and export what a plugin
+    /// exports; nothing of it is executed.
     ///
     /// # Errors
-    /// [`LoadError::NoLibrary`] or [`LoadError::OtherPlatform`].
+    /// [`LoadError::NoLibrary`], [`LoadError::OtherPlatform`] or [`LoadError::NoPlugin`].
     pub fn check(bytes: &[u8]) -> Result<(), LoadError> {
-        check_platform(bytes)
+        match check_platform(bytes)? {
+            Some(file) if !exports_a_plugin(&file) => Err(LoadError::NoPlugin),
+            _ => Ok(()),
+        }
     }
 
     /// Loads the plugin in `path`.
@@ -76,35 +83,41 @@ impl Library {
     /// # Errors
     /// [`LoadError`] states the check that failed.
     pub fn load(path: &Path) -> Result<Arc<Self>, LoadError> {
-        let bytes = std::fs::read(path).map_err(LoadError::Unreadable)?;
+        let bytes = read(path)?;
         Self::check(&bytes)?;
         // A bare name would be looked for among the system's libraries.
         let whole = std::path::absolute(path).map_err(LoadError::Unreadable)?;
-        // SAFETY: runs the library's constructors; that loading executes its code is this
-        // function's documented contract.
-        let library = unsafe { libloading::Library::new(&whole) }
-            .map_err(|error| LoadError::Unloadable(loader_message(&error, &whole)))?;
+        let title = watch::title(format!("plugin {}", path.display()));
+        watch::during(title, &watch::LOADING, || Self::execute(path, &whole, &bytes))
+    }
+
+    /// Loads the plugin in `path`, `whole` if absolute, which has passed [`Library::check`].
+    fn execute(path: &Path, whole: &Path, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+        // SAFETY: runs the library's constructors; that loading executes its code is the documented
+        // contract of `load`.
+        let library = unsafe { libloading::Library::new(whole) }
+            .map_err(|error| LoadError::Unloadable(loader_message(&error, whole)))?;
         // Never unloaded (abi_stable's rule): threads, thread-locals and trait objects of the
         // plugin may outlive any handle. Also if it is refused, since its code has run already.
         let library: &'static libloading::Library = Box::leak(Box::new(library));
         // SAFETY: the symbol has this type in every version of the header.
         let in_c = unsafe { library.get::<extern "C" fn() -> *const Plugin>(C_SYMBOL.as_bytes()) };
         if let Ok(in_c) = in_c {
-            return Self::in_c(path, &bytes, in_c());
+            return Self::in_c(path, bytes, in_c());
         }
         // SAFETY: the symbol has this type in every interface version.
         let manifest = unsafe {
             library.get::<extern "C" fn() -> *const Manifest>(MANIFEST_SYMBOL.as_bytes())
         }
-        .map_err(|_| LoadError::NoManifest)?();
+        .map_err(|_| LoadError::NoPlugin)?();
         // SAFETY: null or a manifest; its first three fields are the same in every version, and
         // no others are read before these have been found good.
         let (magic, version, size) = match unsafe { manifest.as_ref() } {
             Some(manifest) => (manifest.magic, manifest.interface_version, manifest.size),
-            None => return Err(LoadError::NoManifest),
+            None => ([0; 8], 0, 0),
         };
         if magic != MAGIC {
-            return Err(LoadError::NoManifest);
+            return Err(LoadError::Incomplete { lacks: "valid manifest".to_owned() });
         }
         if version == INTERFACE_VERSION && size < MANIFEST_SIZE {
             return Err(LoadError::Incomplete { lacks: "manifest of full size".to_owned() });
@@ -137,7 +150,7 @@ impl Library {
             version: text(manifest.version),
             compiler: text(manifest.compiler),
             target: text(manifest.target),
-            sha256: sha256(&bytes),
+            sha256: sha256(bytes),
             offers: offers(&manifest)?,
             module: Module::Native(module),
         }))
@@ -222,7 +235,38 @@ fn native_format() -> &'static str {
     }
 }
 
-fn check_platform(bytes: &[u8]) -> Result<(), LoadError> {
+/// The bytes of a file; nothing else is opened, since that may wait for ever.
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let kind = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(cause) => {
+            return Err(match std::fs::read_link(path) {
+                Ok(target) => LoadError::DanglingLink { target },
+                Err(_) => LoadError::Unreadable(cause),
+            });
+        }
+    };
+    if kind.is_file() {
+        return std::fs::read(path).map_err(LoadError::Unreadable);
+    }
+    Err(LoadError::NoFile { found: if kind.is_dir() { "a folder" } else { "a device or pipe" } })
+}
+
+/// True if a library exports the symbol of a plugin, in Rust or in C.
+fn exports_a_plugin(file: &object::File<'_>) -> bool {
+    // Mach-O puts an underscore before the names of C.
+    let prefix: &[u8] = if cfg!(target_os = "macos") { b"_" } else { b"" };
+    let Ok(exports) = file.exports() else { return false };
+    exports.map_while(Result::ok).any(|export| match export.name() {
+        NameOrOrdinal::Name(name) => name
+            .strip_prefix(prefix)
+            .is_some_and(|name| name == MANIFEST_SYMBOL.as_bytes() || name == C_SYMBOL.as_bytes()),
+        NameOrOrdinal::Ordinal(_) => false,
+    })
+}
+
+/// The library, if it is for this platform; `None` if it is for several.
+fn check_platform(bytes: &[u8]) -> Result<Option<object::File<'_>>, LoadError> {
     let no_library =
         |found: &str| Err(LoadError::NoLibrary { wanted: native_format(), found: found.into() });
     if bytes.is_empty() {
@@ -246,7 +290,7 @@ fn check_platform(bytes: &[u8]) -> Result<(), LoadError> {
         });
     }
     if matches!(kind, FileKind::MachOFat32 | FileKind::MachOFat64) {
-        return Ok(()); // Several architectures in one; the loader picks.
+        return Ok(None); // Several architectures in one; the loader picks.
     }
     match object::File::parse(bytes) {
         Err(error) => no_library(&format!("damaged: {error}")),
@@ -254,7 +298,7 @@ fn check_platform(bytes: &[u8]) -> Result<(), LoadError> {
             let found = format!("{:?}", file.architecture()).to_lowercase();
             let wanted = std::env::consts::ARCH;
             if found.starts_with(wanted) || wanted == "x86" && found == "i386" {
-                Ok(())
+                Ok(Some(file))
             } else {
                 Err(LoadError::OtherPlatform { found, wanted: wanted.into() })
             }

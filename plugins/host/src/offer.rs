@@ -1,6 +1,7 @@
 //! The offers of a library, and the reasons why a file is not a plugin.
 
 use std::ffi::{CStr, c_char};
+use std::path::PathBuf;
 
 use offramp_plugin::Needs;
 use offramp_plugin::boundary::{Capabilities, INTERFACE_VERSION, MANIFEST_SYMBOL, REVISION};
@@ -47,6 +48,18 @@ pub enum LoadError {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
+    /// It is a link to a file that is not there.
+    #[error("a link to {}, which is not there", target.display())]
+    DanglingLink {
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// It is not a file.
+    #[error("not a file ({found})")]
+    NoFile {
+        /// What it is.
+        found: &'static str,
+    },
     /// It is something else.
     #[error("not {wanted} ({found})")]
     NoLibrary {
@@ -66,12 +79,12 @@ pub enum LoadError {
     /// The system's loader refuses it: a library it depends on is missing, or it is damaged.
     #[error("the system cannot load it: {0}")]
     Unloadable(String),
-    /// A library, but not a plugin.
+    /// A library, but not a plugin; it was not loaded.
     #[error(
-        "a library, but not an offramp plugin: it has no symbol `{MANIFEST_SYMBOL}` (a plugin \
-         ends in `offramp_plugin::export_plugin!();`; one in C exports `{C_SYMBOL}`)"
+        "not an offramp plugin: it exports neither `{MANIFEST_SYMBOL}`, as a library does that \
+         ends in `offramp_plugin::export_plugin!();`, nor `{C_SYMBOL}`, as one in C does"
     )]
-    NoManifest,
+    NoPlugin,
     /// Built for an earlier version of the interface.
     #[error(
         "built for plugin interface {found}, this offramp has {INTERFACE_VERSION}.{REVISION}: \

@@ -4,6 +4,7 @@
 //! finite. What is wrong is a [`CallFailure`] that names the policy and the call.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use abi_stable::std_types::{RErr, ROk, RStr, RVec};
@@ -18,6 +19,7 @@ use offramp_plugin::{
 use crate::library::Module;
 use crate::offer::OfferKind;
 use crate::registry::PluginRef;
+use crate::watch::{self, Title};
 
 /// A call into a plugin failed. The instance is of no further use; others are not affected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -260,14 +262,14 @@ impl PluginRef {
     /// [`CallFailure`] with what is wrong with its parameters or checkpoint.
     pub fn create_policy(&self, context: &Context<'_>) -> Result<Box<dyn Policy>, CallFailure> {
         let Self { library, offer } = self;
-        let created = match library.module {
+        let site = self.call_site(context.system);
+        let raw = site.call(&"create", || match library.module {
             Module::Native(module) => {
                 module.create_policy()(RStr::from(&*offer.name), context.into())
             }
             Module::Table(table) => table.create_policy(&offer.name, context),
-        };
-        let site = self.call_site(context.system);
-        let raw = site.checked("create", created)?;
+        })?;
+        let raw = ManuallyDrop::new(raw);
         let (needs, capabilities) = (offer.needs, offer.capabilities);
         Ok(Box::new(LoadedPolicy { raw, site, needs, capabilities }))
     }
@@ -278,14 +280,14 @@ impl PluginRef {
     /// [`CallFailure`] with what is wrong with its parameters.
     pub fn create_explorer(&self, context: &Context<'_>) -> Result<Box<dyn Explorer>, CallFailure> {
         let Self { library, offer } = self;
-        let created = match library.module {
+        let site = self.call_site(context.system);
+        let raw = site.call(&"create", || match library.module {
             Module::Native(module) => {
                 module.create_explorer()(RStr::from(&*offer.name), context.into())
             }
             Module::Table(table) => table.create_explorer(&offer.name, context),
-        };
-        let site = self.call_site(context.system);
-        let raw = site.checked("create", created)?;
+        })?;
+        let raw = ManuallyDrop::new(raw);
         Ok(Box::new(LoadedExplorer { raw, site, needs: offer.needs }))
     }
 
@@ -298,11 +300,10 @@ impl PluginRef {
         if !offer.capabilities.has(Capabilities::EXPORTABLE) {
             return Ok(Vec::new());
         }
-        let formats = match library.module {
+        let formats = self.bare_site().call(&"formats", || match library.module {
             Module::Native(module) => module.export_formats()(RStr::from(&*offer.name)),
             Module::Table(table) => table.export_formats(&offer.name),
-        };
-        let formats = self.bare_site().checked("formats", formats)?;
+        })?;
         Ok(formats.into_iter().map(Into::into).collect())
     }
 
@@ -326,13 +327,12 @@ impl PluginRef {
             let (format, formats) = (request.format, formats.join(", "));
             return Err(fault(format!("it has no format `{format}` (it has: {formats})")));
         }
-        let files = match library.module {
+        let files = site.call(&"export", || match library.module {
             Module::Native(module) => {
                 module.export()(RStr::from(&*offer.name), checkpoint.into(), request.into())
             }
             Module::Table(table) => table.export(&offer.name, checkpoint.into(), request),
-        };
-        let files = site.checked("export", files)?;
+        })?;
         let mut names = BTreeSet::new();
         for RawFile { name, .. } in &files {
             if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\\']) {
@@ -365,6 +365,7 @@ impl PluginRef {
         CallSite {
             kind: self.offer.kind,
             name: self.offer.name.clone(),
+            title: watch::title(format!("{} `{}`", self.offer.kind.name(), self.offer.name)),
             any_system: self.offer.capabilities.has(Capabilities::ANY_SYSTEM),
             created: [0, 0],
             servers: 0,
@@ -376,6 +377,7 @@ impl PluginRef {
 struct CallSite {
     kind: OfferKind,
     name: String,
+    title: Title,
     any_system: bool,
     /// N and M at creation.
     created: [usize; 2],
@@ -395,9 +397,14 @@ impl CallSite {
         Ok(())
     }
 
+    /// Calls the plugin.
     #[inline]
-    fn checked<T>(&self, call: &'static str, result: CallResult<T>) -> Result<T, CallFailure> {
-        match result {
+    fn call<T>(
+        &self,
+        call: &'static &'static str,
+        work: impl FnOnce() -> CallResult<T>,
+    ) -> Result<T, CallFailure> {
+        match watch::during(self.title, call, work) {
             ROk(value) => Ok(value),
             RErr(error) => Err(self.call_error(call, error)),
         }
@@ -445,7 +452,7 @@ impl CallSite {
 }
 
 struct LoadedPolicy {
-    raw: PolicyBox,
+    raw: ManuallyDrop<PolicyBox>,
     site: CallSite,
     needs: Needs,
     capabilities: Capabilities,
@@ -457,6 +464,13 @@ impl LoadedPolicy {
     }
 }
 
+impl Drop for LoadedPolicy {
+    fn drop(&mut self) {
+        // SAFETY: it is dropped here alone, and not used after it.
+        watch::during(self.site.title, &"drop", || unsafe { ManuallyDrop::drop(&mut self.raw) });
+    }
+}
+
 impl Policy for LoadedPolicy {
     fn needs(&self) -> Needs {
         self.needs
@@ -464,7 +478,7 @@ impl Policy for LoadedPolicy {
 
     fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
         self.site.enter(start.system)?;
-        self.site.checked("begin_episode", self.raw.begin_episode(start.into()))
+        self.site.call(&"begin_episode", || self.raw.begin_episode(start.into()))
     }
 
     #[inline]
@@ -473,8 +487,7 @@ impl Policy for LoadedPolicy {
         observation: &Observation<'_>,
         actions: &mut [u32],
     ) -> Result<(), CallFailure> {
-        let result = self.raw.decide(observation.into(), actions.into());
-        self.site.checked("decide", result)?;
+        self.site.call(&"decide", || self.raw.decide(observation.into(), actions.into()))?;
         // UNDECIDED is out of range too.
         if actions.iter().any(|&action| action > self.site.servers) {
             return Err(self.site.bad_action("decide", observation, actions));
@@ -483,11 +496,11 @@ impl Policy for LoadedPolicy {
     }
 
     fn end_episode(&mut self) -> Result<(), CallFailure> {
-        self.site.checked("end_episode", self.raw.end_episode())
+        self.site.call(&"end_episode", || self.raw.end_episode())
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, CallFailure> {
-        self.site.checked("files", self.raw.files()).map(paths)
+        self.site.call(&"files", || self.raw.files()).map(paths)
     }
 
     fn saved(&mut self) -> Option<&mut dyn Saved> {
@@ -513,26 +526,26 @@ impl Policy for LoadedPolicy {
 
 impl Saved for LoadedPolicy {
     fn checkpoint(&self) -> Result<Vec<u8>, CallFailure> {
-        self.site.checked("checkpoint", self.raw.checkpoint()).map(Into::into)
+        self.site.call(&"checkpoint", || self.raw.checkpoint()).map(Into::into)
     }
 
     fn save(&self) -> Result<Vec<u8>, CallFailure> {
-        self.site.checked("save", self.raw.save()).map(Into::into)
+        self.site.call(&"save", || self.raw.save()).map(Into::into)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CallFailure> {
-        self.site.checked("load", self.raw.load(bytes.into()))
+        self.site.call(&"load", || self.raw.load(bytes.into()))
     }
 }
 
 impl Learner for LoadedPolicy {
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), CallFailure> {
-        self.site.checked("record", self.raw.record(slot.into()))
+        self.site.call(&"record", || self.raw.record(slot.into()))
     }
 
     fn learn(&mut self) -> Result<Progress, CallFailure> {
         let mut progress = Progress::default();
-        self.site.checked("learn", self.raw.learn((&mut progress).into()))?;
+        self.site.call(&"learn", || self.raw.learn((&mut progress).into()))?;
         if progress.recent_updates > 0 {
             self.site.finite("learn", "loss", progress.loss)?;
         }
@@ -548,8 +561,7 @@ impl ValueFunction for LoadedPolicy {
     ) -> Result<(), CallFailure> {
         // What is not filled must not pass for a value.
         values.fill(f32::NAN);
-        let result = self.raw.values(observation.into(), values.into());
-        self.site.checked("values", result)?;
+        self.site.call(&"values", || self.raw.values(observation.into(), values.into()))?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
             Some(at) => {
@@ -568,8 +580,7 @@ impl ValueFunction for LoadedPolicy {
 
 impl Student for LoadedPolicy {
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, CallFailure> {
-        let result = self.raw.fit(observation.into(), targets.into());
-        let loss = self.site.checked("fit", result)?;
+        let loss = self.site.call(&"fit", || self.raw.fit(observation.into(), targets.into()))?;
         self.site.finite("fit", "loss", loss)?;
         Ok(loss)
     }
@@ -601,12 +612,12 @@ impl LoadedPolicy {
 
 impl Mergeable for LoadedPolicy {
     fn networks(&self) -> Result<usize, CallFailure> {
-        self.site.checked("networks", self.raw.networks())
+        self.site.call(&"networks", || self.raw.networks())
     }
 
     fn parameters(&self, network: usize) -> Result<Vec<f32>, CallFailure> {
         self.network("parameters", network)?;
-        let parameters = self.site.checked("parameters", self.raw.parameters(network))?;
+        let parameters = self.site.call(&"parameters", || self.raw.parameters(network))?;
         self.finite("parameters", network, &parameters)?;
         Ok(parameters.into())
     }
@@ -615,21 +626,28 @@ impl Mergeable for LoadedPolicy {
         const CALL: &str = "set_parameters";
         self.network(CALL, network)?;
         // What is there now need not be finite: it is replaced.
-        let now = self.site.checked(CALL, self.raw.parameters(network))?;
+        let now = self.site.call(&CALL, || self.raw.parameters(network))?;
         let (has, given) = (now.len(), parameters.len());
         if has != given {
             let text = format!("network {network} has {has} parameters, not {given}");
             return Err(self.site.failure(CALL, CallFault::Error(text)));
         }
         self.finite(CALL, network, parameters)?;
-        self.site.checked(CALL, self.raw.set_parameters(network, parameters.into()))
+        self.site.call(&CALL, || self.raw.set_parameters(network, parameters.into()))
     }
 }
 
 struct LoadedExplorer {
-    raw: ExplorerBox,
+    raw: ManuallyDrop<ExplorerBox>,
     site: CallSite,
     needs: Needs,
+}
+
+impl Drop for LoadedExplorer {
+    fn drop(&mut self) {
+        // SAFETY: it is dropped here alone, and not used after it.
+        watch::during(self.site.title, &"drop", || unsafe { ManuallyDrop::drop(&mut self.raw) });
+    }
 }
 
 impl Explorer for LoadedExplorer {
@@ -639,7 +657,7 @@ impl Explorer for LoadedExplorer {
 
     fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), CallFailure> {
         self.site.enter(start.system)?;
-        self.site.checked("begin_episode", self.raw.begin_episode(start.into()))
+        self.site.call(&"begin_episode", || self.raw.begin_episode(start.into()))
     }
 
     fn propose(
@@ -648,8 +666,9 @@ impl Explorer for LoadedExplorer {
         progress: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, CallFailure> {
-        let result = self.raw.propose(observation.into(), progress.into(), actions.into());
-        let rate = self.site.checked("propose", result)?;
+        let rate = self.site.call(&"propose", || {
+            self.raw.propose(observation.into(), progress.into(), actions.into())
+        })?;
         let servers = self.site.servers;
         if actions.iter().any(|&action| action > servers && action != UNDECIDED) {
             return Err(self.site.bad_action("propose", observation, actions));
@@ -659,7 +678,7 @@ impl Explorer for LoadedExplorer {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, CallFailure> {
-        self.site.checked("files", self.raw.files()).map(paths)
+        self.site.call(&"files", || self.raw.files()).map(paths)
     }
 }
 

@@ -123,13 +123,14 @@ impl Registry {
     }
 }
 
-/// The libraries in a folder, by name.
+/// The entries of a folder that are named like a library, sorted; one that is not a library is
+/// refused with the reason when it is loaded.
 fn libraries_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension == Some(std::env::consts::DLL_EXTENSION) && path.is_file() {
+        if extension == Some(std::env::consts::DLL_EXTENSION) {
             files.push(path);
         }
     }

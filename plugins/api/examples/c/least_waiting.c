@@ -114,12 +114,13 @@ static int mean_create(const OfframpContext *context, void **self, OfframpMessag
 
 static int mean_decide(void *self, const OfframpObservation *seen, uint32_t *actions,
                        OfframpMessage *message) {
-    (void)message;
     MeanReward *policy = self;
     for (size_t row = 0; row < seen->devices.length; row++) {
         if (actions[row] != OFFRAMP_UNDECIDED) continue; /* the explorer's */
-        const double *means = policy->means[class_of(offramp_task(seen, row, policy->columns.cpu_queue))];
-        actions[row] = means[1] > means[0] ? least_waiting(seen, row, policy->columns) : 0;
+        size_t class = class_of(offramp_task(seen, row, policy->columns.cpu_queue));
+        const float means[2] = {(float)policy->means[class][0], (float)policy->means[class][1]};
+        if (offramp_best_action(means, 2, &actions[row], message)) return 1;
+        if (actions[row]) actions[row] = least_waiting(seen, row, policy->columns);
     }
     return 0;
 }

@@ -99,14 +99,10 @@ static int linear_values(void *self, const OfframpObservation *seen, float *valu
 
 static int linear_decide(void *self, const OfframpObservation *seen, uint32_t *actions,
                          OfframpMessage *message) {
-    (void)message;
     Linear *linear = self;
     for (size_t row = 0; row < seen->devices.length; row++) {
         evaluate(linear, seen, row);
-        uint32_t best = 0; /* on ties, the first */
-        for (uint32_t action = 1; action < linear->outputs; action++)
-            if (linear->output[action] > linear->output[best]) best = action;
-        actions[row] = best;
+        if (offramp_best_action(linear->output, linear->outputs, &actions[row], message)) return 1;
     }
     return 0;
 }
