@@ -1,111 +1,66 @@
 //! Any ONNX file that maps an observation to Q values, as a policy without code:
-//! `(plugin: "onnx", checkpoint: "network.onnx")`. tract runs it.
+//! `(plugin: "onnx", checkpoint: "network.onnx")`.
 //!
 //! ```text
 //! in   features  N × F      o, unscaled, in the order of the scenario's observation
 //! in   history   N × K × M  the loads of the last K slots, the oldest first, unscaled
-//! out  values    N × (1+M)  Q of every action; the largest is taken
+//! out  values    N × (1+M)  Q of every action, finite; the largest is taken
 //! ```
 //!
-//! All f32. Inputs are recognised by these names, or else by their order; `history` may be missing.
-//! N must be open or 1: rows are evaluated one by one. `offramp export --as onnx` writes such files, and
-//! so does `torch.onnx.export` of a module that takes these tensors.
+//! All f32. Inputs are recognised by these names, or else by their order; one of the two may be
+//! missing. The output is the one of this name, or else the first. If N is open, all rows of a
+//! slot are evaluated in one call; if it is a number, in groups of that many, the last one filled
+//! up with zeros. Weights may be in files beside the network.
+//!
+//! `offramp export --as onnx` writes such files, and so does PyTorch:
+//!
+//! ```python
+//! torch.onnx.export(
+//!     module, (torch.rand(4, F), torch.rand(4, K, M)), "network.onnx",
+//!     input_names=["features", "history"], output_names=["values"],
+//!     dynamic_shapes=({0: torch.export.Dim("N")}, {0: torch.export.Dim("N")}),
+//! )
+//! ```
+//!
+//! What it was trained on can be stated in the file's metadata, as `offramp export` does, and is
+//! then held to the scenario: `observation` (`Paper`, `Extended`, `Published` or `Columns`),
+//! `features` (their names, with commas), `servers` (M), `history_slots` (K), and in `network`
+//! the device whose network it is, or `shared`. From Python:
+//!
+//! ```python
+//! model = onnx.load("network.onnx", load_external_data=False)
+//! onnx.helper.set_model_props(model, {"observation": "Paper", "network": "shared"})
+//! onnx.save(model, "network.onnx")
+//! ```
+//!
+//! The network of one device is refused where there are several, unless `parameters:
+//! (for_all_devices: true)` says that it is to decide for all.
+//!
+//! # The runtime
+//! rten, pure Rust. tract, the other one, lost by what it reads, speed and build time (each with
+//! the files that both exporters of PyTorch wrote for the networks in `tests/fixtures`; one core):
+//!
+//! |                                              | rten 0.27 | tract 0.22 |
+//! |----------------------------------------------|-----------|------------|
+//! | dense, open batch: µs per row, 15 rows        |       0.7 |        0.4 |
+//! | LSTM, open batch: µs per row, 15 rows         |       2.5 |       11.7 |
+//! | LSTM, batch of 1: µs per row                  |        18 |         65 |
+//! | loading an LSTM with open batch, per episode  |    0.3 ms |      44 ms |
+//! | release build from nothing, CPU               |      75 s |      361 s |
+//! | packages, itself included                     |        24 |        147 |
+//!
+//! Both are MIT or Apache-2.0. tract also needs its batch pinned for an LSTM to be fast, and
+//! cannot pin it in files of PyTorch's current exporter ("impossible to unify").
 
-use offramp_plugin::{Context, Error, Needs, Observation, Policy, ValueFunction};
-use tract_onnx::prelude::*;
+mod facts;
+mod file;
+mod network;
+mod policy;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-struct Onnx {
-    model: TypedRunnableModel<TypedModel>,
-    /// True if the inputs are `history` and `features`, in that order.
-    history_first: bool,
-    has_history: bool,
-    history_shape: [usize; 2],
-    values: Vec<f32>,
-    actions: usize,
-}
-
-impl Policy for Onnx {
-    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY);
-
-    fn create(context: &Context<'_>) -> Result<Self, Error> {
-        if !matches!(context.parameters.as_str().trim(), "" | "()") {
-            return Err(Error::new("it takes no parameters"));
-        }
-        let Some(file) = context.checkpoint.into_option() else {
-            return Err(Error::new("it needs a `checkpoint`: the ONNX file"));
-        };
-        let spec = &context.observation;
-        let history_shape = [spec.history_slots as usize, context.system.servers()];
-        let (features, actions) = (spec.features.len(), context.system.actions());
-        let wrong = |error: TractError| Error::new(format!("the ONNX file: {error:#}"));
-        let mut model = onnx().model_for_read(&mut file.as_slice()).map_err(wrong)?;
-        let inputs = model.input_outlets().map_err(wrong)?.to_vec();
-        let named = |at: usize| model.node(inputs[at].node).name.clone();
-        let history_first = match inputs.len() {
-            1 => false,
-            2 => named(0) == "history" || named(1) == "features",
-            count => {
-                let message = format!("it has {count} inputs; `features`, or it and `history`");
-                return Err(Error::new(message));
-            }
-        };
-        let has_history = inputs.len() == 2;
-        let [slots, servers] = history_shape;
-        let mut facts = vec![f32::fact([1, features])];
-        if has_history {
-            facts.insert(usize::from(!history_first), f32::fact([1, slots, servers]));
-        }
-        for (at, fact) in facts.into_iter().enumerate() {
-            model = model.with_input_fact(at, fact.into()).map_err(wrong)?;
-        }
-        let model = model.into_optimized().map_err(wrong)?;
-        let given = model.output_fact(0).map_err(wrong)?;
-        let shape = given.shape.as_concrete();
-        if given.datum_type != f32::datum_type() || shape != Some(&[1, actions]) {
-            let found = format!("{:?} of {:?}", given.shape, given.datum_type);
-            return Err(Error::new(format!("1 × {actions} values of f32 are needed, not {found}")));
-        }
-        let model = model.into_runnable().map_err(wrong)?;
-        Ok(Self { model, history_first, has_history, history_shape, values: Vec::new(), actions })
-    }
-
-    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
-        let mut values = std::mem::take(&mut self.values);
-        values.resize(actions.len() * self.actions, 0.0);
-        self.values(observation, &mut values)?;
-        for (action, values) in actions.iter_mut().zip(values.chunks_exact(self.actions)) {
-            // Of equal ones the first.
-            let best = (0..).zip(values).min_by(|a, b| b.1.total_cmp(a.1));
-            *action = best.map_or(0, |(action, _)| action);
-        }
-        self.values = values;
-        Ok(())
-    }
-}
-
-impl ValueFunction for Onnx {
-    fn values(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error> {
-        let [slots, servers] = self.history_shape;
-        let history_of = observation.history_of.as_slice();
-        for (row, values) in values.chunks_exact_mut(self.actions).enumerate() {
-            let of = |numbers: &[f64], shape: &[usize]| -> Result<TValue, TractError> {
-                let numbers: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
-                Ok(Tensor::from_shape(shape, &numbers)?.into_tvalue())
-            };
-            let features = observation.features_of(row);
-            let mut inputs = tvec![of(features, &[1, features.len()])?];
-            if self.has_history {
-                let window = history_of.get(row).map_or(0, |&window| window as usize);
-                let start = window * slots * servers;
-                let window = &observation.histories.as_slice()[start..start + slots * servers];
-                inputs.insert(usize::from(!self.history_first), of(window, &[1, slots, servers])?);
-            }
-            let given = self.model.run(inputs)?;
-            values.copy_from_slice(given[0].as_slice::<f32>()?);
-        }
-        Ok(())
-    }
-}
+use policy::Onnx;
 
 offramp_plugin::register_policy!(
     Onnx,
