@@ -154,10 +154,10 @@ fn the_exported_c_decides_as_the_student() {
     insta::assert_snapshot!(format!("{said}{said_of_eight}"));
 }
 
-/// Run by tract, which shares no code with the exporter.
+/// Run by rten, which shares no code with the exporter.
 #[test]
 fn the_exported_onnx_has_the_values_of_the_student() {
-    use tract_onnx::prelude::*;
+    use rten::{Model, ValueView};
     let sandbox = Sandbox::new();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let network = DEVICE.to_string();
@@ -166,74 +166,22 @@ fn the_exported_onnx_has_the_values_of_the_student() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let seen = seen();
     let rows = seen.len();
-    // tract's LSTM wants to know how many rows there are; the file leaves it open.
-    let model = onnx()
-        .model_for_path(sandbox.path().join("student_7.onnx"))
-        .and_then(|model| model.with_input_fact(0, f32::fact([rows, FEATURES]).into()))
-        .and_then(|model| {
-            model.with_input_fact(1, f32::fact([rows, HISTORY_SLOTS, SERVERS]).into())
-        })
-        .and_then(|model| model.into_optimized()?.into_runnable())
-        .unwrap();
-    let all = |part: fn(&Seen) -> &[f32], shape: &[usize]| {
-        let numbers: Vec<f32> = seen.iter().flat_map(part).copied().collect();
-        Tensor::from_shape(shape, &numbers).unwrap().into_tvalue()
-    };
-    let features = all(|seen| &seen.features, &[rows, FEATURES]);
-    let history = all(|seen| &seen.history, &[rows, HISTORY_SLOTS, SERVERS]);
-    let values = model.run(tvec![features, history]).unwrap().remove(0);
-    assert_eq!(values.shape(), [rows, ACTIONS]);
-    let values = values.to_array_view::<f32>().unwrap();
+    let model = Model::load_file(sandbox.path().join("student_7.onnx")).unwrap();
+    let all =
+        |part: fn(&Seen) -> &[f32]| -> Vec<f32> { seen.iter().flat_map(part).copied().collect() };
+    let (features, history) = (all(|seen| &seen.features), all(|seen| &seen.history));
+    let features = ValueView::from_shape([rows, FEATURES], &features).unwrap();
+    let history = ValueView::from_shape([rows, HISTORY_SLOTS, SERVERS], &history).unwrap();
+    let id = |name: &str| model.node_id(name).unwrap();
+    let inputs = vec![(id("features"), features.into()), (id("history"), history.into())];
+    let [values] = model.run_n(inputs, [id("values")], None).unwrap();
+    let (shape, values) = values.into_shape_vec::<f32, 2>().unwrap();
+    assert_eq!(shape, [rows, ACTIONS]);
     let expected = seen.iter().flat_map(|seen| &seen.values);
     let worst = values.iter().zip(expected).map(|(&ours, q)| (f64::from(ours) - q).abs());
     let worst = worst.fold(0.0, f64::max);
     assert!(worst < 1e-5, "{worst}");
     insta::assert_snapshot!(ran.out);
-}
-
-/// One network for all devices, exported and read back by the `onnx` plugin, decides alike.
-#[test]
-fn an_exported_network_is_a_policy() {
-    let sandbox = Sandbox::new();
-    let shared = workspace().join("scenarios/paper/teacher-shared.safetensors");
-    let shared = shared.display().to_string();
-    let ran = sandbox.offramp(&["export", &shared, "--as", "onnx", "--out", "shared"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let scenario = format!(
-        "(name: \"onnx\", observation: Extended, system: (slots: 20), policies: [
-            (plugin: \"onnx\", checkpoint: \"shared/d3qn.onnx\"),
-            (plugin: \"d3qn\", checkpoint: \"{shared}\", parameters: (sharing: Shared)),
-        ], evaluate: (episodes: 2))"
-    );
-    sandbox.write("onnx.ron", &scenario);
-    let ran = sandbox.offramp(&["run", "onnx.ron", "--out", "out"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let episodes = sandbox.read("out/episodes.csv");
-    let rows = |policy: &str| -> Vec<String> {
-        let own = episodes.lines().filter_map(|line| line.split_once(&format!(",{policy},")));
-        own.map(|(_, row)| row.to_owned()).collect()
-    };
-    assert_eq!(rows("onnx").len(), 2);
-    assert_eq!(rows("onnx"), rows("d3qn"));
-    // What can't be a policy says why.
-    sandbox.write("text.onnx", "not a network");
-    let mut failures = String::new();
-    for (from, to) in [
-        ("checkpoint: \"shared/d3qn.onnx\"", "checkpoint: \"text.onnx\""),
-        ("(plugin: \"onnx\", checkpoint: \"shared/d3qn.onnx\")", "(plugin: \"onnx\")"),
-        ("observation: Extended", "observation: Paper"),
-        ("system: (slots: 20)", "system: (slots: 20, servers: 4)"),
-    ] {
-        assert!(scenario.contains(from), "{from}");
-        sandbox.write("wrong.ron", scenario.replace(from, to));
-        let ran = sandbox.offramp(&["run", "wrong.ron"]);
-        assert_eq!(ran.code, 1, "{to}: {}{}", ran.out, ran.err);
-        let failed = ran.out.lines().find(|line| line.starts_with("failed: onnx")).unwrap();
-        // What tract says beyond the first sentence has addresses and line numbers of its own.
-        let failed = failed.replace(&sandbox.path().display().to_string(), "…");
-        failures += &format!("{}\n", failed.chars().take(90).collect::<String>());
-    }
-    insta::assert_snapshot!(failures);
 }
 
 #[test]

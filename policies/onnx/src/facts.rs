@@ -29,8 +29,9 @@ pub(crate) fn check(
         }
     }
     let devices = context.system.devices();
-    let of_device = fact("network").filter(|network| *network != "shared");
-    if let Some(device) = of_device.filter(|_| devices > 1 && !for_all_devices) {
+    let is_shared = fact("networks") == Some("1");
+    let refused = devices > 1 && !is_shared && !for_all_devices;
+    if let Some(device) = fact("network").filter(|_| refused) {
         let of = fact("networks").map_or_else(String::new, |networks| format!(" of {networks}"));
         return Err(Error::new(format!(
             "is the network of device {device}{of}; to let it decide for all {devices} devices of \

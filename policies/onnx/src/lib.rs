@@ -24,12 +24,12 @@
 //!
 //! What it was trained on can be stated in the file's metadata, as `offramp export` does, and is
 //! then held to the scenario: `observation` (`Paper`, `Extended`, `Published` or `Columns`),
-//! `features` (their names, with commas), `servers` (M), `history_slots` (K), and in `network`
-//! the device whose network it is, or `shared`. From Python:
+//! `features` (their names, with commas), `servers` (M) and `history_slots` (K). One network of
+//! several, one per device, has its number in `network` and theirs in `networks`. From Python:
 //!
 //! ```python
 //! model = onnx.load("network.onnx", load_external_data=False)
-//! onnx.helper.set_model_props(model, {"observation": "Paper", "network": "shared"})
+//! onnx.helper.set_model_props(model, {"observation": "Paper", "network": "3", "networks": "50"})
 //! onnx.save(model, "network.onnx")
 //! ```
 //!

@@ -6,6 +6,9 @@
 //! values    N × (1+M)  Q of every action
 //! ```
 //!
+//! The file's metadata has all facts of the [`Origin`](super::Origin), under the same keys: what
+//! runs the network can hold its inputs to them.
+//!
 //! The messages are the few parts of onnx.proto that a network needs.
 
 use prost::Message;
@@ -36,6 +39,16 @@ struct Model {
     graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     operator_sets: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "14")]
+    metadata: Vec<Fact>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Fact {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -159,7 +172,7 @@ use Setting::{One, Several};
 
 /// The bytes of the file.
 fn model(network: &Network<'_>) -> Vec<u8> {
-    let Network { shape, scaling, parameters, .. } = network;
+    let Network { shape, scaling, parameters, origin } = network;
     let Layers { lstm, dense_1, dense_2, head } = shape.layers();
     let (slots, servers) = (shape.history_slots as i64, shape.servers as i64);
     let features = shape.features as i64;
@@ -183,11 +196,13 @@ fn model(network: &Network<'_>) -> Vec<u8> {
     graph.apply("Relu", &["dense_2_sums"], &["dense_2"], &[]);
     graph.dense(&head, parameters, "dense_2", "head");
     graph.duel(servers + 1);
+    let facts = origin.facts.clone().into_iter();
     let model = Model {
         ir_version: FILE_FORMAT,
         producer_name: "offramp".to_owned(),
         graph: Some(graph),
         operator_sets: vec![OperatorSet { domain: String::new(), version: OPERATOR_SET }],
+        metadata: facts.map(|(key, value)| Fact { key, value }).collect(),
     };
     model.encode_to_vec()
 }
