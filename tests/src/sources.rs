@@ -16,8 +16,6 @@ pub struct Crate {
     pub name: String,
     /// Its folder within the workspace, such as `core/model`.
     pub folder: String,
-    /// True if it is in the workspace's `default-members`.
-    pub is_default: bool,
     /// All its dependencies, for whichever target.
     pub dependencies: Vec<Dependency>,
 }
@@ -43,7 +41,6 @@ pub fn crates() -> Vec<Crate> {
     let metadata: Value = serde_json::from_str(&metadata).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let defaults = list(&metadata["workspace_default_members"]);
     let read = |package: &Value| {
         let folder = PathBuf::from(text(&package["manifest_path"]));
         let folder = folder.parent().and_then(|folder| folder.strip_prefix(workspace()).ok());
@@ -59,7 +56,6 @@ pub fn crates() -> Vec<Crate> {
         Crate {
             name: text(&package["name"]),
             folder: folder.unwrap_or(Path::new("")).display().to_string(),
-            is_default: defaults.contains(&package["id"]),
             dependencies: dependencies.collect(),
         }
     };

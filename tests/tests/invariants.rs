@@ -236,22 +236,6 @@ fn a_scenario_is_inspected_where_there_is_no_plugin() {
     }
 }
 
-/// Crates that a plain `cargo build` leaves out, and why.
-const NOT_BY_DEFAULT: [(&str, &str); 1] =
-    [("policies/onnx", "its runtime takes longer to compile than the rest together")];
-
-#[test]
-fn cargo_builds_each_crate_by_default_but_the_exceptions() {
-    for one in crates() {
-        let excepted = NOT_BY_DEFAULT.iter().any(|(folder, _)| *folder == one.folder);
-        assert!(
-            one.is_default != excepted,
-            "{}: add it to `default-members` in Cargo.toml, or to the exceptions here",
-            one.folder
-        );
-    }
-}
-
 /// The paths of the code map, in its order.
 fn code_map() -> Vec<String> {
     let readme = read(&workspace().join("README.md"));

@@ -54,23 +54,23 @@ fn an_exported_network_is_a_policy() {
     // What can't be a policy says why.
     sandbox.write("text.onnx", "not a network");
     for (from, to, why) in [
-        (exported.as_str(), "text.onnx", "the ONNX file: is not an ONNX file, or was cut off"),
+        (exported.as_str(), "text.onnx", "the ONNX file: not a network, or cut off"),
         (&format!(", checkpoint: \"{exported}\""), "", "it needs a `checkpoint`: the ONNX file"),
         (
             "observation: Extended",
             "observation: Paper",
-            "the network was trained on another observation: Extended; the scenario has Paper",
+            "the ONNX file: it was trained on observation `Extended`, and this scenario has `Paper`",
         ),
         (
             "system: (slots: 20)",
             "system: (slots: 20, servers: 4)",
-            "the network was trained on other features: ",
+            "the ONNX file: it was trained for 5 servers, and this scenario has 4 servers",
         ),
         (
             "observation: Extended",
             "observation: Extended, history_slots: 4",
-            "the network was trained on another number of slots of history: 10; the scenario \
-             has 4",
+            "the ONNX file: it was trained with 10 slots of history, and this scenario has 4 slots \
+             of history",
         ),
     ] {
         assert!(scenario.contains(from), "{from}");
@@ -98,7 +98,7 @@ fn the_network_of_one_device_is_refused_where_there_are_several() {
     };
     let refused = run("");
     assert_ne!(refused.code, 0, "{}{}", refused.out, refused.err);
-    let why = "is the network of device 3 of 50; to let it decide for all 50 devices of the \
+    let why = "the ONNX file: it is the network of device 3 of 50; to let it decide for all 50 devices of the \
                scenario, state `parameters: (for_all_devices: true)`";
     assert!(printed(&refused).contains(why), "{}\n{why}", printed(&refused));
     let ran = run(", parameters: (for_all_devices: true)");

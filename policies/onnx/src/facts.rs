@@ -15,16 +15,29 @@ pub(crate) fn check(
         entries.find(|entry| entry.key.as_deref() == Some(key))?.value.as_deref()
     };
     let spec = &context.observation;
-    let names: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
-    for (key, what, here) in [
-        ("observation", "another observation", spec.kind.as_str().to_owned()),
-        ("features", "other features", names.join(",")),
-        ("servers", "another number of servers", context.system.servers().to_string()),
-        ("history_slots", "another number of slots of history", spec.history_slots.to_string()),
+    for (key, here, trained, before, after) in [
+        ("observation", spec.kind.as_str().to_owned(), "on observation", "`", "`"),
+        ("history_slots", spec.history_slots.to_string(), "with", "", " slots of history"),
+        ("servers", context.system.servers().to_string(), "for", "", " servers"),
     ] {
         if let Some(there) = fact(key).filter(|there| *there != here) {
             return Err(Error::new(format!(
-                "the network was trained on {what}: {there}; the scenario has {here}"
+                "it was trained {trained} {before}{there}{after}, and this scenario has \
+                 {before}{here}{after}"
+            )));
+        }
+    }
+    if let Some(there) = fact("features") {
+        let there: Vec<&str> = there.split(',').collect();
+        let here: Vec<&str> = spec.features.iter().map(|feature| feature.name.as_str()).collect();
+        let alike = there.iter().zip(&here).take_while(|(there, here)| there == here).count();
+        let [shown_there, shown_here] = [&there, &here].map(|names| match names.get(alike) {
+            Some(name) => format!("`{name}` as feature {} of {}", alike + 1, names.len()),
+            None => format!("{} features", names.len()),
+        });
+        if there != here {
+            return Err(Error::new(format!(
+                "it was trained with {shown_there}, and this scenario has {shown_here}"
             )));
         }
     }
@@ -34,7 +47,7 @@ pub(crate) fn check(
     if let Some(device) = fact("network").filter(|_| refused) {
         let of = fact("networks").map_or_else(String::new, |networks| format!(" of {networks}"));
         return Err(Error::new(format!(
-            "is the network of device {device}{of}; to let it decide for all {devices} devices of \
+            "it is the network of device {device}{of}; to let it decide for all {devices} devices of \
              the scenario, state `parameters: (for_all_devices: true)`"
         )));
     }

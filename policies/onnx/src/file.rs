@@ -31,7 +31,7 @@ impl OnnxFile {
     /// Reads the file of these bytes; `path` is where they came from.
     pub(crate) fn read(bytes: &[u8], path: Option<&Path>) -> Result<Self, Error> {
         refuse_pointer(bytes, "it")?;
-        let broken = |why: &str| Error::new(format!("is not an ONNX file, or was cut off: {why}"));
+        let broken = |why: &str| Error::new(format!("not a network, or cut off: {why}"));
         if !wire::is_whole(bytes) {
             return Err(broken("its parts are not framed as protobuf"));
         }
@@ -68,7 +68,7 @@ fn check_operator_set(model: &ModelProto) -> Result<(), Error> {
              here: export it with `opset_version={NEWEST_OPERATOR_SET}` or less"
         ))),
         Some(_) => Ok(()),
-        None => Err(Error::new("is not an ONNX file, or was cut off: it states no operator set")),
+        None => Err(Error::new("not a network, or cut off: it states no operator set")),
     }
 }
 

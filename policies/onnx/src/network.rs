@@ -91,7 +91,7 @@ impl Network {
         let output = name(output);
         let model = ModelOptions::with_all_ops()
             .load(file.into_bytes()?)
-            .map_err(|error| Error::new(format!("the network cannot be loaded: {error}")))?;
+            .map_err(|error| Error::new(format!("it cannot be loaded: {error}")))?;
         let inputs = names.iter().map(|(name, input)| Ok((model.node_id(name)?, *input)));
         let inputs = inputs.collect::<Result<_, Error>>()?;
         let output = model.node_id(&output)?;
@@ -229,7 +229,7 @@ fn inputs_of(graph: &GraphProto) -> Result<Vec<(ValueInfoProto, Input)>, Error> 
         count => {
             let names: Vec<_> = inputs.iter().map(|value| name(value)).collect();
             return Err(Error::new(format!(
-                "has {count} inputs ({}); `features`, or `features` and `history` are needed",
+                "it has {count} inputs ({}); `features`, or `features` and `history` are needed",
                 names.join(", ")
             )));
         }
@@ -241,7 +241,7 @@ fn inputs_of(graph: &GraphProto) -> Result<Vec<(ValueInfoProto, Input)>, Error> 
 fn output_of(graph: &GraphProto) -> Result<&ValueInfoProto, Error> {
     let mut outputs = graph.output.iter();
     let named = outputs.find(|value| value.name.as_deref() == Some("values"));
-    named.or(graph.output.first()).ok_or_else(|| Error::new("has no output"))
+    named.or(graph.output.first()).ok_or_else(|| Error::new("it has no output"))
 }
 
 /// Checks what the file declares of an input or output whose rows need the shape `row`, which

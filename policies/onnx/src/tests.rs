@@ -276,7 +276,7 @@ fn shapes_are_held_to_the_scenario() {
     });
     assert_eq!(
         refusal(&inputs),
-        "the ONNX file: has 3 inputs (features, h0, c0); `features`, or `features` and `history` \
+        "the ONNX file: it has 3 inputs (features, h0, c0); `features`, or `features` and `history` \
          are needed"
     );
 }
@@ -303,7 +303,7 @@ fn a_batch_that_is_open_in_name_only_is_evaluated_row_by_row() {
 
 #[test]
 fn what_is_not_a_network_says_why() {
-    let broken = "the ONNX file: is not an ONNX file, or was cut off: ";
+    let broken = "the ONNX file: not a network, or cut off: ";
     for text in ["not a network", "", "\n"] {
         assert!(refusal(text.as_bytes()).starts_with(broken), "{}", refusal(text.as_bytes()));
     }
@@ -374,18 +374,27 @@ fn what_a_network_was_trained_on_is_held_to_the_scenario() {
     assert_eq!(refused("", ""), "accepted");
     assert_eq!(
         refused("observation", "Published"),
-        "the ONNX file: the network was trained on another observation: Published; the scenario \
-         has Paper"
+        "the ONNX file: it was trained on observation `Published`, and this scenario has `Paper`"
     );
     assert_eq!(
-        refused("features", "a,b"),
-        format!(
-            "the ONNX file: the network was trained on other features: a,b; the scenario has \
-             {features}"
-        )
+        refused("features", &features.replace("alpha", "deadline_slots")),
+        "the ONNX file: it was trained with `deadline_slots` as feature 6 of 6, and this scenario \
+         has `alpha` as feature 6 of 6"
     );
-    assert!(refused("servers", "5").contains("another number of servers: 5; the scenario has 2"));
-    assert!(refused("history_slots", "4").contains("slots of history: 4; the scenario has 10"));
+    assert_eq!(
+        refused("features", &features.replace(",alpha", "")),
+        "the ONNX file: it was trained with 5 features, and this scenario has `alpha` as feature 6 \
+         of 6"
+    );
+    assert_eq!(
+        refused("servers", "5"),
+        "the ONNX file: it was trained for 5 servers, and this scenario has 2 servers"
+    );
+    assert_eq!(
+        refused("history_slots", "4"),
+        "the ONNX file: it was trained with 4 slots of history, and this scenario has 10 slots of \
+         history"
+    );
 }
 
 #[test]
@@ -399,7 +408,7 @@ fn the_network_of_one_device_decides_for_others_only_if_told_to() {
     };
     assert_eq!(
         create(20, "").err().unwrap().message(),
-        "the ONNX file: is the network of device 3 of 50; to let it decide for all 20 devices of \
+        "the ONNX file: it is the network of device 3 of 50; to let it decide for all 20 devices of \
          the scenario, state `parameters: (for_all_devices: true)`"
     );
     create(20, "(for_all_devices: true)").unwrap();
