@@ -62,8 +62,11 @@ fn walk(mut bytes: &[u8], message: Message, depth: u32) -> Option<()> {
         };
         let (content, rest) = bytes.split_at_checked(length)?;
         if let Some(inner) = message.inner(tag >> 3) {
-            // A message in another form would be read as what it is not.
-            (tag & 7 == 2).then(|| walk(content, inner, depth))??;
+            // Anything but bytes there is not a message.
+            if tag & 7 != 2 {
+                return None;
+            }
+            walk(content, inner, depth)?;
         }
         bytes = rest;
     }
