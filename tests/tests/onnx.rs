@@ -170,9 +170,7 @@ fn a_network_of_nan_is_a_failed_row() {
     let ran = sandbox.offramp(&["run", "nan.ron"]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     let printed = printed(&ran);
-    for part in
-        ["failed: onnx: policy `onnx`, decide: ", "value of action 1 for device ", " is NaN, not"]
-    {
+    for part in ["failed: onnx: policy `onnx`, decide: device ", ": the value of action 1 is NaN"] {
         assert!(printed.contains(part), "{}{}", ran.out, ran.err);
     }
     assert!(printed.contains("| random"), "{}", ran.out);

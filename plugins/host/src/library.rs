@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
+use abi_stable::abi_stability::abi_checking::{
+    CheckingGlobals, check_layout_compatibility_with_globals,
+};
 use abi_stable::library::{AbiHeaderRef, LibHeader};
 use abi_stable::type_layout::TypeLayout;
 use object::read::NameOrOrdinal;
@@ -186,8 +188,12 @@ const ENTRY_SIZE: u32 = (offset_of!(ManifestEntry, about) + size_of::<*const c_c
 /// here it is the host that may be newer. A field or method that the plugin lacks is found missing
 /// by the prefix's own count when it is reached for, which the host does for stated capabilities
 /// only.
+///
+/// Each check begins with no memory of others: abi_stable would hold every plugin to the layouts of
+/// those loaded before it as well, and refuse one that is newer than they are.
 fn compatible(plugin: &'static TypeLayout, host: &'static TypeLayout) -> Result<(), String> {
-    check_layout_compatibility(plugin, host).map_err(|error| first_difference(&error))
+    check_layout_compatibility_with_globals(plugin, host, &CheckingGlobals::new())
+        .map_err(|error| first_difference(&error))
 }
 
 fn offers(manifest: &Manifest) -> Result<Vec<Offer>, LoadError> {
@@ -373,6 +379,28 @@ mod tests {
     impl now::Grown for Seven {
         fn first(&self) -> u32 {
             7
+        }
+    }
+
+    /// As `now`, with a trait that has grown in a module that has not.
+    #[expect(dead_code, unreachable_pub)]
+    mod later_trait {
+        #[repr(C)]
+        #[derive(abi_stable::StableAbi)]
+        #[sabi(kind(Prefix(prefix_ref = ModuleRef)))]
+        pub struct Module {
+            #[sabi(last_prefix_field)]
+            pub create:
+                extern "C" fn() -> super::later::Grown_TO<'static, abi_stable::std_types::RBox<()>>,
+        }
+    }
+
+    /// Whatever was loaded before.
+    #[test]
+    fn plugins_of_several_revisions_fit_one_host() {
+        let host = later_trait::ModuleRef::LAYOUT;
+        for plugin in [now::ModuleRef::LAYOUT, host, now::ModuleRef::LAYOUT] {
+            assert_eq!(compatible(plugin, host), Ok(()));
         }
     }
 

@@ -21,9 +21,12 @@ enum Input {
 enum Batch {
     /// As many as there are.
     Open,
-    /// Always this many, above 0.
+    /// Always this many, 1 … [`MAX_BATCH`].
     Fixed(usize),
 }
+
+/// The largest fixed batch: rows that do not wait for a decision are filled up to it.
+const MAX_BATCH: usize = 1 << 16;
 
 /// The numbers of the scenario that decide the shapes.
 #[derive(Clone, Copy, Debug)]
@@ -266,7 +269,7 @@ fn check(value: &ValueInfoProto, role: &str, row: &[usize], reason: &str) -> Res
         && rest.len() == row.len()
         && rest.iter().zip(row).all(fits)
         && kind == DataType::FLOAT
-        && *batch != Some(0)
+        && batch.is_none_or(|batch| (1..=MAX_BATCH).contains(&batch))
     {
         return Ok(batch.map_or(Batch::Open, Batch::Fixed));
     }

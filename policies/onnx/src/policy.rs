@@ -56,13 +56,10 @@ impl Policy for Onnx {
         let rows = actions.iter_mut().zip(values.chunks_exact(self.actions));
         for (row, (action, values)) in rows.enumerate() {
             if *action == UNDECIDED {
-                *action = best_action(values).map_err(|action| {
+                *action = best_action(values).map_err(|error| {
                     let (slot, device) = (observation.slot, observation.devices[row]);
-                    let value = values[action];
-                    Error::new(format!(
-                        "the network's value of action {action} for device {device} in slot \
-                         {slot} (row {row}) is {value}, not a finite number"
-                    ))
+                    let what = error.message();
+                    Error::new(format!("device {device} in slot {slot} (row {row}): {what}"))
                 })?;
             }
         }
@@ -93,10 +90,10 @@ impl ValueFunction for Onnx {
 /// The action with the largest of these values, on ties the first.
 ///
 /// # Errors
-/// The first action whose value is not finite.
-fn best_action(values: &[f32]) -> Result<u32, usize> {
-    if let Some(action) = values.iter().position(|value| !value.is_finite()) {
-        return Err(action);
+/// A value that is not finite, with its action.
+fn best_action(values: &[f32]) -> Result<u32, Error> {
+    if let Some((action, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        return Err(Error::new(format!("the value of action {action} is {value}")));
     }
     let best = (0..).zip(values).min_by(|a, b| b.1.total_cmp(a.1));
     Ok(best.map_or(0, |(action, _)| action))

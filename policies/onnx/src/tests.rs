@@ -122,8 +122,7 @@ fn values_that_are_not_finite_decide_nothing() {
     let mut policy = create_from(&bench, &fixture("nan.onnx"), Path::new("")).unwrap();
     assert_eq!(
         bench.decide(&mut policy).unwrap_err().message(),
-        "the network's value of action 1 for device 0 in slot 17 (row 0) is NaN, not a finite \
-         number"
+        "device 0 in slot 17 (row 0): the value of action 1 is NaN"
     );
 }
 
@@ -266,6 +265,12 @@ fn shapes_are_held_to_the_scenario() {
         "the ONNX file: the network returns 2 × 6 values for 2 rows; 2 × 3 are needed: one for \
          each action"
     );
+    let huge = changed("dense-legacy-open.onnx", |model| {
+        let kind = model.graph.as_mut().unwrap().input[0].r#type.as_mut().unwrap();
+        let shape = kind.tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+        shape.dim[0].dim_value = Some(1 << 40);
+    });
+    assert!(refusal(&huge).contains("is 1099511627776 × 6 of FLOAT; N × 6 of FLOAT is needed"));
     let inputs = changed("dense-legacy-open.onnx", |model| {
         let graph = model.graph.as_mut().unwrap();
         graph.input.extend(["h0", "c0"].map(|name| {
