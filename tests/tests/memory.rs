@@ -20,7 +20,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 /// merging it.
 fn peaks(registry: &Registry, episodes: u64) -> [u64; 3] {
     let text = format!(
-        "(name: \"x\", system: (devices: 1, servers: 1, slots: 1), tasks: (deadline_slots: 1),
+        "(name: \"x\", system: (devices: 1, servers: 1, slots: 1),
             policies: [(plugin: \"all-local\")], evaluate: (episodes: {episodes}))"
     );
     let experiment = Experiment::parse("x", text, Path::new(""), &[]).unwrap();
@@ -38,7 +38,7 @@ fn peaks(registry: &Registry, episodes: u64) -> [u64; 3] {
         assert_eq!(run_folder::read(&part).unwrap()[0].summary.episodes(), episodes);
     });
     let merged = ALLOCATOR.peak_bytes(|| {
-        merge::merge(&[part.clone()], &parent.path().join("merged")).unwrap();
+        merge::merge(std::slice::from_ref(&part), &parent.path().join("merged")).unwrap();
     });
     [ran, read, merged]
 }
