@@ -202,7 +202,7 @@ fn after_a_crash_it_is_stated_what_was_running() {
     let isolated = sandbox.offramp(&[&arguments[..], &["--isolate"]].concat());
     assert_eq!(isolated.code, 1, "{}", isolated.err);
     assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
-    assert!(isolated.out.contains("| heuristic  |"), "{}", isolated.out);
+    assert!(isolated.out.contains("| heuristic |"), "{}", isolated.out);
 }
 
 /// A kill after the run folder is in its place and before its journal is removed leaves both.

@@ -116,7 +116,7 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
     desk.write("scenario.ron", text);
     let plugin = example("hostile").display().to_string();
     let ran = desk.offramp(&["run", "scenario.ron", "--plugins", &plugin, "--out", "run"]);
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 1, "{}", ran.err);
     assert_eq!(ran.err, "results: run\n");
     let failures: Vec<_> = ran.out.lines().filter(|line| line.starts_with("failed")).collect();
     insta::assert_snapshot!("failures", portable(&failures.join("\n"), &desk));

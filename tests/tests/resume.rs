@@ -132,7 +132,8 @@ fn a_file_that_a_plugin_reads_belongs_to_its_run() {
     }
     let sandbox = Sandbox::new();
     sandbox.write("rule.txt", "1");
-    let spoilt = scenario(&[reads("rule.txt").set("parameters.spoil", true)]);
+    let spoilt = reads("rule.txt").set("parameters.spoil", true);
+    let spoilt = scenario(&[spoilt]).set("evaluate.episodes", 1);
     let ran = run(&sandbox, &spoilt, &[]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     let stated = "failed: reads: the file rule.txt has changed while it ran";
