@@ -138,13 +138,15 @@ fn parts_make_the_whole() {
     insta::assert_snapshot!(errors);
 }
 
-/// Every way in which a policy can end its process, between two that do not.
+/// Every way in which a policy can end its process, between two that do not. (Without isolation, one
+/// that never comes back from being dropped would never get through the check.)
 fn ruinous(isolate: bool) -> String {
     let hostile = |ruin: &str| {
         format!("(plugin: \"hostile\", name: \"{ruin}\", parameters: (misdeed: Ruin({ruin}))), ")
     };
-    let ruins: String =
-        ["Segfault", "Abort", "Exit", "Loop", "Hoard", "LoopInDrop"].map(hostile).concat();
+    let in_drop = isolate.then_some("LoopInDrop");
+    let ruins = ["Segfault", "Abort", "Exit", "Loop", "Hoard"].into_iter().chain(in_drop);
+    let ruins: String = ruins.map(hostile).collect();
     format!(
         "(name: \"ruinous\", system: (devices: 6, servers: 2, slots: 60),
         policies: [(plugin: \"random\"), {ruins}(plugin: \"heuristic\")],
@@ -185,7 +187,7 @@ fn after_a_crash_it_is_stated_what_was_running() {
         ["run", "ruinous.ron", "--plugins", &hostile, "--out", "out", "--jobs", "1", "--resume"];
     assert_eq!(sandbox.offramp(&arguments).code, -1, "a signal");
     let journal = sandbox.read("out.partial/journal");
-    assert!(journal.trim_end().ends_with("begun 1 Segfault in ruinous"), "{journal}");
+    assert!(journal.trim_end().ends_with(" Segfault in ruinous"), "{journal}");
     let again = sandbox.offramp(&arguments);
     assert_eq!(again.code, -1);
     assert!(again.err.contains("the last attempt ended while this ran: Segfault in ruinous"));
@@ -200,7 +202,7 @@ fn after_a_crash_it_is_stated_what_was_running() {
     let isolated = sandbox.offramp(&[&arguments[..], &["--isolate"]].concat());
     assert_eq!(isolated.code, 1, "{}", isolated.err);
     assert!(isolated.out.contains("failed: Segfault: its process ended by signal 11"));
-    assert!(isolated.out.contains("| heuristic  |"), "{}", isolated.out);
+    assert!(isolated.out.contains("| heuristic |"), "{}", isolated.out);
 }
 
 /// A kill after the run folder is in its place and before its journal is removed leaves both.
@@ -211,7 +213,7 @@ fn what_a_late_kill_leaves_is_removed_on_resume() {
     let arguments = ["run", "batch.ron", "--out", "late", "--resume"];
     let whole = sandbox.succeed(&arguments);
     std::fs::create_dir(sandbox.path().join("late.partial")).unwrap();
-    sandbox.write("late.partial/journal", "begun 0 random in batch\n");
+    sandbox.write("late.partial/journal", "begun id random in batch\n");
     assert_eq!(untimed(&sandbox.succeed(&arguments)), untimed(&whole));
     assert!(sandbox.has("late") && !sandbox.has("late.partial"));
 }

@@ -101,7 +101,6 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
         "PanicIn(\"begin_episode\")",
         "PanicIn(\"decide\")",
         "PanicIn(\"end_episode\")",
-        "FailIn(\"create\")",
         "FailIn(\"decide\")",
         "Decide(6)",
         "TooShort",
@@ -113,9 +112,6 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
             "(plugin: \"hostile\", name: \"{name}\", parameters: (misdeed: {misdeed})),\n"
         );
     }
-    policies += "(plugin: \"hostile\", name: \"unknown parameter\", parameters: (misdead: 1)),\n";
-    policies += "(plugin: \"hostile\", name: \"no parameters\"),\n";
-    policies += "(plugin: \"random\", name: \"takes none\", parameters: (seed: 1)),\n";
     // A panic in a drop is swallowed: the work was done.
     policies +=
         "(plugin: \"hostile\", name: \"drop\", parameters: (misdeed: PanicIn(\"drop\"))),\n";
@@ -124,7 +120,7 @@ fn a_policy_that_misbehaves_is_a_failed_row() {
     desk.write("scenario.ron", text);
     let plugin = example("hostile").display().to_string();
     let ran = desk.offramp(&["run", "scenario.ron", "--plugins", &plugin, "--out", "run"]);
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 1, "{}", ran.err);
     assert_eq!(ran.err, "results: run\n");
     let failures: Vec<_> = ran.out.lines().filter(|line| line.starts_with("failed")).collect();
     insta::assert_snapshot!("failures", portable(&failures.join("\n"), &desk));
@@ -295,6 +291,38 @@ fn plugins_state_the_files_they_read() {
     let other = shipped(&registry, OfferKind::Policy, "random");
     let other = bench.context(|context| other.create_policy(context)).unwrap();
     assert!(other.files().unwrap().is_empty());
+}
+
+/// What a policy refuses when it is created is bad input: everything is checked, nothing is done.
+#[test]
+fn a_policy_that_can_not_be_created_is_bad_input() {
+    let desk = Sandbox::new();
+    let hostile = "(plugin: \"hostile\", name: \"a\", parameters: (misdeed: FailIn(\"create\")))";
+    let policies = [
+        "(plugin: \"hostile\", name: \"unknown parameter\", parameters: (misdead: 1))",
+        "(plugin: \"hostile\", name: \"no parameters\")",
+        "(plugin: \"random\", name: \"takes none\", parameters: (seed: 1))",
+        "(plugin: \"random\")",
+        "(plugin: \"hostile\", name: \"panics\", parameters: (misdeed: PanicIn(\"create\")))",
+        hostile,
+    ];
+    let plugin = example("hostile").display().to_string();
+    let mut errors = String::new();
+    for (policies, more) in
+        [(policies.join(", "), &[][..]), (hostile.into(), &[]), (hostile.into(), &["--isolate"])]
+    {
+        let text = format!(
+            "(name: \"x\", policies: [{policies}], evaluate: (episodes: 3),
+                sweep: {{\"system.servers\": [2, 3]}})"
+        );
+        desk.write("scenario.ron", text);
+        let arguments = ["run", "scenario.ron", "--plugins", &plugin, "--out", "deep/run"];
+        let ran = desk.offramp(&[&arguments[..], more].concat());
+        assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+        assert!(!desk.has("deep"), "{policies}");
+        errors += &ran.err;
+    }
+    insta::assert_snapshot!("refusals", errors);
 }
 
 /// A scenario with one policy.

@@ -239,17 +239,6 @@ mod tests {
         assert_eq!(parse(flipped.as_bytes()).done.len(), 0);
     }
 
-    /// A device that has no space, after a part of a line.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_line_that_can_not_be_written_leaves_the_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        std::fs::write(&path, "whole\npart").unwrap();
-        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        assert!(Lines { file, bytes: 6 }.add("part of a line\n").is_err());
-    }
-
     #[test]
     fn runs_keep_their_identifiers() {
         let run = |policy: &str| RunRecord { policy: policy.into(), ..RunRecord::default() };

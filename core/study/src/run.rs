@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use offramp_harness::Registry;
-use offramp_results::exhibit::{Cell, Exhibit};
+use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, MeasuredRun};
 use offramp_results::lock::FolderLock;
 
 use offramp_harness::events::Observer;
@@ -13,6 +13,9 @@ use crate::file::{ExhibitSection, PointSection};
 use crate::plan::SeedRun;
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{Failure, Failures, ProgressLog};
+
+/// Upper bound on the memory of all episodes of a study, bytes.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// A cell of an exhibit that is to be measured.
 struct PlannedCell<'s> {
@@ -48,11 +51,30 @@ impl Study {
             planned.collect::<Result<_, _>>()?;
         let runs: Vec<&SeedRun> =
             planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect();
+        self.check_memory(&planned)?;
         let _lock = FolderLock::take(out)?;
         let log = ProgressLog::new(&runs, observer);
         let failures = runner.learn_all(&runs, &log)?;
         let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);
         planned.iter().map(exhibit).collect()
+    }
+}
+
+impl Study {
+    /// Checks that the episodes of all cells fit in memory: a bootstrap draws from all of them.
+    fn check_memory(
+        &self,
+        planned: &[(&ExhibitSection, Vec<PlannedCell<'_>>)],
+    ) -> Result<(), StudyError> {
+        let measured = planned.iter().filter(|(item, _)| item.form != ExhibitKind::Curves);
+        let runs = measured.flat_map(|(_, cells)| cells).map(|cell| cell.runs.len() as u64);
+        let (runs, episodes) = (runs.sum::<u64>(), self.episodes());
+        let needed = runs.saturating_mul(episodes).saturating_mul(MeasuredRun::EPISODE_BYTES);
+        if needed <= MAX_BYTES {
+            Ok(())
+        } else {
+            Err(StudyError::TooLarge { runs, episodes, needed })
+        }
     }
 }
 

@@ -56,6 +56,19 @@ pub enum StudyError {
     /// Results can't be written or read.
     #[error(transparent)]
     Results(#[from] offramp_results::Error),
+    /// Its statistics need more memory than offramp takes.
+    #[error(
+        "its statistics need all episodes in memory: {runs} runs of {episodes} episodes are \
+         {} MiB, and the limit is 1024 MiB", needed >> 20
+    )]
+    TooLarge {
+        /// Runs of all tables and figures.
+        runs: u64,
+        /// Episodes of each.
+        episodes: u64,
+        /// Memory of all of them, bytes.
+        needed: u64,
+    },
     /// The study has no table or figure of that name.
     #[error("there is no `{asked}`; there are: {}", known.join(", "))]
     NoSuchItem {

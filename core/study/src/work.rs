@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
+use offramp_results::run_folder::is_complete;
 use offramp_results::{Error, checkpoint, learning};
 
 use offramp_harness::batch::{Batch, BatchError};
@@ -254,7 +255,9 @@ impl StudyRunner<'_> {
     ) -> Result<Attempt<MeasuredRun>, StudyError> {
         let results = self.out.join("results");
         let folder = results.join(folder_name(&evaluation.name, &evaluation.key));
-        log.begin(format!("{}: evaluating", evaluation.name));
+        if !is_complete(&folder) {
+            log.begin(format!("{}: evaluating", evaluation.name));
+        }
         let (name, text) = (&evaluation.name, &evaluation.scenario);
         let experiment = self.parse(name, text, self.out)?;
         let bind = |scenario| {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use offramp_plugin::serde::Deserialize;
-use offramp_plugin::{Context, Error, Needs, Observation, Policy, UNDECIDED, ValueFunction};
+use offramp_plugin::{
+    Context, Error, Needs, Observation, Policy, UNDECIDED, ValueFunction, best_action,
+};
 
 use crate::facts;
 use crate::file::OnnxFile;
@@ -85,16 +87,4 @@ impl ValueFunction for Onnx {
         }
         self.network.evaluate(&mut self.features, &mut self.history, values)
     }
-}
-
-/// The action with the largest of these values, on ties the first.
-///
-/// # Errors
-/// A value that is not finite, with its action.
-fn best_action(values: &[f32]) -> Result<u32, Error> {
-    if let Some((action, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        return Err(Error::new(format!("the value of action {action} is {value}")));
-    }
-    let best = (0..).zip(values).min_by(|a, b| b.1.total_cmp(a.1));
-    Ok(best.map_or(0, |(action, _)| action))
 }

@@ -1,0 +1,56 @@
+//! Memory does not grow with the number of episodes: not while they run, and not when they are read,
+//! merged or reported.
+
+use std::path::Path;
+
+use offramp_harness::batch::Batch;
+use offramp_harness::bind::bind_evaluation;
+use offramp_harness::events::Quiet;
+use offramp_harness::executor::InProcess;
+use offramp_harness::resume::Start;
+use offramp_host::Registry;
+use offramp_results::{merge, run_folder};
+use offramp_scenario::Experiment;
+use offramp_tests::{CountingAllocator, built};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// Most bytes at a time of a batch of `episodes` episodes of one slot, and of reading it and
+/// merging it.
+fn peaks(registry: &Registry, episodes: u64) -> [u64; 3] {
+    let text = format!(
+        "(name: \"x\", system: (devices: 1, servers: 1, slots: 1),
+            policies: [(plugin: \"all-local\")], evaluate: (episodes: {episodes}))"
+    );
+    let experiment = Experiment::parse("x", text, Path::new(""), &[]).unwrap();
+    let experiments = [experiment.try_map(|point| bind_evaluation(point, registry)).unwrap()];
+    let parent = tempfile::tempdir().unwrap();
+    let part = parent.path().join("part");
+    let batch = || {
+        let shard = Some("1/1".parse().unwrap());
+        let attempt = Batch::new(&experiments, shard).open(&part, Start::New).unwrap();
+        attempt.run(&InProcess, &Quiet).unwrap();
+    };
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let ran = ALLOCATOR.peak_bytes(|| one_thread.install(batch));
+    let read = ALLOCATOR.peak_bytes(|| {
+        assert_eq!(run_folder::read(&part).unwrap()[0].summary.episodes(), episodes);
+    });
+    let merged = ALLOCATOR.peak_bytes(|| {
+        merge::merge(std::slice::from_ref(&part), &parent.path().join("merged")).unwrap();
+    });
+    [ran, read, merged]
+}
+
+/// The only test of this file: the allocator is the process's.
+#[test]
+fn memory_does_not_grow_with_episodes() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    peaks(&registry, 1);
+    let (few, many) = (peaks(&registry, 1_000), peaks(&registry, 10_000));
+    for ((few, many), what) in few.into_iter().zip(many).zip(["run", "read", "merge"]) {
+        // All episodes would be more than 3 MB.
+        assert!(many < few + 64_000, "{what}: {few} bytes for 1,000 episodes, {many} for 10,000");
+    }
+}
