@@ -45,7 +45,14 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
             }
             Err(DistillError::Folder(error)) => return Err(folder_problem(error)),
             Err(error @ DistillError::Dataset(_)) => {
-                let help = "name another file with --dataset, or remove it to collect it again";
+                // What is in the user's own file may be dear to them.
+                let help = match arguments.dataset {
+                    Some(_) => {
+                        "name a dataset that `offramp distill` has written with --dataset, or a \
+                         file that does not exist yet, to collect it there"
+                    }
+                    None => "remove it to collect it again, or name another file with --dataset",
+                };
                 return Err(Problem::new(error).with_help(help));
             }
         };
