@@ -48,8 +48,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
                 // What is in the user's own file may be dear to them.
                 let help = match arguments.dataset {
                     Some(_) => {
-                        "name a dataset that `offramp distill` has written with --dataset, or a \
-                         file that does not exist yet, to collect it there"
+                        "name another file with --dataset; one that does not exist yet is collected"
                     }
                     None => "remove it to collect it again, or name another file with --dataset",
                 };
