@@ -273,7 +273,7 @@ fn an_export_overwrites_nothing_unless_asked() {
     let arguments = ["export", &tree, "--out", "out"];
     let ran = sandbox.offramp(&arguments);
     assert_eq!(ran.code, 2, "{}", ran.out);
-    assert!(ran.err.contains("out/tree_student.c: it exists already"), "{}", ran.err);
+    assert!(ran.err.contains("out/tree_student.c: it already exists"), "{}", ran.err);
     assert!(ran.err.contains("--force"), "{}", ran.err);
     assert_eq!(names(&sandbox, "out"), ["tree_student.c"]);
     assert_eq!(sandbox.read("out/tree_student.c"), "mine");

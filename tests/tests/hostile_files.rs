@@ -49,12 +49,17 @@ fn a_scenario_can_say_which_file_a_plugin_must_be() {
     let sha256 = random.unwrap()["sha256"].as_str().unwrap();
     sandbox.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
     assert_eq!(sandbox.offramp(&["run", "right.ron"]).code, 0);
-    sandbox.write("wrong.ron", policies("(plugin: \"random\", sha256: \"0123\")"));
-    let wrong = sandbox.offramp(&["run", "wrong.ron"]);
-    assert_eq!(wrong.code, 2);
-    assert!(wrong.err.contains("which is another file"), "{}", wrong.err);
-    assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
-    assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
+    for (pinned, message) in
+        [("0".repeat(64), "which is another file"), ("0123".to_owned(), "is not a SHA-256")]
+    {
+        let policy = format!("(plugin: \"random\", sha256: \"{pinned}\")");
+        sandbox.write("wrong.ron", policies(&policy));
+        let wrong = sandbox.offramp(&["run", "wrong.ron"]);
+        assert_eq!(wrong.code, 2);
+        assert!(wrong.err.contains(message), "{}", wrong.err);
+        assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
+        assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
+    }
 }
 
 #[test]
@@ -93,4 +98,17 @@ fn a_checkpoint_of_any_size_is_not_read() {
         assert_eq!(endless.code, 2);
         assert!(endless.err.contains("it has more than"), "{}", endless.err);
     }
+}
+
+/// A generated scenario may be one line of a megabyte.
+#[test]
+fn a_fault_in_a_long_line_is_shown_with_its_surroundings_alone() {
+    let sandbox = Sandbox::new();
+    let about = "x".repeat(400_000);
+    sandbox.write("long.ron", format!("(name: \"a\", about: \"{about}\", polices: [])"));
+    let ran = sandbox.offramp(&["run", "long.ron"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("did you mean `policies`?"), "{}", ran.err);
+    assert!(ran.err.contains("polices: [])"), "{}", ran.err);
+    assert!(ran.err.chars().count() < 1000, "{} characters", ran.err.chars().count());
 }

@@ -172,7 +172,7 @@ fn names() -> Vec<String> {
 }
 
 /// Where a policy's name is that of a role too: a distillation has a student, whichever it is.
-const ROLES: [(&str, &str); 1] = [("core/cli/src/commands/inspect.rs", "student")];
+const ROLES: [(&str, &str); 1] = [("core/cli/src/commands/inspect/scenario.rs", "student")];
 
 #[test]
 fn core_and_boundary_know_no_policy_by_name() {
@@ -214,7 +214,7 @@ fn a_scenario_is_inspected_without_loading_a_plugin() {
     let inspected = offramp(&["inspect", &scenario]);
     assert!(inspected.status.success(), "{}", String::from_utf8_lossy(&inspected.stderr));
     let printed = String::from_utf8_lossy(&inspected.stdout);
-    assert!(printed.contains("policy heuristic (heuristic)"), "{printed}");
+    assert!(printed.contains("label heuristic, plugin heuristic"), "{printed}");
 }
 
 #[test]

@@ -352,8 +352,6 @@ pub(crate) struct InspectArguments {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
-    #[command(flatten)]
-    pub(crate) search: SearchArguments,
 }
 
 #[derive(Debug, Args)]

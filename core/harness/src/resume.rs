@@ -32,8 +32,8 @@ pub enum FolderError {
         /// The cause, as the system reports it.
         cause: std::io::Error,
     },
-    /// It exists already, and the training or distillation was to begin anew.
-    #[error("{path} exists already")]
+    /// It already exists, and the training or distillation was to begin anew.
+    #[error("{path} already exists")]
     Taken {
         /// The folder.
         path: PathBuf,

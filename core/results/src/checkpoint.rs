@@ -69,15 +69,9 @@ impl Contents {
 /// Reads the bytes of a checkpoint file.
 ///
 /// # Errors
-/// The system's error, or one stating that the file exceeds [`MAX_CHECKPOINT_BYTES`] or only points
-/// to one that Git LFS has not fetched.
+/// Those of [`files::read`].
 pub fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    let bytes = files::read(path, MAX_CHECKPOINT_BYTES)?;
-    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-        let text = "is a pointer of Git LFS, not the file itself; `git lfs pull` fetches that";
-        return Err(std::io::Error::other(text));
-    }
-    Ok(bytes)
+    files::read(path, MAX_CHECKPOINT_BYTES)
 }
 
 /// Reads the contents of a checkpoint file.

@@ -18,7 +18,8 @@ pub const MAX_DATA_BYTES: u64 = 16 << 30;
 /// that is taken, whatever the file claims.
 ///
 /// # Errors
-/// The system's error, or one stating that the file is larger.
+/// The system's error, or one stating that the file is larger or only points to one that Git LFS
+/// has not fetched.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     let file = File::open(path)?;
     let too_large = || Error::other(format!("it has more than {max} bytes"));
@@ -32,6 +33,10 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(too_large());
+    }
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let text = "is a pointer of Git LFS, not the file itself; `git lfs pull` fetches that";
+        return Err(Error::other(text));
     }
     Ok(bytes)
 }

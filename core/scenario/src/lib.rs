@@ -58,8 +58,8 @@ pub use entries::{
 };
 pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
-pub use field::Field;
+pub use field::{Field, FieldDefault};
 pub use file::fields;
-pub use outline::{fields_of, has, replace};
+pub use outline::{fields_of, has, replace, value_of};
 pub use raw::Raw;
 pub use scenario::Scenario;

@@ -78,7 +78,7 @@ pub fn fields_of(text: &str) -> Vec<(String, &str)> {
 }
 
 /// The text of the value at `path`.
-pub(crate) fn value_of<'t>(text: &'t str, path: &str) -> Option<&'t str> {
+pub fn value_of<'t>(text: &'t str, path: &str) -> Option<&'t str> {
     Outline::of(text).find(path).map(|value| &text[value.span.clone()])
 }
 

@@ -138,7 +138,7 @@ mod tests {
         );
         assert_eq!(
             export(&checkpoint, &request("c", 1)).unwrap_err().to_string(),
-            "has 1 networks (0 to 0); network 1 does not exist"
+            "has 1 network, network 0; network 1 does not exist"
         );
         assert!(export(b"text", &request("c", 0)).is_err());
     }

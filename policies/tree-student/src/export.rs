@@ -311,7 +311,7 @@ mod tests {
         );
         assert_eq!(
             error(&one, "c", 1).to_string(),
-            "has 1 networks (0 to 0); network 1 does not exist"
+            "has 1 network, network 0; network 1 does not exist"
         );
         assert!(matches!(error(&one[..40], "c", 0), ExportError::Unreadable(_)));
         let other = CheckpointSpec::new("student", inputs()).describe(Stage::Deployed);

@@ -103,7 +103,7 @@ fn check(out: &Path, files: &[ExportedFile], force: bool) -> Result<(), Problem>
         // A link to nothing is there too.
         if !force && file.symlink_metadata().is_ok() {
             let help = "name another folder with --out, or overwrite it with --force";
-            return Err(problem(&file, &"it exists already").with_help(help));
+            return Err(problem(&file, &"it already exists").with_help(help));
         }
     }
     Ok(())

@@ -125,8 +125,11 @@ pub enum ExportError {
     OtherArchitecture(CheckpointError),
     /// The checkpoint has fewer networks.
     #[error(
-        "has {networks} networks (0 to {}); network {asked} does not exist",
-        networks.saturating_sub(1)
+        "has {}; network {asked} does not exist",
+        match networks {
+            1 => "1 network, network 0".to_owned(),
+            _ => format!("{networks} networks (0 to {})", networks.saturating_sub(1)),
+        }
     )]
     NoSuchNetwork {
         /// Number of networks in the checkpoint.

@@ -1,0 +1,173 @@
+//! The contents of a scenario, at the first point of its sweep.
+//!
+//! One list of parts, each with named values, from which all formats are made.
+
+use offramp_report::records::{Records, json_text};
+use offramp_scenario::{Experiment, FieldDefault, PluginEntry, PolicyEntry, Scenario};
+use offramp_scenario::{fields, value_of};
+use serde_json::{Map, Value};
+
+/// A part of a scenario: its name, and its values by name.
+struct Part {
+    name: &'static str,
+    values: Vec<(String, Value)>,
+}
+
+/// One line for each part; a part that is listed several times has several.
+pub(super) fn text(experiment: &Experiment<Scenario>) -> String {
+    let parts = parts(experiment);
+    let width = parts.iter().map(|part| part.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Part { name, values } in &parts {
+        let shown = values.iter().map(|(name, value)| format!("{name} {}", plain(value)));
+        text += &format!("{name:width$}  {}\n", shown.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+/// An object with the parts; the policies are a list.
+pub(super) fn json(experiment: &Experiment<Scenario>) -> String {
+    let mut object = Map::new();
+    let mut policies = Vec::new();
+    for Part { name, values } in parts(experiment) {
+        let values = Value::Object(values.into_iter().collect());
+        match name {
+            "policy" => policies.push(values),
+            _ => drop(object.insert(name.to_owned(), values)),
+        }
+    }
+    object.insert("policies".to_owned(), Value::Array(policies));
+    json_text(&Value::Object(object))
+}
+
+/// A row for each value.
+pub(super) fn records(experiment: &Experiment<Scenario>) -> Records {
+    let mut records = super::named_values();
+    for Part { name: kind, values } in parts(experiment) {
+        for (name, value) in values {
+            records.rows.push(vec![kind.into(), name.as_str().into(), plain(&value).into()]);
+        }
+    }
+    records
+}
+
+/// A value as a person writes it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
+    let mut scenario = vec![("name".to_owned(), experiment.name.clone().into())];
+    let Some(first) = experiment.points.first() else {
+        return vec![Part { name: "scenario", values: scenario }];
+    };
+    if !first.about.is_empty() {
+        scenario.push(("about".to_owned(), first.about.clone().into()));
+    }
+    scenario.push(("points".to_owned(), experiment.points.len().into()));
+    let observation = &first.observation;
+    let columns: Vec<_> = observation.kind.columns().iter().map(|column| column.name).collect();
+    let mut parts = vec![
+        Part { name: "scenario", values: scenario },
+        section(first, "system"),
+        section(first, "tasks"),
+        section(first, "alpha"),
+        Part {
+            name: "observation",
+            values: vec![
+                ("kind".to_owned(), observation.kind.name().into()),
+                ("columns".to_owned(), columns.into()),
+                ("history_slots".to_owned(), observation.history_slots.into()),
+            ],
+        },
+    ];
+    if !first.point.is_empty() {
+        parts.push(sweep(experiment, first));
+    }
+    parts.extend(first.policies.iter().map(|entry| Part { name: "policy", values: policy(entry) }));
+    parts.push(section(first, "evaluate"));
+    if let Some(entry) = &first.training {
+        let mut values = plugin("learner", &entry.learner);
+        values.extend(entry.explorer.iter().flat_map(|entry| plugin("explorer", entry)));
+        values.extend(section(first, "train").values);
+        parts.push(Part { name: "train", values });
+    }
+    if let Some(entry) = &first.distillation {
+        let mut values = plugin("teacher", &entry.teacher.plugin);
+        values.extend(learned("teacher_", &entry.teacher));
+        values.extend(plugin("student", &entry.student));
+        values.extend(section(first, "distill").values);
+        parts.push(Part { name: "distill", values });
+    }
+    parts
+}
+
+/// The fields of a section that are numbers or quantities, written or left out.
+fn section(scenario: &Scenario, name: &'static str) -> Part {
+    let mut values = Vec::new();
+    for field in fields() {
+        let Some(rest) = field.path.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'))
+        else {
+            continue;
+        };
+        // Plugins are shown by their entries.
+        if ["learner", "explorer", "teacher", "student"].iter().any(|part| rest.starts_with(part)) {
+            continue;
+        }
+        let value = match (value_of(&scenario.text, &field.path), &field.default) {
+            (Some(value), _) => value.to_owned(),
+            (None, FieldDefault::Value(value)) => value.clone(),
+            (None, _) => continue,
+        };
+        let unit = if field.unit.is_empty() { String::new() } else { format!(" {}", field.unit) };
+        // A section is shown by its fields.
+        if !value.starts_with('(') {
+            values.push((rest.to_owned(), Value::from(value + &unit)));
+        }
+    }
+    Part { name, values }
+}
+
+/// The swept fields, each with its values in order.
+fn sweep(experiment: &Experiment<Scenario>, first: &Scenario) -> Part {
+    let values = first.point.iter().enumerate().map(|(at, (field, _))| {
+        let mut all: Vec<&str> = Vec::new();
+        for (_, value) in experiment.points.iter().filter_map(|point| point.point.get(at)) {
+            if !all.contains(&value.as_str()) {
+                all.push(value);
+            }
+        }
+        (field.clone(), all.into())
+    });
+    Part { name: "sweep", values: values.collect() }
+}
+
+fn policy(entry: &PolicyEntry) -> Vec<(String, Value)> {
+    let mut values = vec![("label".to_owned(), entry.label.clone().into())];
+    values.extend(plugin("plugin", &entry.plugin));
+    values.extend(learned("", entry));
+    values
+}
+
+/// The checkpoint of a policy, if it has one.
+fn learned(prefix: &str, entry: &PolicyEntry) -> Option<(String, Value)> {
+    let checkpoint = entry.checkpoint.clone()?;
+    Some((format!("{prefix}checkpoint"), checkpoint.into()))
+}
+
+/// The name of a plugin under `role`, and its parameters.
+fn plugin(role: &str, entry: &PluginEntry) -> Vec<(String, Value)> {
+    let mut values = vec![(role.to_owned(), entry.name.clone().into())];
+    if !entry.parameters.is_empty() {
+        let name = match role {
+            "plugin" => "parameters".to_owned(),
+            _ => format!("{role}_parameters"),
+        };
+        values.push((name, entry.parameters.clone().into()));
+    }
+    values
+}
