@@ -293,6 +293,25 @@ fn plugins_state_the_files_they_read() {
     assert!(other.files().unwrap().is_empty());
 }
 
+/// Whichever episode fails first, each run ends, with the first failure in the order of episodes.
+#[test]
+fn every_failing_run_ends_at_any_number_of_threads() {
+    let desk = Sandbox::new();
+    let misdeed = "(plugin: \"hostile\", parameters: (misdeed: FailIn(\"decide\")))";
+    let points: Vec<String> = (1..=400).map(|at| format!("{}", f64::from(at) / 1_000.0)).collect();
+    let text = format!(
+        "(name: \"x\", system: (devices: 20, servers: 2, slots: 20), policies: [{misdeed}],
+            evaluate: (episodes: 9), sweep: {{\"tasks.size_mbit\": [{}]}})",
+        points.join(", ")
+    );
+    desk.write("scenario.ron", text);
+    let plugin = example("hostile").display().to_string();
+    let arguments = ["run", "scenario.ron", "--plugins", &plugin, "--jobs", "7"];
+    let ran = desk.offramp(&arguments);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert_eq!(ran.out.lines().filter(|line| line.starts_with("failed")).count(), 400);
+}
+
 /// What a policy refuses when it is created is bad input: everything is checked, nothing is done.
 #[test]
 fn a_policy_that_can_not_be_created_is_bad_input() {

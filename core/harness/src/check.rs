@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use offramp_results::files::MAX_DATA_BYTES;
 use offramp_results::run_folder::RunRecord;
 use rayon::prelude::*;
 
@@ -93,7 +94,8 @@ impl<'e> Planned<'e> {
                 return Ok(());
             }
         };
-        let records = files.iter().map(|file| hashes.record(&evaluation.scenario, file));
+        let records =
+            files.iter().map(|file| hashes.record(&evaluation.scenario, file, MAX_DATA_BYTES));
         let records = records.collect::<Result<_, _>>().map_err(|cause| fault(&cause))?;
         if let Some(identity) = &mut self.record.identity {
             identity.files = records;

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use offramp_results::run_folder::{RunRecord, StoredRun};
@@ -114,7 +114,7 @@ pub fn evaluate<S: Sink>(
             _ => 1,
         };
         let tasks = (0..count).map(move |episode| (Arc::clone(&job), episode));
-        tasks.take_while(|(job, _)| !job.over.load(Ordering::Relaxed))
+        tasks.take_while(|(job, episode)| job.counts(*episode))
     });
     let tasks = tasks.take_while(|_| !common.stop.load(Ordering::Relaxed));
     tasks.par_bridge().for_each(|(job, episode)| {
@@ -153,8 +153,8 @@ struct RunJob<'c, S: Sink> {
     common: &'c Common<'c, S>,
     /// The setup that its episodes share.
     setup: Mutex<Option<Arc<RunSetup>>>,
-    /// True if no more episodes need be played: one has failed, or all have ended.
-    over: AtomicBool,
+    /// The first episode that failed so far: later ones need not be played, earlier ones must be.
+    first_failure: AtomicU64,
     progress: Mutex<Progress<S::Run>>,
     /// Notified when `progress` has changed.
     moved: Condvar,
@@ -189,7 +189,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
             run,
             common,
             setup: Mutex::default(),
-            over: AtomicBool::new(false),
+            first_failure: AtomicU64::new(u64::MAX),
             progress: Mutex::new(progress),
             moved: Condvar::new(),
         }
@@ -197,6 +197,11 @@ impl<'c, S: Sink> RunJob<'c, S> {
 
     fn episodes(&self) -> u64 {
         self.run.evaluation.scenario.evaluation.episodes
+    }
+
+    /// True if the run's outcome depends on this episode.
+    fn counts(&self, episode: u64) -> bool {
+        episode <= self.first_failure.load(Ordering::Relaxed)
     }
 
     /// Plays an episode, or all of them if the run has a process of its own.
@@ -207,7 +212,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
         }
         match self.run.evaluation.scenario.isolation {
             Some(limits) => self.apart(limits),
-            None if self.over.load(Ordering::Relaxed) => Ok(()),
+            None if !self.counts(episode) => Ok(()),
             None => {
                 let result = self.episode(episode);
                 self.deliver(episode, result)
@@ -251,13 +256,11 @@ impl<'c, S: Sink> RunJob<'c, S> {
     /// Takes the result of an episode, and adds it and those that waited for it.
     fn deliver(&self, episode: u64, result: Result<EpisodeResult, RunError>) -> Result<(), Error> {
         if result.is_err() {
-            // Later episodes have not been taken, or change nothing.
-            self.over.store(true, Ordering::Relaxed);
+            self.first_failure.fetch_min(episode, Ordering::Relaxed);
         }
         let mut progress = lock(&self.progress);
-        let useless =
-            || self.over.load(Ordering::Relaxed) || self.common.stop.load(Ordering::Relaxed);
-        while episode > progress.next + MAX_AHEAD && !useless() {
+        let needed = || self.counts(episode) && !self.common.stop.load(Ordering::Relaxed);
+        while episode > progress.next + MAX_AHEAD && needed() {
             progress = self.moved.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }
         progress.waiting.insert(episode, result);
@@ -291,7 +294,6 @@ impl<'c, S: Sink> RunJob<'c, S> {
 
     /// Ends the run, with the reason if it failed.
     fn end(&self, progress: &mut Progress<S::Run>, error: Option<String>) -> Result<(), Error> {
-        self.over.store(true, Ordering::Relaxed);
         let Planned { number, evaluation, record, .. } = self.run;
         *lock(&self.setup) = None;
         let changed = || {

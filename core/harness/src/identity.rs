@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use offramp_results::files::{FileRecord, sha256};
+use offramp_results::files::{FileRecord, MAX_CHECKPOINT_BYTES, MAX_DATA_BYTES, sha256};
 use offramp_results::run_folder::Identity;
 use offramp_scenario::{Scenario, fields_of};
 
@@ -28,18 +28,23 @@ pub(crate) struct FileHashes {
 }
 
 impl FileHashes {
-    /// The record of a file that a run of `scenario` depends on.
+    /// The record of a file of at most `max` bytes that a run of `scenario` depends on.
     ///
     /// # Errors
     /// The system's error with the path.
-    pub(crate) fn record(&self, scenario: &Scenario, path: &Path) -> Result<FileRecord, String> {
+    pub(crate) fn record(
+        &self,
+        scenario: &Scenario,
+        path: &Path,
+        max: u64,
+    ) -> Result<FileRecord, String> {
         let path = absolute(path);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (scenario.folder.clone(), path);
         if let Some(record) = known().get(&key) {
             return Ok(record.clone());
         }
-        let record = FileRecord::of(&key.1, &key.0);
+        let record = FileRecord::of(&key.1, &key.0, max);
         let record = record.map_err(|error| format!("{}: {error}", key.1.display()))?;
         known().insert(key, record.clone());
         Ok(record)
@@ -64,7 +69,9 @@ impl FileHashes {
             offramp: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: sha256(format!("{fields:?}").as_bytes()),
             policy: sha256(format!("{entry:?}").as_bytes()),
-            checkpoint: checkpoint.map(|path| self.record(scenario, path)).transpose()?,
+            checkpoint: checkpoint
+                .map(|path| self.record(scenario, path, MAX_CHECKPOINT_BYTES))
+                .transpose()?,
             files: Vec::new(),
         })
     }
@@ -82,7 +89,8 @@ pub(crate) fn changed_file(scenario: &Scenario, identity: &Identity) -> Option<S
 fn files_now(scenario: &Scenario, identity: &Identity) -> Vec<FileRecord> {
     let now = |then: &FileRecord| {
         let unreadable = || FileRecord { path: then.path.clone(), sha256: String::new() };
-        FileRecord::of(then.path.as_ref(), &scenario.folder).unwrap_or_else(|_| unreadable())
+        FileRecord::of(then.path.as_ref(), &scenario.folder, MAX_DATA_BYTES)
+            .unwrap_or_else(|_| unreadable())
     };
     identity.checkpoint.iter().chain(&identity.files).map(now).collect()
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use offramp_host::{CallFailure, CallFault, Library, OfferKind, PluginRef};
-use offramp_results::files::{FileRecord, sha256};
+use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
 use offramp_scenario::{Scenario, fields_of};
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,7 @@ pub(crate) fn created<T>(
     };
     let instance = created.map_err(not_created)?;
     let record = |file: PathBuf| {
-        FileRecord::of(&file, folder)
+        FileRecord::of(&file, folder, MAX_DATA_BYTES)
             .map_err(|cause| refused(format!("file {}: {cause}", file.display())))
     };
     let files = files(&instance).map_err(not_created)?.into_iter().map(record);

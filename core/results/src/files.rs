@@ -14,6 +14,10 @@ pub const MAX_CHECKPOINT_BYTES: u64 = 1 << 30;
 /// memory), bytes.
 pub const MAX_DATA_BYTES: u64 = 16 << 30;
 
+fn too_large(max: u64) -> Error {
+    Error::other(format!("it has more than {max} bytes"))
+}
+
 /// Reads a file of at most `max` bytes. Someone else may have made it, so no more memory than
 /// that is taken, whatever the file claims.
 ///
@@ -22,17 +26,16 @@ pub const MAX_DATA_BYTES: u64 = 16 << 30;
 /// has not fetched.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     let file = File::open(path)?;
-    let too_large = || Error::other(format!("it has more than {max} bytes"));
     let size = file.metadata()?.len();
     if size > max {
-        return Err(too_large());
+        return Err(too_large(max));
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size as usize).map_err(|_| too_large())?;
+    bytes.try_reserve_exact(size as usize).map_err(|_| too_large(max))?;
     // A device or a pipe has no size: it is stopped while it is read.
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        return Err(too_large());
+        return Err(too_large(max));
     }
     if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
         let text = "is a pointer of Git LFS, not the file itself; `git lfs pull` fetches that";
@@ -96,12 +99,20 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of a file's contents, however large it is.
+/// SHA-256 of the contents of a file of at most `max` bytes, of which a small part at a time is in
+/// memory.
 ///
 /// # Errors
-/// The system's error.
-pub fn sha256_of_file(path: &Path) -> Result<String> {
+/// The system's error, or one stating that the file is larger or has no end, as devices do.
+pub fn sha256_of_file(path: &Path, max: u64) -> Result<String> {
     let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(Error::other("it is not a regular file"));
+    }
+    if metadata.len() > max {
+        return Err(too_large(max));
+    }
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -127,16 +138,16 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
-    /// The record of `file`, whose path is relative to `folder` or absolute. No more of it is in
-    /// memory than a small part at a time.
+    /// The record of `file`, whose path is relative to `folder` or absolute, and which has at most
+    /// `max` bytes.
     ///
     /// # Errors
-    /// The system's error if it can't be read.
-    pub fn of(file: &Path, folder: &Path) -> Result<Self> {
+    /// As for [`sha256_of_file`].
+    pub fn of(file: &Path, folder: &Path, max: u64) -> Result<Self> {
         // An empty path is the current folder.
         let folder = std::path::absolute(Path::new(".").join(folder))?;
         let path = folder.join(file);
-        let sha256 = sha256_of_file(&path)?;
+        let sha256 = sha256_of_file(&path, max)?;
         let path = path.strip_prefix(&folder).unwrap_or(&path);
         Ok(Self { path: path.to_string_lossy().into_owned(), sha256 })
     }
@@ -197,13 +208,19 @@ mod tests {
         let contents = vec![7; 200_000];
         std::fs::write(folder.join("rule.py"), &contents).unwrap();
         let record = FileRecord { path: "rule.py".to_owned(), sha256: sha256(&contents) };
-        assert_eq!(FileRecord::of(Path::new("rule.py"), &folder).unwrap(), record);
-        assert_eq!(FileRecord::of(&folder.join("rule.py"), &folder).unwrap(), record);
+        assert_eq!(FileRecord::of(Path::new("rule.py"), &folder, MAX_DATA_BYTES).unwrap(), record);
+        assert_eq!(
+            FileRecord::of(&folder.join("rule.py"), &folder, MAX_DATA_BYTES).unwrap(),
+            record
+        );
         let outside = parent.path().join("rule.py");
         std::fs::write(&outside, &contents).unwrap();
         let path = outside.display().to_string();
-        assert_eq!(FileRecord::of(&outside, &folder).unwrap(), FileRecord { path, ..record });
-        assert!(FileRecord::of(Path::new("none.py"), &folder).is_err());
+        assert_eq!(
+            FileRecord::of(&outside, &folder, MAX_DATA_BYTES).unwrap(),
+            FileRecord { path, ..record }
+        );
+        assert!(FileRecord::of(Path::new("none.py"), &folder, MAX_DATA_BYTES).is_err());
     }
 
     #[test]

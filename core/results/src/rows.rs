@@ -160,7 +160,7 @@ impl RowsRecord {
     pub fn holds(&self, path: &Path) -> bool {
         let size = std::fs::metadata(path).map(|metadata| metadata.len());
         size.is_ok_and(|size| size == self.bytes)
-            && sha256_of_file(path).is_ok_and(|sha256| sha256 == self.sha256)
+            && sha256_of_file(path, self.bytes).is_ok_and(|sha256| sha256 == self.sha256)
     }
 }
 
