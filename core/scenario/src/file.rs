@@ -120,8 +120,9 @@ sections! {
         server_ghz: Raw { default: server(|server| server.ghz), unit: "GHz", range: Range::Positive, },
         /// R: rate of an uplink; a number, `Uniform(low, high)` or `Choice([…])`, which are drawn
         /// for each device and server, `PerDevice([…])`, `PerServer([…])`, or `PerPair([[…], …])`
-        /// with one row per device.
-        uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::Positive, },
+        /// with one row per device. 0 is no coverage: a task sent there never arrives, holds the
+        /// uplink until its deadline, and takes no energy.
+        uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
     }
