@@ -49,7 +49,8 @@ fn a_scenario_can_say_which_file_a_plugin_must_be() {
     let sha256 = random.unwrap()["sha256"].as_str().unwrap();
     sandbox.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
     assert_eq!(sandbox.offramp(&["run", "right.ron"]).code, 0);
-    sandbox.write("wrong.ron", policies("(plugin: \"random\", sha256: \"0123\")"));
+    let other = "0".repeat(64);
+    sandbox.write("wrong.ron", policies(&format!("(plugin: \"random\", sha256: \"{other}\")")));
     let wrong = sandbox.offramp(&["run", "wrong.ron"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("which is another file"), "{}", wrong.err);
