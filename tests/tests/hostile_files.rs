@@ -49,17 +49,13 @@ fn a_scenario_can_say_which_file_a_plugin_must_be() {
     let sha256 = random.unwrap()["sha256"].as_str().unwrap();
     sandbox.write("right.ron", policies(&format!("(plugin: \"random\", sha256: \"{sha256}\")")));
     assert_eq!(sandbox.offramp(&["run", "right.ron"]).code, 0);
-    for (pinned, message) in
-        [("0".repeat(64), "which is another file"), ("0123".to_owned(), "is not a SHA-256")]
-    {
-        let policy = format!("(plugin: \"random\", sha256: \"{pinned}\")");
-        sandbox.write("wrong.ron", policies(&policy));
-        let wrong = sandbox.offramp(&["run", "wrong.ron"]);
-        assert_eq!(wrong.code, 2);
-        assert!(wrong.err.contains(message), "{}", wrong.err);
-        assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
-        assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
-    }
+    let other = "0".repeat(64);
+    sandbox.write("wrong.ron", policies(&format!("(plugin: \"random\", sha256: \"{other}\")")));
+    let wrong = sandbox.offramp(&["run", "wrong.ron"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("which is another file"), "{}", wrong.err);
+    assert!(wrong.err.replace(['\n', ' ', '│'], "").contains(sha256), "{}", wrong.err);
+    assert!(wrong.err.contains("wrong.ron:1:"), "{}", wrong.err);
 }
 
 #[test]

@@ -158,11 +158,6 @@ pub(crate) fn plugin(
     })?;
     let Library { path, sha256, .. } = &*found.library;
     match pinned {
-        Some(pinned) if !is_sha256(pinned) => {
-            let message = format!("`{pinned}` is not a SHA-256, which has 64 hexadecimal digits");
-            let help = format!("that of {} is {sha256}", path.display());
-            Err(scenario.fault(&format!("{field}.sha256"), message, Some(help)))
-        }
         Some(pinned) if !pinned.eq_ignore_ascii_case(sha256) => {
             let message = format!("`{name}` comes from {}, which is another file", path.display());
             let help = format!("its SHA-256 is {sha256}");
@@ -170,11 +165,6 @@ pub(crate) fn plugin(
         }
         _ => Ok(BoundPlugin { plugin: found, parameters: parameters.clone() }),
     }
-}
-
-/// True if a text can be the SHA-256 of a file.
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.chars().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn policy(

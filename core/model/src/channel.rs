@@ -5,8 +5,12 @@
 use crate::distribution::Distribution;
 use crate::rng::StreamFamily;
 
-/// R: Mbit/s by device and server, each above 0. Only [`UplinkRates::PerPair`] stores
+/// R: Mbit/s by device and server, each 0 or above. Only [`UplinkRates::PerPair`] stores
 /// devices × servers numbers.
+///
+/// At rate 0 the device is out of the server's coverage. What it sends there never arrives: the
+/// task holds the uplink until its deadline, is dropped, and the next one is sent. Since nothing is
+/// sent, it takes no energy.
 #[derive(Clone, Debug)]
 pub enum UplinkRates {
     /// One rate for all pairs.
@@ -37,15 +41,19 @@ impl UplinkRates {
         }
     }
 
-    /// The slowest rate of a device, Mbit/s.
-    pub(crate) fn slowest(&self, device: u32) -> f64 {
-        let least = |rates: &[f64]| rates.iter().copied().fold(f64::INFINITY, f64::min);
+    /// The slowest rate above 0 of a device, Mbit/s; 0 if it may be arbitrarily slow, `None` if no
+    /// server covers the device.
+    pub(crate) fn slowest(&self, device: u32) -> Option<f64> {
+        let least =
+            |rates: &[f64]| rates.iter().copied().filter(|&rate| rate > 0.0).min_by(f64::total_cmp);
         match self {
-            Self::Same(rate) => *rate,
-            Self::PerDevice(rates) => rates[device as usize],
+            Self::Same(rate) => least(&[*rate]),
+            Self::PerDevice(rates) => least(&[rates[device as usize]]),
             Self::PerServer(rates) => least(rates),
             Self::PerPair(rates) => least(&rates[device as usize]),
-            Self::Drawn(distribution, _) => distribution.min(),
+            Self::Drawn(Distribution::Constant(rate), _) => least(&[*rate]),
+            Self::Drawn(Distribution::Choice(rates), _) => least(rates),
+            Self::Drawn(Distribution::Uniform(low, high), _) => (*high > 0.0).then_some(*low),
         }
     }
 

@@ -66,6 +66,8 @@ pub enum Range {
     Positive,
     /// 0 … 10¹⁵.
     NotNegative,
+    /// 0, or as [`Range::Positive`]: a rate, by which energies divide where it is not 0.
+    ZeroOrPositive,
     /// 0 … 1, both included.
     Unit,
 }
@@ -78,9 +80,16 @@ impl Range {
     /// Describes `value` and the range needed; `None` if it is in range.
     pub fn fault(&self, value: f64) -> Option<String> {
         let (holds, wanted) = match self {
-            Self::Positive | Self::NotNegative if value > Self::MAX => (false, "at most 1e15"),
+            Self::Positive | Self::NotNegative | Self::ZeroOrPositive if value > Self::MAX => {
+                (false, "at most 1e15")
+            }
             Self::Positive if value > 0.0 && value < 1.0 / Self::MAX => (false, "at least 1e-15"),
+            Self::ZeroOrPositive if value > 0.0 && value < 1.0 / Self::MAX => {
+                (false, "0 or at least 1e-15")
+            }
             Self::Positive => (value > 0.0, "a number above 0"),
+            // −0 would make quotients −∞.
+            Self::ZeroOrPositive => (value.is_sign_positive() && value >= 0.0, "0 or more"),
             Self::NotNegative => (value >= 0.0, "a number of 0 or more"),
             Self::Unit => ((0.0..=1.0).contains(&value), "a number from 0 to 1"),
         };
@@ -126,5 +135,10 @@ mod tests {
         );
         assert!(Range::NotNegative.fault(f64::NAN).is_some());
         assert_eq!(Range::NotNegative.fault(0.0), None);
+        assert_eq!(Range::ZeroOrPositive.fault(0.0), None);
+        assert_eq!(Range::ZeroOrPositive.fault(1e-15), None);
+        for wrong in [-0.0, 1e-16, -1.0, 1e16, f64::NAN] {
+            assert!(Range::ZeroOrPositive.fault(wrong).is_some(), "{wrong}");
+        }
     }
 }

@@ -118,8 +118,12 @@ const BACKLOG_MBIT: Column = Column {
 const UPLINK_MBPS: Column = Column {
     name: "uplink_mbps",
     unit: "Mbit/s",
-    about: "R: rate at which the task's device sends to the server",
-    scale: |system| system.parameters().uplink.fastest(),
+    about: "R: rate at which the task's device sends to the server; 0 without coverage",
+    // Where no server covers any device, any scale will do.
+    scale: |system| match system.parameters().uplink.fastest() {
+        0.0 => 1.0,
+        fastest => fastest,
+    },
     values: Values::Link(|view, arrival, servers| {
         for (server, rate) in (0..).zip(servers) {
             *rate = view.system.uplink_mbps(arrival.device, server);

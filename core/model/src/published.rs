@@ -69,8 +69,9 @@ impl Published {
                     (arrival.size_mbit / (rate * parameters.slot_seconds)).ceil()
                 }
             };
+            // In this order, since a rate of 0 takes for ever.
             self.busy_until[arrival.device as usize] =
-                (slot + sending as i64 - 1).min(slot + deadline - 1);
+                slot + (sending as i64 - 1).min(deadline - 1);
         }
         let last_device = system.device_count() - 1;
         self.last_density =

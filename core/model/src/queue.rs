@@ -219,6 +219,7 @@ impl Fifo {
         let mut serve = |task: &Task, mbit: f64, mbit_per_slot: f64| {
             // The slots before its deadline, were it to enter service when the FIFO is free.
             let until_deadline = (task.arrival_slot + deadline_slots).saturating_sub(free);
+            // At a rate of 0 the quotient is infinite, and the deadline counts.
             free += ((mbit / mbit_per_slot).ceil() as u32).min(until_deadline);
         };
         if self.in_service != NONE {

@@ -296,13 +296,14 @@ fn local_energy(device: &Device, task: &Task, remaining_mbit: f64) -> Energy {
     Energy { local: device.compute_w * seconds, ..Energy::default() }
 }
 
-/// Eq. (2) for the part that was sent: p^T · λ/R.
+/// Eq. (2) for the part that was sent: p^T · λ/R, and 0 if nothing was, as at rate 0.
 fn uplink_energy(system: &System, device: &Device, task: &Task, remaining_mbit: f64) -> Energy {
-    let rate = system.uplink_mbps(task.device, task.action - 1);
-    Energy {
-        transmit: device.transmit_w * work_done(task, remaining_mbit) / rate,
-        ..Energy::default()
+    let sent = work_done(task, remaining_mbit);
+    if sent == 0.0 {
+        return Energy::default();
     }
+    let rate = system.uplink_mbps(task.device, task.action - 1);
+    Energy { transmit: device.transmit_w * sent / rate, ..Energy::default() }
 }
 
 /// Eqs. (2) and (6), and p^E for the task's share of the server's time: λρ/f^E, whatever K was.

@@ -19,7 +19,7 @@ pub struct SystemParameters {
     pub devices: Vec<Device>,
     /// The M servers, at least 1.
     pub servers: Vec<Server>,
-    /// R: uplink rate of each device to each server, Mbit/s, above 0.
+    /// R: uplink rate of each device to each server, Mbit/s; 0 where there is no coverage.
     pub uplink: UplinkRates,
     /// λ: size of a task, Mbit, above 0.
     pub size_mbit: Distribution,
@@ -163,7 +163,9 @@ impl System {
 
     /// E_ref: physical energy, J, of the largest and densest task executed in the costliest way
     /// on the device that uses most: computed locally (p^C · λρ/f^L), or sent over the slowest
-    /// uplink and awaited until the deadline (p^T · λ/R + p^I · D_max · τ).
+    /// uplink that has coverage and awaited until the deadline (p^T · λ/R + p^I · D_max · τ). Where
+    /// rates are drawn from 0 up, none is the slowest: there sending ends with the deadline
+    /// (p^T · D_max · τ).
     pub fn reference_energy(&self) -> f64 {
         self.reference_energy
     }
@@ -174,8 +176,14 @@ fn reference_energy(parameters: &SystemParameters) -> f64 {
     let longest_wait = f64::from(parameters.deadline_slots) * parameters.slot_seconds;
     (0..).zip(&parameters.devices).fold(0.0, |most, (index, device)| {
         let local = device.compute_w * size * density / device.cpu_ghz;
-        let offloaded = device.transmit_w * size / parameters.uplink.slowest(index)
-            + device.idle_w * longest_wait;
+        let offloaded = parameters.uplink.slowest(index).map_or(0.0, |rate| {
+            let sending = if rate > 0.0 {
+                device.transmit_w * size / rate
+            } else {
+                device.transmit_w * longest_wait
+            };
+            sending + device.idle_w * longest_wait
+        });
         local.max(offloaded).max(most)
     })
 }
@@ -186,7 +194,7 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
         None => Ok(()),
         Some(fault) => fail(parameter, fault),
     };
-    let distribution = |parameter, value: &Distribution| match value.fault(&Range::Positive) {
+    let distribution = |parameter, value: &Distribution, range| match value.fault(&range) {
         None => Ok(()),
         Some(fault) => fail(parameter, fault),
     };
@@ -227,10 +235,10 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
                 format!("{} rates for {wanted} {of}: one each is needed", rates.len()),
             );
         }
-        rates.iter().try_for_each(|&rate| number("uplink", rate, Range::Positive))
+        rates.iter().try_for_each(|&rate| number("uplink", rate, Range::ZeroOrPositive))
     };
     match &parameters.uplink {
-        UplinkRates::Same(rate) => number("uplink", *rate, Range::Positive)?,
+        UplinkRates::Same(rate) => number("uplink", *rate, Range::ZeroOrPositive)?,
         UplinkRates::PerDevice(list) => rates(list, devices.len(), "devices")?,
         UplinkRates::PerServer(list) => rates(list, servers.len(), "servers")?,
         UplinkRates::PerPair(rows) => {
@@ -240,10 +248,10 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
             }
             rows.iter().try_for_each(|row| rates(row, servers.len(), "servers"))?;
         }
-        UplinkRates::Drawn(drawn, _) => distribution("uplink", drawn)?,
+        UplinkRates::Drawn(drawn, _) => distribution("uplink", drawn, Range::ZeroOrPositive)?,
     }
-    distribution("size_mbit", &parameters.size_mbit)?;
-    distribution("density", &parameters.density)?;
+    distribution("size_mbit", &parameters.size_mbit, Range::Positive)?;
+    distribution("density", &parameters.density, Range::Positive)?;
     if power_preference.modes.is_empty() {
         return fail("power_preference", "at least one power mode is needed".into());
     }

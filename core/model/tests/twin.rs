@@ -212,7 +212,9 @@ impl<'s> Twin<'s> {
             let Some((mut task, server)) = self.uplink_service[i].take() else { continue };
             let rate = self.whole.uplink_mbps(i as u32, server as u32);
             task.energy[1] += rate * tau * system.devices[i].transmit_w;
-            task.seconds[1] += task.left.min(rate * tau) / rate;
+            if rate > 0.0 {
+                task.seconds[1] += task.left.min(rate * tau) / rate;
+            }
             task.left -= rate * tau;
             if task.left <= 0.0 {
                 task.left = task.size;
@@ -396,8 +398,8 @@ fn bits(values: &[f64]) -> Vec<u64> {
 fn systems() -> impl Strategy<Value = SystemParameters> {
     let sizes = (1_usize..8, 1_usize..5, 1_u32..40, 1_u32..14);
     let physics = (1.0..6.0, 2.0..60.0, 4.0..40.0, 0.05..1.0, any::<u64>());
-    (sizes, physics, any::<bool>()).prop_map(
-        |((n, m, slots, deadline), (cpu, ghz, rate, probability, seed), physical)| {
+    (sizes, physics, any::<bool>(), 0..8_u32).prop_map(
+        |((n, m, slots, deadline), (cpu, ghz, rate, probability, seed), physical, form)| {
             let mut stream = StreamFamily::new(seed, 0, Purpose::DEVICE).of(0);
             let mut around = |value: f64| value * (0.5 + stream.uniform());
             let devices = (0..n)
@@ -416,10 +418,7 @@ fn systems() -> impl Strategy<Value = SystemParameters> {
                 deadline_slots: deadline,
                 devices,
                 servers,
-                uplink: UplinkRates::Drawn(
-                    Distribution::Uniform(rate * 0.5, rate * 1.5),
-                    StreamFamily::new(seed, 0, Purpose::UPLINK),
-                ),
+                uplink: uplink(form, n, m, rate, StreamFamily::new(seed, 0, Purpose::UPLINK)),
                 size_mbit: Distribution::Uniform(1.0, 7.0),
                 density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
                 power_preference: PowerPreference {
@@ -434,6 +433,23 @@ fn systems() -> impl Strategy<Value = SystemParameters> {
             }
         },
     )
+}
+
+/// Rates in any form, some with pairs that have no coverage.
+fn uplink(form: u32, n: usize, m: usize, rate: f64, streams: StreamFamily) -> UplinkRates {
+    // Every third is 0.
+    let list = |length: usize, first: usize| -> Vec<f64> {
+        (first..first + length).map(|at| if at % 3 == 0 { 0.0 } else { rate }).collect()
+    };
+    match form {
+        0 => UplinkRates::Same(0.0),
+        1 => UplinkRates::PerDevice(list(n, 0)),
+        2 => UplinkRates::PerServer(list(m, 0)),
+        3 => UplinkRates::PerPair((0..n).map(|device| list(m, device)).collect()),
+        4 => UplinkRates::Drawn(Distribution::Choice(vec![0.0, rate, rate * 2.0]), streams),
+        5 => UplinkRates::Drawn(Distribution::Uniform(0.0, rate), streams),
+        _ => UplinkRates::Drawn(Distribution::Uniform(rate * 0.5, rate * 1.5), streams),
+    }
 }
 
 const PAPER: ObservationSpec = ObservationSpec { kind: ObservationKind::Paper, history_slots: 3 };
@@ -640,6 +656,71 @@ fn one_task_by_hand() {
     assert!(close(task.energy.physical.idle, 0.02 * 0.1));
     // Eq. (11): 2·(0.5·4 + 0.5·10·9.66/20); eq. (12): 40 minus that.
     assert!(close(reward::reward(&system, &task), 40.0 - (4.0 + 4.83)));
+}
+
+#[test]
+fn a_server_without_coverage_by_hand() {
+    // As above, with a second server that the device can't reach. Tasks arrive in slots 0 and 1,
+    // D_max is 5. The first is sent to server 2: it holds the uplink until its deadline passes at
+    // the end of slot 4. The second takes the uplink in slot 5, the last of its own deadline, and
+    // sends 1.4 of its 4.2 Mbit.
+    for energy in [EnergyAccounting::Published, EnergyAccounting::Physical] {
+        let mut parameters = SystemParameters::paper(1, 2);
+        parameters.arrival_slots = 2;
+        parameters.deadline_slots = 5;
+        parameters.devices[0].arrival_probability = 1.0;
+        parameters.uplink = UplinkRates::PerServer(vec![14.0, 0.0]);
+        parameters.size_mbit = Distribution::Constant(4.2);
+        parameters.density = Distribution::Constant(0.2);
+        parameters.power_preference.modes = vec![0.5];
+        parameters.energy = energy;
+        let system = Arc::new(System::new(parameters).unwrap());
+        // Locally 2 W · 4.2 · 0.2 / 2.6 s = 0.65 J; sent at 14, not at 0: 2.3 W · 0.3 s and
+        // 0.1 W · 0.5 s.
+        assert!(close(system.reference_energy(), 0.69 + 0.05));
+        let mut episode = Episode::new(&system, Workload::Drawn { seed: 1, episode: 0 }, PAPER);
+        let mut ended = Vec::new();
+        let mut uplink_slots = Vec::new();
+        while !episode.is_over() {
+            let actions: &[u32] = match episode.slot() {
+                0 => &[2],
+                1 => &[1],
+                _ => &[],
+            };
+            episode.advance(actions).unwrap();
+            uplink_slots.push(episode.queue_slots(0).1);
+            ended.extend_from_slice(episode.ended());
+        }
+        // After slot 0: slots 1 to 4. After slot 1: slots 2 to 4, and 5 for the second.
+        assert_eq!(uplink_slots, [4, 4, 3, 2, 1, 0, 0]);
+        let seen: Vec<_> =
+            ended.iter().map(|task| (task.action, task.outcome, task.delay_slots)).collect();
+        assert_eq!(seen, [(2, Outcome::Dropped, 5), (1, Outcome::Dropped, 5)]);
+        // Nothing was sent to server 2, so nothing was spent on it.
+        assert_eq!(ended[0].energy.published.total(), 0.0);
+        assert_eq!(ended[0].energy.physical.total(), 0.0);
+        // 2·0.5·5 slots.
+        assert!(close(reward::reward(&system, &ended[0]), -5.0));
+        assert!(close(ended[1].energy.published.total(), 1.4 * 2.3));
+        assert!(close(ended[1].energy.physical.total(), 0.1 * 2.3));
+    }
+}
+
+#[test]
+fn a_device_without_any_coverage_has_finite_numbers() {
+    for energy in [EnergyAccounting::Published, EnergyAccounting::Physical] {
+        let mut parameters = SystemParameters::paper(2, 2);
+        parameters.uplink = UplinkRates::Same(0.0);
+        parameters.energy = energy;
+        // The costliest way is to compute.
+        let system = Arc::new(System::new(parameters).unwrap());
+        assert!(close(system.reference_energy(), 2.0 * 7.0 * 0.397 / 2.6));
+        let all: Vec<_> = offramp_model::observation::columns().map(|column| column.name).collect();
+        let kind = ObservationKind::Columns(ColumnList::new(all).unwrap());
+        for feature in offramp_model::observation::features(&system, kind) {
+            assert!(feature.scale > 0.0 && feature.scale.is_finite(), "{}", feature.name);
+        }
+    }
 }
 
 #[test]

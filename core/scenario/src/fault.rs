@@ -53,10 +53,10 @@ impl fmt::Display for Fault {
 /// Upper bound on the size of a scenario file.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Reads the text of a scenario or study file, of at most 64 MiB.
+/// Reads the text of a scenario or study file, of at most 64 MiB, without its byte order mark.
 ///
 /// # Errors
-/// [`ScenarioError::Unreadable`].
+/// [`ScenarioError::Unreadable`], also if the text is in UTF-16.
 pub fn read_text(path: &Path) -> Result<String, ScenarioError> {
     let unreadable = |cause| ScenarioError::Unreadable { path: path.to_owned(), cause };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -64,7 +64,20 @@ pub fn read_text(path: &Path) -> Result<String, ScenarioError> {
         let cause = std::io::Error::other(format!("{size} bytes exceed the limit of {MAX_BYTES}"));
         return Err(unreadable(cause));
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    text_of(bytes).map_err(|message| {
+        unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+    })
+}
+
+/// The text that `bytes` are in UTF-8, without a byte order mark.
+fn text_of(bytes: Vec<u8>) -> Result<String, &'static str> {
+    // With a mark, or by its first character, which is plain ASCII in RON.
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] = bytes[..] {
+        return Err("the text is in UTF-16, not UTF-8; save it as UTF-8");
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "the text is not valid UTF-8")?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// Reads a value from RON, in which `Some` may be left out; [`Raw`](crate::Raw) keeps a value as
@@ -78,9 +91,15 @@ pub fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T,
     options.from_str(text).map_err(|error| {
         let start = byte_of(text, error.span.start);
         let end = byte_of(text, error.span.end).max(start);
-        let (message, help) = explain(&error.code);
+        let (span, message, help) = match explain_integer(&error.code, text, end) {
+            Some((span, message)) => (span, message, None),
+            None => {
+                let (message, help) = explain(&error.code);
+                (start..end, message, help)
+            }
+        };
         let (source_name, text) = (source_name.to_owned(), text.to_owned());
-        Fault { source_name, text, span: start..end, message, help }
+        Fault { source_name, text, span, message, help }
     })
 }
 
@@ -121,6 +140,41 @@ pub(crate) fn explain(error: &ron::Error) -> (String, Option<String>) {
     }
 }
 
+/// The number and what is wrong with it, if `error` is that of reading it as an unsigned integer,
+/// which ended at byte `end`. `ron` reads the digits of `1.0` and then misses a comma.
+fn explain_integer(error: &ron::Error, text: &str, end: usize) -> Option<(Range<usize>, String)> {
+    let after_digits = matches!(
+        error,
+        ron::Error::ExpectedComma
+            | ron::Error::ExpectedArrayEnd
+            | ron::Error::ExpectedMapEnd
+            | ron::Error::ExpectedOptionEnd
+            | ron::Error::ExpectedStructLikeEnd
+            | ron::Error::InvalidIntegerDigit { .. }
+            | ron::Error::TrailingCharacters
+    );
+    let out_of_bounds = *error == ron::Error::IntegerOutOfBounds;
+    let of_number = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '+', '-'].contains(&c);
+    let start = text[..end].trim_end_matches(of_number).len();
+    let length = text[end..].find(|c| !of_number(c)).unwrap_or(text.len() - end);
+    let span = start..end + length;
+    let number = &text[span.clone()];
+    let value = number.replace('_', "").parse::<f64>().ok().filter(|value| value.is_finite())?;
+    let inside = start < end && length > 0;
+    let message = if !(out_of_bounds || after_digits && inside) {
+        return None;
+    } else if value < 0.0 {
+        format!("a whole number of 0 or more is needed, not {number}")
+    } else if out_of_bounds && !inside {
+        format!("{number} is too large")
+    } else if value.fract() == 0.0 && value <= 1e15 {
+        format!("a whole number is needed, not {number}: write {value:.0}")
+    } else {
+        format!("a whole number is needed, not {number}")
+    };
+    Some((span, message))
+}
+
 /// The byte at a line and column, both counted from 1 in characters.
 fn byte_of(text: &str, position: ron::error::Position) -> usize {
     let line_start: usize =
@@ -140,4 +194,81 @@ pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> 
         .map(|(_, candidate)| candidate);
     let mut cut_short = known;
     misspelt.or_else(|| cut_short.find(|candidate| name.len() >= 3 && candidate.starts_with(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Experiment;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let fault = Experiment::parse("x.ron", text.to_owned(), "".as_ref(), &[]).unwrap_err();
+        assert_eq!(fault.to_string(), expected);
+    }
+
+    #[test]
+    fn a_number_that_is_not_whole_is_named_at_its_place() {
+        check(
+            "(name: \"x\", evaluate: (episodes: 1.0))",
+            "x.ron:1:34: a whole number is needed, not 1.0: write 1",
+        );
+        check(
+            "(name: \"x\",\n system: (devices: 1_000.0, servers: 2))",
+            "x.ron:2:20: a whole number is needed, not 1_000.0: write 1000",
+        );
+        check(
+            "(name: \"x\", system: (slots: 1e3))",
+            "x.ron:1:29: a whole number is needed, not 1e3: write 1000",
+        );
+        check(
+            "(name: \"x\", system: (servers: 2.5))",
+            "x.ron:1:31: a whole number is needed, not 2.5",
+        );
+        check(
+            "(name: \"x\", evaluate: (seed: -1))",
+            "x.ron:1:30: a whole number of 0 or more is needed, not -1",
+        );
+        check(
+            "(name: \"x\", evaluate: (seed: -1.5, episodes: 2))",
+            "x.ron:1:30: a whole number of 0 or more is needed, not -1.5",
+        );
+        check(
+            "(name: \"x\", system: (devices: 5000000000))",
+            "x.ron:1:31: 5000000000 is too large",
+        );
+        check(
+            "(name: \"x\", system: (devices: 2), sweep: {\"system.devices\": [10, 10.5]})",
+            "x.ron (sweep, system.devices = 10.5):1:31: a whole number is needed, not 10.5",
+        );
+        let list = read_ron::<Vec<u64>>("x.ron", "[1, 10.0]").unwrap_err();
+        assert_eq!(list.to_string(), "x.ron:1:5: a whole number is needed, not 10.0: write 10");
+        let alone = read_ron::<u64>("x.ron", "1.5").unwrap_err();
+        assert_eq!(alone.to_string(), "x.ron:1:1: a whole number is needed, not 1.5");
+    }
+
+    /// Other mistakes near a number are not about it.
+    #[test]
+    fn a_missing_comma_is_still_one() {
+        let expected = "Expected comma";
+        check(
+            "(name: \"x\", system: (slot_seconds: 0.1 servers: 5))",
+            &format!("x.ron:1:40: {expected}"),
+        );
+        check("(name: \"x\", system: (devices: 5 servers: 5))", &format!("x.ron:1:33: {expected}"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        let text = |bytes: &[u8]| text_of(bytes.to_vec());
+        assert_eq!(text(b"\xef\xbb\xbf(name: 1)").as_deref(), Ok("(name: 1)"));
+        assert_eq!(text(b"(name: 1)").as_deref(), Ok("(name: 1)"));
+        assert_eq!(text(b"").as_deref(), Ok(""));
+        let both = "(name: \"x\")".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let swapped = "(name: \"x\")".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for wide in [[b"\xff\xfe", &both[..]].concat(), both, swapped] {
+            assert_eq!(text(&wide), Err("the text is in UTF-16, not UTF-8; save it as UTF-8"));
+        }
+        assert_eq!(text(b"(\xff"), Err("the text is not valid UTF-8"));
+    }
 }

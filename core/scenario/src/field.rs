@@ -152,7 +152,7 @@ impl Bounds<Raw> for offramp_model::Range {
     fn shown(&self) -> String {
         let shown = match self {
             Self::Positive => "above 0",
-            Self::NotNegative => "0 or more",
+            Self::NotNegative | Self::ZeroOrPositive => "0 or more",
             Self::Unit => "0 … 1",
         };
         shown.to_owned()

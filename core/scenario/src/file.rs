@@ -10,7 +10,7 @@ use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
 use serde::Deserialize;
 
 use crate::Raw;
-use crate::field::{Field, Section, Shown};
+use crate::field::{Bounds, Field, Section, Shown};
 use crate::sections;
 
 /// The fields of a scenario file, in order, those of nested sections too.
@@ -96,7 +96,8 @@ sections! {
         isolate: bool { default: false, },
         /// Limits of a run in a process of its own.
         limits: LimitsSection { default: LimitsSection::default(), nested: section, },
-        /// Values to try, by the path of a field: `{ "tasks.arrival_probability": [0.1, 0.2] }`.
+        /// Values to try, each once, by the path of a field:
+        /// `{ "tasks.arrival_probability": [0.1, 0.2] }`.
         /// Several fields yield all combinations. Every field except `name` can be swept, including
         /// the parameters of a policy: `"policies.0.parameters.temperature"`.
         sweep: BTreeMap<String, Vec<Raw>> { default: BTreeMap::new(), },
@@ -120,8 +121,9 @@ sections! {
         server_ghz: Raw { default: server(|server| server.ghz), unit: "GHz", range: Range::Positive, },
         /// R: rate of an uplink; a number, `Uniform(low, high)` or `Choice([…])`, which are drawn
         /// for each device and server, `PerDevice([…])`, `PerServer([…])`, or `PerPair([[…], …])`
-        /// with one row per device.
-        uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::Positive, },
+        /// with one row per device. 0 is no coverage: a task sent there never arrives, holds the
+        /// uplink until its deadline, and takes no energy.
+        uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
     }
@@ -170,8 +172,8 @@ sections! {
 
     /// α, the power preference of devices.
     struct AlphaSection("alpha"): Default {
-        /// α of each power mode, the weight of delay against energy; devices draw a mode, all
-        /// equally likely.
+        /// α of each power mode, the weight of delay against energy, all different; devices draw a
+        /// mode, all equally likely.
         modes: Vec<f64> { default: paper().power_preference.modes, range: "each 0 … 1", },
         /// When a device draws its mode: `PerEpisode`, `Fixed` (once for the whole run), or
         /// `Switching(p)` (per episode, then another mode with probability p in each slot).
@@ -184,7 +186,7 @@ sections! {
         plugin: String {},
         /// The SHA-256 that the plugin's file must have, as `offramp plugins inspect FILE` prints it;
         /// any other file is refused.
-        sha256: Option<String> { default: None, },
+        sha256: Option<String> { default: None, range: Sha256, },
         /// The name that results use; needed if a plugin is listed twice.
         name: Option<String> { default: None, shown: "that of the plugin", },
         /// The file with what it has learned, relative to the scenario. A policy that learns needs
@@ -249,7 +251,7 @@ sections! {
         /// The name of the policy; `offramp plugins` lists them.
         plugin: String {},
         /// The SHA-256 that the plugin's file must have.
-        sha256: Option<String> { default: None, },
+        sha256: Option<String> { default: None, range: Sha256, },
         /// The file with what it has learned, relative to the scenario. A policy that learns needs
         /// one.
         checkpoint: Option<String> { default: None, },
@@ -264,7 +266,7 @@ sections! {
         /// Its name; `offramp plugins` lists them.
         plugin: String {},
         /// The SHA-256 that the plugin's file must have.
-        sha256: Option<String> { default: None, },
+        sha256: Option<String> { default: None, range: Sha256, },
         /// The parameters of the plugin itself.
         parameters: Option<Raw> { default: None, },
     }
@@ -283,6 +285,27 @@ sections! {
         call_seconds: f64 { default: 10.0, unit: "s", range: 0.001..=1e6, },
         /// Memory beyond what the process has before the policy is created.
         memory_mib: u64 { default: 4096, unit: "MiB", range: 1..=1 << 30, },
+    }
+}
+
+/// The form of a SHA-256.
+struct Sha256;
+
+impl Bounds<Option<String>> for Sha256 {
+    fn shown(&self) -> String {
+        "64 hex digits".to_owned()
+    }
+
+    fn fault(&self, value: &Option<String>) -> Option<String> {
+        let value = value.as_ref()?;
+        let valid = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (!valid).then(|| {
+            let found = if value.len() <= 80 { value.as_str() } else { "a longer text" };
+            format!(
+                "a SHA-256 has 64 hex digits; this is {found:?}: copy it from \
+                 `offramp plugins inspect FILE`"
+            )
+        })
     }
 }
 
@@ -407,6 +430,80 @@ mod tests {
         };
         for Field { path, .. } in fields().iter().filter(|field| spelled_out(field)) {
             assert!(crate::has(&text, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_sha256_has_64_hex_digits() {
+        let read = |entry: &str| {
+            let text = format!("(name: \"x\", {entry})");
+            Experiment::parse("x.ron", text, "".as_ref(), &[]).map_err(|fault| fault.to_string())
+        };
+        let valid = "aB3".repeat(22).split_off(2);
+        assert!(read(&format!("policies: [(plugin: \"a\", sha256: \"{valid}\")]")).is_ok());
+        let refused = |entry: &str, column: usize| {
+            let expected = format!(
+                "x.ron:1:{column}: a SHA-256 has 64 hex digits; this is \"abc\": copy it from \
+                 `offramp plugins inspect FILE`"
+            );
+            assert_eq!(read(entry).unwrap_err(), expected);
+        };
+        refused("policies: [(plugin: \"a\", sha256: \"abc\")]", 46);
+        refused("train: (learner: (plugin: \"a\", sha256: \"abc\"), episodes: 1)", 52);
+        let other = valid.replace('a', "g");
+        assert!(read(&format!("policies: [(plugin: \"a\", sha256: \"{other}\")]")).is_err());
+    }
+
+    #[test]
+    fn names_have_no_control_characters() {
+        for (text, place) in [
+            ("name: \"a\\tb\"", "1:8"),
+            ("name: \"a\\nb\"", "1:8"),
+            ("name: \"x\", policies: [(plugin: \"a\", name: \"b\\u{7f}\")]", "1:44"),
+            ("name: \"x\", policies: [(plugin: \"a\\rb\")]", "1:24"),
+        ] {
+            let text = format!("({text})");
+            let fault = Experiment::parse("x.ron", text, "".as_ref(), &[]).unwrap_err();
+            let shown = fault.to_string();
+            assert!(shown.starts_with(&format!("x.ron:{place}: ")), "{shown}");
+            assert!(shown.contains("control characters"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_power_mode_is_listed_once() {
+        let read = |modes: &str| {
+            let text = format!("(name: \"x\", alpha: (modes: {modes}))");
+            Experiment::parse("x.ron", text, "".as_ref(), &[])
+        };
+        assert!(read("[0.5, 0.25]").is_ok());
+        let fault = read("[0.5, 0.25, 5e-1]").unwrap_err();
+        assert_eq!(fault.to_string(), "x.ron:1:40: the power mode 0.5 is listed twice");
+        assert!(fault.help.is_some_and(|help| help.contains("list each α once")));
+    }
+
+    /// Every form in which a rate may be 0, and no rate that quotients can't bear.
+    #[test]
+    fn an_uplink_may_have_no_coverage() {
+        let read = |rates: &str| {
+            let text =
+                format!("(name: \"x\", system: (devices: 2, servers: 2, uplink_mbps: {rates}))");
+            Experiment::parse("x.ron", text, "".as_ref(), &[])
+        };
+        for rates in [
+            "0",
+            "0.0",
+            "PerDevice([0, 14.0])",
+            "PerServer([14.0, 0])",
+            "PerPair([[0, 14.0], [0.0, 0.0]])",
+            "Uniform(0, 14)",
+            "Uniform(0, 0)",
+            "Choice([0, 14])",
+        ] {
+            assert!(read(rates).is_ok(), "{rates}");
+        }
+        for rates in ["-1", "-0.0", "1e-30", "Choice([0, -14])", "PerServer([1e-30, 0])"] {
+            assert!(read(rates).unwrap_err().message.contains("is out of range"), "{rates}");
         }
     }
 

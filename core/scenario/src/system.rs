@@ -19,6 +19,7 @@ const MAX_PAIRS: u64 = 10_000_000_000;
 /// The system of a scenario; quantities given as distributions are drawn with `evaluate.seed`.
 pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, Fault> {
     source.bounds(file)?;
+    source.modes(&file.alpha.modes)?;
     let parameters = SystemParameters {
         slot_seconds: file.system.slot_seconds,
         arrival_slots: file.system.slots,
@@ -58,6 +59,16 @@ impl Source<'_> {
             return Err(self.fault("system.devices", message, None));
         }
         Ok(())
+    }
+
+    /// Checks that the power modes differ: results have a row for each.
+    fn modes(&self, modes: &[f64]) -> Result<(), Fault> {
+        let Some(twice) = (1..modes.len()).find(|&at| modes[..at].contains(&modes[at])) else {
+            return Ok(());
+        };
+        let message = format!("the power mode {} is listed twice", modes[twice]);
+        let help = "list each α once: devices draw all modes equally often".to_owned();
+        Err(self.fault(&format!("alpha.modes.{twice}"), message, Some(help)))
     }
 
     fn devices(&self, file: &ScenarioFile) -> Result<Vec<Device>, Fault> {

@@ -66,7 +66,7 @@ pub(crate) struct Rules {
 struct Prediction {
     /// D without a deadline, slots.
     delay_slots: f64,
-    /// Cost, eq. (11).
+    /// Cost, eq. (11); infinite without coverage, and never the cheapest then.
     cost: f64,
     /// True if the deadline would pass first.
     late: bool,
@@ -199,6 +199,10 @@ impl Rules {
         rate_mbps: f64,
         load: f64,
     ) -> Prediction {
+        if rate_mbps <= 0.0 {
+            // Out of coverage: it never gets there.
+            return Prediction { delay_slots: f64::INFINITY, cost: f64::INFINITY, late: true };
+        }
         let sent_per_slot = rate_mbps * self.slot_seconds;
         let sending = (state.size_mbit / sent_per_slot).ceil();
         let at_server = state.uplink_queue_slots + sending;

@@ -1,7 +1,8 @@
 //! Two references from queueing theory: round robin and join the shortest queue.
 
 use offramp_plugin::{
-    AnySystem, Context, EpisodeStart, Error, Needs, Observation, Policy, ServerColumn, TaskColumn,
+    AnySystem, Context, EpisodeStart, Error, LinkColumn, Needs, Observation, Policy, ServerColumn,
+    TaskColumn,
 };
 
 /// Each device takes its own CPU and the servers in turn; devices start at different ones.
@@ -39,19 +40,22 @@ impl Policy for RoundRobin {
 }
 
 /// An idle CPU computes; otherwise the task joins the server with the fewest active devices in the
-/// last slot. Ties go to the next server after the device's own index.
+/// last slot, of those that cover the device; without coverage it computes. Ties go to the next
+/// server after the device's own index.
 struct ShortestQueue {
     compute_queue_slots: TaskColumn,
+    uplink_mbps: LinkColumn,
     load: ServerColumn,
 }
 
 impl Policy for ShortestQueue {
-    const NEEDS: Needs = Needs::TASKS.and(Needs::SERVERS);
+    const NEEDS: Needs = Needs::TASKS.and(Needs::LINKS).and(Needs::SERVERS);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         context.no_parameters()?;
         Ok(Self {
             compute_queue_slots: context.task_column("compute_queue_slots")?,
+            uplink_mbps: context.link_column("uplink_mbps")?,
             load: context.server_column("load")?,
         })
     }
@@ -63,7 +67,9 @@ impl Policy for ShortestQueue {
                 0
             } else {
                 let first = observation.devices[row] as usize % load.len();
-                let servers = (first..load.len()).chain(0..first);
+                let rates = observation.link(row, self.uplink_mbps);
+                let covers = |&server: &usize| rates[server] > 0.0;
+                let servers = (first..load.len()).chain(0..first).filter(covers);
                 let shortest = servers.min_by(|&a, &b| load[a].total_cmp(&load[b]));
                 shortest.map_or(0, |server| server as u32 + 1)
             };
