@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod excerpt;
 mod problem;
 mod progress;
 
