@@ -41,7 +41,10 @@ impl Excerpt {
                 excerpt.push('\n');
             }
             let content = whole.trim_end_matches('\r');
+            // The window moves only as far as there is something behind it.
+            let spare = content.chars().count().saturating_sub(MAX_CHARS);
             let first = if number == line { column.saturating_sub(CHARS_BEFORE) } else { 0 };
+            let first = first.min(spare);
             let byte = |char| content.char_indices().nth(char).map_or(content.len(), |(at, _)| at);
             let window = byte(first)..byte(first + MAX_CHARS);
             if window.start > 0 {
@@ -116,6 +119,17 @@ mod tests {
         let shown = format!("…{}wrong{}…", "ä".repeat(60), "ö".repeat(135));
         let start = 200_000;
         check(&text, start..start + 5, &[&shown], "wrong");
+        // At the end of a line, the window ends with it.
+        let end = text.len();
+        let (excerpt, place) = Excerpt::of(&text, end..end);
+        assert_eq!(excerpt.text, format!("…{}", "ö".repeat(200)));
+        assert_eq!(place, excerpt.text.len()..excerpt.text.len());
+        check(
+            &text[200_000 - 150..200_005],
+            150..155,
+            &[&format!("{}wrong", "ä".repeat(75))],
+            "wrong",
+        );
         // As is a fault that is long itself.
         let marked = format!("wrong{}", "ö".repeat(135));
         check(&text, start..text.len(), &[&shown], &marked);
