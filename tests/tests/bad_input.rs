@@ -71,6 +71,18 @@ refused! {
     sweep_of_no_struct: r#"(name: "x", policies: [(plugin: "random")], sweep: {"energy.scale": [0.1]}, energy: Published)"#,
     sweep_out_of_range: r#"(name: "x", tasks: (arrival_probability: 0.1), policies: [(plugin: "random")],
     sweep: {"tasks.arrival_probability": [0.2, 2.0]})"#,
+    modes_twice: r#"(name: "x", alpha: (modes: [0.5, 0.25, 0.50]), policies: [(plugin: "random")])"#,
+    value_swept_twice: r#"(name: "x", policies: [(plugin: "random")], sweep: {"system.devices": [1, 2, 1]})"#,
+    not_a_whole_number: r#"(
+    name: "x",
+    system: (devices: 10.0, servers: 2),
+    policies: [(plugin: "random")],
+)"#,
+    swept_number_not_whole: r#"(name: "x", policies: [(plugin: "random")], sweep: {"system.devices": [10, 2.5]})"#,
+    negative_count: r#"(name: "x", evaluate: (episodes: -5), policies: [(plugin: "random")])"#,
+    negative_rate: r#"(name: "x", system: (uplink_mbps: PerServer([14.0, 0.0, 1.0, 2.0, -3.0])), policies: [(plugin: "random")])"#,
+    sha256_of_wrong_length: r#"(name: "x", policies: [(plugin: "random", sha256: "abc")])"#,
+    name_with_line_break: "(name: \"x\", policies: [(plugin: \"random\", name: \"a\\nb\")])",
     empty_sweep: r#"(name: "x", policies: [(plugin: "random")], sweep: {"energy": []})"#,
     empty_file: "",
 }
@@ -86,10 +98,55 @@ fn no_such_file() {
 #[test]
 fn not_a_text() {
     let desk = Sandbox::new();
-    desk.write("scenario.ron", [0xff, 0xfe, 0x00]);
+    desk.write("scenario.ron", [b'(', 0xff, b')']);
     let ran = desk.offramp(&["run", "scenario.ron"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.err);
+}
+
+#[test]
+fn a_text_in_utf_16() {
+    let desk = Sandbox::new();
+    let text = "(name: \"x\", policies: [(plugin: \"random\")])";
+    desk.write("scenario.ron", text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    let ran = desk.offramp(&["run", "scenario.ron"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!(ran.err);
+}
+
+#[test]
+fn a_byte_order_mark_is_not_an_error() {
+    let desk = Sandbox::new();
+    let text = "(name: \"x\", system: (devices: 2), evaluate: (episodes: 1),
+        policies: [(plugin: \"random\")])";
+    desk.write("plain.ron", text);
+    desk.write("marked.ron", format!("\u{feff}{text}"));
+    let plain = desk.succeed(&["run", "plain.ron", "--out", "plain"]);
+    let marked = desk.succeed(&["run", "marked.ron", "--out", "marked"]);
+    assert_eq!(marked.replace("marked", "plain"), plain);
+}
+
+/// A scenario that a program wrote is one line, of any length.
+#[test]
+fn an_error_in_a_long_line_is_short() {
+    let desk = Sandbox::new();
+    let entries: String =
+        (0..8000).map(|n| format!("(plugin: \"random\", name: \"{n}, äöü\"), ")).collect();
+    let before = format!("(name: \"x\", policies: [{entries}], evaluate: (episodes: ");
+    assert!(before.len() > 300_000);
+    desk.write("scenario.ron", format!("{before}1.0), about: \"{}\")", "b".repeat(100_000)));
+    let ran = desk.offramp(&["run", "scenario.ron"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.len() < 2000, "{}", ran.err.len());
+    let place = format!("[scenario.ron:1:{}]", before.chars().count() + 1);
+    assert!(ran.err.contains(&place), "{}", ran.err);
+    assert!(ran.err.contains("evaluate: (episodes: 1.0), about"), "{}", ran.err);
+    // As is one of a value that is long itself.
+    let list = "1.0, ".repeat(80_000);
+    desk.write("scenario.ron", format!("(name: \"x\", system: (server_ghz: [{list}]))"));
+    let ran = desk.offramp(&["run", "scenario.ron"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.len() < 2000, "{}", ran.err.len());
 }
 
 #[test]

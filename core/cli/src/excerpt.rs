@@ -1,95 +1,94 @@
-//! Excerpts: the text around a fault. A generated file may be one line of a megabyte, of which only
-//! the surroundings of the fault are worth showing.
+//! Excerpts: the lines of a text around a fault, whatever the length of the text and its lines.
 
 use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-/// Characters that are shown on either side of the beginning of a fault.
-const MAX_BEFORE: usize = 60;
-const MAX_AFTER: usize = 120;
+/// Upper bound on the lines of an excerpt.
+const MAX_LINES: usize = 8;
+/// Upper bound on the characters of a line.
+const MAX_CHARS: usize = 200;
+/// Characters that are kept in front of a fault.
+const CHARS_BEFORE: usize = 60;
 
-/// The text of a file with its long lines cut; lines and columns are those of the file.
+/// The lines around a fault, with `…` where something was cut; it knows where they stood.
 #[derive(Debug)]
 pub(crate) struct Excerpt {
-    name: String,
     text: String,
-    /// The line of the fault, from 0.
+    /// The number of its first line, from 0.
+    first_line: usize,
+    /// Line and column of the fault in the whole text, from 0, in characters.
     line: usize,
-    /// Bytes that are cut from the beginning of that line.
-    removed: usize,
+    column: usize,
 }
 
 impl Excerpt {
-    /// The excerpt of `text` around `span`, and the place of the span in it: the part on its first
-    /// line.
-    pub(crate) fn new(name: String, text: &str, span: Range<usize>) -> (Self, Range<usize>) {
-        let mut excerpt = Self { name, text: String::new(), line: 0, removed: 0 };
-        let (mut offset, mut place) = (0, 0..0);
-        for (number, whole) in text.split_inclusive('\n').enumerate() {
-            let line = whole.strip_suffix('\n').unwrap_or(whole);
-            let ends = whole.len() > line.len();
-            if (offset..offset + whole.len()).contains(&span.start) {
-                let at = (span.start - offset).min(line.len());
-                let from = back(line, at, MAX_BEFORE);
-                let to = forward(line, at, MAX_AFTER);
-                let lead = if from > 0 { "…" } else { "" };
-                excerpt.line = number;
-                // The mark is a character of its own, which takes up one column.
-                excerpt.removed = from.saturating_sub(lead.len());
-                let start = excerpt.text.len() + lead.len() + at - from;
-                let end = (span.end.max(span.start) - offset).clamp(at, to);
-                place = start..start + end - at;
-                excerpt.text += lead;
-                excerpt.text += &line[from..to];
-                excerpt.text += if to < line.len() { "…" } else { "" };
-            } else {
-                let to = forward(line, 0, MAX_AFTER);
-                excerpt.text += &line[..to];
-                excerpt.text += if to < line.len() { "…" } else { "" };
+    /// The excerpt of `text` around the bytes `span`, and where these are in the excerpt.
+    pub(crate) fn of(text: &str, span: Range<usize>) -> (Self, Range<usize>) {
+        let before = &text[..span.start];
+        let line = before.matches('\n').count();
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+        let last = line + text[span.clone()].matches('\n').count();
+        let first_line = line.saturating_sub(1);
+        let wanted = last + 2 - first_line;
+        let mut excerpt = String::new();
+        let mut place = 0..0;
+        let mut offset = 0;
+        let lines = text.split('\n').enumerate().skip(first_line).take(wanted.min(MAX_LINES));
+        offset += text.split('\n').take(first_line).map(|line| line.len() + 1).sum::<usize>();
+        for (number, whole) in lines {
+            if number > first_line {
+                excerpt.push('\n');
             }
-            excerpt.text += if ends { "\n" } else { "" };
-            offset += whole.len();
+            let content = whole.trim_end_matches('\r');
+            // The window moves only as far as there is something behind it.
+            let spare = content.chars().count().saturating_sub(MAX_CHARS);
+            let first = if number == line { column.saturating_sub(CHARS_BEFORE) } else { 0 };
+            let first = first.min(spare);
+            let byte = |char| content.char_indices().nth(char).map_or(content.len(), |(at, _)| at);
+            let window = byte(first)..byte(first + MAX_CHARS);
+            if window.start > 0 {
+                excerpt.push('…');
+            }
+            // A byte of the text, in the excerpt, no further than this line.
+            let start = excerpt.len();
+            let place_of = |byte: usize| {
+                start + byte.saturating_sub(offset).clamp(window.start, window.end) - window.start
+            };
+            if number == line {
+                place.start = place_of(span.start);
+            }
+            if (line..=last).contains(&number) {
+                place.end = place_of(span.end);
+            }
+            excerpt.push_str(&content[window.clone()]);
+            if window.end < content.len() {
+                excerpt.push('…');
+            }
+            offset += whole.len() + 1;
         }
-        if span.start >= text.len() {
-            // The file ends too early.
-            let end = excerpt.text.len();
-            place = end..end;
+        if wanted > MAX_LINES {
+            excerpt.push_str("\n…");
         }
-        (excerpt, place)
+        (Self { text: excerpt, first_line, line, column }, place)
     }
-}
-
-/// The byte `most` characters before `at`.
-fn back(line: &str, at: usize, most: usize) -> usize {
-    line[..at].char_indices().rev().take(most).last().map_or(at, |(byte, _)| byte)
-}
-
-/// The byte `most` characters behind `at`.
-fn forward(line: &str, at: usize, most: usize) -> usize {
-    line[at..].char_indices().nth(most).map_or(line.len(), |(byte, _)| at + byte)
 }
 
 impl SourceCode for Excerpt {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
-        lines_before: usize,
-        lines_after: usize,
+        context_lines_before: usize,
+        context_lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let found = self.text.read_span(span, lines_before, lines_after)?;
-        let column = match found.column() {
-            column if column > 0 && found.line() == self.line => column + self.removed,
-            column => column,
+        let inner = self.text.read_span(span, context_lines_before, context_lines_after)?;
+        // Without context it is asked for the place of the fault.
+        let (line, column) = match context_lines_before {
+            0 => (self.line, self.column),
+            _ => (self.first_line + inner.line(), inner.column()),
         };
-        Ok(Box::new(MietteSpanContents::new_named(
-            self.name.clone(),
-            found.data(),
-            *found.span(),
-            found.line(),
-            column,
-            found.line_count(),
-        )))
+        let (data, span, count) = (inner.data(), *inner.span(), inner.line_count());
+        Ok(Box::new(MietteSpanContents::new(data, span, line, column, count)))
     }
 }
 
@@ -97,26 +96,49 @@ impl SourceCode for Excerpt {
 mod tests {
     use super::*;
 
-    #[test]
-    fn long_lines_are_cut_around_the_fault() {
-        let long = "x".repeat(100_000);
-        let text = format!("{long}\n{long}FAULT{long}\nend");
-        let start = 200_001;
-        let (excerpt, place) = Excerpt::new("x.ron".into(), &text, start..start + 5);
-        assert_eq!(&excerpt.text[place.clone()], "FAULT");
-        assert!(excerpt.text.chars().count() < 400, "{}", excerpt.text);
-        let contents = excerpt.read_span(&place.into(), 0, 0).unwrap();
-        assert_eq!((contents.line(), contents.column()), (1, 100_000));
+    #[track_caller]
+    fn check(text: &str, span: Range<usize>, lines: &[&str], marked: &str) {
+        let (excerpt, place) = Excerpt::of(text, span);
+        assert_eq!(excerpt.text.split('\n').collect::<Vec<_>>(), lines);
+        assert_eq!(&excerpt.text[place], marked);
     }
 
     #[test]
-    fn short_files_are_shown_as_they_are() {
-        let text = "(\n    name: 1,\n)\n";
-        let (excerpt, place) = Excerpt::new("x.ron".into(), text, 12..13);
-        assert_eq!((excerpt.text.as_str(), &text[place]), (text, "1"));
-        for text in ["", "(", "(\n"] {
-            let (excerpt, place) = Excerpt::new("x.ron".into(), text, text.len()..text.len());
-            assert_eq!((excerpt.text.as_str(), place), (text, text.len()..text.len()));
-        }
+    fn a_short_text_keeps_the_lines_next_to_the_fault() {
+        check("a\nb\ncde\nf\ng", 5..6, &["b", "cde", "f"], "d");
+        check("abc", 0..3, &["abc"], "abc");
+        check("abc\r\n", 1..2, &["abc", ""], "b");
+        check("abc\n", 4..4, &["abc", ""], "");
+        check("", 0..0, &[""], "");
+        check("a\nbc\nd\ne", 2..6, &["a", "bc", "d", "e"], "bc\nd");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_around_the_fault() {
+        let text = format!("{}wrong{}", "ä".repeat(100_000), "ö".repeat(100_000));
+        let shown = format!("…{}wrong{}…", "ä".repeat(60), "ö".repeat(135));
+        let start = 200_000;
+        check(&text, start..start + 5, &[&shown], "wrong");
+        // At the end of a line, the window ends with it.
+        let end = text.len();
+        let (excerpt, place) = Excerpt::of(&text, end..end);
+        assert_eq!(excerpt.text, format!("…{}", "ö".repeat(200)));
+        assert_eq!(place, excerpt.text.len()..excerpt.text.len());
+        check(
+            &text[200_000 - 150..200_005],
+            150..155,
+            &[&format!("{}wrong", "ä".repeat(75))],
+            "wrong",
+        );
+        // As is a fault that is long itself.
+        let marked = format!("wrong{}", "ö".repeat(135));
+        check(&text, start..text.len(), &[&shown], &marked);
+        let (excerpt, _) = Excerpt::of(&text, start..start + 5);
+        assert_eq!((excerpt.line, excerpt.column), (0, 100_000));
+        let lines = "x\n".repeat(1000);
+        let kept = ["x", "x", "x", "x", "x", "x", "x", "x", "…"];
+        check(&lines, 100..900, &kept, "x\nx\nx\nx\nx\nx\nx");
+        let (excerpt, _) = Excerpt::of(&lines, 100..900);
+        assert_eq!((excerpt.first_line, excerpt.line), (49, 50));
     }
 }

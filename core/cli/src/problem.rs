@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal};
 
-use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, SourceCode};
+use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, SourceCode};
 use offramp_scenario::{Fault, ScenarioError};
 
 use crate::excerpt::Excerpt;
@@ -16,7 +16,7 @@ pub(crate) struct Problem {
     /// The mend.
     help: Option<String>,
     /// Where it is wrong, in the text of a file.
-    place: Option<Box<(Excerpt, LabeledSpan)>>,
+    place: Option<Box<(NamedSource<Excerpt>, LabeledSpan)>>,
 }
 
 impl Problem {
@@ -86,9 +86,9 @@ impl From<ScenarioError> for Problem {
             }
             ScenarioError::Invalid(fault) => {
                 let Fault { source_name, text, span, message, help } = *fault;
-                let (excerpt, span) = Excerpt::new(source_name, &text, span);
+                let (excerpt, span) = Excerpt::of(&text, span);
                 let label = LabeledSpan::new_with_span(Some("here".to_owned()), span);
-                let place = Some(Box::new((excerpt, label)));
+                let place = Some(Box::new((NamedSource::new(source_name, excerpt), label)));
                 Self { message, help, place }
             }
         }
