@@ -232,11 +232,11 @@ impl Explorer for HostileExplorer {
     }
 }
 
-offramp_plugin::register_explorer!(HostileExplorer, "hostile", "Proposes what can't be done.");
+offramp_plugin::register_policy!(Hostile, "hostile", "Misbehaves as it is told.");
 offramp_plugin::register_policy!(
     Hostile,
-    "hostile",
-    "Misbehaves as it is told.",
+    "hostile-learner",
+    "Misbehaves as it is told, also while it learns.",
     [saved, learner, value_function, student],
 );
 offramp_plugin::register_explorer!(HostileExplorer, "hostile", "Proposes what can't be done.");

@@ -10,19 +10,23 @@ use offramp_plugin::{Context, Error, Explorer, Needs, Observation, Policy, Progr
 struct Parameters {
     /// A file with the action for every task.
     rule: String,
+    /// Whether the file is changed when an episode ends.
+    #[serde(default)]
+    spoil: bool,
 }
 
 struct ReadsAFile {
     path: PathBuf,
     action: u32,
+    spoil: bool,
 }
 
 impl ReadsAFile {
     fn read(context: &Context<'_>) -> Result<Self, Error> {
-        let Parameters { rule } = context.parameters()?;
+        let Parameters { rule, spoil } = context.parameters()?;
         let path = context.path(&rule)?;
         let action = std::fs::read_to_string(&path)?.trim().parse()?;
-        Ok(Self { path, action })
+        Ok(Self { path, action, spoil })
     }
 }
 
@@ -35,6 +39,13 @@ impl Policy for ReadsAFile {
 
     fn decide(&mut self, _: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         actions.fill(self.action);
+        Ok(())
+    }
+
+    fn end_episode(&mut self) -> Result<(), Error> {
+        if self.spoil {
+            std::fs::write(&self.path, format!(" {}", self.action))?;
+        }
         Ok(())
     }
 

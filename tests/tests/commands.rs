@@ -290,6 +290,10 @@ fn a_quick_distillation_is_short() {
     let commands = commands();
     let named = |name: &str| commands.iter().find(|command| command[0] == name).unwrap();
     offramp(&desk, named("train"), &["--quick", "--quiet"]);
+    let short = desk.read("distilling.ron");
+    let long = short.replace("states: 300, steps: 20,", "states: 20000, steps: 2000,");
+    assert_ne!(long, short);
+    desk.write("distilling.ron", long);
     let ran = offramp(&desk, named("distill"), &["--quick", "--quiet", "--format", "json"]);
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     let row = &json["distillations"][0];
@@ -297,4 +301,11 @@ fn a_quick_distillation_is_short() {
     // The last slot is used whole.
     let states = row["states"].as_u64().unwrap();
     assert!((10_000..10_300).contains(&states), "{states}");
+    // What is shorter already stays so.
+    desk.write("distilling.ron", short);
+    let mut again = named("distill").clone();
+    again[3] = "shorter".to_owned();
+    let ran = offramp(&desk, &again, &["--quick", "--quiet", "--format", "json"]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["distillations"][0]["steps"], 20);
 }

@@ -92,8 +92,8 @@ fn a_learner_explores_without_coverage() {
         let sandbox = Sandbox::new();
         let text = format!(
             "(name: \"x\", system: (devices: 2, servers: 2, slots: 30, uplink_mbps: {uplinks}),
-              energy: Physical, train: (learner: (plugin: \"d3qn\"), explorer: (plugin:
-              \"heuristic\"), episodes: 3, validate_every: 3, validate_episodes: 1))"
+              energy: Physical, train: (learner: (plugin: \"d3qn\", parameters:
+              (batch: 4, every_slots: 1, warm_up_slots: 0)), explorer: (plugin: \"heuristic\"), episodes: 3, validate_every: 3, validate_episodes: 1))"
         );
         sandbox.write("x.ron", text);
         sandbox.succeed(&["train", "x.ron", "--out", "trained"]);

@@ -7,10 +7,11 @@ use std::process::Command;
 use offramp_results::lock::FolderLock;
 use offramp_tests::{Fields, Ran, Sandbox, built, example, plugin, quoted};
 
-/// Runs `offramp` with the plugin `linear`.
+/// Runs `offramp` with the plugins `linear` and `reads-a-file`.
 fn offramp(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
-    let linear = example("linear").display().to_string();
-    sandbox.offramp(&[arguments, &["--plugins", &linear]].concat())
+    let [linear, reads] =
+        ["linear", "reads_a_file"].map(|name| example(name).display().to_string());
+    sandbox.offramp(&[arguments, &["--plugins", &linear, "--plugins", &reads]].concat())
 }
 
 #[track_caller]
@@ -233,7 +234,8 @@ fn a_study_learns_again_when_a_file_of_a_plugin_changes() {
     let with_prior = plugin("linear").set("parameters.prior", quoted("prior.txt"));
     sandbox.write("studies/learning.ron", training(with_prior).to_string());
     sandbox.write("studies/small.ron", small_system("small").to_string());
-    let fixed = "\"fixed\": Fixed(plugin: \"linear\", parameters: (prior: \"prior.txt\"))";
+    sandbox.write("studies/rule.txt", "0");
+    let fixed = "\"fixed\": Fixed(plugin: \"reads-a-file\", parameters: (rule: \"rule.txt\"))";
     let study = STUDY
         .replace("policies: {", &format!("policies: {{ {fixed},"))
         .replace("policies: [", "policies: [\"fixed\", ");
@@ -248,6 +250,7 @@ fn a_study_learns_again_when_a_file_of_a_plugin_changes() {
     assert_eq!(noted(), [true; 3]);
     assert_eq!(noted(), [false; 3]);
     sandbox.write("studies/prior.txt", "0.75");
+    sandbox.write("studies/rule.txt", "1");
     assert_eq!(noted(), [true; 3]);
 }
 
@@ -321,7 +324,7 @@ fn what_a_plugin_refuses_leaves_no_folder() {
         errors += &format!("{}\n", place.trim());
     }
     // A crash is a failed row, and leaves no folder either.
-    let hostile = plugin("hostile").set("parameters.misdeed", "PanicIn(\"create\")");
+    let hostile = plugin("hostile-learner").set("parameters.misdeed", "PanicIn(\"create\")");
     sandbox.write("x.ron", training(hostile).to_string());
     let hostile = example("hostile").display().to_string();
     let ran = sandbox.offramp(&["train", "x.ron", "--plugins", &hostile]);

@@ -205,24 +205,6 @@ fn a_study_keeps_its_tables_and_keys() {
     assert_eq!(key, hash(&format!("{plugins:?} {scenario}"))[..12]);
 }
 
-/// An unfinished batch is resumed if its key is the same.
-#[test]
-fn the_key_of_a_batch_keeps_its_parts() {
-    let sandbox = Sandbox::new();
-    let scenario =
-        "(name: \"x\", policies: [(plugin: \"hostile\", parameters: (misdeed: Ruin(Abort)))])";
-    sandbox.write("x.ron", scenario);
-    let plugin = example("hostile").display().to_string();
-    let ran = sandbox.offramp(&["run", "x.ron", "--plugins", &plugin, "--out", "run"]);
-    assert_ne!(ran.code, 0);
-    let key = sandbox.read("run.partial/batch");
-    let hostile = sha256(&std::fs::read(&plugin).unwrap());
-    let isolated = Some(scenario.replace("(name", "(isolate: false, name"));
-    let version = env!("CARGO_PKG_VERSION");
-    let made_of = format!("{version} None\nx {isolated:?}\n{hostile} None\n");
-    assert_eq!(key, hash(&made_of));
-}
-
 /// A dataset is used again if its key is the same; the system is in it by this text.
 #[test]
 fn the_key_of_a_dataset_keeps_its_parts() {

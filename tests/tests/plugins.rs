@@ -192,7 +192,7 @@ fn a_learner_or_explorer_that_ends_the_process_is_named() {
     let desk = Sandbox::new();
     let plugin = example("hostile").display().to_string();
     let learner = |misdeed: &str| {
-        format!("learner: (plugin: \"hostile\", parameters: (misdeed: {misdeed})), ")
+        format!("learner: (plugin: \"hostile-learner\", parameters: (misdeed: {misdeed})), ")
     };
     let calm = learner("PanicIn(\"none\")");
     let with = |ruin: &str| {
@@ -205,12 +205,12 @@ fn a_learner_or_explorer_that_ends_the_process_is_named() {
         (
             learner("RuinIn(\"learn\", ExitZero)") + uniform,
             1,
-            "policy `hostile` ended the process in `learn`",
+            "policy `hostile-learner` ended the process in `learn`",
         ),
         (
             learner("RuinIn(\"checkpoint\", ExitZero)") + uniform,
             1,
-            "policy `hostile` ended the process in `checkpoint`",
+            "policy `hostile-learner` ended the process in `checkpoint`",
         ),
     ] {
         desk.write(

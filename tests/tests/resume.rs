@@ -23,12 +23,12 @@ fn hostile(action: u32) -> Fields {
 }
 
 fn reads(file: &str) -> Fields {
-    plugin("reads").set("parameters.file", quoted(file))
+    plugin("reads-a-file").set("name", quoted("reads")).set("parameters.rule", quoted(file))
 }
 
 fn run(sandbox: &Sandbox, scenario: &Fields, more: &[&str]) -> Ran {
     sandbox.write("small.ron", scenario.to_string());
-    let (hostile, reads) = (example("hostile"), example("reads"));
+    let (hostile, reads) = (example("hostile"), example("reads_a_file"));
     let plugins = [hostile.display().to_string(), reads.display().to_string()];
     let arguments = ["run", "small.ron", "--out", "out", "--plugins", &plugins[0], "--plugins"];
     sandbox.offramp(&[&arguments[..], &[plugins[1].as_str()], more].concat())
@@ -250,7 +250,7 @@ fn isolated_runs_take_any_path() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("rule.txt"), "1").unwrap();
     std::fs::write(folder.join("small.ron"), scenario(&[reads("rule.txt")]).to_string()).unwrap();
-    let library = example("reads");
+    let library = example("reads_a_file");
     let copy = folder.join(library.file_name().unwrap());
     std::fs::copy(&library, &copy).unwrap();
     for more in [&["--isolate"][..], &[]] {

@@ -275,7 +275,7 @@ fn what_can_not_be_trained_is_refused() {
     // A learner that fails ends its training; that is not bad input.
     sandbox.write(
         "x.ron",
-        "(name: \"x\", train: (learner: (plugin: \"hostile\", \
+        "(name: \"x\", train: (learner: (plugin: \"hostile-learner\", \
          parameters: (misdeed: PanicIn(\"learn\"))), episodes: 5))",
     );
     let hostile = example("hostile").display().to_string();

@@ -95,7 +95,8 @@ impl<'e> Batch<'e> {
         if start == Start::New && lock.is_some() {
             return Err(Error::Unfinished { path: partial });
         }
-        let journal = journal::read(&partial)?;
+        let journal = lock.as_ref().map(|_| journal::read(&partial)).transpose()?;
+        let journal = journal.unwrap_or_default();
         let whole = if complete { Some(successes(path)?) } else { None };
         Ok(Attempt { batch: self, path: path.to_owned(), lock, journal, whole })
     }

@@ -236,7 +236,10 @@ mod tests {
             "`tasks.deadline_slots` was 10 when it began, and is left out now"
         );
         assert_eq!(
-            change("[0.25, 0.75]", &format!("{:?}", [0.5; 30])),
+            change(
+                "[0.25, 0.75]",
+                &format!("{:?}", (0..30).map(|at| f64::from(at) / 29.0).collect::<Vec<_>>())
+            ),
             "`alpha.modes` has changed since it began"
         );
         // A seed that draws quantities of the system is one of its fields.
