@@ -263,7 +263,9 @@ impl Context<'_> {
         };
         let options = ron::Options::default()
             .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-        options.from_str(text).map_err(|error| Error::new(format!("parameters: {error}")))
+        options
+            .from_str(text)
+            .map_err(|error| Error::new(format!("parameters: {}", explain(text, &error))))
     }
 
     /// The path of a file that the parameters name: relative to the scenario's folder. State it in
@@ -290,6 +292,26 @@ impl Context<'_> {
     }
 }
 
+/// The place of an error in `text`, and what was expected there.
+fn explain(text: &str, error: &ron::error::SpannedError) -> String {
+    use ron::Error as Ron;
+    // `ron` reads the digits of `1.0` and then misses a comma.
+    let ron::error::Position { line, col } = error.span.end;
+    let next = || text.lines().nth(line.checked_sub(1)?)?.chars().nth(col.checked_sub(1)?);
+    let whole = match error.code {
+        Ron::ExpectedComma | Ron::ExpectedArrayEnd | Ron::ExpectedStructLikeEnd => {
+            next() == Some('.')
+        }
+        Ron::InvalidIntegerDigit { digit: 'e' | 'E', base: 10 } => true,
+        _ => false,
+    };
+    if whole {
+        format!("{line}:{col}: a whole number is needed, without a point or an exponent")
+    } else {
+        error.to_string()
+    }
+}
+
 /// The path that is called `file` in `folder`.
 fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
     let path = folder.join(file);
@@ -308,6 +330,22 @@ fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_is_not_whole_is_explained() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "read, or not")]
+        struct Layers {
+            widths: Vec<u32>,
+            seed: u64,
+        }
+        let error = |text: &str| explain(text, &ron::from_str::<Layers>(text).unwrap_err());
+        let whole = "a whole number is needed, without a point or an exponent";
+        assert_eq!(error("(widths: [20, 10.0], seed: 1)"), format!("1:17: {whole}"));
+        assert_eq!(error("(\n widths: [20],\n seed: 1.0)"), format!("3:9: {whole}"));
+        assert_eq!(error("(widths: [], seed: 1e3)"), format!("1:21: {whole}"));
+        assert!(error("(widths: [] seed: 1)").contains("Expected comma"));
+    }
 
     #[test]
     fn paths_are_relative_to_the_scenario_and_stay_there() {
