@@ -85,7 +85,7 @@ impl Range {
             }
             Self::Positive if value > 0.0 && value < 1.0 / Self::MAX => (false, "at least 1e-15"),
             Self::ZeroOrPositive if value > 0.0 && value < 1.0 / Self::MAX => {
-                (false, "0 or at least 1e-15")
+                (false, "at least 1e-15, or 0,")
             }
             Self::Positive => (value > 0.0, "a number above 0"),
             // −0 would make quotients −∞.

@@ -272,7 +272,7 @@ impl Context<'_> {
             .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
         options.from_str(text).map_err(|error: ron::error::SpannedError| {
             let place = line_at(text, error.span.start);
-            Error::new(format!("parameters: {} (in `{place}`)", error.code))
+            Error::new(format!("parameters: {} (in `{place}`)", explain(text, &error)))
         })
     }
 
@@ -312,6 +312,26 @@ fn line_at(text: &str, position: ron::error::Position) -> String {
     format!("… {rest} …")
 }
 
+/// What was expected at the place of an error in `text`.
+fn explain(text: &str, error: &ron::error::SpannedError) -> String {
+    use ron::Error as Ron;
+    // `ron` reads the digits of `1.0` and then misses a comma.
+    let ron::error::Position { line, col } = error.span.end;
+    let next = || text.lines().nth(line.checked_sub(1)?)?.chars().nth(col.checked_sub(1)?);
+    let whole = match error.code {
+        Ron::ExpectedComma | Ron::ExpectedArrayEnd | Ron::ExpectedStructLikeEnd => {
+            next() == Some('.')
+        }
+        Ron::InvalidIntegerDigit { digit: 'e' | 'E', base: 10 } => true,
+        _ => false,
+    };
+    if whole {
+        "a whole number is needed, without a point or an exponent".to_owned()
+    } else {
+        error.code.to_string()
+    }
+}
+
 /// The path that is called `file` in `folder`.
 fn resolve(folder: &Path, file: &str) -> Result<PathBuf, Error> {
     let path = folder.join(file);
@@ -339,6 +359,22 @@ mod tests {
         assert_eq!(at("", 7, 9), "");
         let long = format!("(hidden: 3, {}hiden: 4)", "batch: 4, ".repeat(20));
         assert_eq!(at(&long, 1, 213), "… hiden: 4) …");
+    }
+
+    #[test]
+    fn a_number_that_is_not_whole_is_explained() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "read, or not")]
+        struct Layers {
+            widths: Vec<u32>,
+            seed: u64,
+        }
+        let error = |text: &str| explain(text, &ron::from_str::<Layers>(text).unwrap_err());
+        let whole = "a whole number is needed, without a point or an exponent";
+        assert_eq!(error("(widths: [20, 10.0], seed: 1)"), whole);
+        assert_eq!(error("(\n widths: [20],\n seed: 1.0)"), whole);
+        assert_eq!(error("(widths: [], seed: 1e3)"), whole);
+        assert!(error("(widths: [] seed: 1)").contains("Expected comma"));
     }
 
     #[test]

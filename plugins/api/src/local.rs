@@ -65,7 +65,7 @@ pub struct LocalState<'a> {
     pub deadline_slots: f64,
     /// B^E_j: Mbit of this device's tasks at each server, M.
     pub backlog_mbit: &'a [f64],
-    /// R: this device's rate to each server, Mbit/s, M.
+    /// R: this device's rate to each server, Mbit/s, M; 0 without coverage.
     pub uplink_mbps: &'a [f64],
 }
 
