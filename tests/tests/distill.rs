@@ -321,9 +321,9 @@ fn what_can_not_be_distilled_is_refused() {
     for distill in [
         "",
         "distill: (teacher: (plugin: \"random\"), student: (plugin: \"student\"))",
-        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"d3qn\"))",
-        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), explored: 2.0)",
-        "distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\"), steps: 0)",
+        "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"d3qn\"))",
+        "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"student\"), explored: 2.0)",
+        "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"student\"), steps: 0)",
     ] {
         sandbox.write("x.ron", format!("(name: \"x\", {distill})"));
         let ran = sandbox.offramp(&["distill", "x.ron"]);
@@ -334,7 +334,7 @@ fn what_can_not_be_distilled_is_refused() {
     insta::assert_snapshot!(errors);
     sandbox.write(
         "x.ron",
-        "(name: \"x\", distill: (teacher: (plugin: \"d3qn\"), student: (plugin: \"student\", \
+        "(name: \"x\", distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"student\", \
          parameters: (ratio: -1.0)), states: 100, steps: 1))",
     );
     let ran = sandbox.offramp(&["distill", "x.ron", "--out", "run"]);

@@ -381,7 +381,8 @@ fn a_checkpoint_is_held_to_its_observation() {
             let all = words.join(" ");
             let all = all.split(" results:").next().unwrap_or_default();
             let at = all.find("the checkpoint was").unwrap_or(0);
-            errors += &format!("{policy} {what}: {}\n", &all[at..]);
+            let fault = all[at..].split(" help: ").next().unwrap_or_default();
+            errors += &format!("{policy} {what}: {fault}\n");
         }
     }
     insta::assert_snapshot!(errors);

@@ -181,7 +181,10 @@ fn what_was_learned_from_may_not_change() {
     succeed(&sandbox, &["distill", "distilling.ron", "--out", "distilled"]);
     refused("distill", short.clone().set("distill.batch", 8), "distilled");
     refused("distill", short.clone().set("distill.steps", 50), "distilled");
-    refused("distill", short.clone().without("distill.teacher.checkpoint"), "distilled");
+    let other = sandbox.bytes("run/best.safetensors");
+    sandbox.write("copy.safetensors", [&other[..], b" "].concat());
+    let copy = quoted("copy.safetensors");
+    refused("distill", short.clone().set("distill.teacher.checkpoint", copy), "distilled");
     // Rounds divide the steps.
     let rounds = short.set("distill.rounds", 1).set("distill.round_states", 50);
     sandbox.write("rounds.ron", rounds.to_string());

@@ -175,8 +175,8 @@ fn without_power_all_metrics_are_numbers() {
     sandbox.write(
         "train.ron",
         format!(
-            "(name: \"train\", {power}, train: (learner: (plugin: \"d3qn\"),
-              explorer: (plugin: \"heuristic\"), episodes: 2, validate_every: 2,
+            "(name: \"train\", {power}, train: (learner: (plugin: \"d3qn\", parameters: (batch: 4,
+              every_slots: 1, warm_up_slots: 0)), explorer: (plugin: \"heuristic\"), episodes: 2, validate_every: 2,
               validate_episodes: 1))"
         ),
     );

@@ -47,8 +47,8 @@ fn a_policy_learns_from_a_list_of_columns() {
     // It is not one for another observation of the same width.
     desk.write("x.ron", scenario(&COLUMNS.replace("alpha", "deadline_slots"), checkpoint));
     let ran = desk.offramp(&["run", "x.ron"]);
-    assert_eq!(ran.code, 1, "{}{}", ran.err, ran.out);
-    assert!(ran.out.contains("deadline_slots"), "{}", ran.out);
+    assert_eq!(ran.code, 2, "{}{}", ran.err, ran.out);
+    assert!(ran.err.contains("deadline_slots"), "{}", ran.err);
 }
 
 /// The columns of eq. (10) in its order are the paper's observation.

@@ -36,8 +36,23 @@ pub struct Planned<'e> {
 pub struct Unfit {
     /// Number of all runs that were checked.
     pub runs: usize,
-    /// One fault per run that can't begin: where, and why. Never empty.
-    pub faults: Vec<String>,
+    /// One fault per run that can't begin. Never empty.
+    pub faults: Vec<UnfitRun>,
+}
+
+/// A run that can't begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfitRun {
+    /// The file and the point, the policy, and its checkpoint.
+    pub place: String,
+    /// The reason.
+    pub cause: String,
+}
+
+impl fmt::Display for UnfitRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.cause)
+    }
 }
 
 /// Faults that a message shows.
@@ -49,7 +64,8 @@ impl fmt::Display for Unfit {
         if count > 1 {
             writeln!(f, "{count} of {} runs can't begin:", self.runs)?;
         }
-        f.write_str(&self.faults[..count.min(SHOWN)].join("\n"))?;
+        let shown: Vec<_> = self.faults.iter().take(SHOWN).map(UnfitRun::to_string).collect();
+        f.write_str(&shown.join("\n"))?;
         if count > SHOWN {
             write!(f, "\nand {} more", count - SHOWN)?;
         }
@@ -68,9 +84,9 @@ impl<'e> Planned<'e> {
         number: usize,
         (evaluation, policy): (&'e Evaluation, &'e BoundPolicy),
         hashes: &FileHashes,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UnfitRun> {
         let identity = hashes.identity(evaluation, policy);
-        let identity = identity.map_err(|cause| place(evaluation, policy, &cause))?;
+        let identity = identity.map_err(|cause| unfit(evaluation, policy, &cause))?;
         let record = run_record(evaluation, policy, identity);
         Ok(Self { number, evaluation, policy, record, failed: None })
     }
@@ -79,9 +95,9 @@ impl<'e> Planned<'e> {
     ///
     /// # Errors
     /// Why the run can't begin.
-    fn check(&mut self, isolated: &dyn Executor, hashes: &FileHashes) -> Result<(), String> {
+    fn check(&mut self, isolated: &dyn Executor, hashes: &FileHashes) -> Result<(), UnfitRun> {
         let Self { evaluation, policy, .. } = *self;
-        let fault = |cause: &dyn fmt::Display| place(evaluation, policy, cause);
+        let fault = |cause: &dyn fmt::Display| unfit(evaluation, policy, cause);
         let created = match evaluation.scenario.isolation {
             Some(limits) => isolated.check(evaluation, policy, limits),
             None => InProcess::create(evaluation, policy),
@@ -131,13 +147,14 @@ pub(crate) fn check(
     hashes: &FileHashes,
 ) -> Result<(), Unfit> {
     let faults = runs.par_iter_mut().filter_map(|run| run.check(isolated, hashes).err());
-    let faults: Vec<String> = faults.collect();
+    let faults: Vec<UnfitRun> = faults.collect();
     if faults.is_empty() { Ok(()) } else { Err(Unfit { runs: runs.len(), faults }) }
 }
 
-/// A fault with its place: the file and the point, the policy, and its checkpoint.
-fn place(evaluation: &Evaluation, policy: &BoundPolicy, cause: &dyn fmt::Display) -> String {
+/// A run that can't begin because of `cause`.
+fn unfit(evaluation: &Evaluation, policy: &BoundPolicy, cause: &dyn fmt::Display) -> UnfitRun {
     let file = policy.checkpoint.as_ref();
     let file = file.map_or_else(String::new, |file| format!(" (checkpoint {})", file.display()));
-    format!("{}: {}{file}: {cause}", evaluation.scenario.source_name, policy.label)
+    let place = format!("{}: {}{file}", evaluation.scenario.source_name, policy.label);
+    UnfitRun { place, cause: cause.to_string() }
 }

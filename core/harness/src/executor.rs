@@ -3,17 +3,12 @@
 //! Scheduling ([`mod@crate::evaluate`]) does not know how a process is started. The program that
 //! embeds this crate, such as a command or a Python package, decides by the executor it passes.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use offramp_results::EpisodeResult;
 use offramp_scenario::Limits;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::run::{RunError, RunSetup, run_episode};
-
-/// Receives the episodes of a run in order; the run ends early if it breaks.
-pub type OnEpisode<'a> = &'a mut dyn FnMut(EpisodeResult) -> ControlFlow<()>;
+use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
 
 /// Creates the policy of one run, and carries out all of its episodes.
 pub trait Executor: Sync {

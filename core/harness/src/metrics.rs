@@ -3,7 +3,17 @@
 use offramp_model::{Episode, Outcome, PreferenceRule, System, reward};
 use offramp_results::EpisodeMetrics;
 
-use crate::run::RunError;
+/// A metric of an episode is not a finite number.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("episode {episode}: {metric} is {value}, not a finite number")]
+pub struct NotFinite {
+    /// The episode, counted from 0.
+    pub episode: u64,
+    /// The metric's title.
+    pub metric: &'static str,
+    /// Its value.
+    pub value: f64,
+}
 
 /// Sums over the tasks of an episode, or of one power mode in it, that have ended.
 #[derive(Clone, Debug)]
@@ -112,15 +122,13 @@ impl EpisodeMeter {
     /// The metrics of the whole episode, which is number `episode` of its run.
     ///
     /// # Errors
-    /// [`RunError::NotFinite`]: the ranges of the system's parameters rule it out, and nothing that
-    /// is not a number may pass for a result.
-    pub fn metrics(&self, system: &System, episode: u64) -> Result<EpisodeMetrics, RunError> {
+    /// [`NotFinite`]: the ranges of the system's parameters rule it out, and nothing that is not a
+    /// number may pass for a result.
+    pub fn metrics(&self, system: &System, episode: u64) -> Result<EpisodeMetrics, NotFinite> {
         let metrics = self.all.metrics(f64::from(system.device_count()));
         match metrics.not_finite() {
             None => Ok(metrics),
-            Some((metric, value)) => {
-                Err(RunError::NotFinite { episode, metric: metric.title, value })
-            }
+            Some((metric, value)) => Err(NotFinite { episode, metric: metric.title, value }),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Runs: one policy at one point of a scenario, episode by episode.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,8 +13,11 @@ use offramp_scenario::{Experiment, Scenario};
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
-use crate::metrics::EpisodeMeter;
+use crate::metrics::{EpisodeMeter, NotFinite};
 use crate::seeds;
+
+/// Receives the episodes of a run in order; the run ends early if it breaks.
+pub type OnEpisode<'a> = &'a mut dyn FnMut(EpisodeResult) -> ControlFlow<()>;
 
 /// The reason why a run failed. Other runs continue.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +40,8 @@ pub enum RunError {
     #[error("{0}")]
     Isolated(String),
     /// A metric of an episode is not a finite number.
-    #[error("episode {episode}: {metric} is {value}, not a finite number")]
-    NotFinite {
-        /// The episode, counted from 0.
-        episode: u64,
-        /// The metric's title.
-        metric: &'static str,
-        /// Its value.
-        value: f64,
-    },
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// A decision can't be carried out.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
@@ -60,7 +57,7 @@ impl RunError {
                 let crashed = matches!(failure.fault, CallFault::Panic(_));
                 !crashed && ["create", "files"].contains(&failure.call)
             }
-            Self::Isolated(_) | Self::NotFinite { .. } | Self::Illegal(_) => false,
+            Self::Isolated(_) | Self::NotFinite(_) | Self::Illegal(_) => false,
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::MeanSd;
+use crate::statistics::{MeanSd, Weighted};
 
 /// A metric: one row of the table.
 #[derive(Debug)]
@@ -75,15 +75,6 @@ impl Pooling {
             Self::Decisions => "decisions",
         }
     }
-}
-
-/// A value and its weight in a mean ([`Pooling`]).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weighted {
-    /// The value.
-    pub value: f64,
-    /// The weight, above 0.
-    pub weight: f64,
 }
 
 /// A column of the tables of `offramp run`.

@@ -14,10 +14,17 @@
 use offramp_model::rng::{Purpose, StreamFamily};
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Weighted;
-
 /// The purpose of a bootstrap's draws; its number is part of every interval.
 pub const BOOTSTRAP: Purpose = Purpose::new(10);
+
+/// A value and its weight in a mean ([`Pooling`](crate::metric::Pooling)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighted {
+    /// The value.
+    pub value: f64,
+    /// The weight, above 0.
+    pub weight: f64,
+}
 
 /// Mean and standard deviation over episodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

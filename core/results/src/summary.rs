@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{self, EpisodeMetrics, EpisodeResult, Metric, Weighted};
-use crate::statistics::MeanSd;
+use crate::metric::{self, EpisodeMetrics, EpisodeResult, Metric};
+use crate::statistics::{MeanSd, Weighted};
 
 /// The statistics of every metric over the episodes so far.
 ///

@@ -275,7 +275,11 @@ impl StudyRunner<'_> {
         match attempt.run(self.isolated, &Quiet) {
             Ok(_) => {}
             Err(BatchError::Results(error)) => return Err(error.into()),
-            Err(BatchError::Unfit(unfit)) => return Ok(Err(Failure(unfit.to_string()))),
+            Err(BatchError::Unfit(unfit)) => {
+                // There is one run, and the cell names it.
+                let causes: Vec<_> = unfit.faults.into_iter().map(|run| run.cause).collect();
+                return Ok(Err(Failure(causes.join("; "))));
+            }
         }
         log.done(&evaluation.key);
         let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };

@@ -41,7 +41,7 @@ pub(crate) fn play(
     _: &crate::bind::Evaluation,
     _: &crate::bind::BoundPolicy,
     _: offramp_scenario::Limits,
-    _: crate::executor::OnEpisode<'_>,
+    _: crate::run::OnEpisode<'_>,
 ) -> Result<(), crate::run::RunError> {
     Err(crate::run::RunError::Refused("`isolate` needs a Unix system".to_owned()))
 }

@@ -20,8 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
-use crate::executor::OnEpisode;
-use crate::run::{RunError, RunSetup, run_episode};
+use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
 
 /// A run for the process to carry out. Paths are bytes: the system's names need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
