@@ -123,10 +123,10 @@ fn section(scenario: &Scenario, name: &'static str) -> Part {
             (None, FieldDefault::Value(value)) => value.clone(),
             (None, _) => continue,
         };
-        let unit = if field.unit.is_empty() { String::new() } else { format!(" {}", field.unit) };
         // A section is shown by its fields.
         if !value.starts_with('(') {
-            values.push((rest.to_owned(), Value::from(value + &unit)));
+            let number = serde_json::from_str(&value).ok().filter(Value::is_number);
+            values.push((rest.to_owned(), number.unwrap_or_else(|| value.into())));
         }
     }
     Part { name, values }
