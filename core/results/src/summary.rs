@@ -22,12 +22,12 @@ pub struct Summary {
     by_mode: Vec<Vec<Running>>,
 }
 
-/// A weighted mean and a deviation under way (Welford 1962; West 1979).
+/// A weighted mean, as a sum so that counts stay exact, and a deviation (Welford 1962) under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Running {
     count: u64,
     weight: f64,
-    weighted_mean: f64,
+    weighted_sum: f64,
     /// Mean and sum of squared deviations, each episode counted once.
     mean: f64,
     squares: f64,
@@ -37,7 +37,7 @@ impl Running {
     fn add(&mut self, Weighted { value, weight }: Weighted) {
         self.count += 1;
         self.weight += weight;
-        self.weighted_mean += (value - self.weighted_mean) * (weight / self.weight);
+        self.weighted_sum += weight * value;
         let before = value - self.mean;
         self.mean += before / self.count as f64;
         self.squares += before * (value - self.mean);
@@ -45,7 +45,7 @@ impl Running {
 
     fn mean_sd(&self) -> Option<MeanSd> {
         let sd = (self.count > 1).then(|| (self.squares / (self.count - 1) as f64).sqrt());
-        (self.count > 0).then_some(MeanSd { mean: self.weighted_mean, sd })
+        (self.count > 0).then_some(MeanSd { mean: self.weighted_sum / self.weight, sd })
     }
 }
 
