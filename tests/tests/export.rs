@@ -187,28 +187,29 @@ fn the_exported_onnx_has_the_values_of_the_student() {
 #[test]
 fn what_can_not_be_exported_is_refused() {
     let sandbox = Sandbox::new();
-    let student = workspace().join("scenarios/paper/student.safetensors");
-    let student = student.display().to_string();
+    // A short path, which no line of an error breaks.
+    let student = "student.safetensors";
+    let shipped = workspace().join("scenarios/paper").join(student);
+    std::fs::copy(shipped, sandbox.path().join(student)).unwrap();
     sandbox.write("text", "not a checkpoint");
     let mut errors = String::new();
     for arguments in [
         ["text", "--out", "out"].as_slice(),
         &["text", "--out", "out", "--policy", "student"],
-        &[&student, "--out", "out", "--network", "50"],
-        &[&student, "--out", "out", "--as", "rust"],
-        &[&student, "--out", "out", "--policy", "random"],
-        &[&student, "--out", "out", "--policy", "studen"],
-        &[&student, "--out", "out", "--policy", "d3qn"],
-        &[&student, "--out", "out", "--name", "two words"],
-        &[&student, "--out", "out", "--name", "../up", "--network", "0"],
-        &[&student, "--out", "text"],
+        &[student, "--out", "out", "--network", "50"],
+        &[student, "--out", "out", "--as", "rust"],
+        &[student, "--out", "out", "--policy", "random"],
+        &[student, "--out", "out", "--policy", "studen"],
+        &[student, "--out", "out", "--policy", "d3qn"],
+        &[student, "--out", "out", "--name", "two words"],
+        &[student, "--out", "out", "--name", "../up", "--network", "0"],
+        &[student, "--out", "text"],
     ] {
         let ran = sandbox.offramp(&[&["export"], arguments].concat());
         assert_eq!(ran.code, 2, "{arguments:?}");
         errors += &ran.err;
     }
     assert!(!sandbox.has("out"));
-    let errors = errors.replace(&workspace().display().to_string(), "WORKSPACE");
     insta::assert_snapshot!(
         errors.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
     );
