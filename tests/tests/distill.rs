@@ -162,12 +162,15 @@ fn a_dataset_is_used_again_if_it_is_the_same() {
     sandbox.write(dataset, &before[..before.len() / 2]);
     errors += &sandbox.offramp(&distil("c")).err;
     insta::assert_snapshot!(errors);
-    // Of other states it is collected anew.
+    // One of other states is kept too.
     sandbox.write(dataset, &before);
     let other = scenario.set("distill.rounds", 0).set("distill.seed", 2);
     sandbox.write("student.ron", other.to_string());
-    sandbox.succeed(&distil("d"));
-    assert_ne!(sandbox.bytes(dataset), before);
+    let refused = sandbox.offramp(&distil("d"));
+    assert_eq!(refused.code, 2, "{}", refused.out);
+    assert!(refused.err.contains("has the states of another scenario"), "{}", refused.err);
+    assert_eq!(sandbox.bytes(dataset), before);
+    assert!(!sandbox.has("d"));
 }
 
 #[test]

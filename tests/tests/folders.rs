@@ -218,10 +218,12 @@ fn a_file_that_a_plugin_reads_may_not_change() {
         let words: Vec<&str> = ran.err.split_whitespace().filter(|word| *word != "│").collect();
         assert!(words.join(" ").contains(&stated), "{}", ran.err);
     }
-    // States that were labelled with it are collected again.
+    // States that were labelled with the other file are not used.
     let again = ["distill", "scenarios/distilling.ron", "--dataset", "states", "--out", "other"];
-    succeed(&sandbox, &again);
-    assert_ne!(sandbox.bytes("states"), states);
+    let ran = offramp(&sandbox, &again);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("has the states of another scenario"), "{}", ran.err);
+    assert_eq!(sandbox.bytes("states"), states);
     sandbox.write("scenarios/prior.txt", "much");
     let ran = offramp(&sandbox, &["train", "scenarios/learning.ron", "--out", "none"]);
     assert_eq!(ran.code, 2, "{}", ran.err);

@@ -261,3 +261,86 @@ fn isolated_runs_take_any_path() {
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
 }
+
+/// Whatever an earlier attempt had done, and in whatever order it was asked for: the folder is that
+/// of the batch as it stands.
+#[test]
+fn a_finished_folder_follows_its_batch() {
+    let sandbox = Sandbox::new();
+    let crash = plugin("hostile").set("parameters.misdeed", "RuinIn(\"decide\", Abort)");
+    let (random, local) = (plugin("random"), plugin("all-local"));
+    // An attempt that ends after its last run and before the folder is replaced.
+    let crashed = scenario(&[random.clone(), local.clone(), crash]);
+    assert_eq!(run(&sandbox, &crashed, &["--jobs", "1"]).code, -1);
+    assert!(sandbox.has("out.partial"));
+    std::fs::rename(sandbox.path().join("out.partial"), sandbox.path().join("kept")).unwrap();
+    assert_eq!(run(&sandbox, &scenario(&[random.clone()]), &[]).code, 0);
+    std::fs::rename(sandbox.path().join("kept"), sandbox.path().join("out.partial")).unwrap();
+    let both = scenario(&[random.clone(), local.clone()]);
+    let ran = run(&sandbox, &both, &["--resume"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!sandbox.has("out.partial"));
+    assert_eq!(sandbox.succeed(&["report", "out"]), ran.out);
+    assert_eq!(rows_of(&sandbox, "all-local").len(), 5 + 5 + 15);
+    let turned = run(&sandbox, &scenario(&[local, random, hostile(9)]), &["--resume"]);
+    assert_eq!(sandbox.offramp(&["report", "out"]).out, turned.out);
+    // A policy that failed may leave; its row goes with it.
+    let ran = run(&sandbox, &both, &["--resume"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(sandbox.succeed(&["report", "out"]), ran.out);
+}
+
+#[test]
+fn parts_of_other_files_do_not_merge() {
+    let sandbox = Sandbox::new();
+    let scenario =
+        scenario(&[reads("rule.txt")]).set("sweep", "{\"tasks.arrival_probability\": [0.1, 0.2]}");
+    let mut arguments = Vec::new();
+    for (rule, part) in [("0", "1/2"), ("1", "2/2")] {
+        sandbox.write("rule.txt", rule);
+        assert_eq!(run(&sandbox, &scenario, &["--shard", part]).code, 0);
+        let folder = format!("part-{rule}");
+        std::fs::rename(sandbox.path().join("out"), sandbox.path().join(&folder)).unwrap();
+        arguments.push(folder);
+    }
+    let merged = sandbox.offramp(&["merge", &arguments[0], &arguments[1], "--out", "merged"]);
+    assert_eq!(merged.code, 2, "{}", merged.out);
+    assert!(merged.err.contains("different files: the file rule.txt in small"), "{}", merged.err);
+    assert!(!sandbox.has("merged"));
+}
+
+#[test]
+fn a_table_that_was_cut_off_has_no_numbers() {
+    let sandbox = Sandbox::new();
+    assert_eq!(run(&sandbox, &scenario(&[plugin("random")]), &[]).code, 0);
+    for table in ["episodes.csv", "power-modes.csv", "timing.csv"] {
+        let path = format!("out/{table}");
+        let whole = sandbox.bytes(&path);
+        // Within the last number.
+        sandbox.write(&path, &whole[..whole.len() - 2]);
+        let ran = sandbox.offramp(&["report", "out"]);
+        assert_eq!(ran.code, 2, "{table}: {}", ran.out);
+        assert!(ran.err.contains("was cut off"), "{}", ran.err);
+        sandbox.write(&path, whole);
+    }
+    let table = sandbox.read("out/episodes.csv");
+    let row = table.lines().nth(1).unwrap();
+    let qoe = row.split(',').nth(6).unwrap();
+    sandbox.write("out/episodes.csv", table.replace(qoe, "NaN"));
+    let ran = sandbox.offramp(&["report", "out"]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("`qoe` is NaN in episode 0 of random in small"), "{}", ran.err);
+}
+
+/// A folder that is renamed can't take the place of a link.
+#[test]
+#[cfg(unix)]
+fn a_link_is_refused_before_anything_runs() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", sandbox.path().join("out")).unwrap();
+    let ran = run(&sandbox, &scenario(&[plugin("random")]), &[]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("already exists"), "{}", ran.err);
+    assert!(!sandbox.has("out.partial"));
+}

@@ -52,7 +52,8 @@ pub(crate) fn check(written: io::Result<()>) -> Result<(), Problem> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let message = format!("can't write the result to standard output: {error}");
-            let help = "`offramp report` prints what is in a run folder again";
+            let help =
+                "make room or send the result elsewhere; files that the command wrote are kept";
             Err(Problem::new(message).with_help(help))
         }
         _ => Ok(()),

@@ -149,7 +149,15 @@ impl Attempt<'_> {
         let episodes = kept.values().map(|run| run.record.episodes).sum();
         observer.on_event(Event::EpisodesEnded(episodes));
         let partial = unfinished(&self.path);
-        if !(missing.is_empty() && self.whole.is_some()) {
+        let scenarios = record::scenarios(batch.experiments);
+        let current = missing.is_empty()
+            && self.whole.is_some()
+            && run_folder::consists_of(
+                &self.path,
+                kept.values().map(|run| &run.record),
+                &scenarios,
+            )?;
+        if !current {
             self.begin(&partial)?;
             let journal = Journal::open(&partial, &self.journal, &ids)?;
             let new = evaluate(&missing, isolated, &journal, observer)?;

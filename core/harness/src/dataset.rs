@@ -64,6 +64,9 @@ pub enum DatasetFault {
     /// It is something else, which someone may need.
     #[error("is not a dataset, or was cut off ({0})")]
     Foreign(String),
+    /// It has other states, which someone may need.
+    #[error("has the states of another scenario, teacher or seed")]
+    Other,
     /// It is a dataset, and not as it was written.
     #[error("{0}")]
     Damaged(String),

@@ -27,7 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
 use crate::context::{PolicyContext, file_bytes};
-use crate::dataset::{CollectError, Collector, Dataset, DatasetError, Driver, greedy};
+use crate::dataset::{
+    CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
+};
 use crate::events::{Event, Observer};
 use crate::origin::{NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
@@ -433,6 +435,9 @@ impl<'d> Setup<'d> {
         let Distillation { scenario, entry, .. } = self.distillation;
         if let Some(states) = Dataset::read(path, &self.key(), scenario)? {
             return Ok((states, false));
+        }
+        if path.exists() {
+            return Err(DatasetError { path: path.to_owned(), fault: DatasetFault::Other }.into());
         }
         let mut states = Dataset::default();
         let collector = Collector {

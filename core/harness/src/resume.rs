@@ -145,6 +145,11 @@ impl Table {
         let mut options = std::fs::OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).open(path);
         let mut file = file.map_err(unwritable(path))?;
+        let length = file.metadata().map_err(unwritable(path))?.len();
+        if length < bytes {
+            let cause = format!("it has {length} bytes, of {bytes} when it was last saved");
+            return Err(not_resumable(path, cause));
+        }
         file.set_len(bytes)
             .and_then(|()| file.seek(std::io::SeekFrom::End(0)))
             .map_err(unwritable(path))?;

@@ -398,6 +398,11 @@ impl<'t> Trainer<'t> {
             return Ok(None);
         };
         self.accept(&state)?;
+        let best = self.folder.join("best.safetensors");
+        if state.best_qoe.is_some() && !best.is_file() {
+            let cause = "it is missing".to_owned();
+            return Err(FolderError::NotResumable { path: best, cause }.into());
+        }
         if let Some(saved) = self.learner.saved() {
             saved.load(&learner).map_err(|failure| FolderError::NotResumable {
                 path,

@@ -16,7 +16,7 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// The folder already exists.
-    #[error("{path} is there already; results are never overwritten")]
+    #[error("{path} already exists; results are never overwritten")]
     Taken {
         /// The folder.
         path: PathBuf,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::run_folder::{NewRunFolder, RunFolder, Scenarios, StoredRun, check_free};
+use crate::run_folder::{
+    NewRunFolder, RunFolder, RunRecord, Scenarios, StoredRun, check_free, read_scenarios,
+};
 use crate::shard::Shard;
 
 /// Combines the run folders of all parts of a batch, in any order, into the run folder `out`:
@@ -71,21 +73,34 @@ fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
         whole.ok_or_else(|| unmergeable("there is nothing to merge".into()))?;
     match (1..=of).find(|number| !parts.contains_key(number)) {
         Some(missing) => Err(unmergeable(format!("part {missing}/{of} is missing"))),
-        None => Ok((scenarios, parts.into_values().collect())),
+        None => {
+            let parts: Vec<RunFolder> = parts.into_values().collect();
+            same_files(parts.iter().flat_map(RunFolder::records))?;
+            Ok((scenarios, parts))
+        }
     }
 }
 
-fn read_scenarios(folder: &Path) -> Result<Scenarios, Error> {
-    let path = folder.join("scenarios");
-    let read = || -> std::io::Result<Scenarios> {
-        let mut scenarios = Vec::new();
-        for entry in std::fs::read_dir(&path)? {
-            let file = entry?.path();
-            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            scenarios.push((name, std::fs::read_to_string(&file)?));
+/// Checks that all runs were made of the same files: plugins, checkpoints, and what plugins read.
+///
+/// # Errors
+/// [`Error::Unmergeable`] names the one that differs.
+fn same_files<'r>(records: impl Iterator<Item = &'r RunRecord>) -> Result<(), Error> {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for record in records {
+        let identity = record.identity.iter();
+        let files = identity.flat_map(|identity| identity.checkpoint.iter().chain(&identity.files));
+        let files = files.map(|file| (format!("the file {}", file.path), file.sha256.as_str()));
+        let plugin = &record.plugin;
+        // A run that failed early may lack it.
+        let plugin = (format!("the plugin of {}", record.policy), plugin.sha256.as_str());
+        for (what, sha256) in files.chain([plugin]) {
+            let what = format!("{what} in {}", record.scenario);
+            if *known.entry(what.clone()).or_insert(sha256) != sha256 {
+                let cause = format!("the parts were run with different files: {what}");
+                return Err(Error::Unmergeable { cause });
+            }
         }
-        scenarios.sort();
-        Ok(scenarios)
-    };
-    read().map_err(|cause| Error::Unreadable { path: path.clone(), cause: cause.to_string() })
+    }
+    Ok(())
 }

@@ -183,7 +183,41 @@ pub fn is_complete(path: &Path) -> bool {
 /// [`Error::Taken`].
 pub fn check_free(path: &Path) -> Result<(), Error> {
     let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    if path.exists() && !empty { Err(Error::Taken { path: path.to_owned() }) } else { Ok(()) }
+    // A folder can't take the place of a link, wherever that leads.
+    let link = path.is_symlink();
+    let taken = link || path.exists() && !empty;
+    if taken { Err(Error::Taken { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// True if the run folder at `path` has exactly these runs and scenarios, in this order.
+///
+/// # Errors
+/// [`Error::Unreadable`].
+pub fn consists_of<'r>(
+    path: &Path,
+    runs: impl Iterator<Item = &'r RunRecord>,
+    scenarios: &Scenarios,
+) -> Result<bool, Error> {
+    let mut wanted = scenarios.clone();
+    wanted.sort();
+    let there = read_run_file(path)?.runs;
+    Ok(there.iter().eq(runs) && read_scenarios(path)? == wanted)
+}
+
+/// The scenarios of a run folder, by name.
+pub(crate) fn read_scenarios(folder: &Path) -> Result<Scenarios, Error> {
+    let path = folder.join("scenarios");
+    let read = || -> std::io::Result<Scenarios> {
+        let mut scenarios = Vec::new();
+        for entry in std::fs::read_dir(&path)? {
+            let file = entry?.path();
+            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            scenarios.push((name, std::fs::read_to_string(&file)?));
+        }
+        scenarios.sort();
+        Ok(scenarios)
+    };
+    read().map_err(|cause| Error::Unreadable { path: path.clone(), cause: cause.to_string() })
 }
 
 /// Reads a run folder.
@@ -255,12 +289,17 @@ impl RunFolder {
         }
         let key = RowKey { record, point, episode: *next };
         let [overall, modes, timing] = &mut self.tables;
-        let overall: EpisodeMetrics = overall.next(&key, None)?;
-        let of_modes = record.power_modes.iter().map(|&alpha| modes.next(&key, Some(alpha)));
+        let overall: EpisodeMetrics = overall.metrics(&key, None)?;
+        let of_modes = record.power_modes.iter().map(|&alpha| modes.metrics(&key, Some(alpha)));
         let by_mode = of_modes.collect::<Result<_, _>>()?;
         let Timing { decisions, decide_ns } = timing.next(&key, None)?;
         *next += 1;
         Ok(Some(EpisodeResult { overall, by_mode, decisions, decide_ns }))
+    }
+
+    /// The runs that have not been read.
+    pub(crate) fn records(&self) -> &[RunRecord] {
+        self.runs.as_slice()
     }
 
     /// Closes its files until the next episode is asked for.
@@ -304,6 +343,23 @@ impl KeyedTable {
         Ok(Self { table, places })
     }
 
+    /// The metrics of [`KeyedTable::next`], which are finite numbers.
+    fn metrics(&mut self, key: &RowKey<'_>, alpha: Option<f64>) -> Result<EpisodeMetrics, Error> {
+        let metrics: EpisodeMetrics = self.next(key, alpha)?;
+        match metrics.not_finite() {
+            None => Ok(metrics),
+            Some((metric, value)) => {
+                let RowKey { record, episode, .. } = key;
+                let cause = format!(
+                    "`{}` is {value} in episode {episode} of {}",
+                    metric.id,
+                    record.title()
+                );
+                Err(self.table.fault(cause))
+            }
+        }
+    }
+
     /// The next row, which must be that of `key` and, in the table of power modes, `alpha`.
     fn next<R: serde::de::DeserializeOwned>(
         &mut self,
@@ -321,7 +377,7 @@ impl KeyedTable {
         {
             return row.read();
         }
-        Err(self.table.fault(format!("episode {episode} of {} is missing", record.policy)))
+        Err(self.table.fault(format!("episode {episode} of {} is missing", record.title())))
     }
 }
 

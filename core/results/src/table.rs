@@ -2,6 +2,7 @@
 //! break reading, and a missing one is named.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use csv::{Position, Reader, StringRecord};
@@ -56,6 +57,9 @@ impl Table {
         let path = path.to_owned();
         let (header, row) = (StringRecord::new(), StringRecord::new());
         let mut table = Self { path, header, row, position: Position::new(), reader: None };
+        if !ends_a_line(&table.path) {
+            return Err(table.fault("it was cut off: its last line does not end".to_owned()));
+        }
         let reader = table.resume()?;
         let header = reader.headers().cloned();
         table.header = header.map_err(|error| table.malformed(&error))?;
@@ -114,6 +118,19 @@ impl Table {
     pub(crate) fn fault(&self, cause: String) -> Error {
         Error::Unreadable { path: self.path.clone(), cause }
     }
+}
+
+/// True if the last byte of a file is a line break; also if it can't be read, which has errors of
+/// its own.
+fn ends_a_line(path: &Path) -> bool {
+    let last = || -> std::io::Result<u8> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)?;
+        Ok(byte[0])
+    };
+    last().map_or(true, |byte| byte == b'\n')
 }
 
 impl<'t> Row<'t> {

@@ -70,7 +70,9 @@ fn problem(distillation: &Distillation, error: DistillError) -> Problem {
         DistillError::Folder(error) => folder_problem(error),
         DistillError::Dataset(error) => {
             let help = match &error.fault {
-                DatasetFault::Foreign(_) => "name another file with --dataset",
+                DatasetFault::Foreign(_) | DatasetFault::Other => {
+                    "name another file with --dataset; one that does not exist is collected"
+                }
                 DatasetFault::Damaged(_) => {
                     "name another file with --dataset, or remove it to collect it again"
                 }

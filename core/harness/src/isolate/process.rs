@@ -310,6 +310,9 @@ fn last_line(file: &mut std::fs::File) -> Option<String> {
 /// The process's side: reads a run from standard input, which is a socket, plays it, and reports
 /// through the same socket. Returns when all has been sent or nobody listens any more.
 pub fn serve() {
+    // A run whose command was killed must not go on: a policy that hangs would for ever.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return };
     let socket = UnixStream::from(socket);
     let mut line = String::new();
