@@ -274,7 +274,7 @@ fn a_finished_folder_follows_its_batch() {
     assert_eq!(run(&sandbox, &crashed, &["--jobs", "1"]).code, -1);
     assert!(sandbox.has("out.partial"));
     std::fs::rename(sandbox.path().join("out.partial"), sandbox.path().join("kept")).unwrap();
-    assert_eq!(run(&sandbox, &scenario(&[random.clone()]), &[]).code, 0);
+    assert_eq!(run(&sandbox, &scenario(std::slice::from_ref(&random)), &[]).code, 0);
     std::fs::rename(sandbox.path().join("kept"), sandbox.path().join("out.partial")).unwrap();
     let both = scenario(&[random.clone(), local.clone()]);
     let ran = run(&sandbox, &both, &["--resume"]);
