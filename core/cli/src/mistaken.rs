@@ -7,7 +7,7 @@ use offramp_scenario::has;
 
 use crate::problem::Problem;
 
-/// What a path leads to, as far as a look at it tells.
+/// The kind of file or folder at a path, judged by its name and first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Scenario,

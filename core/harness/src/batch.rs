@@ -1,7 +1,7 @@
 //! Batches: every policy at every point of every scenario. Each run is kept as soon as it is done,
 //! so that a batch that was killed resumes with bit-identical results.
 //!
-//! What is done is kept in OUT.partial (see `journal.rs`). When everything is done, OUT.partial
+//! Finished runs are kept in OUT.partial (see `journal.rs`). When everything is done, OUT.partial
 //! becomes the run folder OUT (see [`offramp_results::run_folder`]). Resuming keeps the runs that
 //! succeeded, whether OUT.partial or OUT has them, if their identity is the same, and runs the
 //! others; a run folder OUT stays whole until the new one takes its place.

@@ -25,7 +25,7 @@ pub struct Planned<'e> {
     pub evaluation: &'e Evaluation,
     /// The policy: one of those of `evaluation`.
     pub policy: &'e BoundPolicy,
-    /// What is known about the run before its first episode.
+    /// The run's record, as known before its first episode.
     pub record: RunRecord,
     /// The reason why it can't run, if its policy crashed while it was created.
     pub failed: Option<RunError>,

@@ -29,7 +29,7 @@ use crate::run::{RunError, RunSetup, run_episode, runs};
 
 /// Receives the episodes of runs in order; only their summaries are kept otherwise.
 pub trait Sink: Sync {
-    /// What a run that is in progress needs.
+    /// State of a run in progress.
     type Run: Send;
 
     /// Begins a run. Called before anything of its policy is.
@@ -134,7 +134,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What all runs of an evaluation share.
+/// State that all runs of an evaluation share.
 struct Common<'c, S> {
     isolated: &'c dyn Executor,
     sink: &'c S,

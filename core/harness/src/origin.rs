@@ -29,7 +29,7 @@ struct Part {
 /// quantities of the system, which is a part of its own.
 const FREE: [&str; 7] = ["name", "about", "policies", "evaluate", "isolate", "limits", "sweep"];
 
-/// What begins the value of a part that is a hash.
+/// Prefix of the value of a part that is a hash.
 const HASH: &str = "SHA-256 ";
 
 impl Origin {

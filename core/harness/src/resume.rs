@@ -46,7 +46,7 @@ pub enum FolderError {
     Changed {
         /// The file.
         path: PathBuf,
-        /// What is another now, and how.
+        /// The part that differs now, with its old and new value.
         change: String,
     },
     /// The last save can't be read.

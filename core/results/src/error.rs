@@ -34,7 +34,7 @@ pub enum Error {
         path: PathBuf,
         /// The run.
         run: String,
-        /// What has changed since.
+        /// The part that has changed.
         change: String,
     },
     /// Run folders are not the parts of one batch.

@@ -119,7 +119,7 @@ mod tests {
         FolderLock::take(folder.path()).unwrap();
     }
 
-    /// What another process runs in [`a_lock_dies_with_its_process`].
+    /// Body of the other process in [`a_lock_dies_with_its_process`].
     #[test]
     fn hold() {
         if let Some(folder) = std::env::var_os("OFFRAMP_TEST_LOCK") {

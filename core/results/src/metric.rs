@@ -30,7 +30,7 @@ pub struct Metric {
     pub summarised: bool,
     /// Its column in the tables of `offramp run`, if it has one.
     pub column: Option<Column>,
-    /// What its mean over episodes is a mean of.
+    /// Weights of its mean over episodes.
     pub pooling: Pooling,
     /// The definition, in a sentence or two.
     pub about: &'static str,
@@ -49,7 +49,7 @@ pub enum Better {
     Neither,
 }
 
-/// What the mean over episodes is a mean of: the weight of an episode, or of a power mode in it.
+/// The weight of an episode, or of a power mode in it, in a mean over episodes.
 ///
 /// Episodes that lack a value, such as the delay where no task arrived, are left out. So the means
 /// by power mode, weighted in the same way, come to the mean of the whole.

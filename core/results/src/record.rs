@@ -24,7 +24,7 @@ pub struct RunRecord {
     pub episodes: u64,
     /// The plugin that decided.
     pub plugin: PluginRecord,
-    /// What the run was made of; `None` in folders of offramp 0.1 without it.
+    /// Everything the run was made of; `None` in folders written before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The reason, if the run failed.

@@ -320,7 +320,7 @@ fn read_run_file(folder: &Path) -> Result<RunFile, Error> {
     }
 }
 
-/// What the first columns of a row must state.
+/// Expected values of the first columns of a row.
 struct RowKey<'r> {
     record: &'r RunRecord,
     point: &'r str,

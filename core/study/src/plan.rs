@@ -63,7 +63,7 @@ pub(crate) fn folder_name(name: &str, key: &str) -> String {
     format!("{name}-{}", &key[..12])
 }
 
-/// What a key has of the files that plugins read by themselves; nothing if there are none.
+/// The part of a key that covers the files plugins read by themselves; empty if there are none.
 fn described(files: &[FileRecord]) -> String {
     let file = |FileRecord { path, sha256 }: &FileRecord| format!(" {path} {sha256}");
     files.iter().map(file).collect()

@@ -312,7 +312,7 @@ fn line_at(text: &str, position: ron::error::Position) -> String {
     format!("… {rest} …")
 }
 
-/// What was expected at the place of an error in `text`.
+/// The expectation at the place of an error in `text`, in words.
 fn explain(text: &str, error: &ron::error::SpannedError) -> String {
     use ron::Error as Ron;
     // `ron` reads the digits of `1.0` and then misses a comma.

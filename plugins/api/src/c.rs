@@ -143,7 +143,7 @@ pub struct ExportRequest {
     pub format: *const c_char,
     /// Which network of the checkpoint, counted from 0.
     pub network: usize,
-    /// What the export is to be called; ends in NUL. Since revision 1.
+    /// Name of the export; ends in NUL. Since revision 1.
     pub name: *const c_char,
 }
 

@@ -57,7 +57,7 @@ pub enum LoadError {
     /// It is not a file.
     #[error("not a file ({found})")]
     NoFile {
-        /// What it is.
+        /// The kind of what is there: a library of another system, for example.
         found: &'static str,
     },
     /// It is something else.

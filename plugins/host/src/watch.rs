@@ -151,7 +151,7 @@ mod handlers {
         (libc::SIGABRT, " (abort)"),
     ];
 
-    /// What was done about each of [`SIGNALS`] before.
+    /// Earlier action for each of [`SIGNALS`].
     static EARLIER: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
     pub(super) fn install() {

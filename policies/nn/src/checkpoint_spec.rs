@@ -17,7 +17,7 @@ pub enum Stage {
 struct Size {
     key: String,
     value: usize,
-    /// What it counts, in the plural.
+    /// Unit it counts, in the plural.
     unit: String,
 }
 
@@ -52,7 +52,7 @@ impl CheckpointSpec {
         self
     }
 
-    /// What the policy observes.
+    /// Inputs of the policy.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
     }

@@ -39,7 +39,7 @@ impl Scaling {
     }
 }
 
-/// What a policy observes.
+/// Inputs of a policy: kind and features of its observation, history, and their scales.
 ///
 /// A checkpoint records it under `observation`, `features`, `feature_scales`, `history_scale`,
 /// `history_slots`, `servers` and `devices`. Where one is used, kind and names of the observation,

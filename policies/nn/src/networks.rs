@@ -29,7 +29,7 @@ impl Sharing {
 /// The architecture, as checkpoints of these networks state it.
 const ARCHITECTURE: &str = "LSTM, two dense layers, dueling head";
 
-/// What the number of networks counts.
+/// Unit of the number of networks, in words.
 pub const NETWORKS: &str = "networks (one per device, or one for all: `sharing`)";
 
 /// Networks of one shape: how many, what they see, and the description of their checkpoints.

@@ -35,10 +35,10 @@ fn folder_of_point(folder: &Path, number: usize, scenario: &Scenario) -> (PathBu
     }
 }
 
-/// What to do when a disk is full.
+/// The mend of a full disk.
 const MAKE_ROOM: &str = "make room, then continue with --resume";
 
-/// True if there is no room left for a file.
+/// True if an error is that of a full disk, a quota, or the limit on the size of a file.
 fn is_full(cause: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     [FileTooLarge, QuotaExceeded, StorageFull].contains(&cause.kind())

@@ -136,7 +136,7 @@ const CRATES: &str = "std core alloc test proc-macro offramp-plugin";
 const DEVICES: &str = "con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt1 lpt2 lpt3 \
     lpt4 lpt5 lpt6 lpt7 lpt8 lpt9";
 
-/// What the name of a new crate stands for already, as the rest of a sentence about it.
+/// The other meaning of a name for a new crate, as the end of a sentence: `is a keyword of Rust`.
 fn other_meaning(name: &str, files: &[Template], registry: &Registry) -> Option<String> {
     let is_one_of = |names: &str| names.split_whitespace().any(|listed| listed == name);
     if is_one_of(KEYWORDS) {

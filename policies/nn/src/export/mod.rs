@@ -61,7 +61,7 @@ pub struct Request<'r> {
 pub struct Origin {
     /// [`Request::name`].
     pub name: String,
-    /// What the policy was trained on.
+    /// Inputs that the policy was trained on.
     pub inputs: Inputs,
     /// The metadata of the checkpoint, and `network`: which of its `networks` this is.
     pub facts: BTreeMap<String, String>,
