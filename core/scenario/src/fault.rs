@@ -95,7 +95,10 @@ pub fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T,
             Some((span, message)) => (span, message, None),
             None => {
                 let (message, help) = explain(&error.code);
-                (start..end, message, help)
+                // `ron` may stop in front of the space before what is wrong.
+                let space = text[start..].len() - text[start..].trim_start().len();
+                let start = start + space;
+                (start..end.max(start), message, help)
             }
         };
         let (source_name, text) = (source_name.to_owned(), text.to_owned());
@@ -136,6 +139,7 @@ pub(crate) fn explain(error: &ron::Error) -> (String, Option<String>) {
         ron::Error::MissingStructField { field, outer } => {
             (format!("the field `{field}`{} is missing", inside(outer)), None)
         }
+        ron::Error::ExpectedInteger => ("a whole number is needed here".to_owned(), None),
         other => (other.to_string(), None),
     }
 }
@@ -240,6 +244,10 @@ mod tests {
         check(
             "(name: \"x\", system: (devices: 2), sweep: {\"system.devices\": [10, 10.5]})",
             "x.ron (sweep, system.devices = 10.5):1:31: a whole number is needed, not 10.5",
+        );
+        check(
+            "(name: \"x\", system: (devices: [10.0]))",
+            "x.ron:1:31: a whole number is needed here",
         );
         let list = read_ron::<Vec<u64>>("x.ron", "[1, 10.0]").unwrap_err();
         assert_eq!(list.to_string(), "x.ron:1:5: a whole number is needed, not 10.0: write 10");
