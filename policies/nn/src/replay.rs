@@ -4,6 +4,8 @@
 //! overlap in all but one row, so no experience stores its own: the loads of each slot are stored
 //! once, in a [`LoadLog`], and an experience knows where its window ends.
 
+use std::ops::Range;
+
 use rand::Rng;
 
 use crate::real::Real;
@@ -52,6 +54,16 @@ impl<F: Real> LoadLog<F> {
     pub fn row(&self, number: u64) -> &[F] {
         let start = (number - self.first) as usize * self.servers;
         &self.rows[start..start + self.servers]
+    }
+
+    /// The rows of successive numbers that are still kept.
+    ///
+    /// # Panics
+    /// If one has been forgotten or does not exist yet.
+    #[inline]
+    pub fn rows(&self, numbers: Range<u64>) -> &[F] {
+        let place = |number: u64| (number - self.first) as usize * self.servers;
+        &self.rows[place(numbers.start)..place(numbers.end)]
     }
 
     /// Forgets the rows before `number`. They are dropped in batches, so that a slot costs the same
@@ -212,18 +224,16 @@ impl<F: Real> Replay<F> {
     }
 }
 
-/// Copies the windows that end at `newest` into `into` as a batch's histories: K × rows × M.
+/// Copies the windows of `history_slots` rows that end at `newest` into `into`, one after the other.
 pub fn gather_windows<F: Real>(
     log: &LoadLog<F>,
     history_slots: usize,
-    newest: &[u64],
+    newest: impl IntoIterator<Item = u64>,
     into: &mut Vec<F>,
 ) {
     into.clear();
-    for slot in 0..history_slots as u64 {
-        for &newest in newest {
-            into.extend_from_slice(log.row(newest + 1 + slot - history_slots as u64));
-        }
+    for newest in newest {
+        into.extend_from_slice(log.rows(newest + 1 - history_slots as u64..newest + 1));
     }
 }
 
@@ -239,8 +249,8 @@ mod tests {
         assert_eq!(numbers[39], 39);
         log.forget_before(25);
         let mut windows = Vec::new();
-        gather_windows(&log, 3, &[30, 39], &mut windows);
-        let slots = [28.0, 37.0, 29.0, 38.0, 30.0, 39.0];
+        gather_windows(&log, 3, [30, 39], &mut windows);
+        let slots = [28.0, 29.0, 30.0, 37.0, 38.0, 39.0];
         let expected: Vec<f64> = slots.iter().flat_map(|slot| [*slot, -slot]).collect();
         assert_eq!(windows, expected);
     }
