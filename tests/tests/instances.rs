@@ -1,9 +1,9 @@
 //! Instances: fresh ones of a policy, how long a learner learns, and what the host asks it.
 
-use offramp_host::plugin::Progress;
 use offramp_host::plugin::testing::Bench;
-use offramp_host::{OfferKind, Registry};
-use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
+use offramp_host::plugin::{Progress, UNDECIDED};
+use offramp_host::{OfferKind, Policy, Registry};
+use offramp_tests::{Fields, Sandbox, built, example, plugin, quoted, workspace};
 
 /// Slots of an episode: those with arrivals, and the deadline.
 const SLOTS: u64 = 20 + 10;
@@ -175,4 +175,52 @@ fn a_learner_reports_what_the_host_asks() {
     let saved = without.saved().unwrap();
     assert!(saved.diagnostics().unwrap().is_empty());
     assert_eq!(saved.memory().unwrap(), 0);
+}
+
+/// Decisions of an episode of four slots, in which what is seen changes.
+fn decisions(policy: &mut dyn Policy, bench: &mut Bench) -> Vec<Vec<u32>> {
+    let (devices, servers) = (50, 5);
+    bench.episode(0, |start| policy.begin_episode(start)).unwrap();
+    let slots = (0..4).map(|slot: u32| {
+        bench.slot = slot;
+        for device in 0..devices {
+            bench.set_task(device, "size_mbit", 1.0 + f64::from(slot) + device as f64 / 20.0);
+            bench.set_task(device, "compute_queue_slots", (device % 7) as f64);
+        }
+        bench.history.rotate_left(servers);
+        bench.history[0] = f64::from(slot * 3);
+        let mut actions = vec![UNDECIDED; devices];
+        bench.observe(|seen| policy.decide(seen, &mut actions)).unwrap();
+        actions
+    });
+    let slots = slots.collect();
+    policy.end_episode().unwrap();
+    slots
+}
+
+/// However often, and whatever other instances do meanwhile.
+#[test]
+fn fresh_instances_of_shipped_policies_decide_as_created_ones() {
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    for (name, checkpoint, parameters) in
+        [("dcdrl", "dcdrl", ""), ("tree-student", "tree-devices", "(sharing: PerDevice)")]
+    {
+        let plugin = registry.find(OfferKind::Policy, name).unwrap();
+        let mut bench = Bench::new(50, 5);
+        bench.parameters = parameters.to_owned();
+        let file = format!("scenarios/paper/{checkpoint}.safetensors");
+        bench.checkpoint = Some(std::fs::read(workspace().join(file)).unwrap());
+        let create =
+            |bench: &Bench| bench.context(|context| plugin.create_policy(context)).unwrap();
+        let expected = decisions(create(&bench).as_mut(), &mut bench.clone());
+        assert_ne!(expected[0], expected[3], "{name}");
+        let prototype = create(&bench);
+        let mut first = prototype.fresh().unwrap().unwrap();
+        assert_eq!(decisions(first.as_mut(), &mut bench.clone()), expected, "{name}");
+        let mut second = prototype.fresh().unwrap().unwrap();
+        assert_eq!(decisions(second.as_mut(), &mut bench.clone()), expected, "{name}");
+        let mut of_fresh = second.fresh().unwrap().unwrap();
+        drop((prototype, first, second));
+        assert_eq!(decisions(of_fresh.as_mut(), &mut bench), expected, "{name}");
+    }
 }
