@@ -158,6 +158,7 @@ fn benches(criterion: &mut Criterion) {
                 workspace.forward(&parameters, &features, Histories::Each(&histories));
             });
         });
+        workspace.forward(&parameters, &features, Histories::Each(&histories));
         group.bench_function("backward of 32 rows", |bencher| {
             bencher.iter(|| {
                 workspace.backward(&parameters, &d_values, &mut gradient);

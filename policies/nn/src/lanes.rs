@@ -63,18 +63,40 @@ impl<F: Real> Packed<F> {
     }
 }
 
-/// The dot products of `x` with G columns of weights.
+/// The dot products of `x` with a group of columns of weights.
 #[inline(always)]
-fn sums<F: Real, const G: usize, const W: usize>(x: &[[F; W]], w: &[[F; G]]) -> [[F; W]; G] {
-    let mut sums = [[F::ZERO; W]; G];
+fn sums<F: Real, const W: usize>(x: &[[F; W]], w: &[[F; GROUP]]) -> [[F; W]; GROUP] {
+    let mut sums = [[F::ZERO; W]; GROUP];
     for (x, w) in x.iter().zip(w) {
-        for (sums, &w) in sums.iter_mut().zip(w) {
-            for (sum, &x) in sums.iter_mut().zip(x) {
-                *sum = x.mul_add(w, *sum);
+        for to in 0..GROUP {
+            for lane in 0..W {
+                sums[to][lane] = x[lane].mul_add(w[to], sums[to][lane]);
             }
         }
     }
     sums
+}
+
+/// [`sums`] of two groups.
+#[inline(always)]
+fn sums_of_two<F: Real, const W: usize>(
+    x: &[[F; W]],
+    [one, two]: [&[[F; GROUP]]; 2],
+) -> [[[F; W]; GROUP]; 2] {
+    let (mut sums, mut more) = ([[F::ZERO; W]; GROUP], [[F::ZERO; W]; GROUP]);
+    for ((x, one), two) in x.iter().zip(one).zip(two) {
+        for to in 0..GROUP {
+            for lane in 0..W {
+                sums[to][lane] = x[lane].mul_add(one[to], sums[to][lane]);
+            }
+        }
+        for to in 0..GROUP {
+            for lane in 0..W {
+                more[to][lane] = x[lane].mul_add(two[to], more[to][lane]);
+            }
+        }
+    }
+    [sums, more]
 }
 
 /// `out = x · w` without bias. `x` may lack its last inputs, if they are zero.
@@ -84,9 +106,23 @@ pub(crate) fn multiply<F: Real, const W: usize>(
     x: &[[F; W]],
     out: &mut [[F; W]],
 ) {
-    for (w, out) in packed.weights.chunks_exact(packed.inputs).zip(out.chunks_mut(GROUP)) {
-        let sums = sums::<F, GROUP, W>(x, w);
-        out.copy_from_slice(&sums[..out.len()]);
+    let inputs = packed.inputs;
+    let (mut weights, mut out) = (packed.weights.as_slice(), out);
+    // Wide blocks come with twice as many registers: two groups at a time hide the latency.
+    while W == VIRTUAL && out.len() >= 2 * GROUP {
+        let (two, rest) = weights.split_at(2 * inputs);
+        let [one, two] = sums_of_two::<F, W>(x, [&two[..inputs], &two[inputs..]]);
+        let (now, later) = out.split_at_mut(2 * GROUP);
+        now[..GROUP].copy_from_slice(&one);
+        now[GROUP..].copy_from_slice(&two);
+        (weights, out) = (rest, later);
+    }
+    for (w, out) in weights.chunks_exact(inputs).zip(out.chunks_mut(GROUP)) {
+        let sums = sums::<F, W>(x, w);
+        match out.as_chunks_mut::<GROUP>() {
+            ([out], _) => *out = sums,
+            _ => out.copy_from_slice(&sums[..out.len()]),
+        }
     }
 }
 
@@ -293,8 +329,8 @@ impl<'v, F, const W: usize> Vectors<'v, F, W> {
     }
 }
 
-/// `gradient(input, output) += Σ x · d` over rows, slots and blocks, for `inputs` × `outputs`; S
-/// lanes are summed at a time.
+/// `gradient(input, output) += Σ x · d` over rows, slots and blocks, for `inputs` × `outputs`: in
+/// tiles of T inputs and four outputs, S lanes at a time.
 #[inline(always)]
 pub(crate) fn add_outer<F: Real, const W: usize, const S: usize, const T: usize>(
     slots: Slots,
@@ -304,93 +340,80 @@ pub(crate) fn add_outer<F: Real, const W: usize, const S: usize, const T: usize>
 ) {
     let mut input = 0;
     while input < inputs {
-        let tall = T.min(inputs - input);
-        for output in (0..outputs).step_by(GROUP) {
-            let wide = GROUP.min(outputs - output);
-            let mut sums = [[[F::ZERO; VIRTUAL]; GROUP]; T];
+        let tall = if inputs - input < T { 1 } else { T };
+        let mut output = 0;
+        while output < outputs {
+            let wide = if outputs - output < GROUP { 1 } else { GROUP };
+            let at = (input, output);
             match (tall == T, wide == GROUP) {
-                (true, true) => {
-                    tile::<F, W, S, T, T, GROUP>(slots, &x, &d, input, output, &mut sums);
-                }
-                (true, false) => {
-                    for one in 0..wide {
-                        let mut of_one = [[[F::ZERO; VIRTUAL]; 1]; T];
-                        tile::<F, W, S, T, T, 1>(slots, &x, &d, input, output + one, &mut of_one);
-                        for (sums, of_one) in sums.iter_mut().zip(of_one) {
-                            sums[one] = of_one[0];
-                        }
-                    }
-                }
-                (false, true) => {
-                    for (one, sums) in sums[..tall].iter_mut().enumerate() {
-                        let mut of_one = [*sums];
-                        tile::<F, W, S, 1, 1, GROUP>(
-                            slots,
-                            &x,
-                            &d,
-                            input + one,
-                            output,
-                            &mut of_one,
-                        );
-                        *sums = of_one[0];
-                    }
-                }
-                (false, false) => {
-                    for one in 0..tall {
-                        for two in 0..wide {
-                            let mut of_one = [[[F::ZERO; VIRTUAL]; 1]; 1];
-                            let (input, output) = (input + one, output + two);
-                            tile::<F, W, S, 1, 1, 1>(slots, &x, &d, input, output, &mut of_one);
-                            sums[one][two] = of_one[0][0];
-                        }
-                    }
-                }
+                (true, true) => tile::<F, W, S, T, GROUP>(slots, &x, &d, at, &mut add),
+                (true, false) => tile::<F, W, S, T, 1>(slots, &x, &d, at, &mut add),
+                (false, true) => tile::<F, W, S, 1, GROUP>(slots, &x, &d, at, &mut add),
+                (false, false) => tile::<F, W, S, 1, 1>(slots, &x, &d, at, &mut add),
             }
-            for (one, sums) in sums[..tall].iter().enumerate() {
-                for (two, lanes) in sums[..wide].iter().enumerate() {
-                    add(input + one, output + two, total(lanes));
-                }
-            }
+            output += wide;
         }
         input += tall;
     }
 }
 
-/// A part of the outer products: `A` inputs from `input` on, `B` outputs from `output` on.
+/// A part of the outer products: A inputs and B outputs from a place on.
 #[inline(always)]
-fn tile<F: Real, const W: usize, const S: usize, const T: usize, const A: usize, const B: usize>(
+fn tile<F: Real, const W: usize, const S: usize, const A: usize, const B: usize>(
     slots: Slots,
     x: &Vectors<'_, F, W>,
     d: &Vectors<'_, F, W>,
-    input: usize,
-    output: usize,
-    sums: &mut [[[F; VIRTUAL]; B]; T],
+    (input, output): (usize, usize),
+    add: &mut impl FnMut(usize, usize, F),
 ) {
-    for part in (0..VIRTUAL).step_by(S) {
-        // Which block of those that make up the virtual lanes, and where in it.
-        let (block, lane) = (part / W, part % W);
-        let mut acc = [[[F::ZERO; S]; B]; A];
-        for block in (block..slots.blocks).step_by(VIRTUAL / W) {
-            for slot in slots.first..slots.slots {
-                let x: &[[F; W]; A] = first(x.of(block, slot, input));
-                let d: &[[F; W]; B] = first(d.of(block, slot, output));
-                let d: [[F; S]; B] = std::array::from_fn(|at| *first(&d[at][lane..]));
-                for at in 0..A {
-                    let x: [F; S] = *first(&x[at][lane..]);
-                    for to in 0..B {
-                        for lane in 0..S {
-                            acc[at][to][lane] = x[lane].mul_add(d[to][lane], acc[at][to][lane]);
-                        }
+    // Lane l and l + 16 of the virtual ones.
+    let mut halves = [[[F::ZERO; VIRTUAL / 2]; B]; A];
+    for part in (0..VIRTUAL / 2).step_by(S) {
+        let low = lanes_of_tile::<F, W, S, A, B>(slots, x, d, (input, output), part);
+        let high = lanes_of_tile::<F, W, S, A, B>(slots, x, d, (input, output), part + VIRTUAL / 2);
+        for at in 0..A {
+            for to in 0..B {
+                for lane in 0..S {
+                    halves[at][to][part + lane] = low[at][to][lane] + high[at][to][lane];
+                }
+            }
+        }
+    }
+    for (at, halves) in halves.iter().enumerate() {
+        for (to, halves) in halves.iter().enumerate() {
+            add(input + at, output + to, total(halves));
+        }
+    }
+}
+
+/// The sums of a tile in S of the virtual lanes, from `part` on.
+#[inline(always)]
+fn lanes_of_tile<F: Real, const W: usize, const S: usize, const A: usize, const B: usize>(
+    slots: Slots,
+    x: &Vectors<'_, F, W>,
+    d: &Vectors<'_, F, W>,
+    (input, output): (usize, usize),
+    part: usize,
+) -> [[[F; S]; B]; A] {
+    // Which block of those that make up the virtual lanes, and where in it.
+    let (block, lane) = (part / W, part % W);
+    let mut sums = [[[F::ZERO; S]; B]; A];
+    for block in (block..slots.blocks).step_by(VIRTUAL / W) {
+        for slot in slots.first..slots.slots {
+            let x: &[[F; W]; A] = first(x.of(block, slot, input));
+            let d: &[[F; W]; B] = first(d.of(block, slot, output));
+            let d: [[F; S]; B] = std::array::from_fn(|to| *first(&d[to][lane..]));
+            for at in 0..A {
+                let x: [F; S] = *first(&x[at][lane..]);
+                for to in 0..B {
+                    for lane in 0..S {
+                        sums[at][to][lane] = x[lane].mul_add(d[to][lane], sums[at][to][lane]);
                     }
                 }
             }
         }
-        for (sums, acc) in sums.iter_mut().zip(acc) {
-            for (sums, acc) in sums.iter_mut().zip(acc) {
-                sums[part..part + S].copy_from_slice(&acc);
-            }
-        }
     }
+    sums
 }
 
 /// The first N elements.
@@ -404,16 +427,10 @@ fn first<T, const N: usize>(slice: &[T]) -> &[T; N] {
 
 /// The sum of all lanes, in a fixed order: halves are added to each other.
 #[inline(always)]
-fn total<F: Real>(lanes: &[F; VIRTUAL]) -> F {
-    let mut lanes = *lanes;
-    let mut half = VIRTUAL / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] = lanes[lane] + lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
+fn total<F: Real>(lanes: &[F; VIRTUAL / 2]) -> F {
+    let eight: [F; 8] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 8]);
+    let four: [F; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// `gradient(output) += Σ d` over rows, slots and blocks.
@@ -434,6 +451,6 @@ pub(crate) fn add_sums<F: Real, const W: usize>(
                 }
             }
         }
-        add(output, total(&sums));
+        add(output, total(&std::array::from_fn(|lane| sums[lane] + sums[lane + VIRTUAL / 2])));
     }
 }

@@ -142,6 +142,7 @@ pub(crate) const SIGMOID_SHIFT: f32 = 1.5 * (1_u32 << 23) as f32;
 
 /// 2^r for |r| ≤ 1/2, lowest power first: relative error at most 10⁻⁷ (least maximum, by Lawson's
 /// iteration, with a first term of 1).
+#[expect(clippy::approx_constant, reason = "the nearest polynomial's, not that of the series")]
 pub(crate) const SIGMOID_TERMS: [f32; 6] =
     [1.0, 0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7];
 
