@@ -42,12 +42,15 @@ impl Notes {
             bar.set_style(style);
         }
         let log = self == Self::Shown && !std::io::stderr().is_terminal();
-        Progress { bar, label: label.to_owned(), log }
+        // Outside a sweep there is nothing to tell apart.
+        let label = if label.is_empty() { String::new() } else { format!("{label} ") };
+        Progress { notes: self, bar, label, log }
     }
 }
 
 /// Shows the events of a long command; dropping it removes the bar.
 pub(crate) struct Progress {
+    notes: Notes,
     bar: ProgressBar,
     label: String,
     log: bool,
@@ -72,10 +75,19 @@ impl Progress {
         let (label, count) = (&self.label, episode + 1);
         if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped) {
             let validation = format!("validation QoE {qoe:.1}, {dropped:.1} dropped");
-            self.log(format_args!("{label} episode {count}: {text}; {validation}"));
+            self.log(format_args!("{label}episode {count}: {text}; {validation}"));
         }
         self.bar.set_message(text);
         self.bar.set_position(count);
+    }
+
+    fn stopped(&self, unit: &str, after: u64, validations: u64) {
+        let label = &self.label;
+        self.bar.suspend(|| {
+            self.notes.say(format_args!(
+                "{label}stopped after {unit} {after}: no better validation in {validations}"
+            ));
+        });
     }
 
     fn validation(&self, row: &DistillationRow) {
@@ -88,7 +100,7 @@ impl Progress {
             row.validation_qoe,
             row.validation_dropped
         );
-        self.log(format_args!("{} step {}: {text}", self.label, row.step));
+        self.log(format_args!("{}step {}: {text}", self.label, row.step));
         self.bar.set_message(text);
         self.bar.set_position(row.step);
     }
@@ -100,6 +112,7 @@ impl Observer for Progress {
             Event::EpisodesEnded(count) => self.bar.inc(count),
             Event::TrainingEpisode(row) => self.training(row),
             Event::Validation(row) => self.validation(row),
+            Event::Stopped { unit, after, validations } => self.stopped(unit, after, validations),
             Event::StudyJob { done, total, what } => {
                 self.log(format_args!("{done}/{total} {what}"));
                 self.bar.set_length(total as u64);

@@ -17,35 +17,36 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Context, Observation, UNDECIDED};
+use offramp_host::plugin::{Observation, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
-use offramp_results::checkpoint;
 use offramp_results::files::{FileRecord, sha256};
 use offramp_results::learning::DistillationRow;
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
-use crate::context::{PolicyContext, file_bytes};
+use crate::context::PolicyContext;
 use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
 use crate::events::{Event, Observer};
-use crate::origin::{NotCreated, Origin, Refusal, created};
+use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a distillation may resume with others.
-const FREE: [&str; 6] = [
+const FREE: [&str; 8] = [
     "train",
     "distill.validate_every",
     "distill.validate_episodes",
-    // The hashes of the plugins themselves, and of the checkpoint, are compared.
+    "distill.stop_after",
+    // The hashes of the plugins themselves, and of the checkpoints, are compared.
     "distill.teacher.sha256",
     "distill.student.sha256",
     "distill.teacher.checkpoint",
+    "distill.from",
 ];
 
 /// The reason why a distillation ended early.
@@ -106,6 +107,10 @@ struct State {
     /// Rounds done; their states are in the file of the last one.
     rounds: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the distillation ended early with the last step.
+    stopped: bool,
     /// The number of the next episode that the student plays itself.
     next_episode: u64,
     /// Bytes of `distillation.csv`.
@@ -115,7 +120,15 @@ struct State {
 impl State {
     /// The student's own episodes are numbered far above all that the teacher could drive.
     fn new() -> Self {
-        Self { step: 0, rounds: 0, best_qoe: None, next_episode: 1 << 40, rows: 0 }
+        Self {
+            step: 0,
+            rounds: 0,
+            best_qoe: None,
+            since_best: 0,
+            stopped: false,
+            next_episode: 1 << 40,
+            rows: 0,
+        }
     }
 }
 
@@ -156,11 +169,18 @@ pub fn distill(
     observer: &dyn Observer,
 ) -> Result<(), DistillError> {
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
-    for step in distiller.state.step + 1..=distillation.entry.steps {
+    let DistillationEntry { steps, stop_after, .. } = distillation.entry;
+    for step in distiller.state.step + 1..=steps {
+        if distiller.state.stopped {
+            break;
+        }
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
         if distiller.validates_after(step) {
             let row = distiller.validate_and_save(step)?;
             observer.on_event(Event::Validation(&row));
+        }
+        if let Some(validations) = stop_after.filter(|_| distiller.state.stopped && step < steps) {
+            observer.on_event(Event::Stopped { unit: "step", after: step, validations });
         }
     }
     Ok(())
@@ -243,10 +263,14 @@ impl<'d> Distiller<'d> {
         let row = self.validate(step, &checkpoint).map_err(failed)?;
         self.table.add(row)?;
         if self.state.best_qoe.is_none_or(|best| row.validation_qoe > best) {
-            self.state.best_qoe = Some(row.validation_qoe);
+            (self.state.best_qoe, self.state.since_best) = (Some(row.validation_qoe), 0);
             resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
+        } else {
+            self.state.since_best += 1;
         }
-        if step == self.entry().steps {
+        let DistillationEntry { steps, stop_after, .. } = *self.entry();
+        self.state.stopped = stop_after.is_some_and(|limit| self.state.since_best >= limit);
+        if step == steps || self.state.stopped {
             resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
         }
         let round_over = self.ends_round(step);
@@ -329,9 +353,9 @@ struct Setup<'d> {
     distillation: &'d Distillation,
     context: PolicyContext,
     origin: Origin,
-    teacher_checkpoint: Option<Vec<u8>>,
-    /// The absolute path of its file, as bytes; empty if there is none.
-    teacher_file: Vec<u8>,
+    teacher_checkpoint: Checkpoint,
+    /// The one that the student begins from.
+    from: Checkpoint,
     /// The files that the teacher reads by itself.
     teachers_files: Vec<FileRecord>,
 }
@@ -340,14 +364,10 @@ impl<'d> Setup<'d> {
     /// The setup, and a student that has not been fitted yet. A teacher is created too, to find out
     /// whether it can be.
     fn new(distillation: &'d Distillation) -> Result<(Self, Box<dyn Policy>), DistillError> {
-        let Distillation { scenario, entry, teacher, student, .. } = distillation;
-        let read = |path: &PathBuf| {
-            checkpoint::bytes(path).map_err(|cause| Refusal {
-                field: "distill.teacher.checkpoint".to_owned(),
-                cause: format!("checkpoint {}: {cause}", path.display()),
-            })
-        };
-        let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
+        let Distillation { scenario, entry, teacher, student, from, .. } = distillation;
+        let teacher_checkpoint =
+            Checkpoint::read("distill.teacher.checkpoint", teacher.checkpoint.as_deref())?;
+        let from = Checkpoint::read("distill.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
         if entry.rounds == 0 {
             // Without rounds that divide them, steps depend on nothing after them.
@@ -355,13 +375,12 @@ impl<'d> Setup<'d> {
         }
         // What checkpoints state: the same after a change that concerns nothing learned.
         let context = PolicyContext::new(scenario, &origin.sha256());
-        let teacher_file = file_bytes(teacher.checkpoint.as_deref());
         let mut setup = Self {
             distillation,
             context,
             origin,
             teacher_checkpoint,
-            teacher_file,
+            from,
             teachers_files: Vec::new(),
         };
         let (_, files) =
@@ -370,13 +389,16 @@ impl<'d> Setup<'d> {
             })?;
         setup.origin.add_plugin("distill.teacher", &teacher.plugin.library, &files);
         setup.teachers_files = files;
-        let checkpoint = setup.teacher_checkpoint.as_deref().unwrap_or_default();
+        let checkpoint = setup.teacher_checkpoint.bytes().unwrap_or_default();
         setup.origin.add_checkpoint("distill.teacher.checkpoint", checkpoint);
+        let create = |from: &Checkpoint| setup.untaught(from);
+        let parameters = "distill.student.parameters";
         let (made, files) =
-            created("distill.student.parameters", &scenario.folder, setup.untaught(), |student| {
-                student.files()
-            })?;
+            setup.from.begun("distill.from", parameters, &scenario.folder, create)?;
         setup.origin.add_plugin("distill.student", &student.plugin.library, &files);
+        if let Some(bytes) = setup.from.bytes() {
+            setup.origin.add_checkpoint("distill.from", bytes);
+        }
         Ok((setup, made))
     }
 
@@ -386,10 +408,13 @@ impl<'d> Setup<'d> {
 
     /// Loads the last save into `student`; `None` if there is none.
     fn resumed(&self, path: &Path, student: &mut dyn Policy) -> Result<Option<State>, FolderError> {
-        let Some((state, bytes)) = resume::load::<State>(path, &self.origin)? else {
+        let Some((mut state, bytes)) = resume::load::<State>(path, &self.origin)? else {
             return Ok(None);
         };
         self.accept(path, &state)?;
+        // It continues if now it may wait longer.
+        let stops = |limit| state.stopped && state.since_best >= limit;
+        state.stopped = self.distillation.entry.stop_after.is_some_and(stops);
         if let Some(student) = student.saved() {
             let not_resumable = |failure: CallFailure| FolderError::NotResumable {
                 path: path.to_owned(),
@@ -412,21 +437,20 @@ impl<'d> Setup<'d> {
 
     fn teacher(&self) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, teacher, .. } = self.distillation;
-        let checkpoint = self.teacher_checkpoint.as_deref();
         let seed = seeds::teacher(entry.seed);
         let lent = self.context.lend();
-        let context = lent.context(&teacher.parameters, checkpoint, seed, 1);
-        let checkpoint_file = self.teacher_file.as_slice().into();
-        teacher.plugin.create_policy(&Context { checkpoint_file, ..context })
+        let context = lent.context(&teacher.parameters, None, seed, 1);
+        teacher.plugin.create_policy(&self.teacher_checkpoint.handed_to(&context))
     }
 
-    /// A student that has not been fitted yet.
-    fn untaught(&self) -> Result<Box<dyn Policy>, CallFailure> {
+    /// A student that has not been fitted yet, begun from a checkpoint if there is one.
+    fn untaught(&self, from: &Checkpoint) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, student, .. } = self.distillation;
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
         let lent = self.context.lend();
-        student.plugin.create_policy(&lent.context(&student.parameters, None, seed, threads))
+        let context = lent.context(&student.parameters, None, seed, threads);
+        student.plugin.create_policy(&from.handed_to(&context))
     }
 
     /// The states of the teacher's own episodes, and whether they were collected: else they are
@@ -482,7 +506,7 @@ impl<'d> Setup<'d> {
             scenario.observation,
             teacher.plugin.library.sha256,
             teacher.parameters,
-            sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
+            sha256(self.teacher_checkpoint.bytes().unwrap_or_default()),
         );
         for FileRecord { path, sha256 } in &self.teachers_files {
             described += &format!(" {path} {sha256}");

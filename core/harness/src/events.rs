@@ -34,6 +34,15 @@ pub enum Event<'a> {
     TrainingEpisode(&'a TrainingRow),
     /// A distillation has validated its student.
     Validation(&'a DistillationRow),
+    /// A training or distillation has ended early.
+    Stopped {
+        /// What its length is counted in: `episode` or `step`.
+        unit: &'static str,
+        /// The number of them after which it ended.
+        after: u64,
+        /// Validations in a row without a better one, at which it was to end.
+        validations: u64,
+    },
     /// A job of a study begins.
     StudyJob {
         /// Number of trainings, distillations and evaluations that are done.

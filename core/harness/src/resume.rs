@@ -175,7 +175,7 @@ impl Table {
 }
 
 /// The version of the format of state files.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The header of a state file.
 #[derive(Serialize, Deserialize)]

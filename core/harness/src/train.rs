@@ -31,22 +31,24 @@ use crate::context::PolicyContext;
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
 use crate::metrics::EpisodeMeter;
-use crate::origin::{NotCreated, Origin, Refusal, created};
+use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "distill",
     "train.episodes",
     "train.validate_every",
     "train.validate_episodes",
+    "train.stop_after",
     "train.save_every",
-    // The hashes of the plugins themselves are compared.
+    // The hashes of the plugins themselves, and of the checkpoint, are compared.
     "train.learner.sha256",
     "train.explorer.sha256",
+    "train.from",
 ];
 
 /// The reason why a training ended early, or came to nothing.
@@ -106,6 +108,10 @@ struct State {
     /// Tasks that arrived so far.
     tasks: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the training ended early with the last episode.
+    stopped: bool,
     /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
     rows: u64,
 }
@@ -122,6 +128,10 @@ struct Trainer<'t> {
     updated: bool,
     tasks: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the training ends early, as these are too many.
+    stopped: bool,
 }
 
 /// Checks that a training can begin or resume in `folder`, without doing anything: that its plugins
@@ -153,7 +163,7 @@ pub fn train(
     start: Start,
     observer: &dyn Observer,
 ) -> Result<(), TrainError> {
-    let TrainingEntry { episodes, validate_every, save_every, .. } = training.entry;
+    let TrainingEntry { episodes, validate_every, stop_after, save_every, .. } = training.entry;
     let mut trainer = Trainer::new(training, folder)?;
     let saved = match start {
         Start::New => None,
@@ -163,6 +173,9 @@ pub fn train(
     let rows = saved.as_ref().map_or(0, |state| state.rows);
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
     for episode in saved.map_or(0, |state| state.next_episode)..episodes {
+        if trainer.stopped {
+            break;
+        }
         let mut row =
             trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;
         let count = episode + 1;
@@ -171,10 +184,13 @@ pub fn train(
             trainer.validate(&mut row, last)?;
         }
         table.add(row)?;
-        if last || count.is_multiple_of(save_every) {
+        if last || trainer.stopped || count.is_multiple_of(save_every) {
             trainer.save(count, table.bytes()?)?;
         }
         observer.on_event(Event::TrainingEpisode(&row));
+        if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
+            observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
+        }
     }
     let Trainer { updated, tasks, .. } = trainer;
     if updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
@@ -194,7 +210,8 @@ struct EpisodeSums {
 
 impl<'t> Trainer<'t> {
     fn new(training: &'t Training, folder: &Path) -> Result<Self, TrainError> {
-        let Training { scenario, entry, learner, explorer, .. } = training;
+        let Training { scenario, entry, learner, explorer, from, .. } = training;
+        let from = Checkpoint::read("train.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
         // What checkpoints state: the same after a change that concerns nothing learned.
         let context = PolicyContext::new(scenario, &origin.sha256());
@@ -202,13 +219,13 @@ impl<'t> Trainer<'t> {
         let lent = context.lend();
         let seed = seeds::learner(entry.seed);
         let of_learner = lent.context(&learner.parameters, None, seed, threads);
-        let (made, files) = created(
-            "train.learner.parameters",
-            &scenario.folder,
-            learner.plugin.create_policy(&of_learner),
-            |learner| learner.files(),
-        )?;
+        let create = |from: &Checkpoint| learner.plugin.create_policy(&from.handed_to(&of_learner));
+        let (made, files) =
+            from.begun("train.from", "train.learner.parameters", &scenario.folder, create)?;
         origin.add_plugin("train.learner", &learner.plugin.library, &files);
+        if let Some(bytes) = from.bytes() {
+            origin.add_checkpoint("train.from", bytes);
+        }
         let learner = made;
         let explorer = match explorer {
             None => None,
@@ -236,6 +253,8 @@ impl<'t> Trainer<'t> {
             updated: false,
             tasks: 0,
             best_qoe: None,
+            since_best: 0,
+            stopped: false,
         })
     }
 
@@ -330,8 +349,8 @@ impl<'t> Trainer<'t> {
     }
 
     /// Validates the learner after the episode of `row`, adds the result to it, and writes the
-    /// checkpoints: the best one so far, and the `last`. Before its first update there is nothing to
-    /// validate, and no checkpoint.
+    /// checkpoints: the best one so far, and the last, if that episode is the `last` or the training
+    /// stops with it. Before its first update there is nothing to validate, and no checkpoint.
     fn validate(&mut self, row: &mut TrainingRow, last: bool) -> Result<(), TrainError> {
         if !self.updated {
             return Ok(());
@@ -354,10 +373,13 @@ impl<'t> Trainer<'t> {
         row.validation_qoe = Some(qoe);
         row.validation_dropped = Some(dropped);
         if self.best_qoe.is_none_or(|best| qoe > best) {
-            self.best_qoe = Some(qoe);
+            (self.best_qoe, self.since_best) = (Some(qoe), 0);
             resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
+        } else {
+            self.since_best += 1;
         }
-        if last {
+        self.stopped = entry.stop_after.is_some_and(|limit| self.since_best >= limit);
+        if last || self.stopped {
             resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
         }
         Ok(())
@@ -371,8 +393,10 @@ impl<'t> Trainer<'t> {
             Some(saved) => saved.save().map_err(failed)?,
             None => Vec::new(),
         };
-        let Self { progress: Progress { updates, .. }, updated, tasks, best_qoe, .. } = *self;
-        let state = State { next_episode, updates, updated, tasks, best_qoe, rows };
+        let Self { updated, tasks, best_qoe, since_best, stopped, .. } = *self;
+        let Progress { updates, .. } = self.progress;
+        let state =
+            State { next_episode, updates, updated, tasks, best_qoe, since_best, stopped, rows };
         resume::save(&self.state_file(), &self.origin, state, &learner)?;
         Ok(())
     }
@@ -411,7 +435,10 @@ impl<'t> Trainer<'t> {
         }
         self.progress = Progress { updates: state.updates, ..Progress::default() };
         (self.updated, self.tasks) = (state.updated, state.tasks);
-        self.best_qoe = state.best_qoe;
+        (self.best_qoe, self.since_best) = (state.best_qoe, state.since_best);
+        // It continues if now it may wait longer.
+        let stops = |limit| state.stopped && state.since_best >= limit;
+        self.stopped = self.training.entry.stop_after.is_some_and(stops);
         Ok(Some(state))
     }
 }

@@ -48,6 +48,9 @@ pub struct TrainingEntry {
     pub learner: PluginEntry,
     /// The explorer; without one the learner decides everything.
     pub explorer: Option<PluginEntry>,
+    /// The path of the checkpoint that the learner begins from, relative to the scenario, as
+    /// written there.
+    pub from: Option<String>,
     /// Training episodes, 1 … 10⁹.
     pub episodes: u64,
     /// The seed of all randomness of the training.
@@ -56,6 +59,8 @@ pub struct TrainingEntry {
     pub validate_every: u64,
     /// Episodes of a validation, 1 … 10⁹.
     pub validate_episodes: u64,
+    /// Validations in a row without a better one after which it ends early, 1 … 10⁹.
+    pub stop_after: Option<u64>,
     /// Episodes between saves, 1 … 10⁹.
     pub save_every: u64,
 }
@@ -67,6 +72,9 @@ pub struct DistillationEntry {
     pub teacher: PolicyEntry,
     /// The student: a policy that can be fitted to a teacher.
     pub student: PluginEntry,
+    /// The path of the checkpoint that the student begins from, relative to the scenario, as
+    /// written there.
+    pub from: Option<String>,
     /// States in the dataset, 1 … 10⁹.
     pub states: u64,
     /// Share of decisions that are drawn at random while the dataset is collected, 0 … 1.
@@ -85,6 +93,8 @@ pub struct DistillationEntry {
     pub validate_every: u64,
     /// Episodes of a validation, 1 … 10⁹.
     pub validate_episodes: u64,
+    /// Validations in a row without a better one after which it ends early, 1 … 10⁹.
+    pub stop_after: Option<u64>,
 }
 
 /// Limits of a run in a process of its own.
@@ -160,10 +170,12 @@ pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
     TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
+        from: section.from.clone(),
         episodes: section.episodes,
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
+        stop_after: section.stop_after,
         save_every: section.save_every,
     }
 }
@@ -184,6 +196,7 @@ pub(crate) fn distillation(
             untrained: teacher.untrained,
         },
         student: listed("distill.student", &section.student),
+        from: section.from.clone(),
         states: section.states,
         explored: section.explored,
         steps: section.steps,
@@ -193,6 +206,7 @@ pub(crate) fn distillation(
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
+        stop_after: section.stop_after,
     })
 }
 

@@ -10,7 +10,7 @@ use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
 use serde::Deserialize;
 
 use crate::Raw;
-use crate::field::{Bounds, Field, Section, Shown};
+use crate::field::{Bounds, Field, IfGiven, Section, Shown};
 use crate::sections;
 
 /// The fields of a scenario file, in order, those of nested sections too.
@@ -205,6 +205,8 @@ sections! {
         learner: PluginSection { nested: section, },
         /// The explorer; without one the learner decides everything.
         explorer: Option<PluginSection> { default: None, nested: section, },
+        /// The checkpoint that the learner begins from, relative to the scenario.
+        from: Option<String> { default: None, },
         /// Training episodes.
         episodes: u64 { range: 1..=MAX_COUNT, },
         /// The seed of all randomness of the training.
@@ -214,6 +216,8 @@ sections! {
         validate_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
         /// Episodes of a validation.
         validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+        /// Validations in a row without a better one after which the training ends early.
+        stop_after: Option<u64> { default: None, unit: "validations", range: IfGiven(1..=MAX_COUNT), },
         /// Episodes between saves of everything that `--resume` needs.
         save_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
     }
@@ -224,6 +228,8 @@ sections! {
         teacher: TeacherSection { nested: section, },
         /// The student: a policy that can be fitted to a teacher.
         student: PluginSection { nested: section, },
+        /// The checkpoint that the student begins from, relative to the scenario.
+        from: Option<String> { default: None, },
         /// States in the dataset; it consists of whole episodes and may have a few more.
         states: u64 { default: 100_000, range: 1..=MAX_COUNT, },
         /// Share of decisions that are drawn at random, instead of taken by the teacher, while the
@@ -244,6 +250,8 @@ sections! {
         validate_every: u64 { default: 1_000, unit: "steps", range: 1..=MAX_COUNT, },
         /// Episodes of a validation.
         validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+        /// Validations in a row without a better one after which the distillation ends early.
+        stop_after: Option<u64> { default: None, unit: "validations", range: IfGiven(1..=MAX_COUNT), },
     }
 
     /// A teacher.
