@@ -12,12 +12,12 @@
 //! One state in ten is held out for validation loss and agreement (the share of states in which
 //! student and teacher decide alike). Validation QoE comes from episodes with a seed of their own.
 //!
-//! A distillation may resume with more steps, unless rounds divide them, and then fits what it would
-//! have fitted at once; what differs is the validation after the step that was the last one.
+//! A distillation may resume with more steps, unless rounds divide them or the student depends on their number, and
+//! then fits what it would have fitted at once; what differs is the validation after the step that was the last one.
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Observation, UNDECIDED};
+use offramp_host::plugin::{Context, Observation, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::files::{FileRecord, sha256};
 use offramp_results::learning::DistillationRow;
@@ -25,7 +25,7 @@ use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
-use crate::context::PolicyContext;
+use crate::context::{PolicyContext, learning_steps};
 use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
@@ -369,7 +369,7 @@ impl<'d> Setup<'d> {
             Checkpoint::read("distill.teacher.checkpoint", teacher.checkpoint.as_deref())?;
         let from = Checkpoint::read("distill.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
-        if entry.rounds == 0 {
+        if entry.rounds == 0 && learning_steps(&student.plugin, entry.steps) == 0 {
             // Without rounds that divide them, steps depend on nothing after them.
             origin.leave_out("distill.steps");
         }
@@ -449,7 +449,10 @@ impl<'d> Setup<'d> {
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
         let lent = self.context.lend();
-        let context = lent.context(&student.parameters, None, seed, threads);
+        let context = Context {
+            learning_steps: learning_steps(&student.plugin, entry.steps),
+            ..lent.context(&student.parameters, None, seed, threads)
+        };
         student.plugin.create_policy(&from.handed_to(&context))
     }
 
