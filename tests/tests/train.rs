@@ -1,6 +1,7 @@
 //! `offramp train`, end to end: it learns what is known to be best, and neither an interruption nor
 //! the number of threads changes a result.
 
+use offramp_results::learning;
 use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use serde_json::Value;
 
@@ -151,6 +152,16 @@ fn a_killed_training_resumes_bit_identical() {
             let bits = sandbox.bytes(&format!("{whole}/{file}"));
             assert_eq!(bits, sandbox.bytes(&format!("{killed}/{file}")), "{name}: {file}");
         }
+        // Each episode took its time once, in whichever attempt.
+        let episodes = |out: &str| -> Vec<u64> {
+            let rows = learning::timing(&sandbox.path().join(out)).unwrap();
+            assert!(rows.iter().all(|row| row.seconds > 0.0));
+            assert!(
+                rows.iter().all(|row| row.validation_seconds.is_some() == (row.episode % 10 == 9))
+            );
+            rows.iter().map(|row| row.episode).collect()
+        };
+        assert_eq!(episodes(&killed), episodes(&whole));
     }
 }
 

@@ -110,8 +110,12 @@ impl Observer for Progress {
     fn on_event(&self, event: Event<'_>) {
         match event {
             Event::EpisodesEnded(count) => self.bar.inc(count),
-            Event::TrainingEpisode(row) => self.training(row),
-            Event::Validation(row) => self.validation(row),
+            Event::Begun { done } => {
+                self.bar.set_position(done);
+                self.bar.reset_eta();
+            }
+            Event::TrainingEpisode(episode) => self.training(&episode.row),
+            Event::Validation(validation) => self.validation(&validation.row),
             Event::Stopped { unit, after, validations } => self.stopped(unit, after, validations),
             Event::StudyJob { done, total, what } => {
                 self.log(format_args!("{done}/{total} {what}"));

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use offramp_host::plugin::{Context, Observation, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::files::{FileRecord, sha256};
-use offramp_results::learning::DistillationRow;
+use offramp_results::learning::{DistillationRow, Validation, diagnostic};
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
@@ -170,14 +170,15 @@ pub fn distill(
 ) -> Result<(), DistillError> {
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
     let DistillationEntry { steps, stop_after, .. } = distillation.entry;
+    observer.on_event(Event::Begun { done: distiller.state.step });
     for step in distiller.state.step + 1..=steps {
         if distiller.state.stopped {
             break;
         }
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
         if distiller.validates_after(step) {
-            let row = distiller.validate_and_save(step)?;
-            observer.on_event(Event::Validation(&row));
+            let validation = distiller.validate_and_save(step)?;
+            observer.on_event(Event::Validation(&validation));
         }
         if let Some(validations) = stop_after.filter(|_| distiller.state.stopped && step < steps) {
             observer.on_event(Event::Stopped { unit: "step", after: step, validations });
@@ -255,12 +256,13 @@ impl<'d> Distiller<'d> {
     }
 
     /// Validates the student, ends the round if it is over, and saves everything.
-    fn validate_and_save(&mut self, step: u64) -> Result<DistillationRow, DistillError> {
+    fn validate_and_save(&mut self, step: u64) -> Result<Validation, DistillError> {
         let failed = |cause| DistillError::Failed { step, cause };
         let checkpoint =
             self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.checkpoint());
         let checkpoint = checkpoint.map_err(|cause| failed(cause.into()))?;
-        let row = self.validate(step, &checkpoint).map_err(failed)?;
+        let validation = self.validate(step, &checkpoint).map_err(failed)?;
+        let row = validation.row;
         self.table.add(row)?;
         if self.state.best_qoe.is_none_or(|best| row.validation_qoe > best) {
             (self.state.best_qoe, self.state.since_best) = (Some(row.validation_qoe), 0);
@@ -282,11 +284,11 @@ impl<'d> Distiller<'d> {
             // It may be gone already, if this was interrupted before.
             let _ = std::fs::remove_file(round_file(self.folder, self.state.rounds - 1));
         }
-        Ok(row)
+        Ok(validation)
     }
 
-    /// The row of a validation; the mean loss is of the steps since the last one.
-    fn validate(&mut self, step: u64, checkpoint: &[u8]) -> Result<DistillationRow, RunError> {
+    /// A validation; the mean loss is of the steps since the last one.
+    fn validate(&mut self, step: u64, checkpoint: &[u8]) -> Result<Validation, RunError> {
         let Self { setup, student, states, losses, .. } = self;
         let Distillation { scenario, entry, .. } = setup.distillation;
         let (validation_loss, agreement) = held_out(scenario, states, student.as_mut())?;
@@ -294,16 +296,20 @@ impl<'d> Distiller<'d> {
             validate(scenario, &setup.context, entry.seed, entry.validate_episodes, || {
                 setup.student(checkpoint)
             })?;
+        let diagnostics =
+            student.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.diagnostics())?;
         let (sum, count) = std::mem::take(losses);
-        Ok(DistillationRow {
+        let row = DistillationRow {
             step,
             states: states.len() as u64,
             loss: sum / count as f64,
+            gradient_norm: diagnostic(&diagnostics, "gradient_norm"),
             validation_loss,
             agreement,
             validation_qoe,
             validation_dropped,
-        })
+        };
+        Ok(Validation { row, diagnostics })
     }
 
     /// Ends a round: adds states of the student's own episodes, labelled by the teacher.

@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/scenario.ron            the scenario as it was trained
 //! RUN/training.csv            one row per episode
+//! RUN/timing.csv              the wall-clock time of each episode
 //! RUN/best.safetensors        the checkpoint with the best validation so far
 //! RUN/final.safetensors       the checkpoint of the last episode
 //! RUN/state                   everything needed to resume, as of the last save
@@ -19,11 +20,12 @@
 //! trained on nor part of an evaluation.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
-use offramp_results::learning::TrainingRow;
+use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
 use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
@@ -172,22 +174,31 @@ pub fn train(
     resume::begin(folder, &training.scenario.text)?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
-    for episode in saved.map_or(0, |state| state.next_episode)..episodes {
+    let done = saved.map_or(0, |state| state.next_episode);
+    let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
+    observer.on_event(Event::Begun { done });
+    for episode in done..episodes {
         if trainer.stopped {
             break;
         }
-        let mut row =
+        let begun = Instant::now();
+        let mut played =
             trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;
+        let ended = Instant::now();
+        played.timing =
+            TimingRow { episode, seconds: (ended - begun).as_secs_f64(), validation_seconds: None };
         let count = episode + 1;
         let last = count == episodes;
         if last || count.is_multiple_of(validate_every) {
-            trainer.validate(&mut row, last)?;
+            trainer.validate(&mut played.row, last)?;
+            played.timing.validation_seconds = Some(ended.elapsed().as_secs_f64());
         }
-        table.add(row)?;
+        table.add(played.row)?;
+        timing.add(played.timing)?;
         if last || trainer.stopped || count.is_multiple_of(save_every) {
             trainer.save(count, table.bytes()?)?;
         }
-        observer.on_event(Event::TrainingEpisode(&row));
+        observer.on_event(Event::TrainingEpisode(&played));
         if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
             observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
         }
@@ -206,6 +217,8 @@ struct EpisodeSums {
     explored: f64,
     /// Decisions in which an explorer took part.
     decisions: usize,
+    /// Decisions that took each action, 0 to M.
+    actions: Vec<u64>,
 }
 
 impl<'t> Trainer<'t> {
@@ -273,14 +286,17 @@ impl<'t> Trainer<'t> {
     }
 
     /// Plays a training episode, in which the learner learns after each slot.
-    fn episode(&mut self, number: u64) -> Result<TrainingRow, RunError> {
+    fn episode(&mut self, number: u64) -> Result<TrainingEpisode, RunError> {
         let Training { scenario, entry, .. } = self.training;
         let (system, seed) = (&scenario.system, entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
         let needs = self.begin_episode(number)?;
         let mut actions = Vec::new();
-        let mut sums = EpisodeSums::default();
+        let mut sums = EpisodeSums {
+            actions: vec![0; system.server_count() as usize + 1],
+            ..EpisodeSums::default()
+        };
         while !environment.is_over() {
             meter.before_slot(environment.episode());
             actions.clear();
@@ -290,26 +306,43 @@ impl<'t> Trainer<'t> {
                 self.decide(&observation, &mut actions, &mut sums)?;
             }
             environment.step(&actions)?;
+            // Each of them is legal, now that it was carried out.
+            actions.iter().for_each(|action| sums.actions[*action as usize] += 1);
             meter.after_slot(environment.episode());
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
-        let EpisodeMetrics { tasks, qoe, delay_slots, energy, dropped, .. } =
+        let diagnostics =
+            self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.diagnostics())?;
+        let EpisodeMetrics { tasks, qoe, delay_slots, energy, dropped, local_share, .. } =
             meter.metrics(system, number)?;
         self.tasks += tasks;
         let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
-        Ok(TrainingRow {
+        let decisions: u64 = sums.actions.iter().sum();
+        let share = |count: &u64| *count as f64 / decisions as f64;
+        let row = TrainingRow {
             episode: number,
             // A system has devices.
             qoe: qoe.unwrap_or_default(),
             delay_slots,
             energy: energy.unwrap_or_default(),
+            tasks,
             dropped,
+            local_share,
             loss: mean(sums.loss, sums.losses as f64),
             exploration: mean(sums.explored, sums.decisions as f64),
             updates: self.progress.updates,
+            gradient_norm: diagnostic(&diagnostics, "gradient_norm"),
+            q: diagnostic(&diagnostics, "q"),
+            td_error: diagnostic(&diagnostics, "td_error"),
             validation_qoe: None,
             validation_dropped: None,
+        };
+        Ok(TrainingEpisode {
+            row,
+            timing: TimingRow::default(),
+            action_share: sums.actions.iter().filter(|_| decisions > 0).map(share).collect(),
+            diagnostics,
         })
     }
 
