@@ -177,8 +177,7 @@ pub fn distill(
         }
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
         if distiller.validates_after(step) {
-            let validation = distiller.validate_and_save(step)?;
-            observer.on_event(Event::Validation(&validation));
+            distiller.validate_and_save(step, observer)?;
         }
         if let Some(validations) = stop_after.filter(|_| distiller.state.stopped && step < steps) {
             observer.on_event(Event::Stopped { unit: "step", after: step, validations });
@@ -255,8 +254,12 @@ impl<'d> Distiller<'d> {
         self.ends_round(step) || step == *steps || step.is_multiple_of(*validate_every)
     }
 
-    /// Validates the student, ends the round if it is over, and saves everything.
-    fn validate_and_save(&mut self, step: u64) -> Result<Validation, DistillError> {
+    /// Validates the student, reports that, ends the round if it is over, and saves everything.
+    fn validate_and_save(
+        &mut self,
+        step: u64,
+        observer: &dyn Observer,
+    ) -> Result<(), DistillError> {
         let failed = |cause| DistillError::Failed { step, cause };
         let checkpoint =
             self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.checkpoint());
@@ -264,6 +267,8 @@ impl<'d> Distiller<'d> {
         let validation = self.validate(step, &checkpoint).map_err(failed)?;
         let row = validation.row;
         self.table.add(row)?;
+        // Before the save: what is saved has been reported.
+        observer.on_event(Event::Validation(&validation));
         if self.state.best_qoe.is_none_or(|best| row.validation_qoe > best) {
             (self.state.best_qoe, self.state.since_best) = (Some(row.validation_qoe), 0);
             resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
@@ -284,7 +289,7 @@ impl<'d> Distiller<'d> {
             // It may be gone already, if this was interrupted before.
             let _ = std::fs::remove_file(round_file(self.folder, self.state.rounds - 1));
         }
-        Ok(validation)
+        Ok(())
     }
 
     /// A validation; the mean loss is of the steps since the last one.

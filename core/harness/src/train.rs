@@ -195,10 +195,11 @@ pub fn train(
         }
         table.add(played.row)?;
         timing.add(played.timing)?;
+        // Before the save: what is saved has been reported.
+        observer.on_event(Event::TrainingEpisode(&played));
         if last || trainer.stopped || count.is_multiple_of(save_every) {
             trainer.save(count, table.bytes()?)?;
         }
-        observer.on_event(Event::TrainingEpisode(&played));
         if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
             observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
         }
