@@ -30,6 +30,7 @@ use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
 use crate::events::{Event, Observer};
+use crate::instances::Instances;
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
@@ -321,12 +322,13 @@ impl<'d> Distiller<'d> {
     fn round(&mut self, step: u64, checkpoint: &[u8]) -> Result<(), DistillError> {
         let Self { setup, folder, states, batches, state, .. } = self;
         let Distillation { scenario, entry, .. } = setup.distillation;
-        let create_student = || setup.student(checkpoint);
+        let (teachers, students) = (Instances::default(), Instances::default());
+        let create_student = || students.next(|| setup.student(checkpoint));
         let collector = Collector {
             scenario,
             context: &setup.context,
             seed: entry.seed,
-            teacher: &|| Ok(setup.teacher()?),
+            teacher: &|| teachers.next(|| Ok(setup.teacher()?)),
             driver: Driver::Student(&create_student),
         };
         state.next_episode = collector
@@ -478,11 +480,12 @@ impl<'d> Setup<'d> {
             return Err(DatasetError { path: path.to_owned(), fault: DatasetFault::Other }.into());
         }
         let mut states = Dataset::default();
+        let teachers = Instances::default();
         let collector = Collector {
             scenario,
             context: &self.context,
             seed: entry.seed,
-            teacher: &|| Ok(self.teacher()?),
+            teacher: &|| teachers.next(|| Ok(self.teacher()?)),
             driver: Driver::Teacher(entry.explored),
         };
         collector

@@ -71,8 +71,9 @@ pub trait Policy: Sized + Send + 'static {
 
     /// Returns an instance as `create` would from the same context, but quickly: with the weights
     /// shared (`Arc`), and nothing read, hashed or drawn again. An evaluation then calls `create`
-    /// once for a run instead of once for each episode, and asks that instance, which never plays
-    /// itself, for the others. `None`: create one.
+    /// once for a run instead of once for each episode, and asks that instance for the others. It is
+    /// only asked for them: it has neither played nor learned, so a copy of it is as good as new.
+    /// `None`: create one.
     ///
     /// Both must decide alike, bit for bit: a policy for which that is hard leaves this out.
     fn fresh(&self) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The policy: observations in, decisions out, and states to grow trees of.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::CheckpointSpec;
@@ -18,6 +19,7 @@ use crate::tree::Tree;
 pub(crate) const KIND: &str = "tree-student";
 
 /// Trees fitted to a teacher's decisions, for each device or for all.
+#[derive(Clone)]
 pub(crate) struct TreeStudent {
     pub(crate) parameters: Parameters,
     pub(crate) columns: Columns,
@@ -27,7 +29,7 @@ pub(crate) struct TreeStudent {
     pub(crate) taught: Vec<States>,
     /// `parameters.trees` trees of each device, or of all, in order; grown when first needed
     /// after a batch.
-    pub(crate) trees: OnceCell<Vec<Tree>>,
+    pub(crate) trees: OnceCell<Arc<[Tree]>>,
     /// The columns of the row at hand.
     row: Vec<f32>,
     /// Votes of the trees for each action.
@@ -67,7 +69,7 @@ impl Policy for TreeStudent {
             let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
             student.checkpoint.deploy(&checkpoint)?;
             let trees = student.read(&checkpoint)?;
-            student.trees = OnceCell::from(trees);
+            student.trees = OnceCell::from(Arc::from(trees));
         }
         Ok(student)
     }
@@ -83,6 +85,10 @@ impl Policy for TreeStudent {
             }
         }
         Ok(())
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 
@@ -129,7 +135,7 @@ impl TreeStudent {
             let mut rng = stream(self.seed, group as u64);
             trees.extend(grow(states, self.columns.len(), &self.parameters, &mut rng)?);
         }
-        Ok(self.trees.get_or_init(|| trees))
+        Ok(self.trees.get_or_init(|| trees.into()))
     }
 
     /// Puts a row of the observation into `row`.

@@ -1,6 +1,7 @@
 //! Checkpoints and the state of a distillation.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
@@ -55,7 +56,7 @@ impl Saved for TreeStudent {
             };
             from = to;
         }
-        self.trees = OnceCell::from(trees);
+        self.trees = OnceCell::from(Arc::from(trees));
         Ok(())
     }
 }
