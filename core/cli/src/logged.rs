@@ -40,7 +40,7 @@ impl Observer for Logged {
         if let Some(log) = &self.log {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             let logged = match (&mut *log, &event) {
-                (Ok(log), Event::Begun { done }) => log.begin(*done),
+                (Ok(log), Event::Begun { done, .. }) => log.begin(*done),
                 (Ok(log), Event::TrainingEpisode(episode)) => log.training(episode),
                 (Ok(log), Event::Validation(validation)) => log.distillation(validation),
                 _ => Ok(()),

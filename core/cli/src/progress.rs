@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::events::{Event, Observer};
+use offramp_harness::memory::shown;
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
 use crate::output::note;
@@ -69,6 +70,20 @@ impl Progress {
         }
     }
 
+    /// A note above the bar.
+    fn say(&self, text: impl std::fmt::Display) {
+        self.bar.suspend(|| self.notes.say(text));
+    }
+
+    fn begun(&self, learner: &str, memory: u64, done: u64) {
+        if memory >= 1 << 30 {
+            let (label, memory) = (&self.label, shown(memory));
+            self.say(format_args!("{label}{learner}: up to {memory} of memory"));
+        }
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+    }
+
     fn training(&self, row: &TrainingRow) {
         let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
         let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
@@ -83,11 +98,9 @@ impl Progress {
 
     fn stopped(&self, unit: &str, after: u64, validations: u64) {
         let label = &self.label;
-        self.bar.suspend(|| {
-            self.notes.say(format_args!(
-                "{label}stopped after {unit} {after}: no better validation in {validations}"
-            ));
-        });
+        self.say(format_args!(
+            "{label}stopped after {unit} {after}: no better validation in {validations}"
+        ));
     }
 
     fn validation(&self, row: &DistillationRow) {
@@ -110,10 +123,7 @@ impl Observer for Progress {
     fn on_event(&self, event: Event<'_>) {
         match event {
             Event::EpisodesEnded(count) => self.bar.inc(count),
-            Event::Begun { done } => {
-                self.bar.set_position(done);
-                self.bar.reset_eta();
-            }
+            Event::Begun { learner, memory, done } => self.begun(learner, memory, done),
             Event::TrainingEpisode(episode) => self.training(&episode.row),
             Event::Validation(validation) => self.validation(&validation.row),
             Event::Stopped { unit, after, validations } => self.stopped(unit, after, validations),

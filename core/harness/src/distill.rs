@@ -31,6 +31,7 @@ use crate::dataset::{
 };
 use crate::events::{Event, Observer};
 use crate::instances::Instances;
+use crate::memory;
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
@@ -49,6 +50,9 @@ const FREE: [&str; 8] = [
     "distill.teacher.checkpoint",
     "distill.from",
 ];
+
+/// The field that names what learns.
+const STUDENT: &str = "distill.student";
 
 /// The reason why a distillation ended early.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +175,8 @@ pub fn distill(
 ) -> Result<(), DistillError> {
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
     let DistillationEntry { steps, stop_after, .. } = distillation.entry;
-    observer.on_event(Event::Begun { done: distiller.state.step });
+    let (memory, done) = (distiller.setup.memory, distiller.state.step);
+    observer.on_event(Event::Begun { learner: STUDENT, memory, done });
     for step in distiller.state.step + 1..=steps {
         if distiller.state.stopped {
             break;
@@ -369,6 +374,8 @@ struct Setup<'d> {
     teacher_checkpoint: Checkpoint,
     /// The one that the student begins from.
     from: Checkpoint,
+    /// Bytes that the student will need at most; 0 if it does not know.
+    memory: u64,
     /// The files that the teacher reads by itself.
     teachers_files: Vec<FileRecord>,
 }
@@ -394,6 +401,7 @@ impl<'d> Setup<'d> {
             origin,
             teacher_checkpoint,
             from,
+            memory: 0,
             teachers_files: Vec::new(),
         };
         let (_, files) =
@@ -406,12 +414,13 @@ impl<'d> Setup<'d> {
         setup.origin.add_checkpoint("distill.teacher.checkpoint", checkpoint);
         let create = |from: &Checkpoint| setup.untaught(from);
         let parameters = "distill.student.parameters";
-        let (made, files) =
+        let (mut made, files) =
             setup.from.begun("distill.from", parameters, &scenario.folder, create)?;
-        setup.origin.add_plugin("distill.student", &student.plugin.library, &files);
+        setup.origin.add_plugin(STUDENT, &student.plugin.library, &files);
         if let Some(bytes) = setup.from.bytes() {
             setup.origin.add_checkpoint("distill.from", bytes);
         }
+        setup.memory = memory::needed(STUDENT, made.as_mut())?;
         Ok((setup, made))
     }
 

@@ -32,6 +32,10 @@ pub enum Event<'a> {
     },
     /// A training or distillation begins, or continues.
     Begun {
+        /// The field of the scenario that names what learns.
+        learner: &'static str,
+        /// Bytes that it will need at most; 0 if it does not know.
+        memory: u64,
         /// Episodes or steps that were done before.
         done: u64,
     },

@@ -33,6 +33,7 @@ use crate::bind::Training;
 use crate::context::{PolicyContext, learning_steps};
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
+use crate::memory;
 use crate::metrics::EpisodeMeter;
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
@@ -52,6 +53,9 @@ const FREE: [&str; 8] = [
     "train.explorer.sha256",
     "train.from",
 ];
+
+/// The field that names what learns.
+const LEARNER: &str = "train.learner";
 
 /// The reason why a training ended early, or came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +130,8 @@ struct Trainer<'t> {
     folder: PathBuf,
     learner: Box<dyn Policy>,
     explorer: Option<Box<dyn Explorer>>,
+    /// Bytes that the learner will need at most; 0 if it does not know.
+    memory: u64,
     progress: Progress,
     updated: bool,
     tasks: u64,
@@ -176,7 +182,7 @@ pub fn train(
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let done = saved.map_or(0, |state| state.next_episode);
     let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
-    observer.on_event(Event::Begun { done });
+    observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
     for episode in done..episodes {
         if trainer.stopped {
             break;
@@ -247,11 +253,12 @@ impl<'t> Trainer<'t> {
         let create = |from: &Checkpoint| learner.plugin.create_policy(&from.handed_to(&of_learner));
         let (made, files) =
             from.begun("train.from", "train.learner.parameters", &scenario.folder, create)?;
-        origin.add_plugin("train.learner", &learner.plugin.library, &files);
+        origin.add_plugin(LEARNER, &learner.plugin.library, &files);
         if let Some(bytes) = from.bytes() {
             origin.add_checkpoint("train.from", bytes);
         }
-        let learner = made;
+        let mut learner = made;
+        let memory = memory::needed(LEARNER, learner.as_mut())?;
         let explorer = match explorer {
             None => None,
             Some(explorer) => {
@@ -277,6 +284,7 @@ impl<'t> Trainer<'t> {
             folder: folder.to_owned(),
             learner,
             explorer,
+            memory,
             progress: Progress::default(),
             updated: false,
             tasks: 0,
