@@ -250,3 +250,14 @@ fn a_study_begins_from_checkpoints_too() {
     let missing = refused(&sandbox, &["reproduce", "study.ron", "--out", "study"]);
     assert!(missing.contains("checkpoint") && missing.contains("No such file"), "{missing}");
 }
+
+#[test]
+fn a_scenario_shows_where_it_begins() {
+    let sandbox = Sandbox::new();
+    let train = training(plugin("linear")).set("train.from", quoted("a.safetensors"));
+    sandbox.write("x.ron", train.set("train.stop_after", 7).to_string());
+    let shown = sandbox.succeed(&["inspect", "x.ron", "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["train"]["from"], "a.safetensors");
+    assert_eq!(shown["train"]["stop_after"], 7);
+}
