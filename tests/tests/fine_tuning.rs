@@ -261,3 +261,14 @@ fn a_scenario_shows_where_it_begins() {
     assert_eq!(shown["train"]["from"], "a.safetensors");
     assert_eq!(shown["train"]["stop_after"], 7);
 }
+
+#[test]
+fn checkpoints_to_begin_from_are_swept_as_any_field() {
+    let sandbox = taught();
+    let sweep = "{\"train.from\": [\"linear/best.safetensors\", \"linear/final.safetensors\"]}";
+    sandbox.write("x.ron", training(plugin("linear")).set("sweep", sweep).to_string());
+    sandbox.write("linear/best.safetensors", "1.5 3\n1.5 3\n1.5 3\n9 0\n");
+    succeed(&sandbox, &["train", "x.ron", "--out", "x"]);
+    let last = |point: &str| sandbox.bytes(&format!("x/{point}/final.safetensors"));
+    assert_ne!(last("point-000"), last("point-001"));
+}

@@ -5,8 +5,8 @@
 //! RUN/tensorboard/events.out.tfevents.0000000001.offramp    of the next, which resumed it
 //! ```
 //!
-//! An event file is a sequence of [records](record), each a message [`Event`](event::Event) of
-//! event.proto with all scalars of one step. TensorBoard shows the files of a folder as one run. What
+//! An event file is a sequence of TFRecords, each a message `Event` of event.proto with all scalars of
+//! one step. TensorBoard shows the files of a folder as one run. What
 //! an interrupted attempt wrote after the last save is cut off when the next one begins, since it is
 //! done and written again: no step appears twice.
 //!
