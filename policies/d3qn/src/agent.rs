@@ -1,12 +1,13 @@
 //! One D3QN agent: its two networks, its experience, and its update (section 5.2).
 
-use offramp_nn::learning::{OptimiserState, clip};
+use offramp_nn::learning::{OptimiserState, TargetUpdate, clip};
 use offramp_nn::merge::{self, LengthMismatch};
-use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
+use offramp_nn::replay::{BySlot, Experience, LoadLog, Replay, gather_windows};
 use offramp_nn::{Histories, Shape, Workspace, argmax, initial_parameters, step_stream, stream};
+use rand::Rng;
 use rayon::prelude::*;
 
-use crate::parameters::{Deploy, Flaw, PART, Recipe};
+use crate::parameters::{Draw, Flaw, PART, Recipe};
 
 /// An agent: of one device, or of all.
 #[derive(Clone, Debug)]
@@ -16,44 +17,161 @@ pub(crate) struct Agent {
     /// θ_target.
     pub(crate) target: Vec<f32>,
     pub(crate) optimiser: OptimiserState<f32>,
-    pub(crate) replay: Replay<f32>,
+    replay: Replay<f32>,
+    /// The experiences of each slot, if batches are drawn by slot.
+    by_slot: Option<BySlot>,
+    /// Values of a target network that is copied now and then.
+    cache: Option<TargetCache>,
     /// Updates so far.
     pub(crate) updates: u64,
     /// Seed of its batches, one stream per update.
-    pub(crate) seed: u64,
+    seed: u64,
 }
 
 /// Buffers of an update.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     workspace: Workspace<f32>,
+    target: Workspace<f32>,
+    /// Features of the states, then of the next states.
     features: Vec<f32>,
-    next_features: Vec<f32>,
-    windows: Vec<f32>,
-    next_windows: Vec<f32>,
-    newest: Vec<u64>,
-    next_actions: Vec<usize>,
+    windows: SharedWindows,
+    next_windows: SharedWindows,
     d_values: Vec<f32>,
     gradient: Vec<f32>,
-    loss: f64,
+    update: Update,
+}
+
+/// What an update shows, means over its batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Update {
+    pub(crate) loss: f64,
+    /// Of the gradient, before it is clipped.
+    pub(crate) gradient_norm: f64,
+    /// Q(s, a), in the network's scale.
+    pub(crate) q: f64,
+    /// |Q(s, a) − Y|, in the network's scale.
+    pub(crate) td_error: f64,
+}
+
+/// Windows that several rows may see.
+#[derive(Debug, Default)]
+struct SharedWindows {
+    /// The newest row of each.
+    newest: Vec<u64>,
+    /// K × M each.
+    windows: Vec<f32>,
+    /// The window of each row.
+    of: Vec<u32>,
+}
+
+/// Q of the target network in next states, kept as long as that network stays the same: an
+/// experience is drawn about thirteen times in that time by QECO's values.
+#[derive(Clone, Debug, Default)]
+struct TargetCache {
+    /// Number of the target network, counted up from 1.
+    network: u64,
+    /// By experience: the number of the network that its values are of, and the values.
+    networks: Vec<u64>,
+    values: Vec<f32>,
 }
 
 impl Scratch {
     pub(crate) fn new(shape: Shape) -> Self {
         Self {
             workspace: Workspace::new(shape),
+            target: Workspace::new(shape),
             features: Vec::new(),
-            next_features: Vec::new(),
-            windows: Vec::new(),
-            next_windows: Vec::new(),
-            newest: Vec::new(),
-            next_actions: Vec::new(),
+            windows: SharedWindows::default(),
+            next_windows: SharedWindows::default(),
             d_values: Vec::new(),
             gradient: vec![0.0; shape.parameters()],
-            loss: 0.0,
+            update: Update::default(),
         }
     }
 }
+
+impl SharedWindows {
+    fn clear(&mut self) {
+        self.newest.clear();
+        self.windows.clear();
+        self.of.clear();
+    }
+
+    /// Adds a row that sees the window that ends at `newest`.
+    fn add(&mut self, log: &LoadLog<f32>, history_slots: usize, newest: u64) {
+        // Rows of a slot come one after the other: those that share a window are not far.
+        let place = match self.newest.iter().rposition(|&other| other == newest) {
+            Some(place) => place,
+            None => {
+                self.newest.push(newest);
+                let rows = newest + 1 - history_slots as u64..newest + 1;
+                self.windows.extend_from_slice(log.rows(rows));
+                self.newest.len() - 1
+            }
+        };
+        self.of.push(place as u32);
+    }
+
+    /// As a workspace takes them; without numbers each row has its own window.
+    fn histories(&self) -> Histories<'_, f32> {
+        match self.of.is_empty() {
+            true => Histories::Each(&self.windows),
+            false => Histories::Of(&self.windows, &self.of),
+        }
+    }
+}
+
+impl TargetCache {
+    /// Forgets the values of an experience.
+    fn forget(&mut self, index: usize) {
+        if let Some(network) = self.networks.get_mut(index) {
+            *network = 0;
+        }
+    }
+
+    /// Q of the next state of an experience, 1 + M.
+    fn of(&self, index: usize, actions: usize) -> &[f32] {
+        &self.values[index * actions..(index + 1) * actions]
+    }
+
+    /// Computes what is missing for a batch.
+    fn refresh(
+        &mut self,
+        shape: &Shape,
+        target: &[f32],
+        replay: &Replay<f32>,
+        log: &LoadLog<f32>,
+        batch: &[usize],
+        scratch: &mut Scratch,
+    ) {
+        let actions = shape.actions();
+        self.networks.resize(replay.len(), 0);
+        self.values.resize(replay.len() * actions, 0.0);
+        let mut missing: Vec<usize> = batch.to_vec();
+        missing.retain(|&index| self.networks[index] != self.network);
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return;
+        }
+        let Scratch { target: workspace, features, next_windows, .. } = scratch;
+        features.clear();
+        next_windows.clear();
+        for &index in &missing {
+            features.extend_from_slice(replay.next_features(index));
+            next_windows.add(log, shape.history_slots, replay.experience(index).next_window);
+        }
+        let values = workspace.forward(target, features, next_windows.histories());
+        for (&index, values) in missing.iter().zip(values.chunks_exact(actions)) {
+            self.values[index * actions..(index + 1) * actions].copy_from_slice(values);
+            self.networks[index] = self.network;
+        }
+    }
+}
+
+/// Experiences of a slot in a batch, at most: more would be of one situation, and few slots' then.
+const ROWS_OF_A_SLOT: usize = 16;
 
 impl Agent {
     /// Draws both networks from the stream `seed`.
@@ -67,9 +185,26 @@ impl Agent {
             let lstm = lstm_length(shape);
             target[..lstm].copy_from_slice(&other[..lstm]);
         }
+        Self::of(shape, recipe, seed, evaluation, target)
+    }
+
+    /// Both networks as they are given, without experience.
+    pub(crate) fn of(
+        shape: &Shape,
+        recipe: &Recipe,
+        seed: u64,
+        evaluation: Vec<f32>,
+        target: Vec<f32>,
+    ) -> Self {
+        let parameters = &recipe.parameters;
+        // The histories of stored experiences change while the ring moves on.
+        let stays = matches!(parameters.target, TargetUpdate::Hard(2..));
+        let cached = stays && !recipe.has(Flaw::StoredHistories);
         Self {
-            optimiser: recipe.parameters.optimiser.state(shape.parameters()),
-            replay: Replay::new(recipe.parameters.replay, shape.features),
+            optimiser: parameters.optimiser.state(shape.parameters()),
+            replay: Replay::new(parameters.replay, shape.features),
+            by_slot: matches!(recipe.draw, Draw::Slots(_)).then(BySlot::default),
+            cache: cached.then(|| TargetCache { network: 1, ..TargetCache::default() }),
             evaluation,
             target,
             updates: 0,
@@ -77,15 +212,73 @@ impl Agent {
         }
     }
 
-    /// The network that a checkpoint of this agent deploys.
-    pub(crate) fn deployed(&self, deploy: Deploy) -> &[f32] {
-        match deploy {
-            Deploy::Evaluation => &self.evaluation,
-            Deploy::Target => &self.target,
+    /// Its experience.
+    pub(crate) fn replay(&self) -> &Replay<f32> {
+        &self.replay
+    }
+
+    /// Replaces its experience by what was saved.
+    pub(crate) fn set_replay(&mut self, replay: Replay<f32>) {
+        if let Some(by_slot) = &mut self.by_slot {
+            *by_slot = BySlot::of(&replay);
+        }
+        self.replay = replay;
+        self.forget_targets();
+    }
+
+    /// Adds an experience.
+    pub(crate) fn remember(
+        &mut self,
+        experience: Experience<f32>,
+        features: &[f32],
+        next_features: &[f32],
+    ) {
+        let (index, replaced) = self.replay.push(experience, features, next_features);
+        if let Some(cache) = &mut self.cache {
+            cache.forget(index);
+        }
+        if let Some(by_slot) = &mut self.by_slot {
+            if let Some(replaced) = replaced {
+                by_slot.remove(index, replaced.window);
+            }
+            by_slot.add(index, experience.window);
         }
     }
 
-    /// One update from a batch of its experience, if it has a batch; returns the mean loss.
+    /// The target network is another one now.
+    fn forget_targets(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.network += 1;
+        }
+    }
+
+    /// Draws the batch of the next update.
+    fn draw(&self, recipe: &Recipe) -> Vec<usize> {
+        let (batch, replay) = (recipe.parameters.batch, &self.replay);
+        // Seeded anew for each update, so that there is no state of a generator to be saved.
+        let mut rng = step_stream(self.seed, self.updates + 1);
+        let (Draw::Slots(run), Some(by_slot)) = (recipe.draw, &self.by_slot) else {
+            return (0..batch).map(|_| replay.draw(&mut rng)).collect();
+        };
+        let mut drawn = Vec::with_capacity(batch + ROWS_OF_A_SLOT);
+        while drawn.len() < batch {
+            let first = replay.experience(replay.draw(&mut rng)).window;
+            for window in first..first + run {
+                let of_slot = by_slot.at(window);
+                if of_slot.len() <= ROWS_OF_A_SLOT {
+                    drawn.extend(of_slot.iter().map(|&index| index as usize));
+                } else {
+                    let start = rng.random_range(0..of_slot.len());
+                    let from_there = of_slot.iter().cycle().skip(start).take(ROWS_OF_A_SLOT);
+                    drawn.extend(from_there.map(|&index| index as usize));
+                }
+            }
+        }
+        drawn.truncate(batch);
+        drawn
+    }
+
+    /// One update from a batch of its experience, if it has a batch.
     ///
     /// `scratch` has one element for each part of a batch that may be computed at a time.
     pub(crate) fn learn(
@@ -94,14 +287,16 @@ impl Agent {
         recipe: &Recipe,
         log: &LoadLog<f32>,
         scratch: &mut [Scratch],
-    ) -> Option<f64> {
+    ) -> Option<Update> {
         let parameters = &recipe.parameters;
         if self.replay.len() < parameters.batch {
             return None;
         }
-        // Seeded anew for each update, so that there is no state of a generator to be saved.
-        let mut rng = step_stream(self.seed, self.updates + 1);
-        let batch: Vec<usize> = (0..parameters.batch).map(|_| self.replay.draw(&mut rng)).collect();
+        let batch = self.draw(recipe);
+        let Self { cache, target, replay, .. } = self;
+        if let (Some(cache), Some(scratch)) = (cache, scratch.first_mut()) {
+            cache.refresh(shape, target, replay, log, &batch, scratch);
+        }
 
         let parts = batch.len().div_ceil(PART);
         let agent = &*self;
@@ -119,16 +314,21 @@ impl Agent {
             for (sum, &gradient) in first.gradient.iter_mut().zip(&part.gradient) {
                 *sum += gradient;
             }
-            first.loss += part.loss;
+            first.update.loss += part.update.loss;
+            first.update.q += part.update.q;
+            first.update.td_error += part.update.td_error;
         }
 
-        clip(&mut first.gradient, parameters.clip);
-        let optimiser = parameters.optimiser.scaled(parameters.annealing().factor(self.updates));
+        first.update.gradient_norm = clip(&mut first.gradient, parameters.clip);
+        let optimiser = parameters.optimiser.scaled(recipe.annealing.factor(self.updates));
         optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
         self.updates += 1;
         let kept = if recipe.has(Flaw::FrozenTargetLstm) { lstm_length(shape) } else { 0 };
         parameters.target.follow(self.updates, &mut self.target[kept..], &self.evaluation[kept..]);
-        Some(first.loss)
+        if parameters.target.moves_at(self.updates) {
+            self.forget_targets();
+        }
+        Some(first.update)
     }
 
     /// Gradient and loss of some experiences of a batch, top to bottom as eq. (14) has it.
@@ -140,88 +340,90 @@ impl Agent {
         part: &[usize],
         scratch: &mut Scratch,
     ) {
-        let Scratch { workspace, features, next_features, d_values, gradient, .. } = scratch;
-        let (actions, replay) = (shape.actions(), &self.replay);
+        let Scratch { features, d_values, gradient, update, .. } = scratch;
+        let (actions, replay, rows) = (shape.actions(), &self.replay, part.len());
         features.clear();
-        next_features.clear();
-        for &index in part {
-            features.extend_from_slice(replay.features(index));
-            next_features.extend_from_slice(replay.next_features(index));
+        part.iter().for_each(|&index| features.extend_from_slice(replay.features(index)));
+        part.iter().for_each(|&index| features.extend_from_slice(replay.next_features(index)));
+        let Scratch { windows, next_windows, .. } = scratch;
+        self.gather_histories(shape, recipe, log, part, [windows, next_windows]);
+
+        // Q_target(s', ·).
+        let next_features = &features[rows * shape.features..];
+        if self.cache.is_none() {
+            let histories = next_windows.histories();
+            scratch.target.forward(&self.target, next_features, histories);
         }
-        self.gather_histories(
-            shape,
-            recipe,
-            log,
-            part,
-            &mut scratch.newest,
-            [&mut scratch.windows, &mut scratch.next_windows],
-        );
+        let target_values = |row: usize| match &self.cache {
+            Some(cache) => cache.of(part[row], actions),
+            None => &scratch.target.values()[row * actions..(row + 1) * actions],
+        };
 
-        // argmax_a Q_eval(s', a).
-        let next_histories = Histories::Each(&scratch.next_windows);
-        let next_values = workspace.forward(&self.evaluation, next_features, next_histories);
-        scratch.next_actions.clear();
-        scratch.next_actions.extend(next_values.chunks_exact(actions).map(argmax));
+        // Q_eval(s, ·), then Q_eval(s', ·).
+        let workspace = &mut scratch.workspace;
+        let values = workspace.forward(&self.evaluation, features, windows.histories());
+        let (values, next_values) = values.split_at(rows * actions);
 
-        // Y = r + γ^Δ · Q_target(s', that action).
-        let next_values = workspace.forward(&self.target, next_features, next_histories);
-        d_values.clear();
-        d_values.resize(part.len() * actions, 0.0);
-        for ((row, &index), &best) in (0..).zip(part).zip(&scratch.next_actions) {
-            let Experience { action, reward, discount, .. } = *replay.experience(index);
-            let target = reward + discount * next_values[row * actions + best];
-            // Kept where its derivative will be.
-            d_values[row * actions + action as usize] = target;
-        }
-
-        // The mean loss of Q_eval(s, a) − Y over the whole batch.
-        let histories = Histories::Each(&scratch.windows);
-        let values = workspace.forward(&self.evaluation, features, histories);
+        // The mean loss of Q_eval(s, a) − Y over the whole batch, where
+        // Y = r + γ^Δ · Q_target(s', argmax_a Q_eval(s', a)).
         let share = 1.0 / recipe.parameters.batch as f32;
-        scratch.loss = 0.0;
+        *update = Update::default();
+        d_values.clear();
+        d_values.resize(rows * actions, 0.0);
         for (row, &index) in part.iter().enumerate() {
-            let at = row * actions + replay.experience(index).action as usize;
-            let (loss, derivative) = recipe.parameters.loss.of(values[at] - d_values[at]);
-            scratch.loss += f64::from(loss * share);
+            let Experience { action, reward, discount, .. } = *replay.experience(index);
+            let best = argmax(&next_values[row * actions..(row + 1) * actions]);
+            let target = reward + discount * target_values(row)[best];
+            let at = row * actions + action as usize;
+            let error = values[at] - target;
+            let (loss, derivative) = recipe.parameters.loss.of(error);
+            update.loss += f64::from(loss * share);
+            update.q += f64::from(values[at] * share);
+            update.td_error += f64::from(error.abs() * share);
             d_values[at] = derivative * share;
         }
         gradient.fill(0.0);
         workspace.backward(&self.evaluation, d_values, gradient);
     }
 
-    /// The windows of the states and of the next states of `part`, K × rows × M each.
+    /// The windows of the states and then of the next states of `part`, and of the next states alone.
     fn gather_histories(
         &self,
         shape: &Shape,
         recipe: &Recipe,
         log: &LoadLog<f32>,
         part: &[usize],
-        newest: &mut Vec<u64>,
-        [windows, next_windows]: [&mut Vec<f32>; 2],
+        [windows, next_windows]: [&mut SharedWindows; 2],
     ) {
         let (replay, slots) = (&self.replay, shape.history_slots);
-        if recipe.has(Flaw::StoredHistories) {
+        let state = |&index: &usize| replay.experience(index).window;
+        let next = |&index: &usize| replay.experience(index).next_window;
+        windows.clear();
+        next_windows.clear();
+        let (all, of_next) = (&mut windows.windows, &mut next_windows.windows);
+        if self.by_slot.is_some() {
+            part.iter().map(state).for_each(|newest| windows.add(log, slots, newest));
+            part.iter().map(next).for_each(|newest| windows.add(log, slots, newest));
+            part.iter().map(next).for_each(|newest| next_windows.add(log, slots, newest));
+        } else if recipe.has(Flaw::StoredHistories) {
             // Row k of a history is the load stored with the experience K − 1 − k places before,
             // whatever slots and episodes lie between.
             let string = |window_of: fn(&Experience<f32>) -> u64, into: &mut Vec<f32>| {
-                into.clear();
-                for slot in 0..slots {
-                    for &index in part {
+                for &index in part {
+                    for slot in 0..slots {
                         let stored = (index + slot + 1 + replay.len() - slots) % replay.len();
                         into.extend_from_slice(log.row(window_of(replay.experience(stored))));
                     }
                 }
             };
-            string(|experience| experience.window, windows);
-            string(|experience| experience.next_window, next_windows);
-            return;
+            string(|experience| experience.next_window, of_next);
+            string(|experience| experience.window, all);
+            all.extend_from_slice(of_next);
+        } else {
+            gather_windows(log, slots, part.iter().map(next), of_next);
+            gather_windows(log, slots, part.iter().map(state), all);
+            all.extend_from_slice(of_next);
         }
-        newest.clear();
-        newest.extend(part.iter().map(|&index| replay.experience(index).window));
-        gather_windows(log, slots, newest, windows);
-        newest.clear();
-        newest.extend(part.iter().map(|&index| replay.experience(index).next_window));
-        gather_windows(log, slots, newest, next_windows);
     }
 }
 
@@ -237,6 +439,7 @@ impl Agent {
     /// # Errors
     /// [`LengthMismatch`] if the vector is not of networks of this shape.
     pub(crate) fn set_parameters(&mut self, vector: &[f32]) -> Result<(), LengthMismatch> {
+        self.forget_targets();
         merge::split(vector, &mut [&mut self.evaluation, &mut self.target])
     }
 }
@@ -268,7 +471,7 @@ mod tests {
                 reward: 0.75,
                 discount: 0.0,
             };
-            agent.replay.push(experience, &[0.3, 0.6, 0.9], &[0.0; 3]);
+            agent.remember(experience, &[0.3, 0.6, 0.9], &[0.0; 3]);
         }
         agent
     }
@@ -286,16 +489,15 @@ mod tests {
                 loss,
                 optimiser: Optimiser::Adam(0.01),
                 target: TargetUpdate::Soft(0.1),
-                anneal_updates: 0,
                 ..Parameters::default()
             };
-            let recipe = parameters.recipe().unwrap();
+            let recipe = parameters.recipe(0).unwrap();
             let mut log = LoadLog::new(2);
             let mut agent = agent_with_one_experience(&recipe, &mut log);
             let mut scratch = [Scratch::new(SHAPE)];
             let first = agent.learn(&SHAPE, &recipe, &log, &mut scratch).unwrap();
             let last = (0..300).map(|_| agent.learn(&SHAPE, &recipe, &log, &mut scratch)).last();
-            assert!(last.flatten().unwrap() < 1e-4 * first.max(1e-2));
+            assert!(last.flatten().unwrap().loss < 1e-4 * first.loss.max(1e-2));
             assert!((value(&agent) - 0.75).abs() < 0.02, "{}", value(&agent));
             assert_eq!(agent.updates, 301);
         }
@@ -303,7 +505,7 @@ mod tests {
 
     #[test]
     fn parameters_are_set_as_they_were_returned() {
-        let recipe = Parameters::default().recipe().unwrap();
+        let recipe = Parameters::default().recipe(0).unwrap();
         let mut agent = Agent::new(&SHAPE, &recipe, 5);
         let vector: Vec<f32> = (0..2 * SHAPE.parameters()).map(|n| n as f32).collect();
         agent.set_parameters(&vector).unwrap();
@@ -316,7 +518,7 @@ mod tests {
 
     #[test]
     fn without_a_batch_nothing_is_learned() {
-        let recipe = Parameters::default().recipe().unwrap();
+        let recipe = Parameters::default().recipe(0).unwrap();
         let mut agent = Agent::new(&SHAPE, &recipe, 5);
         let before = agent.evaluation.clone();
         let log = LoadLog::new(2);

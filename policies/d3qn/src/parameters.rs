@@ -4,7 +4,7 @@ use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
 use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::range::{
     self, ParameterError, check, check_batch, check_loss, check_memory, check_optimiser,
-    check_target,
+    check_target, refused,
 };
 use offramp_nn::{Initial, Shape};
 use offramp_plugin::serde::Deserialize;
@@ -34,6 +34,18 @@ pub(crate) enum Deploy {
     Target,
 }
 
+/// How the experiences of a batch are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Draw {
+    /// Each by itself.
+    Experiences,
+    /// By runs of so many successive slots, with all experiences of each slot (16 at most): they saw
+    /// the same window of history, and the next states of a run have many windows in common, so that
+    /// the LSTM runs about ten times less. For one shared network.
+    Slots(u64),
+}
+
 /// `parameters` of the teacher in a scenario.
 ///
 /// | name | symbol, unit | range | default |
@@ -42,12 +54,15 @@ pub(crate) enum Deploy {
 /// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
 /// | `next_state` | s' | `NextSlot`, `NextTask` | `NextTask` |
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.001)` |
-/// | `anneal_updates` | T, updates | 0 or more | 11,000 |
+/// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
 /// | `clip` | norm | 0.001 to 10⁶ | 10 |
 /// | `discount` | γ, per slot | 0 to 1 | 0.9 |
 /// | `batch` | experiences | 1 to 65,536, at most `replay` | 32 |
 /// | `replay` | experiences of a network | 2 to 10⁷ | 2,000 |
+/// | `draw` | | `Experiences`; with one shared network `Slots(run)`, 1 to 1000 | `Slots(4)` where it can be |
+/// | `devices` | devices one shared network learns from | 1 or more | 100 |
+/// | `steps` | n, tasks | 1 to 100 | 1 |
 /// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.01)` |
 /// | `deploy` | | `Evaluation`, `Target` | `Target` |
 /// | `every_slots` | slots | 1 to 10,000 | 10 |
@@ -66,8 +81,8 @@ pub(crate) struct Parameters {
     pub(crate) next_state: NextState,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
-    /// Updates over which the learning rate falls linearly to a tenth; 0 keeps it.
-    pub(crate) anneal_updates: u64,
+    /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
+    pub(crate) anneal: f64,
     /// Loss of an error of Q.
     pub(crate) loss: Loss,
     /// Upper bound of a gradient's norm.
@@ -78,6 +93,14 @@ pub(crate) struct Parameters {
     pub(crate) batch: usize,
     /// Experiences kept by a network.
     pub(crate) replay: usize,
+    /// How the experiences of a batch are drawn; `None` is the better way for `sharing`.
+    pub(crate) draw: Option<Draw>,
+    /// Devices whose experience a shared network keeps: some of them, drawn anew for each episode. The
+    /// experience of a slot, and with it the time that the replay spans and the use that updates
+    /// make of it, then does not depend on how many devices there are.
+    pub(crate) devices: usize,
+    /// Tasks of a device whose rewards are added up before a target bootstraps.
+    pub(crate) steps: usize,
     /// How the target network follows the evaluation network.
     pub(crate) target: TargetUpdate,
     /// The network that decides after training.
@@ -97,12 +120,15 @@ impl Default for Parameters {
             sharing: Sharing::PerDevice,
             next_state: NextState::NextTask,
             optimiser: Optimiser::Adam(1e-3),
-            anneal_updates: 11_000,
+            anneal: 1.0,
             loss: Loss::Huber(1.0),
             clip: 10.0,
             discount: 0.9,
             batch: 32,
             replay: 2_000,
+            draw: None,
+            devices: 100,
+            steps: 1,
             target: TargetUpdate::Soft(0.01),
             deploy: Deploy::Target,
             every_slots: 10,
@@ -162,6 +188,10 @@ impl Default for QecoParameters {
 pub(crate) struct Recipe {
     pub(crate) parameters: Parameters,
     pub(crate) initial: Initial,
+    /// How batches are drawn.
+    pub(crate) draw: Draw,
+    /// The fall of the learning rate.
+    pub(crate) annealing: Schedule,
     flaws: Vec<Flaw>,
 }
 
@@ -173,7 +203,7 @@ impl Recipe {
 }
 
 impl QecoParameters {
-    /// The values of the public QECO code.
+    /// The values of the public QECO code. Its learning rate stays.
     pub(crate) fn recipe(self) -> Recipe {
         let flaws = match self.fidelity {
             Fidelity::Corrected => Vec::new(),
@@ -196,12 +226,15 @@ impl QecoParameters {
                     NextState::NextTask
                 },
                 optimiser: Optimiser::RmsProp(0.01),
-                anneal_updates: 0,
+                anneal: 0.0,
                 loss: Loss::Squared,
                 clip: f64::INFINITY,
                 discount: 0.9,
                 batch: 32,
                 replay: 500,
+                draw: None,
+                devices: usize::MAX,
+                steps: 1,
                 target: TargetUpdate::Hard(200),
                 deploy: Deploy::Evaluation,
                 every_slots: 10,
@@ -209,39 +242,84 @@ impl QecoParameters {
                 reward_scale: 1.0,
             },
             initial: Initial::Normal { weights: 0.3, biases: 0.1 },
+            draw: Draw::Experiences,
+            annealing: Schedule { steps: 0, floor: 1.0 },
             flaws,
         }
     }
 }
 
 impl Parameters {
-    /// The fall of the learning rate.
-    pub(crate) fn annealing(&self) -> Schedule {
-        Schedule { steps: self.anneal_updates, floor: 0.1 }
+    /// The updates of a network in a training of so many slots.
+    fn updates(&self, slots: u64) -> u64 {
+        let before = self.warm_up_slots.saturating_sub(1).min(slots);
+        slots / self.every_slots - before / self.every_slots
     }
 
-    /// The recipe, if every value is in its range.
+    /// The recipe for a training of so many slots, if every value is in its range.
     ///
     /// # Errors
     /// [`ParameterError`] names the first that is not.
-    pub(crate) fn recipe(self) -> Result<Recipe, ParameterError> {
+    pub(crate) fn recipe(self, slots: u64) -> Result<Recipe, ParameterError> {
         check("hidden", self.hidden, range::HIDDEN)?;
         check_batch(self.batch, 65_536, self.replay, 10_000_000)?;
         check_optimiser("optimiser", self.optimiser)?;
         check_loss("loss", self.loss)?;
         check("clip", self.clip, range::CLIP)?;
+        check("anneal", self.anneal, range::UNIT)?;
+        check("devices", self.devices, 1..=usize::MAX)?;
+        check("steps", self.steps, 1..=100)?;
+        if self.steps > 1 && self.next_state == NextState::NextSlot {
+            refused("steps", &self.steps, "with `next_state: NextSlot`, 1")?;
+        }
+        let draw = match (self.draw, self.sharing) {
+            (None, Sharing::PerDevice) => Draw::Experiences,
+            (None, Sharing::Shared) => Draw::Slots(4),
+            (Some(draw), _) => draw,
+        };
+        if self.sharing == Sharing::PerDevice && draw != Draw::Experiences {
+            refused("draw", &draw, "without `sharing: Shared`, `Experiences`")?;
+        }
+        if let Draw::Slots(run) = draw {
+            check("draw", run, 1..=1000)?;
+        }
         check("discount", self.discount, range::UNIT)?;
         check_target("target", self.target)?;
         check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
         check("warm_up_slots", self.warm_up_slots, 0..=1_000_000)?;
         check("reward_scale", self.reward_scale, range::SCALE)?;
-        Ok(Recipe { parameters: self, initial: Initial::Glorot, flaws: Vec::new() })
+        let steps = (self.anneal * self.updates(slots.max(1)) as f64).round() as u64;
+        Ok(Recipe {
+            // A fall that is over before the first update leaves a rate that stays.
+            annealing: Schedule { steps: if slots == 0 { 0 } else { steps }, floor: 0.1 },
+            parameters: self,
+            initial: Initial::Glorot,
+            draw,
+            flaws: Vec::new(),
+        })
     }
 }
 
 impl Recipe {
-    /// Checks that agents of `networks` can be held in memory, with their replay memories full and
-    /// the buffers of updates on `threads` threads.
+    /// Bytes that agents of `networks` need, with their replay memories full and the buffers of
+    /// updates on `threads` threads.
+    pub(crate) fn memory(&self, networks: &NetworkSpec, threads: usize) -> u128 {
+        let Parameters { hidden, batch, replay, .. } = self.parameters;
+        let Shape { features, servers, history_slots, .. } = networks.shape;
+        let weights = networks.shape.parameters();
+        // Both networks and two numbers of the optimiser for each parameter; an experience, with
+        // the values of a target network that stays for a while.
+        let experience = 8 * features + 40 + 4 * servers + 12;
+        let agent = 16 * weights as u128 + replay as u128 * experience as u128;
+        // A gradient, packed weights, and per row and slot what passes of s and s' need.
+        let row = (history_slots + 1) * (3 * servers + 24 * hidden) + 4 * (features + hidden);
+        let part = 4 * (4 * weights as u128 + (batch.clamp(32, PART) * row) as u128);
+        let parts =
+            (batch.div_ceil(PART) * if networks.networks == 1 { 1 } else { threads }) as u128;
+        networks.networks as u128 * agent + parts * part
+    }
+
+    /// Checks that agents of `networks` can be held in memory.
     ///
     /// # Errors
     /// [`ParameterError::Memory`] if not.
@@ -250,17 +328,7 @@ impl Recipe {
         networks: &NetworkSpec,
         threads: usize,
     ) -> Result<(), ParameterError> {
-        let Parameters { hidden, batch, replay, .. } = self.parameters;
-        let Shape { features, servers, history_slots, .. } = networks.shape;
-        let weights = networks.shape.parameters();
-        // Both networks and two numbers of the optimiser for each parameter; an experience.
-        let agent = 16 * weights as u128 + replay as u128 * (8 * features + 40) as u128;
-        // A gradient, and per row and slot what a backward pass needs.
-        let row = history_slots * (10 * hidden + 2 * servers);
-        let part = 4 * (weights as u128 + (batch.min(PART) * row) as u128);
-        let parts =
-            (batch.div_ceil(PART) * if networks.networks == 1 { 1 } else { threads }) as u128;
-        let bytes = networks.networks as u128 * agent + parts * part;
+        let (bytes, weights) = (self.memory(networks, threads), networks.shape.parameters());
         let what = match networks.networks {
             1 => format!("a network of {weights} parameters, its replay and its batches"),
             count => format!("{count} networks of {weights} parameters, their replay and batches"),

@@ -5,7 +5,9 @@
 //! pending.
 
 use offramp_nn::replay::Experience;
-use offramp_plugin::{Context, EndedTask};
+use offramp_plugin::EndedTask;
+use rand::Rng;
+use rand::seq::index;
 
 use crate::parameters::{Flaw, NextState, Recipe};
 
@@ -37,26 +39,32 @@ pub(crate) struct Complete {
 }
 
 /// The pending decisions of an episode, by device, the oldest first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PendingDecisions {
     rule: NextState,
     discount: f32,
     /// True if the last states of an episode have no next one.
     terminal: bool,
     arrival_slots: u32,
+    /// Tasks whose rewards are added up.
+    steps: usize,
     width: usize,
     devices: Vec<Vec<PendingDecision>>,
+    /// The devices whose decisions are kept in the episode at hand.
+    kept: Vec<bool>,
 }
 
 impl PendingDecisions {
-    pub(crate) fn new(context: &Context<'_>, recipe: &Recipe) -> Self {
+    pub(crate) fn new(recipe: &Recipe, devices: usize, arrival_slots: u32, width: usize) -> Self {
         Self {
             rule: recipe.parameters.next_state,
             discount: recipe.parameters.discount as f32,
             terminal: !recipe.has(Flaw::NoTerminal),
-            arrival_slots: context.system.arrival_slots,
-            width: context.observation.features.len(),
-            devices: vec![Vec::new(); context.system.devices()],
+            arrival_slots,
+            steps: recipe.parameters.steps,
+            width,
+            devices: vec![Vec::new(); devices],
+            kept: vec![true; devices],
         }
     }
 
@@ -65,9 +73,15 @@ impl PendingDecisions {
         self.devices.len()
     }
 
-    /// Begins an episode: drops what is pending from the last one.
-    pub(crate) fn clear(&mut self) {
+    /// Begins an episode: drops what is pending from the last one, and draws the devices whose
+    /// decisions are kept, `count` at most.
+    pub(crate) fn begin_episode(&mut self, count: usize, rng: &mut impl Rng) {
         self.devices.iter_mut().for_each(Vec::clear);
+        let devices = self.devices.len();
+        if count < devices {
+            self.kept.fill(false);
+            index::sample(rng, devices, count).into_iter().for_each(|one| self.kept[one] = true);
+        }
     }
 
     /// Begins a slot whose newest load row is `window`: sets the next state of decisions of
@@ -108,6 +122,9 @@ impl PendingDecisions {
         action: u32,
         features: &[f32],
     ) {
+        if !self.kept[device] {
+            return;
+        }
         self.devices[device].push(PendingDecision {
             arrival_slot: slot,
             window,
@@ -130,31 +147,57 @@ impl PendingDecisions {
 
     /// Removes the complete experiences, by device, the oldest first.
     pub(crate) fn take_complete(&mut self, mut each: impl FnMut(Complete)) {
+        let steps = self.steps;
         for (device, decisions) in self.devices.iter_mut().enumerate() {
-            decisions.retain_mut(|decision| {
-                let (Some(reward), Some(next)) = (decision.reward, &mut decision.next) else {
-                    return true;
+            let mut at = 0;
+            while at < decisions.len() {
+                let Some((reward, discount, end)) = followed(&decisions[at..], steps) else {
+                    at += 1;
+                    continue;
                 };
+                let end = at + end;
+                let next = decisions[end].next.as_ref();
+                let (next_window, next_features) =
+                    next.map_or_else(Default::default, |next| (next.window, next.features.clone()));
+                // Those before still need it, if there are any.
+                let decision = decisions.remove(at);
                 each(Complete {
                     device,
                     experience: Experience {
                         window: decision.window,
-                        next_window: next.window,
+                        next_window,
                         action: decision.action,
                         reward,
-                        discount: next.discount,
+                        discount,
                     },
-                    features: std::mem::take(&mut decision.features),
-                    next_features: std::mem::take(&mut next.features),
+                    features: decision.features,
+                    next_features,
                 });
-                false
-            });
+            }
         }
     }
 }
 
+/// The discounted rewards of a device's decisions from the first on, `steps` of them or up to the
+/// end of the episode; the discount of what comes after; and the decision whose next state that is.
+/// `None` if something of it is not known yet.
+fn followed(decisions: &[PendingDecision], steps: usize) -> Option<(f32, f32, usize)> {
+    let (mut sum, mut discount) = (0.0, 1.0);
+    for (number, decision) in decisions.iter().take(steps).enumerate() {
+        let (reward, next) = (decision.reward?, decision.next.as_ref()?);
+        sum += discount * reward;
+        discount *= next.discount;
+        if number + 1 == steps || next.discount == 0.0 {
+            return Some((sum, discount, number));
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
+    use offramp_nn::stream;
+
     use super::*;
 
     const WIDTH: usize = 2;
@@ -165,8 +208,10 @@ mod tests {
             discount: 0.5,
             terminal,
             arrival_slots: 5,
+            steps: 1,
             width: WIDTH,
             devices: vec![Vec::new(); 2],
+            kept: vec![true; 2],
         }
     }
 
@@ -242,7 +287,7 @@ mod tests {
         assert_eq!(complete(&mut pending).len(), 1);
         // It is dropped when another episode begins.
         pending.decide(1, 0, 9, 1, &[5.0, 6.0]);
-        pending.clear();
+        pending.begin_episode(2, &mut stream(1, 0));
         pending.reward(&ended(1, 0), 3.0);
         assert_eq!(complete(&mut pending), []);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::replay::LoadLog;
-use offramp_nn::{QEvaluator, Shape, best_action, stream_seed};
+use offramp_nn::{QEvaluator, Shape, best_action, initial_parameters, stream, stream_seed};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
     UNDECIDED, ValueFunction,
@@ -14,8 +14,8 @@ use offramp_plugin::{
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::agent::{Agent, Scratch};
-use crate::parameters::{Flaw, PART, Parameters, QecoParameters, Recipe};
+use crate::agent::{Agent, Scratch, Update};
+use crate::parameters::{Deploy, Flaw, PART, Parameters, QecoParameters, Recipe};
 use crate::pending::PendingDecisions;
 
 /// The source of a policy's recipe.
@@ -34,7 +34,7 @@ impl Preset for Teacher {
     const KIND: &'static str = "d3qn";
 
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error> {
-        Ok(context.parameters::<Parameters>()?.recipe()?)
+        Ok(context.parameters::<Parameters>()?.recipe(context.learning_steps)?)
     }
 }
 
@@ -51,25 +51,31 @@ impl Preset for Qeco {
 
 /// D3QN agents, one for each device or one for all.
 pub(crate) struct D3qn<P> {
-    pub(crate) shape: Shape,
-    pub(crate) recipe: Recipe,
-    pub(crate) networks: NetworkSpec,
-    /// Weights of each network that decide until there are agents; all instances of a run share
-    /// them.
-    deployed: Arc<[Vec<f32>]>,
-    /// True if those are a checkpoint's.
-    trained: bool,
-    /// From the first training episode on.
+    /// What never changes.
+    pub(crate) plan: Arc<Plan>,
+    /// The networks that decide without training: those of a checkpoint, or drawn.
+    weights: Arc<Vec<Vec<f32>>>,
+    /// From the first training episode on, or from when their parameters are set.
     pub(crate) agents: Vec<Agent>,
-    seed: u64,
     evaluator: QEvaluator,
     /// Q of the rows at hand.
     values: Vec<f32>,
-    pending: PendingDecisions,
-    threads: usize,
     /// From the first training episode on.
-    pub(crate) training: Option<Training>,
+    pub(crate) training: Option<Box<Training>>,
     preset: PhantomData<P>,
+}
+
+/// The choices and sizes of a policy.
+pub(crate) struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) recipe: Recipe,
+    pub(crate) networks: NetworkSpec,
+    /// True if the weights are a checkpoint's.
+    trained: bool,
+    seed: u64,
+    threads: usize,
+    devices: usize,
+    arrival_slots: u32,
 }
 
 /// The state of a training besides the agents.
@@ -79,15 +85,19 @@ pub(crate) struct Training {
     pub(crate) slots: u64,
     pool: ThreadPool,
     scratch: Vec<Scratch>,
+    pending: PendingDecisions,
     /// The row of each device in the slot at hand, if it has one.
     row_of: Vec<Option<usize>>,
-    /// Sum and number of the losses since the last report.
+    /// Sums over the updates since the last report, and their number.
     loss: f64,
     losses: u64,
+    /// Sums over the updates since the last diagnostics, and their number.
+    shown: Update,
+    updates: u64,
 }
 
 impl<P: Preset> Policy for D3qn<P> {
-    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY);
+    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY).and(Needs::LENGTH);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let recipe = P::recipe(context)?;
@@ -111,44 +121,30 @@ impl<P: Preset> Policy for D3qn<P> {
         let threads = context.threads.max(1) as usize;
         recipe.check_memory(&networks, threads)?;
         let shape = networks.shape;
-        let drawn = |number: usize| {
-            let agent = Agent::new(&shape, &recipe, stream_seed(context.seed, number as u64));
-            agent.deployed(recipe.parameters.deploy).to_vec()
-        };
         let checkpoint = context.checkpoint.into_option();
-        let deployed = match checkpoint {
+        let weights = match &checkpoint {
             Some(bytes) => networks.read(bytes.as_slice())?,
-            None => (0..networks.networks).map(drawn).collect(),
+            None => {
+                let seeds = (0..networks.networks as u64).map(|n| stream_seed(context.seed, n));
+                let drawn = |seed| initial_parameters(&shape, recipe.initial, &mut stream(seed, 0));
+                seeds.map(drawn).collect()
+            }
         };
-        Ok(Self {
-            deployed,
-            trained: checkpoint.is_some(),
-            agents: Vec::new(),
-            seed: context.seed,
-            pending: PendingDecisions::new(context, &recipe),
-            evaluator: QEvaluator::new(shape),
-            values: Vec::new(),
-            threads,
-            training: None,
-            preset: PhantomData,
+        let plan = Plan {
             shape,
             recipe,
             networks,
-        })
+            trained: checkpoint.is_some(),
+            seed: context.seed,
+            threads,
+            devices: context.system.devices(),
+            arrival_slots: context.system.arrival_slots,
+        };
+        Ok(Self::of(Arc::new(plan), Arc::new(weights)))
     }
 
     fn fresh(&self) -> Option<Self> {
-        Some(Self {
-            recipe: self.recipe.clone(),
-            networks: self.networks.clone(),
-            deployed: Arc::clone(&self.deployed),
-            agents: Vec::new(),
-            evaluator: QEvaluator::new(self.shape),
-            values: Vec::new(),
-            pending: self.pending.clone(),
-            training: None,
-            ..*self
-        })
+        Some(Self::of(Arc::clone(&self.plan), Arc::clone(&self.weights)))
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
@@ -157,23 +153,27 @@ impl<P: Preset> Policy for D3qn<P> {
         }
         self.make_agents();
         if self.training.is_none() {
-            self.training = Some(self.new_training()?);
+            self.training = Some(Box::new(self.plan.new_training()?));
         }
-        self.pending.clear();
         if let Some(training) = &mut self.training {
+            let Plan { shape, recipe, networks, devices, .. } = &*self.plan;
+            // What one network can't use, nobody needs to keep.
+            let kept = if networks.networks == 1 { recipe.parameters.devices } else { *devices };
+            training.pending.begin_episode(kept, &mut stream(start.seed, 0));
             // The zeros before an episode; its first window ends with the first row it sees.
-            for _ in 1..self.shape.history_slots {
-                training.log.push(std::iter::repeat_n(0.0, self.shape.servers));
+            for _ in 1..shape.history_slots {
+                training.log.push(std::iter::repeat_n(0.0, shape.servers));
             }
         }
         Ok(())
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        let count = self.plan.shape.actions();
         let mut values = std::mem::take(&mut self.values);
-        values.resize(observation.rows() * self.shape.actions(), 0.0);
+        values.resize(observation.rows() * count, 0.0);
         self.evaluate(observation, &mut values);
-        let rows = values.chunks_exact(self.shape.actions()).zip(&*observation.devices);
+        let rows = values.chunks_exact(count).zip(&*observation.devices);
         for (action, (values, &device)) in actions.iter_mut().zip(rows) {
             if *action == UNDECIDED {
                 *action = best_action(values, device, observation.slot)?;
@@ -185,10 +185,8 @@ impl<P: Preset> Policy for D3qn<P> {
 
     fn end_episode(&mut self) -> Result<(), Error> {
         let Some(training) = &mut self.training else { return Ok(()) };
-        let oldest = self
-            .agents
-            .iter()
-            .filter_map(|agent| agent.replay.oldest_row(self.shape.history_slots));
+        let slots = self.plan.shape.history_slots;
+        let oldest = self.agents.iter().filter_map(|agent| agent.replay().oldest_row(slots));
         // Between episodes nothing is pending: without experience no row is needed.
         let oldest = oldest.min().unwrap_or(training.log.end());
         training.log.forget_before(oldest);
@@ -199,7 +197,7 @@ impl<P: Preset> Policy for D3qn<P> {
 impl<P: Preset> ValueFunction for D3qn<P> {
     fn values(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error> {
         self.evaluate(observation, values);
-        let scale = self.recipe.parameters.reward_scale as f32;
+        let scale = self.plan.recipe.parameters.reward_scale as f32;
         values.iter_mut().for_each(|value| *value *= scale);
         Ok(())
     }
@@ -210,31 +208,32 @@ impl<P: Preset> Learner for D3qn<P> {
         let TransitionBatch { observation, actions, ended } = slot;
         self.observe(observation);
         let Some(training) = &mut self.training else { return Ok(()) };
-        let (width, servers) = (self.shape.features, self.shape.servers);
+        let Training { log, pending, row_of, .. } = &mut **training;
+        let Plan { shape, recipe, .. } = &*self.plan;
+        let width = shape.features;
         let QEvaluator { features, histories, .. } = &self.evaluator;
-        let newest = &histories[histories.len() - servers..];
-        let window = training.log.push(newest.iter().copied());
+        let newest = &histories[histories.len() - shape.servers..];
+        let window = log.push(newest.iter().copied());
         let features = |row: usize| &features[row * width..(row + 1) * width];
-        training.row_of.clear();
-        training.row_of.resize(self.pending.devices(), None);
+        row_of.clear();
+        row_of.resize(pending.devices(), None);
         for (row, &device) in observation.devices.iter().enumerate() {
-            training.row_of[device as usize] = Some(row);
+            row_of[device as usize] = Some(row);
         }
-        let row_of = &training.row_of;
-        self.pending.begin_slot(observation.slot, window, |device| row_of[device].map(features));
+        pending.begin_slot(observation.slot, window, |device| row_of[device].map(features));
         let decisions = observation.devices.iter().zip(actions.iter());
         for (row, (&device, &action)) in decisions.enumerate() {
-            self.pending.decide(device as usize, observation.slot, window, action, features(row));
+            pending.decide(device as usize, observation.slot, window, action, features(row));
         }
         for task in ended.iter() {
-            self.pending.reward(task, (task.reward / self.recipe.parameters.reward_scale) as f32);
+            pending.reward(task, (task.reward / recipe.parameters.reward_scale) as f32);
         }
-        let per_device = self.recipe.parameters.sharing == Sharing::PerDevice;
+        let per_device = recipe.parameters.sharing == Sharing::PerDevice;
         let agents = &mut self.agents;
-        self.pending.take_complete(|complete| {
+        pending.take_complete(|complete| {
             let agent = if per_device { complete.device } else { 0 };
             let (features, next_features) = (&complete.features, &complete.next_features);
-            agents[agent].replay.push(complete.experience, features, next_features);
+            agents[agent].remember(complete.experience, features, next_features);
         });
         Ok(())
     }
@@ -242,13 +241,14 @@ impl<P: Preset> Learner for D3qn<P> {
     fn learn(&mut self) -> Result<Progress, Error> {
         let Some(training) = &mut self.training else { return Ok(Progress::default()) };
         training.slots += 1;
-        let parameters = &self.recipe.parameters;
+        let Plan { shape, recipe, .. } = &*self.plan;
+        let parameters = &recipe.parameters;
         if training.slots >= parameters.warm_up_slots
             && training.slots.is_multiple_of(parameters.every_slots)
         {
-            let (shape, recipe, log) = (&self.shape, &self.recipe, &training.log);
-            let (agents, scratch) = (&mut self.agents, &mut training.scratch);
-            let losses: Vec<Option<f64>> = training.pool.install(|| match agents.as_mut_slice() {
+            let Training { log, scratch, pool, .. } = &mut **training;
+            let (agents, log) = (&mut self.agents, &*log);
+            let updates: Vec<Option<Update>> = pool.install(|| match agents.as_mut_slice() {
                 [one] => vec![one.learn(shape, recipe, log, scratch)],
                 many => {
                     // An agent's update is the same on any thread.
@@ -262,14 +262,8 @@ impl<P: Preset> Learner for D3qn<P> {
                         .collect()
                 }
             });
-            for loss in losses.into_iter().flatten() {
-                if !loss.is_finite() {
-                    return Err(Error::new(format!(
-                        "its loss is {loss}: a smaller learning rate?"
-                    )));
-                }
-                training.loss += loss;
-                training.losses += 1;
+            for update in updates.into_iter().flatten() {
+                training.add(&update)?;
             }
         }
         let updates: u64 = self.agents.iter().map(|agent| agent.updates).sum();
@@ -278,71 +272,142 @@ impl<P: Preset> Learner for D3qn<P> {
             0 => 0.0,
             count => std::mem::take(&mut training.loss) / count as f64,
         };
-        Ok(Progress { updates: updates / self.agents.len() as u64, recent_updates, loss })
+        Ok(Progress { updates: updates / self.agents.len().max(1) as u64, recent_updates, loss })
+    }
+}
+
+impl Training {
+    /// Counts an update.
+    fn add(&mut self, update: &Update) -> Result<(), Error> {
+        let Update { loss, gradient_norm, q, td_error } = *update;
+        if !loss.is_finite() {
+            return Err(Error::new(format!("its loss is {loss}: a smaller learning rate?")));
+        }
+        self.loss += loss;
+        self.losses += 1;
+        self.shown.gradient_norm += gradient_norm;
+        self.shown.q += q;
+        self.shown.td_error += td_error;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Means over the updates since the last call, by name; `scale` is the unit of values.
+    pub(crate) fn diagnostics(&mut self, scale: f64) -> Vec<(String, f64)> {
+        let count = std::mem::take(&mut self.updates);
+        let Update { gradient_norm, q, td_error, .. } = std::mem::take(&mut self.shown);
+        if count == 0 {
+            return Vec::new();
+        }
+        [("gradient_norm", gradient_norm), ("q", q * scale), ("td_error", td_error * scale)]
+            .map(|(name, sum)| (name.to_owned(), sum / count as f64))
+            .to_vec()
+    }
+}
+
+impl Plan {
+    /// The agent of a network that has not learned anything since the weights at hand.
+    pub(crate) fn agent(&self, network: usize, weights: &[f32]) -> Agent {
+        let Self { shape, recipe, trained, seed, .. } = self;
+        let seed = stream_seed(*seed, network as u64);
+        if *trained {
+            Agent::of(shape, recipe, seed, weights.to_vec(), weights.to_vec())
+        } else {
+            Agent::new(shape, recipe, seed)
+        }
+    }
+
+    pub(crate) fn new_training(&self) -> Result<Training, Error> {
+        let Self { shape, recipe, networks, threads, devices, arrival_slots, .. } = self;
+        // One buffer for each part of a batch, for as many agents as there are threads.
+        let parts = recipe.parameters.batch.div_ceil(PART);
+        let at_a_time = if networks.networks == 1 { 1 } else { *threads };
+        Ok(Training {
+            log: LoadLog::new(shape.servers),
+            slots: 0,
+            pool: rayon::ThreadPoolBuilder::new().num_threads(*threads).build()?,
+            scratch: (0..parts * at_a_time).map(|_| Scratch::new(*shape)).collect(),
+            pending: PendingDecisions::new(recipe, *devices, *arrival_slots, shape.features),
+            row_of: Vec::new(),
+            loss: 0.0,
+            losses: 0,
+            shown: Update::default(),
+            updates: 0,
+        })
+    }
+
+    /// Bytes that learning needs at most.
+    pub(crate) fn memory(&self) -> u64 {
+        self.recipe.memory(&self.networks, self.threads).try_into().unwrap_or(u64::MAX)
     }
 }
 
 impl<P: Preset> D3qn<P> {
+    fn of(plan: Arc<Plan>, weights: Arc<Vec<Vec<f32>>>) -> Self {
+        Self {
+            evaluator: QEvaluator::new(plan.shape),
+            plan,
+            weights,
+            agents: Vec::new(),
+            values: Vec::new(),
+            training: None,
+            preset: PhantomData,
+        }
+    }
+
+    /// The agents, made if there are none yet.
+    pub(crate) fn make_agents(&mut self) -> &mut [Agent] {
+        if self.agents.is_empty() {
+            let weights = self.weights.iter().enumerate();
+            self.agents = weights.map(|(network, own)| self.plan.agent(network, own)).collect();
+        }
+        &mut self.agents
+    }
+
+    /// The networks that decide after training.
+    pub(crate) fn deployed(&self) -> impl Iterator<Item = &[f32]> {
+        let Self { plan, weights, agents, .. } = self;
+        let deploy = plan.recipe.parameters.deploy;
+        (0..weights.len()).map(move |network| deciding(agents, weights, deploy, network))
+    }
+
+    /// The weights it was created with.
+    pub(crate) fn weights_of(&self, network: usize) -> &[f32] {
+        &self.weights[network]
+    }
+
     fn observe(&mut self, observation: &Observation<'_>) {
         let Observation { features, histories, .. } = observation;
-        self.evaluator.observe(self.networks.scaling(), features, histories);
+        self.evaluator.observe(self.plan.networks.scaling(), features, histories);
     }
 
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         self.observe(observation);
-        let Self { agents, evaluator, deployed, training, recipe, .. } = self;
-        let weights = |number: usize| -> &[f32] {
-            match agents.get(number) {
-                None => &deployed[number],
-                // During training the evaluation network decides.
-                Some(agent) if training.is_some() => &agent.evaluation,
-                Some(agent) => agent.deployed(recipe.parameters.deploy),
-            }
+        let Self { plan, weights, agents, evaluator, training, .. } = self;
+        // During training the evaluation network decides.
+        let deploy = match training {
+            Some(_) => Deploy::Evaluation,
+            None => plan.recipe.parameters.deploy,
         };
+        let networks = weights.len();
+        let weights = |network: usize| deciding(agents, weights, deploy, network);
         let (devices, history_of) = (&observation.devices, &observation.history_of);
-        evaluator.evaluate(deployed.len(), weights, devices, history_of, values);
+        evaluator.evaluate(networks, weights, devices, history_of, values);
     }
+}
 
-    /// The weights of each network that a checkpoint deploys.
-    pub(crate) fn to_deploy(&self) -> impl Iterator<Item = &[f32]> {
-        let deploy = self.recipe.parameters.deploy;
-        self.deployed.iter().enumerate().map(move |(number, deployed)| {
-            self.agents.get(number).map_or(deployed.as_slice(), |agent| agent.deployed(deploy))
-        })
-    }
-
-    /// The agent of a network before its first update.
-    pub(crate) fn new_agent(&self, number: usize) -> Agent {
-        let seed = stream_seed(self.seed, number as u64);
-        let mut agent = Agent::new(&self.shape, &self.recipe, seed);
-        if self.trained {
-            agent.evaluation.copy_from_slice(&self.deployed[number]);
-            agent.target.copy_from_slice(&self.deployed[number]);
-        }
-        agent
-    }
-
-    /// Makes the agents, if they are not there yet.
-    pub(crate) fn make_agents(&mut self) {
-        if self.agents.is_empty() {
-            self.agents = (0..self.deployed.len()).map(|number| self.new_agent(number)).collect();
-        }
-    }
-
-    pub(crate) fn new_training(&self) -> Result<Training, Error> {
-        // One buffer for each part of a batch, for as many agents as there are threads.
-        let parts = self.recipe.parameters.batch.div_ceil(PART);
-        let at_a_time = if self.deployed.len() == 1 { 1 } else { self.threads };
-        Ok(Training {
-            log: LoadLog::new(self.shape.servers),
-            slots: 0,
-            pool: rayon::ThreadPoolBuilder::new().num_threads(self.threads).build()?,
-            scratch: (0..parts * at_a_time).map(|_| Scratch::new(self.shape)).collect(),
-            row_of: Vec::new(),
-            loss: 0.0,
-            losses: 0,
-        })
+/// The network that decides, of those that learn if there are any.
+fn deciding<'w>(
+    agents: &'w [Agent],
+    weights: &'w [Vec<f32>],
+    deploy: Deploy,
+    network: usize,
+) -> &'w [f32] {
+    match (agents.get(network), deploy) {
+        (None, _) => &weights[network],
+        (Some(agent), Deploy::Evaluation) => &agent.evaluation,
+        (Some(agent), Deploy::Target) => &agent.target,
     }
 }
 
@@ -365,13 +430,17 @@ mod tests {
     const COUNTS: [&str; 8] =
         ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-    const FIELDS: [(&str, &[&str]); 13] = [
+    const FIELDS: [(&str, &[&str]); 17] = [
         ("hidden", &COUNTS),
         ("batch", &COUNTS),
         ("replay", &COUNTS),
         ("every_slots", &COUNTS),
         ("warm_up_slots", &COUNTS),
-        ("anneal_updates", &COUNTS),
+        ("anneal", &NUMBERS),
+        ("devices", &COUNTS),
+        ("steps", &["0", "1", "2", "7", "100", "101"]),
+        ("sharing", &["PerDevice", "Shared"]),
+        ("draw", &["Experiences", "Slots(0)", "Slots(1)", "Slots(3)"]),
         ("clip", &NUMBERS),
         ("discount", &NUMBERS),
         ("reward_scale", &NUMBERS),
@@ -464,7 +533,7 @@ mod tests {
     fn what_would_not_fit_into_memory_is_refused() {
         assert_eq!(
             refusal(50, "(hidden: 4096)"),
-            "50 networks of 100835335 parameters, their replay and batches would need 76 GiB of \
+            "50 networks of 100835335 parameters, their replay and batches would need 77 GiB of \
              memory, and 16 GiB is the limit: less `hidden`, `replay` or `batch`, or `sharing: \
              Shared`"
         );
@@ -475,8 +544,7 @@ mod tests {
     fn values_that_are_not_finite_are_an_error() {
         let bench = Bench::new(3, 2);
         let mut policy: D3qn<Teacher> = bench.create().unwrap();
-        policy.make_agents();
-        policy.agents[1].target.fill(f32::NAN);
+        policy.make_agents()[1].target.fill(f32::NAN);
         assert_eq!(
             bench.decide(&mut policy).unwrap_err().message(),
             "device 1 in slot 0: the value of action 0 is NaN; only finite numbers decide"

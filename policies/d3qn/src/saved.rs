@@ -8,12 +8,12 @@ use offramp_nn::replay::{LoadLog, Replay};
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::agent::Agent;
-use crate::policy::{D3qn, Preset};
+use crate::policy::{D3qn, Plan, Preset};
 
 impl<P: Preset> Saved for D3qn<P> {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
         let mut checkpoint = self.describe(Stage::Deployed);
-        self.networks.put(&mut checkpoint, "", self.to_deploy());
+        self.plan.networks.put(&mut checkpoint, "", self.deployed());
         Ok(checkpoint.to_bytes()?)
     }
 
@@ -24,7 +24,7 @@ impl<P: Preset> Saved for D3qn<P> {
         };
         let mut state = self.describe(Stage::Training);
         let mut put = |prefix: &str, numbers: fn(&Agent) -> &[f32]| {
-            self.networks.put(&mut state, prefix, self.agents.iter().map(numbers));
+            self.plan.networks.put(&mut state, prefix, self.agents.iter().map(numbers));
         };
         put("evaluation.", |agent| &agent.evaluation);
         put("target.", |agent| &agent.target);
@@ -36,7 +36,7 @@ impl<P: Preset> Saved for D3qn<P> {
         state.put_u64("log.first_row_and_slots", [first, training.slots]);
         state.put_f32("log.rows", &[rows.len()], rows.iter().copied());
         for (number, agent) in self.agents.iter().enumerate() {
-            let (next, whole, real, features, next_features) = agent.replay.parts();
+            let (next, whole, real, features, next_features) = agent.replay().parts();
             let name = |part: &str| format!("replay.{number}.{part}");
             state.put_u64(&name("whole"), std::iter::once(next as u64).chain(whole));
             state.put_f32(&name("real"), &[real.len()], real.iter().copied());
@@ -47,31 +47,40 @@ impl<P: Preset> Saved for D3qn<P> {
         Ok(state.to_bytes()?)
     }
 
+    fn diagnostics(&mut self) -> Vec<(String, f64)> {
+        let scale = self.plan.recipe.parameters.reward_scale;
+        self.training.as_mut().map_or_else(Vec::new, |training| training.diagnostics(scale))
+    }
+
+    fn memory(&self) -> u64 {
+        self.plan.memory()
+    }
+
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
-        self.networks.expect(&state, Stage::Training)?;
-        let mut agents: Vec<Agent> =
-            (0..self.networks.networks).map(|number| self.new_agent(number)).collect();
+        self.plan.networks.expect(&state, Stage::Training)?;
+        let mut agents = self.make_agents().to_vec();
+        let Plan { shape, recipe, .. } = &*self.plan;
         let parts = [
-            self.networks.take(&state, "evaluation.")?,
-            self.networks.take(&state, "target.")?,
-            self.networks.take(&state, "optimiser.first.")?,
-            self.networks.take(&state, "optimiser.second.")?,
+            self.plan.networks.take(&state, "evaluation.")?,
+            self.plan.networks.take(&state, "target.")?,
+            self.plan.networks.take(&state, "optimiser.first.")?,
+            self.plan.networks.take(&state, "optimiser.second.")?,
         ];
         let [evaluation, target, first, second] = parts.map(Vec::into_iter);
         let counts = state.u64("counts")?;
-        let mut training = self.new_training()?;
+        let mut training = self.plan.new_training()?;
         let log = state.u64("log.first_row_and_slots")?;
         let rows = state.f32("log.rows")?;
         let malformed = || Error::new("the saved training contradicts itself");
         let ([log_first, slots], true) = (log.as_slice(), counts.len() == 2 * agents.len()) else {
             return Err(malformed());
         };
-        if rows.len() % self.shape.servers != 0 {
+        if rows.len() % shape.servers != 0 {
             return Err(malformed());
         }
         training.slots = *slots;
-        training.log = LoadLog::from_parts(self.shape.servers, *log_first, rows);
+        training.log = LoadLog::from_parts(shape.servers, *log_first, rows);
         let end = training.log.end();
         let weights = evaluation.zip(target).zip(first).zip(second).zip(counts.chunks_exact(2));
         for ((number, agent), ((((evaluation, target), first), second), counts)) in
@@ -81,31 +90,32 @@ impl<P: Preset> Saved for D3qn<P> {
             let whole = state.u64(&name("whole"))?;
             let real = state.f32(&name("real"))?;
             let (next, whole) = whole.split_first().ok_or_else(malformed)?;
-            agent.replay = Replay::from_parts(
-                self.recipe.parameters.replay,
-                self.shape.features,
+            let replay = Replay::from_parts(
+                recipe.parameters.replay,
+                shape.features,
                 (*next as usize, whole, &real),
                 state.f32(&name("features"))?,
                 state.f32(&name("next_features"))?,
             )
             .ok_or_else(malformed)?;
-            let oldest = agent.replay.oldest_row(self.shape.history_slots);
+            let oldest = replay.oldest_row(shape.history_slots);
             let within = |experience: &[u64]| {
                 experience[..2].iter().all(|&row| row < end)
-                    && experience[2] < self.shape.actions() as u64
+                    && experience[2] < shape.actions() as u64
             };
             if oldest.is_some_and(|oldest| oldest < *log_first)
                 || !whole.chunks_exact(3).all(within)
             {
                 return Err(malformed());
             }
+            agent.set_replay(replay);
             agent.evaluation = evaluation;
             agent.target = target;
             agent.updates = counts[0];
             agent.optimiser = OptimiserState { steps: counts[1], first, second };
         }
         self.agents = agents;
-        self.training = Some(training);
+        self.training = Some(Box::new(training));
         Ok(())
     }
 }
@@ -113,9 +123,9 @@ impl<P: Preset> Saved for D3qn<P> {
 impl<P: Preset> D3qn<P> {
     /// A checkpoint with the description of the networks and the updates so far.
     fn describe(&self, stage: Stage) -> Checkpoint {
-        let mut checkpoint = self.networks.describe(stage);
+        let mut checkpoint = self.plan.networks.describe(stage);
         let updates = self.agents.iter().map(|agent| agent.updates).sum::<u64>();
-        let updates = (updates / self.networks.networks as u64).to_string();
+        let updates = (updates / self.agents.len().max(1) as u64).to_string();
         checkpoint.metadata.insert("updates".to_owned(), updates);
         checkpoint
     }
@@ -138,17 +148,18 @@ impl<P: Preset> Exportable for D3qn<P> {
 /// One vector per agent: its evaluation network, then its target network.
 impl<P: Preset> Mergeable for D3qn<P> {
     fn networks(&self) -> usize {
-        self.networks.networks
+        self.plan.networks.networks
     }
 
     fn parameters(&self, network: usize) -> Result<Vec<f32>, Error> {
-        let agent = self.agents.get(network).map(Agent::parameters);
-        Ok(agent.unwrap_or_else(|| self.new_agent(network).parameters()))
+        Ok(match self.agents.get(network) {
+            Some(agent) => agent.parameters(),
+            None => self.plan.agent(network, self.weights_of(network)).parameters(),
+        })
     }
 
     fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error> {
-        self.make_agents();
-        Ok(self.agents[network].set_parameters(parameters)?)
+        Ok(self.make_agents()[network].set_parameters(parameters)?)
     }
 }
 

@@ -24,6 +24,8 @@
 //! hyperthreads learn: `paper-teacher.ron` makes 549,050 updates of 6.76 MFLOP in 76 s, episodes
 //! and validations included, which is 49 GFLOP/s or 42 % of the peak.
 
+use std::hint::black_box;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_nn::{
     Decider, Histories, Initial, Row, Shape, Workspace, argmax, best_action, initial_parameters,
@@ -46,16 +48,16 @@ struct Peak {
 }
 
 /// Two units of a latency of four need eight chains.
-const CHAINS: usize = 10;
+const CHAINS: usize = 12;
 
 impl WithSimd for Peak {
     type Output = f32;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let (factor, one) = (simd.splat_f32s(0.999), simd.splat_f32s(1.0));
+        let (factor, one) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(1.0));
         let mut sums = [one; CHAINS];
-        for _ in 0..self.rounds {
+        for _ in 0..black_box(self.rounds) {
             for sum in &mut sums {
                 *sum = simd.mul_add_f32s(*sum, factor, one);
             }
@@ -89,7 +91,6 @@ fn benches(criterion: &mut Criterion) {
     for hidden in [20, 8] {
         let shape = shape(hidden);
         let history = vec![0.3_f32; 50];
-        let mut workspace = Workspace::new(shape);
         let mut decider = Decider::new(shape);
         let mut values = vec![0.0_f32; 50 * 6];
         let networks: Vec<_> = (0..50).map(|device| network(&shape, device)).collect();
@@ -97,7 +98,8 @@ fn benches(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("decide, H = {hidden}"));
         group.bench_function("one", |bencher| {
             bencher.iter(|| {
-                workspace.forward(&networks[0], &features[..9], Histories::Shared(&history))[0]
+                decider.decide_shared(&networks[0], &features[..9], &history, &mut values[..6]);
+                values[0]
             });
         });
         group.throughput(Throughput::Elements(50));
@@ -114,7 +116,8 @@ fn benches(criterion: &mut Criterion) {
         });
         group.bench_function("50, one network", |bencher| {
             bencher.iter(|| {
-                workspace.forward(&networks[0], &features, Histories::Shared(&history))[0]
+                decider.decide_shared(&networks[0], &features, &history, &mut values);
+                values[0]
             });
         });
         group.bench_function("actions of 50", |bencher| {
@@ -129,26 +132,39 @@ fn benches(criterion: &mut Criterion) {
         group.finish();
     }
 
-    let shape = shape(20);
-    let (rows, parameters) = (32, network(&shape, 1));
-    let features = vec![0.4_f32; rows * 9];
-    let histories = vec![0.3_f32; rows * 50];
-    let d_values = vec![0.01_f32; rows * 6];
-    let mut gradient = vec![0.0_f32; parameters.len()];
-    let mut workspace = Workspace::new(shape);
-    let mut group = criterion.benchmark_group("learn");
-    group.throughput(Throughput::Elements((5 * rows * shape.forward_operations()) as u64));
-    group.bench_function("update of 32 rows", |bencher| {
-        bencher.iter(|| {
-            for _ in 0..3 {
+    for hidden in [20, 8] {
+        let shape = shape(hidden);
+        let (rows, parameters) = (32, network(&shape, 1));
+        let features = vec![0.4_f32; 2 * rows * 9];
+        let histories = vec![0.3_f32; 2 * rows * 50];
+        let d_values = vec![0.01_f32; rows * 6];
+        let mut gradient = vec![0.0_f32; parameters.len()];
+        let (mut workspace, mut target) = (Workspace::new(shape), Workspace::new(shape));
+        let mut group = criterion.benchmark_group(format!("learn, H = {hidden}"));
+        group.throughput(Throughput::Elements((5 * rows * shape.forward_operations()) as u64));
+        group.bench_function("update of 32 rows", |bencher| {
+            bencher.iter(|| {
+                let (features_of, histories_of) = (&features[..rows * 9], &histories[..rows * 50]);
+                target.forward(&parameters, features_of, Histories::Each(histories_of));
                 workspace.forward(&parameters, &features, Histories::Each(&histories));
-            }
-            gradient.fill(0.0);
-            workspace.backward(&parameters, &d_values, &mut gradient);
-            gradient[0]
+                gradient.fill(0.0);
+                workspace.backward(&parameters, &d_values, &mut gradient);
+                gradient[0]
+            });
         });
-    });
-    group.finish();
+        group.throughput(Throughput::Elements((2 * rows * shape.forward_operations()) as u64));
+        group.bench_function("forward of 64 rows", |bencher| {
+            bencher.iter(|| {
+                workspace.forward(&parameters, &features, Histories::Each(&histories));
+            });
+        });
+        group.bench_function("backward of 32 rows", |bencher| {
+            bencher.iter(|| {
+                workspace.backward(&parameters, &d_values, &mut gradient);
+            });
+        });
+        group.finish();
+    }
 }
 
 criterion_group!(network_benches, benches);

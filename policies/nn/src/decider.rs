@@ -1,6 +1,8 @@
 //! Decisions: Q of rows that each have a network of their own.
 
-use crate::kernels::{Decisions, RowBuffers, RowInput, SIDE_BY_SIDE};
+use crate::kernels::{
+    Decisions, RowBuffers, RowInput, SIDE_BY_SIDE, SharedDecisions, vectorised_for,
+};
 use crate::shape::{Layers, Shape};
 use crate::workspace::duel;
 
@@ -9,6 +11,7 @@ use crate::workspace::duel;
 #[derive(Clone, Debug)]
 pub struct Decider {
     layers: Layers,
+    hidden: usize,
     buffers: [RowBuffers; SIDE_BY_SIDE],
 }
 
@@ -37,7 +40,7 @@ impl Decider {
             dense: [zeros(hidden), zeros(hidden)],
             head: zeros(2 + servers),
         };
-        Self { layers: shape.layers(), buffers: std::array::from_fn(|_| buffers()) }
+        Self { layers: shape.layers(), hidden, buffers: std::array::from_fn(|_| buffers()) }
     }
 
     /// Q of `rows` rows, which `row` returns by number, into `values`, rows × (1 + M).
@@ -57,7 +60,7 @@ impl Decider {
             let inputs: [_; SIDE_BY_SIDE] =
                 std::array::from_fn(|n| self.input(row(first + n.min(count - 1))));
             let buffers = &mut self.buffers[..count];
-            pulp::Arch::new().dispatch(Decisions { rows: &inputs[..count], buffers });
+            vectorised_for(self.hidden, Decisions { rows: &inputs[..count], buffers });
             for ((values, buffers), n) in
                 values.chunks_exact_mut(actions).zip(&self.buffers).zip(first..)
             {
@@ -65,6 +68,27 @@ impl Decider {
                 duel(&buffers.head, bias, values);
             }
         }
+    }
+
+    /// Q of `features`, rows × F, of one network, where all rows see the same history of K × M,
+    /// into `values`, rows × (1 + M): the LSTM runs once. Otherwise like [`Decider::decide`].
+    ///
+    /// # Panics
+    /// If a slice does not have the length that the shape requires.
+    pub fn decide_shared(
+        &mut self,
+        parameters: &[f32],
+        features: &[f32],
+        history: &[f32],
+        values: &mut [f32],
+    ) {
+        let width = self.layers.dense_1.inputs() - self.hidden;
+        let Some(first) = features.get(..width) else { return };
+        let row = self.input(Row { parameters, features: first, history });
+        let head_bias = self.layers.head.biases(parameters);
+        let buffers = &mut self.buffers[0];
+        let kernel = SharedDecisions { row, features, buffers, head_bias, values };
+        vectorised_for(self.hidden, kernel);
     }
 
     fn input<'r>(&self, row: Row<'r>) -> RowInput<'r> {

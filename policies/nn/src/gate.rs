@@ -34,13 +34,4 @@ impl Gate {
         let (f, rest) = rest.split_at(hidden);
         [i, j, f, &rest[..hidden]]
     }
-
-    /// [`Gate::split`] of what is written to.
-    #[inline(always)]
-    pub(crate) fn split_mut<T>(row: &mut [T], hidden: usize) -> [&mut [T]; 4] {
-        let (i, rest) = row.split_at_mut(hidden);
-        let (j, rest) = rest.split_at_mut(hidden);
-        let (f, rest) = rest.split_at_mut(hidden);
-        [i, j, f, &mut rest[..hidden]]
-    }
 }

@@ -8,12 +8,28 @@
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 
 use crate::gate::{FORGET_BIAS, Gate};
-use crate::real::{EXP_LN_2_HIGH, EXP_LN_2_LOW, EXP_MOST, EXP_SHIFT, EXP_TERMS, Real};
+use crate::real::{Real, SIGMOID_MOST, SIGMOID_SHIFT, SIGMOID_TERMS};
+use crate::shape::FIRST_ADVANTAGE_COLUMN;
+use crate::workspace::duel;
 
-/// Runs a kernel, chosen at run time: AVX2 with fused multiply-add on x86, else the target's own.
+/// Runs a kernel, chosen at run time: AVX-512 or AVX2 with fused multiply-add on x86, else the
+/// target's own.
 #[inline]
-pub(crate) fn vectorised<K: NullaryFnOnce>(kernel: K) -> K::Output {
+pub(crate) fn vectorised<K: WithSimd>(kernel: K) -> K::Output {
     pulp::Arch::new().dispatch(kernel)
+}
+
+/// [`vectorised`], with vectors no longer than `length` numbers if there are such.
+#[inline]
+pub(crate) fn vectorised_for<K: WithSimd>(length: usize, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let pulp::Arch::V4(wide) = pulp::Arch::new()
+        && length < 16
+    {
+        return Simd::vectorize(*wide, kernel);
+    }
+    let _ = length;
+    vectorised(kernel)
 }
 
 macro_rules! kernel {
@@ -151,45 +167,6 @@ kernel! {
     }
 }
 
-kernel! {
-    /// The LSTM over a whole history, for one row: what a loop over products, gates and cells
-    /// does for many, in one call, since for one row the calls themselves would show.
-    LstmRow {
-        hidden: usize,
-        weights: &'a [F],
-        bias: &'a [F],
-        /// K × M.
-        history: &'a [F],
-        /// K × (M + H).
-        inputs: &'a mut [F],
-        /// K × 4H.
-        gates: &'a mut [F],
-        /// (K + 1) × H, the first zero.
-        cells: &'a mut [F],
-        /// K × H.
-        tanh: &'a mut [F],
-        /// H, zero before and the last output afterwards.
-        output: &'a mut [F],
-    } {
-        let width = weights.len() / (4 * hidden);
-        let slots = inputs
-            .chunks_exact_mut(width)
-            .zip(history.chunks_exact(width - hidden))
-            .zip(gates.chunks_exact_mut(4 * hidden))
-            .zip(tanh.chunks_exact_mut(hidden));
-        for (slot, (((inputs, load), gates), tanh)) in slots.enumerate() {
-            inputs[..load.len()].copy_from_slice(load);
-            inputs[load.len()..].copy_from_slice(output);
-            gates.fill(F::ZERO);
-            AddRowProduct { x: inputs, w: weights, sums: gates }.call();
-            Gates { hidden, bias, sums: gates }.call();
-            let (before, cell) = cells.split_at_mut((slot + 1) * hidden);
-            let (before, cell) = (&before[slot * hidden..], &mut cell[..hidden]);
-            Cell { hidden, gates, before, cell, tanh, output }.call();
-        }
-    }
-}
-
 /// Rows that are decided side by side.
 pub(crate) const SIDE_BY_SIDE: usize = 4;
 
@@ -244,43 +221,87 @@ impl WithSimd for Decisions<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, buffers } = self;
-        let Some(first) = rows.first() else { return };
-        let hidden = first.lstm_bias.len() / 4;
-        let width = first.features.len();
-        let servers = first.lstm.len() / first.lstm_bias.len() - hidden;
+        remember(simd, rows, buffers);
         for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
-            buffer.joined[..width].copy_from_slice(row.features);
-            buffer.joined[width..].fill(0.0);
-            buffer.cells[0].fill(0.0);
+            buffer.joined[..row.features.len()].copy_from_slice(row.features);
+            buffer.dense(row);
         }
-        for slot in 0..first.history.len() / servers {
-            for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
-                buffer.inputs[..servers]
-                    .copy_from_slice(&row.history[slot * servers..(slot + 1) * servers]);
-                buffer.inputs[servers..].copy_from_slice(&buffer.joined[width..]);
-                if hidden < S::F32_LANES {
-                    buffer.narrow_step(row, width);
-                } else {
-                    buffer.step(simd, row, width);
-                }
-                buffer.cells.swap(0, 1);
+    }
+}
+
+/// Whole forward passes of rows with one network and one history: the LSTM runs once. Otherwise
+/// like [`Decisions`].
+pub(crate) struct SharedDecisions<'a> {
+    /// The first row.
+    pub(crate) row: RowInput<'a>,
+    /// Features of all rows, rows × F.
+    pub(crate) features: &'a [f32],
+    pub(crate) buffers: &'a mut RowBuffers,
+    pub(crate) head_bias: &'a [f32],
+    /// Q, rows × (1 + M).
+    pub(crate) values: &'a mut [f32],
+}
+
+impl WithSimd for SharedDecisions<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { row, features, buffers, head_bias, values } = self;
+        let width = row.features.len();
+        remember(simd, std::slice::from_ref(&row), std::slice::from_mut(buffers));
+        let actions = head_bias.len() - FIRST_ADVANTAGE_COLUMN;
+        let rows = features.chunks_exact(width).zip(values.chunks_exact_mut(actions));
+        for (features, values) in rows {
+            buffers.joined[..width].copy_from_slice(features);
+            buffers.dense(&row);
+            duel(&buffers.head, head_bias, values);
+        }
+    }
+}
+
+/// The LSTM over the histories of some rows, side by side; leaves each one's last output in
+/// `joined`, after the features.
+#[inline(always)]
+fn remember<S: Simd>(simd: S, rows: &[RowInput<'_>], buffers: &mut [RowBuffers]) {
+    let Some(first) = rows.first() else { return };
+    let hidden = first.lstm_bias.len() / 4;
+    let width = first.features.len();
+    let servers = first.lstm.len() / first.lstm_bias.len() - hidden;
+    for buffer in buffers.iter_mut() {
+        buffer.joined[width..].fill(0.0);
+        buffer.cells[0].fill(0.0);
+    }
+    for slot in 0..first.history.len() / servers {
+        for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
+            buffer.inputs[..servers]
+                .copy_from_slice(&row.history[slot * servers..(slot + 1) * servers]);
+            buffer.inputs[servers..].copy_from_slice(&buffer.joined[width..]);
+            if hidden < S::F32_LANES {
+                buffer.narrow_step(row, width);
+            } else {
+                buffer.step(simd, row, width);
             }
-        }
-        for (row, buffer) in rows.iter().zip(buffers.iter_mut()) {
-            let RowBuffers { joined, dense: [first, second], head, .. } = buffer;
-            first.fill(0.0);
-            AddRowProduct { x: joined, w: row.dense_1, sums: first }.call();
-            BiasRelu { bias: row.dense_1_bias, sums: first }.call();
-            second.fill(0.0);
-            AddRowProduct { x: first, w: row.dense_2, sums: second }.call();
-            BiasRelu { bias: row.dense_2_bias, sums: second }.call();
-            head.fill(0.0);
-            AddRowProduct { x: second, w: row.head, sums: head }.call();
+            buffer.cells.swap(0, 1);
         }
     }
 }
 
 impl RowBuffers {
+    /// Both dense layers and the head, after features and LSTM.
+    #[inline(always)]
+    fn dense(&mut self, row: &RowInput<'_>) {
+        let Self { joined, dense: [first, second], head, .. } = self;
+        first.fill(0.0);
+        AddRowProduct { x: joined, w: row.dense_1, sums: first }.call();
+        BiasRelu { bias: row.dense_1_bias, sums: first }.call();
+        second.fill(0.0);
+        AddRowProduct { x: first, w: row.dense_2, sums: second }.call();
+        BiasRelu { bias: row.dense_2_bias, sums: second }.call();
+        head.fill(0.0);
+        AddRowProduct { x: second, w: row.head, sums: head }.call();
+    }
+
     /// A slot of the LSTM with fewer neurons than a vector has.
     #[inline(always)]
     fn narrow_step(&mut self, row: &RowInput<'_>, width: usize) {
@@ -342,60 +363,19 @@ impl RowBuffers {
 #[inline(always)]
 fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
-    let whole = |value: u32| simd.splat_u32s(value);
-    // e^−x as in `Real::exp`.
-    let x = simd.max_f32s(simd.min_f32s(simd.neg_f32s(x), splat(EXP_MOST)), splat(-EXP_MOST));
-    let shifted =
-        simd.add_f32s(simd.mul_f32s(x, splat(std::f32::consts::LOG2_E)), splat(EXP_SHIFT));
-    let n = simd.sub_f32s(shifted, splat(EXP_SHIFT));
-    let r = simd.mul_add_f32s(n, splat(-EXP_LN_2_HIGH), x);
-    let r = simd.mul_add_f32s(n, splat(-EXP_LN_2_LOW), r);
-    let mut series = splat(EXP_TERMS[EXP_TERMS.len() - 1]);
-    for &term in EXP_TERMS.iter().rev().skip(1) {
+    let x = simd.max_f32s(simd.min_f32s(x, splat(SIGMOID_MOST)), splat(-SIGMOID_MOST));
+    let minus_log2_e = splat(-std::f32::consts::LOG2_E);
+    let shifted = simd.mul_add_f32s(x, minus_log2_e, splat(SIGMOID_SHIFT));
+    let n = simd.sub_f32s(shifted, splat(SIGMOID_SHIFT));
+    let r = simd.mul_add_f32s(x, minus_log2_e, simd.neg_f32s(n));
+    let mut series = splat(SIGMOID_TERMS[SIGMOID_TERMS.len() - 1]);
+    for &term in SIGMOID_TERMS.iter().rev().skip(1) {
         series = simd.mul_add_f32s(series, r, splat(term));
     }
-    let bits = simd.transmute_u32s_f32s(shifted);
-    let exponent = simd.add_u32s(bits, whole(127_u32.wrapping_sub(EXP_SHIFT.to_bits())));
-    let power = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(exponent, whole(23)));
-    let exp = simd.mul_f32s(series, power);
+    let bits = |x| simd.transmute_u32s_f32s(x);
+    let exponent = simd.wrapping_dyn_shl_u32s(bits(shifted), simd.splat_u32s(23));
+    let exp = simd.transmute_f32s_u32s(simd.add_u32s(bits(series), exponent));
     simd.div_f32s(splat(1.0), simd.add_f32s(splat(1.0), exp))
-}
-
-kernel! {
-    /// One slot back through the cell. Given ∂L/∂h in `d_output` and ∂L/∂c of the slot after in
-    /// `d_cell`, puts ∂L/∂(sums) into `d_sums` and ∂L/∂c₋₁ into `d_cell`.
-    CellBackward {
-        hidden: usize,
-        gates: &'a [F],
-        before: &'a [F],
-        tanh: &'a [F],
-        d_output: &'a [F],
-        d_cell: &'a mut [F],
-        d_sums: &'a mut [F],
-    } {
-        let rows = gates
-            .chunks_exact(4 * hidden)
-            .zip(before.chunks_exact(hidden))
-            .zip(tanh.chunks_exact(hidden))
-            .zip(d_output.chunks_exact(hidden))
-            .zip(d_cell.chunks_exact_mut(hidden))
-            .zip(d_sums.chunks_exact_mut(4 * hidden));
-        for (((((gates, before), tanh), d_output), d_cell), d_sums) in rows {
-            let [i, j, f, o] = Gate::split(gates, hidden);
-            let [d_i, d_j, d_f, d_o] = Gate::split_mut(d_sums, hidden);
-            let (before, tanh) = (&before[..hidden], &tanh[..hidden]);
-            let (d_output, d_cell) = (&d_output[..hidden], &mut d_cell[..hidden]);
-            for n in 0..hidden {
-                let d_h = d_output[n];
-                d_o[n] = d_h * tanh[n] * o[n] * (F::ONE - o[n]);
-                let d_c = d_cell[n] + d_h * o[n] * (F::ONE - tanh[n] * tanh[n]);
-                d_i[n] = d_c * j[n] * i[n] * (F::ONE - i[n]);
-                d_j[n] = d_c * i[n] * (F::ONE - j[n] * j[n]);
-                d_f[n] = d_c * before[n] * f[n] * (F::ONE - f[n]);
-                d_cell[n] = d_c * f[n];
-            }
-        }
-    }
 }
 
 kernel! {

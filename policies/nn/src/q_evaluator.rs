@@ -4,13 +4,11 @@ use crate::decider::{Decider, Row};
 use crate::inputs::Scaling;
 use crate::shape::Shape;
 use crate::window::window_of;
-use crate::workspace::{Histories, Workspace};
 
 /// Scales what is observed and evaluates Q, with the buffers for both.
 #[derive(Clone, Debug)]
 pub struct QEvaluator {
     shape: Shape,
-    workspace: Workspace<f32>,
     decider: Decider,
     /// Scaled features of the last observation, rows × F.
     pub features: Vec<f32>,
@@ -21,8 +19,8 @@ pub struct QEvaluator {
 impl QEvaluator {
     /// Buffers for networks of `shape`.
     pub fn new(shape: Shape) -> Self {
-        let (workspace, decider) = (Workspace::new(shape), Decider::new(shape));
-        Self { shape, workspace, decider, features: Vec::new(), histories: Vec::new() }
+        let decider = Decider::new(shape);
+        Self { shape, decider, features: Vec::new(), histories: Vec::new() }
     }
 
     /// Takes in unscaled features (rows × F) and histories (windows of K × M).
@@ -49,10 +47,9 @@ impl QEvaluator {
         history_of: &[u32],
         values: &mut [f32],
     ) {
-        let Self { shape, workspace, decider, features, histories } = self;
+        let Self { shape, decider, features, histories } = self;
         if networks == 1 && history_of.is_empty() {
-            let history = Histories::Shared(&histories[..shape.window()]);
-            values.copy_from_slice(workspace.forward(parameters(0), features, history));
+            decider.decide_shared(parameters(0), features, &histories[..shape.window()], values);
             return;
         }
         let row = |row: usize| Row {

@@ -4,6 +4,9 @@
 //! overlap in all but one row, so no experience stores its own: the loads of each slot are stored
 //! once, in a [`LoadLog`], and an experience knows where its window ends.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use rand::Rng;
 
 use crate::real::Real;
@@ -52,6 +55,16 @@ impl<F: Real> LoadLog<F> {
     pub fn row(&self, number: u64) -> &[F] {
         let start = (number - self.first) as usize * self.servers;
         &self.rows[start..start + self.servers]
+    }
+
+    /// The rows of successive numbers that are still kept.
+    ///
+    /// # Panics
+    /// If one has been forgotten or does not exist yet.
+    #[inline]
+    pub fn rows(&self, numbers: Range<u64>) -> &[F] {
+        let place = |number: u64| (number - self.first) as usize * self.servers;
+        &self.rows[place(numbers.start)..place(numbers.end)]
     }
 
     /// Forgets the rows before `number`. They are dropped in batches, so that a slot costs the same
@@ -105,23 +118,38 @@ impl<F: Real> Replay<F> {
         }
     }
 
-    /// Adds an experience; in a full ring it replaces the oldest.
+    /// Adds an experience; in a full ring it replaces the oldest. Returns its index, and what it
+    /// replaced.
     ///
     /// # Panics
     /// If the features are not of the ring's width.
-    pub fn push(&mut self, experience: Experience<F>, features: &[F], next_features: &[F]) {
+    pub fn push(
+        &mut self,
+        experience: Experience<F>,
+        features: &[F],
+        next_features: &[F],
+    ) -> (usize, Option<Experience<F>>) {
         assert!(features.len() == self.width && next_features.len() == self.width);
-        if self.experiences.len() < self.capacity {
+        let index = self.next;
+        let replaced = if self.experiences.len() < self.capacity {
             self.experiences.push(experience);
             self.features.extend_from_slice(features);
             self.next_features.extend_from_slice(next_features);
+            None
         } else {
-            let range = self.next * self.width..(self.next + 1) * self.width;
-            self.experiences[self.next] = experience;
+            let range = index * self.width..(index + 1) * self.width;
             self.features[range.clone()].copy_from_slice(features);
             self.next_features[range].copy_from_slice(next_features);
-        }
-        self.next = (self.next + 1) % self.capacity;
+            Some(std::mem::replace(&mut self.experiences[index], experience))
+        };
+        self.next = (index + 1) % self.capacity;
+        (index, replaced)
+    }
+
+    /// The indices of all experiences, the oldest first.
+    pub fn by_age(&self) -> impl Iterator<Item = usize> {
+        let oldest = if self.experiences.len() < self.capacity { 0 } else { self.next };
+        (oldest..self.experiences.len()).chain(0..oldest)
     }
 
     /// Number of experiences.
@@ -212,18 +240,72 @@ impl<F: Real> Replay<F> {
     }
 }
 
-/// Copies the windows that end at `newest` into `into` as a batch's histories: K × rows × M.
+/// The experiences of each slot: where one network learns from many devices, those that decided in
+/// the same slot saw the same window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BySlot {
+    /// The number of the first slot's row.
+    first: u64,
+    /// Indices in the ring, in the order in which they came.
+    slots: VecDeque<Vec<u32>>,
+}
+
+impl BySlot {
+    /// The slots of all experiences of a ring.
+    pub fn of<F: Real>(replay: &Replay<F>) -> Self {
+        let mut by_slot = Self::default();
+        for index in replay.by_age() {
+            by_slot.add(index, replay.experience(index).window);
+        }
+        by_slot
+    }
+
+    /// Adds an experience whose window ends at row `window`.
+    pub fn add(&mut self, index: usize, window: u64) {
+        if self.slots.is_empty() {
+            self.first = window;
+        }
+        // The reward of an earlier decision may come after that of a later one.
+        while window < self.first {
+            self.slots.push_front(Vec::new());
+            self.first -= 1;
+        }
+        let place = (window - self.first) as usize;
+        if place >= self.slots.len() {
+            self.slots.resize(place + 1, Vec::new());
+        }
+        self.slots[place].push(index as u32);
+    }
+
+    /// Removes an experience that was added.
+    pub fn remove(&mut self, index: usize, window: u64) {
+        let place = window.checked_sub(self.first).map(|place| place as usize);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) {
+            slot.retain(|&other| other as usize != index);
+        }
+        while self.slots.front().is_some_and(Vec::is_empty) {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The indices of the experiences whose window ends at row `window`.
+    pub fn at(&self, window: u64) -> &[u32] {
+        let place = window.checked_sub(self.first).map(|place| place as usize);
+        place.and_then(|place| self.slots.get(place)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Copies the windows of `history_slots` rows that end at `newest` into `into`, one after the other.
 pub fn gather_windows<F: Real>(
     log: &LoadLog<F>,
     history_slots: usize,
-    newest: &[u64],
+    newest: impl IntoIterator<Item = u64>,
     into: &mut Vec<F>,
 ) {
     into.clear();
-    for slot in 0..history_slots as u64 {
-        for &newest in newest {
-            into.extend_from_slice(log.row(newest + 1 + slot - history_slots as u64));
-        }
+    for newest in newest {
+        into.extend_from_slice(log.rows(newest + 1 - history_slots as u64..newest + 1));
     }
 }
 
@@ -239,10 +321,35 @@ mod tests {
         assert_eq!(numbers[39], 39);
         log.forget_before(25);
         let mut windows = Vec::new();
-        gather_windows(&log, 3, &[30, 39], &mut windows);
-        let slots = [28.0, 37.0, 29.0, 38.0, 30.0, 39.0];
+        gather_windows(&log, 3, [30, 39], &mut windows);
+        let slots = [28.0, 29.0, 30.0, 37.0, 38.0, 39.0];
         let expected: Vec<f64> = slots.iter().flat_map(|slot| [*slot, -slot]).collect();
         assert_eq!(windows, expected);
+    }
+
+    /// Experiences come in any order of slots, are overwritten, and the index is the same as one
+    /// made anew.
+    #[test]
+    fn experiences_are_found_by_their_slot() {
+        let mut replay = Replay::new(4, 1);
+        let mut by_slot = BySlot::default();
+        for window in [5, 6, 5, 4, 7, 7, 5, 9] {
+            let experience =
+                Experience { window, next_window: 9, action: 0, reward: 0.0, discount: 0.0 };
+            let (index, replaced) = replay.push(experience, &[0.0_f32], &[0.0]);
+            if let Some(replaced) = replaced {
+                by_slot.remove(index, replaced.window);
+            }
+            by_slot.add(index, window);
+            for window in 0..12 {
+                let expected: Vec<u32> = (replay.by_age())
+                    .filter(|&index| replay.experience(index).window == window)
+                    .map(|index| index as u32)
+                    .collect();
+                assert_eq!(by_slot.at(window), expected);
+                assert_eq!(BySlot::of(&replay).at(window), expected);
+            }
+        }
     }
 
     #[test]

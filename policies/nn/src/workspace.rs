@@ -10,57 +10,115 @@
 //! The paper's text has one dense layer; the parameter counts of its tables have two.
 //! All parameters of a network are one slice, in the order of [`Shape::tensors`], which is what
 //! optimisers, target networks and checkpoints work on.
+//!
+//! A [`Workspace`] is for learning: it computes many rows of one network side by side. For single
+//! rows, and rows with networks of their own, there is [`Decider`](crate::Decider).
 
-use ndarray::Array2;
+use pulp::{Simd, WithSimd};
 
-use crate::kernels::{Cell, CellBackward, Gates, LstmRow, ReluBackward, vectorised};
-use crate::product::product;
+use crate::gate::FORGET_BIAS;
+use crate::lanes::{
+    LstmBlock, LstmStates, Packed, Slots, VIRTUAL, Vectors, add_outer, add_sums, bias_relu,
+    multiply, relu_backward,
+};
+use crate::layer::Layer;
 use crate::real::Real;
 use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
 
-/// The load histories of the rows of a batch.
+/// The load histories of the rows of a batch: windows of K × M, the oldest slot first, one after
+/// the other.
 #[derive(Clone, Copy, Debug)]
 pub enum Histories<'a, F> {
-    /// All rows see this window of K × M: the LSTM runs once.
-    Shared(&'a [F]),
-    /// Each row has its own: K × rows × M, the oldest slot of all rows first.
+    /// Each row has its own, in order.
     Each(&'a [F]),
+    /// All rows see this one: the LSTM runs once.
+    Shared(&'a [F]),
+    /// Rows share windows, and the LSTM runs once for each: the windows, and the number of each
+    /// row's.
+    Of(&'a [F], &'a [u32]),
+}
+
+impl<'a, F> Histories<'a, F> {
+    fn windows(&self) -> &'a [F] {
+        let (Self::Each(windows) | Self::Shared(windows) | Self::Of(windows, _)) = *self;
+        windows
+    }
+
+    /// The window of a row.
+    #[inline(always)]
+    fn of(&self, row: usize) -> usize {
+        match self {
+            Self::Each(_) => row,
+            Self::Shared(_) => 0,
+            Self::Of(_, of) => of[row] as usize,
+        }
+    }
 }
 
 /// Buffers of one forward and backward pass; they grow to the largest batch.
 #[derive(Clone, Debug)]
 pub struct Workspace<F> {
     shape: Shape,
+    layers: Layers,
     rows: usize,
-    /// Rows of the LSTM: 1 if all share a history, else as many as the batch.
-    lstm_rows: usize,
-    /// The LSTM's inputs, K × rows × (M + H): the load, then the last output.
-    inputs: Vec<F>,
-    /// Activated gates, K × rows × 4H.
-    gates: Vec<F>,
-    /// c, (K + 1) × rows × H, the first zero.
-    cells: Vec<F>,
-    /// tanh c, K × rows × H.
-    tanh: Vec<F>,
-    /// The LSTM's output of the slot at hand, rows × H.
-    output: Vec<F>,
-    /// Features beside the LSTM's last output, rows × (F + H).
-    joined: Vec<F>,
-    dense_1: Vec<F>,
-    dense_2: Vec<F>,
-    /// Value and advantages, rows × (2 + M).
-    head: Vec<F>,
+    /// The window of each row of the last forward pass; without them each row has its own.
+    window_of: Vec<u32>,
+    /// Windows of the last forward pass.
+    windows: usize,
+    packed: PackedNetwork<F>,
+    lstm: Lanes<F>,
+    dense: DenseLanes<F>,
     /// Q, rows × (1 + M).
     values: Vec<F>,
-    d_head: Vec<F>,
-    d_dense: Vec<F>,
-    d_joined: Vec<F>,
-    d_output: Vec<F>,
-    d_cell: Vec<F>,
-    /// ∂L/∂(gate sums), K × rows × 4H.
+}
+
+/// The layers of a network in the order in which they are read, forwards and backwards.
+#[derive(Clone, Debug)]
+struct PackedNetwork<F> {
+    /// Outputs are the four gates of each neuron.
+    lstm: Packed<F>,
+    lstm_bias: Vec<[F; 4]>,
+    dense_1: Packed<F>,
+    dense_2: Packed<F>,
+    head: Packed<F>,
+    /// From the gates of all neurons to the last output.
+    recurrent: Packed<F>,
+    /// From ∂L/∂(sums) to ∂L/∂(inputs): of the first dense layer the LSTM's output only.
+    dense_1_back: Packed<F>,
+    dense_2_back: Packed<F>,
+    head_back: Packed<F>,
+}
+
+/// Buffers of the LSTM, block by block: see [`LstmBlock`].
+#[derive(Clone, Debug, Default)]
+struct Lanes<F> {
+    inputs: Vec<F>,
+    gates: Vec<F>,
+    cells: Vec<F>,
+    tanh: Vec<F>,
     d_gates: Vec<F>,
-    /// The recurrent part of the LSTM's weights, transposed: 4H × H.
-    recurrent: Vec<F>,
+    /// H, of all blocks.
+    d_output: Vec<F>,
+    /// H, of one block.
+    d_cell: Vec<F>,
+}
+
+/// Buffers of the layers after the LSTM, block by block.
+#[derive(Clone, Debug, Default)]
+struct DenseLanes<F> {
+    /// Features beside the LSTM's last output, F + H.
+    joined: Vec<F>,
+    /// H.
+    dense_1: Vec<F>,
+    /// H.
+    dense_2: Vec<F>,
+    /// Value and advantages, 2 + M.
+    head: Vec<F>,
+    /// 2 + M.
+    d_head: Vec<F>,
+    /// H each.
+    d_dense_1: Vec<F>,
+    d_dense_2: Vec<F>,
 }
 
 /// The dueling head, eq. (15): Q = V + A − mean A. `sums` and `bias` have the head's columns: V,
@@ -92,50 +150,407 @@ fn duel_backward<F: Real>(d_values: &[F], d_head: &mut [F]) {
     }
 }
 
-impl<F: Real> Workspace<F> {
-    /// Buffers for networks of `shape`.
-    pub fn new(shape: Shape) -> Self {
+impl<F: Real> PackedNetwork<F> {
+    fn new(layers: &Layers, hidden: usize) -> Self {
+        let forwards = |layer: &Layer| Packed::new(layer.inputs(), layer.outputs());
         Self {
-            shape,
-            rows: 0,
-            lstm_rows: 0,
-            inputs: Vec::new(),
-            gates: Vec::new(),
-            cells: Vec::new(),
-            tanh: Vec::new(),
-            output: Vec::new(),
-            joined: Vec::new(),
-            dense_1: Vec::new(),
-            dense_2: Vec::new(),
-            head: Vec::new(),
-            values: Vec::new(),
-            d_head: Vec::new(),
-            d_dense: Vec::new(),
-            d_joined: Vec::new(),
-            d_output: Vec::new(),
-            d_cell: Vec::new(),
-            d_gates: Vec::new(),
-            recurrent: Vec::new(),
+            lstm: forwards(&layers.lstm),
+            lstm_bias: vec![[F::ZERO; 4]; hidden],
+            dense_1: forwards(&layers.dense_1),
+            dense_2: forwards(&layers.dense_2),
+            head: forwards(&layers.head),
+            recurrent: Packed::new(4 * hidden, hidden),
+            dense_1_back: Packed::new(hidden, hidden),
+            dense_2_back: Packed::new(hidden, hidden),
+            head_back: Packed::new(layers.head.outputs(), hidden),
         }
     }
 
-    fn resize(&mut self, rows: usize, lstm_rows: usize) {
-        if (rows, lstm_rows) == (self.rows, self.lstm_rows) {
-            return;
+    #[inline(always)]
+    fn pack_forward(&mut self, layers: &Layers, parameters: &[F]) {
+        let hidden = self.lstm_bias.len();
+        let weights = layers.lstm.weights(parameters);
+        let columns = 4 * hidden;
+        self.lstm
+            .pack_each(|input, output| weights[input * columns + output % 4 * hidden + output / 4]);
+        let bias = layers.lstm.biases(parameters);
+        for (neuron, gates) in self.lstm_bias.iter_mut().enumerate() {
+            *gates = std::array::from_fn(|gate| bias[gate * hidden + neuron]);
+            gates[2] += F::of(FORGET_BIAS);
         }
-        (self.rows, self.lstm_rows) = (rows, lstm_rows);
-        let Shape { features, servers, history_slots, hidden } = self.shape;
-        let sized = |buffer: &mut Vec<F>, length| buffer.resize(length, F::ZERO);
-        sized(&mut self.inputs, history_slots * lstm_rows * (servers + hidden));
-        sized(&mut self.gates, history_slots * lstm_rows * 4 * hidden);
-        sized(&mut self.cells, (history_slots + 1) * lstm_rows * hidden);
-        sized(&mut self.tanh, history_slots * lstm_rows * hidden);
-        sized(&mut self.output, lstm_rows * hidden);
-        sized(&mut self.joined, rows * (features + hidden));
-        sized(&mut self.dense_1, rows * hidden);
-        sized(&mut self.dense_2, rows * hidden);
-        sized(&mut self.head, rows * (2 + servers));
-        sized(&mut self.values, rows * (1 + servers));
+        let each = [
+            (&layers.dense_1, &mut self.dense_1),
+            (&layers.dense_2, &mut self.dense_2),
+            (&layers.head, &mut self.head),
+        ];
+        for (layer, packed) in each {
+            let (weights, columns) = (layer.weights(parameters), layer.outputs());
+            packed.pack(|input| &weights[input * columns..(input + 1) * columns]);
+        }
+    }
+
+    #[inline(always)]
+    fn pack_backward(&mut self, layers: &Layers, shape: &Shape, parameters: &[F]) {
+        let hidden = shape.hidden;
+        let weights = &layers.lstm.weights(parameters)[shape.servers * 4 * hidden..];
+        self.recurrent.pack_each(|input, output| {
+            weights[output * 4 * hidden + input % 4 * hidden + input / 4]
+        });
+        let each = [
+            (&layers.dense_1, shape.features, &mut self.dense_1_back),
+            (&layers.dense_2, 0, &mut self.dense_2_back),
+            (&layers.head, 0, &mut self.head_back),
+        ];
+        for (layer, first, packed) in each {
+            let columns = layer.outputs();
+            let weights = &layer.weights(parameters)[first * columns..];
+            packed.pack_each(|input, output| weights[output * columns + input]);
+        }
+    }
+}
+
+/// Runs a pass with blocks as wide as the processor's vectors like them.
+macro_rules! wide {
+    ($simd:ident, $call:ident($($argument:expr),*)) => {
+        if $simd::F32_LANES >= 16 {
+            $call::<F, 32, 16, 4>($($argument),*)
+        } else {
+            $call::<F, 16, 8, 3>($($argument),*)
+        }
+    };
+}
+
+/// A forward pass.
+struct Forward<'p, F> {
+    workspace: &'p mut Workspace<F>,
+    parameters: &'p [F],
+    features: &'p [F],
+    histories: Histories<'p, F>,
+}
+
+impl<F: Real> WithSimd for Forward<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        wide!(S, forward(self));
+    }
+}
+
+#[inline(always)]
+fn forward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Forward<'_, F>) {
+    let Forward { workspace, parameters, features, histories } = pass;
+    let Workspace { shape, layers, rows, windows, packed, lstm, dense, values, .. } = workspace;
+    let Shape { features: width, servers, history_slots, hidden } = *shape;
+    packed.pack_forward(layers, parameters);
+    let loads = histories.windows();
+    for block in 0..windows.div_ceil(W) {
+        let mut lstm = lstm.block::<W>(block, shape);
+        for lane in 0..W {
+            let window = block * W + lane;
+            let of = |at: usize| loads.get(window * shape.window() + at);
+            for slot in 0..history_slots {
+                for server in 0..servers {
+                    lstm.inputs[slot * (servers + hidden) + server][lane] =
+                        of(slot * servers + server).copied().unwrap_or(F::ZERO);
+                }
+            }
+        }
+        lstm.forward(&packed.lstm, &packed.lstm_bias);
+    }
+    let input = servers + hidden;
+    for block in 0..rows.div_ceil(W) {
+        let [joined, dense_1, dense_2, head] = dense.forward_block::<W>(block, shape);
+        for lane in 0..W {
+            let row = block * W + lane;
+            let of = |at: usize| if row < *rows { features[row * width + at] } else { F::ZERO };
+            for at in 0..width {
+                joined[at][lane] = of(at);
+            }
+        }
+        // The LSTM's last output.
+        let outputs = lstm.inputs.as_chunks::<W>().0;
+        let last = |block: usize| {
+            &outputs[(block * (history_slots + 1) + history_slots) * input + servers..][..hidden]
+        };
+        if let Histories::Each(_) = histories {
+            joined[width..].copy_from_slice(last(block));
+        } else {
+            for lane in 0..W.min(*rows - block * W) {
+                let window = histories.of(block * W + lane);
+                let from = last(window / W);
+                for (joined, from) in joined[width..].iter_mut().zip(from) {
+                    joined[lane] = from[window % W];
+                }
+            }
+        }
+        multiply(&packed.dense_1, joined, dense_1);
+        bias_relu(layers.dense_1.biases(parameters), dense_1);
+        multiply(&packed.dense_2, dense_1, dense_2);
+        bias_relu(layers.dense_2.biases(parameters), dense_2);
+        multiply(&packed.head, dense_2, head);
+        let bias = layers.head.biases(parameters);
+        for lane in 0..W.min(*rows - block * W) {
+            let row = block * W + lane;
+            let values = &mut values[row * (1 + servers)..(row + 1) * (1 + servers)];
+            duel_lane(head, bias, lane, values);
+        }
+    }
+}
+
+/// [`duel`] of one lane.
+#[inline(always)]
+fn duel_lane<F: Real, const W: usize>(head: &[[F; W]], bias: &[F], lane: usize, values: &mut [F]) {
+    let value = head[VALUE_COLUMN][lane] + bias[VALUE_COLUMN];
+    let share = F::ONE / F::of(values.len() as f64);
+    let advantages = head[FIRST_ADVANTAGE_COLUMN..].iter().zip(&bias[FIRST_ADVANTAGE_COLUMN..]);
+    let mut mean = F::ZERO;
+    for (q, (advantage, &bias)) in values.iter_mut().zip(advantages) {
+        *q = advantage[lane] + bias;
+        mean += *q;
+    }
+    for q in values {
+        *q = value + (*q - mean * share);
+    }
+}
+
+/// A backward pass.
+struct Backward<'p, F> {
+    workspace: &'p mut Workspace<F>,
+    parameters: &'p [F],
+    d_values: &'p [F],
+    gradient: &'p mut [F],
+}
+
+impl<F: Real> WithSimd for Backward<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        wide!(S, backward(self));
+    }
+}
+
+#[inline(always)]
+fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backward<'_, F>) {
+    let Backward { workspace, parameters, d_values, gradient } = pass;
+    let Workspace { shape, layers, packed, lstm, dense, window_of, .. } = workspace;
+    let Shape { servers, history_slots, hidden, .. } = *shape;
+    let rows = d_values.len() / shape.actions();
+    packed.pack_backward(layers, shape, parameters);
+    let blocks = rows.div_ceil(W);
+    // The windows that these rows see.
+    let windows = match window_of[..rows.min(window_of.len())].iter().max() {
+        Some(&last) => last as usize + 1,
+        None => rows,
+    };
+    let lstm_blocks = windows.div_ceil(W);
+    lstm.resize_backward(lstm_blocks * W, shape);
+    dense.resize_backward(blocks * W, shape);
+    if !window_of.is_empty() {
+        lstm.d_output.fill(F::ZERO);
+    }
+    let mut d_row = vec![F::ZERO; 2 + servers];
+    for block in 0..blocks {
+        let range = |size: usize| block * size..(block + 1) * size;
+        let d_head = &mut dense.d_head.as_chunks_mut::<W>().0[range(2 + servers)];
+        for lane in 0..W {
+            let row = block * W + lane;
+            match d_values.get(row * (1 + servers)..(row + 1) * (1 + servers)) {
+                Some(d_values) => duel_backward(d_values, &mut d_row),
+                None => d_row.fill(F::ZERO),
+            }
+            for (d_head, &d) in d_head.iter_mut().zip(&d_row) {
+                d_head[lane] = d;
+            }
+        }
+        let d_dense_2 = &mut dense.d_dense_2.as_chunks_mut::<W>().0[range(hidden)];
+        multiply(&packed.head_back, d_head, d_dense_2);
+        relu_backward(&dense.dense_2.as_chunks::<W>().0[range(hidden)], d_dense_2);
+        let d_dense_1 = &mut dense.d_dense_1.as_chunks_mut::<W>().0[range(hidden)];
+        multiply(&packed.dense_2_back, d_dense_2, d_dense_1);
+        relu_backward(&dense.dense_1.as_chunks::<W>().0[range(hidden)], d_dense_1);
+        let d_outputs = lstm.d_output.as_chunks_mut::<W>().0;
+        if window_of.is_empty() {
+            multiply(&packed.dense_1_back, d_dense_1, &mut d_outputs[range(hidden)]);
+            continue;
+        }
+        // Rows that share a window add to its gradient.
+        let d_rows = &mut lstm.d_cell.as_chunks_mut::<W>().0[..hidden];
+        multiply(&packed.dense_1_back, d_dense_1, d_rows);
+        for lane in 0..W.min(rows - block * W) {
+            let window = window_of[block * W + lane] as usize;
+            let d_outputs = &mut d_outputs[window / W * hidden..][..hidden];
+            for (d_output, d_row) in d_outputs.iter_mut().zip(&*d_rows) {
+                d_output[window % W] += d_row[lane];
+            }
+        }
+    }
+    for block in 0..lstm_blocks {
+        lstm.backward::<W>(&packed.recurrent, block, shape);
+    }
+
+    // The gradients of weights and biases, layer by layer.
+    let slots = Slots { blocks: lstm_blocks, slots: history_slots, first: 0 };
+    let inputs = |offset| Vectors {
+        all: lstm.inputs.as_chunks::<W>().0,
+        block: (history_slots + 1) * (servers + hidden),
+        stride: servers + hidden,
+        offset,
+    };
+    let d_gates = Vectors {
+        all: lstm.d_gates.as_chunks::<W>().0,
+        block: history_slots * 4 * hidden,
+        stride: 4 * hidden,
+        offset: 0,
+    };
+    let column = |output: usize| output % 4 * hidden + output / 4;
+    let weights = &mut gradient[layers.lstm.weight.range.clone()];
+    let (d, outputs) = (d_gates, 4 * hidden);
+    add_outer::<F, W, S, T>(slots, (inputs(0), servers), (d, outputs), |input, output, sum| {
+        weights[input * outputs + column(output)] += sum;
+    });
+    // Before the first slot the output was zero.
+    let later = Slots { first: 1, ..slots };
+    let recurrent = &mut weights[servers * outputs..];
+    add_outer::<F, W, S, T>(
+        later,
+        (inputs(servers), hidden),
+        (d, outputs),
+        |input, output, sum| {
+            recurrent[input * outputs + column(output)] += sum;
+        },
+    );
+    let bias = &mut gradient[layers.lstm.bias.range.clone()];
+    add_sums(slots, (d, outputs), |output, sum| bias[column(output)] += sum);
+
+    let slots = Slots { blocks, slots: 1, first: 0 };
+    let each = [
+        (&layers.dense_1, &dense.joined, &dense.d_dense_1),
+        (&layers.dense_2, &dense.dense_1, &dense.d_dense_2),
+        (&layers.head, &dense.dense_2, &dense.d_head),
+    ];
+    for (layer, x, d) in each {
+        let of = |all, block| Vectors { all, block, stride: 0, offset: 0 };
+        let (inputs, outputs) = (layer.inputs(), layer.outputs());
+        let x = of(x.as_chunks::<W>().0, inputs);
+        let d = of(d.as_chunks::<W>().0, outputs);
+        let weights = &mut gradient[layer.weight.range.clone()];
+        add_outer::<F, W, S, T>(slots, (x, inputs), (d, outputs), |input, output, sum| {
+            weights[input * outputs + output] += sum;
+        });
+        let bias = &mut gradient[layer.bias.range.clone()];
+        add_sums(slots, (d, outputs), |output, sum| bias[output] += sum);
+    }
+}
+
+impl<F: Real> Lanes<F> {
+    fn resize(&mut self, lanes: usize, shape: &Shape) {
+        let Shape { servers, history_slots, hidden, .. } = *shape;
+        let sized = |buffer: &mut Vec<F>, length| grow(buffer, length * lanes);
+        sized(&mut self.inputs, (history_slots + 1) * (servers + hidden));
+        sized(&mut self.gates, history_slots * 4 * hidden);
+        sized(&mut self.cells, (history_slots + 1) * hidden);
+        sized(&mut self.tanh, history_slots * hidden);
+    }
+
+    fn resize_backward(&mut self, lanes: usize, shape: &Shape) {
+        let Shape { history_slots, hidden, .. } = *shape;
+        grow(&mut self.d_gates, history_slots * 4 * hidden * lanes);
+        grow(&mut self.d_output, hidden * lanes);
+        grow(&mut self.d_cell, hidden * VIRTUAL);
+    }
+
+    #[inline(always)]
+    fn block<const W: usize>(&mut self, block: usize, shape: &Shape) -> LstmBlock<'_, F, W> {
+        let Shape { servers, history_slots, hidden, .. } = *shape;
+        let range = |size: usize| block * size..(block + 1) * size;
+        let gates = range(history_slots * 4 * hidden);
+        LstmBlock {
+            servers,
+            hidden,
+            inputs: &mut self.inputs.as_chunks_mut::<W>().0
+                [range((history_slots + 1) * (servers + hidden))],
+            gates: self.gates.as_chunks_mut::<W>().0[gates].as_chunks_mut::<4>().0,
+            cells: &mut self.cells.as_chunks_mut::<W>().0[range((history_slots + 1) * hidden)],
+            tanh: &mut self.tanh.as_chunks_mut::<W>().0[range(history_slots * hidden)],
+        }
+    }
+
+    /// Back through a block, from its `d_output` to its `d_gates`.
+    #[inline(always)]
+    fn backward<const W: usize>(&mut self, recurrent: &Packed<F>, block: usize, shape: &Shape) {
+        let Shape { history_slots, hidden, .. } = *shape;
+        let range = |size: usize| block * size..(block + 1) * size;
+        let gates = range(history_slots * 4 * hidden);
+        let states = LstmStates {
+            hidden,
+            gates: self.gates.as_chunks::<W>().0[gates.clone()].as_chunks::<4>().0,
+            before: &self.cells.as_chunks::<W>().0[range((history_slots + 1) * hidden)]
+                [..history_slots * hidden],
+            tanh: &self.tanh.as_chunks::<W>().0[range(history_slots * hidden)],
+        };
+        states.backward(
+            recurrent,
+            &mut self.d_output.as_chunks_mut::<W>().0[range(hidden)],
+            &mut self.d_cell.as_chunks_mut::<W>().0[..hidden],
+            self.d_gates.as_chunks_mut::<W>().0[gates].as_chunks_mut::<4>().0,
+        );
+    }
+}
+
+impl<F: Real> DenseLanes<F> {
+    fn resize(&mut self, lanes: usize, shape: &Shape) {
+        let Shape { features, servers, hidden, .. } = *shape;
+        let sized = |buffer: &mut Vec<F>, length| grow(buffer, length * lanes);
+        sized(&mut self.joined, features + hidden);
+        sized(&mut self.dense_1, hidden);
+        sized(&mut self.dense_2, hidden);
+        sized(&mut self.head, 2 + servers);
+    }
+
+    fn resize_backward(&mut self, lanes: usize, shape: &Shape) {
+        let sized = |buffer: &mut Vec<F>, length| grow(buffer, length * lanes);
+        sized(&mut self.d_head, 2 + shape.servers);
+        sized(&mut self.d_dense_1, shape.hidden);
+        sized(&mut self.d_dense_2, shape.hidden);
+    }
+
+    /// `joined`, `dense_1`, `dense_2` and `head` of a block.
+    #[inline(always)]
+    fn forward_block<const W: usize>(&mut self, block: usize, shape: &Shape) -> [&mut [[F; W]]; 4] {
+        let Shape { features, servers, hidden, .. } = *shape;
+        let Self { joined, dense_1, dense_2, head, .. } = self;
+        let each = [(joined, features + hidden), (dense_1, hidden), (dense_2, hidden)];
+        let [joined, dense_1, dense_2] =
+            each.map(|(buffer, size)| &mut buffer.as_chunks_mut::<W>().0[block * size..][..size]);
+        let size = 2 + servers;
+        [joined, dense_1, dense_2, &mut head.as_chunks_mut::<W>().0[block * size..][..size]]
+    }
+}
+
+/// Makes a buffer at least that long. What is in it stays, and is written before it is read.
+fn grow<F: Real>(buffer: &mut Vec<F>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, F::ZERO);
+    }
+}
+
+impl<F: Real> Workspace<F> {
+    /// Buffers for networks of `shape`.
+    pub fn new(shape: Shape) -> Self {
+        let layers = shape.layers();
+        Self {
+            packed: PackedNetwork::new(&layers, shape.hidden),
+            shape,
+            layers,
+            rows: 0,
+            window_of: Vec::new(),
+            windows: 0,
+            lstm: Lanes::default(),
+            dense: DenseLanes::default(),
+            values: Vec::new(),
+        }
     }
 
     /// Q of the last forward pass, rows × (1 + M).
@@ -153,181 +568,42 @@ impl<F: Real> Workspace<F> {
         features: &[F],
         histories: Histories<'_, F>,
     ) -> &[F] {
-        let Shape { features: width, servers, history_slots, hidden } = self.shape;
-        let rows = features.len() / width;
-        let (history, lstm_rows) = match histories {
-            Histories::Shared(history) => (history, 1),
-            Histories::Each(history) => (history, rows),
-        };
-        assert_eq!(features.len(), rows * width, "features");
-        assert_eq!(history.len(), history_slots * lstm_rows * servers, "history");
-        assert_eq!(parameters.len(), self.shape.parameters(), "parameters");
-        self.resize(rows, lstm_rows);
-        let layers = self.shape.layers();
-
-        self.lstm(layers.lstm.weights(parameters), layers.lstm.biases(parameters), history);
-
-        // The features beside the LSTM's output, through the dense layers.
-        let joined = width + hidden;
-        let outputs = self.output.chunks_exact(hidden).cycle();
-        for ((joined, features), output) in
-            self.joined.chunks_exact_mut(joined).zip(features.chunks_exact(width)).zip(outputs)
-        {
-            joined[..width].copy_from_slice(features);
-            joined[width..].copy_from_slice(output);
+        let shape = self.shape;
+        let rows = features.len() / shape.features;
+        let windows = histories.windows().len() / shape.window();
+        assert_eq!(features.len(), rows * shape.features, "features");
+        assert_eq!(histories.windows().len(), windows * shape.window(), "history");
+        assert_eq!(parameters.len(), shape.parameters(), "parameters");
+        assert!((0..rows).all(|row| histories.of(row) < windows), "windows");
+        self.window_of.clear();
+        if !matches!(histories, Histories::Each(_)) {
+            self.window_of.extend((0..rows).map(|row| histories.of(row) as u32));
         }
-        layers.dense_1.relu(parameters, &self.joined, &mut self.dense_1);
-        layers.dense_2.relu(parameters, &self.dense_1, &mut self.dense_2);
-
-        layers.head.product(parameters, &self.dense_2, &mut self.head);
-        let bias = layers.head.biases(parameters);
-        let heads = self.head.chunks_exact(2 + servers);
-        for (head, values) in heads.zip(self.values.chunks_exact_mut(1 + servers)) {
-            duel(head, bias, values);
-        }
+        (self.rows, self.windows) = (rows, windows);
+        let lanes = |count: usize| count.next_multiple_of(VIRTUAL);
+        self.lstm.resize(lanes(windows), &shape);
+        self.dense.resize(lanes(rows), &shape);
+        self.values.resize(rows * shape.actions(), F::ZERO);
+        let pass = Forward { workspace: self, parameters, features, histories };
+        pulp::Arch::new().dispatch(pass);
         &self.values
     }
 
-    /// The LSTM over the histories, K × rows × M; leaves its last output in `output`.
-    fn lstm(&mut self, weights: &[F], bias: &[F], history: &[F]) {
-        let Shape { servers, history_slots, hidden, .. } = self.shape;
-        let rows = self.lstm_rows;
-        let (input, cell_size) = (servers + hidden, rows * hidden);
-        self.output.fill(F::ZERO);
-        self.cells[..cell_size].fill(F::ZERO);
-        if rows == 1 {
-            let Self { inputs, gates, cells, tanh, output, .. } = self;
-            vectorised(LstmRow {
-                hidden,
-                weights,
-                bias,
-                history,
-                inputs,
-                gates,
-                cells,
-                tanh,
-                output,
-            });
-            return;
-        }
-        for slot in 0..history_slots {
-            let inputs = &mut self.inputs[slot * rows * input..(slot + 1) * rows * input];
-            let loads = history[slot * rows * servers..].chunks_exact(servers);
-            for ((inputs, load), output) in
-                inputs.chunks_exact_mut(input).zip(loads).zip(self.output.chunks_exact(hidden))
-            {
-                inputs[..servers].copy_from_slice(load);
-                inputs[servers..].copy_from_slice(output);
-            }
-            let gates = &mut self.gates[slot * 4 * cell_size..(slot + 1) * 4 * cell_size];
-            product(inputs, input, weights, gates, 4 * hidden);
-            vectorised(Gates { hidden, bias, sums: gates });
-            let (before, cell) = self.cells.split_at_mut((slot + 1) * cell_size);
-            vectorised(Cell {
-                hidden,
-                gates,
-                before: &before[slot * cell_size..],
-                cell: &mut cell[..cell_size],
-                tanh: &mut self.tanh[slot * cell_size..(slot + 1) * cell_size],
-                output: &mut self.output,
-            });
-        }
-    }
-
-    /// Adds ∂L/∂(parameters) to `gradient`, given ∂L/∂Q of the last forward pass, rows × (1 + M).
+    /// Adds ∂L/∂(parameters) to `gradient`, given ∂L/∂Q of the first rows of the last forward pass,
+    /// rows × (1 + M). The loss does not depend on the rows after them.
     ///
     /// # Panics
-    /// If the last pass shared one history among several rows (only decisions do), or a slice
-    /// does not have the length its shape says.
+    /// If there are more rows than in the last pass, or a slice does not have the length that the
+    /// shape requires.
     pub fn backward(&mut self, parameters: &[F], d_values: &[F], gradient: &mut [F]) {
-        let rows = self.rows;
-        assert_eq!(rows, self.lstm_rows, "rows with a history each");
+        let rows = d_values.len() / self.shape.actions();
+        assert!(rows <= self.rows, "rows");
         assert_eq!(d_values.len(), rows * self.shape.actions(), "d_values");
         assert_eq!(gradient.len(), self.shape.parameters(), "gradient");
-        let layers = self.shape.layers();
-        self.head_backward(d_values);
-        layers.head.add_gradient(&self.dense_2, &self.d_head, gradient);
-        self.dense_backward(&layers, parameters, gradient);
-        self.lstm_backward(layers.lstm.weights(parameters));
-        // The gradient of the LSTM's weights is one product over all slots.
-        layers.lstm.add_gradient(&self.inputs, &self.d_gates, gradient);
-    }
-
-    /// ∂L/∂(head) into `d_head`, rows × (2 + M).
-    fn head_backward(&mut self, d_values: &[F]) {
-        let actions = self.shape.actions();
-        self.d_head.resize(self.rows * (1 + actions), F::ZERO);
-        let heads = self.d_head.chunks_exact_mut(1 + actions);
-        for (d_head, d_values) in heads.zip(d_values.chunks_exact(actions)) {
-            duel_backward(d_values, d_head);
-        }
-    }
-
-    /// From `d_head` through both dense layers, whose gradients are added, to ∂L/∂(the LSTM's
-    /// last output) in `d_output`, rows × H.
-    fn dense_backward(&mut self, layers: &Layers, parameters: &[F], gradient: &mut [F]) {
-        let Shape { features: width, hidden, .. } = self.shape;
-        let (rows, joined) = (self.rows, width + hidden);
-        self.d_dense.resize(rows * hidden, F::ZERO);
-        layers.head.input_gradient(parameters, &self.d_head, &mut self.d_dense);
-        vectorised(ReluBackward { output: &self.dense_2, gradient: &mut self.d_dense });
-        layers.dense_2.add_gradient(&self.dense_1, &self.d_dense, gradient);
-
-        self.d_output.resize(rows * hidden, F::ZERO);
-        layers.dense_2.input_gradient(parameters, &self.d_dense, &mut self.d_output);
-        std::mem::swap(&mut self.d_dense, &mut self.d_output);
-        vectorised(ReluBackward { output: &self.dense_1, gradient: &mut self.d_dense });
-        layers.dense_1.add_gradient(&self.joined, &self.d_dense, gradient);
-
-        self.d_joined.resize(rows * joined, F::ZERO);
-        layers.dense_1.input_gradient(parameters, &self.d_dense, &mut self.d_joined);
-        let outputs = self.d_output.chunks_exact_mut(hidden);
-        for (d_output, d_joined) in outputs.zip(self.d_joined.chunks_exact(joined)) {
-            d_output.copy_from_slice(&d_joined[width..]);
-        }
-    }
-
-    /// From `d_output` through the LSTM, from the last slot back: ∂L/∂(gate sums) of every slot
-    /// into `d_gates`.
-    fn lstm_backward(&mut self, weights: &[F]) {
-        let Shape { servers, history_slots, hidden, .. } = self.shape;
-        let cell_size = self.rows * hidden;
-        let recurrent = &weights[servers * 4 * hidden..];
-        self.recurrent.resize(4 * hidden * hidden, F::ZERO);
-        for (row, weights) in recurrent.chunks_exact(4 * hidden).enumerate() {
-            for (column, &weight) in weights.iter().enumerate() {
-                self.recurrent[column * hidden + row] = weight;
-            }
-        }
-        self.d_cell.clear();
-        self.d_cell.resize(cell_size, F::ZERO);
-        self.d_gates.resize(history_slots * 4 * cell_size, F::ZERO);
-        for slot in (0..history_slots).rev() {
-            let d_sums = &mut self.d_gates[slot * 4 * cell_size..(slot + 1) * 4 * cell_size];
-            vectorised(CellBackward {
-                hidden,
-                gates: &self.gates[slot * 4 * cell_size..(slot + 1) * 4 * cell_size],
-                before: &self.cells[slot * cell_size..(slot + 1) * cell_size],
-                tanh: &self.tanh[slot * cell_size..(slot + 1) * cell_size],
-                d_output: &self.d_output,
-                d_cell: &mut self.d_cell,
-                d_sums,
-            });
-            if slot > 0 {
-                product(d_sums, 4 * hidden, &self.recurrent, &mut self.d_output, hidden);
-            }
-        }
-    }
-}
-
-/// Rearranges windows (rows × K·M) as [`Histories::Each`] needs them: K × rows × M.
-pub fn interleave<F: Real>(windows: &Array2<F>, servers: usize, into: &mut Vec<F>) {
-    let (rows, length) = windows.dim();
-    into.clear();
-    into.reserve(rows * length);
-    for slot in 0..length / servers {
-        for row in windows.outer_iter() {
-            into.extend(row.iter().skip(slot * servers).take(servers));
+        assert_eq!(parameters.len(), self.shape.parameters(), "parameters");
+        if rows > 0 {
+            let pass = Backward { workspace: self, parameters, d_values, gradient };
+            pulp::Arch::new().dispatch(pass);
         }
     }
 }

@@ -30,11 +30,14 @@ proptest! {
         let mut values = vec![0.0; rows * shape.actions()];
         Decider::new(shape).decide(rows, row, &mut values);
         let mut workspace = Workspace::new(shape);
+        let mut alone = vec![0.0; shape.actions()];
         for (number, values) in values.chunks_exact(shape.actions()).enumerate() {
             let Row { parameters, features, history } = row(number);
             let expected = workspace.forward(parameters, features, Histories::Shared(history));
             let bits = |values: &[f32]| values.iter().map(|q| q.to_bits()).collect::<Vec<_>>();
             prop_assert_eq!(bits(values), bits(expected));
+            Decider::new(shape).decide_shared(parameters, features, history, &mut alone);
+            prop_assert_eq!(bits(values), bits(&alone));
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Gradients against central finite differences, in f64.
 
-use ndarray::Array2;
 use offramp_nn::learning::Loss;
 use offramp_nn::{
     Histories, Initial, Perceptron, PerceptronShape, Shape, Workspace, initial_parameters,
-    interleave,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -24,7 +22,10 @@ fn shapes() -> impl Strategy<Value = Shape> {
 struct Case {
     parameters: Vec<f64>,
     features: Vec<f64>,
-    histories: Vec<f64>,
+    windows: Vec<f64>,
+    /// The window of each row; those that share windows.
+    window_of: Vec<u32>,
+    /// Of the first rows; the others have no loss.
     targets: Vec<f64>,
 }
 
@@ -37,24 +38,27 @@ fn case(shape: Shape, rows: usize, seed: u64) -> Case {
     // The LSTM's biases too, or their gradient would be tried at zero only.
     let noise = numbers(parameters.len());
     parameters.iter_mut().zip(noise).for_each(|(parameter, noise)| *parameter += 0.2 * noise);
-    Case {
-        parameters,
-        features: numbers(rows * shape.features),
-        histories: numbers(rows * shape.history_slots * shape.servers),
-        targets: numbers(rows * shape.actions()),
-    }
+    let (features, windows) = (numbers(rows * shape.features), numbers(rows * shape.window()));
+    let with_loss = rows - rows / 3;
+    let targets = numbers(with_loss * shape.actions());
+    let window_of = (0..rows).map(|_| rng.random_range(0..rows as u32)).collect();
+    Case { parameters, features, windows, window_of, targets }
 }
 
 impl Case {
-    /// The loss over all values, and its gradient by Q.
+    /// The loss over the values of the first rows, and its gradient by Q.
     fn loss(
         &self,
         workspace: &mut Workspace<f64>,
         parameters: &[f64],
         loss: Loss,
+        shared: bool,
     ) -> (f64, Vec<f64>) {
-        let values =
-            workspace.forward(parameters, &self.features, Histories::Each(&self.histories));
+        let histories = match shared {
+            true => Histories::Of(&self.windows, &self.window_of),
+            false => Histories::Each(&self.windows),
+        };
+        let values = workspace.forward(parameters, &self.features, histories);
         let both = values.iter().zip(&self.targets).map(|(q, target)| loss.of(q - target));
         let (losses, derivatives): (Vec<f64>, Vec<f64>) = both.unzip();
         (losses.iter().sum(), derivatives)
@@ -105,18 +109,19 @@ proptest! {
     #[test]
     fn every_gradient_is_right(
         shape in shapes(),
-        rows in 1_usize..5,
+        rows in 1_usize..7,
         seed in any::<u64>(),
         squared in any::<bool>(),
+        shared in any::<bool>(),
     ) {
         let loss = if squared { Loss::Squared } else { Loss::Huber(0.7) };
         let case = case(shape, rows, seed);
         let mut workspace = Workspace::new(shape);
-        let (_, derivatives) = case.loss(&mut workspace, &case.parameters, loss);
+        let (_, derivatives) = case.loss(&mut workspace, &case.parameters, loss, shared);
         let mut gradient = vec![0.0; shape.parameters()];
         workspace.backward(&case.parameters, &derivatives, &mut gradient);
         let comparison = compare(&case.parameters, &gradient, |parameters| {
-            case.loss(&mut workspace, parameters, loss).0
+            case.loss(&mut workspace, parameters, loss, shared).0
         });
         prop_assume!(comparison.at_a_corner <= gradient.len() / 10);
         prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
@@ -157,21 +162,35 @@ proptest! {
         prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
     }
 
-    /// One history for all rows gives what each row with that history would get.
+    /// Rows of a batch do not see each other: its values are those of each row alone, its gradient
+    /// is the sum of theirs. Windows may be shared.
     #[test]
-    fn a_shared_history_changes_nothing(shape in shapes(), rows in 1_usize..6, seed in any::<u64>()) {
+    fn a_batch_is_its_rows(shape in shapes(), rows in 1_usize..80, seed in any::<u64>()) {
         let case = case(shape, rows, seed);
-        let window = &case.histories[..shape.history_slots * shape.servers];
-        let windows =
-            Array2::from_shape_fn((rows, window.len()), |(_, column)| window[column]);
-        let mut each = Vec::new();
-        interleave(&windows, shape.servers, &mut each);
-        let mut workspace = Workspace::new(shape);
-        let parameters = &case.parameters;
-        let shared =
-            workspace.forward(parameters, &case.features, Histories::Shared(window)).to_vec();
-        let apart = workspace.forward(parameters, &case.features, Histories::Each(&each));
-        prop_assert!(shared.iter().zip(apart).all(|(a, b)| (a - b).abs() < 1e-12));
+        let (mut workspace, mut alone) = (Workspace::new(shape), Workspace::new(shape));
+        let with_loss = case.targets.len() / shape.actions();
+        let mut sum = vec![0.0; shape.parameters()];
+        // Buffers of a smaller batch before.
+        workspace.forward(&case.parameters, &case.features[..shape.features], Histories::Each(&case.windows[..shape.window()]));
+        workspace.backward(&case.parameters, &case.targets[..shape.actions()], &mut sum);
+        sum.fill(0.0);
+        let histories = Histories::Of(&case.windows, &case.window_of);
+        let values = workspace.forward(&case.parameters, &case.features, histories);
+        for (row, values) in values.chunks_exact(shape.actions()).enumerate() {
+            let features = &case.features[row * shape.features..][..shape.features];
+            let at = case.window_of[row] as usize * shape.window();
+            let window = Histories::Shared(&case.windows[at..at + shape.window()]);
+            let of_row = alone.forward(&case.parameters, features, window);
+            prop_assert_eq!(of_row, values);
+            if row < with_loss {
+                let d_values = &case.targets[row * shape.actions()..][..shape.actions()];
+                alone.backward(&case.parameters, d_values, &mut sum);
+            }
+        }
+        let mut gradient = vec![0.0; shape.parameters()];
+        workspace.backward(&case.parameters, &case.targets, &mut gradient);
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        prop_assert!(gradient.iter().zip(&sum).all(|(a, b)| (a - b).abs() <= 1e-12 * norm.max(1.0)));
     }
 }
 

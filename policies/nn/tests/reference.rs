@@ -11,7 +11,7 @@
 //! loss.
 
 use offramp_nn::learning::{Loss, Optimiser};
-use offramp_nn::{Histories, Real, Shape, Workspace, interleave};
+use offramp_nn::{Histories, Real, Shape, Workspace};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -44,9 +44,6 @@ fn agrees<F: Real>(reference: &Reference) {
     let parameters = of(&reference.parameters);
     let (features, windows) = (of(&reference.features), of(&reference.histories));
     let rows = reference.actions.len();
-    let windows = ndarray::Array2::from_shape_fn((rows, 50), |(row, at)| windows[50 * row + at]);
-    let mut histories = Vec::new();
-    interleave(&windows, SHAPE.servers, &mut histories);
     let mut workspace = Workspace::new(SHAPE);
     let steps = [
         (Optimiser::Adam(0.01), Loss::Huber(1.0), &reference.adam_huber, reference.adam_huber_loss),
@@ -58,7 +55,7 @@ fn agrees<F: Real>(reference: &Reference) {
         ),
     ];
     for (optimiser, loss, expected, expected_loss) in steps {
-        let values = workspace.forward(&parameters, &features, Histories::Each(&histories));
+        let values = workspace.forward(&parameters, &features, Histories::Each(&windows));
         close("Q", values, &reference.values);
         let mut d_values = vec![F::ZERO; values.len()];
         let mut sum = 0.0;

@@ -60,7 +60,7 @@ impl Policy for DistilledStudent {
         let shape = networks.shape;
         let checkpoint = context.checkpoint.into_option();
         let deployed = match checkpoint {
-            Some(bytes) => networks.read(bytes.as_slice())?,
+            Some(bytes) => networks.read(bytes.as_slice())?.into(),
             None => {
                 let drawn = |network: usize| drawn(&shape, context.seed, network, 1).remove(0);
                 (0..networks.networks).map(drawn).collect()

@@ -15,12 +15,18 @@ pub enum TargetUpdate {
 }
 
 impl TargetUpdate {
+    /// True if the target moves after update number `updates` (counted from 1).
+    pub fn moves_at(self, updates: u64) -> bool {
+        match self {
+            Self::Hard(every) => updates.is_multiple_of(every.max(1)),
+            Self::Soft(_) => true,
+        }
+    }
+
     /// Moves `target` after update number `updates` (counted from 1).
     pub fn follow<F: Real>(self, updates: u64, target: &mut [F], evaluation: &[F]) {
         match self {
-            Self::Hard(every) if updates.is_multiple_of(every.max(1)) => {
-                target.copy_from_slice(evaluation);
-            }
+            Self::Hard(_) if self.moves_at(updates) => target.copy_from_slice(evaluation),
             Self::Hard(_) => {}
             Self::Soft(share) => {
                 let share = F::of(share);
