@@ -179,7 +179,7 @@ fn what_was_learned_from_may_not_change() {
     let short = distillation(student());
     sandbox.write("distilling.ron", short.to_string());
     succeed(&sandbox, &["distill", "distilling.ron", "--out", "distilled"]);
-    refused("distill", short.clone().set("distill.batch", 8), "distilled");
+    refused("distill", short.clone().set("distill.batch", "PerDevice(8)"), "distilled");
     refused("distill", short.clone().set("distill.steps", 50), "distilled");
     let other = sandbox.bytes("run/best.safetensors");
     sandbox.write("copy.safetensors", [&other[..], b" "].concat());

@@ -58,6 +58,7 @@ mod identity;
 pub mod isolate;
 mod journal;
 pub mod metrics;
+mod mini_batch;
 mod origin;
 pub mod record;
 pub mod resume;
