@@ -5,7 +5,7 @@
 //! A tree sees the features, the newest load of every server, and the mean load over the window.
 //! `offramp inspect CHECKPOINT` prints a single tree as rules.
 //!
-//! One reading order: `parameters` (the choices), `columns` (what a tree sees), `grow` (from states
+//! One reading order: `parameters` (the choices), `columns` (what a tree sees), `states` (what it learns from), `grow` (from states
 //! to trees), `tree` (a tree as a device has it), `export` (trees as C), `policy` (observations in,
 //! decisions out), `saved` (checkpoints, the state of a distillation).
 //!
@@ -40,6 +40,7 @@ mod grow;
 mod parameters;
 mod policy;
 mod saved;
+mod states;
 mod tree;
 
 use policy::TreeStudent;

@@ -10,8 +10,9 @@ use offramp_nn::{argmax, expect_finite, stream};
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
 
 use crate::columns::Columns;
-use crate::grow::{States, grow};
+use crate::grow::grow;
 use crate::parameters::Parameters;
+use crate::states::States;
 use crate::tree::Tree;
 
 /// The kind of its checkpoints.
@@ -26,8 +27,10 @@ pub(crate) struct TreeStudent {
     /// The states of all batches, of each device or of all.
     pub(crate) taught: Vec<States>,
     /// `parameters.trees` trees of each device, or of all, in order; grown when first needed
-    /// after a batch.
+    /// after a batch with states that were not known.
     pub(crate) trees: OnceCell<Vec<Tree>>,
+    /// The trees before these.
+    earlier: Vec<Tree>,
     /// The columns of the row at hand.
     row: Vec<f32>,
     /// Votes of the trees for each action.
@@ -59,6 +62,7 @@ impl Policy for TreeStudent {
             seed: context.seed,
             taught: vec![States::default(); groups],
             trees: OnceCell::new(),
+            earlier: Vec::new(),
             row: vec![0.0; columns.len()],
             votes: vec![0; servers + 1],
             columns,
@@ -87,33 +91,34 @@ impl Policy for TreeStudent {
 }
 
 impl Student for TreeStudent {
-    /// Keeps the batch; trees are grown of all batches together when they are needed. The loss is
-    /// the mean cost, max Q − Q, of the present trees' decisions on the batch, or of computing
-    /// locally before there are any.
+    /// Keeps the states that are not known; trees are grown of all together when they are needed.
+    /// The loss is the mean cost, max Q − Q, of the decisions that the trees grown last would take
+    /// on the batch; before there are any, of computing locally.
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
         let (groups, actions) = (self.taught.len(), self.votes.len());
-        let mut loss = 0.0;
+        let (mut loss, mut learned) = (0.0, false);
         for (row, targets) in targets.chunks_exact(actions).enumerate() {
             let device = observation.devices[row];
             expect_finite(targets, "the teacher's value of action", device, observation.slot)?;
             self.observe(observation, row);
+            expect_finite(&self.row, "column", device, observation.slot)?;
             let device = device as usize;
-            let decided = if self.trees.get().is_some() { self.vote(device) } else { 0 };
+            let decided = self.vote(device);
             let best = argmax(targets);
             let worst = targets.iter().copied().fold(f32::INFINITY, f32::min);
             loss += f64::from(targets[best] - targets[decided as usize]);
             let states = &mut self.taught[device % groups];
-            states.columns.extend_from_slice(&self.row);
-            states.actions.push(best as u32);
-            states.costs.push(targets[best] - worst);
+            learned |= states.add(&self.row, best as u32, targets[best] - worst);
         }
-        self.trees = OnceCell::new();
+        if learned && let Some(trees) = self.trees.take() {
+            self.earlier = trees;
+        }
         Ok(loss / observation.rows().max(1) as f64)
     }
 }
 
 impl TreeStudent {
-    /// The trees; grows them if there are none since the last batch.
+    /// The trees; grows them if there are none of all known states.
     ///
     /// # Errors
     /// If there is nothing to grow them of, or smartcore fails.
@@ -121,7 +126,7 @@ impl TreeStudent {
         if let Some(trees) = self.trees.get() {
             return Ok(trees);
         }
-        if self.taught.iter().all(|states| states.actions.is_empty()) {
+        if self.taught.iter().all(|states| states.len() == 0) {
             return Err(Error::new("it has learned nothing: it needs a checkpoint"));
         }
         let mut trees = Vec::new();
@@ -137,11 +142,12 @@ impl TreeStudent {
         self.columns.fill(observation.features_of(row), observation.window_of(row), &mut self.row);
     }
 
-    /// The decision of most trees of a device on `row`; on ties, the first.
+    /// The decision of most trees of a device on `row`, of those grown last; on ties, or without
+    /// any, the first.
     fn vote(&mut self, device: usize) -> u32 {
         let count = self.parameters.trees as usize;
         let group = device % self.taught.len();
-        let trees = self.trees.get().map_or(&[][..], |trees| trees);
+        let trees = self.trees.get().unwrap_or(&self.earlier);
         self.votes.fill(0);
         for tree in trees.iter().skip(group * count).take(count) {
             self.votes[tree.decide(&self.row) as usize] += 1;
