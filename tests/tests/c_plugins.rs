@@ -84,7 +84,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpContext", c::Context<'_>, [
             parameters, checkpoint, checkpoint_length, scenario_sha256, seed, threads, observation,
-            system, folder, checkpoint_file,
+            system, folder, checkpoint_file, learning_steps,
         ]),
         layout!("OfframpEpisodeStart", EpisodeStart<'_>, [episode, seed, training, system]),
         layout!("OfframpEndedTask", EndedTask, [
@@ -97,7 +97,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         layout!("OfframpPolicy", c::PolicyEntry, [
             name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
             checkpoint, save, load, record, learn, values, fit, export_formats, export_checkpoint,
-            networks, parameters, set_parameters, files,
+            networks, parameters, set_parameters, files, diagnostics, memory,
         ]),
         layout!("OfframpExplorer", c::ExplorerEntry, [
             name, about, needs, flags, create, destroy, begin_episode, propose, files,
@@ -115,7 +115,7 @@ fn structs_of_rust() -> Vec<Struct> {
     vec![
         layout!("Context", Context<'_>, [
             parameters, checkpoint, scenario_sha256, seed, threads, observation, system, folder,
-            checkpoint_file,
+            checkpoint_file, learning_steps,
         ]),
         layout!("ObservationSpec", ObservationSpec<'_>, [
             features, task_columns, link_columns, server_columns, history_slots, history_scale,
@@ -194,6 +194,7 @@ fn the_header_has_the_types_that_the_host_has() {
         ("TASKS", 4),
         ("LINKS", 8),
         ("SERVERS", 16),
+        ("LENGTH", 32),
     ];
     for (name, bits) in needs {
         program += &format!("printf(\"{name} %u\\n\", OFFRAMP_NEEDS_{name});\n");

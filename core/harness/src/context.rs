@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use offramp_host::PluginRef;
 use offramp_host::plugin::{
-    Context, EnergyAccounting, EpisodeStart, Feature, ObservationSpec, RSlice, RStr, SystemSpec,
-    bytes_of,
+    Context, EnergyAccounting, EpisodeStart, Feature, Needs, ObservationSpec, RSlice, RStr,
+    SystemSpec, bytes_of,
 };
 use offramp_model::{System, observation};
 use offramp_scenario::Scenario;
@@ -114,6 +115,7 @@ impl LentContext<'_> {
             system: &self.system,
             folder: self.folder.into(),
             checkpoint_file: RSlice::EMPTY,
+            learning_steps: 0,
         }
     }
 
@@ -166,6 +168,12 @@ impl SystemTables {
             reference_energy: self.reference_energy,
         }
     }
+}
+
+/// How often an instance of `plugin` learns, as [`Context::learning_steps`] states it: `steps` if it
+/// asks for that, else 0.
+pub(crate) fn learning_steps(plugin: &PluginRef, steps: u64) -> u64 {
+    if plugin.offer.needs.includes(Needs::LENGTH) { steps } else { 0 }
 }
 
 /// The absolute path of a checkpoint's file, as [`Context::checkpoint_file`] has it; empty if

@@ -12,8 +12,8 @@
 //! One state in ten is held out for validation loss and agreement (the share of states in which
 //! student and teacher decide alike). Validation QoE comes from episodes with a seed of their own.
 //!
-//! A distillation may resume with more steps, unless rounds divide them, and then fits what it would
-//! have fitted at once; what differs is the validation after the step that was the last one.
+//! A distillation may resume with more steps, unless rounds divide them or the student depends on their number, and
+//! then fits what it would have fitted at once; what differs is the validation after the step that was the last one.
 
 use std::path::{Path, PathBuf};
 
@@ -26,11 +26,12 @@ use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
-use crate::context::{PolicyContext, file_bytes};
+use crate::context::{PolicyContext, file_bytes, learning_steps};
 use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
 use crate::events::{Event, Observer};
+use crate::instances::Instances;
 use crate::mini_batch::{Batches, Rows};
 use crate::origin::{NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
@@ -284,12 +285,13 @@ impl<'d> Distiller<'d> {
     fn round(&mut self, step: u64, checkpoint: &[u8]) -> Result<(), DistillError> {
         let Self { setup, folder, states, batches, state, .. } = self;
         let Distillation { scenario, entry, .. } = setup.distillation;
-        let create_student = || setup.student(checkpoint);
+        let (teachers, students) = (Instances::default(), Instances::default());
+        let create_student = || students.next(|| setup.student(checkpoint));
         let collector = Collector {
             scenario,
             context: &setup.context,
             seed: entry.seed,
-            teacher: &|| Ok(setup.teacher()?),
+            teacher: &|| teachers.next(|| Ok(setup.teacher()?)),
             driver: Driver::Student(&create_student),
         };
         state.next_episode = collector
@@ -347,7 +349,7 @@ impl<'d> Setup<'d> {
         };
         let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
-        if entry.rounds == 0 {
+        if entry.rounds == 0 && learning_steps(&student.plugin, entry.steps) == 0 {
             // Without rounds that divide them, steps depend on nothing after them.
             origin.leave_out("distill.steps");
         }
@@ -424,7 +426,10 @@ impl<'d> Setup<'d> {
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
         let lent = self.context.lend();
-        student.plugin.create_policy(&lent.context(&student.parameters, None, seed, threads))
+        student.plugin.create_policy(&Context {
+            learning_steps: learning_steps(&student.plugin, entry.steps),
+            ..lent.context(&student.parameters, None, seed, threads)
+        })
     }
 
     /// The states of the teacher's own episodes, and whether they were collected: else they are
@@ -438,11 +443,12 @@ impl<'d> Setup<'d> {
             return Err(DatasetError { path: path.to_owned(), fault: DatasetFault::Other }.into());
         }
         let mut states = Dataset::default();
+        let teachers = Instances::default();
         let collector = Collector {
             scenario,
             context: &self.context,
             seed: entry.seed,
-            teacher: &|| Ok(self.teacher()?),
+            teacher: &|| teachers.next(|| Ok(self.teacher()?)),
             driver: Driver::Teacher(entry.explored),
         };
         collector

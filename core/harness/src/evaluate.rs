@@ -152,7 +152,7 @@ struct RunJob<'c, S: Sink> {
     run: &'c Planned<'c>,
     common: &'c Common<'c, S>,
     /// The setup that its episodes share.
-    setup: Mutex<Option<Arc<RunSetup>>>,
+    setup: Mutex<Option<Arc<RunSetup<'c>>>>,
     /// The first episode that failed so far: later ones need not be played, earlier ones must be.
     first_failure: AtomicU64,
     progress: Mutex<Progress<S::Run>>,
@@ -314,7 +314,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
         Ok(())
     }
 
-    fn setup(&self) -> Result<Arc<RunSetup>, RunError> {
+    fn setup(&self) -> Result<Arc<RunSetup<'c>>, RunError> {
         let mut setup = lock(&self.setup);
         if let Some(setup) = &*setup {
             return Ok(Arc::clone(setup));
@@ -325,10 +325,9 @@ impl<'c, S: Sink> RunJob<'c, S> {
     }
 
     fn episode(&self, episode: u64) -> Result<EpisodeResult, RunError> {
-        let Planned { evaluation, policy, .. } = *self.run;
         let setup = self.setup()?;
-        let mut policy = setup.create(evaluation, policy)?;
-        let scenario = &evaluation.scenario;
+        let mut policy = setup.instance()?;
+        let scenario = &self.run.evaluation.scenario;
         let seed = scenario.evaluation.seed;
         run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
     }

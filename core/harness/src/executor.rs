@@ -48,7 +48,7 @@ impl InProcess {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
     ) -> Result<Vec<PathBuf>, RunError> {
-        Ok(RunSetup::new(evaluation, policy)?.create(evaluation, policy)?.files()?)
+        Ok(RunSetup::new(evaluation, policy)?.create()?.files()?)
     }
 }
 
@@ -72,7 +72,7 @@ impl Executor for InProcess {
         let setup = RunSetup::new(evaluation, policy)?;
         let scenario = &evaluation.scenario;
         for episode in 0..scenario.evaluation.episodes {
-            let mut policy = setup.create(evaluation, policy)?;
+            let mut policy = setup.instance()?;
             let seed = scenario.evaluation.seed;
             let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)?;
             if on_episode(result).is_break() {

@@ -55,6 +55,7 @@ pub mod evaluate;
 pub mod events;
 pub mod executor;
 mod identity;
+mod instances;
 pub mod isolate;
 mod journal;
 pub mod metrics;

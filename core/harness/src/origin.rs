@@ -1,8 +1,8 @@
 //! Origin: what a training or a distillation is made of, part by part. It is saved with the state,
 //! so that a resumed one continues what it began, and can say which part is another now.
 //!
-//! Fields that change nothing of what is learned are left out: how long it learns, how often it is
-//! validated and saved, and all that concerns evaluations. So these may change when it resumes. A
+//! Fields that change nothing of what is learned are left out: how long it learns (unless a plugin
+//! depends on that, or rounds divide it), how often it is validated and saved, and all that concerns evaluations. So these may change when it resumes. A
 //! hash of the whole text would be simpler, and could not say more than that something differs.
 
 use std::path::{Path, PathBuf};
@@ -28,6 +28,10 @@ struct Part {
 /// Sections and fields of a scenario that nothing learned depends on. `evaluate.seed` draws
 /// quantities of the system, which is a part of its own.
 const FREE: [&str; 7] = ["name", "about", "policies", "evaluate", "isolate", "limits", "sweep"];
+
+/// Fields that are parts only if what is learned depends on the whole length, and of what.
+const LENGTHS: [(&str, &str); 2] =
+    [("`train.episodes`", "training"), ("`distill.steps`", "distillation")];
 
 /// Prefix of the value of a part that is a hash.
 const HASH: &str = "SHA-256 ";
@@ -99,7 +103,14 @@ impl Origin {
             });
         }
         let shown = |value: Option<String>| value.unwrap_or_else(|| "left out".to_owned());
-        Some(format!("{name} was {} when it began, and is {} now", shown(then), shown(now)))
+        let change = format!("{name} was {} when it began, and is {} now", shown(then), shown(now));
+        let Some((_, another)) = LENGTHS.iter().find(|(field, _)| *field == name) else {
+            return Some(change);
+        };
+        Some(format!(
+            "{change}; what it learns depends on the whole length: begin another {another} `from` \
+             its checkpoint"
+        ))
     }
 }
 

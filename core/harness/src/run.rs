@@ -13,6 +13,7 @@ use offramp_scenario::{Experiment, Scenario};
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
+use crate::instances::Instances;
 use crate::metrics::{EpisodeMeter, NotFinite};
 use crate::seeds;
 
@@ -71,20 +72,26 @@ pub fn runs(
 }
 
 /// The setup that all episodes of a run share.
-pub(crate) struct RunSetup {
+pub(crate) struct RunSetup<'r> {
+    evaluation: &'r Evaluation,
+    policy: &'r BoundPolicy,
     pub(crate) context: PolicyContext,
     /// The bytes of the checkpoint, if there is one.
     checkpoint: Option<Vec<u8>>,
     /// The absolute path of its file, as bytes; empty if there is none.
     checkpoint_file: Vec<u8>,
+    instances: Instances,
 }
 
-impl RunSetup {
+impl<'r> RunSetup<'r> {
     /// Reads the checkpoint and prepares the context.
     ///
     /// # Errors
     /// [`RunError::Checkpoint`] if it can't be read.
-    pub(crate) fn new(evaluation: &Evaluation, policy: &BoundPolicy) -> Result<Self, RunError> {
+    pub(crate) fn new(
+        evaluation: &'r Evaluation,
+        policy: &'r BoundPolicy,
+    ) -> Result<Self, RunError> {
         let read = |path: &PathBuf| {
             checkpoint::bytes(path)
                 .map_err(|cause| RunError::Checkpoint { path: path.clone(), cause })
@@ -92,18 +99,24 @@ impl RunSetup {
         let checkpoint = policy.checkpoint.as_ref().map(read).transpose()?;
         let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
         let checkpoint_file = file_bytes(policy.checkpoint.as_deref());
-        Ok(Self { context, checkpoint, checkpoint_file })
+        let instances = Instances::default();
+        Ok(Self { evaluation, policy, context, checkpoint, checkpoint_file, instances })
     }
 
-    /// A new instance of the policy.
+    /// An instance of the policy for an episode.
     ///
     /// # Errors
     /// [`CallFailure`] of the plugin.
-    pub(crate) fn create(
-        &self,
-        evaluation: &Evaluation,
-        policy: &BoundPolicy,
-    ) -> Result<Box<dyn Policy>, CallFailure> {
+    pub(crate) fn instance(&self) -> Result<Box<dyn Policy>, CallFailure> {
+        self.instances.next(|| self.create())
+    }
+
+    /// Creates an instance of the policy.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the plugin.
+    pub(crate) fn create(&self) -> Result<Box<dyn Policy>, CallFailure> {
+        let Self { evaluation, policy, .. } = *self;
         let seed = seeds::evaluation(evaluation.scenario.evaluation.seed);
         let checkpoint = self.checkpoint.as_deref();
         let lent = self.context.lend();

@@ -11,15 +11,16 @@
 //! A training that resumes from `state` is bit-identical to one that was never interrupted: the
 //! randomness of an episode depends on seed and episode alone, the learner saves all its state, and
 //! rows written after the last save are cut off and written again. It may resume with more
-//! episodes, and then learns what it would have learned at once; what differs is the validation
-//! after the episode that was the last one. What it learns from must be the same.
+//! episodes, unless learner or explorer depends on their number, and then learns what it would have
+//! learned at once; what differs is the validation after the episode that was the last one. What it
+//! learns from must be the same.
 //!
 //! A validation plays separate instances, created from the checkpoint, on episodes that are neither
 //! trained on nor part of an evaluation.
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Needs, Observation, Progress, TransitionBatch, UNDECIDED};
+use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::TrainingRow;
@@ -27,7 +28,7 @@ use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Training;
-use crate::context::PolicyContext;
+use crate::context::{PolicyContext, learning_steps};
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
 use crate::metrics::EpisodeMeter;
@@ -38,9 +39,8 @@ use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 7] = [
+const FREE: [&str; 6] = [
     "distill",
-    "train.episodes",
     "train.validate_every",
     "train.validate_episodes",
     "train.save_every",
@@ -196,12 +196,23 @@ impl<'t> Trainer<'t> {
     fn new(training: &'t Training, folder: &Path) -> Result<Self, TrainError> {
         let Training { scenario, entry, learner, explorer, .. } = training;
         let mut origin = Origin::of_scenario(scenario, &FREE);
+        let steps = entry.episodes.saturating_mul(u64::from(scenario.system.slot_count()));
+        let learner_steps = learning_steps(&learner.plugin, steps);
+        let explorer_steps =
+            explorer.as_ref().map_or(0, |explorer| learning_steps(&explorer.plugin, steps));
+        if learner_steps == 0 && explorer_steps == 0 {
+            // It learns the same up to there, however long it continues.
+            origin.leave_out("train.episodes");
+        }
         // What checkpoints state: the same after a change that concerns nothing learned.
         let context = PolicyContext::new(scenario, &origin.sha256());
         let threads = rayon::current_num_threads() as u32;
         let lent = context.lend();
         let seed = seeds::learner(entry.seed);
-        let of_learner = lent.context(&learner.parameters, None, seed, threads);
+        let of_learner = Context {
+            learning_steps: learner_steps,
+            ..lent.context(&learner.parameters, None, seed, threads)
+        };
         let (made, files) = created(
             "train.learner.parameters",
             &scenario.folder,
@@ -214,7 +225,10 @@ impl<'t> Trainer<'t> {
             None => None,
             Some(explorer) => {
                 let seed = seeds::explorer(entry.seed);
-                let of_explorer = lent.context(&explorer.parameters, None, seed, 1);
+                let of_explorer = Context {
+                    learning_steps: explorer_steps,
+                    ..lent.context(&explorer.parameters, None, seed, 1)
+                };
                 let (made, files) = created(
                     "train.explorer.parameters",
                     &scenario.folder,

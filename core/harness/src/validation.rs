@@ -10,12 +10,13 @@ use offramp_scenario::Scenario;
 use rayon::prelude::*;
 
 use crate::context::PolicyContext;
+use crate::instances::Instances;
 use crate::run::{RunError, run_episode};
 use crate::seeds;
 
 /// Returns mean AvgQoE and mean number of dropped tasks of `episodes` validation episodes of a
-/// training or distillation with seed `seed`. Each is played by an instance of its own, made by
-/// `create`. Episodes run in parallel, on the rayon pool this is called in; their number of threads
+/// training or distillation with seed `seed`. Each is played by an instance of its own, as `create`
+/// makes it. Episodes run in parallel, on the rayon pool this is called in; their number of threads
 /// changes no result.
 ///
 /// # Errors
@@ -28,9 +29,13 @@ pub fn validate(
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
 ) -> Result<(f64, f64), RunError> {
     let seed = seeds::validation(seed);
+    let instances = Instances::default();
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()
-        .map(|episode| run_episode(scenario, context, create()?.as_mut(), seed, episode))
+        .map(|episode| {
+            let mut policy = instances.next(&create)?;
+            run_episode(scenario, context, policy.as_mut(), seed, episode)
+        })
         .collect::<Result<_, _>>()?;
     let mean = |metric: fn(&EpisodeMetrics) -> f64| {
         let values = results.iter().map(|result| metric(&result.overall));

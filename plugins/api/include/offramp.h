@@ -10,7 +10,7 @@
  *   ends the run that made the call; the instance is not called again, only destroyed.
  * - If create fails, nothing it has stored in *self is used and destroy is not called: create
  *   frees what it has allocated. If it succeeds, destroy is called once.
- * - Nothing handed over may be kept after the call; the callbacks (OfframpWrite, OfframpAddFile)
+ * - Nothing handed over may be kept after the call; the callbacks (OfframpWrite, OfframpAdd...)
  *   may only be called during the call that got them, and copy what they are given.
  * - Randomness comes from the seeds handed over; results depend on nothing else.
  * - Instances may be created and used on several threads at once, each by one at a time.
@@ -31,18 +31,20 @@
 #include <string.h>
 
 #define OFFRAMP_VERSION 2
-#define OFFRAMP_REVISION 1
+#define OFFRAMP_REVISION 2
 
 /* The action of a row that is not decided. 0 computes locally, j = 1 ... M sends to server j. */
 #define OFFRAMP_UNDECIDED UINT32_MAX
 
-/* Which parts of an observation a policy reads; the others are empty. */
+/* Which parts of an observation a policy reads; the others are empty. The length is no part of it:
+ * see OfframpContext.learning_steps. */
 #define OFFRAMP_NEEDS_NOTHING 0u
 #define OFFRAMP_NEEDS_FEATURES 1u
 #define OFFRAMP_NEEDS_HISTORY 2u
 #define OFFRAMP_NEEDS_TASKS 4u
 #define OFFRAMP_NEEDS_LINKS 8u
 #define OFFRAMP_NEEDS_SERVERS 16u
+#define OFFRAMP_NEEDS_LENGTH 32u /* since revision 2 */
 
 /* Flag of an entry: copes with another N and M in each episode, those of OfframpEpisodeStart. */
 #define OFFRAMP_ANY_SYSTEM 1u
@@ -112,6 +114,10 @@ typedef struct {
     /* Since revision 1. */
     const char *folder;          /* the scenario's, absolute: where relative paths start */
     const char *checkpoint_file; /* its path; NULL if there is none */
+    /* Since revision 2: how often learn will be called in this training (episodes x slots of an
+     * episode; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
+     * and without OFFRAMP_NEEDS_LENGTH, which also forbids to resume with another length. */
+    uint64_t learning_steps;
 } OfframpContext;
 
 typedef struct {
@@ -164,6 +170,9 @@ typedef void (*OfframpWrite)(void *sink, const uint8_t *bytes, size_t length);
 
 /* Takes the path of a file; it is copied. */
 typedef void (*OfframpAddPath)(void *sink, const char *path);
+
+/* Takes a number and its name, which is copied. */
+typedef void (*OfframpAddNumber)(void *sink, const char *name, double value);
 
 /* Takes a file: name without a folder, a note for the user ("" for none), content; all copied. */
 typedef void (*OfframpAddFile)(void *sink, const char *name, const char *note,
@@ -225,6 +234,13 @@ typedef struct {
      * resumed once one has changed. Relative paths in parameters start at context->folder, and
      * must not leave it: examples/python/python.c shows how. */
     int (*files)(void *self, OfframpAddPath add, void *sink, OfframpMessage *message);
+    /* Since revision 2, both for what is saved. Hands over what shows how well it learns: means
+     * since the last call, such as gradient_norm, q (mean Q of the states of the batches) and
+     * td_error (mean |Q - Y|), both in units of reward. Asked for after each training episode, and
+     * after each validation of a distillation. */
+    int (*diagnostics)(void *self, OfframpAddNumber add, void *sink, OfframpMessage *message);
+    /* How many bytes learning will need at most; 0 if unknown. Asked for before it begins. */
+    uint64_t (*memory)(void *self);
 } OfframpPolicy;
 
 /* Decides in training what the learner does not. create, destroy and propose are needed. */

@@ -18,11 +18,11 @@ use crate::observation::{Needs, Observation};
 
 /// Decides for every task that arrives.
 ///
-/// An evaluation creates one instance per episode, on any thread; training uses one instance
-/// throughout. Results must depend on nothing but what is handed over.
+/// An evaluation plays each episode with an instance of its own, on any thread; training uses one
+/// instance throughout. Results must depend on nothing but what is handed over.
 ///
-/// Order of calls: `create`; then for each episode `begin_episode`, `decide` in each slot with
-/// tasks, `end_episode`.
+/// Order of calls: `create`, or [`fresh`](Self::fresh) of an instance that was created; then for
+/// each episode `begin_episode`, `decide` in each slot with tasks, `end_episode`.
 pub trait Policy: Sized + Send + 'static {
     /// Which parts of an observation `decide` (and `record`) reads; the others are empty.
     const NEEDS: Needs;
@@ -68,6 +68,17 @@ pub trait Policy: Sized + Send + 'static {
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
+
+    /// Returns an instance as `create` would from the same context, but quickly: with the weights
+    /// shared (`Arc`), and nothing read, hashed or drawn again. An evaluation then calls `create`
+    /// once for a run instead of once for each episode, and asks that instance for the others. It is
+    /// only asked for them: it has neither played nor learned, so a copy of it is as good as new.
+    /// `None`: create one.
+    ///
+    /// Both must decide alike, bit for bit: a policy for which that is hard leaves this out.
+    fn fresh(&self) -> Option<Self> {
+        None
+    }
 }
 
 /// Copes with a system of other size in each episode: N, M and speeds are those of
@@ -97,6 +108,23 @@ pub trait Saved: Policy {
     /// # Errors
     /// A fault in `bytes`; the run ends.
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Returns what shows how well it learns, by name: means since the last call. Asked for after
+    /// each training episode, and after each validation of a distillation; values that are not
+    /// finite count as unknown.
+    ///
+    /// Names in use are `gradient_norm` (of the gradient before it is clipped), `q` (mean Q of the
+    /// states of the batches, units of reward) and `td_error` (mean |Q − Y|, units of reward);
+    /// others are free. What is counted here need not be saved.
+    fn diagnostics(&mut self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+
+    /// Returns how many bytes learning will need at most, replay memory and batches included; 0 if
+    /// it does not know. Asked for before a training or distillation begins.
+    fn memory(&self) -> u64 {
+        0
+    }
 }
 
 /// Learns from its own episodes, in training or in deployment.

@@ -43,7 +43,9 @@ use std::ffi::c_char;
 use abi_stable::StableAbi;
 use abi_stable::library::{LibHeader, RootModule};
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{RBox, ROk, RResult, RSlice, RSliceMut, RStr, RString, RVec};
+use abi_stable::std_types::{
+    RBox, RNone, ROk, ROption, RResult, RSlice, RSliceMut, RStr, RString, RVec,
+};
 
 use crate::data::{Context, EpisodeStart, ExportRequest, Progress, TransitionBatch};
 use crate::observation::Observation;
@@ -53,7 +55,7 @@ pub const INTERFACE_VERSION: u32 = 2;
 
 /// The revision within the version: raised whenever something is appended. A plugin of a later
 /// one is refused, one of an earlier loads.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// The symbol of the function `extern "C" fn() -> *const Manifest`.
 pub const MANIFEST_SYMBOL: &str = "offramp_plugin_manifest";
@@ -141,6 +143,26 @@ pub struct RawFile {
     pub note: RString,
 }
 
+/// An element of [`Saved::diagnostics`](crate::Saved::diagnostics) as it crosses.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct RawDiagnostic {
+    /// Its name.
+    pub name: RString,
+    /// The mean.
+    pub value: f64,
+}
+
+/// A policy as a call of [`RawPolicy`] returns it. abi_stable must not descend into a trait from
+/// that trait itself; it checks [`PolicyBox`] where the root module mentions it.
+#[repr(transparent)]
+#[derive(StableAbi)]
+pub struct FreshPolicy {
+    /// The policy.
+    #[sabi(unsafe_opaque_field)]
+    pub policy: PolicyBox,
+}
+
 #[expect(non_local_definitions, unused_qualifications, reason = "what sabi_trait expands to")]
 mod traits {
     use super::*;
@@ -193,6 +215,18 @@ mod traits {
         /// by. Since revision 1.
         fn files(&self) -> CallResult<RVec<RVec<u8>>> {
             ROk(RVec::new())
+        }
+        /// See [`Policy::fresh`](crate::Policy::fresh). Since revision 2.
+        fn fresh(&self) -> CallResult<ROption<FreshPolicy>> {
+            ROk(RNone)
+        }
+        /// See [`Saved::diagnostics`](crate::Saved::diagnostics). Since revision 2.
+        fn diagnostics(&mut self) -> CallResult<RVec<RawDiagnostic>> {
+            ROk(RVec::new())
+        }
+        /// See [`Saved::memory`](crate::Saved::memory). Since revision 2.
+        fn memory(&self) -> CallResult<u64> {
+            ROk(0)
         }
     }
 

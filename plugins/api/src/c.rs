@@ -82,6 +82,9 @@ pub type AddFile = unsafe extern "C" fn(
 /// Takes a path, which ends in NUL, during the call only.
 pub type AddPath = unsafe extern "C" fn(sink: *mut c_void, path: *const c_char);
 
+/// Takes a number and its name, which ends in NUL, during the call only.
+pub type AddNumber = unsafe extern "C" fn(sink: *mut c_void, name: *const c_char, value: f64);
+
 /// [`crate::Policy::files`]: hands each path to the [`AddPath`].
 pub type FilesFunction =
     unsafe extern "C" fn(*mut c_void, AddPath, *mut c_void, *mut Message) -> c_int;
@@ -133,6 +136,9 @@ pub struct Context<'a> {
     /// The path of the checkpoint's file; ends in NUL, a null pointer if there is none. Since
     /// revision 1.
     pub checkpoint_file: *const c_char,
+    /// How often it will be called to learn in all; 0 if it only decides, or does not need to
+    /// know. Since revision 2.
+    pub learning_steps: u64,
 }
 
 /// [`crate::ExportRequest`] in plain C.
@@ -233,6 +239,11 @@ pub struct PolicyEntry {
         Option<unsafe extern "C" fn(*mut c_void, usize, *const f32, usize, *mut Message) -> c_int>,
     /// See [`crate::Policy::files`]. Since revision 1.
     pub files: Option<FilesFunction>,
+    /// See [`crate::Saved::diagnostics`]; hands each to the [`AddNumber`]. Since revision 2.
+    pub diagnostics:
+        Option<unsafe extern "C" fn(*mut c_void, AddNumber, *mut c_void, *mut Message) -> c_int>,
+    /// See [`crate::Saved::memory`]. Since revision 2.
+    pub memory: Option<unsafe extern "C" fn(*mut c_void) -> u64>,
 }
 
 /// An explorer. As for a policy; `create`, `destroy` and `propose` are needed.

@@ -100,6 +100,12 @@ pub struct Context<'a> {
     /// if there is none, or the checkpoint was never a file. [`Context::checkpoint_path`] reads
     /// it. Since revision 1.
     pub checkpoint_file: RSlice<'a, u8>,
+    /// How often it will be called to learn in all: [`Learner::learn`](crate::Learner::learn) in a
+    /// training (episodes × slots of an episode, which explorers are told too), or
+    /// [`Student::fit`](crate::Student::fit) in a distillation (steps). 0 for an instance that only
+    /// decides, and for a policy or explorer without [`Needs::LENGTH`](crate::Needs::LENGTH). Since
+    /// revision 2.
+    pub learning_steps: u64,
 }
 
 impl Context<'_> {

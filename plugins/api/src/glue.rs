@@ -17,15 +17,16 @@ use std::sync::OnceLock;
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_trait::prelude::TD_Opaque;
-use abi_stable::std_types::{RErr, ROk, RSlice, RSliceMut, RStr, RString, RVec};
+use abi_stable::std_types::{RErr, ROk, ROption, RSlice, RSliceMut, RStr, RString, RVec};
 
 use crate::author::{
     AnySystem, Explorer, Exportable, Learner, Mergeable, Policy, Saved, Student, ValueFunction,
 };
 use crate::boundary::{
     ByMut, ByRef, CallError, CallResult, Capabilities, ENTRY_EXPLORER, ENTRY_POLICY, ExplorerBox,
-    INTERFACE_VERSION, MAGIC, Manifest, ManifestEntry, PluginModule, PluginModuleRef, PolicyBox,
-    REVISION, RawExplorer, RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
+    FreshPolicy, INTERFACE_VERSION, MAGIC, Manifest, ManifestEntry, PluginModule, PluginModuleRef,
+    PolicyBox, REVISION, RawDiagnostic, RawExplorer, RawExplorer_TO, RawFile, RawPolicy,
+    RawPolicy_TO,
 };
 use crate::data::{
     Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch, bytes_of,
@@ -93,6 +94,8 @@ struct SavedCalls<P> {
     checkpoint: fn(&P) -> Result<Vec<u8>, Error>,
     save: fn(&P) -> Result<Vec<u8>, Error>,
     load: fn(&mut P, &[u8]) -> Result<(), Error>,
+    diagnostics: fn(&mut P) -> Vec<(String, f64)>,
+    memory: fn(&P) -> u64,
 }
 
 struct LearnerCalls<P> {
@@ -156,7 +159,13 @@ impl<P: Policy> Table<P> {
     where
         P: Saved,
     {
-        let calls = SavedCalls { checkpoint: P::checkpoint, save: P::save, load: P::load };
+        let calls = SavedCalls {
+            checkpoint: P::checkpoint,
+            save: P::save,
+            load: P::load,
+            diagnostics: P::diagnostics,
+            memory: P::memory,
+        };
         Self { saved: Some(calls), ..self }
     }
 
@@ -255,8 +264,11 @@ pub fn policy<P: Policy>(
     context: &Context<'_>,
     table: &'static Table<P>,
 ) -> Result<PolicyBox, Error> {
-    let inner = Owned::new(P::create(context)?);
-    Ok(RawPolicy_TO::from_value(GuardedPolicy { inner, table }, TD_Opaque))
+    Ok(boxed(P::create(context)?, table))
+}
+
+fn boxed<P: Policy>(policy: P, table: &'static Table<P>) -> PolicyBox {
+    RawPolicy_TO::from_value(GuardedPolicy { inner: Owned::new(policy), table }, TD_Opaque)
 }
 
 /// Creates an explorer and wraps it for the boundary.
@@ -422,6 +434,27 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
 
     fn files(&self) -> CallResult<RVec<RVec<u8>>> {
         guard(|| Ok(raw_paths(&self.inner.0.files())))
+    }
+
+    fn fresh(&self) -> CallResult<ROption<FreshPolicy>> {
+        guard(|| {
+            let fresh = self.inner.0.fresh();
+            Ok(fresh.map(|fresh| FreshPolicy { policy: boxed(fresh, self.table) }).into())
+        })
+    }
+
+    fn diagnostics(&mut self) -> CallResult<RVec<RawDiagnostic>> {
+        let Some(saved) = &self.table.saved else { return lacking(Capabilities::SAVED) };
+        guard(|| {
+            let diagnostics = (saved.diagnostics)(&mut self.inner.0).into_iter();
+            let raw = |(name, value): (String, f64)| RawDiagnostic { name: name.into(), value };
+            Ok(diagnostics.map(raw).collect())
+        })
+    }
+
+    fn memory(&self) -> CallResult<u64> {
+        let Some(saved) = &self.table.saved else { return lacking(Capabilities::SAVED) };
+        guard(|| Ok((saved.memory)(&self.inner.0)))
     }
 }
 

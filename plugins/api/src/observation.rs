@@ -10,8 +10,8 @@ use abi_stable::std_types::{RSlice, RStr, RString};
 
 use crate::error::Error;
 
-/// Which parts of an [`Observation`] a policy reads. Nothing is computed for a part that nobody
-/// reads.
+/// Which parts of an [`Observation`] a policy reads, and what else it depends on. Nothing is
+/// computed for a part that nobody reads.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Needs {
@@ -31,13 +31,18 @@ impl Needs {
     pub const LINKS: Self = Self { bits: 8 };
     /// [`Observation::servers`].
     pub const SERVERS: Self = Self { bits: 16 };
+    /// [`Context::learning_steps`](crate::Context::learning_steps): what a learner, explorer or
+    /// student does depends on how long it learns in all. A training or distillation with one can't
+    /// be resumed with another length. Since revision 2.
+    pub const LENGTH: Self = Self { bits: 32 };
 
-    const NAMES: [(Self, &str); 5] = [
+    const NAMES: [(Self, &str); 6] = [
         (Self::FEATURES, "features"),
         (Self::HISTORY, "history"),
         (Self::TASKS, "tasks"),
         (Self::LINKS, "links"),
         (Self::SERVERS, "servers"),
+        (Self::LENGTH, "length"),
     ];
 
     /// The parts that either needs.
@@ -59,7 +64,7 @@ impl Needs {
 
     /// The needs that the number of a manifest states; unknown bits are dropped.
     pub const fn from_bits(bits: u32) -> Self {
-        Self { bits: bits & 31 }
+        Self { bits: bits & 63 }
     }
 
     /// The names of the parts needed.

@@ -78,6 +78,8 @@ pub struct Bench {
     pub folder: PathBuf,
     /// The seed of creation and episodes.
     pub seed: u64,
+    /// The length of the learning; 0 at first.
+    pub learning_steps: u64,
     /// t.
     pub slot: u32,
     /// h: K × M, oldest slot first.
@@ -105,6 +107,7 @@ impl Bench {
             checkpoint: None,
             folder: PathBuf::from("."),
             seed: 1,
+            learning_steps: 0,
             slot: 0,
             history: vec![0.0; HISTORY_SLOTS * servers],
             devices,
@@ -237,6 +240,7 @@ impl Bench {
                 system,
                 folder: folder.as_slice().into(),
                 checkpoint_file: "".as_bytes().into(),
+                learning_steps: self.learning_steps,
             })
         })
     }

@@ -7,8 +7,8 @@ use std::mem::offset_of;
 use abi_stable::sabi_trait::prelude::TD_Opaque;
 use abi_stable::std_types::{RErr, ROk, RSlice, RSliceMut, RStr, RString, RVec};
 use offramp_plugin::boundary::{
-    ByMut, ByRef, CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawExplorer,
-    RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
+    ByMut, ByRef, CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawDiagnostic,
+    RawExplorer, RawExplorer_TO, RawFile, RawPolicy, RawPolicy_TO,
 };
 use offramp_plugin::c::{
     Context, ExplorerEntry, ExportRequest, FLAG_ANY_SYSTEM, FilesFunction, Message,
@@ -275,6 +275,7 @@ fn with_context(
             true => std::ptr::null(),
             false => checkpoint_file.as_ptr(),
         },
+        learning_steps: context.learning_steps,
     };
     let mut instance = std::ptr::null_mut();
     let place = &raw mut instance;
@@ -506,6 +507,35 @@ impl RawPolicy for Instance {
     fn files(&self) -> CallResult<RVec<RVec<u8>>> {
         // SAFETY: `create` made the instance.
         unsafe { files(self.entry.files, self.instance) }
+    }
+
+    fn diagnostics(&mut self) -> CallResult<RVec<RawDiagnostic>> {
+        let mut numbers: RVec<RawDiagnostic> = RVec::new();
+        let sink = (&raw mut numbers).cast::<c_void>();
+        called(|message| {
+            // SAFETY: as above; `sink` is the vector that `add_number` expects.
+            self.entry
+                .diagnostics
+                .map(|call| unsafe { call(self.instance, add_number, sink, message) })
+        })
+        .map(|()| numbers)
+    }
+
+    fn memory(&self) -> CallResult<u64> {
+        // SAFETY: as above.
+        ROk(self.entry.memory.map_or(0, |memory| unsafe { memory(self.instance) }))
+    }
+}
+
+/// Appends a number to the vector that `sink` is.
+///
+/// # Safety
+/// `sink` is an `RVec<RawDiagnostic>`, `name` null or a C text.
+unsafe extern "C" fn add_number(sink: *mut c_void, name: *const c_char, value: f64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let name = c_text(name).into();
+        (*sink.cast::<RVec<RawDiagnostic>>()).push(RawDiagnostic { name, value });
     }
 }
 

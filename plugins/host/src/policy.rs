@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use abi_stable::std_types::{RErr, ROk, RStr, RVec};
 use offramp_plugin::boundary::{
-    CallError, CallResult, Capabilities, ExplorerBox, PolicyBox, RawFile,
+    CallError, CallResult, Capabilities, ExplorerBox, FreshPolicy, PolicyBox, RawDiagnostic,
+    RawFile,
 };
 use offramp_plugin::{
     Context, EpisodeStart, ExportRequest, ExportedFile, Needs, Observation, Progress, SystemSpec,
@@ -126,6 +127,15 @@ pub trait Policy: Send {
     /// [`CallFailure`].
     fn files(&self) -> Result<Vec<PathBuf>, CallFailure>;
 
+    /// An instance as it was when it was created, at little cost; `None` if it has no such way and
+    /// another one is to be created instead. Not to be asked for once it has played.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn fresh(&self) -> Result<Option<Box<dyn Policy>>, CallFailure> {
+        Ok(None)
+    }
+
     /// Its saving and loading, if it can.
     fn saved(&mut self) -> Option<&mut dyn Saved>;
 
@@ -163,6 +173,18 @@ pub trait Saved {
     /// # Errors
     /// [`CallFailure`].
     fn load(&mut self, bytes: &[u8]) -> Result<(), CallFailure>;
+
+    /// What shows how well it learns, by name: means since the last call, all finite.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn diagnostics(&mut self) -> Result<Vec<(String, f64)>, CallFailure>;
+
+    /// Bytes that learning will need at most; 0 if it does not know.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn memory(&self) -> Result<u64, CallFailure>;
 }
 
 /// See [`offramp_plugin::Learner`].
@@ -374,6 +396,7 @@ impl PluginRef {
 }
 
 /// The plugin that is called, for messages, and the bounds its answers are checked against.
+#[derive(Clone)]
 struct CallSite {
     kind: OfferKind,
     name: String,
@@ -503,6 +526,15 @@ impl Policy for LoadedPolicy {
         self.site.call(&"files", || self.raw.files()).map(paths)
     }
 
+    fn fresh(&self) -> Result<Option<Box<dyn Policy>>, CallFailure> {
+        let fresh = self.site.call(&"fresh", || self.raw.fresh())?.into_option();
+        let (needs, capabilities) = (self.needs, self.capabilities);
+        Ok(fresh.map(|FreshPolicy { policy }| {
+            let (raw, site) = (ManuallyDrop::new(policy), self.site.clone());
+            Box::new(Self { raw, site, needs, capabilities }) as Box<dyn Policy>
+        }))
+    }
+
     fn saved(&mut self) -> Option<&mut dyn Saved> {
         self.capable(Capabilities::SAVED).map(|this| this as _)
     }
@@ -535,6 +567,16 @@ impl Saved for LoadedPolicy {
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CallFailure> {
         self.site.call(&"load", || self.raw.load(bytes.into()))
+    }
+
+    fn diagnostics(&mut self) -> Result<Vec<(String, f64)>, CallFailure> {
+        let raw = self.site.call(&"diagnostics", || self.raw.diagnostics())?;
+        let named = raw.into_iter().map(|RawDiagnostic { name, value }| (name.into(), value));
+        Ok(named.filter(|(_, value)| value.is_finite()).collect())
+    }
+
+    fn memory(&self) -> Result<u64, CallFailure> {
+        self.site.call(&"memory", || self.raw.memory())
     }
 }
 

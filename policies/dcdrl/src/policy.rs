@@ -1,5 +1,7 @@
 //! The policy: observations in, decisions out, and learning in between.
 
+use std::sync::Arc;
+
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::CheckpointSpec;
 use offramp_nn::inputs::{Inputs, Scaling};
@@ -13,6 +15,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::learning::{Learning, Purpose, purpose_stream};
 use crate::parameters::Parameters;
+use crate::saved::take;
 
 /// The kind of its checkpoints.
 pub(crate) const KIND: &str = "dcdrl";
@@ -27,10 +30,10 @@ pub(crate) struct DcDrl {
     pub(crate) shape: PerceptronShape,
     network: Perceptron<f32>,
     /// The actor that is trained by gradient.
-    pub(crate) actor: Vec<f32>,
+    pub(crate) actor: Arc<[f32]>,
     /// Its running mean, which decides after training: it does not swing from one update to the
     /// next.
-    pub(crate) deployed: Vec<f32>,
+    pub(crate) deployed: Arc<[f32]>,
     /// From the first training episode on.
     pub(crate) learning: Option<Box<Learning>>,
     pub(crate) devices: usize,
@@ -62,17 +65,27 @@ impl Policy for DcDrl {
             servers,
             devices: context.system.devices(),
         };
-        let actor: Vec<f32> = shape.initial(&mut purpose_stream(context.seed, 0, Purpose::Actor));
-        let checkpoint = CheckpointSpec::new(KIND, inputs)
+        let mut checkpoint = CheckpointSpec::new(KIND, inputs)
             .require("hidden", parameters.hidden, "neurons in each hidden layer")
             .record("architecture", "two dense layers and a softmax")
             .record("parameters_deployed", shape.parameters());
-        let mut policy = Self {
+        let actor: Arc<[f32]> = match context.checkpoint.into_option() {
+            Some(bytes) => {
+                let read = Checkpoint::from_bytes(bytes.as_slice())?;
+                checkpoint.deploy(&read)?;
+                take(&read, "actor", shape)?.into()
+            }
+            None => {
+                let mut rng = purpose_stream(context.seed, 0, Purpose::Actor);
+                shape.initial::<f32>(&mut rng).into()
+            }
+        };
+        Ok(Self {
             servers,
             checkpoint,
             seed: context.seed,
             network: Perceptron::new(shape),
-            deployed: actor.clone(),
+            deployed: Arc::clone(&actor),
             actor,
             learning: None,
             devices: context.system.devices(),
@@ -80,14 +93,21 @@ impl Policy for DcDrl {
             probabilities: Vec::new(),
             shape,
             parameters,
-        };
-        if let Some(bytes) = context.checkpoint.into_option() {
-            let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
-            policy.checkpoint.deploy(&checkpoint)?;
-            policy.deployed = policy.take(&checkpoint, "actor")?;
-            policy.actor.clone_from(&policy.deployed);
-        }
-        Ok(policy)
+        })
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(Self {
+            parameters: self.parameters.clone(),
+            checkpoint: self.checkpoint.clone(),
+            network: Perceptron::new(self.shape),
+            actor: Arc::clone(&self.actor),
+            deployed: Arc::clone(&self.deployed),
+            learning: None,
+            states: Vec::new(),
+            probabilities: Vec::new(),
+            ..*self
+        })
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
@@ -115,7 +135,7 @@ impl Policy for DcDrl {
         };
         // The first actor of a round is the gradient's.
         let player = learning.player(parameters);
-        let playing = if player == 0 { &*actor } else { &learning.population[player] };
+        let playing = if player == 0 { &**actor } else { &learning.population[player] };
         learning.taken.clear();
         for ((state, &device), action) in rows {
             let logits = network.forward(playing, state);
@@ -170,13 +190,14 @@ impl Learner for DcDrl {
                 &self.parameters,
                 self.shape,
                 &mut self.network,
-                &mut self.actor,
+                Arc::make_mut(&mut self.actor),
                 self.seed,
             );
             if !loss.is_finite() {
                 return Err(Error::new(format!("its loss is {loss}: smaller learning rates?")));
             }
-            self.parameters.target.follow(learning.updates, &mut self.deployed, &self.actor);
+            let deployed = Arc::make_mut(&mut self.deployed);
+            self.parameters.target.follow(learning.updates, deployed, &self.actor);
             learning.loss += loss;
             learning.losses += 1;
         }
@@ -329,7 +350,7 @@ mod tests {
     fn logits_that_are_not_finite_are_an_error() {
         let mut bench = Bench::new(3, 2);
         let mut policy: DcDrl = bench.create().unwrap();
-        policy.deployed.fill(f32::NAN);
+        Arc::make_mut(&mut policy.deployed).fill(f32::NAN);
         assert_eq!(
             bench.decide(&mut policy).unwrap_err().message(),
             "device 0 in slot 0: the value of action 0 is NaN; only finite numbers decide"

@@ -1,8 +1,10 @@
 //! Checkpoints and the state of a training.
 
+use std::sync::Arc;
+
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 use offramp_nn::checkpoint_spec::Stage;
-use offramp_nn::{export as nn, merge};
+use offramp_nn::{PerceptronShape, export as nn, merge};
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::export::{FORMATS, export};
@@ -13,14 +15,14 @@ use crate::replay::{Replay, Transition};
 impl Saved for DcDrl {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
         let mut checkpoint = self.checkpoint.describe(Stage::Deployed);
-        self.put(&mut checkpoint, "actor", [&self.deployed]);
+        self.put(&mut checkpoint, "actor", [&*self.deployed]);
         Ok(checkpoint.to_bytes()?)
     }
 
     fn save(&self) -> Result<Vec<u8>, Error> {
         let mut state = self.checkpoint.describe(Stage::Training);
-        self.put(&mut state, "actor", [&self.actor]);
-        self.put(&mut state, "deployed", [&self.deployed]);
+        self.put(&mut state, "actor", [&*self.actor]);
+        self.put(&mut state, "deployed", [&*self.deployed]);
         let Some(learning) = &self.learning else { return Ok(state.to_bytes()?) };
         let Learning { actor_optimiser, critic_optimiser, .. } = &**learning;
         for (name, numbers) in [
@@ -31,9 +33,9 @@ impl Saved for DcDrl {
             ("critic_first", &critic_optimiser.first),
             ("critic_second", &critic_optimiser.second),
         ] {
-            self.put(&mut state, name, [numbers]);
+            self.put(&mut state, name, [numbers.as_slice()]);
         }
-        self.put(&mut state, "population", &learning.population);
+        self.put(&mut state, "population", learning.population.iter().map(Vec::as_slice));
         let (next, transitions, states) = learning.replay.parts();
         let count = transitions.len();
         state.put_u64(
@@ -51,8 +53,8 @@ impl Saved for DcDrl {
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.checkpoint.expect(&state, Stage::Training)?;
-        let actor = self.take(&state, "actor")?;
-        let deployed = self.take(&state, "deployed")?;
+        let actor = self.take(&state, "actor")?.into();
+        let deployed = self.take(&state, "deployed")?.into();
         if state.u64("counters").is_err() {
             (self.actor, self.deployed, self.learning) = (actor, deployed, None);
             return Ok(());
@@ -107,21 +109,25 @@ impl DcDrl {
         &self,
         checkpoint: &mut Checkpoint,
         name: &str,
-        networks: impl IntoIterator<Item = &'n Vec<f32>>,
+        networks: impl IntoIterator<Item = &'n [f32]>,
     ) {
-        let networks = networks.into_iter().map(Vec::as_slice);
         checkpoint.put_vectors(name, self.shape.parameters(), networks);
     }
 
     /// Takes the parameters of one network.
-    pub(crate) fn take(
-        &self,
-        checkpoint: &Checkpoint,
-        name: &str,
-    ) -> Result<Vec<f32>, CheckpointError> {
-        let mut one = checkpoint.take_vectors(name, 1, self.shape.parameters())?;
-        Ok(one.pop().unwrap_or_default())
+    fn take(&self, checkpoint: &Checkpoint, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        take(checkpoint, name, self.shape)
     }
+}
+
+/// Takes the parameters of one network of `shape`.
+pub(crate) fn take(
+    checkpoint: &Checkpoint,
+    name: &str,
+    shape: PerceptronShape,
+) -> Result<Vec<f32>, CheckpointError> {
+    let mut one = checkpoint.take_vectors(name, 1, shape.parameters())?;
+    Ok(one.pop().unwrap_or_default())
 }
 
 impl Exportable for DcDrl {
@@ -150,7 +156,8 @@ impl Mergeable for DcDrl {
     }
 
     fn set_parameters(&mut self, _: usize, parameters: &[f32]) -> Result<(), Error> {
-        Ok(merge::split(parameters, &mut [&mut self.actor, &mut self.deployed])?)
+        let [actor, deployed] = [&mut self.actor, &mut self.deployed].map(Arc::make_mut);
+        Ok(merge::split(parameters, &mut [actor, deployed])?)
     }
 }
 

@@ -63,7 +63,7 @@ impl Sizes {
 }
 
 pub(crate) struct Network {
-    model: Model,
+    model: Arc<Model>,
     inputs: Vec<(NodeId, Input)>,
     output: NodeId,
     batch: Batch,
@@ -99,9 +99,19 @@ impl Network {
         let inputs = inputs.collect::<Result<_, Error>>()?;
         let output = model.node_id(&output)?;
         let pool = Arc::new(ThreadPool::with_num_threads(1));
-        let mut network = Self { model, inputs, output, batch, sizes, pool };
+        let mut network = Self { model: Arc::new(model), inputs, output, batch, sizes, pool };
         network.try_out()?;
         Ok(network)
+    }
+
+    /// The same network, to be evaluated on a thread of its own.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            model: Arc::clone(&self.model),
+            inputs: self.inputs.clone(),
+            pool: Arc::new(ThreadPool::with_num_threads(1)),
+            ..*self
+        }
     }
 
     /// Evaluates it on zeros. A file may leave the batch open in name only (the older exporter of

@@ -72,6 +72,17 @@ impl Policy for Onnx {
     fn files(&self) -> Vec<PathBuf> {
         self.files.clone()
     }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(Self {
+            network: self.network.shared(),
+            files: self.files.clone(),
+            actions: self.actions,
+            features: Vec::new(),
+            history: Vec::new(),
+            values: Vec::new(),
+        })
+    }
 }
 
 impl ValueFunction for Onnx {

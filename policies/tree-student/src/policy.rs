@@ -1,6 +1,7 @@
 //! The policy: observations in, decisions out, and states to grow trees of.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::CheckpointSpec;
@@ -19,6 +20,7 @@ use crate::tree::Tree;
 pub(crate) const KIND: &str = "tree-student";
 
 /// Trees fitted to a teacher's decisions, for each device or for all.
+#[derive(Clone)]
 pub(crate) struct TreeStudent {
     pub(crate) parameters: Parameters,
     pub(crate) columns: Columns,
@@ -28,9 +30,9 @@ pub(crate) struct TreeStudent {
     pub(crate) taught: Vec<States>,
     /// `parameters.trees` trees of each device, or of all, in order; grown when first needed
     /// after a batch with states that were not known.
-    pub(crate) trees: OnceCell<Vec<Tree>>,
+    pub(crate) trees: OnceCell<Arc<[Tree]>>,
     /// The trees before these.
-    earlier: Vec<Tree>,
+    earlier: Arc<[Tree]>,
     /// The columns of the row at hand.
     row: Vec<f32>,
     /// Votes of the trees for each action.
@@ -62,7 +64,7 @@ impl Policy for TreeStudent {
             seed: context.seed,
             taught: vec![States::default(); groups],
             trees: OnceCell::new(),
-            earlier: Vec::new(),
+            earlier: Arc::default(),
             row: vec![0.0; columns.len()],
             votes: vec![0; servers + 1],
             columns,
@@ -71,7 +73,7 @@ impl Policy for TreeStudent {
             let checkpoint = Checkpoint::from_bytes(bytes.as_slice())?;
             student.checkpoint.deploy(&checkpoint)?;
             let trees = student.read(&checkpoint)?;
-            student.trees = OnceCell::from(trees);
+            student.trees = OnceCell::from(Arc::from(trees));
         }
         Ok(student)
     }
@@ -87,6 +89,10 @@ impl Policy for TreeStudent {
             }
         }
         Ok(())
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 
@@ -134,7 +140,7 @@ impl TreeStudent {
             let mut rng = stream(self.seed, group as u64);
             trees.extend(grow(states, self.columns.len(), &self.parameters, &mut rng)?);
         }
-        Ok(self.trees.get_or_init(|| trees))
+        Ok(self.trees.get_or_init(|| trees.into()))
     }
 
     /// Puts a row of the observation into `row`.
@@ -190,6 +196,46 @@ mod tests {
             bench.create::<TreeStudent>().err().unwrap().message(),
             "min_leaf: 1000000000 is out of range: 1 to 1000000 is needed"
         );
+    }
+
+    /// What an earlier tree decided wrongly is its loss, and nothing is grown again of states that
+    /// are known.
+    #[test]
+    fn states_are_kept_once_and_the_loss_is_that_of_the_trees_at_hand() {
+        let mut bench = Bench::new(2, 2);
+        bench.set_task(1, "alpha", 0.9);
+        bench.parameters = "(min_leaf: 1, weighted: false)".to_owned();
+        let mut student: TreeStudent = bench.create().unwrap();
+        let targets = [0.0, 5.0, 1.0, 0.0, 1.0, 5.0];
+        let fit = |student: &mut TreeStudent, bench: &Bench| {
+            bench.observe(|observation| student.fit(observation, &targets)).unwrap()
+        };
+        for _ in 0..20 {
+            // Before there is a tree, of computing locally.
+            assert_eq!(fit(&mut student, &bench), 5.0);
+        }
+        assert_eq!(student.taught[0].len(), 2);
+        bench.decide(&mut student).unwrap();
+        let grown = student.trees.get().unwrap().clone();
+        assert_eq!(fit(&mut student, &bench), 0.0);
+        assert!(Arc::ptr_eq(student.trees.get().unwrap(), &grown), "grown again");
+
+        // An unknown state, in which the tree decides like the device's other.
+        bench.set_task(1, "alpha", 0.1);
+        for _ in 0..2 {
+            assert_eq!(fit(&mut student, &bench), 2.0);
+            assert!(student.trees.get().is_none());
+        }
+        assert_eq!(student.taught[0].len(), 3);
+        let saved = {
+            bench.decide(&mut student).unwrap();
+            student.save().unwrap()
+        };
+        let mut loaded: TreeStudent = bench.create().unwrap();
+        loaded.load(&saved).unwrap();
+        assert_eq!(loaded.taught, student.taught);
+        assert_eq!(fit(&mut loaded, &bench), fit(&mut student, &bench));
+        assert_eq!(loaded.taught[0].len(), 3);
     }
 
     #[test]

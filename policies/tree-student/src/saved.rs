@@ -1,6 +1,7 @@
 //! Checkpoints and the state of a distillation.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
@@ -52,7 +53,7 @@ impl Saved for TreeStudent {
                 states.add(columns, action as u32, cost);
             }
         }
-        self.trees = OnceCell::from(trees);
+        self.trees = OnceCell::from(Arc::from(trees));
         Ok(())
     }
 }

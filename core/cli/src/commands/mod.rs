@@ -50,7 +50,7 @@ fn folder_problem(error: FolderError) -> Problem {
         FolderError::Lock(error) => return results_problem(error),
         FolderError::Changed { .. } => {
             "start again in another folder: name it with --out. Here it may learn longer, unless \
-             rounds divide its steps; validations, saves and evaluations may change"
+             it depends on the length; validations, saves and evaluations may change"
         }
         FolderError::Unwritable { ref cause, .. } if is_full(cause) => MAKE_ROOM,
         FolderError::Taken { .. } => {

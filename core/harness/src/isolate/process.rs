@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use offramp_host::plugin::{EpisodeStart, Needs, Observation, bytes_of, path_of};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
 use offramp_results::EpisodeResult;
-use offramp_scenario::{Experiment, Limits, replace};
+use offramp_scenario::{Experiment, Limits, Scenario, replace};
 use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
@@ -360,21 +360,30 @@ fn answer(
     let entry = evaluation.policies.get(*policy);
     let entry = entry.ok_or_else(|| refused(&"there is no such policy"))?;
     let setup = RunSetup::new(&evaluation, entry)?;
-    let scenario = &evaluation.scenario;
     limit_memory(limits.memory_mib);
-    let create = || -> Result<Timed, RunError> {
-        let inner = clock.timed(|| setup.create(&evaluation, entry))?;
-        Ok(Timed { inner, clock: Arc::clone(clock) })
-    };
     if *task == Task::Check {
-        let policy = create()?;
+        let policy = clock.timed(|| setup.create()).map_err(RunError::from)?;
+        let policy = Timed { inner: policy, clock: Arc::clone(clock) };
         let files = policy.files().map_err(RunError::from)?;
         clock.timed(|| drop(policy));
         say(&Answer::Created(files.iter().map(|file| bytes_of(file)).collect()));
         return Ok(());
     }
+    let played = episodes(&setup, &evaluation.scenario, clock, say);
+    clock.timed(|| drop(setup));
+    played
+}
+
+/// Plays the episodes of a run and reports each, as long as someone listens.
+fn episodes(
+    setup: &RunSetup<'_>,
+    scenario: &Scenario,
+    clock: &Arc<Clock>,
+    say: &dyn Fn(&Answer) -> bool,
+) -> Result<(), Failure> {
     for episode in 0..scenario.evaluation.episodes {
-        let mut policy = create()?;
+        let inner = clock.timed(|| setup.instance()).map_err(RunError::from)?;
+        let mut policy = Timed { inner, clock: Arc::clone(clock) };
         let seed = scenario.evaluation.seed;
         let played = run_episode(scenario, &setup.context, &mut policy, seed, episode);
         clock.timed(|| drop(policy));
