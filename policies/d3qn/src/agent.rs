@@ -6,7 +6,7 @@ use offramp_nn::replay::{Experience, LoadLog, Replay, gather_windows};
 use offramp_nn::{Histories, Shape, Workspace, argmax, initial_parameters, step_stream, stream};
 use rayon::prelude::*;
 
-use crate::parameters::{Flaw, PART, Recipe};
+use crate::parameters::{Deploy, Flaw, PART, Recipe};
 
 /// An agent: of one device, or of all.
 #[derive(Clone, Debug)]
@@ -74,6 +74,14 @@ impl Agent {
             target,
             updates: 0,
             seed,
+        }
+    }
+
+    /// The network that a checkpoint of this agent deploys.
+    pub(crate) fn deployed(&self, deploy: Deploy) -> &[f32] {
+        match deploy {
+            Deploy::Evaluation => &self.evaluation,
+            Deploy::Target => &self.target,
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Complete {
 }
 
 /// The pending decisions of an episode, by device, the oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PendingDecisions {
     rule: NextState,
     discount: f32,

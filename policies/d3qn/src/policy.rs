@@ -1,6 +1,7 @@
 //! The policy: observations in, decisions out, and learning in between.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::{NetworkSpec, Sharing};
@@ -14,7 +15,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::agent::{Agent, Scratch};
-use crate::parameters::{Deploy, Flaw, PART, Parameters, QecoParameters, Recipe};
+use crate::parameters::{Flaw, PART, Parameters, QecoParameters, Recipe};
 use crate::pending::PendingDecisions;
 
 /// The source of a policy's recipe.
@@ -53,7 +54,14 @@ pub(crate) struct D3qn<P> {
     pub(crate) shape: Shape,
     pub(crate) recipe: Recipe,
     pub(crate) networks: NetworkSpec,
+    /// Weights of each network that decide until there are agents; all instances of a run share
+    /// them.
+    deployed: Arc<[Vec<f32>]>,
+    /// True if those are a checkpoint's.
+    trained: bool,
+    /// From the first training episode on.
     pub(crate) agents: Vec<Agent>,
+    seed: u64,
     evaluator: QEvaluator,
     /// Q of the rows at hand.
     values: Vec<f32>,
@@ -98,13 +106,25 @@ impl<P: Preset> Policy for D3qn<P> {
             devices: context.system.devices(),
         };
         let Parameters { hidden, sharing, .. } = recipe.parameters;
-        let networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
+        let mut networks =
+            NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
         let threads = context.threads.max(1) as usize;
         recipe.check_memory(&networks, threads)?;
-        let (shape, agents) = (networks.shape, networks.networks);
-        let agent = |agent| Agent::new(&shape, &recipe, stream_seed(context.seed, agent));
-        let mut policy = Self {
-            agents: (0..agents as u64).map(agent).collect(),
+        let shape = networks.shape;
+        let drawn = |number: usize| {
+            let agent = Agent::new(&shape, &recipe, stream_seed(context.seed, number as u64));
+            agent.deployed(recipe.parameters.deploy).to_vec()
+        };
+        let checkpoint = context.checkpoint.into_option();
+        let deployed = match checkpoint {
+            Some(bytes) => networks.read(bytes.as_slice())?,
+            None => (0..networks.networks).map(drawn).collect(),
+        };
+        Ok(Self {
+            deployed,
+            trained: checkpoint.is_some(),
+            agents: Vec::new(),
+            seed: context.seed,
             pending: PendingDecisions::new(context, &recipe),
             evaluator: QEvaluator::new(shape),
             values: Vec::new(),
@@ -114,21 +134,28 @@ impl<P: Preset> Policy for D3qn<P> {
             shape,
             recipe,
             networks,
-        };
-        if let Some(bytes) = context.checkpoint.into_option() {
-            let weights = policy.networks.read(bytes.as_slice())?;
-            for (agent, weights) in policy.agents.iter_mut().zip(weights) {
-                agent.target.clone_from(&weights);
-                agent.evaluation = weights;
-            }
-        }
-        Ok(policy)
+        })
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(Self {
+            recipe: self.recipe.clone(),
+            networks: self.networks.clone(),
+            deployed: Arc::clone(&self.deployed),
+            agents: Vec::new(),
+            evaluator: QEvaluator::new(self.shape),
+            values: Vec::new(),
+            pending: self.pending.clone(),
+            training: None,
+            ..*self
+        })
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
         if !start.training {
             return Ok(());
         }
+        self.make_agents();
         if self.training.is_none() {
             self.training = Some(self.new_training()?);
         }
@@ -264,21 +291,49 @@ impl<P: Preset> D3qn<P> {
     /// Q of every row in the networks' scale, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         self.observe(observation);
-        let Self { agents, evaluator, recipe, training, .. } = self;
-        // During training the evaluation network decides.
-        let deploy_target = training.is_none() && recipe.parameters.deploy == Deploy::Target;
-        let weights = |agent: usize| -> &[f32] {
-            let agent: &Agent = &agents[agent];
-            if deploy_target { &agent.target } else { &agent.evaluation }
+        let Self { agents, evaluator, deployed, training, recipe, .. } = self;
+        let weights = |number: usize| -> &[f32] {
+            match agents.get(number) {
+                None => &deployed[number],
+                // During training the evaluation network decides.
+                Some(agent) if training.is_some() => &agent.evaluation,
+                Some(agent) => agent.deployed(recipe.parameters.deploy),
+            }
         };
         let (devices, history_of) = (&observation.devices, &observation.history_of);
-        evaluator.evaluate(agents.len(), weights, devices, history_of, values);
+        evaluator.evaluate(deployed.len(), weights, devices, history_of, values);
+    }
+
+    /// The weights of each network that a checkpoint deploys.
+    pub(crate) fn to_deploy(&self) -> impl Iterator<Item = &[f32]> {
+        let deploy = self.recipe.parameters.deploy;
+        self.deployed.iter().enumerate().map(move |(number, deployed)| {
+            self.agents.get(number).map_or(deployed.as_slice(), |agent| agent.deployed(deploy))
+        })
+    }
+
+    /// The agent of a network before its first update.
+    pub(crate) fn new_agent(&self, number: usize) -> Agent {
+        let seed = stream_seed(self.seed, number as u64);
+        let mut agent = Agent::new(&self.shape, &self.recipe, seed);
+        if self.trained {
+            agent.evaluation.copy_from_slice(&self.deployed[number]);
+            agent.target.copy_from_slice(&self.deployed[number]);
+        }
+        agent
+    }
+
+    /// Makes the agents, if they are not there yet.
+    pub(crate) fn make_agents(&mut self) {
+        if self.agents.is_empty() {
+            self.agents = (0..self.deployed.len()).map(|number| self.new_agent(number)).collect();
+        }
     }
 
     pub(crate) fn new_training(&self) -> Result<Training, Error> {
         // One buffer for each part of a batch, for as many agents as there are threads.
         let parts = self.recipe.parameters.batch.div_ceil(PART);
-        let at_a_time = if self.agents.len() == 1 { 1 } else { self.threads };
+        let at_a_time = if self.deployed.len() == 1 { 1 } else { self.threads };
         Ok(Training {
             log: LoadLog::new(self.shape.servers),
             slots: 0,
@@ -420,6 +475,7 @@ mod tests {
     fn values_that_are_not_finite_are_an_error() {
         let bench = Bench::new(3, 2);
         let mut policy: D3qn<Teacher> = bench.create().unwrap();
+        policy.make_agents();
         policy.agents[1].target.fill(f32::NAN);
         assert_eq!(
             bench.decide(&mut policy).unwrap_err().message(),

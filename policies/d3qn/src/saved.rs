@@ -8,17 +8,12 @@ use offramp_nn::replay::{LoadLog, Replay};
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::agent::Agent;
-use crate::parameters::Deploy;
 use crate::policy::{D3qn, Preset};
 
 impl<P: Preset> Saved for D3qn<P> {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
         let mut checkpoint = self.describe(Stage::Deployed);
-        let weights = self.agents.iter().map(|agent| match self.recipe.parameters.deploy {
-            Deploy::Evaluation => agent.evaluation.as_slice(),
-            Deploy::Target => agent.target.as_slice(),
-        });
-        self.networks.put(&mut checkpoint, "", weights);
+        self.networks.put(&mut checkpoint, "", self.to_deploy());
         Ok(checkpoint.to_bytes()?)
     }
 
@@ -55,7 +50,8 @@ impl<P: Preset> Saved for D3qn<P> {
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.networks.expect(&state, Stage::Training)?;
-        let mut agents = self.agents.clone();
+        let mut agents: Vec<Agent> =
+            (0..self.networks.networks).map(|number| self.new_agent(number)).collect();
         let parts = [
             self.networks.take(&state, "evaluation.")?,
             self.networks.take(&state, "target.")?,
@@ -119,7 +115,7 @@ impl<P: Preset> D3qn<P> {
     fn describe(&self, stage: Stage) -> Checkpoint {
         let mut checkpoint = self.networks.describe(stage);
         let updates = self.agents.iter().map(|agent| agent.updates).sum::<u64>();
-        let updates = (updates / self.agents.len() as u64).to_string();
+        let updates = (updates / self.networks.networks as u64).to_string();
         checkpoint.metadata.insert("updates".to_owned(), updates);
         checkpoint
     }
@@ -142,14 +138,16 @@ impl<P: Preset> Exportable for D3qn<P> {
 /// One vector per agent: its evaluation network, then its target network.
 impl<P: Preset> Mergeable for D3qn<P> {
     fn networks(&self) -> usize {
-        self.agents.len()
+        self.networks.networks
     }
 
     fn parameters(&self, network: usize) -> Result<Vec<f32>, Error> {
-        Ok(self.agents[network].parameters())
+        let agent = self.agents.get(network).map(Agent::parameters);
+        Ok(agent.unwrap_or_else(|| self.new_agent(network).parameters()))
     }
 
     fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error> {
+        self.make_agents();
         Ok(self.agents[network].set_parameters(parameters)?)
     }
 }

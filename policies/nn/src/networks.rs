@@ -1,5 +1,7 @@
 //! The networks of a policy, one per device or one for all, and the checkpoints that keep them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -105,14 +107,14 @@ impl NetworkSpec {
     }
 
     /// Reads a deployed checkpoint: takes over its scales and returns the weights, network by
-    /// network.
+    /// network, for all instances of a run to share.
     ///
     /// # Errors
     /// [`CheckpointError`] if it is not of networks like these, or damaged.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Arc<[Vec<f32>]>, CheckpointError> {
         let checkpoint = Checkpoint::from_bytes(bytes)?;
         self.checkpoint.deploy(&checkpoint)?;
-        self.take(&checkpoint, "")
+        Ok(self.take(&checkpoint, "")?.into())
     }
 }
 
@@ -167,7 +169,8 @@ mod tests {
         let (inputs, parameters) = (stored.inputs.clone(), &parameters);
         assert_eq!(&stored.parameters, parameters);
         let mut of_other_scales = spec(Inputs { scaling: Scaling::identity(2), ..inputs.clone() });
-        assert_eq!(&of_other_scales.read(&checkpoint.to_bytes().unwrap()).unwrap(), parameters);
+        let read = of_other_scales.read(&checkpoint.to_bytes().unwrap()).unwrap();
+        assert_eq!(&*read, parameters.as_slice());
         assert_eq!(of_other_scales.scaling(), &inputs.scaling);
         let mut of_more_devices = spec(Inputs { devices: 3, ..inputs });
         assert_eq!(
