@@ -32,7 +32,7 @@ fn taught(sharing: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let training = small_system("teacher")
         .set("train.learner", teacher(sharing).set("parameters.every_slots", 2))
-        .set("train.explorer", plugin("uniform").set("parameters.per_update", 0.005))
+        .set("train.explorer", plugin("uniform").set("parameters.over", 0.3))
         .set("train.episodes", 12)
         .set("train.validate_every", 12)
         .set("train.validate_episodes", 2);
@@ -258,7 +258,7 @@ fn killed_trees_resume_bit_identical() {
 #[test]
 fn a_killed_distillation_resumes_bit_identical() {
     let sandbox = taught(PER_DEVICE);
-    let student = network(0.5).set("parameters.starts", 3).set("parameters.anneal_steps", 600);
+    let student = network(0.5).set("parameters.starts", 3);
     let scenario = distillation(PER_DEVICE, student)
         .set("distill.rounds", 2)
         .set("distill.round_states", 500)

@@ -31,7 +31,7 @@ fn small_system(name: &str) -> Fields {
 fn training(learner: Fields) -> Fields {
     small_system("learning")
         .set("train.learner", learner)
-        .set("train.explorer", plugin("uniform").set("parameters.per_update", 0.001))
+        .set("train.explorer", plugin("uniform").set("parameters.over", 1))
         .set("train.episodes", 6)
         .set("train.validate_every", 4)
         .set("train.validate_episodes", 2)
@@ -173,7 +173,7 @@ fn what_was_learned_from_may_not_change() {
     refused("train", linear().set("tasks.arrival_probability", 0.5), "run");
     refused("train", linear().set("train.seed", 2), "run");
     refused("train", linear().without("train.explorer"), "run");
-    refused("train", linear().set("train.explorer.parameters.per_update", 0.1), "run");
+    refused("train", linear().set("train.explorer.parameters.over", 0.5), "run");
     refused("train", training(networks()), "run");
     refused("train", linear().set("train.episodes", 5), "run");
     let short = distillation(student());
@@ -306,7 +306,7 @@ fn what_a_plugin_refuses_leaves_no_folder() {
     let cut = sandbox.bytes("run/final.safetensors");
     sandbox.write("cut.safetensors", &cut[..5]);
     let learner = training(networks().set("parameters.batch", 0));
-    let explorer = training(networks()).set("train.explorer.parameters.per_update", -1.0);
+    let explorer = training(networks()).set("train.explorer.parameters.over", -1.0);
     // The second point only.
     let swept = training(networks()).set("sweep", "{\"train.learner.parameters.hidden\": [4, 0]}");
     let teacher =
