@@ -106,9 +106,10 @@ fn a_folder_in_use_is_left_alone() {
 
 #[test]
 fn a_training_made_longer_learns_what_it_would_have_at_once() {
-    for learner in [plugin("linear"), networks()] {
+    // Nothing that depends on the length.
+    for learner in [plugin("linear")] {
         let sandbox = Sandbox::new();
-        let short = training(learner);
+        let short = training(learner).without("train.explorer");
         sandbox.write("short.ron", short.to_string());
         let long = short.set("train.episodes", 10);
         sandbox.write("long.ron", long.to_string());
