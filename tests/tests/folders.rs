@@ -294,10 +294,10 @@ fn a_training_without_an_update_is_not_called_trained() {
     assert!(!ran.err.contains("trained: "), "{}", ran.err);
     assert!(!sandbox.has("run/final.safetensors") && !sandbox.has("run/best.safetensors"));
     insta::assert_snapshot!(ran.err);
-    // Resumed, it is the same; with more episodes it learns.
+    // Resumed, it is the same; one with more episodes learns.
     assert_eq!(offramp(&sandbox, &[&train[..], &["--resume"]].concat()).code, 1);
-    succeed(&sandbox, &[&train[..], &["--resume", "--episodes", "12"]].concat());
-    assert!(sandbox.has("run/final.safetensors") && sandbox.has("run/best.safetensors"));
+    succeed(&sandbox, &["train", "waiting.ron", "--out", "longer", "--episodes", "12"]);
+    assert!(sandbox.has("longer/final.safetensors") && sandbox.has("longer/best.safetensors"));
 }
 
 #[test]
