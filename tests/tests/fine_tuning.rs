@@ -152,14 +152,12 @@ fn a_checkpoint_that_was_begun_from_is_part_of_what_is_resumed() {
     sandbox.write("mean", sandbox.bytes("linear/final.safetensors"));
     let train = training(plugin("linear")).set("train.from", quoted("mean"));
     let distill = distillation("0.01").set("distill.from", quoted("student.safetensors"));
-    for (command, begun, field, longer) in [
-        ("train", &train, "train.from", train.clone().set("train.episodes", 12)),
-        ("distill", &distill, "distill.from", distill.clone().set("distill.steps", 80)),
-    ] {
+    for (command, begun, field) in
+        [("train", &train, "train.from"), ("distill", &distill, "distill.from")]
+    {
         sandbox.write("begun.ron", begun.to_string());
-        sandbox.write("longer.ron", longer.to_string());
-        sandbox.write("left-out.ron", longer.clone().without(field).to_string());
-        succeed(&sandbox, &[command, "longer.ron", "--out", &format!("{command}-at-once")]);
+        sandbox.write("left-out.ron", begun.clone().without(field).to_string());
+        succeed(&sandbox, &[command, "begun.ron", "--out", &format!("{command}-at-once")]);
         let out = format!("{command}-begun");
         succeed(&sandbox, &[command, "begun.ron", "--out", &out]);
         let changed = refused(&sandbox, &[command, "left-out.ron", "--out", &out, "--resume"]);
@@ -173,7 +171,7 @@ fn a_checkpoint_that_was_begun_from_is_part_of_what_is_resumed() {
             _ => ("student.safetensors", "another"),
         };
         std::fs::rename(sandbox.path().join(old), sandbox.path().join(new)).unwrap();
-        let moved = longer.clone().set(field, quoted(new));
+        let moved = begun.clone().set(field, quoted(new));
         sandbox.write("moved.ron", moved.to_string());
         succeed(&sandbox, &[command, "moved.ron", "--out", &out, "--resume"]);
         let last = |folder: &str| sandbox.bytes(&format!("{command}-{folder}/final.safetensors"));

@@ -35,7 +35,7 @@ fn training(learner: Fields, episodes: u32) -> Fields {
 fn training_of_networks(learner: Fields, episodes: u32) -> Fields {
     training(learner, episodes)
         .set("train.explorer", plugin("uniform"))
-        .set("train.explorer.parameters.per_update", 0.01)
+        .set("train.explorer.parameters.over", 0.3)
 }
 
 /// Small networks.
@@ -46,7 +46,7 @@ fn networks() -> Fields {
         .set("parameters.every_slots", 2)
         .set("parameters.warm_up_slots", 100)
         .set("parameters.optimiser", "Adam(0.01)")
-        .set("parameters.anneal_updates", 0)
+        .set("parameters.anneal", 0)
 }
 
 /// Small actors, which explore by themselves.
@@ -59,7 +59,7 @@ fn actors() -> Fields {
         .set("parameters.critic_rate", 0.01)
         .set("parameters.actor_rate", 0.01)
         .set("parameters.target", "Soft(0.01)")
-        .set("parameters.anneal_updates", 0)
+        .set("parameters.anneal", 0)
         .set("parameters.replay", 300)
 }
 

@@ -17,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Context, Observation, UNDECIDED};
+use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::files::{FileRecord, sha256};
 use offramp_results::learning::{DistillationRow, Validation, diagnostic};
@@ -32,6 +32,7 @@ use crate::dataset::{
 use crate::events::{Event, Observer};
 use crate::instances::Instances;
 use crate::memory;
+use crate::mini_batch::{Batches, Rows};
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
@@ -137,9 +138,6 @@ impl State {
     }
 }
 
-/// One state in this many is held out.
-const HELD_OUT: usize = 10;
-
 /// Checks that a distillation can begin or resume in `folder`, without doing anything: that its
 /// plugins can be created, and that it is of the same origin as what it resumes.
 ///
@@ -229,7 +227,7 @@ impl<'d> Distiller<'d> {
             states.write(dataset, &setup.key(), setup.servers())?;
         }
         let table = Table::open(&folder.join("distillation.csv"), state.rows)?;
-        let batches = Batches::new(&distillation.scenario, &states);
+        let batches = Batches::new(&distillation.scenario, distillation.entry.batch, &states);
         Ok(Self { setup, folder, student, states, batches, table, state, losses: (0.0, 0) })
     }
 
@@ -240,10 +238,10 @@ impl<'d> Distiller<'d> {
     /// One mini-batch step.
     fn fit(&mut self, step: u64) -> Result<(), RunError> {
         let entry = self.entry();
-        self.batches.draw(&self.states, entry, step);
+        let rows = self.batches.draw(&self.states, entry.seed, step);
         // That it can be fitted was checked when it was bound.
         if let Some(student) = self.student.student() {
-            let loss = student.fit(&self.batches.observation(), &self.batches.targets)?;
+            let loss = student.fit(&rows.observation(), &rows.targets)?;
             self.losses = (self.losses.0 + loss, self.losses.1 + 1);
         }
         Ok(())
@@ -342,7 +340,7 @@ impl<'d> Distiller<'d> {
         state.rounds += 1;
         let (path, key) = (round_file(folder, state.rounds), setup.key_of_round(state.rounds));
         states.write(&path, &key, setup.servers())?;
-        *batches = Batches::new(scenario, states);
+        *batches = Batches::new(scenario, entry.batch, states);
         Ok(())
     }
 
@@ -547,119 +545,29 @@ impl<'d> Setup<'d> {
     }
 }
 
-/// Mini-batches: the same number of states for each device, drawn anew in each step.
-struct Batches {
-    width: usize,
-    servers: usize,
-    window: usize,
-    /// The states of each device that are not held out.
-    by_device: Vec<Vec<u32>>,
-    features: Vec<f64>,
-    histories: Vec<f64>,
-    history_of: Vec<u32>,
-    devices: Vec<u32>,
-    targets: Vec<f32>,
-}
-
-impl Batches {
-    fn new(scenario: &Scenario, states: &Dataset) -> Self {
-        let servers = scenario.system.server_count();
-        let mut by_device = vec![Vec::new(); scenario.system.device_count() as usize];
-        for (state, &device) in states.devices.iter().enumerate() {
-            if state % HELD_OUT != HELD_OUT - 1 {
-                by_device[device as usize].push(state as u32);
-            }
-        }
-        Self {
-            width: scenario.observation.kind.width(servers),
-            servers: servers as usize,
-            window: scenario.observation.history_slots as usize,
-            by_device,
-            features: Vec::new(),
-            histories: Vec::new(),
-            history_of: Vec::new(),
-            devices: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
-
-    /// Empties the mini-batch.
-    fn clear(&mut self) {
-        self.features.clear();
-        self.histories.clear();
-        self.history_of.clear();
-        self.devices.clear();
-        self.targets.clear();
-    }
-
-    /// Adds a state.
-    fn push(&mut self, states: &Dataset, state: usize) {
-        let Self { width, servers, window, .. } = *self;
-        let features = &states.features[state * width..(state + 1) * width];
-        self.features.extend(features.iter().map(|&feature| f64::from(feature)));
-        let end = (states.newest[state] as usize + 1) * servers;
-        let loads = &states.loads[end - window * servers..end];
-        self.histories.extend(loads.iter().map(|&load| f64::from(load)));
-        self.history_of.push(self.devices.len() as u32);
-        self.devices.push(states.devices[state]);
-        let actions = servers + 1;
-        self.targets.extend_from_slice(&states.values[state * actions..(state + 1) * actions]);
-    }
-
-    /// Draws the mini-batch of a step.
-    fn draw(&mut self, states: &Dataset, entry: &DistillationEntry, step: u64) {
-        self.clear();
-        for device in 0..self.by_device.len() {
-            let mut stream = seeds::mini_batch(entry.seed, step, device as u32);
-            let count = self.by_device[device].len();
-            for _ in 0..if count == 0 { 0 } else { entry.batch } {
-                let state = self.by_device[device][stream.below(count)];
-                self.push(states, state as usize);
-            }
-        }
-    }
-
-    fn observation(&self) -> Observation<'_> {
-        Observation {
-            slot: 0,
-            server_count: self.servers as u32,
-            history_slots: self.window as u32,
-            devices: self.devices.as_slice().into(),
-            features: self.features.as_slice().into(),
-            histories: self.histories.as_slice().into(),
-            history_of: self.history_of.as_slice().into(),
-            tasks: [].as_slice().into(),
-            links: [].as_slice().into(),
-            servers: [].as_slice().into(),
-        }
-    }
-}
-
 /// Loss (if the student has values) and agreement on the held-out states.
 fn held_out(
     scenario: &Scenario,
     states: &Dataset,
     student: &mut dyn Policy,
 ) -> Result<(Option<f64>, f64), RunError> {
-    let mut batch = Batches::new(scenario, &Dataset::default());
-    for state in (HELD_OUT - 1..states.len()).step_by(HELD_OUT) {
-        batch.push(states, state);
-    }
-    if batch.devices.is_empty() {
+    let rows = Rows::held_out(scenario, states);
+    if rows.len() == 0 {
         return Ok((None, 1.0));
     }
     let loss = match student.value_function() {
         None => None,
         Some(student) => {
-            let mut values = vec![0.0; batch.targets.len()];
-            student.values(&batch.observation(), &mut values)?;
-            let errors = values.iter().zip(&batch.targets).map(|(q, target)| f64::from(q - target));
+            let mut values = vec![0.0; rows.targets.len()];
+            student.values(&rows.observation(), &mut values)?;
+            let errors = values.iter().zip(&rows.targets).map(|(q, target)| f64::from(q - target));
             Some(errors.map(|error| error * error).sum::<f64>() / values.len() as f64)
         }
     };
-    let mut decided = vec![UNDECIDED; batch.devices.len()];
-    student.decide(&batch.observation(), &mut decided)?;
-    let teacher = batch.targets.chunks_exact(batch.servers + 1).map(greedy);
+    let mut decided = vec![UNDECIDED; rows.len()];
+    student.decide(&rows.observation(), &mut decided)?;
+    let teacher =
+        rows.targets.chunks_exact(scenario.system.server_count() as usize + 1).map(greedy);
     let alike = decided.iter().zip(teacher).filter(|(ours, theirs)| **ours == *theirs).count();
     Ok((loss, alike as f64 / decided.len() as f64))
 }

@@ -60,6 +60,7 @@ pub mod isolate;
 mod journal;
 pub mod memory;
 pub mod metrics;
+mod mini_batch;
 mod origin;
 pub mod record;
 pub mod resume;

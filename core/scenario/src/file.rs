@@ -5,6 +5,7 @@
 //! definitions.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
 use serde::Deserialize;
@@ -60,6 +61,8 @@ const MAX_SERVERS: u64 = 1_000_000;
 const MAX_HISTORY_SLOTS: u64 = 10_000;
 /// Upper bound on episodes, steps, states and all other counts.
 const MAX_COUNT: u64 = 1_000_000_000;
+/// The range of counts.
+pub(crate) const COUNTS: RangeInclusive<u64> = 1..=MAX_COUNT;
 
 sections! {
     /// A scenario.
@@ -237,8 +240,10 @@ sections! {
         explored: f64 { default: 0.1, range: Range::Unit, },
         /// Mini-batch steps.
         steps: u64 { default: 10_000, range: 1..=MAX_COUNT, },
-        /// States of each device in a mini-batch.
-        batch: u64 { default: 32, range: 1..=MAX_COUNT, },
+        /// The states of a mini-batch, drawn at random in each step: `PerDevice(n)` (n of each
+        /// device), `Slots(n)` (all states of n slots, which share a window of history), or
+        /// `States(n)` (n of all). The size of the last two does not grow with the devices.
+        batch: Raw { default: Raw("PerDevice(32)".to_owned()), range: "n: 1 … 10⁹", },
         /// Rounds in which the student plays episodes of its own, whose states are labelled by the
         /// teacher and added to the dataset.
         rounds: u64 { default: 0, },
