@@ -298,7 +298,7 @@ fn policies_in_c_decide_and_learn() {
             evaluate: (episodes: 5),
             train: (
                 learner: (plugin: "mean-reward"),
-                explorer: (plugin: "uniform", parameters: (per_update: 0.00002)),
+                explorer: (plugin: "uniform"),
                 episodes: 40, validate_every: 10, validate_episodes: 5, save_every: 10,
             ),
         )"#,

@@ -34,7 +34,7 @@ fn desk() -> Sandbox {
         format!(
             "(name: \"distilling\", {SYSTEM}, distill: (
                 teacher: (plugin: \"linear\", checkpoint: \"trained/point-001/best.safetensors\"),
-                student: (plugin: \"tree-student\"), states: 300, steps: 20, batch: 8,
+                student: (plugin: \"tree-student\"), states: 300, steps: 20, batch: PerDevice(8),
                 validate_every: 10, validate_episodes: 2,
             ))"
         ),

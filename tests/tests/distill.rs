@@ -32,7 +32,7 @@ fn taught(sharing: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let training = small_system("teacher")
         .set("train.learner", teacher(sharing).set("parameters.every_slots", 2))
-        .set("train.explorer", plugin("uniform").set("parameters.per_update", 0.005))
+        .set("train.explorer", plugin("uniform").set("parameters.over", 0.48))
         .set("train.episodes", 12)
         .set("train.validate_every", 12)
         .set("train.validate_episodes", 2);
@@ -68,8 +68,8 @@ fn tree() -> Fields {
 fn growth(tree: Fields) -> Fields {
     distillation(PER_DEVICE, tree)
         .set("distill.states", 6000)
-        .set("distill.steps", 60)
-        .set("distill.validate_every", 30)
+        .set("distill.steps", 200)
+        .set("distill.validate_every", 100)
 }
 
 /// The last row of a distillation's table.
@@ -258,7 +258,7 @@ fn killed_trees_resume_bit_identical() {
 #[test]
 fn a_killed_distillation_resumes_bit_identical() {
     let sandbox = taught(PER_DEVICE);
-    let student = network(0.5).set("parameters.starts", 3).set("parameters.anneal_steps", 600);
+    let student = network(0.5).set("parameters.starts", 3);
     let scenario = distillation(PER_DEVICE, student)
         .set("distill.rounds", 2)
         .set("distill.round_states", 500)

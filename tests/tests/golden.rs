@@ -82,7 +82,7 @@ const DISTILL: &str = r#"(
     system: (devices: 8, servers: 2, slots: 40),
     distill: (
         teacher: (plugin: "linear", checkpoint: "trained/best.safetensors"),
-        student: (plugin: "tree-student"), states: 600, steps: 40, batch: 8, rounds: 1,
+        student: (plugin: "tree-student"), states: 600, steps: 40, batch: PerDevice(8), rounds: 1,
         round_states: 200, validate_every: 15, validate_episodes: 3,
     ),
 )"#;

@@ -10,11 +10,12 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams alone, see below
     ("core/trace", &["offramp-model", "offramp-results"]),
+    ("core/tensorboard", &["offramp-results"]),
     ("core/report", &["offramp-results"]),
     ("core/harness", &["offramp-host", "offramp-model", "offramp-results", "offramp-scenario"]),
     ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
@@ -28,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "offramp-results",
             "offramp-scenario",
             "offramp-study",
+            "offramp-tensorboard",
             "offramp-trace",
         ],
     ),

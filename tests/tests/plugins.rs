@@ -198,7 +198,7 @@ fn a_learner_or_explorer_that_ends_the_process_is_named() {
     let with = |ruin: &str| {
         calm.clone() + &format!("explorer: (plugin: \"hostile\", parameters: (ruin: {ruin}))")
     };
-    let uniform = "explorer: (plugin: \"uniform\", parameters: (per_update: 0.1))";
+    let uniform = "explorer: (plugin: \"uniform\", parameters: (over: 0.1))";
     for (train, code, line) in [
         (with("ExitZero"), 1, "explorer `hostile` ended the process in `propose`"),
         (with("Abort"), -1, "explorer `hostile` crashed in `propose`: signal 6 (abort)"),

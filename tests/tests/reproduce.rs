@@ -100,7 +100,7 @@ const STUDY: &str = r#"(
                 // In whichever order it comes together.
                 (
                     label: "60",
-                    set: { "distill.steps": 60, "distill.batch": 16 },
+                    set: { "distill.steps": 60, "distill.batch": PerDevice(16) },
                     of: { "student": { "distill.explored": 0.2 } },
                 ),
             ],

@@ -1,6 +1,7 @@
 //! `offramp train`, end to end: it learns what is known to be best, and neither an interruption nor
 //! the number of threads changes a result.
 
+use offramp_results::learning;
 use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use serde_json::Value;
 
@@ -34,7 +35,7 @@ fn training(learner: Fields, episodes: u32) -> Fields {
 fn training_of_networks(learner: Fields, episodes: u32) -> Fields {
     training(learner, episodes)
         .set("train.explorer", plugin("uniform"))
-        .set("train.explorer.parameters.per_update", 0.01)
+        .set("train.explorer.parameters.over", 0.3)
 }
 
 /// Small networks.
@@ -45,7 +46,7 @@ fn networks() -> Fields {
         .set("parameters.every_slots", 2)
         .set("parameters.warm_up_slots", 100)
         .set("parameters.optimiser", "Adam(0.01)")
-        .set("parameters.anneal_updates", 0)
+        .set("parameters.anneal", 0)
 }
 
 /// Small actors, which explore by themselves.
@@ -58,7 +59,7 @@ fn actors() -> Fields {
         .set("parameters.critic_rate", 0.01)
         .set("parameters.actor_rate", 0.01)
         .set("parameters.target", "Soft(0.01)")
-        .set("parameters.anneal_updates", 0)
+        .set("parameters.anneal", 0)
         .set("parameters.replay", 300)
 }
 
@@ -151,6 +152,16 @@ fn a_killed_training_resumes_bit_identical() {
             let bits = sandbox.bytes(&format!("{whole}/{file}"));
             assert_eq!(bits, sandbox.bytes(&format!("{killed}/{file}")), "{name}: {file}");
         }
+        // Each episode took its time once, in whichever attempt.
+        let episodes = |out: &str| -> Vec<u64> {
+            let rows = learning::timing(&sandbox.path().join(out)).unwrap();
+            assert!(rows.iter().all(|row| row.seconds > 0.0));
+            assert!(
+                rows.iter().all(|row| row.validation_seconds.is_some() == (row.episode % 10 == 9))
+            );
+            rows.iter().map(|row| row.episode).collect()
+        };
+        assert_eq!(episodes(&killed), episodes(&whole));
     }
 }
 

@@ -55,7 +55,7 @@ fn a_teacher_needs_a_checkpoint_too() {
         let scenario = format!(
             "(name: \"s\", system: (devices: 4, servers: 2, slots: 20), distill: (
                 teacher: (plugin: \"linear\"{untrained}), student: (plugin: \"tree-student\"),
-                states: 100, steps: 2, batch: 8, validate_every: 2, validate_episodes: 1))"
+                states: 100, steps: 2, batch: PerDevice(8), validate_every: 2, validate_episodes: 1))"
         );
         sandbox.write("s.ron", scenario);
         let ran = sandbox.offramp(&["distill", "s.ron", "--plugins", &linear]);

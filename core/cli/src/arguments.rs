@@ -238,6 +238,15 @@ pub(crate) struct MergeArguments {
     pub(crate) results: ResultsArguments,
 }
 
+/// What else is written while something learns.
+#[derive(Debug, Args)]
+pub(crate) struct LogArguments {
+    /// Write event files for TensorBoard too, to the folder `tensorboard` of each training or
+    /// distillation
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
     /// A scenario file with a `train` section
@@ -251,6 +260,8 @@ pub(crate) struct TrainArguments {
     episodes: EpisodesArguments,
     #[command(flatten)]
     seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
     #[command(flatten)]
@@ -293,6 +304,8 @@ pub(crate) struct DistillArguments {
     steps: Option<u64>,
     #[command(flatten)]
     seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
     #[command(flatten)]

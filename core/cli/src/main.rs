@@ -6,6 +6,7 @@
 mod arguments;
 mod commands;
 mod excerpt;
+mod logged;
 mod mistaken;
 mod output;
 mod problem;

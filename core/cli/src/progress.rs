@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use offramp_harness::events::{Event, Observer};
+use offramp_harness::memory::shown;
 use offramp_results::learning::{DistillationRow, TrainingRow};
 
 use crate::output::note;
@@ -42,12 +43,15 @@ impl Notes {
             bar.set_style(style);
         }
         let log = self == Self::Shown && !std::io::stderr().is_terminal();
-        Progress { bar, label: label.to_owned(), log }
+        // Outside a sweep there is nothing to tell apart.
+        let label = if label.is_empty() { String::new() } else { format!("{label} ") };
+        Progress { notes: self, bar, label, log }
     }
 }
 
 /// Shows the events of a long command; dropping it removes the bar.
 pub(crate) struct Progress {
+    notes: Notes,
     bar: ProgressBar,
     label: String,
     log: bool,
@@ -66,16 +70,37 @@ impl Progress {
         }
     }
 
+    /// A note above the bar.
+    fn say(&self, text: impl std::fmt::Display) {
+        self.bar.suspend(|| self.notes.say(text));
+    }
+
+    fn begun(&self, learner: &str, memory: u64, done: u64) {
+        if memory >= 1 << 30 {
+            let (label, memory) = (&self.label, shown(memory));
+            self.say(format_args!("{label}{learner}: up to {memory} of memory"));
+        }
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+    }
+
     fn training(&self, row: &TrainingRow) {
         let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
         let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
         let (label, count) = (&self.label, episode + 1);
         if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped) {
             let validation = format!("validation QoE {qoe:.1}, {dropped:.1} dropped");
-            self.log(format_args!("{label} episode {count}: {text}; {validation}"));
+            self.log(format_args!("{label}episode {count}: {text}; {validation}"));
         }
         self.bar.set_message(text);
         self.bar.set_position(count);
+    }
+
+    fn stopped(&self, unit: &str, after: u64, validations: u64) {
+        let label = &self.label;
+        self.say(format_args!(
+            "{label}stopped after {unit} {after}: no better validation in {validations}"
+        ));
     }
 
     fn validation(&self, row: &DistillationRow) {
@@ -88,7 +113,7 @@ impl Progress {
             row.validation_qoe,
             row.validation_dropped
         );
-        self.log(format_args!("{} step {}: {text}", self.label, row.step));
+        self.log(format_args!("{}step {}: {text}", self.label, row.step));
         self.bar.set_message(text);
         self.bar.set_position(row.step);
     }
@@ -98,8 +123,10 @@ impl Observer for Progress {
     fn on_event(&self, event: Event<'_>) {
         match event {
             Event::EpisodesEnded(count) => self.bar.inc(count),
-            Event::TrainingEpisode(row) => self.training(row),
-            Event::Validation(row) => self.validation(row),
+            Event::Begun { learner, memory, done } => self.begun(learner, memory, done),
+            Event::TrainingEpisode(episode) => self.training(&episode.row),
+            Event::Validation(validation) => self.validation(&validation.row),
+            Event::Stopped { unit, after, validations } => self.stopped(unit, after, validations),
             Event::StudyJob { done, total, what } => {
                 self.log(format_args!("{done}/{total} {what}"));
                 self.bar.set_length(total as u64);

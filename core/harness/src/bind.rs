@@ -59,6 +59,8 @@ pub struct Training {
     pub learner: BoundPlugin,
     /// The explorer; without one the learner decides everything.
     pub explorer: Option<BoundPlugin>,
+    /// The file of the checkpoint that the learner begins from, if there is one.
+    pub from: Option<PathBuf>,
 }
 
 /// A scenario with a teacher and a student, ready to be distilled.
@@ -74,6 +76,8 @@ pub struct Distillation {
     pub teacher: BoundPolicy,
     /// The student, which can be fitted to a teacher.
     pub student: BoundPlugin,
+    /// The file of the checkpoint that the student begins from, if there is one.
+    pub from: Option<PathBuf>,
 }
 
 /// Binds the policies of a scenario, to evaluate them.
@@ -94,8 +98,8 @@ pub fn bind_evaluation(scenario: Scenario, registry: &Registry) -> Result<Evalua
 /// Binds the learner and the explorer of a scenario, to train the learner.
 ///
 /// # Errors
-/// If the scenario has no `train` section, a plugin is missing or not the pinned one, or the
-/// learner can't learn.
+/// If the scenario has no `train` section, a plugin is missing or not the pinned one, the learner
+/// can't learn, or the checkpoint it begins from is missing.
 pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training, Fault> {
     let entry = scenario.training.clone().ok_or_else(|| nothing_to(&scenario, "train"))?;
     let learner = plugin(&scenario, &entry.learner, OfferKind::Policy, registry)?;
@@ -106,14 +110,18 @@ pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training
     let explorer = entry.explorer.as_ref();
     let explorer = explorer.map(|entry| plugin(&scenario, entry, OfferKind::Explorer, registry));
     let explorer = explorer.transpose()?;
-    Ok(Training { sha256: sha256(scenario.text.as_bytes()), scenario, entry, learner, explorer })
+    let from = entry.from.as_deref().map(|file| checkpoint(&scenario, "train.from", file));
+    let from = from.transpose()?;
+    let sha256 = sha256(scenario.text.as_bytes());
+    Ok(Training { sha256, scenario, entry, learner, explorer, from })
 }
 
 /// Binds the teacher and the student of a scenario, to distil the teacher.
 ///
 /// # Errors
 /// If the scenario has no `distill` section, a plugin or the teacher's checkpoint is missing, a
-/// plugin is not the pinned one, the teacher has no value function, or the student can't be fitted.
+/// plugin is not the pinned one, the teacher has no value function, the student can't be fitted, or
+/// the checkpoint it begins from is missing.
 pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Distillation, Fault> {
     let entry = scenario.distillation.clone().ok_or_else(|| nothing_to(&scenario, "distill"))?;
     let teacher = bind_teacher(&scenario, &entry, registry)?;
@@ -123,7 +131,10 @@ pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Dist
         let message = format!("`{}` can't be fitted to a teacher", entry.student.name);
         return Err(scenario.fault("distill.student.plugin", message, None));
     }
-    Ok(Distillation { sha256: sha256(scenario.text.as_bytes()), scenario, entry, teacher, student })
+    let from = entry.from.as_deref().map(|file| checkpoint(&scenario, "distill.from", file));
+    let from = from.transpose()?;
+    let sha256 = sha256(scenario.text.as_bytes());
+    Ok(Distillation { sha256, scenario, entry, teacher, student, from })
 }
 
 fn bind_teacher(

@@ -17,37 +17,43 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::plugin::{Context, Observation, UNDECIDED};
+use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
-use offramp_results::checkpoint;
 use offramp_results::files::{FileRecord, sha256};
-use offramp_results::learning::DistillationRow;
+use offramp_results::learning::{DistillationRow, Validation, diagnostic};
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Distillation;
-use crate::context::{PolicyContext, file_bytes, learning_steps};
+use crate::context::{PolicyContext, learning_steps};
 use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
 use crate::events::{Event, Observer};
 use crate::instances::Instances;
-use crate::origin::{NotCreated, Origin, Refusal, created};
+use crate::memory;
+use crate::mini_batch::{Batches, Rows};
+use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a distillation may resume with others.
-const FREE: [&str; 6] = [
+const FREE: [&str; 8] = [
     "train",
     "distill.validate_every",
     "distill.validate_episodes",
-    // The hashes of the plugins themselves, and of the checkpoint, are compared.
+    "distill.stop_after",
+    // The hashes of the plugins themselves, and of the checkpoints, are compared.
     "distill.teacher.sha256",
     "distill.student.sha256",
     "distill.teacher.checkpoint",
+    "distill.from",
 ];
+
+/// The field that names what learns.
+const STUDENT: &str = "distill.student";
 
 /// The reason why a distillation ended early.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +113,10 @@ struct State {
     /// Rounds done; their states are in the file of the last one.
     rounds: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the distillation ended early with the last step.
+    stopped: bool,
     /// The number of the next episode that the student plays itself.
     next_episode: u64,
     /// Bytes of `distillation.csv`.
@@ -116,12 +126,17 @@ struct State {
 impl State {
     /// The student's own episodes are numbered far above all that the teacher could drive.
     fn new() -> Self {
-        Self { step: 0, rounds: 0, best_qoe: None, next_episode: 1 << 40, rows: 0 }
+        Self {
+            step: 0,
+            rounds: 0,
+            best_qoe: None,
+            since_best: 0,
+            stopped: false,
+            next_episode: 1 << 40,
+            rows: 0,
+        }
     }
 }
-
-/// One state in this many is held out.
-const HELD_OUT: usize = 10;
 
 /// Checks that a distillation can begin or resume in `folder`, without doing anything: that its
 /// plugins can be created, and that it is of the same origin as what it resumes.
@@ -157,11 +172,19 @@ pub fn distill(
     observer: &dyn Observer,
 ) -> Result<(), DistillError> {
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
-    for step in distiller.state.step + 1..=distillation.entry.steps {
+    let DistillationEntry { steps, stop_after, .. } = distillation.entry;
+    let (memory, done) = (distiller.setup.memory, distiller.state.step);
+    observer.on_event(Event::Begun { learner: STUDENT, memory, done });
+    for step in distiller.state.step + 1..=steps {
+        if distiller.state.stopped {
+            break;
+        }
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
         if distiller.validates_after(step) {
-            let row = distiller.validate_and_save(step)?;
-            observer.on_event(Event::Validation(&row));
+            distiller.validate_and_save(step, observer)?;
+        }
+        if let Some(validations) = stop_after.filter(|_| distiller.state.stopped && step < steps) {
+            observer.on_event(Event::Stopped { unit: "step", after: step, validations });
         }
     }
     Ok(())
@@ -204,7 +227,7 @@ impl<'d> Distiller<'d> {
             states.write(dataset, &setup.key(), setup.servers())?;
         }
         let table = Table::open(&folder.join("distillation.csv"), state.rows)?;
-        let batches = Batches::new(&distillation.scenario, &states);
+        let batches = Batches::new(&distillation.scenario, distillation.entry.batch, &states);
         Ok(Self { setup, folder, student, states, batches, table, state, losses: (0.0, 0) })
     }
 
@@ -215,10 +238,10 @@ impl<'d> Distiller<'d> {
     /// One mini-batch step.
     fn fit(&mut self, step: u64) -> Result<(), RunError> {
         let entry = self.entry();
-        self.batches.draw(&self.states, entry, step);
+        let rows = self.batches.draw(&self.states, entry.seed, step);
         // That it can be fitted was checked when it was bound.
         if let Some(student) = self.student.student() {
-            let loss = student.fit(&self.batches.observation(), &self.batches.targets)?;
+            let loss = student.fit(&rows.observation(), &rows.targets)?;
             self.losses = (self.losses.0 + loss, self.losses.1 + 1);
         }
         Ok(())
@@ -235,19 +258,30 @@ impl<'d> Distiller<'d> {
         self.ends_round(step) || step == *steps || step.is_multiple_of(*validate_every)
     }
 
-    /// Validates the student, ends the round if it is over, and saves everything.
-    fn validate_and_save(&mut self, step: u64) -> Result<DistillationRow, DistillError> {
+    /// Validates the student, reports that, ends the round if it is over, and saves everything.
+    fn validate_and_save(
+        &mut self,
+        step: u64,
+        observer: &dyn Observer,
+    ) -> Result<(), DistillError> {
         let failed = |cause| DistillError::Failed { step, cause };
         let checkpoint =
             self.student.saved().map_or_else(|| Ok(Vec::new()), |student| student.checkpoint());
         let checkpoint = checkpoint.map_err(|cause| failed(cause.into()))?;
-        let row = self.validate(step, &checkpoint).map_err(failed)?;
+        let validation = self.validate(step, &checkpoint).map_err(failed)?;
+        let row = validation.row;
         self.table.add(row)?;
+        // Before the save: what is saved has been reported.
+        observer.on_event(Event::Validation(&validation));
         if self.state.best_qoe.is_none_or(|best| row.validation_qoe > best) {
-            self.state.best_qoe = Some(row.validation_qoe);
+            (self.state.best_qoe, self.state.since_best) = (Some(row.validation_qoe), 0);
             resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
+        } else {
+            self.state.since_best += 1;
         }
-        if step == self.entry().steps {
+        let DistillationEntry { steps, stop_after, .. } = *self.entry();
+        self.state.stopped = stop_after.is_some_and(|limit| self.state.since_best >= limit);
+        if step == steps || self.state.stopped {
             resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
         }
         let round_over = self.ends_round(step);
@@ -259,11 +293,11 @@ impl<'d> Distiller<'d> {
             // It may be gone already, if this was interrupted before.
             let _ = std::fs::remove_file(round_file(self.folder, self.state.rounds - 1));
         }
-        Ok(row)
+        Ok(())
     }
 
-    /// The row of a validation; the mean loss is of the steps since the last one.
-    fn validate(&mut self, step: u64, checkpoint: &[u8]) -> Result<DistillationRow, RunError> {
+    /// A validation; the mean loss is of the steps since the last one.
+    fn validate(&mut self, step: u64, checkpoint: &[u8]) -> Result<Validation, RunError> {
         let Self { setup, student, states, losses, .. } = self;
         let Distillation { scenario, entry, .. } = setup.distillation;
         let (validation_loss, agreement) = held_out(scenario, states, student.as_mut())?;
@@ -271,16 +305,20 @@ impl<'d> Distiller<'d> {
             validate(scenario, &setup.context, entry.seed, entry.validate_episodes, || {
                 setup.student(checkpoint)
             })?;
+        let diagnostics =
+            student.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.diagnostics())?;
         let (sum, count) = std::mem::take(losses);
-        Ok(DistillationRow {
+        let row = DistillationRow {
             step,
             states: states.len() as u64,
             loss: sum / count as f64,
+            gradient_norm: diagnostic(&diagnostics, "gradient_norm"),
             validation_loss,
             agreement,
             validation_qoe,
             validation_dropped,
-        })
+        };
+        Ok(Validation { row, diagnostics })
     }
 
     /// Ends a round: adds states of the student's own episodes, labelled by the teacher.
@@ -302,7 +340,7 @@ impl<'d> Distiller<'d> {
         state.rounds += 1;
         let (path, key) = (round_file(folder, state.rounds), setup.key_of_round(state.rounds));
         states.write(&path, &key, setup.servers())?;
-        *batches = Batches::new(scenario, states);
+        *batches = Batches::new(scenario, entry.batch, states);
         Ok(())
     }
 
@@ -331,9 +369,11 @@ struct Setup<'d> {
     distillation: &'d Distillation,
     context: PolicyContext,
     origin: Origin,
-    teacher_checkpoint: Option<Vec<u8>>,
-    /// The absolute path of its file, as bytes; empty if there is none.
-    teacher_file: Vec<u8>,
+    teacher_checkpoint: Checkpoint,
+    /// The one that the student begins from.
+    from: Checkpoint,
+    /// Bytes that the student will need at most; 0 if it does not know.
+    memory: u64,
     /// The files that the teacher reads by itself.
     teachers_files: Vec<FileRecord>,
 }
@@ -342,14 +382,10 @@ impl<'d> Setup<'d> {
     /// The setup, and a student that has not been fitted yet. A teacher is created too, to find out
     /// whether it can be.
     fn new(distillation: &'d Distillation) -> Result<(Self, Box<dyn Policy>), DistillError> {
-        let Distillation { scenario, entry, teacher, student, .. } = distillation;
-        let read = |path: &PathBuf| {
-            checkpoint::bytes(path).map_err(|cause| Refusal {
-                field: "distill.teacher.checkpoint".to_owned(),
-                cause: format!("checkpoint {}: {cause}", path.display()),
-            })
-        };
-        let teacher_checkpoint = teacher.checkpoint.as_ref().map(read).transpose()?;
+        let Distillation { scenario, entry, teacher, student, from, .. } = distillation;
+        let teacher_checkpoint =
+            Checkpoint::read("distill.teacher.checkpoint", teacher.checkpoint.as_deref())?;
+        let from = Checkpoint::read("distill.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
         if entry.rounds == 0 && learning_steps(&student.plugin, entry.steps) == 0 {
             // Without rounds that divide them, steps depend on nothing after them.
@@ -357,13 +393,13 @@ impl<'d> Setup<'d> {
         }
         // What checkpoints state: the same after a change that concerns nothing learned.
         let context = PolicyContext::new(scenario, &origin.sha256());
-        let teacher_file = file_bytes(teacher.checkpoint.as_deref());
         let mut setup = Self {
             distillation,
             context,
             origin,
             teacher_checkpoint,
-            teacher_file,
+            from,
+            memory: 0,
             teachers_files: Vec::new(),
         };
         let (_, files) =
@@ -372,13 +408,17 @@ impl<'d> Setup<'d> {
             })?;
         setup.origin.add_plugin("distill.teacher", &teacher.plugin.library, &files);
         setup.teachers_files = files;
-        let checkpoint = setup.teacher_checkpoint.as_deref().unwrap_or_default();
+        let checkpoint = setup.teacher_checkpoint.bytes().unwrap_or_default();
         setup.origin.add_checkpoint("distill.teacher.checkpoint", checkpoint);
-        let (made, files) =
-            created("distill.student.parameters", &scenario.folder, setup.untaught(), |student| {
-                student.files()
-            })?;
-        setup.origin.add_plugin("distill.student", &student.plugin.library, &files);
+        let create = |from: &Checkpoint| setup.untaught(from);
+        let parameters = "distill.student.parameters";
+        let (mut made, files) =
+            setup.from.begun("distill.from", parameters, &scenario.folder, create)?;
+        setup.origin.add_plugin(STUDENT, &student.plugin.library, &files);
+        if let Some(bytes) = setup.from.bytes() {
+            setup.origin.add_checkpoint("distill.from", bytes);
+        }
+        setup.memory = memory::needed(STUDENT, made.as_mut())?;
         Ok((setup, made))
     }
 
@@ -388,10 +428,13 @@ impl<'d> Setup<'d> {
 
     /// Loads the last save into `student`; `None` if there is none.
     fn resumed(&self, path: &Path, student: &mut dyn Policy) -> Result<Option<State>, FolderError> {
-        let Some((state, bytes)) = resume::load::<State>(path, &self.origin)? else {
+        let Some((mut state, bytes)) = resume::load::<State>(path, &self.origin)? else {
             return Ok(None);
         };
         self.accept(path, &state)?;
+        // It continues if now it may wait longer.
+        let stops = |limit| state.stopped && state.since_best >= limit;
+        state.stopped = self.distillation.entry.stop_after.is_some_and(stops);
         if let Some(student) = student.saved() {
             let not_resumable = |failure: CallFailure| FolderError::NotResumable {
                 path: path.to_owned(),
@@ -414,24 +457,23 @@ impl<'d> Setup<'d> {
 
     fn teacher(&self) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, teacher, .. } = self.distillation;
-        let checkpoint = self.teacher_checkpoint.as_deref();
         let seed = seeds::teacher(entry.seed);
         let lent = self.context.lend();
-        let context = lent.context(&teacher.parameters, checkpoint, seed, 1);
-        let checkpoint_file = self.teacher_file.as_slice().into();
-        teacher.plugin.create_policy(&Context { checkpoint_file, ..context })
+        let context = lent.context(&teacher.parameters, None, seed, 1);
+        teacher.plugin.create_policy(&self.teacher_checkpoint.handed_to(&context))
     }
 
-    /// A student that has not been fitted yet.
-    fn untaught(&self) -> Result<Box<dyn Policy>, CallFailure> {
+    /// A student that has not been fitted yet, begun from a checkpoint if there is one.
+    fn untaught(&self, from: &Checkpoint) -> Result<Box<dyn Policy>, CallFailure> {
         let Distillation { entry, student, .. } = self.distillation;
         let seed = seeds::learner(entry.seed);
         let threads = rayon::current_num_threads() as u32;
         let lent = self.context.lend();
-        student.plugin.create_policy(&Context {
+        let context = Context {
             learning_steps: learning_steps(&student.plugin, entry.steps),
             ..lent.context(&student.parameters, None, seed, threads)
-        })
+        };
+        student.plugin.create_policy(&from.handed_to(&context))
     }
 
     /// The states of the teacher's own episodes, and whether they were collected: else they are
@@ -488,7 +530,7 @@ impl<'d> Setup<'d> {
             scenario.observation,
             teacher.plugin.library.sha256,
             teacher.parameters,
-            sha256(self.teacher_checkpoint.as_deref().unwrap_or_default()),
+            sha256(self.teacher_checkpoint.bytes().unwrap_or_default()),
         );
         for FileRecord { path, sha256 } in &self.teachers_files {
             described += &format!(" {path} {sha256}");
@@ -503,119 +545,29 @@ impl<'d> Setup<'d> {
     }
 }
 
-/// Mini-batches: the same number of states for each device, drawn anew in each step.
-struct Batches {
-    width: usize,
-    servers: usize,
-    window: usize,
-    /// The states of each device that are not held out.
-    by_device: Vec<Vec<u32>>,
-    features: Vec<f64>,
-    histories: Vec<f64>,
-    history_of: Vec<u32>,
-    devices: Vec<u32>,
-    targets: Vec<f32>,
-}
-
-impl Batches {
-    fn new(scenario: &Scenario, states: &Dataset) -> Self {
-        let servers = scenario.system.server_count();
-        let mut by_device = vec![Vec::new(); scenario.system.device_count() as usize];
-        for (state, &device) in states.devices.iter().enumerate() {
-            if state % HELD_OUT != HELD_OUT - 1 {
-                by_device[device as usize].push(state as u32);
-            }
-        }
-        Self {
-            width: scenario.observation.kind.width(servers),
-            servers: servers as usize,
-            window: scenario.observation.history_slots as usize,
-            by_device,
-            features: Vec::new(),
-            histories: Vec::new(),
-            history_of: Vec::new(),
-            devices: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
-
-    /// Empties the mini-batch.
-    fn clear(&mut self) {
-        self.features.clear();
-        self.histories.clear();
-        self.history_of.clear();
-        self.devices.clear();
-        self.targets.clear();
-    }
-
-    /// Adds a state.
-    fn push(&mut self, states: &Dataset, state: usize) {
-        let Self { width, servers, window, .. } = *self;
-        let features = &states.features[state * width..(state + 1) * width];
-        self.features.extend(features.iter().map(|&feature| f64::from(feature)));
-        let end = (states.newest[state] as usize + 1) * servers;
-        let loads = &states.loads[end - window * servers..end];
-        self.histories.extend(loads.iter().map(|&load| f64::from(load)));
-        self.history_of.push(self.devices.len() as u32);
-        self.devices.push(states.devices[state]);
-        let actions = servers + 1;
-        self.targets.extend_from_slice(&states.values[state * actions..(state + 1) * actions]);
-    }
-
-    /// Draws the mini-batch of a step.
-    fn draw(&mut self, states: &Dataset, entry: &DistillationEntry, step: u64) {
-        self.clear();
-        for device in 0..self.by_device.len() {
-            let mut stream = seeds::mini_batch(entry.seed, step, device as u32);
-            let count = self.by_device[device].len();
-            for _ in 0..if count == 0 { 0 } else { entry.batch } {
-                let state = self.by_device[device][stream.below(count)];
-                self.push(states, state as usize);
-            }
-        }
-    }
-
-    fn observation(&self) -> Observation<'_> {
-        Observation {
-            slot: 0,
-            server_count: self.servers as u32,
-            history_slots: self.window as u32,
-            devices: self.devices.as_slice().into(),
-            features: self.features.as_slice().into(),
-            histories: self.histories.as_slice().into(),
-            history_of: self.history_of.as_slice().into(),
-            tasks: [].as_slice().into(),
-            links: [].as_slice().into(),
-            servers: [].as_slice().into(),
-        }
-    }
-}
-
 /// Loss (if the student has values) and agreement on the held-out states.
 fn held_out(
     scenario: &Scenario,
     states: &Dataset,
     student: &mut dyn Policy,
 ) -> Result<(Option<f64>, f64), RunError> {
-    let mut batch = Batches::new(scenario, &Dataset::default());
-    for state in (HELD_OUT - 1..states.len()).step_by(HELD_OUT) {
-        batch.push(states, state);
-    }
-    if batch.devices.is_empty() {
+    let rows = Rows::held_out(scenario, states);
+    if rows.len() == 0 {
         return Ok((None, 1.0));
     }
     let loss = match student.value_function() {
         None => None,
         Some(student) => {
-            let mut values = vec![0.0; batch.targets.len()];
-            student.values(&batch.observation(), &mut values)?;
-            let errors = values.iter().zip(&batch.targets).map(|(q, target)| f64::from(q - target));
+            let mut values = vec![0.0; rows.targets.len()];
+            student.values(&rows.observation(), &mut values)?;
+            let errors = values.iter().zip(&rows.targets).map(|(q, target)| f64::from(q - target));
             Some(errors.map(|error| error * error).sum::<f64>() / values.len() as f64)
         }
     };
-    let mut decided = vec![UNDECIDED; batch.devices.len()];
-    student.decide(&batch.observation(), &mut decided)?;
-    let teacher = batch.targets.chunks_exact(batch.servers + 1).map(greedy);
+    let mut decided = vec![UNDECIDED; rows.len()];
+    student.decide(&rows.observation(), &mut decided)?;
+    let teacher =
+        rows.targets.chunks_exact(scenario.system.server_count() as usize + 1).map(greedy);
     let alike = decided.iter().zip(teacher).filter(|(ours, theirs)| **ours == *theirs).count();
     Ok((loss, alike as f64 / decided.len() as f64))
 }

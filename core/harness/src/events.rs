@@ -3,7 +3,7 @@
 //! Evaluations, trainings, distillations and studies report to an [`Observer`]: a terminal's
 //! progress bar, a log, or another language. Events change no result; an observer may drop them.
 
-use offramp_results::learning::{DistillationRow, TrainingRow};
+use offramp_results::learning::{TrainingEpisode, Validation};
 use offramp_results::run_folder::StoredRun;
 
 use crate::bind::{BoundPolicy, Evaluation};
@@ -30,10 +30,28 @@ pub enum Event<'a> {
         /// The run with its outcome.
         run: &'a StoredRun,
     },
+    /// A training or distillation begins, or continues.
+    Begun {
+        /// The field of the scenario that names what learns.
+        learner: &'static str,
+        /// Bytes that it will need at most; 0 if it does not know.
+        memory: u64,
+        /// Episodes or steps that were done before.
+        done: u64,
+    },
     /// A training episode has ended, its validation included.
-    TrainingEpisode(&'a TrainingRow),
+    TrainingEpisode(&'a TrainingEpisode),
     /// A distillation has validated its student.
-    Validation(&'a DistillationRow),
+    Validation(&'a Validation),
+    /// A training or distillation has ended early.
+    Stopped {
+        /// What its length is counted in: `episode` or `step`.
+        unit: &'static str,
+        /// The number of them after which it ended.
+        after: u64,
+        /// Validations in a row without a better one, at which it was to end.
+        validations: u64,
+    },
     /// A job of a study begins.
     StudyJob {
         /// Number of trainings, distillations and evaluations that are done.

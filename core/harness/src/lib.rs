@@ -12,7 +12,7 @@
 //! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
 //!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
 //!    ([`resume`]).
-//! 4. [`events`] report progress; [`record`] is what run folders keep of a run.
+//! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run.
 //!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
 //! [`context`], and take their randomness from [`seeds`].
@@ -58,7 +58,9 @@ mod identity;
 mod instances;
 pub mod isolate;
 mod journal;
+pub mod memory;
 pub mod metrics;
+mod mini_batch;
 mod origin;
 pub mod record;
 pub mod resume;

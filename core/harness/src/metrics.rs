@@ -16,7 +16,7 @@ pub struct NotFinite {
 }
 
 /// Sums over the tasks of an episode, or of one power mode in it, that have ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Sums {
     dropped: u64,
     /// Tasks that were computed locally.
@@ -24,14 +24,18 @@ struct Sums {
     delay: u64,
     reward: f64,
     energy: f64,
-    /// Tasks by delay, 0 … D_max.
+    /// Tasks by delay, up to the largest so far: D_max may be any number of slots.
     by_delay: Vec<u64>,
 }
 
 impl Sums {
-    fn new(deadline_slots: u32) -> Self {
-        let by_delay = vec![0; deadline_slots as usize + 1];
-        Self { dropped: 0, local: 0, delay: 0, reward: 0.0, energy: 0.0, by_delay }
+    /// Counts a task that took so many slots.
+    fn count(&mut self, delay_slots: u32) {
+        let slots = delay_slots as usize;
+        if slots >= self.by_delay.len() {
+            self.by_delay.resize(slots + 1, 0);
+        }
+        self.by_delay[slots] += 1;
     }
 
     fn metrics(&self, devices: f64) -> EpisodeMetrics {
@@ -77,9 +81,12 @@ pub struct EpisodeMeter {
 impl EpisodeMeter {
     /// A meter for an episode of `system`.
     pub fn new(system: &System) -> Self {
-        let sums = Sums::new(system.deadline_slots());
         let modes = system.parameters().power_preference.modes.len();
-        Self { by_mode: vec![sums.clone(); modes], all: sums, mode_device_slots: vec![0; modes] }
+        Self {
+            all: Sums::default(),
+            by_mode: vec![Sums::default(); modes],
+            mode_device_slots: vec![0; modes],
+        }
     }
 
     /// Counts the devices in each power mode. Call it at the start of each slot.
@@ -114,7 +121,7 @@ impl EpisodeMeter {
                 sums.delay += u64::from(task.delay_slots);
                 sums.reward += reward;
                 sums.energy += energy;
-                sums.by_delay[task.delay_slots as usize] += 1;
+                sums.count(task.delay_slots);
             }
         }
     }
@@ -149,11 +156,11 @@ mod tests {
 
     #[test]
     fn percentiles_by_hand() {
-        let mut sums = Sums::new(10);
+        let mut sums = Sums::default();
         // 20 tasks: 18 took 3 slots, one 7, one 10.
-        sums.by_delay[3] = 18;
-        sums.by_delay[7] = 1;
-        sums.by_delay[10] = 1;
+        sums.count(7);
+        (0..18).for_each(|_| sums.count(3));
+        sums.count(10);
         let metrics = sums.metrics(1.0);
         assert_eq!(
             (metrics.delay_p50, metrics.delay_p95, metrics.delay_p99),
@@ -176,11 +183,23 @@ mod tests {
 
     #[test]
     fn what_an_empty_episode_lacks_has_no_value() {
-        let metrics = Sums::new(10).metrics(5.0);
+        let metrics = Sums::default().metrics(5.0);
         assert_eq!((metrics.tasks, metrics.dropped), (0, 0));
         assert_eq!((metrics.qoe, metrics.energy), (Some(0.0), Some(0.0)));
         assert_eq!((metrics.delay_slots, metrics.completion_ratio), (None, None));
         assert_eq!((metrics.delay_p50, metrics.energy_per_task), (None, None));
-        assert_eq!(Sums::new(10).metrics(0.0).qoe, None);
+        assert_eq!(Sums::default().metrics(0.0).qoe, None);
+    }
+
+    #[test]
+    fn memory_is_that_of_the_delays_seen_whatever_the_deadline() {
+        let mut parameters = offramp_model::SystemParameters::paper(2, 1);
+        parameters.deadline_slots = u32::MAX - 1000;
+        let meter = EpisodeMeter::new(&System::new(parameters).unwrap());
+        assert_eq!(meter.all.by_delay.capacity(), 0);
+        let mut sums = Sums::default();
+        sums.count(20);
+        sums.count(5);
+        assert_eq!(sums.by_delay.len(), 21);
     }
 }

@@ -7,12 +7,14 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_host::{CallFailure, CallFault, Library, OfferKind, PluginRef};
+use offramp_host::plugin::Context;
+use offramp_host::{CallFailure, CallFault, Library, OfferKind, PluginRef, Policy};
+use offramp_results::checkpoint;
 use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
 use offramp_scenario::{Scenario, fields_of};
 use serde::{Deserialize, Serialize};
 
-use crate::context::PolicyContext;
+use crate::context::{PolicyContext, file_bytes};
 
 /// The parts of a training or distillation, in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +151,59 @@ pub struct Refusal {
     pub field: String,
     /// The reason.
     pub cause: String,
+}
+
+/// A checkpoint that instances are created from, or none.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoint {
+    bytes: Option<Vec<u8>>,
+    /// The absolute path of its file, as bytes; empty if there is none.
+    file: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint that the scenario names in `field`, if it names one.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it can't be read.
+    pub(crate) fn read(field: &str, file: Option<&Path>) -> Result<Self, Refusal> {
+        let read = |path: &Path| {
+            checkpoint::bytes(path).map_err(|cause| Refusal {
+                field: field.to_owned(),
+                cause: format!("checkpoint {}: {cause}", path.display()),
+            })
+        };
+        Ok(Self { bytes: file.map(read).transpose()?, file: file_bytes(file) })
+    }
+
+    /// Its bytes, if there is one.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.as_deref()
+    }
+
+    /// `context` with it.
+    pub(crate) fn handed_to<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
+        Context {
+            checkpoint: self.bytes().map(Into::into).into(),
+            checkpoint_file: self.file.as_slice().into(),
+            ..*context
+        }
+    }
+
+    /// Creates what learns, from the checkpoint that the scenario names in `field` if it names one.
+    /// Whether a refusal is the fault of that or of `parameters` shows when it is created without.
+    pub(crate) fn begun(
+        &self,
+        field: &str,
+        parameters: &str,
+        folder: &Path,
+        create: impl Fn(&Self) -> Result<Box<dyn Policy>, CallFailure>,
+    ) -> Result<(Box<dyn Policy>, Vec<FileRecord>), NotCreated> {
+        let made = create(self);
+        let at_fault = made.is_err() && self.bytes.is_some() && create(&Self::default()).is_ok();
+        let field = if at_fault { field } else { parameters };
+        created(field, folder, made, |policy| policy.files())
+    }
 }
 
 /// Why an instance of a plugin was not created.

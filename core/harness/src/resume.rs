@@ -157,6 +157,26 @@ impl Table {
         Ok(Self { path: path.to_owned(), writer })
     }
 
+    /// Opens the table of rows whose first column counts something, cut back to those below
+    /// `count`; it may lack some of them.
+    pub(crate) fn open_below(path: &Path, count: u64) -> Result<Self, FolderError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(cause) => return Err(unwritable(path)(cause)),
+        };
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let header = lines.next().filter(|line| line.ends_with(b"\n")).map_or(0, <[u8]>::len);
+        let kept = lines.take_while(|line| {
+            let text = std::str::from_utf8(line).ok().filter(|text| text.ends_with('\n'));
+            let first = text.and_then(|text| text.split(',').next()?.parse::<u64>().ok());
+            first.is_some_and(|first| first < count)
+        });
+        let rows: usize = kept.map(<[u8]>::len).sum();
+        // A header alone is written again with the first row.
+        Self::open(path, if rows == 0 { 0 } else { (header + rows) as u64 })
+    }
+
     /// Adds a row.
     pub(crate) fn add(&mut self, row: impl Serialize) -> Result<(), FolderError> {
         let other = |error: csv::Error| std::io::Error::other(error.to_string());
@@ -175,7 +195,7 @@ impl Table {
 }
 
 /// The version of the format of state files.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The header of a state file.
 #[derive(Serialize, Deserialize)]
@@ -296,6 +316,32 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         drop(Claim::new(&folder, Start::Resume).unwrap());
         assert!(folder.exists());
+    }
+
+    #[test]
+    fn a_table_is_cut_back_to_what_counts_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        #[derive(Serialize)]
+        struct Row {
+            at: u64,
+            seconds: f64,
+        }
+        let add = |count: u64, rows: std::ops::Range<u64>| {
+            let mut table = Table::open_below(&path, count).unwrap();
+            rows.for_each(|at| table.add(Row { at, seconds: 0.5 }).unwrap());
+        };
+        add(0, 0..3);
+        add(2, 2..4);
+        let whole = "at,seconds\n0,0.5\n1,0.5\n2,0.5\n3,0.5\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+        // A row that was cut off is not one.
+        std::fs::write(&path, "at,seconds\n0,0.5\n1,0").unwrap();
+        add(2, 2..3);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "at,seconds\n0,0.5\n2,0.5\n");
+        std::fs::write(&path, "at,sec").unwrap();
+        add(2, 2..3);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "at,seconds\n2,0.5\n");
     }
 
     #[test]

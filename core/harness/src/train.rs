@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/scenario.ron            the scenario as it was trained
 //! RUN/training.csv            one row per episode
+//! RUN/timing.csv              the wall-clock time of each episode
 //! RUN/best.safetensors        the checkpoint with the best validation so far
 //! RUN/final.safetensors       the checkpoint of the last episode
 //! RUN/state                   everything needed to resume, as of the last save
@@ -19,11 +20,12 @@
 //! trained on nor part of an evaluation.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
-use offramp_results::learning::TrainingRow;
+use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
 use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
@@ -31,23 +33,29 @@ use crate::bind::Training;
 use crate::context::{PolicyContext, learning_steps};
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
+use crate::memory;
 use crate::metrics::EpisodeMeter;
-use crate::origin::{NotCreated, Origin, Refusal, created};
+use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 6] = [
+const FREE: [&str; 8] = [
     "distill",
     "train.validate_every",
     "train.validate_episodes",
+    "train.stop_after",
     "train.save_every",
-    // The hashes of the plugins themselves are compared.
+    // The hashes of the plugins themselves, and of the checkpoint, are compared.
     "train.learner.sha256",
     "train.explorer.sha256",
+    "train.from",
 ];
+
+/// The field that names what learns.
+const LEARNER: &str = "train.learner";
 
 /// The reason why a training ended early, or came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +114,10 @@ struct State {
     /// Tasks that arrived so far.
     tasks: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the training ended early with the last episode.
+    stopped: bool,
     /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
     rows: u64,
 }
@@ -118,10 +130,16 @@ struct Trainer<'t> {
     folder: PathBuf,
     learner: Box<dyn Policy>,
     explorer: Option<Box<dyn Explorer>>,
+    /// Bytes that the learner will need at most; 0 if it does not know.
+    memory: u64,
     progress: Progress,
     updated: bool,
     tasks: u64,
     best_qoe: Option<f64>,
+    /// Validations since the best one.
+    since_best: u64,
+    /// True if the training ends early, as these are too many.
+    stopped: bool,
 }
 
 /// Checks that a training can begin or resume in `folder`, without doing anything: that its plugins
@@ -153,7 +171,7 @@ pub fn train(
     start: Start,
     observer: &dyn Observer,
 ) -> Result<(), TrainError> {
-    let TrainingEntry { episodes, validate_every, save_every, .. } = training.entry;
+    let TrainingEntry { episodes, validate_every, stop_after, save_every, .. } = training.entry;
     let mut trainer = Trainer::new(training, folder)?;
     let saved = match start {
         Start::New => None,
@@ -162,19 +180,35 @@ pub fn train(
     resume::begin(folder, &training.scenario.text)?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
-    for episode in saved.map_or(0, |state| state.next_episode)..episodes {
-        let mut row =
+    let done = saved.map_or(0, |state| state.next_episode);
+    let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
+    observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
+    for episode in done..episodes {
+        if trainer.stopped {
+            break;
+        }
+        let begun = Instant::now();
+        let mut played =
             trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;
+        let ended = Instant::now();
+        played.timing =
+            TimingRow { episode, seconds: (ended - begun).as_secs_f64(), validation_seconds: None };
         let count = episode + 1;
         let last = count == episodes;
         if last || count.is_multiple_of(validate_every) {
-            trainer.validate(&mut row, last)?;
+            trainer.validate(&mut played.row, last)?;
+            played.timing.validation_seconds = Some(ended.elapsed().as_secs_f64());
         }
-        table.add(row)?;
-        if last || count.is_multiple_of(save_every) {
+        table.add(played.row)?;
+        timing.add(played.timing)?;
+        // Before the save: what is saved has been reported.
+        observer.on_event(Event::TrainingEpisode(&played));
+        if last || trainer.stopped || count.is_multiple_of(save_every) {
             trainer.save(count, table.bytes()?)?;
         }
-        observer.on_event(Event::TrainingEpisode(&row));
+        if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
+            observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
+        }
     }
     let Trainer { updated, tasks, .. } = trainer;
     if updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
@@ -190,11 +224,14 @@ struct EpisodeSums {
     explored: f64,
     /// Decisions in which an explorer took part.
     decisions: usize,
+    /// Decisions that took each action, 0 to M.
+    actions: Vec<u64>,
 }
 
 impl<'t> Trainer<'t> {
     fn new(training: &'t Training, folder: &Path) -> Result<Self, TrainError> {
-        let Training { scenario, entry, learner, explorer, .. } = training;
+        let Training { scenario, entry, learner, explorer, from, .. } = training;
+        let from = Checkpoint::read("train.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
         let steps = entry.episodes.saturating_mul(u64::from(scenario.system.slot_count()));
         let learner_steps = learning_steps(&learner.plugin, steps);
@@ -213,14 +250,15 @@ impl<'t> Trainer<'t> {
             learning_steps: learner_steps,
             ..lent.context(&learner.parameters, None, seed, threads)
         };
-        let (made, files) = created(
-            "train.learner.parameters",
-            &scenario.folder,
-            learner.plugin.create_policy(&of_learner),
-            |learner| learner.files(),
-        )?;
-        origin.add_plugin("train.learner", &learner.plugin.library, &files);
-        let learner = made;
+        let create = |from: &Checkpoint| learner.plugin.create_policy(&from.handed_to(&of_learner));
+        let (made, files) =
+            from.begun("train.from", "train.learner.parameters", &scenario.folder, create)?;
+        origin.add_plugin(LEARNER, &learner.plugin.library, &files);
+        if let Some(bytes) = from.bytes() {
+            origin.add_checkpoint("train.from", bytes);
+        }
+        let mut learner = made;
+        let memory = memory::needed(LEARNER, learner.as_mut())?;
         let explorer = match explorer {
             None => None,
             Some(explorer) => {
@@ -246,22 +284,28 @@ impl<'t> Trainer<'t> {
             folder: folder.to_owned(),
             learner,
             explorer,
+            memory,
             progress: Progress::default(),
             updated: false,
             tasks: 0,
             best_qoe: None,
+            since_best: 0,
+            stopped: false,
         })
     }
 
     /// Plays a training episode, in which the learner learns after each slot.
-    fn episode(&mut self, number: u64) -> Result<TrainingRow, RunError> {
+    fn episode(&mut self, number: u64) -> Result<TrainingEpisode, RunError> {
         let Training { scenario, entry, .. } = self.training;
         let (system, seed) = (&scenario.system, entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
         let needs = self.begin_episode(number)?;
         let mut actions = Vec::new();
-        let mut sums = EpisodeSums::default();
+        let mut sums = EpisodeSums {
+            actions: vec![0; system.server_count() as usize + 1],
+            ..EpisodeSums::default()
+        };
         while !environment.is_over() {
             meter.before_slot(environment.episode());
             actions.clear();
@@ -271,26 +315,43 @@ impl<'t> Trainer<'t> {
                 self.decide(&observation, &mut actions, &mut sums)?;
             }
             environment.step(&actions)?;
+            // Each of them is legal, now that it was carried out.
+            actions.iter().for_each(|action| sums.actions[*action as usize] += 1);
             meter.after_slot(environment.episode());
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
         }
         self.learner.end_episode()?;
-        let EpisodeMetrics { tasks, qoe, delay_slots, energy, dropped, .. } =
+        let diagnostics =
+            self.learner.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.diagnostics())?;
+        let EpisodeMetrics { tasks, qoe, delay_slots, energy, dropped, local_share, .. } =
             meter.metrics(system, number)?;
         self.tasks += tasks;
         let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { sum / count };
-        Ok(TrainingRow {
+        let decisions: u64 = sums.actions.iter().sum();
+        let share = |count: &u64| *count as f64 / decisions as f64;
+        let row = TrainingRow {
             episode: number,
             // A system has devices.
             qoe: qoe.unwrap_or_default(),
             delay_slots,
             energy: energy.unwrap_or_default(),
+            tasks,
             dropped,
+            local_share,
             loss: mean(sums.loss, sums.losses as f64),
             exploration: mean(sums.explored, sums.decisions as f64),
             updates: self.progress.updates,
+            gradient_norm: diagnostic(&diagnostics, "gradient_norm"),
+            q: diagnostic(&diagnostics, "q"),
+            td_error: diagnostic(&diagnostics, "td_error"),
             validation_qoe: None,
             validation_dropped: None,
+        };
+        Ok(TrainingEpisode {
+            row,
+            timing: TimingRow::default(),
+            action_share: sums.actions.iter().filter(|_| decisions > 0).map(share).collect(),
+            diagnostics,
         })
     }
 
@@ -344,8 +405,8 @@ impl<'t> Trainer<'t> {
     }
 
     /// Validates the learner after the episode of `row`, adds the result to it, and writes the
-    /// checkpoints: the best one so far, and the `last`. Before its first update there is nothing to
-    /// validate, and no checkpoint.
+    /// checkpoints: the best one so far, and the last, if that episode is the `last` or the training
+    /// stops with it. Before its first update there is nothing to validate, and no checkpoint.
     fn validate(&mut self, row: &mut TrainingRow, last: bool) -> Result<(), TrainError> {
         if !self.updated {
             return Ok(());
@@ -368,10 +429,13 @@ impl<'t> Trainer<'t> {
         row.validation_qoe = Some(qoe);
         row.validation_dropped = Some(dropped);
         if self.best_qoe.is_none_or(|best| qoe > best) {
-            self.best_qoe = Some(qoe);
+            (self.best_qoe, self.since_best) = (Some(qoe), 0);
             resume::write(&self.folder.join("best.safetensors"), &checkpoint)?;
+        } else {
+            self.since_best += 1;
         }
-        if last {
+        self.stopped = entry.stop_after.is_some_and(|limit| self.since_best >= limit);
+        if last || self.stopped {
             resume::write(&self.folder.join("final.safetensors"), &checkpoint)?;
         }
         Ok(())
@@ -385,8 +449,10 @@ impl<'t> Trainer<'t> {
             Some(saved) => saved.save().map_err(failed)?,
             None => Vec::new(),
         };
-        let Self { progress: Progress { updates, .. }, updated, tasks, best_qoe, .. } = *self;
-        let state = State { next_episode, updates, updated, tasks, best_qoe, rows };
+        let Self { updated, tasks, best_qoe, since_best, stopped, .. } = *self;
+        let Progress { updates, .. } = self.progress;
+        let state =
+            State { next_episode, updates, updated, tasks, best_qoe, since_best, stopped, rows };
         resume::save(&self.state_file(), &self.origin, state, &learner)?;
         Ok(())
     }
@@ -425,7 +491,10 @@ impl<'t> Trainer<'t> {
         }
         self.progress = Progress { updates: state.updates, ..Progress::default() };
         (self.updated, self.tasks) = (state.updated, state.tasks);
-        self.best_qoe = state.best_qoe;
+        (self.best_qoe, self.since_best) = (state.best_qoe, state.since_best);
+        // It continues if now it may wait longer.
+        let stops = |limit| state.stopped && state.since_best >= limit;
+        self.stopped = self.training.entry.stop_after.is_some_and(stops);
         Ok(Some(state))
     }
 }

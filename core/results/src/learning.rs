@@ -18,18 +18,68 @@ pub struct TrainingRow {
     pub delay_slots: Option<f64>,
     /// AvgEnergy, in the scenario's accounting.
     pub energy: f64,
+    /// Tasks that arrived.
+    pub tasks: u64,
     /// Tasks dropped.
     pub dropped: u64,
+    /// Share of the tasks that were computed locally, 0 … 1; none if no task arrived.
+    pub local_share: Option<f64>,
     /// Mean loss of the episode's updates; 0 if there were none.
     pub loss: f64,
     /// Mean probability with which the explorer decided, 0 … 1.
     pub exploration: f64,
     /// Updates of a network so far.
     pub updates: u64,
+    /// Mean norm of the gradient before it is clipped, if the learner states it.
+    pub gradient_norm: Option<f64>,
+    /// Mean Q of the states of the batches, units of reward, if the learner states it.
+    pub q: Option<f64>,
+    /// Mean |Q − Y|, units of reward, if the learner states it.
+    pub td_error: Option<f64>,
     /// Mean AvgQoE of the validation after the episode, if there was one.
     pub validation_qoe: Option<f64>,
     /// Mean drops of that validation.
     pub validation_dropped: Option<f64>,
+}
+
+/// A row of `timing.csv`: the wall-clock time of a training episode. It differs from attempt to
+/// attempt, so no other file has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimingRow {
+    /// The episode, counted from 0.
+    pub episode: u64,
+    /// Seconds of the episode, its updates included.
+    pub seconds: f64,
+    /// Seconds of the validation after it, if there was one.
+    pub validation_seconds: Option<f64>,
+}
+
+/// A training episode, with what tables leave out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainingEpisode {
+    /// Its row of `training.csv`.
+    pub row: TrainingRow,
+    /// Its row of `timing.csv`.
+    pub timing: TimingRow,
+    /// Share of the decisions that took each action, 0 (locally) to M, each 0 … 1; empty if no task
+    /// arrived.
+    pub action_share: Vec<f64>,
+    /// What the learner states of itself, by name.
+    pub diagnostics: Vec<(String, f64)>,
+}
+
+/// A validation of a distillation, with what tables leave out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Validation {
+    /// Its row of `distillation.csv`.
+    pub row: DistillationRow,
+    /// What the student states of itself, by name.
+    pub diagnostics: Vec<(String, f64)>,
+}
+
+/// The value of the diagnostic of that name, if there is one.
+pub fn diagnostic(diagnostics: &[(String, f64)], name: &str) -> Option<f64> {
+    diagnostics.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
 
 /// A row of `distillation.csv`: one validation.
@@ -41,6 +91,8 @@ pub struct DistillationRow {
     pub states: u64,
     /// Mean loss of the steps since the last row, as the student defines it.
     pub loss: f64,
+    /// Mean norm of the gradient before it is clipped in those steps, if the student states it.
+    pub gradient_norm: Option<f64>,
     /// Eq. (16) on the held-out states, if the student has values.
     pub validation_loss: Option<f64>,
     /// Share of the held-out states in which student and teacher decide alike, 0 … 1.
@@ -85,6 +137,14 @@ impl<R> Learned<R> {
 /// [`Error::Unreadable`] names the file and the row or column.
 pub fn training(folder: &Path) -> Result<Vec<TrainingRow>, Error> {
     table::rows(&folder.join("training.csv"))
+}
+
+/// Reads the `timing.csv` of a training's folder.
+///
+/// # Errors
+/// [`Error::Unreadable`] names the file and the row or column.
+pub fn timing(folder: &Path) -> Result<Vec<TimingRow>, Error> {
+    table::rows(&folder.join("timing.csv"))
 }
 
 /// Reads the `distillation.csv` of a distillation's folder.

@@ -1,7 +1,12 @@
 //! The entries of a scenario: evaluation, training and distillation, with plugins by name.
 
+use serde::Deserialize;
+
+use crate::fault::explain;
+use crate::field::Bounds;
 use crate::file::{
-    DistillSection, EvaluateSection, LimitsSection, PluginSection, PolicySection, TrainSection,
+    COUNTS, DistillSection, EvaluateSection, LimitsSection, PluginSection, PolicySection,
+    TrainSection,
 };
 use crate::source::Source;
 use crate::{Fault, Raw};
@@ -48,6 +53,9 @@ pub struct TrainingEntry {
     pub learner: PluginEntry,
     /// The explorer; without one the learner decides everything.
     pub explorer: Option<PluginEntry>,
+    /// The path of the checkpoint that the learner begins from, relative to the scenario, as
+    /// written there.
+    pub from: Option<String>,
     /// Training episodes, 1 … 10⁹.
     pub episodes: u64,
     /// The seed of all randomness of the training.
@@ -56,8 +64,21 @@ pub struct TrainingEntry {
     pub validate_every: u64,
     /// Episodes of a validation, 1 … 10⁹.
     pub validate_episodes: u64,
+    /// Validations in a row without a better one after which it ends early, 1 … 10⁹.
+    pub stop_after: Option<u64>,
     /// Episodes between saves, 1 … 10⁹.
     pub save_every: u64,
+}
+
+/// The states of a mini-batch, drawn anew in each step; each number is 1 … 10⁹.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum MiniBatch {
+    /// So many states of each device.
+    PerDevice(u64),
+    /// All states of so many slots.
+    Slots(u64),
+    /// So many states of all, drawn singly.
+    States(u64),
 }
 
 /// The distillation of a scenario.
@@ -67,14 +88,17 @@ pub struct DistillationEntry {
     pub teacher: PolicyEntry,
     /// The student: a policy that can be fitted to a teacher.
     pub student: PluginEntry,
+    /// The path of the checkpoint that the student begins from, relative to the scenario, as
+    /// written there.
+    pub from: Option<String>,
     /// States in the dataset, 1 … 10⁹.
     pub states: u64,
     /// Share of decisions that are drawn at random while the dataset is collected, 0 … 1.
     pub explored: f64,
     /// Mini-batch steps, 1 … 10⁹.
     pub steps: u64,
-    /// States of each device in a mini-batch, 1 … 10⁹.
-    pub batch: u64,
+    /// The states of a mini-batch.
+    pub batch: MiniBatch,
     /// Rounds in which states from the student's own episodes are added; 0 for none.
     pub rounds: u64,
     /// States that each of these rounds adds, 1 … 10⁹.
@@ -85,6 +109,8 @@ pub struct DistillationEntry {
     pub validate_every: u64,
     /// Episodes of a validation, 1 … 10⁹.
     pub validate_episodes: u64,
+    /// Validations in a row without a better one after which it ends early, 1 … 10⁹.
+    pub stop_after: Option<u64>,
 }
 
 /// Limits of a run in a process of its own.
@@ -160,10 +186,12 @@ pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
     TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
+        from: section.from.clone(),
         episodes: section.episodes,
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
+        stop_after: section.stop_after,
         save_every: section.save_every,
     }
 }
@@ -184,16 +212,40 @@ pub(crate) fn distillation(
             untrained: teacher.untrained,
         },
         student: listed("distill.student", &section.student),
+        from: section.from.clone(),
         states: section.states,
         explored: section.explored,
         steps: section.steps,
-        batch: section.batch,
+        batch: mini_batch(source, &section.batch)?,
         rounds: section.rounds,
         round_states: section.round_states,
         seed: section.seed,
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
+        stop_after: section.stop_after,
     })
+}
+
+/// Reads the states of a mini-batch.
+fn mini_batch(source: Source<'_>, raw: &Raw) -> Result<MiniBatch, Fault> {
+    let fault = |message: String, help: Option<String>| {
+        let forms = "PerDevice(32), Slots(64) or States(512)";
+        let help = help.unwrap_or_else(|| format!("it may be {forms}, for instance"));
+        source.fault("distill.batch", message, Some(help))
+    };
+    if let Ok(number) = ron::from_str::<u64>(&raw.0) {
+        let help = format!("for so many states of each device write `PerDevice({number})`");
+        return Err(fault("a number does not say which states".to_owned(), Some(help)));
+    }
+    let batch = ron::from_str(&raw.0).map_err(|error| {
+        let (message, help) = explain(&error.code);
+        fault(message, help)
+    })?;
+    let (MiniBatch::PerDevice(count) | MiniBatch::Slots(count) | MiniBatch::States(count)) = batch;
+    match Bounds::fault(&COUNTS, &count) {
+        None => Ok(batch),
+        Some(out) => Err(fault(out, None)),
+    }
 }
 
 fn listed(field: &str, section: &PluginSection) -> PluginEntry {
@@ -209,4 +261,43 @@ fn plugin_entry(
 ) -> PluginEntry {
     let parameters = parameters.map_or_else(String::new, |raw| raw.0.clone());
     PluginEntry { name: name.to_owned(), sha256: sha256.cloned(), parameters, field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Experiment;
+
+    fn read(batch: &str) -> Result<MiniBatch, Fault> {
+        let teacher = "teacher: (plugin: \"a\"), student: (plugin: \"b\")";
+        let text = format!("(name: \"x\", distill: ({teacher}{batch}))");
+        let experiment = Experiment::parse("x.ron", text, "".as_ref(), &[])?;
+        Ok(experiment.points[0].distillation.as_ref().unwrap().batch)
+    }
+
+    #[test]
+    fn a_mini_batch_says_which_states() {
+        assert_eq!(read("").unwrap(), MiniBatch::PerDevice(32));
+        assert_eq!(read(", batch: Slots(64)").unwrap(), MiniBatch::Slots(64));
+        assert_eq!(read(", batch: States(512)").unwrap(), MiniBatch::States(512));
+    }
+
+    #[test]
+    fn a_mini_batch_that_is_not_one_is_refused_with_what_to_write() {
+        let check = |batch: &str, message: &str, help: &str| {
+            let fault = read(&format!(", batch: {batch}")).unwrap_err();
+            assert_eq!(fault.message, message);
+            assert_eq!(fault.help.as_deref(), Some(help));
+            assert_eq!(&fault.text[fault.span], batch);
+        };
+        let forms = "it may be PerDevice(32), Slots(64) or States(512), for instance";
+        check(
+            "16",
+            "a number does not say which states",
+            "for so many states of each device write `PerDevice(16)`",
+        );
+        check("Slots(0)", "0 is out of range 1 … 10⁹", forms);
+        check("Slot(3)", "there is no `Slot` here", "did you mean `Slots`?");
+        check("Slots", "Expected opening `(`", forms);
+    }
 }

@@ -163,6 +163,20 @@ impl Bounds<Raw> for offramp_model::Range {
     }
 }
 
+/// The range of a value that may be left out.
+#[derive(Clone, Copy, Debug)]
+pub struct IfGiven<B>(pub B);
+
+impl<T, B: Bounds<T>> Bounds<Option<T>> for IfGiven<B> {
+    fn shown(&self) -> String {
+        self.0.shown()
+    }
+
+    fn fault(&self, value: &Option<T>) -> Option<String> {
+        value.as_ref().and_then(|value| self.0.fault(value))
+    }
+}
+
 /// A range that is stated here and checked elsewhere.
 impl<T> Bounds<T> for &str {
     fn shown(&self) -> String {

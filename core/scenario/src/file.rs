@@ -5,12 +5,13 @@
 //! definitions.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
 use serde::Deserialize;
 
 use crate::Raw;
-use crate::field::{Bounds, Field, Section, Shown};
+use crate::field::{Bounds, Field, IfGiven, Section, Shown};
 use crate::sections;
 
 /// The fields of a scenario file, in order, those of nested sections too.
@@ -60,6 +61,8 @@ const MAX_SERVERS: u64 = 1_000_000;
 const MAX_HISTORY_SLOTS: u64 = 10_000;
 /// Upper bound on episodes, steps, states and all other counts.
 const MAX_COUNT: u64 = 1_000_000_000;
+/// The range of counts.
+pub(crate) const COUNTS: RangeInclusive<u64> = 1..=MAX_COUNT;
 
 sections! {
     /// A scenario.
@@ -205,6 +208,8 @@ sections! {
         learner: PluginSection { nested: section, },
         /// The explorer; without one the learner decides everything.
         explorer: Option<PluginSection> { default: None, nested: section, },
+        /// The checkpoint that the learner begins from, relative to the scenario.
+        from: Option<String> { default: None, },
         /// Training episodes.
         episodes: u64 { range: 1..=MAX_COUNT, },
         /// The seed of all randomness of the training.
@@ -214,6 +219,8 @@ sections! {
         validate_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
         /// Episodes of a validation.
         validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+        /// Validations in a row without a better one after which the training ends early.
+        stop_after: Option<u64> { default: None, unit: "validations", range: IfGiven(1..=MAX_COUNT), },
         /// Episodes between saves of everything that `--resume` needs.
         save_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
     }
@@ -224,6 +231,8 @@ sections! {
         teacher: TeacherSection { nested: section, },
         /// The student: a policy that can be fitted to a teacher.
         student: PluginSection { nested: section, },
+        /// The checkpoint that the student begins from, relative to the scenario.
+        from: Option<String> { default: None, },
         /// States in the dataset; it consists of whole episodes and may have a few more.
         states: u64 { default: 100_000, range: 1..=MAX_COUNT, },
         /// Share of decisions that are drawn at random, instead of taken by the teacher, while the
@@ -231,8 +240,10 @@ sections! {
         explored: f64 { default: 0.1, range: Range::Unit, },
         /// Mini-batch steps.
         steps: u64 { default: 10_000, range: 1..=MAX_COUNT, },
-        /// States of each device in a mini-batch.
-        batch: u64 { default: 32, range: 1..=MAX_COUNT, },
+        /// The states of a mini-batch, drawn at random in each step: `PerDevice(n)` (n of each
+        /// device), `Slots(n)` (all states of n slots, which share a window of history), or
+        /// `States(n)` (n of all). The size of the last two does not grow with the devices.
+        batch: Raw { default: Raw("PerDevice(32)".to_owned()), range: "n: 1 … 10⁹", },
         /// Rounds in which the student plays episodes of its own, whose states are labelled by the
         /// teacher and added to the dataset.
         rounds: u64 { default: 0, },
@@ -244,6 +255,8 @@ sections! {
         validate_every: u64 { default: 1_000, unit: "steps", range: 1..=MAX_COUNT, },
         /// Episodes of a validation.
         validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
+        /// Validations in a row without a better one after which the distillation ends early.
+        stop_after: Option<u64> { default: None, unit: "validations", range: IfGiven(1..=MAX_COUNT), },
     }
 
     /// A teacher.

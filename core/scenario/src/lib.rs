@@ -54,7 +54,7 @@ mod sweep;
 mod system;
 
 pub use entries::{
-    DistillationEntry, EvaluationEntry, Limits, PluginEntry, PolicyEntry, TrainingEntry,
+    DistillationEntry, EvaluationEntry, Limits, MiniBatch, PluginEntry, PolicyEntry, TrainingEntry,
 };
 pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use offramp_results::files::{FileRecord, sha256};
+use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 
-use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
+use offramp_harness::bind::{
+    Distillation, Training, bind_distillation, bind_evaluation, bind_training,
+};
 use offramp_harness::files_of;
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
@@ -67,6 +69,20 @@ pub(crate) fn folder_name(name: &str, key: &str) -> String {
 fn described(files: &[FileRecord]) -> String {
     let file = |FileRecord { path, sha256 }: &FileRecord| format!(" {path} {sha256}");
     files.iter().map(file).collect()
+}
+
+/// The record of the checkpoint that a scenario names in `field`, where learning begins.
+fn begun_from(
+    scenario: &Scenario,
+    field: &str,
+    file: Option<&str>,
+) -> Result<Option<FileRecord>, Box<Fault>> {
+    let record = |file: &str| {
+        FileRecord::of(Path::new(file), &scenario.folder, MAX_DATA_BYTES).map_err(|cause| {
+            Box::new(scenario.fault(field, format!("checkpoint {file}: {cause}"), None))
+        })
+    };
+    file.map(record).transpose()
 }
 
 /// The part of a study that uses a scenario.
@@ -244,7 +260,6 @@ impl StudyRunner<'_> {
     ) -> Result<TrainingJob, StudyError> {
         let none = Settings::new();
         let own = point.of.get(name).unwrap_or(&none);
-        let folder = &self.study.folder;
         match source {
             PolicySource::Distilled { scenario, teacher, set, quick } => {
                 let taught_by = &self.study.file.policies[teacher];
@@ -262,7 +277,8 @@ impl StudyRunner<'_> {
                 ] {
                     text = self.set(scenario, &text, field, &value)?;
                 }
-                let mut read = self.scenario(scenario, &text, folder)?;
+                let home = self.home(scenario);
+                let mut read = self.scenario(scenario, &text, &home)?;
                 // The teacher's checkpoint is set below: it may not exist yet.
                 if let Some(entry) = &mut read.distillation {
                     entry.teacher.untrained = true;
@@ -272,10 +288,10 @@ impl StudyRunner<'_> {
                     [&read.teacher.plugin, &read.student.plugin]
                         .map(|plugin| plugin.library.sha256.clone()),
                 );
-                let home = self.home(scenario);
-                let of_student = Scenario { folder: home.clone(), ..read.scenario };
                 // The teacher's own files are in its key.
-                let files = files_of(&of_student, &read.student.plugin, &read.student.parameters);
+                let Distillation { scenario: of_student, entry, student, .. } = read;
+                let mut files = files_of(&of_student, &student.plugin, &student.parameters);
+                files.extend(begun_from(&of_student, "distill.from", entry.from.as_deref())?);
                 let files = described(&files);
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
                 let key = sha256(format!("{} {plugins:?} {text}{files}", teacher.key).as_bytes());
@@ -289,17 +305,18 @@ impl StudyRunner<'_> {
                 let settings = [quick_set, set, quick, &point.set, own];
                 let text = self.text(scenario, &settings, Stage::Training)?;
                 let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
-                let read = self.scenario(scenario, &text, folder)?;
-                let read = bind_training(read, self.registry).map_err(Box::new)?;
                 let home = self.home(scenario);
-                let of_learner = Scenario { folder: home.clone(), ..read.scenario };
-                let learning = [Some(&read.learner), read.explorer.as_ref()].into_iter().flatten();
-                let files: String = learning
-                    .map(|bound| files_of(&of_learner, &bound.plugin, &bound.parameters))
-                    .map(|files| described(&files))
+                let read = self.scenario(scenario, &text, &home)?;
+                let read = bind_training(read, self.registry).map_err(Box::new)?;
+                let Training { scenario: of_learner, entry, learner, explorer, .. } = read;
+                let learning = [Some(&learner), explorer.as_ref()].into_iter().flatten();
+                let mut files: Vec<FileRecord> = learning
+                    .flat_map(|bound| files_of(&of_learner, &bound.plugin, &bound.parameters))
                     .collect();
-                let explorer = read.explorer.map(|bound| bound.plugin.library.sha256.clone());
-                let plugins = Some((read.learner.plugin.library.sha256.clone(), explorer));
+                files.extend(begun_from(&of_learner, "train.from", entry.from.as_deref())?);
+                let files = described(&files);
+                let explorer = explorer.map(|bound| bound.plugin.library.sha256.clone());
+                let plugins = Some((learner.plugin.library.sha256.clone(), explorer));
                 let key = sha256(format!("{plugins:?} {text}{files}").as_bytes());
                 let folder = folder_name(&of_learner.name, &key);
                 let name = name.to_owned();

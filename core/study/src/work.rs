@@ -10,6 +10,7 @@ use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
 use offramp_results::run_folder::is_complete;
 use offramp_results::{Error, checkpoint, learning};
+use offramp_scenario::DistillationEntry;
 
 use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
@@ -185,9 +186,8 @@ impl StudyRunner<'_> {
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<()>, StudyError> {
         log.begin(format!("{}: training", job.name));
-        let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
-        let mut training = bind_training(scenario, self.registry).map_err(Box::new)?;
-        training.scenario.folder.clone_from(&job.home);
+        let scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
+        let training = bind_training(scenario, self.registry).map_err(Box::new)?;
         match train(&training, folder, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
             Err(TrainError::Folder(error)) => Err(error.into()),
@@ -204,9 +204,15 @@ impl StudyRunner<'_> {
         log.begin(format!("{}: distilling", job.name));
         // A dataset of its own: others may be distilling the same teacher at the same time.
         let dataset = folder.join("dataset.safetensors");
-        let scenario = self.scenario(&job.name, &job.scenario, &self.learned())?;
+        let mut scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
+        // Unlike all other files it names, the teacher's checkpoint is in the study's own folder.
+        let checkpoint =
+            scenario.distillation.as_mut().and_then(|DistillationEntry { teacher, .. }| {
+                teacher.untrained = true;
+                teacher.checkpoint.take()
+            });
         let mut distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
-        distillation.scenario.folder.clone_from(&job.home);
+        distillation.teacher.checkpoint = checkpoint.map(|file| self.learned().join(file));
         match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),

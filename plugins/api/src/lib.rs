@@ -99,6 +99,7 @@ mod error;
 pub mod glue;
 mod local;
 mod observation;
+mod place;
 pub mod testing;
 
 /// The slices and texts of the structs that cross: `.into()` makes them of `&[T]` and `&str`.
@@ -117,6 +118,7 @@ pub use local::{LocalColumns, LocalState};
 pub use observation::{
     Feature, LinkColumn, Needs, Observation, ObservationSpec, ServerColumn, TaskColumn,
 };
+pub use place::TrainingPlace;
 pub use serde;
 #[doc(hidden)]
 pub use {abi_stable, inventory};

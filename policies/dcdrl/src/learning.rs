@@ -1,12 +1,17 @@
 //! The learner: a critic, the gradient's actor, and the population that evolves around it.
 
-use offramp_nn::learning::{Loss, Optimiser, OptimiserState, clip};
+use offramp_nn::learning::{Loss, Optimiser, OptimiserState, Schedule, clip};
 use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax, stream};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::parameters::Parameters;
 use crate::replay::{OpenEpisode, Replay, Transition};
+
+/// What is left of the learning rates in the end.
+const RATE_FLOOR: f64 = 0.1;
+/// What is left of the weight of the entropy in the end.
+const ENTROPY_FLOOR: f64 = 0.01;
 
 /// The state of a training besides the gradient's actor.
 pub(crate) struct Learning {
@@ -20,6 +25,8 @@ pub(crate) struct Learning {
     pub(crate) episodes: u64,
     pub(crate) slots: u64,
     pub(crate) updates: u64,
+    /// T: the updates over which rates and entropy fall.
+    anneal_updates: u64,
     pub(crate) replay: Replay,
     pub(crate) episode: OpenEpisode,
     pub(crate) draws: Xoshiro256PlusPlus,
@@ -77,6 +84,7 @@ impl Learning {
         shape: PerceptronShape,
         devices: usize,
         seed: u64,
+        learning_steps: u64,
     ) -> Self {
         let critic: Vec<f32> = shape.initial(&mut purpose_stream(seed, 0, Purpose::Critic));
         let actor = |number: usize| {
@@ -93,6 +101,7 @@ impl Learning {
             episodes: 0,
             slots: 0,
             updates: 0,
+            anneal_updates: parameters.anneal_updates(learning_steps),
             replay: Replay::new(parameters.replay, shape.inputs),
             episode: OpenEpisode::new(devices),
             draws: Xoshiro256PlusPlus::seed_from_u64(0),
@@ -106,6 +115,11 @@ impl Learning {
     /// Number of the actor that plays the episode at hand.
     pub(crate) fn player(&self, parameters: &Parameters) -> usize {
         (self.episodes % parameters.actors as u64) as usize
+    }
+
+    /// A factor that falls from 1 to `floor`.
+    fn falling_to(&self, floor: f64) -> f64 {
+        Schedule { steps: self.anneal_updates, floor }.blend(self.updates)
     }
 
     /// Adds the episode to the collective replay. After the last round of a generation the next
@@ -214,6 +228,7 @@ impl Learning {
         shape: PerceptronShape,
         network: &mut Perceptron<f32>,
     ) -> f64 {
+        let rate = parameters.critic_rate * self.falling_to(RATE_FLOOR);
         let (batch, actions) = (&mut self.batch, shape.outputs);
         let rows = batch.actions.len();
         let share = 1.0 / rows as f32;
@@ -234,9 +249,7 @@ impl Learning {
         batch.gradient.resize(shape.parameters(), 0.0);
         network.backward(&self.critic, &batch.d_outputs, &mut batch.gradient);
         clip(&mut batch.gradient, parameters.clip);
-        let optimiser = Optimiser::Adam(parameters.critic_rate)
-            .scaled(parameters.rate_annealing().blend(self.updates));
-        optimiser.step(&mut self.critic_optimiser, &mut self.critic, &batch.gradient);
+        Optimiser::Adam(rate).step(&mut self.critic_optimiser, &mut self.critic, &batch.gradient);
         parameters.target.follow(self.updates, &mut self.target, &self.critic);
         loss
     }
@@ -250,10 +263,10 @@ impl Learning {
         network: &mut Perceptron<f32>,
         actor: &mut [f32],
     ) {
+        let rate = parameters.actor_rate * self.falling_to(RATE_FLOOR);
+        let entropy_weight = (parameters.entropy * self.falling_to(ENTROPY_FLOOR)) as f32;
         let (batch, actions) = (&mut self.batch, shape.outputs);
         let share = 1.0 / batch.actions.len() as f32;
-        let entropy_annealing = parameters.entropy_annealing().blend(self.updates);
-        let entropy_weight = (parameters.entropy * entropy_annealing) as f32;
         let logits = network.forward(actor, &batch.states);
         let mut policy = Vec::with_capacity(actions);
         batch.d_outputs.clear();
@@ -272,9 +285,7 @@ impl Learning {
         batch.gradient.fill(0.0);
         network.backward(actor, &batch.d_outputs, &mut batch.gradient);
         clip(&mut batch.gradient, parameters.clip);
-        let optimiser = Optimiser::Adam(parameters.actor_rate)
-            .scaled(parameters.rate_annealing().blend(self.updates));
-        optimiser.step(&mut self.actor_optimiser, actor, &batch.gradient);
+        Optimiser::Adam(rate).step(&mut self.actor_optimiser, actor, &batch.gradient);
     }
 
     /// Draws a batch, and follows each trajectory as far as it is trusted: `states`, `actions`,

@@ -1,7 +1,7 @@
 //! The parameters of DC-DRL.
 
 use offramp_nn::PerceptronShape;
-use offramp_nn::learning::{Schedule, TargetUpdate};
+use offramp_nn::learning::TargetUpdate;
 use offramp_nn::range::{self, ParameterError, check, check_batch, check_memory, check_target};
 use offramp_plugin::serde::Deserialize;
 
@@ -19,7 +19,7 @@ use offramp_plugin::serde::Deserialize;
 /// | `critic_rate` | learning rate | 10⁻⁷ to 1 | 0.001 |
 /// | `actor_rate` | learning rate | 10⁻⁷ to 1 | 0.001 |
 /// | `entropy` | β | 0 to 1000 | 0.01 |
-/// | `anneal_updates` | T, updates | 0 or more | 110,000 |
+/// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `clip` | norm | 0.001 to 10⁶ | 10 |
 /// | `batch` | transitions | 1 to 100,000, at most `replay` | 128 |
 /// | `replay` | transitions | 2 to 10⁸ | 100,000 |
@@ -51,9 +51,9 @@ pub(crate) struct Parameters {
     pub(crate) actor_rate: f64,
     /// Weight of the entropy in the first update.
     pub(crate) entropy: f64,
-    /// Updates over which the learning rates fall linearly to a tenth and the weight of the
-    /// entropy to a hundredth; 0 keeps them.
-    pub(crate) anneal_updates: u64,
+    /// Share of the training over which the learning rates fall linearly to a tenth and the weight
+    /// of the entropy to a hundredth; 0 keeps them.
+    pub(crate) anneal: f64,
     /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
     /// Transitions of an update.
@@ -81,7 +81,7 @@ impl Default for Parameters {
             critic_rate: 1e-3,
             actor_rate: 1e-3,
             entropy: 0.01,
-            anneal_updates: 110_000,
+            anneal: 1.0,
             clip: 10.0,
             batch: 128,
             replay: 100_000,
@@ -93,14 +93,11 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// The fall of both learning rates.
-    pub(crate) fn rate_annealing(&self) -> Schedule {
-        Schedule { steps: self.anneal_updates, floor: 0.1 }
-    }
-
-    /// The fall of the weight of the entropy.
-    pub(crate) fn entropy_annealing(&self) -> Schedule {
-        Schedule { steps: self.anneal_updates, floor: 0.01 }
+    /// T: the updates, of a training in which the learner is asked to learn `learning_steps` times,
+    /// over which rates and entropy fall; 0 keeps them.
+    pub(crate) fn anneal_updates(&self, learning_steps: u64) -> u64 {
+        let updates = learning_steps / self.every_slots;
+        (self.anneal * updates as f64).ceil() as u64
     }
 
     /// Itself, if every value is in its range.
@@ -117,6 +114,7 @@ impl Parameters {
         check("trust", self.trust, range::UNIT)?;
         check("critic_rate", self.critic_rate, range::RATE)?;
         check("actor_rate", self.actor_rate, range::RATE)?;
+        check("anneal", self.anneal, range::UNIT)?;
         check("entropy", self.entropy, 0.0..=1000.0)?;
         check("clip", self.clip, range::CLIP)?;
         check_batch(self.batch, 100_000, self.replay, 100_000_000)?;

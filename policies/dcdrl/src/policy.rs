@@ -37,6 +37,8 @@ pub(crate) struct DcDrl {
     /// From the first training episode on.
     pub(crate) learning: Option<Box<Learning>>,
     pub(crate) devices: usize,
+    /// How often it learns in a training.
+    learning_steps: u64,
     /// States of the rows at hand, rows × (F + M): features, then the last loads, scaled.
     states: Vec<f32>,
     /// π of a row, 1 + M.
@@ -44,7 +46,7 @@ pub(crate) struct DcDrl {
 }
 
 impl Policy for DcDrl {
-    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY);
+    const NEEDS: Needs = Needs::FEATURES.and(Needs::HISTORY).and(Needs::LENGTH);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters::<Parameters>()?.checked()?;
@@ -89,6 +91,7 @@ impl Policy for DcDrl {
             actor,
             learning: None,
             devices: context.system.devices(),
+            learning_steps: context.learning_steps,
             states: Vec::new(),
             probabilities: Vec::new(),
             shape,
@@ -112,9 +115,10 @@ impl Policy for DcDrl {
 
     fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
         if start.training {
-            let fresh =
-                || Box::new(Learning::new(&self.parameters, self.shape, self.devices, self.seed));
-            let learning = self.learning.get_or_insert_with(fresh);
+            if self.learning.is_none() {
+                self.learning = Some(self.begun());
+            }
+            let Some(learning) = &mut self.learning else { return Ok(()) };
             learning.episode.clear();
             learning.draws = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         }
@@ -209,6 +213,12 @@ impl Learner for DcDrl {
 }
 
 impl DcDrl {
+    /// A training that has not begun.
+    pub(crate) fn begun(&self) -> Box<Learning> {
+        let Self { parameters, shape, devices, seed, learning_steps, .. } = self;
+        Box::new(Learning::new(parameters, *shape, *devices, *seed, *learning_steps))
+    }
+
     /// The state of every row: the features and the last loads, scaled.
     fn observe(&mut self, observation: &Observation<'_>) {
         let scaling = &self.checkpoint.inputs().scaling;
@@ -259,7 +269,7 @@ mod tests {
         ("batch", &COUNTS),
         ("replay", &COUNTS),
         ("every_slots", &COUNTS),
-        ("anneal_updates", &COUNTS),
+        ("anneal", &NUMBERS),
         ("mutation", &NUMBERS),
         ("discount", &NUMBERS),
         ("trust", &NUMBERS),
@@ -320,6 +330,7 @@ mod tests {
             let fields: Vec<String> =
                 fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let mut bench = Bench::new(2, 2);
+            bench.learning_steps = 6 * 12;
             bench.parameters = format!("({})", fields.join(", "));
             if let Ok(mut policy) = bench.create::<DcDrl>() {
                 trainings(&mut bench, &mut policy);

@@ -60,8 +60,7 @@ impl Saved for DcDrl {
             return Ok(());
         }
         let wrong = || Error::new("the saved learner contradicts itself");
-        let mut learning =
-            Box::new(Learning::new(&self.parameters, self.shape, self.devices, self.seed));
+        let mut learning = self.begun();
         learning.critic = self.take(&state, "critic")?;
         learning.target = self.take(&state, "target")?;
         let [episodes, slots, updates, next] = state.u64("counters")?[..] else {

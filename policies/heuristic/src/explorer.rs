@@ -12,7 +12,8 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, SystemSpec, UNDECIDED,
+    Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, SystemSpec,
+    TrainingPlace, UNDECIDED,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -23,10 +24,10 @@ use crate::rules::{RuleParameters, Rules, check};
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// ε(step) before the first update, 0 to 10⁶.
+    /// ε(step) in the first slot, 0 to 10⁶.
     from: f64,
-    /// Decrease of ε(step) per update of a network, 0 to 10⁶.
-    per_update: f64,
+    /// Share of the training's slots over which ε(step) falls linearly to 0, 0 to 1; 0 keeps it.
+    over: f64,
     /// ε_min, 0 to 1.
     to: f64,
     /// Temperature of the soft rule, as for the policy; above 0, or nothing would be explored.
@@ -37,12 +38,13 @@ struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { from: 3.0, per_update: 0.000_75, to: 0.01, temperature: 1.0, load_trust: 0.25 }
+        Self { from: 3.0, over: 0.364, to: 0.01, temperature: 1.0, load_trust: 0.25 }
     }
 }
 
 pub(crate) struct HeuristicExplorer {
     parameters: Parameters,
+    place: TrainingPlace,
     rules: Rules,
     /// Devices per server if all are active and spread evenly.
     full_load: f64,
@@ -54,15 +56,16 @@ fn full_load(system: &SystemSpec<'_>) -> f64 {
 }
 
 impl Explorer for HeuristicExplorer {
-    const NEEDS: Needs = NEEDS;
+    const NEEDS: Needs = NEEDS.and(Needs::LENGTH);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters()?;
         check("from", parameters.from, 0.0..=1e6)?;
-        check("per_update", parameters.per_update, 0.0..=1e6)?;
+        check("over", parameters.over, 0.0..=1.0)?;
         check("to", parameters.to, 0.0..=1.0)?;
         let Parameters { temperature, load_trust, .. } = parameters;
         Ok(Self {
+            place: TrainingPlace::new(context),
             rules: Rules::new(context, RuleParameters { temperature, load_trust })?,
             full_load: full_load(context.system),
             rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
@@ -71,6 +74,7 @@ impl Explorer for HeuristicExplorer {
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.place.begin_episode(start);
         self.rules.enter(start.system)?;
         self.full_load = full_load(start.system);
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
@@ -80,11 +84,11 @@ impl Explorer for HeuristicExplorer {
     fn propose(
         &mut self,
         observation: &Observation<'_>,
-        progress: &Progress,
+        _: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, Error> {
-        let Parameters { from, per_update, to, .. } = self.parameters;
-        let step = (from - per_update * progress.updates as f64).max(0.0);
+        let Parameters { from, over, to, .. } = self.parameters;
+        let step = from * (1.0 - self.place.progress(observation.slot, over));
         let load = self.rules.load(observation);
         let mean_load = load.iter().sum::<f64>() / load.len() as f64;
         let congestion = (mean_load / self.full_load).min(1.0);

@@ -89,8 +89,8 @@ offramp_plugin::export_plugin!();
 
 #[cfg(test)]
 mod tests {
-    use offramp_plugin::Progress;
     use offramp_plugin::testing::Bench;
+    use offramp_plugin::{Explorer, Progress, UNDECIDED};
 
     use super::*;
 
@@ -110,9 +110,32 @@ mod tests {
             assert!(error.message().starts_with(&begin), "{}", error.message());
             assert!(bench.create_explorer::<HeuristicExplorer>().is_err());
         }
-        for parameters in ["(from: inf)", "(per_update: NaN)", "(to: 1.5)", "(from: -1.0)"] {
+        for parameters in ["(from: inf)", "(over: NaN)", "(over: 1.5)", "(to: 1.5)", "(from: -1.0)"]
+        {
             bench.parameters = parameters.to_owned();
             assert!(bench.create_explorer::<HeuristicExplorer>().is_err(), "{parameters}");
+        }
+    }
+
+    /// ε(step) falls to 0, which `to` bounds, over the same share of any training.
+    #[test]
+    fn exploration_ends_after_a_share_of_the_training() {
+        for episodes in [10, 1000] {
+            let mut bench = Bench::new(3, 2);
+            bench.learning_steps = episodes * 110;
+            bench.parameters = "(from: 0.5, to: 0.01, over: 0.4)".to_owned();
+            let mut explorer: HeuristicExplorer = bench.create_explorer().unwrap();
+            let mut rate = |share: f64| {
+                let slot = (share * bench.learning_steps as f64) as u64;
+                bench.episode(slot / 110, |start| explorer.begin_episode(start)).unwrap();
+                bench.slot = (slot % 110) as u32;
+                let mut actions = [UNDECIDED; 3];
+                let progress = Progress::default();
+                bench.observe(|seen| explorer.propose(seen, &progress, &mut actions)).unwrap()
+            };
+            let (first, half, last) = (rate(0.0), rate(0.2), rate(0.4));
+            assert!(first > 0.1 && (half - first / 2.0).abs() < 1e-12, "{first} {half}");
+            assert!((last - 0.01).abs() < 1e-12 && (rate(0.9) - 0.01).abs() < 1e-12);
         }
     }
 

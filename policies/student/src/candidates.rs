@@ -111,11 +111,6 @@ impl Candidates {
 
 /// For federated learning: a vector is the network that decides.
 impl Candidates {
-    /// The parameters of the network that decides.
-    pub(crate) fn parameters(&self) -> Vec<f32> {
-        merge::join(&[self.weights()])
-    }
-
     /// Replaces the parameters of the network that decides; the other candidates, optimisers and
     /// losses stay.
     ///
@@ -225,7 +220,7 @@ mod tests {
         all.best = 1;
         let vector: Vec<f32> = (0..SHAPE.parameters()).map(|n| n as f32).collect();
         all.set_parameters(&vector).unwrap();
-        assert_eq!(all.parameters(), vector);
+        assert_eq!(all.weights(), vector);
         assert_eq!(all.all[1].weights, vector);
         assert_ne!(all.all[0].weights, vector);
         assert!(all.set_parameters(&vector[1..]).is_err());

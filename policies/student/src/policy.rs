@@ -1,8 +1,10 @@
 //! The policy: observations in, decisions out, and batches to be fitted to.
 
+use std::sync::Arc;
+
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::NetworkSpec;
-use offramp_nn::{Initial, QEvaluator, best_action, initial_parameters, stream};
+use offramp_nn::{Initial, QEvaluator, Shape, best_action, initial_parameters, stream};
 use offramp_plugin::{
     Context, Error, Needs, Observation, Policy, Student, UNDECIDED, ValueFunction,
 };
@@ -19,8 +21,14 @@ pub(crate) const KIND: &str = "student";
 pub(crate) struct DistilledStudent {
     pub(crate) parameters: Parameters,
     pub(crate) networks: NetworkSpec,
-    /// Those of each device, or of all.
+    /// Weights of each network that decide until there are candidates; all instances of a run share
+    /// them.
+    deployed: Arc<[Vec<f32>]>,
+    /// True if those are a checkpoint's.
+    trained: bool,
+    /// Those of each device, or of all; from the first step on.
     pub(crate) candidates: Vec<Candidates>,
+    seed: u64,
     evaluator: QEvaluator,
     values: Vec<f32>,
     threads: usize,
@@ -49,21 +57,20 @@ impl Policy for DistilledStudent {
         let mut networks =
             NetworkSpec::new(KIND, inputs, parameters.hidden(), parameters.sharing, sha256);
         parameters.check_memory(&networks)?;
-        let (shape, count) = (networks.shape, networks.networks);
-        let drawn = |network: u64| {
-            let mut rng = stream(context.seed, network);
-            let weights = |_| initial_parameters(&shape, Initial::Glorot, &mut rng);
-            Candidates::new((0..parameters.starts).map(weights), &parameters)
-        };
-        let candidates = match context.checkpoint.into_option() {
-            Some(bytes) => {
-                let read = networks.read(bytes.as_slice())?.into_iter();
-                read.map(|weights| Candidates::new([weights], &parameters)).collect()
+        let shape = networks.shape;
+        let checkpoint = context.checkpoint.into_option();
+        let deployed = match checkpoint {
+            Some(bytes) => networks.read(bytes.as_slice())?.into(),
+            None => {
+                let drawn = |network: usize| drawn(&shape, context.seed, network, 1).remove(0);
+                (0..networks.networks).map(drawn).collect()
             }
-            None => (0..count as u64).map(drawn).collect(),
         };
         Ok(Self {
-            candidates,
+            deployed,
+            trained: checkpoint.is_some(),
+            candidates: Vec::new(),
+            seed: context.seed,
             evaluator: QEvaluator::new(shape),
             values: Vec::new(),
             threads: context.threads.max(1) as usize,
@@ -87,6 +94,19 @@ impl Policy for DistilledStudent {
         self.values = values;
         Ok(())
     }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(Self {
+            parameters: self.parameters.clone(),
+            networks: self.networks.clone(),
+            deployed: Arc::clone(&self.deployed),
+            candidates: Vec::new(),
+            evaluator: QEvaluator::new(self.networks.shape),
+            values: Vec::new(),
+            fitting: None,
+            ..*self
+        })
+    }
 }
 
 impl ValueFunction for DistilledStudent {
@@ -101,6 +121,7 @@ impl ValueFunction for DistilledStudent {
 impl Student for DistilledStudent {
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
         let Observation { features, histories, .. } = observation;
+        self.make_candidates();
         self.evaluator.observe(self.networks.scaling(), features, histories);
         let shape = self.networks.shape;
         let (pool, scratch) = match &mut self.fitting {
@@ -144,10 +165,53 @@ impl DistilledStudent {
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) {
         let Observation { features, histories, devices, history_of, .. } = observation;
         self.evaluator.observe(self.networks.scaling(), features, histories);
-        let candidates = &self.candidates;
-        let weights = |network: usize| candidates[network].weights();
-        self.evaluator.evaluate(candidates.len(), weights, devices, history_of, values);
+        let Self { candidates, deployed, .. } = self;
+        let weights = |network: usize| weights(candidates, deployed, network);
+        self.evaluator.evaluate(deployed.len(), weights, devices, history_of, values);
     }
+
+    /// The weights of each network that decide.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &[f32]> {
+        let networks = 0..self.deployed.len();
+        networks.map(|network| weights(&self.candidates, &self.deployed, network))
+    }
+
+    /// The candidates of each network before their first step.
+    pub(crate) fn new_candidates(&self) -> Vec<Candidates> {
+        let Self { parameters, networks: NetworkSpec { shape, .. }, seed, .. } = self;
+        let candidates = |(network, deployed): (usize, &Vec<f32>)| match self.trained {
+            true => Candidates::new([deployed.clone()], parameters),
+            false => Candidates::new(drawn(shape, *seed, network, self.starts()), parameters),
+        };
+        self.deployed.iter().enumerate().map(candidates).collect()
+    }
+
+    /// Number of candidates of a network: a checkpoint has one.
+    pub(crate) fn starts(&self) -> usize {
+        if self.trained { 1 } else { self.parameters.starts }
+    }
+
+    /// Makes the candidates, if they are not there yet.
+    pub(crate) fn make_candidates(&mut self) {
+        if self.candidates.is_empty() {
+            self.candidates = self.new_candidates();
+        }
+    }
+}
+
+/// The weights of a network that decide.
+fn weights<'w>(
+    candidates: &'w [Candidates],
+    deployed: &'w [Vec<f32>],
+    network: usize,
+) -> &'w [f32] {
+    candidates.get(network).map_or(&deployed[network], Candidates::weights)
+}
+
+/// The first weights of so many candidates of a network.
+fn drawn(shape: &Shape, seed: u64, network: usize, starts: usize) -> Vec<Vec<f32>> {
+    let mut rng = stream(seed, network as u64);
+    (0..starts).map(|_| initial_parameters(shape, Initial::Glorot, &mut rng)).collect()
 }
 
 #[cfg(test)]
@@ -243,6 +307,7 @@ mod tests {
     fn values_that_are_not_finite_are_an_error() {
         let mut bench = Bench::new(3, 2);
         let mut student: DistilledStudent = bench.create().unwrap();
+        student.make_candidates();
         student.candidates[2].all[0].weights.fill(f32::INFINITY);
         let error = bench.decide(&mut student).unwrap_err();
         assert!(error.message().starts_with("device 2 in slot 0: the value of action 0 is"));

@@ -12,37 +12,44 @@ use crate::policy::{DistilledStudent, KIND};
 impl Saved for DistilledStudent {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
         let mut checkpoint = self.networks.describe(Stage::Deployed);
-        let weights = self.candidates.iter().map(Candidates::weights);
-        self.networks.put(&mut checkpoint, "", weights);
+        self.networks.put(&mut checkpoint, "", self.weights());
         Ok(checkpoint.to_bytes()?)
     }
 
     fn save(&self) -> Result<Vec<u8>, Error> {
         let mut state = self.networks.describe(Stage::Training);
-        for number in 0..self.candidates.first().map_or(0, |candidates| candidates.all.len()) {
+        let new;
+        let all = match self.candidates.as_slice() {
+            [] => {
+                new = self.new_candidates();
+                &new
+            }
+            all => all,
+        };
+        for number in 0..all.first().map_or(0, |candidates| candidates.all.len()) {
             let mut put = |part: &str, numbers: fn(&Candidate) -> &[f32]| {
-                let each = self.candidates.iter().map(|candidates| &candidates.all[number]);
+                let each = all.iter().map(|candidates| &candidates.all[number]);
                 self.networks.put(&mut state, &format!("{part}_{number}."), each.map(numbers));
             };
             put("weights", |candidate| &candidate.weights);
             put("first", |candidate| &candidate.optimiser.first);
             put("second", |candidate| &candidate.optimiser.second);
         }
-        let all = || self.candidates.iter().flat_map(|candidates| &candidates.all);
-        state.put_u64("steps", all().map(|candidate| candidate.optimiser.steps));
-        state.put_u64("losses", all().map(|candidate| candidate.loss.to_bits().into()));
-        state.put_u64("ended", all().map(|candidate| candidate.ended.into()));
-        state.put_u64("best", self.candidates.iter().map(|candidates| candidates.best as u64));
+        let each = || all.iter().flat_map(|candidates| &candidates.all);
+        state.put_u64("steps", each().map(|candidate| candidate.optimiser.steps));
+        state.put_u64("losses", each().map(|candidate| candidate.loss.to_bits().into()));
+        state.put_u64("ended", each().map(|candidate| candidate.ended.into()));
+        state.put_u64("best", all.iter().map(|candidates| candidates.best as u64));
         Ok(state.to_bytes()?)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.networks.expect(&state, Stage::Training)?;
-        let count = self.parameters.starts;
+        let count = self.starts();
         let (steps, losses) = (state.u64("steps")?, state.u64("losses")?);
         let (ended, best) = (state.u64("ended")?, state.u64("best")?);
-        let networks = self.candidates.len();
+        let networks = self.networks.networks;
         let per_candidate = |numbers: &Vec<u64>| numbers.len() == networks * count;
         let decides = |(network, &best): (usize, &u64)| {
             let best = usize::try_from(best).ok().filter(|&best| best < count);
@@ -96,14 +103,15 @@ impl Exportable for DistilledStudent {
 /// One vector per network: that of the candidate which decides.
 impl Mergeable for DistilledStudent {
     fn networks(&self) -> usize {
-        self.candidates.len()
+        self.networks.networks
     }
 
     fn parameters(&self, network: usize) -> Result<Vec<f32>, Error> {
-        Ok(self.candidates[network].parameters())
+        Ok(self.weights().nth(network).unwrap_or_default().to_vec())
     }
 
     fn set_parameters(&mut self, network: usize, parameters: &[f32]) -> Result<(), Error> {
+        self.make_candidates();
         Ok(self.candidates[network].set_parameters(parameters)?)
     }
 }

@@ -14,42 +14,31 @@ use smartcore::tree::decision_tree_classifier::{
 use offramp_plugin::Error;
 
 use crate::parameters::Parameters;
+use crate::states::States;
 use crate::tree::{GrownNode, Tree};
 
-/// States with the teacher's decisions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct States {
-    /// States × columns.
-    pub(crate) columns: Vec<f32>,
-    /// The teacher's decisions.
-    pub(crate) actions: Vec<u32>,
-    /// Cost of the worst decision: max Q − min Q.
-    pub(crate) costs: Vec<f32>,
-}
-
-impl States {
-    /// As many states again, each drawn with a probability in proportion to its cost: smartcore
-    /// knows no weights.
-    fn drawn(&self, width: usize, rng: &mut Xoshiro256PlusPlus) -> Self {
-        let mut sum = 0.0;
-        let sums: Vec<f64> = self
-            .costs
-            .iter()
-            .map(|&cost| {
-                sum += f64::from(cost);
-                sum
-            })
-            .collect();
-        let mut drawn = Self::default();
-        for _ in 0..self.actions.len() {
-            let at = rng.random::<f64>() * sum;
-            let state = sums.partition_point(|&sum| sum <= at).min(self.actions.len() - 1);
-            drawn.columns.extend_from_slice(&self.columns[state * width..(state + 1) * width]);
-            drawn.actions.push(self.actions[state]);
-            drawn.costs.push(self.costs[state]);
-        }
-        drawn
+/// As many states as there are, each as often as its share of all weights asks for, rounded down or
+/// up (systematic resampling): smartcore knows no weights. The weights are costs if `weighted` and
+/// any state costs something; else all are 1, and each state is there once.
+///
+/// Independent draws would lose a third of the states, costly ones too.
+fn draw(states: &States, weighted: bool, rng: &mut Xoshiro256PlusPlus) -> Vec<usize> {
+    let count = states.len();
+    let sum: f64 = states.costs.iter().map(|&cost| f64::from(cost)).sum();
+    if !weighted || sum <= 0.0 {
+        return (0..count).collect();
     }
+    let start = rng.random::<f64>();
+    let mut drawn = Vec::with_capacity(count);
+    let mut before = 0.0;
+    for (state, &cost) in states.costs.iter().enumerate() {
+        before += f64::from(cost);
+        // A tooth of the comb after every whole number, `start` behind it.
+        while drawn.len() < count && drawn.len() as f64 + start < before / sum * count as f64 {
+            drawn.push(state);
+        }
+    }
+    drawn
 }
 
 /// Grows the trees of `states`, each of `width` columns, with random numbers from `rng`.
@@ -62,18 +51,18 @@ pub(crate) fn grow(
     parameters: &Parameters,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Result<Vec<Tree>, Error> {
-    let costly = states.costs.iter().any(|&cost| cost > 0.0);
-    let states = &match parameters.weighted && costly {
-        true => states.drawn(width, rng),
-        false => states.clone(),
-    };
+    let drawn = draw(states, parameters.weighted, rng);
+    let actions: Vec<u32> = drawn.iter().map(|&state| states.actions[state]).collect();
     // A tree of one class, or of none, smartcore refuses.
-    let first = states.actions.first().copied().unwrap_or(0);
-    if states.actions.iter().all(|&action| action == first) {
+    let first = actions.first().copied().unwrap_or(0);
+    if actions.iter().all(|&action| action == first) {
         return Ok(vec![Tree::leaf(first); parameters.trees as usize]);
     }
-    let rows = states.columns.chunks_exact(width).map(<[f32]>::to_vec).collect();
-    let rows = DenseMatrix::from_2d_vec(&rows)?;
+    // Column by column, as smartcore reads them.
+    let values =
+        |column: usize| drawn.iter().map(move |state| states.columns[state * width + column]);
+    let values = (0..width).flat_map(values).collect();
+    let rows = DenseMatrix::new(drawn.len(), width, values, true)?;
     // smartcore counts a tree's seed up from this, and must not reach the end.
     let seed = rng.random::<u32>().into();
     let grown = if parameters.trees == 1 {
@@ -83,7 +72,7 @@ pub(crate) fn grow(
             seed: Some(seed),
             ..DecisionTreeClassifierParameters::default()
         };
-        let tree = DecisionTreeClassifier::fit(&rows, &states.actions, parameters)?;
+        let tree = DecisionTreeClassifier::fit(&rows, &actions, parameters)?;
         vec![serde_json::to_value(tree)?]
     } else {
         let parameters = RandomForestClassifierParameters {
@@ -94,7 +83,7 @@ pub(crate) fn grow(
             seed,
             ..RandomForestClassifierParameters::default()
         };
-        let forest = RandomForestClassifier::fit(&rows, &states.actions, parameters)?;
+        let forest = RandomForestClassifier::fit(&rows, &actions, parameters)?;
         match serde_json::to_value(forest)?.get_mut("trees").map(Value::take) {
             Some(Value::Array(trees)) => trees,
             _ => Vec::new(),
@@ -131,39 +120,55 @@ mod tests {
     use super::*;
 
     /// The decision is 2 where the first column is above 0.5, else 1; the second says nothing.
-    fn states() -> States {
+    /// Each costs what `cost` says.
+    fn states(cost: impl Fn(u32) -> f32) -> States {
         let mut states = States::default();
         for n in 0..200_u32 {
             let x = (n as f32 * 0.37).fract();
-            states.columns.extend([x, (n as f32 * 0.73).fract()]);
-            states.actions.push(if x > 0.5 { 2 } else { 1 });
-            states.costs.push(1.0);
+            let action = if x > 0.5 { 2 } else { 1 };
+            states.add(&[x, (n as f32 * 0.73).fract()], action, cost(action));
         }
         states
+    }
+
+    #[test]
+    fn each_state_is_drawn_as_often_as_its_share_rounded_down_or_up() {
+        let mut states = States::default();
+        let costs = [0.0, 0.3, 1.0, 2.0, 0.4, 2.3, 0.0];
+        for (n, &cost) in costs.iter().enumerate() {
+            states.add(&[n as f32], 0, cost);
+        }
+        for seed in 0..50 {
+            let drawn = draw(&states, true, &mut stream(seed, 0));
+            assert_eq!(drawn.len(), costs.len());
+            for (state, cost) in costs.iter().enumerate() {
+                let times = drawn.iter().filter(|&&drawn| drawn == state).count() as f32;
+                let share = cost / costs.iter().sum::<f32>() * costs.len() as f32;
+                assert!((share.floor()..=share.ceil()).contains(&times), "{state}: {times}");
+            }
+        }
+        assert!(draw(&states, false, &mut stream(1, 0)).into_iter().eq(0..costs.len()));
     }
 
     #[test]
     fn trees_and_forests_decide_as_the_states_say() {
         for trees in [1, 5] {
             let parameters = Parameters { trees, ..Parameters::default() };
-            let grown = grow(&states(), 2, &parameters, &mut stream(1, 0)).unwrap();
+            let grown = grow(&states(|_| 1.0), 2, &parameters, &mut stream(1, 0)).unwrap();
             assert_eq!(grown.len(), trees as usize);
             for tree in &grown {
                 assert_eq!(tree.decide(&[0.4, 0.9]), 1);
                 assert_eq!(tree.decide(&[0.6, 0.1]), 2);
             }
-            let again = grow(&states(), 2, &parameters, &mut stream(1, 0)).unwrap();
+            let again = grow(&states(|_| 1.0), 2, &parameters, &mut stream(1, 0)).unwrap();
             assert_eq!(grown, again);
         }
     }
 
     #[test]
     fn what_costs_nothing_is_not_learned() {
-        let mut states = states();
         // The states above 0.5 could be decided either way.
-        for (cost, &action) in states.costs.iter_mut().zip(&states.actions) {
-            *cost = if action == 2 { 0.0 } else { 1.0 };
-        }
+        let states = states(|action| if action == 2 { 0.0 } else { 1.0 });
         let of = |weighted| {
             let parameters = Parameters { weighted, ..Parameters::default() };
             grow(&states, 2, &parameters, &mut stream(1, 0)).unwrap().remove(0)

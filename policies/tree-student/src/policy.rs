@@ -11,8 +11,9 @@ use offramp_nn::{argmax, expect_finite, stream};
 use offramp_plugin::{Context, Error, Needs, Observation, Policy, Student, UNDECIDED};
 
 use crate::columns::Columns;
-use crate::grow::{States, grow};
+use crate::grow::grow;
 use crate::parameters::Parameters;
+use crate::states::States;
 use crate::tree::Tree;
 
 /// The kind of its checkpoints.
@@ -28,8 +29,10 @@ pub(crate) struct TreeStudent {
     /// The states of all batches, of each device or of all.
     pub(crate) taught: Vec<States>,
     /// `parameters.trees` trees of each device, or of all, in order; grown when first needed
-    /// after a batch.
+    /// after a batch with states that were not known.
     pub(crate) trees: OnceCell<Arc<[Tree]>>,
+    /// The trees before these.
+    earlier: Arc<[Tree]>,
     /// The columns of the row at hand.
     row: Vec<f32>,
     /// Votes of the trees for each action.
@@ -61,6 +64,7 @@ impl Policy for TreeStudent {
             seed: context.seed,
             taught: vec![States::default(); groups],
             trees: OnceCell::new(),
+            earlier: Arc::default(),
             row: vec![0.0; columns.len()],
             votes: vec![0; servers + 1],
             columns,
@@ -93,33 +97,34 @@ impl Policy for TreeStudent {
 }
 
 impl Student for TreeStudent {
-    /// Keeps the batch; trees are grown of all batches together when they are needed. The loss is
-    /// the mean cost, max Q − Q, of the present trees' decisions on the batch, or of computing
-    /// locally before there are any.
+    /// Keeps the states that are not known; trees are grown of all together when they are needed.
+    /// The loss is the mean cost, max Q − Q, of the decisions that the trees grown last would take
+    /// on the batch; before there are any, of computing locally.
     fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
         let (groups, actions) = (self.taught.len(), self.votes.len());
-        let mut loss = 0.0;
+        let (mut loss, mut learned) = (0.0, false);
         for (row, targets) in targets.chunks_exact(actions).enumerate() {
             let device = observation.devices[row];
             expect_finite(targets, "the teacher's value of action", device, observation.slot)?;
             self.observe(observation, row);
+            expect_finite(&self.row, "column", device, observation.slot)?;
             let device = device as usize;
-            let decided = if self.trees.get().is_some() { self.vote(device) } else { 0 };
+            let decided = self.vote(device);
             let best = argmax(targets);
             let worst = targets.iter().copied().fold(f32::INFINITY, f32::min);
             loss += f64::from(targets[best] - targets[decided as usize]);
             let states = &mut self.taught[device % groups];
-            states.columns.extend_from_slice(&self.row);
-            states.actions.push(best as u32);
-            states.costs.push(targets[best] - worst);
+            learned |= states.add(&self.row, best as u32, targets[best] - worst);
         }
-        self.trees = OnceCell::new();
+        if learned && let Some(trees) = self.trees.take() {
+            self.earlier = trees;
+        }
         Ok(loss / observation.rows().max(1) as f64)
     }
 }
 
 impl TreeStudent {
-    /// The trees; grows them if there are none since the last batch.
+    /// The trees; grows them if there are none of all known states.
     ///
     /// # Errors
     /// If there is nothing to grow them of, or smartcore fails.
@@ -127,7 +132,7 @@ impl TreeStudent {
         if let Some(trees) = self.trees.get() {
             return Ok(trees);
         }
-        if self.taught.iter().all(|states| states.actions.is_empty()) {
+        if self.taught.iter().all(|states| states.len() == 0) {
             return Err(Error::new("it has learned nothing: it needs a checkpoint"));
         }
         let mut trees = Vec::new();
@@ -143,11 +148,12 @@ impl TreeStudent {
         self.columns.fill(observation.features_of(row), observation.window_of(row), &mut self.row);
     }
 
-    /// The decision of most trees of a device on `row`; on ties, the first.
+    /// The decision of most trees of a device on `row`, of those grown last; on ties, or without
+    /// any, the first.
     fn vote(&mut self, device: usize) -> u32 {
         let count = self.parameters.trees as usize;
         let group = device % self.taught.len();
-        let trees = self.trees.get().map_or(&[][..], |trees| trees);
+        let trees = self.trees.get().unwrap_or(&self.earlier);
         self.votes.fill(0);
         for tree in trees.iter().skip(group * count).take(count) {
             self.votes[tree.decide(&self.row) as usize] += 1;
@@ -190,6 +196,46 @@ mod tests {
             bench.create::<TreeStudent>().err().unwrap().message(),
             "min_leaf: 1000000000 is out of range: 1 to 1000000 is needed"
         );
+    }
+
+    /// What an earlier tree decided wrongly is its loss, and nothing is grown again of states that
+    /// are known.
+    #[test]
+    fn states_are_kept_once_and_the_loss_is_that_of_the_trees_at_hand() {
+        let mut bench = Bench::new(2, 2);
+        bench.set_task(1, "alpha", 0.9);
+        bench.parameters = "(min_leaf: 1, weighted: false)".to_owned();
+        let mut student: TreeStudent = bench.create().unwrap();
+        let targets = [0.0, 5.0, 1.0, 0.0, 1.0, 5.0];
+        let fit = |student: &mut TreeStudent, bench: &Bench| {
+            bench.observe(|observation| student.fit(observation, &targets)).unwrap()
+        };
+        for _ in 0..20 {
+            // Before there is a tree, of computing locally.
+            assert_eq!(fit(&mut student, &bench), 5.0);
+        }
+        assert_eq!(student.taught[0].len(), 2);
+        bench.decide(&mut student).unwrap();
+        let grown = student.trees.get().unwrap().clone();
+        assert_eq!(fit(&mut student, &bench), 0.0);
+        assert!(Arc::ptr_eq(student.trees.get().unwrap(), &grown), "grown again");
+
+        // An unknown state, in which the tree decides like the device's other.
+        bench.set_task(1, "alpha", 0.1);
+        for _ in 0..2 {
+            assert_eq!(fit(&mut student, &bench), 2.0);
+            assert!(student.trees.get().is_none());
+        }
+        assert_eq!(student.taught[0].len(), 3);
+        let saved = {
+            bench.decide(&mut student).unwrap();
+            student.save().unwrap()
+        };
+        let mut loaded: TreeStudent = bench.create().unwrap();
+        loaded.load(&saved).unwrap();
+        assert_eq!(loaded.taught, student.taught);
+        assert_eq!(fit(&mut loaded, &bench), fit(&mut student, &bench));
+        assert_eq!(loaded.taught[0].len(), 3);
     }
 
     #[test]

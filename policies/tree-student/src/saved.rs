@@ -9,8 +9,8 @@ use offramp_nn::export as nn;
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Saved};
 
 use crate::export::{FORMATS, export};
-use crate::grow::States;
 use crate::policy::TreeStudent;
+use crate::states::States;
 use crate::tree::{self, NODE_BYTES, Tree};
 
 impl Saved for TreeStudent {
@@ -22,13 +22,13 @@ impl Saved for TreeStudent {
         let mut state = self.describe(Stage::Training)?;
         let taught = || self.taught.iter();
         let width = self.columns.len();
-        let count = taught().map(|states| states.actions.len()).sum::<usize>();
+        let count = taught().map(|states| states.len()).sum::<usize>();
         let columns = taught().flat_map(|states| &states.columns).copied();
         state.put_f32("taught_columns", &[count, width], columns);
         state.put_f32("taught_costs", &[count], taught().flat_map(|s| &s.costs).copied());
         let actions = taught().flat_map(|states| &states.actions);
         state.put_u64("taught_actions", actions.map(|&action| action.into()));
-        state.put_u64("taught_states", taught().map(|states| states.actions.len() as u64));
+        state.put_u64("taught_states", taught().map(|states| states.len() as u64));
         Ok(state.to_bytes()?)
     }
 
@@ -46,15 +46,12 @@ impl Saved for TreeStudent {
         if total != Some(actions.len() as u64) || counts.len() != self.taught.len() || !known {
             return Err(Error::new("the saved student contradicts itself"));
         }
-        let mut from = 0;
+        let mut saved = columns.chunks_exact(width).zip(&actions).zip(&costs);
         for (states, count) in self.taught.iter_mut().zip(counts) {
-            let to = from + count as usize;
-            *states = States {
-                columns: columns[from * width..to * width].to_vec(),
-                actions: actions[from..to].iter().map(|&action| action as u32).collect(),
-                costs: costs[from..to].to_vec(),
-            };
-            from = to;
+            *states = States::default();
+            for ((columns, &action), &cost) in saved.by_ref().take(count as usize) {
+                states.add(columns, action as u32, cost);
+            }
         }
         self.trees = OnceCell::from(Arc::from(trees));
         Ok(())

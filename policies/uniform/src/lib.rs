@@ -3,7 +3,8 @@
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    AnySystem, Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, UNDECIDED,
+    AnySystem, Context, EpisodeStart, Error, Explorer, Needs, Observation, Progress, TrainingPlace,
+    UNDECIDED,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -20,24 +21,25 @@ enum Actions {
 #[derive(Debug, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 struct Parameters {
-    /// ε before the first update, 0 to 1.
+    /// ε in the first slot, 0 to 1.
     from: f64,
-    /// Lower bound of ε, 0 to 1.
+    /// ε in the end, 0 to 1.
     to: f64,
-    /// Decrease of ε per update of a network, 0 to 1.
-    per_update: f64,
+    /// Share of the training's slots over which ε changes linearly, 0 to 1; 0 keeps it.
+    over: f64,
     /// The actions to draw from.
     actions: Actions,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { from: 1.0, to: 0.01, per_update: 0.000_25, actions: Actions::All }
+        Self { from: 1.0, to: 0.01, over: 0.36, actions: Actions::All }
     }
 }
 
 struct Uniform {
     parameters: Parameters,
+    place: TrainingPlace,
     /// The first action that may be drawn: 0, or 1 without the local one.
     first: u32,
     servers: u32,
@@ -45,15 +47,12 @@ struct Uniform {
 }
 
 impl Explorer for Uniform {
-    const NEEDS: Needs = Needs::NOTHING;
+    const NEEDS: Needs = Needs::LENGTH;
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters: Parameters = context.parameters()?;
-        for (name, value) in [
-            ("from", parameters.from),
-            ("to", parameters.to),
-            ("per_update", parameters.per_update),
-        ] {
+        let Parameters { from, to, over, .. } = parameters;
+        for (name, value) in [("from", from), ("to", to), ("over", over)] {
             if !(0.0..=1.0).contains(&value) {
                 let message = format!("{name}: {value:?} is out of range: 0 to 1 is needed");
                 return Err(Error::new(message));
@@ -66,6 +65,7 @@ impl Explorer for Uniform {
         let servers = context.system.servers() as u32;
         Ok(Self {
             parameters,
+            place: TrainingPlace::new(context),
             first,
             servers,
             rng: Xoshiro256PlusPlus::seed_from_u64(context.seed),
@@ -73,6 +73,7 @@ impl Explorer for Uniform {
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        self.place.begin_episode(start);
         self.servers = start.system.servers() as u32;
         self.rng = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         Ok(())
@@ -80,12 +81,12 @@ impl Explorer for Uniform {
 
     fn propose(
         &mut self,
-        _: &Observation<'_>,
-        progress: &Progress,
+        observation: &Observation<'_>,
+        _: &Progress,
         actions: &mut [u32],
     ) -> Result<f64, Error> {
-        let Parameters { from, to, per_update, .. } = self.parameters;
-        let rate = (from - per_update * progress.updates as f64).max(to);
+        let Parameters { from, to, over, .. } = self.parameters;
+        let rate = from - (from - to) * self.place.progress(observation.slot, over);
         for action in actions {
             // Both draws are made either way, so that one row does not shift the next.
             let (explores, drawn) =
@@ -113,9 +114,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn epsilon_changes_over_a_share_of_any_training() {
+        for episodes in [10, 1000] {
+            let mut bench = Bench::new(3, 2);
+            bench.learning_steps = episodes * 110;
+            bench.parameters = "(from: 0.8, to: 0.2, over: 0.5)".to_owned();
+            let mut explorer: Uniform = bench.create_explorer().unwrap();
+            let mut rate = |share: f64| {
+                let slot = (share * bench.learning_steps as f64) as u64;
+                bench.episode(slot / 110, |start| explorer.begin_episode(start)).unwrap();
+                bench.slot = (slot % 110) as u32;
+                let mut actions = [UNDECIDED; 3];
+                let progress = Progress::default();
+                bench.observe(|seen| explorer.propose(seen, &progress, &mut actions)).unwrap()
+            };
+            let rates = [0.0, 0.1, 0.25, 0.5, 0.9].map(&mut rate);
+            let expected = [0.8, 0.68, 0.5, 0.2, 0.2];
+            assert!(rates.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{rates:?}");
+        }
+    }
+
+    #[test]
     fn what_is_out_of_range_is_refused_with_field_value_and_range() {
         let mut bench = Bench::new(3, 2);
-        for field in ["from", "to", "per_update"] {
+        for field in ["from", "to", "over"] {
             for value in ["-0.1", "NaN", "inf", "1e9"] {
                 bench.parameters = format!("({field}: {value})");
                 let error = bench.create_explorer::<Uniform>().err().unwrap();

@@ -11,6 +11,7 @@ use offramp_results::learning::{self, Learned};
 use super::{MAKE_ROOM, folder_problem, is_full, results_problem};
 use crate::Outcome;
 use crate::arguments::DistillArguments;
+use crate::logged::Logged;
 use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
@@ -34,14 +35,15 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
         let checked = threads.install(|| check(distillation, &folder, start));
         checked.map_err(|error| problem(distillation, error))?;
     }
-    let mut learned = Vec::new();
+    let (mut learned, mut logged) = (Vec::new(), true);
     for (number, distillation) in experiment.points.iter().enumerate() {
         let (folder, point) = place(number, distillation);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
         let progress = notes.progress(distillation.entry.steps, template, &point);
+        let progress = Logged::new(progress, &arguments.log, &folder);
         let distilled =
             threads.install(|| distill(distillation, &folder, &dataset, start, &progress));
-        drop(progress);
+        logged &= progress.finish().inspect_err(|error| show_failure(error)).is_ok();
         let (rows, error) = match distilled {
             Ok(()) => {
                 notes.say(format_args!("distilled: {}", folder.display()));
@@ -58,7 +60,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
     }
     print(&distillations(&learned).print("distillations", arguments.format.format()))?;
     let failed = learned.iter().any(|distillation| distillation.error.is_some());
-    Ok(if failed { Outcome::Failures } else { Outcome::Success })
+    Ok(if failed || !logged { Outcome::Failures } else { Outcome::Success })
 }
 
 /// Explains how to mend what keeps a distillation from beginning.

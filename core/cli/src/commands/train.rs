@@ -10,6 +10,7 @@ use offramp_results::learning::{self, Learned};
 use super::{folder_problem, results_problem};
 use crate::Outcome;
 use crate::arguments::TrainArguments;
+use crate::logged::Logged;
 use crate::output::print;
 use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
@@ -30,13 +31,14 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         let checked = threads.install(|| check(training, &folder, start));
         checked.map_err(|error| problem(training, error))?;
     }
-    let mut learned = Vec::new();
+    let (mut learned, mut logged) = (Vec::new(), true);
     for (number, training) in experiment.points.iter().enumerate() {
         let (folder, point) = place(number, training);
         let template = "{bar:30} {pos}/{len} {msg}, {eta} left";
         let progress = notes.progress(training.entry.episodes, template, &point);
+        let progress = Logged::new(progress, &arguments.log, &folder);
         let trained = threads.install(|| train(training, &folder, start, &progress));
-        drop(progress);
+        logged &= progress.finish().inspect_err(|error| show_failure(error)).is_ok();
         let (rows, error) = match trained {
             Ok(()) => {
                 notes.say(format_args!("trained: {}", folder.display()));
@@ -57,7 +59,7 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
     if !learned.is_empty() {
         write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
     }
-    Ok(if learned.len() < all { Outcome::Failures } else { Outcome::Success })
+    Ok(if learned.len() < all || !logged { Outcome::Failures } else { Outcome::Success })
 }
 
 /// Explains how to mend what keeps a training from beginning.

@@ -93,13 +93,15 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
     if let Some(entry) = &first.training {
         let mut values = plugin("learner", &entry.learner);
         values.extend(entry.explorer.iter().flat_map(|entry| plugin("explorer", entry)));
+        values.extend(file("from", entry.from.as_ref()));
         values.extend(section(first, "train").values);
         parts.push(Part { name: "train", values });
     }
     if let Some(entry) = &first.distillation {
         let mut values = plugin("teacher", &entry.teacher.plugin);
-        values.extend(learned("teacher_", &entry.teacher));
+        values.extend(file("teacher_checkpoint", entry.teacher.checkpoint.as_ref()));
         values.extend(plugin("student", &entry.student));
+        values.extend(file("from", entry.from.as_ref()));
         values.extend(section(first, "distill").values);
         parts.push(Part { name: "distill", values });
     }
@@ -114,8 +116,9 @@ fn section(scenario: &Scenario, name: &'static str) -> Part {
         else {
             continue;
         };
-        // Plugins are shown by their entries.
-        if ["learner", "explorer", "teacher", "student"].iter().any(|part| rest.starts_with(part)) {
+        // Plugins and files are shown by their entries.
+        let entries = ["learner", "explorer", "teacher", "student", "from"];
+        if entries.iter().any(|part| rest.starts_with(part)) {
             continue;
         }
         let value = match (value_of(&scenario.text, &field.path), &field.default) {
@@ -149,14 +152,13 @@ fn sweep(experiment: &Experiment<Scenario>, first: &Scenario) -> Part {
 fn policy(entry: &PolicyEntry) -> Vec<(String, Value)> {
     let mut values = vec![("label".to_owned(), entry.label.clone().into())];
     values.extend(plugin("plugin", &entry.plugin));
-    values.extend(learned("", entry));
+    values.extend(file("checkpoint", entry.checkpoint.as_ref()));
     values
 }
 
-/// The checkpoint of a policy, if it has one.
-fn learned(prefix: &str, entry: &PolicyEntry) -> Option<(String, Value)> {
-    let checkpoint = entry.checkpoint.clone()?;
-    Some((format!("{prefix}checkpoint"), checkpoint.into()))
+/// The file of a checkpoint under `name`, if there is one.
+fn file(name: &str, file: Option<&String>) -> Option<(String, Value)> {
+    Some((name.to_owned(), file?.clone().into()))
 }
 
 /// The name of a plugin under `role`, and its parameters.
