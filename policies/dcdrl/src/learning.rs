@@ -1,12 +1,15 @@
 //! The learner: a critic, the gradient's actor, and the population that evolves around it.
 
-use offramp_nn::learning::{Loss, Optimiser, OptimiserState, Schedule, clip};
-use offramp_nn::{Perceptron, PerceptronShape, argmax, softmax, stream};
+use offramp_nn::learning::{Optimiser, OptimiserState, Schedule, clip};
+use offramp_nn::{PerceptronShape, stream};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::parameters::Parameters;
-use crate::replay::{OpenEpisode, Replay, Transition};
+use crate::lesson::{Lesson, Part};
+use crate::parameters::{PART, Parameters};
+use crate::replay::{OpenEpisode, Replay};
 
 /// What is left of the learning rates in the end.
 const RATE_FLOOR: f64 = 0.1;
@@ -32,29 +35,11 @@ pub(crate) struct Learning {
     pub(crate) draws: Xoshiro256PlusPlus,
     /// Probabilities of the actions taken in the slot at hand.
     pub(crate) taken: Vec<f32>,
-    batch: Batch,
+    parts: Vec<Part>,
+    /// For several parts on several threads.
+    pool: Option<ThreadPool>,
     pub(crate) loss: f64,
     pub(crate) losses: u64,
-}
-
-/// Buffers of an update.
-#[derive(Default)]
-struct Batch {
-    /// Row of `ends` from which each target bootstraps, if it does.
-    bootstrap: Vec<Option<usize>>,
-    /// Rows × width.
-    states: Vec<f32>,
-    /// The states that targets bootstrap from, rows × width.
-    ends: Vec<f32>,
-    actions: Vec<u32>,
-    /// Discounted rewards up to the end of the followed trajectory; then the targets.
-    returns: Vec<f32>,
-    /// γ^Δ from the state to the end of the followed trajectory.
-    discounts: Vec<f32>,
-    /// Q of the states before the critic's step, rows × actions.
-    values: Vec<f32>,
-    d_outputs: Vec<f32>,
-    gradient: Vec<f32>,
 }
 
 /// The use of a random stream. The numbers are part of every result.
@@ -106,7 +91,8 @@ impl Learning {
             episode: OpenEpisode::new(devices),
             draws: Xoshiro256PlusPlus::seed_from_u64(0),
             taken: Vec::new(),
-            batch: Batch::default(),
+            parts: Vec::new(),
+            pool: None,
             loss: 0.0,
             losses: 0,
         }
@@ -183,175 +169,72 @@ impl Learning {
         self.fitness.fill([0.0; 2]);
     }
 
-    /// One step of the critic and one of the gradient's actor; returns the critic's loss.
+    /// One step of the critic and one of the gradient's actor, on at most `threads` threads;
+    /// returns the critic's loss.
+    ///
+    /// # Errors
+    /// If threads can't be started.
     pub(crate) fn update(
         &mut self,
         parameters: &Parameters,
         shape: PerceptronShape,
-        network: &mut Perceptron<f32>,
         actor: &mut [f32],
         seed: u64,
-    ) -> f64 {
+        threads: usize,
+    ) -> Result<f64, ThreadPoolBuildError> {
         let mut rng = purpose_stream(seed, self.updates, Purpose::Batches);
         self.updates += 1;
-        self.gather(parameters, shape, network, actor, &mut rng);
-        self.targets(shape, network);
-        let loss = self.critic_step(parameters, shape, network);
-        self.actor_step(parameters, shape, network, actor);
-        loss
-    }
-
-    /// Y = Σ γ^Δ r + γ^Δ Q_target(s', argmax_a Q(s', a)), where s' ends the followed trajectory:
-    /// the evaluation network chooses, the target network values.
-    fn targets(&mut self, shape: PerceptronShape, network: &mut Perceptron<f32>) {
-        let Self { batch, critic, target, .. } = self;
-        if batch.ends.is_empty() {
-            return;
+        let count = parameters.batch.div_ceil(PART);
+        if self.parts.len() != count {
+            self.parts = (0..count).map(|_| Part::new(shape)).collect();
+            let threads = threads.min(count);
+            let pool = || ThreadPoolBuilder::new().num_threads(threads).build();
+            self.pool = (threads > 1).then(pool).transpose()?;
         }
-        let actions = shape.outputs;
-        let choices: Vec<usize> =
-            network.forward(critic, &batch.ends).chunks(actions).map(argmax).collect();
-        let values = network.forward(target, &batch.ends);
-        let bootstraps = batch.bootstrap.iter().zip(&batch.discounts).zip(&mut batch.returns);
-        for ((end, discount), target) in bootstraps {
-            if let Some(end) = *end {
-                *target += discount * values[end * actions + choices[end]];
+        for part in &mut self.parts {
+            part.places.clear();
+        }
+        for row in 0..parameters.batch {
+            self.parts[row / PART].places.push(self.replay.draw(&mut rng));
+        }
+
+        let lesson = Lesson {
+            parameters,
+            replay: &self.replay,
+            actor,
+            critic: &self.critic,
+            target: &self.target,
+            entropy_weight: (parameters.entropy * self.falling_to(ENTROPY_FLOOR)) as f32,
+        };
+        match &self.pool {
+            Some(pool) => {
+                pool.install(|| self.parts.par_iter_mut().for_each(|part| part.learn(&lesson)));
             }
+            None => self.parts.iter_mut().for_each(|part| part.learn(&lesson)),
         }
-    }
 
-    /// Down the gradient of the mean Huber loss of Q(s, a) − Y; leaves Q of before the step in
-    /// the batch and returns the loss.
-    fn critic_step(
-        &mut self,
-        parameters: &Parameters,
-        shape: PerceptronShape,
-        network: &mut Perceptron<f32>,
-    ) -> f64 {
-        let rate = parameters.critic_rate * self.falling_to(RATE_FLOOR);
-        let (batch, actions) = (&mut self.batch, shape.outputs);
-        let rows = batch.actions.len();
-        let share = 1.0 / rows as f32;
-        let values = network.forward(&self.critic, &batch.states);
-        batch.d_outputs.clear();
-        batch.d_outputs.resize(rows * actions, 0.0);
-        let mut loss = 0.0;
-        for (row, (&action, &target)) in batch.actions.iter().zip(&batch.returns).enumerate() {
-            let place = row * actions + action as usize;
-            let (of_row, slope) = Loss::Huber(1.0).of(values[place] - target);
-            loss += f64::from(of_row * share);
-            batch.d_outputs[place] = slope * share;
+        let rate = self.falling_to(RATE_FLOOR);
+        let Some((first, rest)) = self.parts.split_first_mut() else { return Ok(0.0) };
+        for part in rest {
+            add(&part.critic_gradient, &mut first.critic_gradient);
+            add(&part.actor_gradient, &mut first.actor_gradient);
+            first.loss += part.loss;
         }
-        batch.values.clear();
-        batch.values.extend_from_slice(values);
-
-        batch.gradient.clear();
-        batch.gradient.resize(shape.parameters(), 0.0);
-        network.backward(&self.critic, &batch.d_outputs, &mut batch.gradient);
-        clip(&mut batch.gradient, parameters.clip);
-        Optimiser::Adam(rate).step(&mut self.critic_optimiser, &mut self.critic, &batch.gradient);
+        clip(&mut first.critic_gradient, parameters.clip);
+        let optimiser = Optimiser::Adam(parameters.critic_rate * rate);
+        optimiser.step(&mut self.critic_optimiser, &mut self.critic, &first.critic_gradient);
         parameters.target.follow(self.updates, &mut self.target, &self.critic);
-        loss
+        clip(&mut first.actor_gradient, parameters.clip);
+        let optimiser = Optimiser::Adam(parameters.actor_rate * rate);
+        optimiser.step(&mut self.actor_optimiser, actor, &first.actor_gradient);
+        Ok(first.loss)
     }
+}
 
-    /// Up the gradient of Σ_a π(a|s) Q(s, a) + β · entropy, over all actions, with Q of before
-    /// the critic's step.
-    fn actor_step(
-        &mut self,
-        parameters: &Parameters,
-        shape: PerceptronShape,
-        network: &mut Perceptron<f32>,
-        actor: &mut [f32],
-    ) {
-        let rate = parameters.actor_rate * self.falling_to(RATE_FLOOR);
-        let entropy_weight = (parameters.entropy * self.falling_to(ENTROPY_FLOOR)) as f32;
-        let (batch, actions) = (&mut self.batch, shape.outputs);
-        let share = 1.0 / batch.actions.len() as f32;
-        let logits = network.forward(actor, &batch.states);
-        let mut policy = Vec::with_capacity(actions);
-        batch.d_outputs.clear();
-        let rows = logits.chunks_exact(actions).zip(batch.values.chunks_exact(actions));
-        for (logits, values) in rows {
-            softmax(logits.iter().copied(), &mut policy);
-            let expected: f32 = policy.iter().zip(values).map(|(p, q)| p * q).sum();
-            let log = |p: f32| p.max(1e-12).ln();
-            let entropy: f32 = policy.iter().map(|&p| -p * log(p)).sum();
-            let slopes = policy.iter().zip(values).map(|(&p, &q)| {
-                let up = p * (q - expected) - entropy_weight * p * (log(p) + entropy);
-                -up * share
-            });
-            batch.d_outputs.extend(slopes);
-        }
-        batch.gradient.fill(0.0);
-        network.backward(actor, &batch.d_outputs, &mut batch.gradient);
-        clip(&mut batch.gradient, parameters.clip);
-        Optimiser::Adam(rate).step(&mut self.actor_optimiser, actor, &batch.gradient);
-    }
-
-    /// Draws a batch, and follows each trajectory as far as it is trusted: `states`, `actions`,
-    /// `returns`, `discounts`, `ends` and `bootstrap` of the batch.
-    fn gather(
-        &mut self,
-        parameters: &Parameters,
-        shape: PerceptronShape,
-        network: &mut Perceptron<f32>,
-        actor: &[f32],
-        rng: &mut impl Rng,
-    ) {
-        let Self { batch, replay, .. } = self;
-        for part in [&mut batch.states, &mut batch.ends, &mut batch.returns, &mut batch.discounts] {
-            part.clear();
-        }
-        batch.actions.clear();
-        let mut places: Vec<usize> = (0..parameters.batch).map(|_| replay.draw(rng)).collect();
-        let mut trusted = vec![1.0_f32; places.len()];
-        let mut going = vec![true; places.len()];
-        for &place in &places {
-            batch.states.extend_from_slice(replay.state(place));
-            let Transition { action, reward, discount, .. } = replay.transition(place);
-            batch.actions.push(action);
-            batch.returns.push(reward);
-            batch.discounts.push(discount);
-        }
-        // Every place is now the last step that is part of its target.
-        let mut policy = Vec::with_capacity(shape.outputs);
-        for _ in 1..parameters.steps {
-            batch.ends.clear();
-            let after: Vec<(usize, usize)> = (0..places.len())
-                .filter(|&row| going[row])
-                .filter_map(|row| Some((row, replay.after(places[row])?)))
-                .collect();
-            going.fill(false);
-            after.iter().for_each(|&(_, next)| batch.ends.extend_from_slice(replay.state(next)));
-            if after.is_empty() {
-                break;
-            }
-            let logits = network.forward(actor, &batch.ends);
-            for (&(row, next), logits) in after.iter().zip(logits.chunks_exact(shape.outputs)) {
-                softmax(logits.iter().copied(), &mut policy);
-                let transition = replay.transition(next);
-                let now = policy[transition.action as usize];
-                trusted[row] *= (now / transition.probability.max(1e-6)).min(1.0);
-                let known = transition.discount == 0.0 || replay.after(next).is_some();
-                if known && f64::from(trusted[row]) >= parameters.trust {
-                    batch.returns[row] += batch.discounts[row] * transition.reward;
-                    batch.discounts[row] *= transition.discount;
-                    (places[row], going[row]) = (next, true);
-                }
-            }
-        }
-        // Where a trajectory ends, the critic takes over.
-        batch.ends.clear();
-        batch.bootstrap.clear();
-        let mut ends = 0;
-        for &place in &places {
-            let next = replay.after(place);
-            if let Some(next) = next {
-                batch.ends.extend_from_slice(replay.state(next));
-                ends += 1;
-            }
-            batch.bootstrap.push(next.map(|_| ends - 1));
-        }
+/// Adds `from` to `sums`.
+fn add(from: &[f32], sums: &mut [f32]) {
+    for (sum, &number) in sums.iter_mut().zip(from) {
+        *sum += number;
     }
 }
 

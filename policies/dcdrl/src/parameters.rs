@@ -5,6 +5,10 @@ use offramp_nn::learning::TargetUpdate;
 use offramp_nn::range::{self, ParameterError, check, check_batch, check_memory, check_target};
 use offramp_plugin::serde::Deserialize;
 
+/// Transitions of a batch that are computed together. Their gradients are added up in order, so
+/// that the sum is bit-identical for any number of threads.
+pub(crate) const PART: usize = 64;
+
 /// `parameters` of DC-DRL in a scenario.
 ///
 /// | name | symbol, unit | range | default |
@@ -26,6 +30,7 @@ use offramp_plugin::serde::Deserialize;
 /// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.001)` |
 /// | `every_slots` | slots | 1 to 10,000 | 1 |
 /// | `reward_scale` | units of reward | 0.001 to 10⁶ | 40 |
+/// | `deploy` | | `Greedy`, `Sampled` | `Sampled` |
 ///
 /// Networks, replay and batch together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -66,6 +71,18 @@ pub(crate) struct Parameters {
     pub(crate) every_slots: u64,
     /// Divisor of rewards.
     pub(crate) reward_scale: f64,
+    /// How the deployed actor decides.
+    pub(crate) deploy: Deploy,
+}
+
+/// How an actor decides once it is deployed; in training it always samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Deploy {
+    /// The most probable action.
+    Greedy,
+    /// An action drawn from π with the episode's seed.
+    Sampled,
 }
 
 impl Default for Parameters {
@@ -88,6 +105,7 @@ impl Default for Parameters {
             target: TargetUpdate::Soft(0.001),
             every_slots: 1,
             reward_scale: 40.0,
+            deploy: Deploy::Sampled,
         }
     }
 }
@@ -131,7 +149,9 @@ impl Parameters {
     pub(crate) fn check_memory(&self, shape: PerceptronShape) -> Result<(), ParameterError> {
         let PerceptronShape { inputs, hidden, outputs } = shape;
         // Actor, its mean, critic, its target, gradient, and four of the optimisers; the population.
-        let networks = (9 + 2 * self.actors) as u128 * 4 * shape.parameters() as u128;
+        // And both gradients of each part of a batch.
+        let networks = 9 + 2 * self.actors + 2 * self.batch.div_ceil(PART);
+        let networks = networks as u128 * 4 * shape.parameters() as u128;
         let replay = self.replay as u128 * (16 + 4 * inputs) as u128;
         let batch = self.batch as u128 * 4 * (3 * inputs + 4 * hidden + 4 * outputs) as u128;
         let what = format!(

@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::learning::{Learning, Purpose, purpose_stream};
-use crate::parameters::Parameters;
+use crate::parameters::{Deploy, Parameters};
 use crate::saved::take;
 
 /// The kind of its checkpoints.
@@ -39,6 +39,9 @@ pub(crate) struct DcDrl {
     pub(crate) devices: usize,
     /// How often it learns in a training.
     learning_steps: u64,
+    threads: usize,
+    /// Draws of the episode at hand, once deployed.
+    draws: Xoshiro256PlusPlus,
     /// States of the rows at hand, rows × (F + M): features, then the last loads, scaled.
     states: Vec<f32>,
     /// π of a row, 1 + M.
@@ -92,6 +95,8 @@ impl Policy for DcDrl {
             learning: None,
             devices: context.system.devices(),
             learning_steps: context.learning_steps,
+            threads: context.threads.max(1) as usize,
+            draws: Xoshiro256PlusPlus::seed_from_u64(0),
             states: Vec::new(),
             probabilities: Vec::new(),
             shape,
@@ -109,11 +114,13 @@ impl Policy for DcDrl {
             learning: None,
             states: Vec::new(),
             probabilities: Vec::new(),
+            draws: self.draws.clone(),
             ..*self
         })
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart) -> Result<(), Error> {
+        self.draws = Xoshiro256PlusPlus::seed_from_u64(start.seed);
         if start.training {
             if self.learning.is_none() {
                 self.learning = Some(self.begun());
@@ -128,27 +135,41 @@ impl Policy for DcDrl {
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         self.observe(observation);
         let Self { network, states, probabilities, shape, actor, learning, parameters, .. } = self;
-        let slot = observation.slot;
-        let states = states.chunks_exact(shape.inputs).zip(&*observation.devices);
-        let rows = states.zip(actions.iter_mut());
-        let Some(learning) = learning else {
-            for ((state, &device), action) in rows.filter(|(_, action)| **action == UNDECIDED) {
-                *action = best_action(network.forward(&self.deployed, state), device, slot)?;
-            }
-            return Ok(());
-        };
+        let (slot, width) = (observation.slot, shape.outputs);
         // The first actor of a round is the gradient's.
-        let player = learning.player(parameters);
-        let playing = if player == 0 { &**actor } else { &learning.population[player] };
-        learning.taken.clear();
-        for ((state, &device), action) in rows {
-            let logits = network.forward(playing, state);
+        let deciding: &[f32] = match learning {
+            None => &self.deployed,
+            Some(learning) => match learning.player(parameters) {
+                0 => actor,
+                player => &learning.population[player],
+            },
+        };
+        let logits = network.forward(deciding, states).chunks_exact(width);
+        let rows = logits.zip(&*observation.devices).zip(actions.iter_mut());
+        let (draws, mut taken) = match learning {
+            Some(learning) => {
+                learning.taken.clear();
+                (&mut learning.draws, Some(&mut learning.taken))
+            }
+            None if parameters.deploy == Deploy::Sampled => (&mut self.draws, None),
+            None => {
+                for ((logits, &device), action) in rows {
+                    if *action == UNDECIDED {
+                        *action = best_action(logits, device, slot)?;
+                    }
+                }
+                return Ok(());
+            }
+        };
+        for ((logits, &device), action) in rows {
             expect_finite(logits, "the logit of action", device, slot)?;
             softmax(logits.iter().copied(), probabilities);
             if *action == UNDECIDED {
-                *action = drawn(probabilities, learning.draws.random());
+                *action = drawn(probabilities, draws.random());
             }
-            learning.taken.push(probabilities[*action as usize]);
+            if let Some(taken) = &mut taken {
+                taken.push(probabilities[*action as usize]);
+            }
         }
         Ok(())
     }
@@ -193,10 +214,10 @@ impl Learner for DcDrl {
             let loss = learning.update(
                 &self.parameters,
                 self.shape,
-                &mut self.network,
                 Arc::make_mut(&mut self.actor),
                 self.seed,
-            );
+                self.threads,
+            )?;
             if !loss.is_finite() {
                 return Err(Error::new(format!("its loss is {loss}: smaller learning rates?")));
             }
@@ -308,7 +329,8 @@ mod tests {
                 reward: if slot % 3 == 0 { -60.0 } else { f64::from(slot) },
                 energy: [0.0; 4],
             };
-            let progress = bench.learn(policy, &actions, &[ended(0), ended(1)]).unwrap();
+            let all: Vec<EndedTask> = (0..actions.len() as u32).map(ended).collect();
+            let progress = bench.learn(policy, &actions, &all).unwrap();
             assert!(progress.loss.is_finite());
         }
         policy.end_episode().unwrap();
@@ -364,11 +386,47 @@ mod tests {
         Arc::make_mut(&mut policy.deployed).fill(f32::NAN);
         assert_eq!(
             bench.decide(&mut policy).unwrap_err().message(),
-            "device 0 in slot 0: the value of action 0 is NaN; only finite numbers decide"
+            "device 0 in slot 0: the logit of action 0 is NaN; only finite numbers decide"
         );
         bench.checkpoint = Some(policy.checkpoint().unwrap());
         let refused = bench.create::<DcDrl>().err().unwrap();
         assert!(refused.message().contains("finite numbers are needed"), "{}", refused.message());
+    }
+
+    /// Drawn decisions repeat with the episode's seed, and are not all the most probable one.
+    #[test]
+    fn a_deployed_actor_draws_with_the_seed_of_the_episode() {
+        let decided = |deploy: &str, seed: u64| {
+            let mut bench = Bench::new(200, 2);
+            bench.parameters = format!("(deploy: {deploy})");
+            let mut policy: DcDrl = bench.create().unwrap();
+            bench
+                .episode(0, |start| policy.begin_episode(&EpisodeStart { seed, ..*start }))
+                .unwrap();
+            bench.decide(&mut policy).unwrap()
+        };
+        assert_eq!(decided("Sampled", 1), decided("Sampled", 1));
+        assert_ne!(decided("Sampled", 1), decided("Sampled", 2));
+        // All devices are in the same state.
+        let greedy = decided("Greedy", 1);
+        assert_eq!(greedy, decided("Greedy", 2));
+        assert!(greedy.iter().all(|&action| action == greedy[0]));
+    }
+
+    /// Several parts of a batch learn the same on any number of threads.
+    #[test]
+    fn threads_do_not_change_what_is_learned() {
+        let learned = |threads: usize| {
+            let mut bench = Bench::new(50, 2);
+            bench.learning_steps = 6 * 12;
+            bench.parameters = "(hidden: 3, batch: 150, replay: 2000)".to_owned();
+            let mut policy: DcDrl = bench.create().unwrap();
+            policy.threads = threads;
+            trainings(&mut bench, &mut policy);
+            assert!(policy.learning.as_ref().is_some_and(|learning| learning.updates > 0));
+            policy.save().unwrap()
+        };
+        assert_eq!(learned(1), learned(3));
     }
 
     /// A network sees the numbers it was trained on, in a system of other sizes too.
