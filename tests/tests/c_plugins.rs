@@ -427,6 +427,25 @@ fn ran_with_parameters(desk: &Sandbox, library: &str, plugin: &str, parameters: 
     untimed(&ran.out) + &words.collect::<Vec<_>>().join(" ") + "\n"
 }
 
+/// What came with revision 2.
+#[test]
+fn a_policy_in_c_knows_how_long_it_learns_and_reports() {
+    let desk = Sandbox::new();
+    let library = compile(&desk, &fixture("reports.c"), "reports.so", true);
+    let registry = Registry::discover(&[library], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "reports").unwrap();
+    assert_eq!(plugin.offer.needs, Needs::LENGTH);
+    let mut bench = Bench::new(2, 1);
+    bench.learning_steps = 12;
+    let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    assert!(policy.fresh().unwrap().is_none());
+    bench.observe(|seen| policy.student().unwrap().fit(seen, &[0.0; 4])).unwrap();
+    let saved = policy.saved().unwrap();
+    let expected = [("steps", 12.0), ("fitted", 1.0)].map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(saved.diagnostics().unwrap(), expected);
+    assert_eq!(saved.memory().unwrap(), 12_000);
+}
+
 #[test]
 fn a_library_in_c_that_lacks_something_is_refused() {
     let desk = Sandbox::new();

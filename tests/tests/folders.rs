@@ -107,36 +107,34 @@ fn a_folder_in_use_is_left_alone() {
 #[test]
 fn a_training_made_longer_learns_what_it_would_have_at_once() {
     // Nothing that depends on the length.
-    for learner in [plugin("linear")] {
-        let sandbox = Sandbox::new();
-        let short = training(learner).without("train.explorer");
-        sandbox.write("short.ron", short.to_string());
-        let long = short.set("train.episodes", 10);
-        sandbox.write("long.ron", long.to_string());
-        succeed(&sandbox, &["train", "long.ron", "--out", "at-once"]);
-        succeed(&sandbox, &["train", "short.ron", "--out", "longer"]);
-        // Other validations, saves, threads, and what concerns evaluations only.
-        let other = long
-            .set("about", quoted("longer"))
-            .set("train.validate_every", 5)
-            .set("train.validate_episodes", 1)
-            .set("train.save_every", 2)
-            .set("policies", "[(plugin: \"random\")]")
-            .set("evaluate", "(episodes: 3, seed: 8)");
-        sandbox.write("other.ron", other.to_string());
-        let resume = ["train", "other.ron", "--out", "longer", "--resume", "--jobs", "1"];
-        succeed(&sandbox, &resume);
-        let file = |folder: &str| sandbox.bytes(&format!("{folder}/final.safetensors"));
-        assert_eq!(file("at-once"), file("longer"));
-        // The last two columns are of the validation.
-        let rows = |folder: &str| {
-            let table = sandbox.read(&format!("{folder}/training.csv"));
-            let row = |row: &str| row.rsplitn(3, ',').nth(2).unwrap().to_owned();
-            table.lines().map(row).collect::<Vec<_>>()
-        };
-        assert_eq!(rows("at-once"), rows("longer"));
-        assert!(sandbox.read("longer/scenario.ron").contains("validate_every: 5"));
-    }
+    let sandbox = Sandbox::new();
+    let short = training(plugin("linear")).without("train.explorer");
+    sandbox.write("short.ron", short.to_string());
+    let long = short.set("train.episodes", 10);
+    sandbox.write("long.ron", long.to_string());
+    succeed(&sandbox, &["train", "long.ron", "--out", "at-once"]);
+    succeed(&sandbox, &["train", "short.ron", "--out", "longer"]);
+    // Other validations, saves, threads, and what concerns evaluations only.
+    let other = long
+        .set("about", quoted("longer"))
+        .set("train.validate_every", 5)
+        .set("train.validate_episodes", 1)
+        .set("train.save_every", 2)
+        .set("policies", "[(plugin: \"random\")]")
+        .set("evaluate", "(episodes: 3, seed: 8)");
+    sandbox.write("other.ron", other.to_string());
+    let resume = ["train", "other.ron", "--out", "longer", "--resume", "--jobs", "1"];
+    succeed(&sandbox, &resume);
+    let file = |folder: &str| sandbox.bytes(&format!("{folder}/final.safetensors"));
+    assert_eq!(file("at-once"), file("longer"));
+    // The last two columns are of the validation.
+    let rows = |folder: &str| {
+        let table = sandbox.read(&format!("{folder}/training.csv"));
+        let row = |row: &str| row.rsplitn(3, ',').nth(2).unwrap().to_owned();
+        table.lines().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("at-once"), rows("longer"));
+    assert!(sandbox.read("longer/scenario.ron").contains("validate_every: 5"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use offramp_nn::checkpoint::Checkpoint;
+use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 use offramp_nn::checkpoint_spec::CheckpointSpec;
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::{Perceptron, PerceptronShape, best_action, expect_finite, softmax};
@@ -15,7 +15,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::learning::{Learning, Purpose, purpose_stream};
 use crate::parameters::{Deploy, Parameters};
-use crate::saved::take;
 
 /// The kind of its checkpoints.
 pub(crate) const KIND: &str = "dcdrl";
@@ -251,6 +250,16 @@ impl DcDrl {
             scaling.scale_loads(&window[newest..], &mut self.states);
         }
     }
+}
+
+/// Takes the parameters of one network of `shape`.
+pub(crate) fn take(
+    checkpoint: &Checkpoint,
+    name: &str,
+    shape: PerceptronShape,
+) -> Result<Vec<f32>, CheckpointError> {
+    let mut one = checkpoint.take_vectors(name, 1, shape.parameters())?;
+    Ok(one.pop().unwrap_or_default())
 }
 
 /// The action at `at`, 0 to 1, of the cumulated probabilities.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 use offramp_nn::checkpoint_spec::Stage;
-use offramp_nn::{PerceptronShape, export as nn, merge};
+use offramp_nn::{export as nn, merge};
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::export::{FORMATS, export};
 use crate::learning::Learning;
-use crate::policy::DcDrl;
+use crate::policy::{DcDrl, take};
 use crate::replay::{Replay, Transition};
 
 impl Saved for DcDrl {
@@ -117,16 +117,6 @@ impl DcDrl {
     fn take(&self, checkpoint: &Checkpoint, name: &str) -> Result<Vec<f32>, CheckpointError> {
         take(checkpoint, name, self.shape)
     }
-}
-
-/// Takes the parameters of one network of `shape`.
-pub(crate) fn take(
-    checkpoint: &Checkpoint,
-    name: &str,
-    shape: PerceptronShape,
-) -> Result<Vec<f32>, CheckpointError> {
-    let mut one = checkpoint.take_vectors(name, 1, shape.parameters())?;
-    Ok(one.pop().unwrap_or_default())
 }
 
 impl Exportable for DcDrl {

@@ -1,10 +1,10 @@
 //! Decisions: Q of rows that each have a network of their own.
 
+use crate::head::duel;
 use crate::kernels::{
     Decisions, RowBuffers, RowInput, SIDE_BY_SIDE, SharedDecisions, vectorised_for,
 };
 use crate::shape::{Layers, Shape};
-use crate::workspace::duel;
 
 /// Computes Q where each row may have a network of its own: a forward pass that keeps nothing for
 /// a backward pass.

@@ -8,9 +8,8 @@
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 
 use crate::gate::{FORGET_BIAS, Gate};
+use crate::head::{FIRST_ADVANTAGE_COLUMN, duel};
 use crate::real::{Real, SIGMOID_MOST, SIGMOID_SHIFT, SIGMOID_TERMS};
-use crate::shape::FIRST_ADVANTAGE_COLUMN;
-use crate::workspace::duel;
 
 /// Runs a kernel, chosen at run time: AVX-512 or AVX2 with fused multiply-add on x86, else the
 /// target's own.

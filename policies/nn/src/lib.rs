@@ -58,6 +58,7 @@ pub mod checkpoint_spec;
 mod decider;
 pub mod export;
 mod gate;
+mod head;
 mod initial;
 pub mod inputs;
 mod kernels;

@@ -1,10 +1,9 @@
 //! The sizes of a network, and where each of its parameters is.
-//!
-//! This is the only place that knows the columns of the dueling head, as `gate` is the only one
-//! that knows the LSTM's: kernels, gradients and exports are written from both.
 
 #[cfg(doc)]
 use crate::gate::Gate;
+#[cfg(doc)]
+use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
 use crate::layer::{Layer, Layout, Tensor};
 
 /// The sizes of a network.
@@ -32,12 +31,6 @@ pub(crate) struct Layers {
     /// [`FIRST_ADVANTAGE_COLUMN`] on.
     pub(crate) head: Layer,
 }
-
-/// V in the output of the head.
-pub(crate) const VALUE_COLUMN: usize = 0;
-
-/// A of action 0 in the output of the head; the other actions follow.
-pub(crate) const FIRST_ADVANTAGE_COLUMN: usize = 1;
 
 impl Shape {
     /// 1 + M: Q has a column for each action.

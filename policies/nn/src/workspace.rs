@@ -17,13 +17,14 @@
 use pulp::{Simd, WithSimd};
 
 use crate::gate::FORGET_BIAS;
+use crate::head::{duel_backward, duel_lane};
 use crate::lanes::{
     LstmBlock, LstmStates, Packed, Slots, VIRTUAL, Vectors, add_outer, add_sums, bias_relu,
     multiply, relu_backward,
 };
 use crate::layer::Layer;
 use crate::real::Real;
-use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
+use crate::shape::{Layers, Shape};
 
 /// The load histories of the rows of a batch: windows of K × M, the oldest slot first, one after
 /// the other.
@@ -119,35 +120,6 @@ struct DenseLanes<F> {
     /// H each.
     d_dense_1: Vec<F>,
     d_dense_2: Vec<F>,
-}
-
-/// The dueling head, eq. (15): Q = V + A − mean A. `sums` and `bias` have the head's columns: V,
-/// then A of each action.
-pub(crate) fn duel<F: Real>(sums: &[F], bias: &[F], values: &mut [F]) {
-    let value = sums[VALUE_COLUMN] + bias[VALUE_COLUMN];
-    let advantages = sums[FIRST_ADVANTAGE_COLUMN..].iter().zip(&bias[FIRST_ADVANTAGE_COLUMN..]);
-    let share = F::ONE / F::of(values.len() as f64);
-    let mut mean = F::ZERO;
-    for (q, (&advantage, &bias)) in values.iter_mut().zip(advantages) {
-        *q = advantage + bias;
-        mean += *q;
-    }
-    for q in values {
-        *q = value + (*q - mean * share);
-    }
-}
-
-/// ∂L/∂(head) of a row, given ∂L/∂Q: ∂Q_a/∂V = 1, ∂Q_a/∂A_b = [a = b] − 1/(1+M).
-fn duel_backward<F: Real>(d_values: &[F], d_head: &mut [F]) {
-    let share = F::ONE / F::of(d_values.len() as f64);
-    let mut sum = F::ZERO;
-    for &d in d_values {
-        sum += d;
-    }
-    d_head[VALUE_COLUMN] = sum;
-    for (d_head, &d) in d_head[FIRST_ADVANTAGE_COLUMN..].iter_mut().zip(d_values) {
-        *d_head = d - sum * share;
-    }
 }
 
 impl<F: Real> PackedNetwork<F> {
@@ -263,9 +235,8 @@ fn forward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Forwar
         let [joined, dense_1, dense_2, head] = dense.forward_block::<W>(block, shape);
         for lane in 0..W {
             let row = block * W + lane;
-            let of = |at: usize| if row < *rows { features[row * width + at] } else { F::ZERO };
-            for at in 0..width {
-                joined[at][lane] = of(at);
+            for (at, joined) in joined[..width].iter_mut().enumerate() {
+                joined[lane] = features.get(row * width + at).copied().unwrap_or(F::ZERO);
             }
         }
         // The LSTM's last output.
@@ -295,22 +266,6 @@ fn forward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Forwar
             let values = &mut values[row * (1 + servers)..(row + 1) * (1 + servers)];
             duel_lane(head, bias, lane, values);
         }
-    }
-}
-
-/// [`duel`] of one lane.
-#[inline(always)]
-fn duel_lane<F: Real, const W: usize>(head: &[[F; W]], bias: &[F], lane: usize, values: &mut [F]) {
-    let value = head[VALUE_COLUMN][lane] + bias[VALUE_COLUMN];
-    let share = F::ONE / F::of(values.len() as f64);
-    let advantages = head[FIRST_ADVANTAGE_COLUMN..].iter().zip(&bias[FIRST_ADVANTAGE_COLUMN..]);
-    let mut mean = F::ZERO;
-    for (q, (advantage, &bias)) in values.iter_mut().zip(advantages) {
-        *q = advantage[lane] + bias;
-        mean += *q;
-    }
-    for q in values {
-        *q = value + (*q - mean * share);
     }
 }
 

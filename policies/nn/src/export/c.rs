@@ -13,10 +13,11 @@ use std::fmt::Write;
 
 use super::{ExportError, ExportedFile, Format, Network, Origin, Request};
 use crate::gate::{FORGET_BIAS, Gate};
+use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
 use crate::inputs::{Inputs, Scaling};
 use crate::layer::Layer;
 use crate::perceptron::PerceptronShape;
-use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
+use crate::shape::{Layers, Shape};
 
 pub(super) const FORMAT: Format = Format {
     name: "c",

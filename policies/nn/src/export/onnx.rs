@@ -15,8 +15,9 @@ use prost::Message;
 
 use super::{ExportedFile, Format, Network};
 use crate::gate::{FORGET_BIAS, Gate};
+use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
 use crate::layer::Layer;
-use crate::shape::{FIRST_ADVANTAGE_COLUMN, Layers, Shape, VALUE_COLUMN};
+use crate::shape::{Layers, Shape};
 
 pub(super) const FORMAT: Format = Format {
     name: "onnx",
