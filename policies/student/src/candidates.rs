@@ -3,7 +3,8 @@
 
 use offramp_nn::learning::{OptimiserState, clip};
 use offramp_nn::merge::{self, LengthMismatch};
-use offramp_nn::{Histories, Shape, Workspace, window_of};
+use offramp_nn::{Histories, Shape, Workspace, window_of as window_of_row};
+use rayon::prelude::*;
 
 use crate::loss::Losses;
 use crate::parameters::Parameters;
@@ -30,14 +31,25 @@ pub(crate) struct Candidate {
 /// Share of a new loss in the running mean.
 const LOSS_SHARE: f32 = 0.01;
 
-/// Buffers of a step.
+/// Buffers of a step, for a part of its rows at a time.
 pub(crate) struct Scratch {
     workspace: Workspace<f32>,
     features: Vec<f32>,
-    histories: Vec<f32>,
+    /// Windows of rows that have none in common.
+    windows: Vec<f32>,
+    /// The window of each row, of those that the part's rows see.
+    window_of: Vec<u32>,
     d_values: Vec<f32>,
+    /// Of a part.
     gradient: Vec<f32>,
+    /// Of all parts.
+    sum: Vec<f32>,
+    losses: Losses,
 }
+
+/// Rows that a workspace computes at a time. A gradient is the sum over such parts, in order, so
+/// that it is bit-identical on any number of threads.
+const PART: usize = 256;
 
 /// A batch of observations, scaled, and the teacher's values.
 pub(crate) struct Batch<'a> {
@@ -72,15 +84,15 @@ impl Candidates {
     }
 
     /// One step of every candidate that still learns, on the rows of the batch; returns the loss
-    /// of eq. (16) before it, of the one that decided.
+    /// of eq. (16) before it, of the one that decided. Each element of `scratch` computes a part of
+    /// the rows at a time.
     pub(crate) fn step(
         &mut self,
         shape: &Shape,
         parameters: &Parameters,
         batch: &Batch<'_>,
-        scratch: &mut Scratch,
+        scratch: &mut [Scratch],
     ) -> f64 {
-        scratch.observe(shape, &self.rows, batch);
         let mut of_best = 0.0;
         let learning = self.all.iter_mut().enumerate().filter(|(_, one)| !one.ended);
         for (number, candidate) in learning {
@@ -122,70 +134,92 @@ impl Candidates {
 }
 
 impl Candidate {
-    /// One step on the rows that `scratch` has observed; returns the loss of eq. (16) before it,
-    /// in units of the teacher's values, squared.
+    /// One step on these rows; returns the loss of eq. (16) before it, in units of the teacher's
+    /// values, squared.
     fn step(
         &mut self,
         shape: &Shape,
         parameters: &Parameters,
         rows: &[usize],
         batch: &Batch<'_>,
-        scratch: &mut Scratch,
+        scratch: &mut [Scratch],
     ) -> f64 {
-        let losses = self.gradient(shape, parameters, rows, batch, scratch);
+        let (losses, mut gradient) = self.gradient(shape, parameters, rows, batch, scratch);
         self.loss = match self.optimiser.steps {
             0 => losses.descended,
             _ => self.loss + LOSS_SHARE * (losses.descended - self.loss),
         };
-        clip(&mut scratch.gradient, parameters.clip);
+        clip(&mut gradient, parameters.clip);
         let factor = parameters.annealing().factor(self.optimiser.steps);
         let optimiser = parameters.optimiser.scaled(factor);
-        optimiser.step(&mut self.optimiser, &mut self.weights, &scratch.gradient);
+        optimiser.step(&mut self.optimiser, &mut self.weights, &gradient);
+        scratch[0].sum = gradient;
         let scale = f64::from(parameters.value_scale as f32);
         losses.values * scale * scale
     }
 
-    /// The losses on these rows, and their gradient into `scratch`.
+    /// The losses on these rows, and their gradient, in the first scratch's buffer.
     fn gradient(
         &self,
         shape: &Shape,
         parameters: &Parameters,
         rows: &[usize],
         batch: &Batch<'_>,
-        scratch: &mut Scratch,
-    ) -> Losses {
-        let Scratch { workspace, features, histories, d_values, gradient } = scratch;
-        let actions = shape.actions();
-        let values = workspace.forward(&self.weights, features, Histories::Each(histories));
+        scratch: &mut [Scratch],
+    ) -> (Losses, Vec<f32>) {
         let share = 1.0 / rows.len() as f32;
+        let mut sum = std::mem::take(&mut scratch[0].sum);
+        sum.clear();
+        sum.resize(shape.parameters(), 0.0);
         let mut losses = Losses::default();
+        for rows in rows.chunks(PART * scratch.len()) {
+            let compute = |(rows, scratch): (&[usize], &mut Scratch)| {
+                scratch.part(&self.weights, shape, parameters, rows, share, batch);
+            };
+            let parts = rows.len().div_ceil(PART);
+            let work = rows.chunks(PART).zip(&mut *scratch);
+            if parts == 1 {
+                work.for_each(compute);
+            } else {
+                work.collect::<Vec<_>>().into_par_iter().for_each(compute);
+            }
+            for part in &scratch[..parts] {
+                losses.values += part.losses.values;
+                losses.descended += part.losses.descended;
+                sum.iter_mut().zip(&part.gradient).for_each(|(sum, &part)| *sum += part);
+            }
+        }
+        (losses, sum)
+    }
+}
+
+impl Scratch {
+    /// Losses and gradient of some rows of a batch, times `share`.
+    fn part(
+        &mut self,
+        weights: &[f32],
+        shape: &Shape,
+        parameters: &Parameters,
+        rows: &[usize],
+        share: f32,
+        batch: &Batch<'_>,
+    ) {
+        let Self { workspace, features, windows, window_of, d_values, gradient, losses, .. } = self;
+        let (width, actions) = (shape.features, shape.actions());
+        features.clear();
+        for &row in rows {
+            features.extend_from_slice(&batch.features[row * width..(row + 1) * width]);
+        }
+        let histories = batch.histories_of(shape, rows, windows, window_of);
+        let values = workspace.forward(weights, features, histories);
+        *losses = Losses::default();
         d_values.clear();
         for (values, &row) in values.chunks_exact(actions).zip(rows) {
             let targets = &batch.targets[row * actions..(row + 1) * actions];
             losses.add_row(parameters, values, targets, share, d_values);
         }
         gradient.fill(0.0);
-        workspace.backward(&self.weights, d_values, gradient);
-        losses
-    }
-}
-
-impl Scratch {
-    /// Takes in rows of a batch, in the order that a workspace needs.
-    fn observe(&mut self, shape: &Shape, rows: &[usize], batch: &Batch<'_>) {
-        let (width, servers) = (shape.features, shape.servers);
-        let Self { features, histories, .. } = self;
-        features.clear();
-        for &row in rows {
-            features.extend_from_slice(&batch.features[row * width..(row + 1) * width]);
-        }
-        histories.clear();
-        for slot in 0..shape.history_slots {
-            for &row in rows {
-                let window = window_of(batch.histories, batch.history_of, shape.window(), row);
-                histories.extend_from_slice(&window[slot * servers..(slot + 1) * servers]);
-            }
-        }
+        workspace.backward(weights, d_values, gradient);
     }
 
     /// Buffers for networks of `shape`.
@@ -193,10 +227,41 @@ impl Scratch {
         Self {
             workspace: Workspace::new(shape),
             features: Vec::new(),
-            histories: Vec::new(),
+            windows: Vec::new(),
+            window_of: Vec::new(),
             d_values: Vec::new(),
             gradient: vec![0.0; shape.parameters()],
+            sum: Vec::new(),
+            losses: Losses::default(),
         }
+    }
+}
+
+impl Batch<'_> {
+    /// The histories of some rows: those of a slot share a window, for which the LSTM then runs once.
+    fn histories_of<'h>(
+        &'h self,
+        shape: &Shape,
+        rows: &[usize],
+        windows: &'h mut Vec<f32>,
+        window_of: &'h mut Vec<u32>,
+    ) -> Histories<'h, f32> {
+        let length = shape.window();
+        let window = |row: usize| self.history_of.get(row).copied().unwrap_or(0);
+        let first = rows.iter().map(|&row| window(row)).min().unwrap_or(0);
+        let last = rows.iter().map(|&row| window(row)).max().unwrap_or(0);
+        // Rows of the same slots come one after the other: they see few windows in a row.
+        if ((last - first) as usize) < rows.len() / 2 {
+            window_of.clear();
+            window_of.extend(rows.iter().map(|&row| window(row) - first));
+            let seen = &self.histories[first as usize * length..(last as usize + 1) * length];
+            return Histories::Of(seen, window_of);
+        }
+        windows.clear();
+        for &row in rows {
+            windows.extend_from_slice(window_of_row(self.histories, self.history_of, length, row));
+        }
+        Histories::Each(windows)
     }
 }
 
@@ -237,7 +302,7 @@ mod tests {
             history_of: &[0, 1, 2, 3],
             targets: &[10.0, -20.0, 5.0, 0.0, 30.0, -8.0, 12.0, 12.0, -15.0, 25.0, -3.0, 7.0],
         };
-        let mut scratch = Scratch::new(SHAPE);
+        let mut scratch = [Scratch::new(SHAPE)];
         let mut all = candidates(0..6, &parameters);
         let mut alone = [0, 1, 2, 3, 4, 5].map(|number| candidates([number], &parameters));
         for step in 1..=400 {
@@ -259,5 +324,38 @@ mod tests {
                 assert_eq!(all.all[number].weights, alone[number].weights());
             }
         }
+    }
+
+    /// Neither the parts that are computed at a time nor shared windows change a step.
+    #[test]
+    fn parts_and_shared_windows_change_nothing() {
+        let rows = 2 * PART + 60;
+        let number = |at: usize| (at * 7919 % 1000) as f32 / 1000.0 - 0.5;
+        let features: Vec<f32> = (0..rows * SHAPE.features).map(number).collect();
+        let targets: Vec<f32> = (0..rows * SHAPE.actions()).map(|at| 40.0 * number(at)).collect();
+        let shared: Vec<f32> = (0..20 * SHAPE.window()).map(number).collect();
+        let slots: Vec<u32> = (0..rows as u32).map(|row| row / 30).collect();
+        let window = |&slot: &u32| slot as usize * SHAPE.window();
+        let apart: Vec<f32> = slots
+            .iter()
+            .flat_map(|slot| &shared[window(slot)..][..SHAPE.window()])
+            .copied()
+            .collect();
+        let each: Vec<u32> = (0..rows as u32).collect();
+        let step = |histories: &[f32], history_of: &[u32], threads: usize| {
+            let batch = Batch { features: &features, histories, history_of, targets: &targets };
+            let parameters = Parameters::default();
+            let mut one = candidates([3], &parameters);
+            one.rows = (0..rows).collect();
+            let mut scratch: Vec<_> = (0..threads).map(|_| Scratch::new(SHAPE)).collect();
+            let loss = one.step(&SHAPE, &parameters, &batch, &mut scratch);
+            (loss, one.weights().to_vec())
+        };
+        let alone = step(&shared, &slots, 1);
+        assert_eq!(alone, step(&shared, &slots, 2));
+        assert_eq!(alone, step(&shared, &slots, 5));
+        let (loss, weights) = step(&apart, &each, 2);
+        assert!((loss - alone.0).abs() < 1e-3 * loss);
+        assert!(weights.iter().zip(&alone.1).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 }

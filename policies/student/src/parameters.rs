@@ -14,7 +14,7 @@ use offramp_plugin::serde::Deserialize;
 /// | `sharing` | | `PerDevice`, `Shared` | `PerDevice` |
 /// | `starts` | candidates per network | 1 to 1000 | 1 |
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.003)` |
-/// | `anneal_steps` | T, steps | 0 or more | 10,000 |
+/// | `anneal` | share of the distillation | 0 to 1 | 1 |
 /// | `clip` | norm | 0.001 to 10⁶ | 10 |
 /// | `value_weight` | w_v | 0 to 10⁶ | 1 |
 /// | `advantage_weight` | w_a | 0 to 10⁶ | 0 |
@@ -35,11 +35,15 @@ pub(crate) struct Parameters {
     /// Candidates that are fitted per network, from different random weights; the one with the
     /// smallest loss decides. What networks of a few neurons learn depends on their initial
     /// weights. The worse half of those left ends after an eighth, a quarter and a half of
-    /// `anneal_steps`, so that six take 2.1 times the steps of one, not six times.
+    /// the annealing, so that six take 2.1 times the steps of one, not six times.
     pub(crate) starts: usize,
     /// Optimiser, with the learning rate of the first step.
     pub(crate) optimiser: Optimiser,
-    /// Steps over which the learning rate falls linearly to a twentieth; 0 keeps it.
+    /// Share of the distillation over which the learning rate falls linearly to a twentieth; 0 keeps
+    /// it.
+    pub(crate) anneal: f64,
+    /// The same in steps, of the distillation at hand.
+    #[serde(skip)]
     pub(crate) anneal_steps: u64,
     /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
@@ -63,7 +67,8 @@ impl Default for Parameters {
             sharing: Sharing::PerDevice,
             starts: 1,
             optimiser: Optimiser::Adam(3e-3),
-            anneal_steps: 10_000,
+            anneal: 1.0,
+            anneal_steps: 0,
             clip: 10.0,
             value_weight: 1.0,
             advantage_weight: 0.0,
@@ -85,6 +90,12 @@ impl Parameters {
         Schedule { steps: self.anneal_steps, floor: 0.05 }
     }
 
+    /// Itself, for a distillation of so many steps.
+    pub(crate) fn for_steps(self, steps: u64) -> Self {
+        let anneal_steps = (self.anneal * steps as f64).round() as u64;
+        Self { anneal_steps, ..self }
+    }
+
     /// Itself, if every value is in its range.
     ///
     /// # Errors
@@ -94,6 +105,7 @@ impl Parameters {
         check("teacher_hidden", self.teacher_hidden, range::HIDDEN)?;
         check("starts", self.starts, 1..=1000)?;
         check_optimiser("optimiser", self.optimiser)?;
+        check("anneal", self.anneal, range::UNIT)?;
         check("clip", self.clip, range::CLIP)?;
         check("temperature", self.temperature, 1e-3..=1e3)?;
         check("value_scale", self.value_scale, range::SCALE)?;
