@@ -13,16 +13,16 @@
 //! | batch of 50, networks per device, H = 8, each | 0.57 µs, 15 GFLOP/s | target 1 µs; 13 % of peak |
 //! | batch of 50, one shared network and history, H = 20, each | 0.12 µs | |
 //! | actions of 50 rows from their values, each | 4 ns, 2 of them the check that all are finite | |
-//! | update of D3QN (32 rows, H = 20): 3 forward passes, 1 backward | 203 µs, 33.4 GFLOP/s | 29 % of peak |
 //!
 //! The two rows of networks per device are what a slot of the paper's system asks for: the
 //! student decides 3.5 times as fast as the teacher. Exported as C (`offramp export --as c`, `cc
 //! -O3 -march=native`, gcc 12) the student takes 0.65 to 0.84 µs, 1.1 to 1.5 times that; without
 //! `-march=native`, which leaves it the vector instructions of 2003, 2.7 µs.
 //!
-//! Operations of an update: a backward pass counts two forward passes. In a training both
-//! hyperthreads learn: `paper-teacher.ron` makes 549,050 updates of 6.76 MFLOP in 76 s, episodes
-//! and validations included, which is 49 GFLOP/s or 42 % of the peak.
+//! Learning, on one core of a later EPYC that has AVX-512 (peak 270 GFLOP/s): an update of D3QN (32
+//! rows, H = 20) is a forward pass of 64 rows (s and s', 20.4 µs), one of 32 (the target network,
+//! 10.5 µs) and a backward pass of 32 (21.5 µs): 129 GFLOP/s, 48 % of the peak, where a backward
+//! pass counts two forward passes.
 
 use std::hint::black_box;
 
