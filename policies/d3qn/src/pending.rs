@@ -291,4 +291,23 @@ mod tests {
         pending.reward(&ended(1, 0), 3.0);
         assert_eq!(complete(&mut pending), []);
     }
+
+    /// r + γ^Δ r' of two tasks, then the state after both; at the end of the episode what is there.
+    #[test]
+    fn the_rewards_of_several_tasks_are_added_up() {
+        let mut pending = pending(NextState::NextTask, true);
+        pending.steps = 2;
+        let some: Option<&[f32]> = Some(&[1.0, 2.0]);
+        for (slot, reward) in [(0, 1.0), (2, 10.0), (3, 100.0)] {
+            let window = 100 + u64::from(slot);
+            pending.begin_slot(slot, window, |device| some.filter(|_| device == 0));
+            pending.decide(0, slot, window, 1, &[f32::from(slot as u8), 0.0]);
+            pending.reward(&ended(0, slot), reward);
+        }
+        let after = vec![1.0, 2.0];
+        assert_eq!(complete(&mut pending), [(0, 100, 103, 1.0 + 0.25 * 10.0, 0.125, after)]);
+        pending.begin_slot(5, 105, |_| None);
+        let rewards: Vec<_> = complete(&mut pending).iter().map(|one| (one.3, one.4)).collect();
+        assert_eq!(rewards, [(10.0 + 0.5 * 100.0, 0.0), (100.0, 0.0)]);
+    }
 }

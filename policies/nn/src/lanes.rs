@@ -16,8 +16,8 @@ pub(crate) const VIRTUAL: usize = 32;
 /// Weights that are read together: of four outputs, for one input.
 const GROUP: usize = 4;
 
-/// Weights in the order in which [`multiply`] reads them, and biases: for each group of four outputs,
-/// each input's four weights. Outputs that are missing in the last group have weights 0.
+/// Weights in the order in which [`multiply`] reads them: for each group of four outputs, the four
+/// weights of each input. Outputs that are missing in the last group have weights 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed<F> {
     inputs: usize,
@@ -303,8 +303,7 @@ fn neuron_backward<F: Real, const W: usize>(
     (d_gates, d_before)
 }
 
-/// Where the vectors of a batch are that an outer product is summed over: blocks of `block` vectors,
-/// in which every `stride` vectors a slot begins, from slot `first` on.
+/// What a gradient is summed over: so many blocks of rows, and of each the slots from `first` on.
 #[derive(Clone, Copy)]
 pub(crate) struct Slots {
     pub(crate) blocks: usize,

@@ -562,3 +562,58 @@ impl<F: Real> Workspace<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng;
+
+    use super::*;
+    use crate::stream;
+
+    /// Q and gradient of a batch, in blocks of W.
+    fn pass<const W: usize, const S: usize, const T: usize>(
+        shape: Shape,
+        [parameters, features, windows, d_values]: [&[f32]; 4],
+        window_of: &[u32],
+    ) -> [Vec<u32>; 2] {
+        let mut workspace = Workspace::new(shape);
+        let histories = Histories::Of(windows, window_of);
+        // For the sizes of its buffers; then once more in blocks of the width that is asked for.
+        workspace.forward(parameters, features, histories);
+        let pass = Forward { workspace: &mut workspace, parameters, features, histories };
+        forward::<f32, W, S, T>(pass);
+        let mut gradient = vec![0.0; shape.parameters()];
+        let pass =
+            Backward { workspace: &mut workspace, parameters, d_values, gradient: &mut gradient };
+        backward::<f32, W, S, T>(pass);
+        [workspace.values(), &gradient].map(|all| all.iter().map(|x| x.to_bits()).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        /// A processor with wide vectors computes the bits that one with narrow vectors does.
+        #[test]
+        fn the_width_of_vectors_changes_no_bit(
+            features in 1_usize..10,
+            servers in 1_usize..7,
+            hidden in 1_usize..22,
+            rows in 1_usize..100,
+            windows in 1_usize..100,
+            seed in any::<u64>(),
+        ) {
+            let shape = Shape { features, servers, history_slots: 3, hidden };
+            let mut rng = stream(seed, 0);
+            let mut numbers = |count: usize| -> Vec<f32> {
+                (0..count).map(|_| rng.random_range(-0.5..0.5)).collect()
+            };
+            let parameters = numbers(shape.parameters());
+            let (of_rows, of_windows) = (numbers(rows * features), numbers(windows * shape.window()));
+            let d_values = numbers((rows - rows / 3) * shape.actions());
+            let window_of: Vec<u32> = (0..rows).map(|_| rng.random_range(0..windows as u32)).collect();
+            let numbers = [&parameters[..], &of_rows, &of_windows, &d_values];
+            let wide = pass::<32, 16, 4>(shape, numbers, &window_of);
+            prop_assert_eq!(wide, pass::<16, 8, 3>(shape, numbers, &window_of));
+        }
+    }
+}
