@@ -3,9 +3,10 @@
 use offramp_nn::learning::{OptimiserState, TargetUpdate, clip};
 use offramp_nn::merge::{self, LengthMismatch};
 use offramp_nn::replay::{BySlot, Experience, LoadLog, Replay, gather_windows};
-use offramp_nn::{Histories, Shape, Workspace, argmax, initial_parameters, step_stream, stream};
+use offramp_nn::{
+    Histories, Shape, Threads, Workspace, argmax, initial_parameters, step_stream, stream,
+};
 use rand::Rng;
-use rayon::prelude::*;
 
 use crate::parameters::{Draw, Flaw, PART, Recipe};
 
@@ -287,6 +288,7 @@ impl Agent {
         recipe: &Recipe,
         log: &LoadLog<f32>,
         scratch: &mut [Scratch],
+        threads: &Threads,
     ) -> Option<Update> {
         let parameters = &recipe.parameters;
         if self.replay.len() < parameters.batch {
@@ -303,12 +305,7 @@ impl Agent {
         let compute = |(part, scratch): (&[usize], &mut Scratch)| {
             agent.part_gradient(shape, recipe, log, part, scratch);
         };
-        let work = batch.chunks(PART).zip(&mut *scratch);
-        if parts == 1 {
-            work.for_each(compute);
-        } else {
-            work.collect::<Vec<_>>().into_par_iter().for_each(compute);
-        }
+        threads.each(batch.chunks(PART).zip(&mut *scratch), compute);
         let (first, rest) = scratch.split_first_mut()?;
         for part in &rest[..parts - 1] {
             for (sum, &gradient) in first.gradient.iter_mut().zip(&part.gradient) {
@@ -340,19 +337,17 @@ impl Agent {
         part: &[usize],
         scratch: &mut Scratch,
     ) {
-        let Scratch { features, d_values, gradient, update, .. } = scratch;
+        let Scratch { features, windows, next_windows, d_values, gradient, update, .. } = scratch;
         let (actions, replay, rows) = (shape.actions(), &self.replay, part.len());
         features.clear();
         part.iter().for_each(|&index| features.extend_from_slice(replay.features(index)));
         part.iter().for_each(|&index| features.extend_from_slice(replay.next_features(index)));
-        let Scratch { windows, next_windows, .. } = scratch;
         self.gather_histories(shape, recipe, log, part, [windows, next_windows]);
 
-        // Q_target(s', ·).
+        // Q_target(s', ·), if it is not known.
         let next_features = &features[rows * shape.features..];
         if self.cache.is_none() {
-            let histories = next_windows.histories();
-            scratch.target.forward(&self.target, next_features, histories);
+            scratch.target.forward(&self.target, next_features, next_windows.histories());
         }
         let target_values = |row: usize| match &self.cache {
             Some(cache) => cache.of(part[row], actions),
@@ -495,8 +490,11 @@ mod tests {
             let mut log = LoadLog::new(2);
             let mut agent = agent_with_one_experience(&recipe, &mut log);
             let mut scratch = [Scratch::new(SHAPE)];
-            let first = agent.learn(&SHAPE, &recipe, &log, &mut scratch).unwrap();
-            let last = (0..300).map(|_| agent.learn(&SHAPE, &recipe, &log, &mut scratch)).last();
+            let first =
+                agent.learn(&SHAPE, &recipe, &log, &mut scratch, &Threads::alone()).unwrap();
+            let last = (0..300)
+                .map(|_| agent.learn(&SHAPE, &recipe, &log, &mut scratch, &Threads::alone()))
+                .last();
             assert!(last.flatten().unwrap().loss < 1e-4 * first.loss.max(1e-2));
             assert!((value(&agent) - 0.75).abs() < 0.02, "{}", value(&agent));
             assert_eq!(agent.updates, 301);
@@ -522,7 +520,10 @@ mod tests {
         let mut agent = Agent::new(&SHAPE, &recipe, 5);
         let before = agent.evaluation.clone();
         let log = LoadLog::new(2);
-        assert_eq!(agent.learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)]), None);
+        assert_eq!(
+            agent.learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)], &Threads::alone()),
+            None
+        );
         assert_eq!((agent.evaluation, agent.updates), (before, 0));
     }
 
@@ -537,7 +538,9 @@ mod tests {
             let mut log = LoadLog::new(2);
             let mut agent = agent_with_one_experience(&recipe, &mut log);
             let born = agent.target.clone();
-            agent.learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)]).unwrap();
+            agent
+                .learn(&SHAPE, &recipe, &log, &mut [Scratch::new(SHAPE)], &Threads::alone())
+                .unwrap();
             let lstm = lstm_length(&SHAPE);
             assert_eq!(agent.target[..lstm] == born[..lstm], keeps);
             assert_eq!(agent.target[lstm..], agent.evaluation[lstm..]);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::replay::LoadLog;
-use offramp_nn::{QEvaluator, Shape, best_action, initial_parameters, stream, stream_seed};
+use offramp_nn::{
+    QEvaluator, Shape, Threads, best_action, initial_parameters, stream, stream_seed,
+};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
     UNDECIDED, ValueFunction,
 };
-use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::agent::{Agent, Scratch, Update};
 use crate::parameters::{Deploy, Flaw, PART, Parameters, QecoParameters, Recipe};
@@ -83,7 +83,7 @@ pub(crate) struct Training {
     pub(crate) log: LoadLog<f32>,
     /// Slots of training so far.
     pub(crate) slots: u64,
-    pool: ThreadPool,
+    threads: Threads,
     scratch: Vec<Scratch>,
     pending: PendingDecisions,
     /// The row of each device in the slot at hand, if it has one.
@@ -246,22 +246,25 @@ impl<P: Preset> Learner for D3qn<P> {
         if training.slots >= parameters.warm_up_slots
             && training.slots.is_multiple_of(parameters.every_slots)
         {
-            let Training { log, scratch, pool, .. } = &mut **training;
-            let (agents, log) = (&mut self.agents, &*log);
-            let updates: Vec<Option<Update>> = pool.install(|| match agents.as_mut_slice() {
-                [one] => vec![one.learn(shape, recipe, log, scratch)],
-                many => {
-                    // An agent's update is the same on any thread.
-                    let parts = parameters.batch.div_ceil(PART);
-                    let share = many.len().div_ceil(scratch.len() / parts);
-                    many.par_chunks_mut(share)
-                        .zip(scratch.par_chunks_mut(parts))
-                        .flat_map_iter(|(agents, scratch)| {
-                            agents.iter_mut().map(|agent| agent.learn(shape, recipe, log, scratch))
-                        })
-                        .collect()
-                }
-            });
+            let Training { log, scratch, threads, .. } = &mut **training;
+            let (agents, log, threads) = (&mut self.agents, &*log, &*threads);
+            let mut updates = vec![None; agents.len()];
+            if let [one] = agents.as_mut_slice() {
+                updates[0] = one.learn(shape, recipe, log, scratch, threads);
+            } else {
+                // An agent's update is the same on any thread.
+                let parts = parameters.batch.div_ceil(PART);
+                let share = agents.len().div_ceil(scratch.len() / parts);
+                let work = agents.chunks_mut(share).zip(updates.chunks_mut(share));
+                threads.each(
+                    work.zip(scratch.chunks_mut(parts)),
+                    |((agents, updates), scratch)| {
+                        for (agent, update) in agents.iter_mut().zip(updates) {
+                            *update = agent.learn(shape, recipe, log, scratch, &Threads::alone());
+                        }
+                    },
+                );
+            }
             for update in updates.into_iter().flatten() {
                 training.add(&update)?;
             }
@@ -325,7 +328,7 @@ impl Plan {
         Ok(Training {
             log: LoadLog::new(shape.servers),
             slots: 0,
-            pool: rayon::ThreadPoolBuilder::new().num_threads(*threads).build()?,
+            threads: Threads::new(*threads)?,
             scratch: (0..parts * at_a_time).map(|_| Scratch::new(*shape)).collect(),
             pending: PendingDecisions::new(recipe, *devices, *arrival_slots, shape.features),
             row_of: Vec::new(),

@@ -1,11 +1,9 @@
 //! The learner: a critic, the gradient's actor, and the population that evolves around it.
 
 use offramp_nn::learning::{Optimiser, OptimiserState, Schedule, clip};
-use offramp_nn::{PerceptronShape, stream};
+use offramp_nn::{PerceptronShape, Threads, ThreadsError, stream};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::lesson::{Lesson, Part};
 use crate::parameters::{PART, Parameters};
@@ -36,8 +34,8 @@ pub(crate) struct Learning {
     /// Probabilities of the actions taken in the slot at hand.
     pub(crate) taken: Vec<f32>,
     parts: Vec<Part>,
-    /// For several parts on several threads.
-    pool: Option<ThreadPool>,
+    /// From the first update on.
+    threads: Option<Threads>,
     pub(crate) loss: f64,
     pub(crate) losses: u64,
 }
@@ -92,7 +90,7 @@ impl Learning {
             draws: Xoshiro256PlusPlus::seed_from_u64(0),
             taken: Vec::new(),
             parts: Vec::new(),
-            pool: None,
+            threads: None,
             loss: 0.0,
             losses: 0,
         }
@@ -181,15 +179,13 @@ impl Learning {
         actor: &mut [f32],
         seed: u64,
         threads: usize,
-    ) -> Result<f64, ThreadPoolBuildError> {
+    ) -> Result<f64, ThreadsError> {
         let mut rng = purpose_stream(seed, self.updates, Purpose::Batches);
         self.updates += 1;
         let count = parameters.batch.div_ceil(PART);
         if self.parts.len() != count {
             self.parts = (0..count).map(|_| Part::new(shape)).collect();
-            let threads = threads.min(count);
-            let pool = || ThreadPoolBuilder::new().num_threads(threads).build();
-            self.pool = (threads > 1).then(pool).transpose()?;
+            self.threads = Some(Threads::new(threads.min(count))?);
         }
         for part in &mut self.parts {
             part.places.clear();
@@ -206,11 +202,8 @@ impl Learning {
             target: &self.target,
             entropy_weight: (parameters.entropy * self.falling_to(ENTROPY_FLOOR)) as f32,
         };
-        match &self.pool {
-            Some(pool) => {
-                pool.install(|| self.parts.par_iter_mut().for_each(|part| part.learn(&lesson)));
-            }
-            None => self.parts.iter_mut().for_each(|part| part.learn(&lesson)),
+        if let Some(threads) = &self.threads {
+            threads.each(&mut self.parts, |part| part.learn(&lesson));
         }
 
         let rate = self.falling_to(RATE_FLOOR);

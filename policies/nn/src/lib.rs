@@ -75,6 +75,7 @@ mod real;
 pub mod replay;
 mod shape;
 mod streams;
+mod threads;
 mod window;
 mod workspace;
 
@@ -87,5 +88,6 @@ pub use q_evaluator::QEvaluator;
 pub use real::Real;
 pub use shape::Shape;
 pub use streams::{step_stream, stream, stream_seed};
+pub use threads::{Threads, ThreadsError};
 pub use window::window_of;
 pub use workspace::{Histories, Workspace};

@@ -3,8 +3,7 @@
 
 use offramp_nn::learning::{OptimiserState, clip};
 use offramp_nn::merge::{self, LengthMismatch};
-use offramp_nn::{Histories, Shape, Workspace, window_of as window_of_row};
-use rayon::prelude::*;
+use offramp_nn::{Histories, Shape, Threads, Workspace, window_of as window_of_row};
 
 use crate::loss::Losses;
 use crate::parameters::Parameters;
@@ -92,11 +91,12 @@ impl Candidates {
         parameters: &Parameters,
         batch: &Batch<'_>,
         scratch: &mut [Scratch],
+        threads: &Threads,
     ) -> f64 {
         let mut of_best = 0.0;
         let learning = self.all.iter_mut().enumerate().filter(|(_, one)| !one.ended);
         for (number, candidate) in learning {
-            let loss = candidate.step(shape, parameters, &self.rows, batch, scratch);
+            let loss = candidate.step(shape, parameters, &self.rows, batch, scratch, threads);
             if number == self.best {
                 of_best = loss;
             }
@@ -143,8 +143,10 @@ impl Candidate {
         rows: &[usize],
         batch: &Batch<'_>,
         scratch: &mut [Scratch],
+        threads: &Threads,
     ) -> f64 {
-        let (losses, mut gradient) = self.gradient(shape, parameters, rows, batch, scratch);
+        let (losses, mut gradient) =
+            self.gradient(shape, parameters, rows, batch, scratch, threads);
         self.loss = match self.optimiser.steps {
             0 => losses.descended,
             _ => self.loss + LOSS_SHARE * (losses.descended - self.loss),
@@ -166,6 +168,7 @@ impl Candidate {
         rows: &[usize],
         batch: &Batch<'_>,
         scratch: &mut [Scratch],
+        threads: &Threads,
     ) -> (Losses, Vec<f32>) {
         let share = 1.0 / rows.len() as f32;
         let mut sum = std::mem::take(&mut scratch[0].sum);
@@ -177,12 +180,7 @@ impl Candidate {
                 scratch.part(&self.weights, shape, parameters, rows, share, batch);
             };
             let parts = rows.len().div_ceil(PART);
-            let work = rows.chunks(PART).zip(&mut *scratch);
-            if parts == 1 {
-                work.for_each(compute);
-            } else {
-                work.collect::<Vec<_>>().into_par_iter().for_each(compute);
-            }
+            threads.each(rows.chunks(PART).zip(&mut *scratch), compute);
             for part in &scratch[..parts] {
                 losses.values += part.losses.values;
                 losses.descended += part.losses.descended;
@@ -302,13 +300,13 @@ mod tests {
             history_of: &[0, 1, 2, 3],
             targets: &[10.0, -20.0, 5.0, 0.0, 30.0, -8.0, 12.0, 12.0, -15.0, 25.0, -3.0, 7.0],
         };
-        let mut scratch = [Scratch::new(SHAPE)];
+        let (mut scratch, threads) = ([Scratch::new(SHAPE)], Threads::alone());
         let mut all = candidates(0..6, &parameters);
         let mut alone = [0, 1, 2, 3, 4, 5].map(|number| candidates([number], &parameters));
         for step in 1..=400 {
-            all.step(&SHAPE, &parameters, &batch, &mut scratch);
+            all.step(&SHAPE, &parameters, &batch, &mut scratch, &threads);
             for one in &mut alone {
-                one.step(&SHAPE, &parameters, &batch, &mut scratch);
+                one.step(&SHAPE, &parameters, &batch, &mut scratch, &threads);
             }
             let left: Vec<usize> = (0..6).filter(|&number| !all.all[number].ended).collect();
             let expected = match step {
@@ -342,13 +340,14 @@ mod tests {
             .copied()
             .collect();
         let each: Vec<u32> = (0..rows as u32).collect();
-        let step = |histories: &[f32], history_of: &[u32], threads: usize| {
+        let step = |histories: &[f32], history_of: &[u32], count: usize| {
             let batch = Batch { features: &features, histories, history_of, targets: &targets };
             let parameters = Parameters::default();
             let mut one = candidates([3], &parameters);
             one.rows = (0..rows).collect();
-            let mut scratch: Vec<_> = (0..threads).map(|_| Scratch::new(SHAPE)).collect();
-            let loss = one.step(&SHAPE, &parameters, &batch, &mut scratch);
+            let mut scratch: Vec<_> = (0..count).map(|_| Scratch::new(SHAPE)).collect();
+            let threads = Threads::new(count).unwrap();
+            let loss = one.step(&SHAPE, &parameters, &batch, &mut scratch, &threads);
             (loss, one.weights().to_vec())
         };
         let alone = step(&shared, &slots, 1);

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use offramp_nn::inputs::{Inputs, Scaling};
 use offramp_nn::networks::NetworkSpec;
-use offramp_nn::{Initial, QEvaluator, Shape, best_action, initial_parameters, stream};
+use offramp_nn::{Initial, QEvaluator, Shape, Threads, best_action, initial_parameters, stream};
 use offramp_plugin::{
     Context, Error, Needs, Observation, Policy, Student, UNDECIDED, ValueFunction,
 };
-use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::candidates::{Batch, Candidates, Scratch};
 use crate::parameters::Parameters;
@@ -33,7 +31,7 @@ pub(crate) struct DistilledStudent {
     values: Vec<f32>,
     threads: usize,
     /// From the first step on: the threads, and a buffer for each.
-    fitting: Option<(ThreadPool, Vec<Scratch>)>,
+    fitting: Option<(Threads, Vec<Scratch>)>,
 }
 
 impl Policy for DistilledStudent {
@@ -125,12 +123,12 @@ impl Student for DistilledStudent {
         self.make_candidates();
         self.evaluator.observe(self.networks.scaling(), features, histories);
         let shape = self.networks.shape;
-        let (pool, scratch) = match &mut self.fitting {
+        let (threads, scratch) = match &mut self.fitting {
             Some(fitting) => fitting,
             none => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build()?;
+                let threads = Threads::new(self.threads)?;
                 let scratch = (0..self.threads).map(|_| Scratch::new(shape)).collect();
-                none.insert((pool, scratch))
+                none.insert((threads, scratch))
             }
         };
         let networks = self.candidates.len();
@@ -144,20 +142,26 @@ impl Student for DistilledStudent {
             history_of: &observation.history_of,
             targets,
         };
-        let parameters = &self.parameters;
-        let losses: Vec<f64> = pool.install(|| match self.candidates.as_mut_slice() {
-            // The parts of one network's rows share the threads.
-            [one] if !one.rows.is_empty() => vec![one.step(&shape, parameters, &batch, scratch)],
+        let (parameters, threads) = (&self.parameters, &*threads);
+        let mut losses = vec![None; networks];
+        if let [one] = self.candidates.as_mut_slice() {
+            if !one.rows.is_empty() {
+                losses[0] = Some(one.step(&shape, parameters, &batch, scratch, threads));
+            }
+        } else {
             // A network's step is the same on any thread.
-            many => many
-                .par_chunks_mut(networks.div_ceil(scratch.len()))
-                .zip(scratch.par_chunks_mut(1))
-                .flat_map_iter(|(some, scratch)| {
-                    let with_rows = some.iter_mut().filter(|one| !one.rows.is_empty());
-                    with_rows.map(|one| one.step(&shape, parameters, &batch, scratch))
-                })
-                .collect(),
-        });
+            let share = networks.div_ceil(scratch.len());
+            let work = self.candidates.chunks_mut(share).zip(losses.chunks_mut(share));
+            threads.each(work.zip(scratch.chunks_mut(1)), |((some, losses), scratch)| {
+                for (one, loss) in some.iter_mut().zip(losses) {
+                    if !one.rows.is_empty() {
+                        *loss =
+                            Some(one.step(&shape, parameters, &batch, scratch, &Threads::alone()));
+                    }
+                }
+            });
+        }
+        let losses: Vec<f64> = losses.into_iter().flatten().collect();
         Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
     }
 }
