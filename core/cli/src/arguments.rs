@@ -238,7 +238,7 @@ pub(crate) struct MergeArguments {
     pub(crate) results: ResultsArguments,
 }
 
-/// What else is written while something learns.
+/// Logs that other programs read while a training or distillation runs.
 #[derive(Debug, Args)]
 pub(crate) struct LogArguments {
     /// Write event files for TensorBoard too, to the folder `tensorboard` of each training or

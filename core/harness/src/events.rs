@@ -45,7 +45,7 @@ pub enum Event<'a> {
     Validation(&'a Validation),
     /// A training or distillation has ended early.
     Stopped {
-        /// What its length is counted in: `episode` or `step`.
+        /// The unit of its length: `episode` or `step`.
         unit: &'static str,
         /// The number of them after which it ended.
         after: u64,

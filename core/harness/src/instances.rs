@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use offramp_host::{CallFailure, Policy};
 
-/// What the instances of a run are made of.
+/// The instances of a run, made one by one from the first.
 #[derive(Default)]
 pub(crate) struct Instances {
     /// An instance may be used by one thread at a time; asking it for a fresh one takes no time to

@@ -64,7 +64,7 @@ impl Rows {
         self.devices.len()
     }
 
-    /// What the student sees of them.
+    /// Its rows as an observation, for the student.
     pub(crate) fn observation(&self) -> Observation<'_> {
         Observation {
             slot: 0,

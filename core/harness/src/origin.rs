@@ -191,7 +191,8 @@ impl Checkpoint {
     }
 
     /// Creates what learns, from the checkpoint that the scenario names in `field` if it names one.
-    /// Whether a refusal is the fault of that or of `parameters` shows when it is created without.
+    /// If that is refused, it is created once more without the checkpoint, to tell whether the
+    /// checkpoint or `parameters` is at fault.
     pub(crate) fn begun(
         &self,
         field: &str,

@@ -64,7 +64,7 @@ pub struct TrainingEpisode {
     /// Share of the decisions that took each action, 0 (locally) to M, each 0 … 1; empty if no task
     /// arrived.
     pub action_share: Vec<f64>,
-    /// What the learner states of itself, by name.
+    /// Diagnostics of the learner, by name.
     pub diagnostics: Vec<(String, f64)>,
 }
 
@@ -73,7 +73,7 @@ pub struct TrainingEpisode {
 pub struct Validation {
     /// Its row of `distillation.csv`.
     pub row: DistillationRow,
-    /// What the student states of itself, by name.
+    /// Diagnostics of the student, by name.
     pub diagnostics: Vec<(String, f64)>,
 }
 

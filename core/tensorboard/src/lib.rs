@@ -240,7 +240,7 @@ mod tests {
             log.begin(done).unwrap();
             (done..end).for_each(|number| log.training(&episode(number)).unwrap());
         };
-        // Without an event there is no file.
+        // An attempt without events leaves no file.
         attempt(0, 0);
         assert!(!folder.exists());
         attempt(0, 7);

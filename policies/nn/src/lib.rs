@@ -12,7 +12,8 @@
 //! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`best_action`]
 //!    or [`softmax`] Q into an action.
 //! 4. **Remember**: [`replay`] keeps experience, and each slot's loads once.
-//! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients; [`learning`] has
+//! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients, on [`Threads`] if
+//!    there are parts; [`learning`] has
 //!    losses, schedules, optimisers and target networks as functions of plain slices.
 //! 6. **Save**: a [`networks::NetworkSpec`], or a [`checkpoint_spec::CheckpointSpec`] for other
 //!    models, describes a [`checkpoint::Checkpoint`] and compares the one that is read with it.
