@@ -3,8 +3,8 @@
 use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
 use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::range::{
-    self, ParameterError, check, check_batch, check_loss, check_memory, check_optimiser,
-    check_target, refused,
+    self, ParameterError, check, check_batch, check_checkpoint, check_loss, check_memory,
+    check_optimiser, check_target, refused,
 };
 use offramp_nn::{Initial, Shape};
 use offramp_plugin::serde::Deserialize;
@@ -320,10 +320,10 @@ impl Recipe {
         networks.networks as u128 * agent + parts * part
     }
 
-    /// Checks that agents of `networks` can be held in memory.
+    /// Checks that agents of `networks` can be held in memory, and their checkpoint be read.
     ///
     /// # Errors
-    /// [`ParameterError::Memory`] if not.
+    /// [`ParameterError::Memory`] or [`ParameterError::Checkpoint`] if not.
     pub(crate) fn check_memory(
         &self,
         networks: &NetworkSpec,
@@ -334,6 +334,7 @@ impl Recipe {
             1 => format!("a network of {weights} parameters, its replay and its batches"),
             count => format!("{count} networks of {weights} parameters, their replay and batches"),
         };
-        check_memory(&what, bytes, "less `hidden`, `replay` or `batch`, or `sharing: Shared`")
+        check_memory(&what, bytes, "less `hidden`, `replay` or `batch`, or `sharing: Shared`")?;
+        check_checkpoint(networks.networks, weights)
     }
 }

@@ -19,6 +19,18 @@ pub enum ParameterError {
         /// The values that it may have.
         range: String,
     },
+    /// A checkpoint larger than [`MAX_CHECKPOINT_BYTES`].
+    #[error(
+        "{networks} networks of {parameters} parameters would make a checkpoint of more than \
+         {} GiB, which is not read: less `hidden`, or `sharing: Shared`",
+        MAX_CHECKPOINT_BYTES >> 30
+    )]
+    Checkpoint {
+        /// Number of networks.
+        networks: usize,
+        /// Parameters of each.
+        parameters: usize,
+    },
     /// More memory than [`MAX_BYTES`].
     #[error(
         "{what} would need {} GiB of memory, and {} GiB is the limit: {advice}",
@@ -37,6 +49,9 @@ pub enum ParameterError {
 
 /// Upper bound of a learner's memory, bytes: a state of a training is not larger either.
 pub const MAX_BYTES: u128 = 16 << 30;
+
+/// Upper bound of a checkpoint, bytes: offramp reads none that is larger.
+pub const MAX_CHECKPOINT_BYTES: u128 = 1 << 30;
 
 /// Learning rates, 1: below, f32 weights of about one would not move.
 pub const RATE: RangeInclusive<f64> = 1e-7..=1.0;
@@ -137,6 +152,19 @@ pub fn check_memory(what: &str, bytes: u128, advice: &str) -> Result<(), Paramet
     Err(ParameterError::Memory { what: what.to_owned(), bytes, advice: advice.to_owned() })
 }
 
+/// Checks that the checkpoint of so many networks can be read again.
+///
+/// # Errors
+/// [`ParameterError::Checkpoint`] if it would be larger than [`MAX_CHECKPOINT_BYTES`].
+pub fn check_checkpoint(networks: usize, parameters: usize) -> Result<(), ParameterError> {
+    // Beside each network's numbers, the names and places of its tensors.
+    let bytes = networks as u128 * (4 * parameters as u128 + 1024);
+    if bytes <= MAX_CHECKPOINT_BYTES {
+        return Ok(());
+    }
+    Err(ParameterError::Checkpoint { networks, parameters })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +192,15 @@ mod tests {
         assert!(check_target("target", TargetUpdate::Soft(1e-30)).is_err());
         assert!(check_loss("loss", Loss::Huber(f64::NAN)).is_err());
         assert!(check_optimiser("optimiser", Optimiser::Adam(1e-30)).is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_that_would_not_be_read_is_refused() {
+        assert_eq!(check_checkpoint(50_000, 3247), Ok(()));
+        assert_eq!(
+            check_checkpoint(80_000, 3247).unwrap_err().to_string(),
+            "80000 networks of 3247 parameters would make a checkpoint of more than 1 GiB, which \
+             is not read: less `hidden`, or `sharing: Shared`"
+        );
     }
 }

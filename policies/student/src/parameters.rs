@@ -2,7 +2,9 @@
 
 use offramp_nn::learning::{Optimiser, Schedule};
 use offramp_nn::networks::{NetworkSpec, Sharing};
-use offramp_nn::range::{self, ParameterError, check, check_memory, check_optimiser, refused};
+use offramp_nn::range::{
+    self, ParameterError, check, check_checkpoint, check_memory, check_optimiser, refused,
+};
 use offramp_plugin::serde::Deserialize;
 
 /// `parameters` of the student in a scenario.
@@ -137,7 +139,8 @@ impl Parameters {
         let bytes = (count * starts) as u128 * 12 * weights as u128;
         let what = format!("{count} × {starts} networks of {weights} parameters");
         let advice = "less `ratio`, `teacher_hidden` or `starts`, or `sharing: Shared`";
-        check_memory(&what, bytes, advice)
+        check_memory(&what, bytes, advice)?;
+        check_checkpoint(count, weights)
     }
 }
 
