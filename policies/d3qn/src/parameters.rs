@@ -63,7 +63,6 @@ pub(crate) enum Draw {
 /// | `replay` | experiences of a network | 2 to 10⁷ | 2,000 |
 /// | `draw` | | `Experiences`; with one shared network `Slots(run)`, 1 to 1000 | `Slots(4)` where it can be |
 /// | `devices` | devices one shared network learns from | 1 or more | 100 |
-/// | `steps` | n, tasks | 1 to 100 | 1 |
 /// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.01)` |
 /// | `deploy` | | `Evaluation`, `Target` | `Target` |
 /// | `every_slots` | slots | 1 to 10,000 | 10 |
@@ -100,8 +99,6 @@ pub(crate) struct Parameters {
     /// experience of a slot, and with it the time that the replay spans and the use that updates
     /// make of it, then does not depend on how many devices there are.
     pub(crate) devices: usize,
-    /// Tasks of a device whose rewards are added up before a target bootstraps.
-    pub(crate) steps: usize,
     /// How the target network follows the evaluation network.
     pub(crate) target: TargetUpdate,
     /// The network that decides after training.
@@ -129,7 +126,6 @@ impl Default for Parameters {
             replay: 2_000,
             draw: None,
             devices: 100,
-            steps: 1,
             target: TargetUpdate::Soft(0.01),
             deploy: Deploy::Target,
             every_slots: 10,
@@ -235,7 +231,6 @@ impl QecoParameters {
                 replay: 500,
                 draw: None,
                 devices: usize::MAX,
-                steps: 1,
                 target: TargetUpdate::Hard(200),
                 deploy: Deploy::Evaluation,
                 every_slots: 10,
@@ -269,10 +264,6 @@ impl Parameters {
         check("clip", self.clip, range::CLIP)?;
         check("anneal", self.anneal, range::UNIT)?;
         check("devices", self.devices, 1..=usize::MAX)?;
-        check("steps", self.steps, 1..=100)?;
-        if self.steps > 1 && self.next_state == NextState::NextSlot {
-            refused("steps", &self.steps, "with `next_state: NextSlot`, 1")?;
-        }
         let draw = match (self.draw, self.sharing) {
             (None, Sharing::PerDevice) => Draw::Experiences,
             (None, Sharing::Shared) => Draw::Slots(4),

@@ -46,8 +46,6 @@ pub(crate) struct PendingDecisions {
     /// True if the last states of an episode have no next one.
     terminal: bool,
     arrival_slots: u32,
-    /// Tasks whose rewards are added up.
-    steps: usize,
     width: usize,
     devices: Vec<Vec<PendingDecision>>,
     /// The devices whose decisions are kept in the episode at hand.
@@ -61,7 +59,6 @@ impl PendingDecisions {
             discount: recipe.parameters.discount as f32,
             terminal: !recipe.has(Flaw::NoTerminal),
             arrival_slots,
-            steps: recipe.parameters.steps,
             width,
             devices: vec![Vec::new(); devices],
             kept: vec![true; devices],
@@ -147,51 +144,27 @@ impl PendingDecisions {
 
     /// Removes the complete experiences, by device, the oldest first.
     pub(crate) fn take_complete(&mut self, mut each: impl FnMut(Complete)) {
-        let steps = self.steps;
         for (device, decisions) in self.devices.iter_mut().enumerate() {
-            let mut at = 0;
-            while at < decisions.len() {
-                let Some((reward, discount, end)) = followed(&decisions[at..], steps) else {
-                    at += 1;
-                    continue;
+            decisions.retain_mut(|decision| {
+                let (Some(reward), Some(next)) = (decision.reward, &mut decision.next) else {
+                    return true;
                 };
-                let end = at + end;
-                let next = decisions[end].next.as_ref();
-                let (next_window, next_features) =
-                    next.map_or_else(Default::default, |next| (next.window, next.features.clone()));
-                // Those before still need it, if there are any.
-                let decision = decisions.remove(at);
                 each(Complete {
                     device,
                     experience: Experience {
                         window: decision.window,
-                        next_window,
+                        next_window: next.window,
                         action: decision.action,
                         reward,
-                        discount,
+                        discount: next.discount,
                     },
-                    features: decision.features,
-                    next_features,
+                    features: std::mem::take(&mut decision.features),
+                    next_features: std::mem::take(&mut next.features),
                 });
-            }
+                false
+            });
         }
     }
-}
-
-/// The discounted rewards of a device's decisions from the first on, `steps` of them or up to the
-/// end of the episode; the discount of what comes after; and the decision whose next state that is.
-/// `None` if something of it is not known yet.
-fn followed(decisions: &[PendingDecision], steps: usize) -> Option<(f32, f32, usize)> {
-    let (mut sum, mut discount) = (0.0, 1.0);
-    for (number, decision) in decisions.iter().take(steps).enumerate() {
-        let (reward, next) = (decision.reward?, decision.next.as_ref()?);
-        sum += discount * reward;
-        discount *= next.discount;
-        if number + 1 == steps || next.discount == 0.0 {
-            return Some((sum, discount, number));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -208,7 +181,6 @@ mod tests {
             discount: 0.5,
             terminal,
             arrival_slots: 5,
-            steps: 1,
             width: WIDTH,
             devices: vec![Vec::new(); 2],
             kept: vec![true; 2],
@@ -292,22 +264,18 @@ mod tests {
         assert_eq!(complete(&mut pending), []);
     }
 
-    /// r + γ^Δ r' of two tasks, then the state after both; at the end of the episode what is there.
     #[test]
-    fn the_rewards_of_several_tasks_are_added_up() {
-        let mut pending = pending(NextState::NextTask, true);
-        pending.steps = 2;
-        let some: Option<&[f32]> = Some(&[1.0, 2.0]);
-        for (slot, reward) in [(0, 1.0), (2, 10.0), (3, 100.0)] {
-            let window = 100 + u64::from(slot);
-            pending.begin_slot(slot, window, |device| some.filter(|_| device == 0));
-            pending.decide(0, slot, window, 1, &[f32::from(slot as u8), 0.0]);
-            pending.reward(&ended(0, slot), reward);
-        }
-        let after = vec![1.0, 2.0];
-        assert_eq!(complete(&mut pending), [(0, 100, 103, 1.0 + 0.25 * 10.0, 0.125, after)]);
-        pending.begin_slot(5, 105, |_| None);
-        let rewards: Vec<_> = complete(&mut pending).iter().map(|one| (one.3, one.4)).collect();
-        assert_eq!(rewards, [(10.0 + 0.5 * 100.0, 0.0), (100.0, 0.0)]);
+    fn some_devices_are_kept_and_others_in_the_next_episode() {
+        let kept = |episode: u64| {
+            let mut pending = pending(NextState::NextTask, true);
+            pending.devices = vec![Vec::new(); 40];
+            pending.kept = vec![true; 40];
+            pending.begin_episode(5, &mut stream(episode, 0));
+            (0..40).for_each(|device| pending.decide(device, 0, 9, 1, &[5.0, 6.0]));
+            pending.devices.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(1).iter().sum::<usize>(), 5);
+        assert_eq!(kept(1), kept(1));
+        assert_ne!(kept(1), kept(2));
     }
 }

@@ -433,7 +433,7 @@ mod tests {
     const COUNTS: [&str; 8] =
         ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-    const FIELDS: [(&str, &[&str]); 17] = [
+    const FIELDS: [(&str, &[&str]); 16] = [
         ("hidden", &COUNTS),
         ("batch", &COUNTS),
         ("replay", &COUNTS),
@@ -441,7 +441,6 @@ mod tests {
         ("warm_up_slots", &COUNTS),
         ("anneal", &NUMBERS),
         ("devices", &COUNTS),
-        ("steps", &["0", "1", "2", "7", "100", "101"]),
         ("sharing", &["PerDevice", "Shared"]),
         ("draw", &["Experiences", "Slots(0)", "Slots(1)", "Slots(3)"]),
         ("clip", &NUMBERS),
