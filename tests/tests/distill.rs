@@ -173,6 +173,25 @@ fn a_dataset_is_used_again_if_it_is_the_same() {
     assert!(!sandbox.has("d"));
 }
 
+/// Points that have the same states share a dataset, others have their own.
+#[test]
+fn points_of_a_sweep_share_the_states_that_they_have_in_common() {
+    let sandbox = taught(PER_DEVICE);
+    let sweep = "{\"distill.seed\": [1, 2], \"distill.batch\": [PerDevice(8), PerDevice(16)]}";
+    sandbox.write(
+        "student.ron",
+        distillation(PER_DEVICE, network(0.5)).set("sweep", sweep).to_string(),
+    );
+    sandbox.succeed(&["distill", "student.ron", "--out", "swept"]);
+    let mut points: Vec<_> =
+        std::fs::read_dir(sandbox.path().join("swept")).unwrap().flatten().collect();
+    points.retain(|entry| entry.path().is_dir());
+    let own = points.iter().filter(|entry| entry.path().join("dataset.safetensors").exists());
+    // Four points and two seeds: one dataset lies beside the points, one in the first of the other seed.
+    assert_eq!((points.len(), own.count()), (4, 1));
+    assert!(sandbox.has("swept/dataset.safetensors"));
+}
+
 #[test]
 fn trees_decide_as_their_teacher() {
     let sandbox = taught(PER_DEVICE);

@@ -141,12 +141,18 @@ impl State {
 /// Checks that a distillation can begin or resume in `folder`, without doing anything: that its
 /// plugins can be created, and that it is of the same origin as what it resumes.
 ///
+/// Returns a hash of what its teacher's states are made of: distillations that have the same one can share
+/// a dataset. `None` if a plugin crashes, which [`distill`] reports.
+///
 /// # Errors
-/// [`DistillError::Refused`] and [`DistillError::Folder`]. A plugin that crashes is found by
-/// [`distill`].
-pub fn check(distillation: &Distillation, folder: &Path, start: Start) -> Result<(), DistillError> {
+/// [`DistillError::Refused`] and [`DistillError::Folder`].
+pub fn check(
+    distillation: &Distillation,
+    folder: &Path,
+    start: Start,
+) -> Result<Option<String>, DistillError> {
     let setup = match Setup::new(distillation) {
-        Err(DistillError::Failed { .. }) => return Ok(()),
+        Err(DistillError::Failed { .. }) => return Ok(None),
         setup => setup?.0,
     };
     if start == Start::Resume {
@@ -154,7 +160,7 @@ pub fn check(distillation: &Distillation, folder: &Path, start: Start) -> Result
         let state: Option<State> = resume::saved(&path, &setup.origin)?;
         state.map_or(Ok(()), |state| setup.accept(&path, &state))?;
     }
-    Ok(())
+    Ok(Some(setup.key()))
 }
 
 /// Distils a teacher into `folder`, which the caller has [claimed](resume::Claim), or one around it,

@@ -95,7 +95,14 @@ impl Origin {
         };
         let names = then.0.iter().chain(&self.0).map(|part| &part.name);
         let changes = names.map(|name| (name, value(then, name), value(self, name)));
-        let (name, then, now) = changes.into_iter().find(|(_, then, now)| then != now)?;
+        let mut changed = changes.filter(|(_, then, now)| then != now);
+        let is_length = |name: &str| LENGTHS.iter().any(|(field, _)| *field == name);
+        // A length is a part because of the plugins: if one of them is another now, that is the reason.
+        let first = changed.next()?;
+        let (name, then, now) = match is_length(first.0) {
+            true => changed.find(|(name, ..)| !is_length(name)).unwrap_or(first),
+            false => first,
+        };
         let hashed = |value: &Option<String>| value.as_ref().is_some_and(|v| v.starts_with(HASH));
         if hashed(&then) || hashed(&now) {
             return Some(match (then, now) {

@@ -22,19 +22,27 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
     let experiment = experiment.try_map(|scenario| bind_distillation(scenario, &registry))?;
     let out = arguments.folder.folder(&experiment.name);
     let start = arguments.folder.start();
-    // Points with the same teacher and states share a dataset.
-    let dataset = arguments.dataset.clone().unwrap_or_else(|| out.join("dataset.safetensors"));
     let threads = super::thread_pool(&arguments.threads)?;
     let place = |number, distillation: &Distillation| {
         super::folder_of_point(&out, number, &distillation.scenario)
     };
     let _claim = Claim::new(&out, start).map_err(folder_problem)?;
     // All of them before the first, so that a mistake shows at once.
+    let mut states = Vec::new();
     for (number, distillation) in experiment.points.iter().enumerate() {
         let (folder, _) = place(number, distillation);
         let checked = threads.install(|| check(distillation, &folder, start));
-        checked.map_err(|error| problem(distillation, error))?;
+        states.push(checked.map_err(|error| problem(distillation, error))?);
     }
+    // Points with the same teacher and states share a dataset: that of the first of them.
+    let dataset = |number: usize| {
+        let first = states.iter().position(|other| *other == states[number]).unwrap_or(number);
+        let folder = match first {
+            0 => out.clone(),
+            first => place(first, &experiment.points[first]).0,
+        };
+        arguments.dataset.clone().unwrap_or_else(|| folder.join("dataset.safetensors"))
+    };
     let (mut learned, mut logged) = (Vec::new(), true);
     for (number, distillation) in experiment.points.iter().enumerate() {
         let (folder, point) = place(number, distillation);
@@ -42,7 +50,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
         let progress = notes.progress(distillation.entry.steps, template, &point);
         let progress = Logged::new(progress, &arguments.log, &folder);
         let distilled =
-            threads.install(|| distill(distillation, &folder, &dataset, start, &progress));
+            threads.install(|| distill(distillation, &folder, &dataset(number), start, &progress));
         logged &= progress.finish().inspect_err(|error| show_failure(error)).is_ok();
         let (rows, error) = match distilled {
             Ok(()) => {
