@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use offramp_harness::engine::ENGINE;
 use offramp_model::{ObservationKind, ObservationSpec, System};
 use offramp_results::files::sha256;
 use offramp_tests::{Sandbox, example, read, workspace};
@@ -56,6 +57,11 @@ fn a_run_keeps_its_files() {
     for run in record["runs"].as_array_mut().unwrap() {
         run["plugin"]["sha256"] = "#".into();
         run["plugin"]["file"] = "#".into();
+        // Another build is another engine, and another machine another processor.
+        assert_eq!(run["identity"]["engine"], ENGINE);
+        assert_eq!(run["provenance"]["engine"], ENGINE);
+        run["identity"]["engine"] = "#".into();
+        run["provenance"] = "#".into();
     }
     let record = serde_json::to_string_pretty(&record).unwrap();
     let lines: Vec<&str> = record.lines().take(30).collect();
@@ -192,7 +198,7 @@ fn a_study_keeps_its_tables_and_keys() {
     let (random, key) = folder(study.join("results"), "random", "scenarios/golden.ron");
     let scenario = read(&random.join("scenarios/golden.ron"));
     let plugins = [plugin_hash(&sandbox, "random")];
-    assert_eq!(key, hash(&format!(" {plugins:?} {scenario}"))[..12]);
+    assert_eq!(key, hash(&format!("{ENGINE}  {plugins:?} {scenario}"))[..12]);
     let (learned, key) = folder(study.join("learned"), "learning", "scenario.ron");
     let scenario = read(&learned.join("scenario.ron"));
     insta::assert_snapshot!("study_scenario", scenario);
@@ -202,7 +208,7 @@ fn a_study_keeps_its_tables_and_keys() {
     let explorer = plugins.find(|p| p["name"] == "uniform").unwrap();
     let explorer = Some(explorer["sha256"].as_str().unwrap().to_owned());
     let plugins = Some((plugin_hash(&sandbox, "linear"), explorer));
-    assert_eq!(key, hash(&format!("{plugins:?} {scenario}"))[..12]);
+    assert_eq!(key, hash(&format!("{ENGINE} {plugins:?} {scenario}"))[..12]);
 }
 
 /// A dataset is used again if its key is the same; the system is in it by this text.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use offramp_harness::engine::VERSION;
 use offramp_harness::resume::Start;
 use offramp_results::files;
 use offramp_results::shard::Shard;
@@ -11,7 +12,7 @@ use offramp_scenario::{Setting, SettingValue};
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, long_version = VERSION, about, propagate_version = true)]
 pub(crate) struct Arguments {
     /// Print only the result and errors: no progress, no notes
     #[arg(long, global = true)]

@@ -29,6 +29,7 @@ use crate::context::{PolicyContext, learning_steps};
 use crate::dataset::{
     CollectError, Collector, Dataset, DatasetError, DatasetFault, Driver, greedy,
 };
+use crate::engine::ENGINE;
 use crate::events::{Event, Observer};
 use crate::instances::Instances;
 use crate::memory;
@@ -532,7 +533,7 @@ impl<'d> Setup<'d> {
         let DistillationEntry { states, explored, seed, .. } = entry;
         let parameters = scenario.system.parameters();
         let mut described = format!(
-            "{parameters:?} {:?} {} {} {} {states} {explored} {seed}",
+            "{ENGINE} {parameters:?} {:?} {} {} {} {states} {explored} {seed}",
             scenario.observation,
             teacher.plugin.library.sha256,
             teacher.parameters,

@@ -15,6 +15,7 @@ use offramp_scenario::{Scenario, fields_of};
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::absolute;
+use crate::engine::ENGINE;
 
 /// Fields of a scenario that no result depends on, or that an identity has separately.
 const LEFT_OUT: [&str; 8] =
@@ -66,7 +67,7 @@ impl FileHashes {
         let entry = (&policy.plugin.offer.name, &policy.parameters);
         let checkpoint = policy.checkpoint.as_deref();
         Ok(Identity {
-            offramp: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: ENGINE.to_owned(),
             scenario: sha256(format!("{fields:?}").as_bytes()),
             policy: sha256(format!("{entry:?}").as_bytes()),
             checkpoint: checkpoint

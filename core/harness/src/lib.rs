@@ -12,7 +12,7 @@
 //! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
 //!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
 //!    ([`resume`]).
-//! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run.
+//! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run, [`engine`] what computes it.
 //!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
 //! [`context`], and take their randomness from [`seeds`].
@@ -50,6 +50,7 @@ pub mod check;
 pub mod context;
 pub mod dataset;
 pub mod distill;
+pub mod engine;
 pub mod environment;
 pub mod evaluate;
 pub mod events;

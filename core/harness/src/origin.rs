@@ -15,6 +15,7 @@ use offramp_scenario::{Scenario, fields_of};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{PolicyContext, file_bytes};
+use crate::engine::ENGINE;
 
 /// The parts of a training or distillation, in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,7 @@ impl Origin {
         fields.retain(|(field, _)| !FREE.iter().chain(free).any(|free| is_in(field, free)));
         fields.sort();
         let mut origin = Self::default();
+        origin.add("the engine of offramp".to_owned(), ENGINE.to_owned());
         for (field, value) in fields {
             let value = if value.len() > 60 { hash(value.as_bytes()) } else { value };
             origin.add(format!("`{field}`"), value);

@@ -5,6 +5,7 @@ use offramp_results::run_folder::{Identity, PluginRecord, RunRecord, Scenarios};
 use offramp_scenario::Experiment;
 
 use crate::bind::{BoundPolicy, Evaluation};
+use crate::engine::provenance;
 
 /// The record of a run before its first episode: scenario, point, policy, plugin and identity.
 pub(crate) fn run_record(
@@ -29,6 +30,7 @@ pub(crate) fn run_record(
             file: file.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             sha256: library.sha256.clone(),
         },
+        provenance: Some(provenance()),
         identity: Some(identity),
         error: None,
     }

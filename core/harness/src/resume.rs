@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use offramp_results::files::{self, MAX_DATA_BYTES};
 use offramp_results::lock::FolderLock;
+use offramp_results::provenance;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::engine;
 use crate::origin::Origin;
 
 /// The start of a training, a distillation or a batch: new or resumed.
@@ -116,8 +118,8 @@ impl Drop for Claim {
     }
 }
 
-/// Prepares the folder of a training or distillation: with the scenario in it, and without what a
-/// kill has left of files that were being replaced.
+/// Prepares the folder of a training or distillation: with the scenario and its provenance in it, and
+/// without what a kill has left of files that were being replaced.
 pub(crate) fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
     std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
     for entry in std::fs::read_dir(folder).map_err(unwritable(folder))?.flatten() {
@@ -125,6 +127,7 @@ pub(crate) fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+    provenance::add(folder, &engine::provenance()).map_err(unwritable(folder))?;
     write(&folder.join("scenario.ron"), scenario.as_bytes())
 }
 

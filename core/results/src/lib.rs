@@ -14,7 +14,7 @@
 //! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
 //!    [`replay`]: a recorded run, run again.
 //! 6. [`files`]: bounded reads, atomic writes, SHA-256, the first free folder; [`lock`]: one process
-//!    at a time writes to a folder.
+//!    at a time writes to a folder; [`provenance`]: which build computed it, and on what.
 //!
 //! It knows nothing of how a result came about: no plugins, no scenario texts, no threads.
 //!
@@ -72,6 +72,7 @@ pub mod learning;
 pub mod lock;
 pub mod merge;
 pub mod metric;
+pub mod provenance;
 mod record;
 pub mod replay;
 mod rows;

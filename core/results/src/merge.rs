@@ -75,8 +75,28 @@ fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
         Some(missing) => Err(unmergeable(format!("part {missing}/{of} is missing"))),
         None => {
             let parts: Vec<RunFolder> = parts.into_values().collect();
+            same_engine(parts.iter().flat_map(RunFolder::records))?;
             same_files(parts.iter().flat_map(RunFolder::records))?;
             Ok((scenarios, parts))
+        }
+    }
+}
+
+/// Checks that one engine has computed all runs.
+///
+/// # Errors
+/// [`Error::Unmergeable`] names two that differ.
+fn same_engine<'r>(records: impl Iterator<Item = &'r RunRecord>) -> Result<(), Error> {
+    let mut engines = records.filter_map(|record| Some(&record.identity.as_ref()?.engine));
+    let Some(first) = engines.next() else { return Ok(()) };
+    match engines.find(|engine| *engine != first) {
+        None => Ok(()),
+        Some(other) => {
+            let cause = format!(
+                "the parts were run by different engines of offramp, {first} and {other}: run \
+                 them with the same build"
+            );
+            Err(Error::Unmergeable { cause })
         }
     }
 }

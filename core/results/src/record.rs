@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::FileRecord;
 use crate::metric::Metric;
+use crate::provenance::Provenance;
 use crate::statistics::MeanSd;
 use crate::summary::Summary;
 
@@ -24,6 +25,9 @@ pub struct RunRecord {
     pub episodes: u64,
     /// The plugin that decided.
     pub plugin: PluginRecord,
+    /// What ran it; `None` in folders written before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// Everything the run was made of; `None` in folders written before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
@@ -50,8 +54,9 @@ pub struct PluginRecord {
 /// runs of the same identity have bit-identical results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The version of offramp.
-    pub offramp: String,
+    /// The build id of the engine; empty in folders written before it was recorded.
+    #[serde(default)]
+    pub engine: String,
     /// SHA-256 of the scenario's text at this point, without its policies and limits.
     pub scenario: String,
     /// SHA-256 of the policy's entry: its name among the plugins and its parameters.
@@ -95,11 +100,11 @@ impl RunRecord {
     pub fn change(&self, other: &Self) -> Option<String> {
         let named = |part: &str| Some(format!("the {part}"));
         let (Some(ours), Some(theirs)) = (&self.identity, &other.identity) else {
-            return named("version of offramp");
+            return named("engine of offramp");
         };
         let (own, their) = (&self.plugin, &other.plugin);
-        if ours.offramp != theirs.offramp {
-            return named("version of offramp");
+        if ours.engine != theirs.engine {
+            return named("engine of offramp");
         }
         if ours.scenario != theirs.scenario {
             return named("scenario");
@@ -148,6 +153,8 @@ mod tests {
         let with = |identity: Identity| RunRecord { identity: Some(identity), ..run.clone() };
         let change = |other: RunRecord| run.change(&other);
         assert_eq!(change(run.clone()), None);
+        let engine = Identity { engine: "x".into(), ..identity.clone() };
+        assert_eq!(change(with(engine)).unwrap(), "the engine of offramp");
         let scenario = Identity { scenario: "x".into(), ..identity.clone() };
         assert_eq!(change(with(scenario)).unwrap(), "the scenario");
         let files = Identity { files: vec![file("a.py", "2")], ..identity.clone() };

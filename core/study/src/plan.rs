@@ -10,6 +10,7 @@ use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 use offramp_harness::bind::{
     Distillation, Training, bind_distillation, bind_evaluation, bind_training,
 };
+use offramp_harness::engine::ENGINE;
 use offramp_harness::files_of;
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
@@ -294,7 +295,9 @@ impl StudyRunner<'_> {
                 files.extend(begun_from(&of_student, "distill.from", entry.from.as_deref())?);
                 let files = described(&files);
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
-                let key = sha256(format!("{} {plugins:?} {text}{files}", teacher.key).as_bytes());
+                let key = sha256(
+                    format!("{ENGINE} {} {plugins:?} {text}{files}", teacher.key).as_bytes(),
+                );
                 let folder = folder_name(&of_student.name, &key);
                 let teacher = Some(Box::new(teacher));
                 let name = name.to_owned();
@@ -317,7 +320,7 @@ impl StudyRunner<'_> {
                 let files = described(&files);
                 let explorer = explorer.map(|bound| bound.plugin.library.sha256.clone());
                 let plugins = Some((learner.plugin.library.sha256.clone(), explorer));
-                let key = sha256(format!("{plugins:?} {text}{files}").as_bytes());
+                let key = sha256(format!("{ENGINE} {plugins:?} {text}{files}").as_bytes());
                 let folder = folder_name(&of_learner.name, &key);
                 let name = name.to_owned();
                 Ok(TrainingJob { name, folder, key, scenario: text, home, teacher: None })
@@ -361,7 +364,7 @@ impl StudyRunner<'_> {
                 files += &described(&files_of(&scenario, &policy.plugin, &policy.parameters));
             }
         }
-        let key = sha256(format!("{job} {plugins:?} {text}{files}").as_bytes());
+        let key = sha256(format!("{ENGINE} {job} {plugins:?} {text}{files}").as_bytes());
         Ok(EvaluationJob { name: name.to_owned(), key, scenario: text, home })
     }
 }
