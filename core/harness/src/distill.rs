@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/dataset.safetensors     states with the teacher's values; reused by later distillations
 //! RUN/distillation.csv        one row per validation
+//! RUN/timing.csv              the wall-clock time up to each validation
 //! RUN/best.safetensors        the student with the best validation
 //! RUN/final.safetensors       the student of the last step
 //! RUN/round-N.safetensors     the dataset with the states of all rounds up to the last, if any
@@ -16,11 +17,12 @@
 //! then fits what it would have fitted at once; what differs is the validation after the step that was the last one.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::files::{FileRecord, sha256};
-use offramp_results::learning::{DistillationRow, Validation, diagnostic};
+use offramp_results::learning::{DistillationRow, DistillationTimingRow, Validation, diagnostic};
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +207,9 @@ struct Distiller<'d> {
     states: Dataset,
     batches: Batches,
     table: Table,
+    timing: Table,
+    /// When the time began that the next row of `timing` states.
+    since: Instant,
     state: State,
     /// Sum and number of the losses since the last validation.
     losses: (f64, u64),
@@ -218,6 +223,7 @@ impl<'d> Distiller<'d> {
         dataset: &Path,
         start: Start,
     ) -> Result<Self, DistillError> {
+        let since = Instant::now();
         let (setup, mut student) = Setup::new(distillation)?;
         let state = match start {
             Start::New => None,
@@ -234,8 +240,10 @@ impl<'d> Distiller<'d> {
             states.write(dataset, &setup.key(), setup.servers())?;
         }
         let table = Table::open(&folder.join("distillation.csv"), state.rows)?;
+        let timing = Table::open_below(&folder.join("timing.csv"), state.step + 1)?;
         let batches = Batches::new(&distillation.scenario, distillation.entry.batch, &states);
-        Ok(Self { setup, folder, student, states, batches, table, state, losses: (0.0, 0) })
+        let losses = (0.0, 0);
+        Ok(Self { setup, folder, student, states, batches, table, timing, since, state, losses })
     }
 
     fn entry(&self) -> &'d DistillationEntry {
@@ -295,6 +303,9 @@ impl<'d> Distiller<'d> {
         if round_over {
             self.round(step, &checkpoint)?;
         }
+        let now = Instant::now();
+        let seconds = (now - std::mem::replace(&mut self.since, now)).as_secs_f64();
+        self.timing.add(DistillationTimingRow { step, seconds })?;
         self.save(step)?;
         if round_over && self.state.rounds > 1 {
             // It may be gone already, if this was interrupted before.

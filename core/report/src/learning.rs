@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use offramp_results::files::write_atomically;
-use offramp_results::learning::{DistillationRow, Learned, TrainingRow};
+use offramp_results::learning::{DistillationRow, Learned, Lesson, TrainingRow};
 
 use crate::plot::{Figure, Lines, PlotError, Series};
 use crate::records::{Cell, Field, Records};
@@ -81,6 +81,17 @@ pub fn distillations(distillations: &[Learned<DistillationRow>]) -> Records {
             best.map_or(Cell::Empty, |row| Cell::Number(row.agreement, 3)),
             error,
         ]);
+    }
+    records
+}
+
+/// What each lesson of a study cost.
+pub fn lessons(lessons: &[Lesson]) -> Records {
+    let mut records = Records::new(["policy", "seconds", "folder"].map(Field::new));
+    for Lesson { policy, folder, seconds } in lessons {
+        let seconds = seconds.map_or(Cell::Empty, |seconds| Cell::Number(seconds, 1));
+        let folder = folder.display().to_string();
+        records.rows.push(vec![policy.clone().into(), seconds, folder.into()]);
     }
     records
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::learning::TrainingRow;
-use crate::metric::{self, EpisodeResult, Metric, QUANTITY_NAMES};
+use crate::metric::{self, EpisodeResult, Metric, Pooling, QUANTITY_NAMES};
 use crate::run_folder::{RunFolder, RunRecord};
 use crate::statistics::Scores;
 
@@ -55,6 +55,13 @@ pub enum Quantity {
     Metric(&'static Metric),
     /// The policy's number of parameters as the paper counts them: evaluation and target network.
     Parameters,
+}
+
+impl Quantity {
+    /// True for the time of a decision, which whatever else runs at the same time disturbs.
+    pub fn is_time(&self) -> bool {
+        matches!(self, Self::Metric(metric) if metric.pooling == Pooling::Decisions)
+    }
 }
 
 /// A policy at a point.

@@ -54,6 +54,16 @@ pub struct TimingRow {
     pub validation_seconds: Option<f64>,
 }
 
+/// A row of a distillation's `timing.csv`: the wall-clock time up to a validation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DistillationTimingRow {
+    /// Steps so far.
+    pub step: u64,
+    /// Seconds since the row before: steps, validation and the states of a round; in the first row
+    /// the teacher's states, too.
+    pub seconds: f64,
+}
+
 /// A training episode, with what tables leave out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingEpisode {
@@ -131,6 +141,17 @@ impl<R> Learned<R> {
     }
 }
 
+/// A training or distillation of a study, and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// The policy that learned.
+    pub policy: String,
+    /// Its folder, from the study's.
+    pub folder: PathBuf,
+    /// Wall-clock seconds, those of earlier attempts included; none if it has not begun.
+    pub seconds: Option<f64>,
+}
+
 /// Reads the `training.csv` of a training's folder.
 ///
 /// # Errors
@@ -144,6 +165,14 @@ pub fn training(folder: &Path) -> Result<Vec<TrainingRow>, Error> {
 /// # Errors
 /// [`Error::Unreadable`] names the file and the row or column.
 pub fn timing(folder: &Path) -> Result<Vec<TimingRow>, Error> {
+    table::rows(&folder.join("timing.csv"))
+}
+
+/// Reads the `timing.csv` of a distillation's folder.
+///
+/// # Errors
+/// [`Error::Unreadable`] names the file and the row or column.
+pub fn distillation_timing(folder: &Path) -> Result<Vec<DistillationTimingRow>, Error> {
     table::rows(&folder.join("timing.csv"))
 }
 

@@ -397,7 +397,8 @@ metrics! {
         }
     }
     episode {
-        /// Mean time of a decision. From `timing.csv`.
+        /// Mean time of a decision. From `timing.csv`. Whatever else runs at the time disturbs it:
+        /// compare times of runs with `--jobs 1`; studies measure them so.
         decision_us as DecisionTime {
             of: |episode| (episode.decisions > 0)
                 .then(|| episode.decide_ns as f64 / 1000.0 / episode.decisions as f64),

@@ -203,6 +203,12 @@ pub(crate) fn distillation(
 ) -> Result<DistillationEntry, Fault> {
     let teacher = &section.teacher;
     trained_or_not(source, "distill.teacher", teacher.untrained, teacher.checkpoint.as_ref())?;
+    let DistillSection { rounds, steps, .. } = *section;
+    if rounds >= steps {
+        let message = format!("{rounds} rounds do not fit between {steps} steps");
+        let help = format!("at most {} rounds divide them; or distil for more steps", steps - 1);
+        return Err(source.fault("distill.rounds", message, Some(help)));
+    }
     let (sha256, parameters) = (teacher.sha256.as_ref(), teacher.parameters.as_ref());
     Ok(DistillationEntry {
         teacher: PolicyEntry {
@@ -273,6 +279,15 @@ mod tests {
         let text = format!("(name: \"x\", distill: ({teacher}{batch}))");
         let experiment = Experiment::parse("x.ron", text, "".as_ref(), &[])?;
         Ok(experiment.points[0].distillation.as_ref().unwrap().batch)
+    }
+
+    #[test]
+    fn rounds_that_do_not_fit_are_refused() {
+        assert!(read(", steps: 4, rounds: 3").is_ok());
+        let fault = read(", steps: 3, rounds: 3").unwrap_err();
+        assert_eq!(fault.message, "3 rounds do not fit between 3 steps");
+        assert_eq!(&fault.text[fault.span], "3");
+        assert!(read(", steps: 1").is_ok());
     }
 
     #[test]

@@ -246,7 +246,7 @@ sections! {
         batch: Raw { default: Raw("PerDevice(32)".to_owned()), range: "n: 1 … 10⁹", },
         /// Rounds in which the student plays episodes of its own, whose states are labelled by the
         /// teacher and added to the dataset.
-        rounds: u64 { default: 0, },
+        rounds: u64 { default: 0, range: "0 … steps − 1", },
         /// States that each round adds.
         round_states: u64 { default: 20_000, range: 1..=MAX_COUNT, },
         /// The seed of all randomness of the distillation.

@@ -14,8 +14,8 @@
 //! let registry = Registry::discover(&["target/release".into()], None)?;
 //! let study = Study::read("scenarios/reproduce/paper.ron".as_ref(), Size::Quick)?;
 //! let only = ["table-3".to_owned()];
-//! let exhibits = study.run(&registry, "runs/quick".as_ref(), &only, &InProcess, &Quiet)?;
-//! for claim in study.claims(&exhibits) {
+//! let outcome = study.run(&registry, "runs/quick".as_ref(), &only, &InProcess, &Quiet)?;
+//! for claim in study.claims(&outcome.exhibits) {
 //!     println!("{}: {:?}", claim.text, claim.verdict);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -26,17 +26,19 @@
 //! OUT/results/POLICY-KEY/   one run folder per policy, point and training seed
 //! ```
 //!
-//! A key is a hash of everything that the contents of a folder depend on: the scenario as it is
-//! run, the plugins' files, and the key of the teacher. So nothing is done twice, and a change of a
-//! scenario or a plugin redoes exactly what depends on it.
+//! A key is a hash of everything that the contents of a folder depend on: the engine, the scenario
+//! as it is run, the plugins' files, and the key of the teacher. So nothing is done twice, and a
+//! change of the engine, a scenario or a plugin redoes exactly what depends on it.
 
 mod check;
 mod claims;
 mod file;
+mod lessons;
 mod plan;
 mod run;
 mod study;
 mod work;
 
 pub use file::fields;
+pub use run::StudyOutcome;
 pub use study::{Size, Study, StudyError};

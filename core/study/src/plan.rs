@@ -46,6 +46,22 @@ pub(crate) struct EvaluationJob {
     pub(crate) scenario: String,
     /// The scenario's folder, to which paths in parameters are relative.
     pub(crate) home: PathBuf,
+    /// True if it measures times, so that nothing else may run.
+    alone: bool,
+}
+
+impl EvaluationJob {
+    /// The same evaluation on a single thread. Its results have a folder of their own, since
+    /// those of another may be there already.
+    pub(crate) fn alone(self) -> Self {
+        let key = sha256(format!("{} alone", self.key).as_bytes());
+        Self { key, alone: true, ..self }
+    }
+
+    /// The number of threads it may use; `None` for all.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.alone.then_some(1)
+    }
 }
 
 impl SeedRun {
@@ -365,6 +381,6 @@ impl StudyRunner<'_> {
             }
         }
         let key = sha256(format!("{ENGINE} {job} {plugins:?} {text}{files}").as_bytes());
-        Ok(EvaluationJob { name: name.to_owned(), key, scenario: text, home })
+        Ok(EvaluationJob { name: name.to_owned(), key, scenario: text, home, alone: false })
     }
 }

@@ -3,19 +3,30 @@
 use std::path::Path;
 
 use offramp_harness::Registry;
-use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, MeasuredRun};
+use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, MeasuredRun, Quantity};
+use offramp_results::learning::Lesson;
 use offramp_results::lock::FolderLock;
 
 use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
 
 use crate::file::{ExhibitSection, PointSection};
+use crate::lessons;
 use crate::plan::SeedRun;
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{Failure, Failures, ProgressLog};
 
 /// Upper bound on the memory of all episodes of a study, bytes.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// What a study has yielded.
+#[derive(Clone, Debug)]
+pub struct StudyOutcome {
+    /// The numbers behind its tables and figures.
+    pub exhibits: Vec<Exhibit>,
+    /// Its trainings and distillations, with what each cost.
+    pub lessons: Vec<Lesson>,
+}
 
 /// A cell of an exhibit that is to be measured.
 struct PlannedCell<'s> {
@@ -39,7 +50,7 @@ impl Study {
         only: &[String],
         isolated: &dyn Executor,
         observer: &dyn Observer,
-    ) -> Result<Vec<Exhibit>, StudyError> {
+    ) -> Result<StudyOutcome, StudyError> {
         if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
         }
@@ -54,9 +65,14 @@ impl Study {
         self.check_memory(&planned)?;
         let _lock = FolderLock::take(out)?;
         let log = ProgressLog::new(&runs, observer);
-        let failures = runner.learn_all(&runs, &log)?;
+        let lessons = lessons::lessons(&runs);
+        let failures = lessons::give(&lessons, |job, before| runner.learn(job, before, &log))?;
         let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);
-        planned.iter().map(exhibit).collect()
+        let exhibits = planned.iter().map(exhibit).collect::<Result<_, _>>()?;
+        Ok(StudyOutcome {
+            exhibits,
+            lessons: lessons.into_iter().map(|job| runner.lesson(job)).collect(),
+        })
     }
 }
 
@@ -92,7 +108,12 @@ impl<'s> StudyRunner<'s> {
                     cell.policy == policy && cell.point.label == point.label
                 };
                 if !cells.iter().any(planned) {
-                    let runs = self.plan(item, policy, point)?;
+                    let mut runs = self.plan(item, policy, point)?;
+                    if item.metrics.iter().any(Quantity::is_time) {
+                        let alone =
+                            |run: SeedRun| SeedRun { evaluation: run.evaluation.alone(), ..run };
+                        runs = runs.into_iter().map(alone).collect();
+                    }
                     cells.push(PlannedCell { policy, point, runs });
                 }
             }

@@ -1,16 +1,17 @@
-//! The work of a study: trainings and distillations in parallel, then evaluations, each unless it
-//! has been done already.
+//! The work of a study: a training, a distillation, an evaluation, each unless it has been done
+//! already.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
+use offramp_results::learning::{Lesson, TimingRow};
 use offramp_results::run_folder::is_complete;
 use offramp_results::{Error, checkpoint, learning};
 use offramp_scenario::DistillationEntry;
+use rayon::ThreadPoolBuilder;
 
 use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
@@ -69,78 +70,27 @@ fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
 }
 
 impl StudyRunner<'_> {
+    /// What a lesson has cost so far.
+    pub(crate) fn lesson(&self, job: &TrainingJob) -> Lesson {
+        let folder = self.learned().join(&job.folder);
+        let seconds = match job.teacher {
+            None => learning::timing(&folder).map(|rows| {
+                let whole = |row: &TimingRow| row.seconds + row.validation_seconds.unwrap_or(0.0);
+                rows.iter().map(whole).sum()
+            }),
+            Some(_) => learning::distillation_timing(&folder)
+                .map(|rows| rows.iter().map(|row| row.seconds).sum()),
+        };
+        let folder = Path::new("learned").join(&job.folder);
+        Lesson { policy: job.name.clone(), folder, seconds: seconds.ok() }
+    }
+
     fn learned(&self) -> PathBuf {
         self.out.join("learned")
     }
 
-    /// Trains and distils everything that learns: all teachers first, then all students, as many
-    /// in parallel as there are threads.
-    pub(crate) fn learn_all(
-        &self,
-        runs: &[&SeedRun],
-        log: &ProgressLog<'_>,
-    ) -> Result<Failures, StudyError> {
-        let mut jobs: Vec<&TrainingJob> = Vec::new();
-        let learning = runs.iter().filter_map(|run| run.job.as_ref());
-        for job in learning.flat_map(|job| job.teacher.as_deref().into_iter().chain([job])) {
-            if !jobs.iter().any(|listed| listed.key == job.key) {
-                jobs.push(job);
-            }
-        }
-        let (teachers, students): (Vec<&TrainingJob>, Vec<&TrainingJob>) =
-            jobs.into_iter().partition(|job| job.teacher.is_none());
-        let mut failures = Failures::new();
-        for jobs in [teachers, students] {
-            let outcomes = self.side_by_side(&jobs, &failures, log);
-            for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                if let Err(failure) = outcome? {
-                    failures.insert(job.key.clone(), failure);
-                }
-            }
-        }
-        Ok(failures)
-    }
-
-    /// Trains or distils jobs that do not depend on each other. Each job gets a share of the
-    /// threads, since most of a job runs on one thread.
-    fn side_by_side(
-        &self,
-        jobs: &[&TrainingJob],
-        failures: &Failures,
-        log: &ProgressLog<'_>,
-    ) -> Vec<Result<Attempt<()>, StudyError>> {
-        let threads = rayon::current_num_threads();
-        let workers = threads.min(jobs.len()).max(1);
-        let next = AtomicUsize::new(0);
-        let outcomes: Vec<Mutex<Option<_>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-        let work = || {
-            // If no pool can be made, it works in the one it is called in.
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { return };
-                let learn = || self.learn(job, failures, log);
-                let outcome = match &pool {
-                    Ok(pool) => pool.install(learn),
-                    Err(_) => learn(),
-                };
-                if let Ok(mut place) = outcomes[at].lock() {
-                    *place = Some(outcome);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(work);
-            }
-        });
-        let missing = || Ok(Err(Failure("it was not trained".to_owned())));
-        let outcomes = outcomes.into_iter().map(|outcome| outcome.into_inner().ok().flatten());
-        outcomes.map(|outcome| outcome.unwrap_or_else(missing)).collect()
-    }
-
-    /// Trains or distils, unless that has been done.
-    fn learn(
+    /// Trains or distils, unless that has been done; `failures` are those of the lessons before.
+    pub(crate) fn learn(
         &self,
         job: &TrainingJob,
         failures: &Failures,
@@ -278,7 +228,13 @@ impl StudyRunner<'_> {
         };
         let experiments = [experiment.try_map(bind).map_err(Box::new)?];
         let attempt = Batch::new(&experiments, None).open(&folder, Start::Resume)?;
-        match attempt.run(self.isolated, &Quiet) {
+        let evaluate = || attempt.run(self.isolated, &Quiet);
+        let threads = evaluation.threads().map(|count| ThreadPoolBuilder::new().num_threads(count));
+        let outcome = match threads.map(ThreadPoolBuilder::build) {
+            Some(Ok(pool)) => pool.install(evaluate),
+            _ => evaluate(),
+        };
+        match outcome {
             Ok(_) => {}
             Err(BatchError::Results(error)) => return Err(error.into()),
             Err(BatchError::Unfit(unfit)) => {

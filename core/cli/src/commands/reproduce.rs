@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use offramp_report::html::html;
+use offramp_report::learning;
 use offramp_report::study::{self, StudyResults};
 use offramp_results::Error;
-use offramp_study::{Size, Study, StudyError};
+use offramp_study::{Size, Study, StudyError, StudyOutcome};
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let threads = super::thread_pool(&arguments.threads)?;
     let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let executor = super::isolated_executor()?;
-    let exhibits = threads
+    let StudyOutcome { exhibits, lessons } = threads
         .install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))
         .map_err(problem)?;
     drop(progress);
@@ -58,6 +59,13 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     std::fs::write(&page, text).map_err(unwritable)?;
     print(&results.print(arguments.format.format()))?;
     notes.say(format_args!("tables and figures: {}", page.display()));
+    if !lessons.is_empty() {
+        let path = out.join("lessons.csv");
+        std::fs::write(&path, learning::lessons(&lessons).csv()).map_err(unwritable)?;
+        let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).sum();
+        let (count, path) = (lessons.len(), path.display());
+        notes.say(format_args!("{count} lessons, {seconds:.0} s in all: {path}"));
+    }
     let mut cells = exhibits.iter().flat_map(|exhibit| &exhibit.cells);
     let failed = cells.any(|cell| cell.outcome.is_err());
     Ok(if failed { Outcome::Failures } else { Outcome::Success })
