@@ -1,8 +1,8 @@
 //! The student (section 5.3 of the paper): the teacher's topology with fewer neurons, fitted to
 //! the teacher's values.
 //!
-//! H = round(20 · ratio). The loss is eq. (16), the mean squared error over all actions; optional
-//! companions are the squared error of the advantages (the differences between actions), and the
+//! H = round(20 · ratio). The loss is eq. (16), the mean squared error, over all actions, or, as the
+//! paper writes it, over the one that was taken (`actions: Taken(0.1)`); optional companions are the squared error of the advantages (the differences between actions), and the
 //! divergence of the temperature-softened policies (Hinton, Vinyals and Dean 2015). There is one
 //! student per device, or one for all.
 //!

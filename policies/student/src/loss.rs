@@ -1,6 +1,6 @@
 //! The loss of a student's values on a row, and its derivative.
 
-use offramp_nn::softmax;
+use offramp_nn::{argmax, softmax};
 
 use crate::parameters::Parameters;
 
@@ -17,9 +17,9 @@ impl Losses {
     /// Adds a row's losses, times `share` (1 / rows), and appends their derivatives by the
     /// student's values, 1 + M, to `d_values`.
     ///
-    /// With e = Q − Y, A the advantages and π the softmax of values / T, the descended loss is
-    /// the mean over the actions of w_v · e² + w_a · (e − mean e)², plus
-    /// w_p · Σ π_teacher ln(π_teacher / π_student).
+    /// With e = Q − Y, p the weights of the [actions](crate::parameters::Actions), A the advantages and
+    /// π the softmax of values / T, the descended loss is Σ p · w_v · e², plus the mean over all
+    /// actions of w_a · (e − mean e)², plus w_p · Σ π_teacher ln(π_teacher / π_student).
     pub(crate) fn add_row(
         &mut self,
         parameters: &Parameters,
@@ -42,15 +42,17 @@ impl Losses {
             softmax((0..actions).map(|action| target(action) / temperature), &mut teacher);
             (student, teacher, temperature)
         });
+        let greedy = argmax(targets);
         for action in 0..actions {
             let of_values = error(action);
             let of_advantages = of_values - mean_error;
-            self.values += f64::from(of_values * of_values * share / actions as f32);
-            let mut d = value_weight * 2.0 * of_values / actions as f32;
+            let weight = parameters.actions.weight(action, greedy, actions);
+            self.values += f64::from(of_values * of_values * share * weight);
+            let mut d = value_weight * 2.0 * of_values * weight;
             d += advantage_weight * 2.0 * of_advantages / actions as f32;
-            let squares = value_weight * of_values * of_values
-                + advantage_weight * of_advantages * of_advantages;
-            self.descended += squares * share / actions as f32;
+            self.descended += value_weight * of_values * of_values * share * weight;
+            self.descended +=
+                advantage_weight * of_advantages * of_advantages * share / actions as f32;
             if let Some((student, teacher, temperature)) = &softened {
                 d += policy_weight * (student[action] - teacher[action]) / temperature;
                 let ratio = teacher[action].max(1e-12) / student[action].max(1e-12);
@@ -64,17 +66,38 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::Actions;
 
     /// The derivative of each value against central differences of the descended loss.
     #[test]
     fn the_derivative_is_that_of_what_is_descended() {
-        let parameters = Parameters {
-            advantage_weight: 3.0,
-            policy_weight: 0.5,
-            temperature: 0.4,
-            value_scale: 10.0,
-            ..Parameters::default()
+        for actions in [Actions::All, Actions::Taken(0.1)] {
+            check(Parameters {
+                actions,
+                advantage_weight: 3.0,
+                policy_weight: 0.5,
+                temperature: 0.4,
+                value_scale: 10.0,
+                ..Parameters::default()
+            });
+        }
+    }
+
+    #[test]
+    fn eq_16_is_over_all_actions_or_the_one_that_was_taken() {
+        let values = |actions| {
+            let parameters = Parameters { actions, value_scale: 1.0, ..Parameters::default() };
+            let mut losses = Losses::default();
+            losses.add_row(&parameters, &[1.0, 2.0, 4.0], &[1.5, 4.0, 4.5], 1.0, &mut Vec::new());
+            assert!((f64::from(losses.descended) - losses.values).abs() < 1e-6);
+            losses.values
         };
+        assert!((values(Actions::All) - (0.25 + 4.0 + 0.25) / 3.0).abs() < 1e-6);
+        assert!((values(Actions::Taken(0.0)) - 0.25).abs() < 1e-6);
+        assert!((values(Actions::Taken(0.4)) - (0.6 * 0.25 + 0.4 * 1.5)).abs() < 1e-6);
+    }
+
+    fn check(parameters: Parameters) {
         let targets = [9.0, -3.0, 4.0];
         let at = |values: &[f32]| {
             let (mut losses, mut d_values) = (Losses::default(), Vec::new());

@@ -18,6 +18,7 @@ use offramp_plugin::serde::Deserialize;
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.003)` |
 /// | `anneal` | share of the distillation | 0 to 1 | 1 |
 /// | `clip` | norm | 0.001 to 10⁶ | 10 |
+/// | `actions` | of eq. (16) | `All`, `Taken(ε)`, 0 to 1 | `All` |
 /// | `value_weight` | w_v | 0 to 10⁶ | 1 |
 /// | `advantage_weight` | w_a | 0 to 10⁶ | 0 |
 /// | `policy_weight` | w_p | 0 to 10⁶ | 0 |
@@ -49,6 +50,8 @@ pub(crate) struct Parameters {
     pub(crate) anneal_steps: u64,
     /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
+    /// Actions of a state that eq. (16) is over.
+    pub(crate) actions: Actions,
     /// Weight of eq. (16).
     pub(crate) value_weight: f64,
     /// Weight of the squared error of the advantages.
@@ -59,6 +62,33 @@ pub(crate) struct Parameters {
     pub(crate) temperature: f64,
     /// Divisor of the teacher's values.
     pub(crate) value_scale: f64,
+}
+
+/// Actions of a state that eq. (16) is over.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum Actions {
+    /// All of them: the teacher knows their values.
+    All,
+    /// The one that was taken, as the paper writes it, (s_k, a_k): the teacher's, or with this
+    /// probability (that of `distill.explored`) any. Its place is taken by the mean over both, which
+    /// has the same expectation and scatters less.
+    Taken(f64),
+}
+
+impl Actions {
+    /// The weight of each action's squared error; they add up to 1.
+    pub(crate) fn weight(self, action: usize, greedy: usize, actions: usize) -> f32 {
+        let any = 1.0 / actions as f32;
+        match self {
+            Self::All => any,
+            Self::Taken(explored) => {
+                let explored = explored as f32;
+                let taken = if action == greedy { 1.0 - explored } else { 0.0 };
+                explored.mul_add(any, taken)
+            }
+        }
+    }
 }
 
 impl Default for Parameters {
@@ -72,6 +102,7 @@ impl Default for Parameters {
             anneal: 1.0,
             anneal_steps: 0,
             clip: 10.0,
+            actions: Actions::All,
             value_weight: 1.0,
             advantage_weight: 0.0,
             policy_weight: 0.0,
@@ -109,6 +140,9 @@ impl Parameters {
         check_optimiser("optimiser", self.optimiser)?;
         check("anneal", self.anneal, range::UNIT)?;
         check("clip", self.clip, range::CLIP)?;
+        if let Actions::Taken(explored) = self.actions {
+            check("actions", explored, range::UNIT)?;
+        }
         check("temperature", self.temperature, 1e-3..=1e3)?;
         check("value_scale", self.value_scale, range::SCALE)?;
         let weights = [

@@ -237,13 +237,14 @@ mod tests {
         "1e6", "1e30", "1e308",
     ];
 
-    const FIELDS: [(&str, &[&str]); 11] = [
+    const FIELDS: [(&str, &[&str]); 12] = [
         ("ratio", &NUMBERS),
         ("teacher_hidden", &["-1", "0", "1", "4", "1000000000"]),
         ("starts", &["-1", "0", "1", "3", "1000000000"]),
         ("anneal", &NUMBERS),
         ("optimiser", &["Adam(0.0)", "Adam(1e-30)", "Adam(NaN)", "Adam(1.0)", "RmsProp(1.0)"]),
         ("clip", &NUMBERS),
+        ("actions", &["All", "Taken(0.0)", "Taken(0.1)", "Taken(1.0)", "Taken(2.0)", "Taken(NaN)"]),
         ("value_weight", &NUMBERS),
         ("advantage_weight", &NUMBERS),
         ("policy_weight", &NUMBERS),
