@@ -173,6 +173,25 @@ fn a_dataset_is_used_again_if_it_is_the_same() {
     assert!(!sandbox.has("d"));
 }
 
+#[test]
+fn states_and_batches_that_do_not_fit_are_refused_before_anything_is_done() {
+    let sandbox = taught(PER_DEVICE);
+    let student = || distillation(PER_DEVICE, network(0.5));
+    let refused = |scenario: Fields, field: &str| {
+        sandbox.write("student.ron", scenario.to_string());
+        let ran = sandbox.offramp(&["distill", "student.ron", "--out", "run"]);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(" of memory, and this machine has "), "{}", ran.err);
+        assert!(ran.err.contains(field) && !sandbox.has("run"), "{}", ran.err);
+    };
+    for batch in ["States(1000000000)", "Slots(1000000000)", "PerDevice(1000000000)"] {
+        refused(student().set("distill.batch", batch), "batch");
+    }
+    let states = 1_000_000_000;
+    let rounds = student().set("distill.states", states).set("distill.round_states", states);
+    refused(rounds.set("distill.rounds", 1999).set("distill.steps", 2000), "states");
+}
+
 /// Points that have the same states share a dataset, others have their own.
 #[test]
 fn points_of_a_sweep_share_the_states_that_they_have_in_common() {

@@ -183,7 +183,7 @@ pub fn distill(
     let mut distiller = Distiller::new(distillation, folder, dataset, start)?;
     let DistillationEntry { steps, stop_after, .. } = distillation.entry;
     let (memory, done) = (distiller.setup.memory, distiller.state.step);
-    observer.on_event(Event::Begun { learner: STUDENT, memory, done });
+    observer.on_event(Event::Begun { learner: "distill", memory, done });
     for step in distiller.state.step + 1..=steps {
         if distiller.state.stopped {
             break;
@@ -436,7 +436,8 @@ impl<'d> Setup<'d> {
         if let Some(bytes) = setup.from.bytes() {
             setup.origin.add_checkpoint("distill.from", bytes);
         }
-        setup.memory = memory::needed(STUDENT, made.as_mut())?;
+        let of_student = memory::needed(STUDENT, made.as_mut())?;
+        setup.memory = of_student.saturating_add(memory::of_states(scenario, entry)?);
         Ok((setup, made))
     }
 

@@ -1,6 +1,7 @@
 //! Memory: what learning will need, as far as the plugin knows, against what the machine has.
 
 use offramp_host::Policy;
+use offramp_scenario::{DistillationEntry, MiniBatch, Scenario};
 
 use crate::origin::{NotCreated, Refusal};
 
@@ -14,14 +15,42 @@ pub(crate) fn needed(field: &str, policy: &mut dyn Policy) -> Result<u64, NotCre
         Some(saved) => saved.memory().map_err(NotCreated::Crashed)?,
         None => 0,
     };
+    checked(field, "to learn, it needs", needed).map_err(NotCreated::Refused)
+}
+
+/// Bytes that the states of a distillation and its mini-batches need at most.
+///
+/// # Errors
+/// [`Refusal`] if that is more than the machine has.
+pub(crate) fn of_states(scenario: &Scenario, entry: &DistillationEntry) -> Result<u64, Refusal> {
+    let servers = u64::from(scenario.system.server_count());
+    let devices = u64::from(scenario.system.device_count());
+    let width = scenario.observation.kind.width(scenario.system.server_count()) as u64;
+    let window = u64::from(scenario.observation.history_slots) * servers;
+    // As numbers of 4 bytes: features, values, device, window; and the file is made beside them.
+    let state = 2 * 4 * (width + servers + 3);
+    let states = entry.states.saturating_add(entry.rounds.saturating_mul(entry.round_states));
+    let states = checked("distill.states", "they need", states.saturating_mul(state))?;
+    let (rows, windows) = match entry.batch {
+        MiniBatch::PerDevice(count) => {
+            (count.saturating_mul(devices), count.saturating_mul(devices))
+        }
+        MiniBatch::Slots(count) => (count.saturating_mul(devices), count),
+        MiniBatch::States(count) => (count, count),
+    };
+    // Numbers of 8 bytes, which the student scales to others of 4.
+    let row = 12 * width + 4 * (servers + 3);
+    let batch = rows.saturating_mul(row).saturating_add(windows.saturating_mul(12 * window));
+    Ok(states.saturating_add(checked("distill.batch", "it needs", batch)?))
+}
+
+/// `needed`, unless it is more than the machine has.
+fn checked(field: &str, what: &str, needed: u64) -> Result<u64, Refusal> {
     match physical() {
         Some(has) if needed > has => {
-            let cause = format!(
-                "to learn, it needs up to {} of memory, and this machine has {}",
-                shown(needed),
-                shown(has)
-            );
-            Err(NotCreated::Refused(Refusal { field: field.to_owned(), cause }))
+            let (needed, has) = (shown(needed), shown(has));
+            let cause = format!("{what} up to {needed} of memory, and this machine has {has}");
+            Err(Refusal { field: field.to_owned(), cause })
         }
         _ => Ok(needed),
     }

@@ -91,7 +91,8 @@ fn untrained(episodes: u64, tasks: u64) -> String {
     }
     format!(
         "nothing was learned: the learner did not report a single update in {episodes} episodes \
-         with {tasks} tasks; it may wait for more of them than arrive, or than it remembers"
+         with {tasks} tasks; it may wait for more episodes or tasks than there are, or for more experience \
+         than it remembers"
     )
 }
 

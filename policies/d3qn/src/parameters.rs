@@ -47,6 +47,9 @@ pub(crate) enum Draw {
     Slots(u64),
 }
 
+/// Devices whose experience a shared network keeps, unless its parameters state how many.
+pub(crate) const KEPT_DEVICES: usize = 100;
+
 /// `parameters` of the teacher in a scenario.
 ///
 /// | name | symbol, unit | range | default |
@@ -62,7 +65,7 @@ pub(crate) enum Draw {
 /// | `batch` | experiences | 1 to 65,536, at most `replay` | 32 |
 /// | `replay` | experiences of a network | 2 to 10⁷ | 2,000 |
 /// | `draw` | | `Experiences`; with one shared network `Slots(run)`, 1 to 1000 | `Slots(4)` where it can be |
-/// | `devices` | devices one shared network learns from | 1 or more | 100 |
+/// | `devices` | devices one shared network learns from | 1 or more; with one shared network | 100 |
 /// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.01)` |
 /// | `deploy` | | `Evaluation`, `Target` | `Target` |
 /// | `every_slots` | slots | 1 to 10,000 | 10 |
@@ -98,7 +101,8 @@ pub(crate) struct Parameters {
     /// Devices whose experience a shared network keeps: some of them, drawn anew for each episode. The
     /// experience of a slot, and with it the time that the replay spans and the use that updates
     /// make of it, then does not depend on how many devices there are.
-    pub(crate) devices: usize,
+    /// `None` is [`KEPT_DEVICES`].
+    pub(crate) devices: Option<usize>,
     /// How the target network follows the evaluation network.
     pub(crate) target: TargetUpdate,
     /// The network that decides after training.
@@ -125,7 +129,7 @@ impl Default for Parameters {
             batch: 32,
             replay: 2_000,
             draw: None,
-            devices: 100,
+            devices: None,
             target: TargetUpdate::Soft(0.01),
             deploy: Deploy::Target,
             every_slots: 10,
@@ -230,7 +234,7 @@ impl QecoParameters {
                 batch: 32,
                 replay: 500,
                 draw: None,
-                devices: usize::MAX,
+                devices: None,
                 target: TargetUpdate::Hard(200),
                 deploy: Deploy::Evaluation,
                 every_slots: 10,
@@ -263,7 +267,14 @@ impl Parameters {
         check_loss("loss", self.loss)?;
         check("clip", self.clip, range::CLIP)?;
         check("anneal", self.anneal, range::UNIT)?;
-        check("devices", self.devices, 1..=usize::MAX)?;
+        if let Some(devices) = self.devices {
+            if self.sharing == Sharing::PerDevice {
+                refused("devices", &devices, "without `sharing: Shared`, none")?;
+            }
+            if devices == 0 {
+                refused("devices", &devices, "1 or more")?;
+            }
+        }
         let draw = match (self.draw, self.sharing) {
             (None, Sharing::PerDevice) => Draw::Experiences,
             (None, Sharing::Shared) => Draw::Slots(4),
@@ -293,8 +304,8 @@ impl Parameters {
 }
 
 impl Recipe {
-    /// Bytes that agents of `networks` need, with their replay memories full and the buffers of
-    /// updates on `threads` threads.
+    /// Bytes that agents of `networks` need, with their replay memories full, what is saved of them,
+    /// and the buffers of updates on `threads` threads.
     pub(crate) fn memory(&self, networks: &NetworkSpec, threads: usize) -> u128 {
         let Parameters { hidden, batch, replay, .. } = self.parameters;
         let Shape { features, servers, history_slots, .. } = networks.shape;
@@ -308,7 +319,8 @@ impl Recipe {
         let part = 4 * (4 * weights as u128 + (batch.clamp(32, PART) * row) as u128);
         let parts =
             (batch.div_ceil(PART) * if networks.networks == 1 { 1 } else { threads }) as u128;
-        networks.networks as u128 * agent + parts * part
+        // All of the agents is written to a state beside them.
+        2 * networks.networks as u128 * agent + parts * part
     }
 
     /// Checks that agents of `networks` can be held in memory, and their checkpoint be read.

@@ -15,7 +15,7 @@ use offramp_plugin::{
 };
 
 use crate::agent::{Agent, Scratch, Update};
-use crate::parameters::{Deploy, Flaw, PART, Parameters, QecoParameters, Recipe};
+use crate::parameters::{Deploy, Flaw, KEPT_DEVICES, PART, Parameters, QecoParameters, Recipe};
 use crate::pending::PendingDecisions;
 
 /// The source of a policy's recipe.
@@ -158,7 +158,10 @@ impl<P: Preset> Policy for D3qn<P> {
         if let Some(training) = &mut self.training {
             let Plan { shape, recipe, networks, devices, .. } = &*self.plan;
             // What one network can't use, nobody needs to keep.
-            let kept = if networks.networks == 1 { recipe.parameters.devices } else { *devices };
+            let kept = match networks.networks {
+                1 => recipe.parameters.devices.unwrap_or(KEPT_DEVICES),
+                _ => *devices,
+            };
             training.pending.begin_episode(kept, &mut stream(start.seed, 0));
             // The zeros before an episode; its first window ends with the first row it sees.
             for _ in 1..shape.history_slots {
@@ -535,7 +538,7 @@ mod tests {
     fn what_would_not_fit_into_memory_is_refused() {
         assert_eq!(
             refusal(50, "(hidden: 4096)"),
-            "50 networks of 100835335 parameters, their replay and batches would need 77 GiB of \
+            "50 networks of 100835335 parameters, their replay and batches would need 152 GiB of \
              memory, and 16 GiB is the limit: less `hidden`, `replay` or `batch`, or `sharing: \
              Shared`"
         );

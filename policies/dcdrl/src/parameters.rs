@@ -142,11 +142,8 @@ impl Parameters {
         Ok(self)
     }
 
-    /// Checks that networks of `shape`, the replay and a batch can be held in memory.
-    ///
-    /// # Errors
-    /// [`ParameterError::Memory`] if not.
-    pub(crate) fn check_memory(&self, shape: PerceptronShape) -> Result<(), ParameterError> {
+    /// Bytes that networks of `shape`, a full replay, what is saved of both, and a batch need.
+    pub(crate) fn memory(&self, shape: PerceptronShape) -> u128 {
         let PerceptronShape { inputs, hidden, outputs } = shape;
         // Actor, its mean, critic, its target, gradient, and four of the optimisers; the population.
         // And both gradients of each part of a batch.
@@ -154,12 +151,20 @@ impl Parameters {
         let networks = networks as u128 * 4 * shape.parameters() as u128;
         let replay = self.replay as u128 * (16 + 4 * inputs) as u128;
         let batch = self.batch as u128 * 4 * (3 * inputs + 4 * hidden + 4 * outputs) as u128;
+        2 * (networks + replay) + batch
+    }
+
+    /// Checks that networks of `shape`, the replay and a batch can be held in memory.
+    ///
+    /// # Errors
+    /// [`ParameterError::Memory`] if not.
+    pub(crate) fn check_memory(&self, shape: PerceptronShape) -> Result<(), ParameterError> {
         let what = format!(
             "{} actors of {} parameters, replay and batch",
             self.actors,
             shape.parameters()
         );
         let advice = "less `hidden`, `actors`, `replay` or `batch`";
-        check_memory(&what, networks + replay + batch, advice)
+        check_memory(&what, self.memory(shape), advice)
     }
 }

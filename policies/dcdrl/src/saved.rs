@@ -50,6 +50,10 @@ impl Saved for DcDrl {
         Ok(state.to_bytes()?)
     }
 
+    fn memory(&self) -> u64 {
+        self.parameters.memory(self.shape).try_into().unwrap_or(u64::MAX)
+    }
+
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.checkpoint.expect(&state, Stage::Training)?;

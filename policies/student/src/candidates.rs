@@ -6,7 +6,7 @@ use offramp_nn::merge::{self, LengthMismatch};
 use offramp_nn::{Histories, Shape, Threads, Workspace, window_of as window_of_row};
 
 use crate::loss::Losses;
-use crate::parameters::Parameters;
+use crate::parameters::{PART, Parameters};
 
 /// The candidates of one device, or of all.
 pub(crate) struct Candidates {
@@ -45,10 +45,6 @@ pub(crate) struct Scratch {
     sum: Vec<f32>,
     losses: Losses,
 }
-
-/// Rows that a workspace computes at a time. A gradient is the sum over such parts, in order, so
-/// that it is bit-identical on any number of threads.
-const PART: usize = 256;
 
 /// A batch of observations, scaled, and the teacher's values.
 pub(crate) struct Batch<'a> {

@@ -1,11 +1,16 @@
 //! The parameters of the student.
 
+use offramp_nn::Shape;
 use offramp_nn::learning::{Optimiser, Schedule};
 use offramp_nn::networks::{NetworkSpec, Sharing};
 use offramp_nn::range::{
     self, ParameterError, check, check_checkpoint, check_memory, check_optimiser, refused,
 };
 use offramp_plugin::serde::Deserialize;
+
+/// Rows that a workspace computes at a time. A gradient is the sum over such parts, in order, so
+/// that it is bit-identical on any number of threads.
+pub(crate) const PART: usize = 256;
 
 /// `parameters` of the student in a scenario.
 ///
@@ -160,6 +165,18 @@ impl Parameters {
             refused(fields, &weights, &range)?;
         }
         Ok(self)
+    }
+
+    /// Bytes that fitting `networks` on so many threads needs, with their candidates and what is
+    /// saved of them.
+    pub(crate) fn memory(&self, networks: &NetworkSpec, threads: usize) -> u128 {
+        let Shape { features, servers, history_slots, hidden } = networks.shape;
+        let weights = networks.shape.parameters() as u128;
+        // The weights and two numbers of the optimiser for each, twice when they are saved.
+        let candidates = (networks.networks * self.starts) as u128 * 24 * weights;
+        // Gradients, packed weights, and per row and slot what a pass needs.
+        let row = (history_slots + 1) * (servers + 12 * hidden) + 4 * (features + hidden);
+        candidates + threads as u128 * 4 * (5 * weights + (PART * row) as u128)
     }
 
     /// Checks that `networks`, with their candidates, can be held in memory.

@@ -29,7 +29,7 @@ pub(crate) struct DistilledStudent {
     seed: u64,
     evaluator: QEvaluator,
     values: Vec<f32>,
-    threads: usize,
+    pub(crate) threads: usize,
     /// From the first step on: the threads, and a buffer for each.
     fitting: Option<(Threads, Vec<Scratch>)>,
 }

@@ -43,6 +43,11 @@ impl Saved for DistilledStudent {
         Ok(state.to_bytes()?)
     }
 
+    fn memory(&self) -> u64 {
+        let bytes = self.parameters.memory(&self.networks, self.threads);
+        bytes.try_into().unwrap_or(u64::MAX)
+    }
+
     fn load(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let state = Checkpoint::from_bytes(bytes)?;
         self.networks.expect(&state, Stage::Training)?;

@@ -49,8 +49,8 @@ fn folder_problem(error: FolderError) -> Problem {
     let help = match error {
         FolderError::Lock(error) => return results_problem(error),
         FolderError::Changed { .. } => {
-            "start again in another folder: name it with --out. Here it may learn longer, unless \
-             it depends on the length; validations, saves and evaluations may change"
+            "start again in another folder: name it with --out. Here validations, saves and \
+             evaluations may change, and the length, unless what is learned depends on it"
         }
         FolderError::Unwritable { ref cause, .. } if is_full(cause) => MAKE_ROOM,
         FolderError::Taken { .. } => {
