@@ -218,10 +218,8 @@ pub(crate) fn save(
 ) -> Result<(), FolderError> {
     let header = Header { format: FORMAT, origin: origin.clone(), state };
     let header = serde_json::to_vec(&header).map_err(|error| unwritable(path)(error.into()))?;
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header);
-    bytes.extend(plugin);
-    write(path, &bytes)
+    let length = (header.len() as u64).to_le_bytes();
+    files::write_parts_atomically(path, &[&length, &header, plugin]).map_err(unwritable(path))
 }
 
 /// Reads the state that was saved by something of the same origin, without the plugin's bytes;

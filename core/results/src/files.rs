@@ -49,9 +49,17 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// The system's error; the file is as it was before.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_parts_atomically(path, &[bytes])
+}
+
+/// Writes a file of several parts, one after the other, as [`write_atomically`] does.
+///
+/// # Errors
+/// The system's error; the file is as it was before.
+pub fn write_parts_atomically(path: &Path, parts: &[&[u8]]) -> Result<()> {
     // A fixed name: the next attempt overwrites what an interruption leaves.
     let partial = path.with_extension("partial");
-    let written = write_synced(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    let written = write_synced(&partial, parts).and_then(|()| std::fs::rename(&partial, path));
     if written.is_err() {
         // Half a file would only take room, which may be what is missing.
         let _ = std::fs::remove_file(&partial);
@@ -60,9 +68,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a file to the disk.
-pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_synced(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(bytes)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()
 }
 

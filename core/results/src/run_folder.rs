@@ -152,11 +152,11 @@ fn complete(
     let scenarios_folder = folder.join("scenarios");
     std::fs::create_dir(&scenarios_folder)?;
     for (name, text) in scenarios {
-        files::write_synced(&scenarios_folder.join(format!("{name}.ron")), text.as_bytes())?;
+        files::write_synced(&scenarios_folder.join(format!("{name}.ron")), &[text.as_bytes()])?;
     }
     tables.finish()?;
     let text = serde_json::to_string_pretty(file)? + "\n";
-    files::write_synced(&folder.join("run.json"), text.as_bytes())?;
+    files::write_synced(&folder.join("run.json"), &[text.as_bytes()])?;
     make_readable(folder)
 }
 

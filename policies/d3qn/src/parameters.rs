@@ -319,8 +319,8 @@ impl Recipe {
         let part = 4 * (4 * weights as u128 + (batch.clamp(32, PART) * row) as u128);
         let parts =
             (batch.div_ceil(PART) * if networks.networks == 1 { 1 } else { threads }) as u128;
-        // All of the agents is written to a state beside them.
-        2 * networks.networks as u128 * agent + parts * part
+        // All of the agents is copied, and then written, to a state beside them.
+        3 * networks.networks as u128 * agent + parts * part
     }
 
     /// Checks that agents of `networks` can be held in memory, and their checkpoint be read.

@@ -538,7 +538,7 @@ mod tests {
     fn what_would_not_fit_into_memory_is_refused() {
         assert_eq!(
             refusal(50, "(hidden: 4096)"),
-            "50 networks of 100835335 parameters, their replay and batches would need 152 GiB of \
+            "50 networks of 100835335 parameters, their replay and batches would need 228 GiB of \
              memory, and 16 GiB is the limit: less `hidden`, `replay` or `batch`, or `sharing: \
              Shared`"
         );

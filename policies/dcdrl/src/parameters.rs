@@ -151,7 +151,8 @@ impl Parameters {
         let networks = networks as u128 * 4 * shape.parameters() as u128;
         let replay = self.replay as u128 * (16 + 4 * inputs) as u128;
         let batch = self.batch as u128 * 4 * (3 * inputs + 4 * hidden + 4 * outputs) as u128;
-        2 * (networks + replay) + batch
+        // Networks and replay are copied, and then written, to a state beside them.
+        3 * (networks + replay) + batch
     }
 
     /// Checks that networks of `shape`, the replay and a batch can be held in memory.

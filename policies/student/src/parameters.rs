@@ -172,8 +172,9 @@ impl Parameters {
     pub(crate) fn memory(&self, networks: &NetworkSpec, threads: usize) -> u128 {
         let Shape { features, servers, history_slots, hidden } = networks.shape;
         let weights = networks.shape.parameters() as u128;
-        // The weights and two numbers of the optimiser for each, twice when they are saved.
-        let candidates = (networks.networks * self.starts) as u128 * 24 * weights;
+        // The weights and two numbers of the optimiser for each, which are copied, and then written,
+        // to a state beside them.
+        let candidates = (networks.networks * self.starts) as u128 * 36 * weights;
         // Gradients, packed weights, and per row and slot what a pass needs.
         let row = (history_slots + 1) * (servers + 12 * hidden) + 4 * (features + hidden);
         candidates + threads as u128 * 4 * (5 * weights + (PART * row) as u128)
