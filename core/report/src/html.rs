@@ -39,13 +39,16 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
                  lies on the other side, by Holm’s procedure over all comparisons of the claim; \
                  otherwise it is undecided. Of one training seed nothing follows about training.</p>\n<dl>\n";
         for claim in *claims {
-            let Claim { text: statement, source, verdict, comparisons, because, .. } = claim;
+            let Claim { text: statement, source, verdict, comparisons, basis, because } = claim;
             let class = verdict_name(*verdict).replace(' ', "-");
             let plural = if *comparisons == 1 { "" } else { "s" };
+            let trained = basis.trainings();
+            let seeds =
+                trained.map_or_else(String::new, |seeds| format!(", training seeds: {seeds}"));
             let _ = writeln!(
                 text,
                 "<dt><span class=\"{class}\">{}</span> {} <small>({})</small></dt>\n\
-                 <dd>{comparisons} comparison{plural}; smallest margin: {}</dd>",
+                 <dd>{comparisons} comparison{plural}{seeds}; smallest margin: {}</dd>",
                 judged(claim),
                 escaped(statement),
                 escaped(source),

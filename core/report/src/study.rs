@@ -318,15 +318,17 @@ fn unchanging_reference(exhibit: &Exhibit) -> Option<&Cell> {
 /// Claims with their verdicts.
 pub fn claims_table(claims: &[Claim]) -> Table {
     let row = |claim: &Claim| {
-        let Claim { text, source, comparisons, because, .. } = claim;
-        vec![text.clone(), source.clone(), judged(claim), comparisons.to_string(), because.clone()]
+        let Claim { text, source, comparisons, basis, because, .. } = claim;
+        let seeds = basis.trainings().map_or_else(|| NONE.to_owned(), |seeds| seeds.to_string());
+        let (verdict, comparisons) = (judged(claim), comparisons.to_string());
+        vec![text.clone(), source.clone(), verdict, comparisons, seeds, because.clone()]
     };
-    let header = ["claim", "source", "verdict", "comparisons", "smallest margin"];
+    let header = ["claim", "source", "verdict", "comparisons", "training seeds", "smallest margin"];
     Table {
         caption: String::new(),
         header: header.map(str::to_owned).into(),
         rows: claims.iter().map(row).collect(),
-        texts: 5,
+        texts: 6,
     }
 }
 

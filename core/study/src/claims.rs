@@ -42,10 +42,7 @@ pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim>
         Verdict::Fails => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b)))?,
         _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b)))?,
     });
-    let verdict = match (judged, basis) {
-        (Verdict::Holds | Verdict::Fails, Basis::OneTraining) => Verdict::TooFewSeeds,
-        _ => judged,
-    };
+    let verdict = on(basis, judged);
     let ClaimSection { text, source, .. } = claim.clone();
     Some(Claim { text, source, verdict, comparisons, basis, because })
 }
@@ -60,6 +57,14 @@ fn verdict<'m>(margins: impl Iterator<Item = &'m Interval> + Clone) -> Verdict {
         Verdict::Holds
     } else {
         Verdict::Undecided
+    }
+}
+
+/// The verdict on that basis.
+fn on(basis: Basis, judged: Verdict) -> Verdict {
+    match (judged, basis) {
+        (Verdict::Holds | Verdict::Fails, Basis::OneTraining) => Verdict::TooFewSeeds,
+        _ => judged,
     }
 }
 
@@ -175,6 +180,20 @@ mod tests {
         assert_eq!(with_29(-half - 0.01), Verdict::Undecided);
         assert_eq!(with_29(-1.5 * half), Verdict::Undecided);
         assert_eq!(with_29(-1.75 * half), Verdict::Fails);
+    }
+
+    #[test]
+    fn what_was_trained_once_decides_nothing() {
+        for (mean, judged) in
+            [(9.0, Verdict::Holds), (-9.0, Verdict::Fails), (0.0, Verdict::Undecided)]
+        {
+            for (seeds, verdict) in [(2, judged), (1, Verdict::TooFewSeeds)] {
+                let margin = margin(mean, seeds);
+                let expected = if mean == 0.0 { Verdict::Undecided } else { verdict };
+                assert_eq!(on(margin.basis, of(&[margin])), expected, "{mean}, {seeds}");
+            }
+        }
+        assert_eq!(on(Basis::Episodes, Verdict::Holds), Verdict::Holds);
     }
 
     #[test]

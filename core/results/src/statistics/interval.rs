@@ -134,6 +134,22 @@ impl Part {
     }
 }
 
+/// The episodes behind an estimate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Episodes {
+    /// Those that have a value.
+    pub(super) present: usize,
+    /// One more than the degrees of freedom of their variance.
+    pub(super) free: usize,
+}
+
+impl Episodes {
+    /// So many, all of which count in full.
+    pub(super) fn all(present: usize) -> Self {
+        Self { present, free: present }
+    }
+}
+
 /// The variance of an estimate by its sources.
 ///
 /// A score is a mean, plus what its training seed adds, plus what its episode adds, plus a rest:
@@ -152,16 +168,16 @@ pub(super) struct Spread {
 impl Spread {
     /// The spread of an estimate. `columns` are its differences from what each episode alone would
     /// yield; `groups` those of each seed and episode, of each group of policies that was trained
-    /// independently of the others. `episodes` of the columns have a value, and the others are 0.
-    /// `None` for fewer than two.
-    pub(super) fn of(columns: &[f64], groups: &[&Rows], episodes: usize) -> Option<Self> {
-        if episodes < 2 {
+    /// independently of the others. `None` if fewer than two episodes have a value.
+    pub(super) fn of(columns: &[f64], groups: &[&Rows], episodes: Episodes) -> Option<Self> {
+        let Episodes { present, free } = episodes;
+        if present < 2 || free < 2 {
             return None;
         }
         let all = columns.len() as f64;
-        let freedom = (episodes - 1) as f64;
-        // Columns without a value are no observations.
-        let present = episodes as f64 / freedom;
+        let freedom = (free - 1) as f64;
+        // Columns without a value are 0, and no observations.
+        let present = present as f64 / (present - 1) as f64;
         let between = squares(columns.iter().copied());
         let columns = Part { variance: between * present / (all * all), freedom };
         let trained = || groups.iter().filter(|rows| rows.len() > 1);
@@ -257,7 +273,7 @@ mod tests {
     #[test]
     fn parts_by_hand() {
         let rows = vec![vec![-1.0, 3.0], vec![1.0, 3.0], vec![5.0, 7.0]];
-        let spread = Spread::of(&[5.0 / 3.0, 13.0 / 3.0], &[&rows], 2).unwrap();
+        let spread = Spread::of(&[5.0 / 3.0, 13.0 / 3.0], &[&rows], Episodes::all(2)).unwrap();
         let close = |part: Part, variance: f64, freedom: f64| {
             assert!((part.variance - variance).abs() < 1e-12, "{part:?}");
             assert!((part.freedom - freedom).abs() < 1e-12, "{part:?}");
@@ -275,7 +291,7 @@ mod tests {
     fn groups_that_learned_apart_add_their_seeds() {
         let (ours, theirs) =
             (vec![vec![0.0, 0.0], vec![2.0, 2.0]], vec![vec![1.0, 1.0], vec![5.0, 5.0]]);
-        let both = Spread::of(&[0.0, 0.0], &[&ours, &theirs], 2).unwrap().seeds;
+        let both = Spread::of(&[0.0, 0.0], &[&ours, &theirs], Episodes::all(2)).unwrap().seeds;
         // 2/2 and 8/2 with one degree of freedom each: 25 / (1 + 16).
         assert_eq!(both, Part { variance: 5.0, freedom: 25.0 / 17.0 });
     }
@@ -283,7 +299,7 @@ mod tests {
     #[test]
     fn the_probability_is_that_of_the_interval_that_ends_at_zero() {
         let rows = vec![vec![-1.0, 3.0, 0.5], vec![1.0, 3.0, -2.0], vec![5.0, 7.0, 1.0]];
-        let spread = Spread::of(&[-0.5, 3.0, -2.5], &[&rows], 3);
+        let spread = Spread::of(&[-0.5, 3.0, -2.5], &[&rows], Episodes::all(3));
         let half = spread.unwrap().half_width(MISSES / 2.0);
         for (estimate, below) in [(-half - 1e-6, true), (-half + 1e-6, false)] {
             let p = Interval::new(estimate, spread, Basis::Trainings(3)).p_below_zero();
@@ -292,7 +308,7 @@ mod tests {
         }
         assert_eq!(Interval::new(half, spread, Basis::Trainings(3)).p_below_zero(), 1.0);
         assert_eq!(Interval::new(-1.0, None, Basis::Episodes).p_below_zero(), 1.0);
-        let certain = Spread::of(&[0.0, 0.0], &[], 2);
+        let certain = Spread::of(&[0.0, 0.0], &[], Episodes::all(2));
         assert!(Interval::new(-1.0, certain, Basis::Episodes).p_below_zero() < 1e-8);
     }
 }

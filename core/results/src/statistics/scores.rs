@@ -1,7 +1,7 @@
 //! The numbers of a policy, and what is said of them.
 
 use super::Weighted;
-use super::interval::{Basis, Interval, Rows, Spread};
+use super::interval::{Basis, Episodes, Interval, Rows, Spread};
 
 /// A metric of one policy: training seeds × episodes.
 ///
@@ -67,7 +67,7 @@ impl Scores {
 
     /// The mean, with its interval.
     pub fn mean(&self) -> Interval {
-        self.interval(&self.linear_mean())
+        self.interval(&self.linear_mean(), Episodes::all(self.present()))
     }
 
     /// The mean of this minus that of `other` on the same episodes: what both have in common
@@ -90,7 +90,8 @@ impl Scores {
         } else {
             vec![&ours.influence, &theirs.influence]
         };
-        let spread = Spread::of(&columns, &groups, self.present().min(other.present()));
+        let episodes = Episodes::all(self.present().min(other.present()));
+        let spread = Spread::of(&columns, &groups, episodes);
         let basis = Basis::of([self.seeds(), other.seeds()]);
         Some(Interval::new(ours.estimate - theirs.estimate, spread, basis))
     }
@@ -109,7 +110,10 @@ impl Scores {
         let mean = clamped.sum::<f64>() / sorted.len() as f64;
         let scale = self.size() / middle.len() as f64;
         let influence = self.rows_of(|score| (score.value.clamp(low, high) - mean) * scale);
-        self.interval(&Linear { estimate, influence })
+        // As many degrees of freedom as there are episodes in the middle (Tukey and McLaughlin).
+        let present = self.present();
+        let episodes = Episodes { present, free: present - 2 * (present / 4) };
+        self.interval(&Linear { estimate, influence }, episodes)
     }
 
     /// The share of the scores that are at least `threshold`: a point of a performance profile.
@@ -119,7 +123,8 @@ impl Scores {
         let estimate = self.all().filter(|value| *value >= threshold).count() as f64 / present;
         let scale = self.size() / present;
         let influence = self.rows_of(|score| (above(score) - estimate) * scale);
-        self.interval(&Linear { estimate, influence }).within(0.0, 1.0)
+        let episodes = Episodes::all(self.present());
+        self.interval(&Linear { estimate, influence }, episodes).within(0.0, 1.0)
     }
 
     /// Probability that this exceeds `other` on the same episode, 0 … 1; ties count half, and
@@ -165,7 +170,7 @@ impl Scores {
         };
         let counted = |episode: &usize| above.iter().any(|row| row[*episode].is_some());
         let episodes = (0..self.episodes()).filter(counted).count();
-        let spread = Spread::of(&columns(&pairs), &groups, episodes);
+        let spread = Spread::of(&columns(&pairs), &groups, Episodes::all(episodes));
         let basis = Basis::of([self.seeds(), other.seeds()]);
         Some(Interval::new(estimate, spread, basis).within(0.0, 1.0))
     }
@@ -209,8 +214,9 @@ impl Scores {
         self.rows.iter().map(|row| row.iter().map(number).collect()).collect()
     }
 
-    fn interval(&self, Linear { estimate, influence }: &Linear) -> Interval {
-        let spread = Spread::of(&columns(influence), &[influence], self.present());
+    fn interval(&self, linear: &Linear, episodes: Episodes) -> Interval {
+        let Linear { estimate, influence } = linear;
+        let spread = Spread::of(&columns(influence), &[influence], episodes);
         Interval::new(*estimate, spread, Basis::of([self.seeds()]))
     }
 }
@@ -320,6 +326,15 @@ mod tests {
         let sparse = row(&values).into_iter().flat_map(|score| [score, None]).collect();
         let sparse = Scores::untrained(sparse).unwrap().mean();
         assert!((half(sparse) - wanted).abs() < 1e-5);
+    }
+
+    /// Of −9, 2, 3, 9 the middle half is 2 and 3; the others count as its ends.
+    #[test]
+    fn the_middle_half_by_hand() {
+        let middle = fixed(&[9.0, 2.0, 3.0, -9.0]).interquartile_mean();
+        assert_eq!(middle.estimate, 2.5);
+        // t(1) · 2 · √(1/3) / √4.
+        assert!((half(middle) - 12.7062 / 3.0_f64.sqrt()).abs() < 1e-3, "{}", half(middle));
     }
 
     #[test]
