@@ -16,8 +16,9 @@
 //! mean that of a trimmed mean, Tukey and McLaughlin 1963). The variance of that mean has a part
 //! from the episodes, V(E), one from the seeds, V(S), and V(R) from the rest, which is in both and
 //! must not count twice. The half width is √(t²V(E) + max(0, t²V(S) − t²V(R))), where each part has
-//! Student's t of its own degrees of freedom: E − 1, S − 1 and (E − 1)(S − 1) (Howe 1974; Graybill
-//! and Wang 1980; Burdick and Graybill 1992). Shares and probabilities end at 0 and 1.
+//! Student's t of its own degrees of freedom: E − 1, S − 1 and (E − 1)(S − 1) (after Howe 1974,
+//! Graybill and Wang 1980, and Burdick and Graybill 1992). Shares of episodes and probabilities end
+//! at 0 and 1.
 //!
 //! **Pairs.** Two policies meet the same tasks, so a difference is taken episode by episode.
 //! Training seeds are paired where both policies descend from one training (a student and its
@@ -33,7 +34,7 @@
 //! (75 % instead of 95 % with three seeds where seeds dominate, because the smallest of three
 //! numbers is its 2.5 % quantile); one t with Satterthwaite's degrees of freedom for the sum
 //! (92 % with three seeds where seeds and episodes weigh about the same); max(0, V(S) − V(R)) with
-//! the quantile outside (92 % where the episodes cancel in a difference).
+//! the quantile of V(S) outside (92 % with three seeds where episodes add nothing of their own).
 //!
 //! **Coverage**, the share of simulated studies, in percent, whose 95 % interval contains the true
 //! value: 50 episodes; the standard deviation of what a seed adds at 0 to 2 times that of the
