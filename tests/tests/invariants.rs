@@ -13,7 +13,7 @@ use serde_json::Value;
 const ARROWS: [(&str, &[&str]); 12] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
-    ("core/results", &["offramp-model"]), // its random streams alone, see below
+    ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
     ("core/trace", &["offramp-model", "offramp-results"]),
     ("core/tensorboard", &["offramp-results"]),
     ("core/report", &["offramp-results"]),
@@ -74,7 +74,7 @@ fn crates_use_only_what_the_code_map_allows() {
     }
 }
 
-/// Of the model, stored results use the random streams (for the bootstrap), not the physics.
+/// Of the model, results use the random streams (to test coverage), not the physics.
 #[test]
 fn results_use_of_the_model_its_random_streams_alone() {
     for path in files(&workspace().join("core/results/src"), "rs") {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use offramp_tests::{Ran, Sandbox, workspace};
+use offramp_harness::Registry;
+use offramp_harness::events::Quiet;
+use offramp_harness::executor::InProcess;
+use offramp_study::{Size, Study};
+use offramp_tests::{Ran, Sandbox, built, workspace};
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -236,6 +240,39 @@ fn what_several_items_need_is_learned_once() {
     // Of each of two seeds: two teachers; students of 20, 40 and 60 steps, one of the other
     // teacher, and the one that has two names.
     assert_eq!(learned.len(), 2 * (2 + 5), "{learned:?}");
+}
+
+/// So seeds are paired where they share a training, and nowhere else.
+#[test]
+fn runs_know_the_training_that_they_descend_from() {
+    let sandbox = with_study();
+    let registry = Registry::discover(&[], Some(built())).unwrap();
+    let study = Study::read(&sandbox.path().join("toy.ron"), Size::Full).unwrap();
+    let out = sandbox.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let only = ["plain", "learned", "carried", "apart"].map(str::to_owned);
+    let exhibits = study.run(&registry, &out, &only, &InProcess, &Quiet).unwrap();
+    let of = |item: &str, policy: &str, point: &str| {
+        let exhibit = exhibits.iter().find(|exhibit| exhibit.id == item).unwrap();
+        let measured = exhibit.cell(policy, point).unwrap().outcome.clone().unwrap();
+        measured.runs.into_iter().map(|run| run.lineage).collect::<Vec<_>>()
+    };
+    assert_eq!(of("plain", "rules", "0.6"), [None]);
+    let teacher = of("learned", "teacher", "");
+    let seeds: Vec<u64> = teacher.iter().flatten().map(|lineage| lineage.seed).collect();
+    assert_eq!(seeds, [1, 2]);
+    assert_ne!(teacher[0].as_ref().unwrap().training, teacher[1].as_ref().unwrap().training);
+    // A student is of its teacher's training, here and where it learned longer; so is what is
+    // carried elsewhere.
+    assert_eq!(of("learned", "student", ""), teacher);
+    assert_eq!(of("apart", "student", "student"), teacher);
+    assert_eq!(of("carried", "teacher", "0.6"), teacher);
+    // Another training has nothing in common with it, under equal seeds.
+    let longer = of("apart", "teacher", "teacher");
+    assert_eq!(of("apart", "student", "teacher"), longer);
+    for (one, other) in longer.iter().zip(&teacher) {
+        assert_ne!(one.as_ref().unwrap().training, other.as_ref().unwrap().training);
+    }
 }
 
 #[test]

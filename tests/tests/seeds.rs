@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use offramp_harness::seeds;
 use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
-use offramp_results::statistics;
 use offramp_tests::{read, workspace};
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 10] = [
+const PURPOSES: [(&str, Purpose); 9] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -19,7 +18,6 @@ const PURPOSES: [(&str, Purpose); 10] = [
     ("explorers", seeds::EXPLORER),
     ("learners", seeds::LEARNER),
     ("validation", seeds::VALIDATION),
-    ("bootstrap", statistics::BOOTSTRAP),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -42,7 +40,7 @@ const SAME: [(&str, &str, &str); 3] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -65,7 +63,7 @@ fn of_a_run(seed: u64) -> Vec<(String, u64)> {
     drawn
 }
 
-/// All that is drawn in one episode (or step, or draw) under `seed`: a seed handed on, or the
+/// All that is drawn in one episode (or step) under `seed`: a seed handed on, or the
 /// first number of a stream.
 fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
     let mut drawn = vec![
@@ -86,8 +84,6 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
         let name = format!("{name} of an episode");
         drawn.push((name, first(StreamFamily::new(seed, episode, purpose).of(0))));
     }
-    let bootstrap = StreamFamily::new(seed, episode, statistics::BOOTSTRAP).of(0);
-    drawn.push(("bootstrap".to_owned(), first(bootstrap)));
     drawn
 }
 

@@ -1,7 +1,7 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 to this module, and 10 to the bootstrap of
-//! `offramp-results`. The numbers are part of every result: never renumber, only append.
+//! Purposes 1 to 5 belong to the model, 6 to 9 to this module; 10 was in use once. The numbers are
+//! part of every result: never renumber, only append.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use offramp_results::claim::Claim;
 
 use crate::plot::PlotError;
-use crate::study::{StudyResults, Table, failures, figures, tables, verdict_name};
+use crate::study::{StudyResults, Table, failures, figures, judged, tables, verdict_name};
 
 /// The page of a study: every exhibit with its figures, every claim with its verdict.
 ///
@@ -13,7 +13,10 @@ use crate::study::{StudyResults, Table, failures, figures, tables, verdict_name}
 /// [`PlotError`] if a figure can't be drawn.
 pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
     let StudyResults { name, about, exhibits, claims, .. } = study;
-    let about = format!("{about} {}. Brackets contain 95 % intervals.", study.size());
+    let about = format!(
+        "{about} {}. Brackets contain 95 % intervals; dots are single training seeds.",
+        study.size()
+    );
     let title = escaped(name);
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
@@ -32,14 +35,22 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
     text += "</ul></nav>\n";
     if !claims.is_empty() {
         text += "<section id=\"claims\">\n<h2>Claims</h2>\n<p>A claim holds if the 95 % interval \
-                 of every difference it implies lies entirely on the claimed side; it fails if the interval of \
-                 any difference lies entirely on the other side; otherwise it is undecided.</p>\n<dl>\n";
-        for Claim { text: claim, source, verdict, because } in *claims {
-            let verdict = verdict_name(*verdict);
+                 of every difference it implies lies entirely on the claimed side; it fails if any difference \
+                 lies on the other side, by Holm’s procedure over all comparisons of the claim; \
+                 otherwise it is undecided. Of one training seed nothing follows about training.</p>\n<dl>\n";
+        for claim in *claims {
+            let Claim { text: statement, source, verdict, comparisons, basis, because } = claim;
+            let class = verdict_name(*verdict).replace(' ', "-");
+            let plural = if *comparisons == 1 { "" } else { "s" };
+            let trained = basis.trainings();
+            let seeds =
+                trained.map_or_else(String::new, |seeds| format!(", training seeds: {seeds}"));
             let _ = writeln!(
                 text,
-                "<dt><span class=\"{verdict}\">{verdict}</span> {} <small>({})</small></dt>\n<dd>{}</dd>",
-                escaped(claim),
+                "<dt><span class=\"{class}\">{}</span> {} <small>({})</small></dt>\n\
+                 <dd>{comparisons} comparison{plural}{seeds}; smallest margin: {}</dd>",
+                judged(claim),
+                escaped(statement),
                 escaped(source),
                 escaped(because)
             );
@@ -108,9 +119,9 @@ figure svg { width: 100%; height: auto; }
 dt { margin-top: 0.8rem; font-weight: 600; }
 dt small { font-weight: 400; color: #666; }
 dd { margin: 0; font-size: 0.9rem; color: #444; }
-.holds, .fails, .undecided { padding: 0 0.5rem; border-radius: 0.3rem; color: #fff; font-size: 0.85rem; }
+.holds, .fails, .undecided, .too-few-seeds { padding: 0 0.5rem; border-radius: 0.3rem; color: #fff; font-size: 0.85rem; }
 .holds { background: #00755e; }
 .fails { background: #b04300; }
-.undecided { background: #666; }
+.undecided, .too-few-seeds { background: #666; }
 @media print { nav { display: none; } section, figure, tr { break-inside: avoid; } body { max-width: none; } .table { overflow: visible; } table { font-size: 0.6rem; } }
 ";

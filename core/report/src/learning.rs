@@ -147,6 +147,7 @@ pub fn figures(name: &str, trainings: &[Learned<TrainingRow>]) -> [(&'static str
             name: label(name, training),
             points: smoothed(&training.rows, metric),
             intervals: Vec::new(),
+            dots: Vec::new(),
         };
         Figure::Lines(Lines {
             title: format!("{name}: {what} while training (mean of {SMOOTHED} episodes)"),

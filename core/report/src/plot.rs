@@ -27,6 +27,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Intervals as (x, low, high), drawn as upright bars; may be empty.
     pub intervals: Vec<(f64, f64, f64)>,
+    /// What is behind its points, such as single training seeds, drawn as dots; may be empty.
+    pub dots: Vec<(f64, f64)>,
 }
 
 /// A figure, ready to be drawn.
@@ -58,6 +60,9 @@ pub struct Bar {
     pub height: f64,
     /// The interval of its height, (low, high).
     pub interval: Option<(f64, f64)>,
+    /// What is behind its height, such as single training seeds, drawn as dots from left to right;
+    /// may be empty.
+    pub dots: Vec<f64>,
     /// True if the number is quoted from elsewhere; the bar is then grey.
     pub quoted: bool,
 }
@@ -137,7 +142,8 @@ impl Bars {
         let heights = self
             .bars
             .iter()
-            .flat_map(|bar| [bar.height, bar.interval.map_or(bar.height, |(_, high)| high)]);
+            .flat_map(|bar| [bar.height, bar.interval.map_or(bar.height, |(_, high)| high)])
+            .chain(self.bars.iter().flat_map(|bar| &bar.dots).copied());
         let highest = heights.filter(|height| height.is_finite()).fold(0.0, f64::max);
         let top = if highest > 0.0 { 1.05 * highest } else { 1.0 };
         let count = self.bars.len().max(1);
@@ -180,11 +186,21 @@ impl Bars {
                 let line = PathElement::new([(at, low), (at, high)], BLACK.stroke_width(3));
                 chart.draw_series([line]).map_err(text)?;
             }
+            let width = 0.6 / bar.dots.len() as f64;
+            for (number, &height) in bar.dots.iter().enumerate() {
+                let place = (at - 0.3 + width * (number as f64 + 0.5), height);
+                // A bright dot with a dark rim shows on the bar and above it.
+                let styles = [ShapeStyle::from(WHITE).filled(), BLACK.into()];
+                let circles = styles.map(|style| Circle::new(place, DOT, style));
+                chart.draw_series(circles).map_err(text)?;
+            }
         }
         area.present().map_err(text)
     }
 }
 
+/// Radius of a dot, pixels.
+const DOT: i32 = 3;
 /// Distance between the lines of a name below a bar, pixels.
 const LINE: u32 = 18;
 /// Width of a letter of that size, pixels.
@@ -220,7 +236,8 @@ impl Lines {
         let xs = range(&mut points().map(|point| point.0).filter(|x| x.is_finite()));
         let ends = || self.series.iter().flat_map(|series| &series.intervals);
         let ends = ends().flat_map(|&(_, low, high)| [low, high]);
-        let heights = points().map(|point| point.1).chain(ends);
+        let dots = self.series.iter().flat_map(|series| &series.dots).map(|dot| dot.1);
+        let heights = points().map(|point| point.1).chain(ends).chain(dots);
         let ys = range(&mut heights.filter(|y| y.is_finite()));
         let longest = self.series.iter().map(|series| series.name.chars().count()).max();
         let legend = (longest.unwrap_or(0) * LETTER) as u32 + 44;
@@ -251,6 +268,8 @@ impl Lines {
                 PathElement::new([(x, low), (x, high)], colour.stroke_width(1))
             };
             chart.draw_series(series.intervals.iter().map(upright)).map_err(text)?;
+            let dot = |&place: &(f64, f64)| Circle::new(place, DOT, colour.mix(0.5).filled());
+            chart.draw_series(series.dots.iter().map(dot)).map_err(text)?;
             let y = 64 + 22 * number as i32;
             let dash = [(left, y), (left + 20, y)];
             area.draw(&PathElement::new(dash, colour.stroke_width(3))).map_err(text)?;

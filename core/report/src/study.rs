@@ -1,4 +1,5 @@
-//! The tables and figures of a study: its numbers with 95 % intervals, beside the paper's.
+//! The tables and figures of a study: its numbers with 95 % intervals, beside the paper's, and
+//! those of each training seed.
 
 use std::path::Path;
 
@@ -8,10 +9,17 @@ use offramp_results::metric::Source;
 use offramp_results::statistics::{Interval, Scores};
 use serde_json::{Map, Value, json};
 
-use crate::learning::{SMOOTHED, smoothed};
-use crate::plot::{Bar, Bars, Figure, Lines, PlotError, Series};
-use crate::records::{self, Field, Records, json_text};
+use crate::plot::PlotError;
+use crate::records::{self, json_text};
 use crate::{Format, NONE};
+
+mod figures;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use figures::figures;
+pub use rows::csv;
 
 /// The results of a study.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +55,7 @@ impl StudyResults<'_> {
         match format {
             Format::Table => self.text(),
             Format::Json => json_text(&self.json()),
-            Format::Csv => exhibit_records(self.exhibits).csv(),
+            Format::Csv => rows::exhibit_records(self.exhibits).csv(),
         }
     }
 
@@ -62,14 +70,25 @@ impl StudyResults<'_> {
 
     /// `{"study", "about", "episodes", "training_seeds", "exhibits": [{"id", "title", "reference",
     /// "cells": [{"policy", "point", "seeds", "error", "metrics": {id: {"estimate", "low", "high",
-    /// "paper", "difference": {"estimate", "low", "high"}}}}]}], "claims": [{"claim", "source",
-    /// "verdict", "because"}]}`; keys without a value are left out.
+    /// "over", "paper", "by_seed": {seed: estimate}, "difference": {"estimate", "low", "high",
+    /// "over"}}}}]}], "claims": [{"claim", "source", "verdict", "comparisons", "training_seeds",
+    /// "because"}]}`; keys without a value are left out.
     fn json(&self) -> Value {
         let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
         let claim = |claim: &Claim| {
-            let Claim { text, source, verdict, because } = claim;
+            let Claim { text, source, verdict, comparisons, basis, because } = claim;
             let verdict = verdict_name(*verdict);
-            json!({ "claim": text, "source": source, "verdict": verdict, "because": because })
+            let mut object = json!({
+                "claim": text,
+                "source": source,
+                "verdict": verdict,
+                "comparisons": comparisons,
+                "because": because,
+            });
+            if let Some(seeds) = basis.trainings() {
+                object["training_seeds"] = seeds.into();
+            }
+            object
         };
         let claims: Vec<_> = self.claims.iter().map(claim).collect();
         json!({
@@ -97,6 +116,13 @@ fn exhibit_json(exhibit: &Exhibit) -> Value {
             if let Some(&paper) = cell.paper.get(&quantity) {
                 metric["paper"] = paper.into();
             }
+            let seeds = cell.by_seed(quantity);
+            if !seeds.is_empty() {
+                let alone = |(seed, scores): &(u64, Scores)| {
+                    (seed.to_string(), Value::from(scores.mean().estimate))
+                };
+                metric["by_seed"] = Value::Object(seeds.iter().map(alone).collect());
+            }
             if let Some(difference) = difference(exhibit, cell, quantity) {
                 metric["difference"] = interval_json(difference);
             }
@@ -114,9 +140,11 @@ fn exhibit_json(exhibit: &Exhibit) -> Value {
     object
 }
 
-fn interval_json(Interval { estimate, ends }: Interval) -> Value {
+fn interval_json(Interval { estimate, ends, basis, .. }: Interval) -> Value {
     match ends {
-        Some((low, high)) => json!({ "estimate": estimate, "low": low, "high": high }),
+        Some((low, high)) => {
+            json!({ "estimate": estimate, "low": low, "high": high, "over": basis.name() })
+        }
         None => json!({ "estimate": estimate }),
     }
 }
@@ -188,7 +216,7 @@ fn measured_table(exhibit: &Exhibit) -> Table {
         row[0] = "any".to_owned();
         row
     }));
-    let (caption, header) = (String::new(), header(exhibit, &mut columns));
+    let (caption, header) = (note(exhibit), header(exhibit, &mut columns));
     Table { caption, header, rows, texts: texts(exhibit) }
 }
 
@@ -241,8 +269,23 @@ fn profile_table(exhibit: &Exhibit) -> Table {
         }
         row
     };
-    let (caption, header) = (String::new(), header(exhibit, &mut columns));
+    let (caption, header) = (note(exhibit), header(exhibit, &mut columns));
     Table { caption, header, rows: exhibit.cells.iter().map(row).collect(), texts: texts(exhibit) }
+}
+
+/// What the intervals of an exhibit leave out, if any of its policies was trained once.
+fn note(exhibit: &Exhibit) -> String {
+    let once = exhibit.cells.iter().any(|cell| {
+        let runs = cell.outcome.as_ref().map_or(&[][..], |measured| &measured.runs);
+        matches!(runs, [run] if run.lineage.is_some())
+    });
+    let text = if once {
+        "Intervals of policies with one training seed are over episodes alone: another training may \
+         end elsewhere."
+    } else {
+        ""
+    };
+    text.to_owned()
 }
 
 /// Number of text columns in an exhibit's tables: the point, if there are several, and the policy.
@@ -279,14 +322,28 @@ fn unchanging_reference(exhibit: &Exhibit) -> Option<&Cell> {
 /// Claims with their verdicts.
 pub fn claims_table(claims: &[Claim]) -> Table {
     let row = |claim: &Claim| {
-        let Claim { text, source, verdict, because } = claim;
-        vec![text.clone(), source.clone(), verdict_name(*verdict).to_owned(), because.clone()]
+        let Claim { text, source, comparisons, basis, because, .. } = claim;
+        let seeds = basis.trainings().map_or_else(|| NONE.to_owned(), |seeds| seeds.to_string());
+        let (verdict, comparisons) = (judged(claim), comparisons.to_string());
+        vec![text.clone(), source.clone(), verdict, comparisons, seeds, because.clone()]
     };
+    let header = ["claim", "source", "verdict", "comparisons", "training seeds", "smallest margin"];
     Table {
         caption: String::new(),
-        header: ["claim", "source", "verdict", "narrowest difference"].map(str::to_owned).into(),
+        header: header.map(str::to_owned).into(),
         rows: claims.iter().map(row).collect(),
-        texts: 4,
+        texts: 6,
+    }
+}
+
+/// A claim's verdict, with the number of training seeds it rests on if they are few: `holds, on 5
+/// training seeds`.
+pub fn judged(claim: &Claim) -> String {
+    let verdict = verdict_name(claim.verdict);
+    match claim.few_seeds() {
+        Some(1) => format!("{verdict}, on 1 training seed"),
+        Some(seeds) => format!("{verdict}, on {seeds} training seeds"),
+        None => verdict.to_owned(),
     }
 }
 
@@ -296,6 +353,7 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::Holds => "holds",
         Verdict::Fails => "fails",
         Verdict::Undecided => "undecided",
+        Verdict::TooFewSeeds => "too few seeds",
     }
 }
 
@@ -315,82 +373,6 @@ pub fn markdown(table: &Table) -> String {
 pub fn table(exhibit: &Exhibit) -> String {
     let tables: String = tables(exhibit).iter().map(markdown).collect();
     format!("{}\n{tables}{}", exhibit.title, failures(exhibit))
-}
-
-/// An exhibit as CSV, one row per number.
-pub fn csv(exhibit: &Exhibit) -> String {
-    exhibit_records(std::slice::from_ref(exhibit)).csv()
-}
-
-/// The numbers of exhibits, one row each.
-fn exhibit_records(exhibits: &[Exhibit]) -> Records {
-    let ids = [
-        "item",
-        "point",
-        "policy",
-        "metric",
-        "seeds",
-        "estimate",
-        "low",
-        "high",
-        "paper",
-        "less_reference",
-        "less_reference_low",
-        "less_reference_high",
-    ];
-    let mut records = Records::new(ids.map(Field::new));
-    for exhibit in exhibits {
-        for cell in &exhibit.cells {
-            let row = |&quantity: &Quantity| number_row(exhibit, cell, quantity);
-            records.rows.extend(exhibit.quantities.iter().map(row));
-        }
-    }
-    records
-}
-
-/// A quantity of a cell, with the columns of [`exhibit_records`].
-fn number_row(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Vec<records::Cell> {
-    let number = |value: Option<f64>| {
-        value.map_or(records::Cell::Empty, |value| records::Cell::Number(value, quantity.digits()))
-    };
-    let parts = |interval: Option<Interval>| {
-        let ends = interval.and_then(|interval| interval.ends);
-        [interval.map(|i| i.estimate), ends.map(|ends| ends.0), ends.map(|ends| ends.1)].map(number)
-    };
-    let mut row: Vec<records::Cell> = vec![
-        exhibit.id.as_str().into(),
-        cell.point.as_str().into(),
-        cell.policy.as_str().into(),
-        quantity.title().into(),
-        seeds(cell).into(),
-    ];
-    row.extend(parts(interval(cell, quantity)));
-    row.push(number(cell.paper.get(&quantity).copied()));
-    row.extend(parts(difference(exhibit, cell, quantity)));
-    row
-}
-
-/// The figures of an exhibit, each with the suffix of its file's name (`-qoe`; empty if there is
-/// only one).
-pub fn figures(exhibit: &Exhibit) -> Vec<(String, Figure)> {
-    let of_metrics = |draw: fn(&Exhibit, Quantity) -> Figure| {
-        let file = |quantity: Quantity| match exhibit.quantities.len() {
-            1 => String::new(),
-            _ => format!("-{}", quantity.name()).to_lowercase(),
-        };
-        exhibit
-            .quantities
-            .iter()
-            .map(|&quantity| (file(quantity), draw(exhibit, quantity)))
-            .collect()
-    };
-    match exhibit.kind {
-        ExhibitKind::Table => Vec::new(),
-        ExhibitKind::Lines => of_metrics(lines),
-        ExhibitKind::Bars => of_metrics(bars),
-        ExhibitKind::Profiles => of_metrics(profiles),
-        ExhibitKind::Curves => vec![(String::new(), curves(exhibit))],
-    }
 }
 
 /// Writes an exhibit to `folder`: ID.md, ID.csv, and its figures as SVG and PNG.
@@ -439,132 +421,9 @@ fn with_interval(interval: Interval, quantity: Quantity) -> String {
 }
 
 /// An estimate with its interval, if it has one, with so many digits after the point.
-fn rounded(Interval { estimate, ends }: Interval, digits: usize) -> String {
+fn rounded(Interval { estimate, ends, .. }: Interval, digits: usize) -> String {
     match ends {
         Some((low, high)) => format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]"),
         None => format!("{estimate:.digits$}"),
     }
-}
-
-/// The ends of the intervals of a line, where there are any.
-fn upright(points: &[(f64, Interval)]) -> Vec<(f64, f64, f64)> {
-    points.iter().filter_map(|(x, ours)| ours.ends.map(|(low, high)| (*x, low, high))).collect()
-}
-
-/// The policies of an exhibit in the order of its first point.
-fn policies(exhibit: &Exhibit) -> Vec<&str> {
-    let mut policies: Vec<&str> = Vec::new();
-    for cell in &exhibit.cells {
-        if !policies.contains(&cell.policy.as_str()) {
-            policies.push(&cell.policy);
-        }
-    }
-    policies
-}
-
-fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
-    let mut series = Vec::new();
-    for policy in policies(exhibit) {
-        let cells = || {
-            let own = exhibit.cells.iter().filter(|cell| cell.policy == policy);
-            own.filter_map(|cell| Some((cell.point.parse::<f64>().ok()?, cell)))
-        };
-        let measured: Vec<(f64, Interval)> =
-            cells().filter_map(|(x, cell)| Some((x, interval(cell, quantity)?))).collect();
-        series.push(Series {
-            name: policy.to_owned(),
-            points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
-            intervals: upright(&measured),
-        });
-        let quoted: Vec<(f64, f64)> =
-            cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&quantity)?))).collect();
-        if !quoted.is_empty() {
-            let name = format!("{policy} (paper)");
-            series.push(Series { name, points: quoted, intervals: Vec::new() });
-        }
-    }
-    let (title, x, y) = (exhibit.title.clone(), exhibit.axis.clone(), quantity.title().to_owned());
-    Figure::Lines(Lines { title, x, y, series })
-}
-
-fn bars(exhibit: &Exhibit, quantity: Quantity) -> Figure {
-    let mut bars = Vec::new();
-    for cell in &exhibit.cells {
-        let name = name_of(cell);
-        if let Some(Interval { estimate, ends }) = interval(cell, quantity) {
-            let name = name.clone();
-            bars.push(Bar { name, height: estimate, interval: ends, quoted: false });
-        }
-        if let Some(&height) = cell.paper.get(&quantity) {
-            let name = format!("{name} (paper)");
-            bars.push(Bar { name, height, interval: None, quoted: true });
-        }
-    }
-    Figure::Bars(Bars { title: exhibit.title.clone(), y: quantity.title().to_owned(), bars })
-}
-
-/// Number of thresholds of a performance profile.
-const THRESHOLDS: usize = 41;
-
-/// The share of episodes that reach each threshold (Agarwal et al. 2021).
-fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
-    let measured: Vec<(String, Scores)> = exhibit
-        .cells
-        .iter()
-        .filter_map(|cell| Some((name_of(cell), cell.scores(quantity)?)))
-        .collect();
-    let (low, high) = measured
-        .iter()
-        .flat_map(|(_, scores)| scores.all())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
-            (low.min(score), high.max(score))
-        });
-    let threshold = |at: usize| low + (high - low) * at as f64 / (THRESHOLDS - 1) as f64;
-    let series = measured.into_iter().map(|(name, scores)| {
-        let shares: Vec<(f64, Interval)> = (0..THRESHOLDS)
-            .map(|at| (threshold(at), scores.share_of_at_least(threshold(at))))
-            .collect();
-        let points = shares.iter().map(|(x, share)| (*x, share.estimate)).collect();
-        Series { name, points, intervals: upright(&shares) }
-    });
-    Figure::Lines(Lines {
-        title: exhibit.title.clone(),
-        x: quantity.title().to_owned(),
-        y: "share of episodes at or above".to_owned(),
-        series: series.collect(),
-    })
-}
-
-/// The label of a cell in a figure: policy and point.
-fn name_of(cell: &Cell) -> String {
-    match cell.point.as_str() {
-        "" => cell.policy.clone(),
-        point => format!("{} {point}", cell.policy),
-    }
-}
-
-fn curves(exhibit: &Exhibit) -> Figure {
-    let mut series = Vec::new();
-    for cell in &exhibit.cells {
-        let Ok(measured) = &cell.outcome else { continue };
-        let name = match cell.point.as_str() {
-            "" => cell.policy.clone(),
-            point => point.to_owned(),
-        };
-        // One line per seed would be too many: the mean over all seeds.
-        let all: Vec<Vec<(f64, f64)>> =
-            measured.trainings.iter().map(|rows| smoothed(rows, |row| row.qoe)).collect();
-        let Some(first) = all.first() else { continue };
-        let points = first.iter().enumerate().map(|(at, &(x, _))| {
-            let values = all.iter().filter_map(|points| points.get(at)).map(|point| point.1);
-            (x, values.sum::<f64>() / all.len() as f64)
-        });
-        series.push(Series { name, points: points.collect(), intervals: Vec::new() });
-    }
-    Figure::Lines(Lines {
-        title: format!("{} (mean of {SMOOTHED} episodes)", exhibit.title),
-        x: "episode".to_owned(),
-        y: "AvgQoE while training".to_owned(),
-        series,
-    })
 }

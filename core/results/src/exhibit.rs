@@ -11,7 +11,7 @@ use crate::Error;
 use crate::learning::TrainingRow;
 use crate::metric::{self, EpisodeResult, Metric, Pooling, QUANTITY_NAMES};
 use crate::run_folder::{RunFolder, RunRecord};
-use crate::statistics::Scores;
+use crate::statistics::{Scores, Weighted};
 
 /// A table or a figure with its numbers.
 #[derive(Clone, Debug)]
@@ -88,9 +88,21 @@ pub struct Measured {
     pub trainings: Vec<Vec<TrainingRow>>,
 }
 
-/// A run whose episodes are all in memory: a bootstrap draws from them again and again.
+/// The training that a run's policy descends from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// The training seed.
+    pub seed: u64,
+    /// The name of the training: that of the teacher, if the policy was distilled. It differs
+    /// unless exactly the same was trained.
+    pub training: String,
+}
+
+/// A run with all its episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredRun {
+    /// Where the policy comes from, if it learns.
+    pub lineage: Option<Lineage>,
     /// What was run.
     pub record: RunRecord,
     /// Its episodes in order, without their power modes; empty if it failed.
@@ -101,18 +113,24 @@ impl MeasuredRun {
     /// Memory of an episode, bytes.
     pub const EPISODE_BYTES: u64 = size_of::<EpisodeResult>() as u64;
 
-    /// Reads the first run of a run folder; `None` if it has none.
+    /// Reads the first run of a run folder, of a policy that descends from `lineage`; `None` if it
+    /// has none.
     ///
     /// # Errors
     /// [`Error::Unreadable`] names the file and what is wrong in it.
-    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+    pub fn read(folder: &Path, lineage: Option<Lineage>) -> Result<Option<Self>, Error> {
         let mut folder = RunFolder::open(folder)?;
         let Some(record) = folder.next_run() else { return Ok(None) };
         let mut episodes = Vec::new();
         while let Some(episode) = folder.next_episode()? {
             episodes.push(EpisodeResult { by_mode: Vec::new(), ..episode });
         }
-        Ok(Some(Self { record, episodes }))
+        Ok(Some(Self { lineage, record, episodes }))
+    }
+
+    /// A metric of each episode, with its weight.
+    fn values(&self, metric: &Metric) -> Vec<Option<Weighted>> {
+        self.episodes.iter().map(|episode| metric.of(episode)).collect()
     }
 }
 
@@ -129,16 +147,35 @@ impl Cell {
     pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
         self.outcome.as_ref().ok()?.scores(quantity)
     }
+
+    /// A quantity of each training seed alone; empty if the cell failed, does not have it or does
+    /// not learn.
+    pub fn by_seed(&self, quantity: Quantity) -> Vec<(u64, Scores)> {
+        self.outcome.as_ref().map_or_else(|_| Vec::new(), |measured| measured.by_seed(quantity))
+    }
 }
 
 impl Measured {
     /// A quantity for each training seed and episode; `None` if there is no such number.
     pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
         let Quantity::Metric(metric) = quantity else {
-            return Scores::unweighted(vec![vec![self.parameters?]]);
+            let parameters = Weighted { value: self.parameters?, weight: 1.0 };
+            return Scores::untrained(vec![Some(parameters)]);
         };
-        let row = |run: &MeasuredRun| run.episodes.iter().map(|e| metric.of(e)).collect();
-        Scores::new(self.runs.iter().map(row).collect())
+        if let [run @ MeasuredRun { lineage: None, .. }] = self.runs.as_slice() {
+            return Scores::untrained(run.values(metric));
+        }
+        let row = |run: &MeasuredRun| Some((run.lineage.clone()?.training, run.values(metric)));
+        Scores::trained(self.runs.iter().map(row).collect::<Option<_>>()?)
+    }
+
+    fn by_seed(&self, quantity: Quantity) -> Vec<(u64, Scores)> {
+        let Quantity::Metric(metric) = quantity else { return Vec::new() };
+        let alone = |run: &MeasuredRun| {
+            let Lineage { seed, training } = run.lineage.clone()?;
+            Some((seed, Scores::trained(vec![(training, run.values(metric))])?))
+        };
+        self.runs.iter().filter_map(alone).collect()
     }
 }
 

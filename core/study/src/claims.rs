@@ -2,7 +2,7 @@
 
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, Quantity};
-use offramp_results::statistics::{Interval, Scores};
+use offramp_results::statistics::{Basis, Interval, MISSES, Scores, holm};
 
 use crate::file::{ClaimSection, Condition, Factor, Order, Place};
 
@@ -33,25 +33,44 @@ pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim>
             vec![compared.compare(left, *factor, right)?]
         }
     };
-    let verdict = verdict(&margins);
+    let judged = verdict(margins.iter().map(|margin| &margin.margin));
     let low = |margin: &Margin| margin.margin.ends.map_or(f64::NEG_INFINITY, |(low, _)| low);
-    let narrowest = margins.into_iter().min_by(|a, b| low(a).total_cmp(&low(b)))?;
-    let because = compared.because(&narrowest);
+    let p = |margin: &Margin| margin.margin.p_below_zero();
+    let comparisons = margins.len();
+    let basis = weakest(margins.iter().map(|margin| margin.margin.basis))?;
+    let because = compared.because(match judged {
+        Verdict::Fails => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b)))?,
+        _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b)))?,
+    });
+    let verdict = on(basis, judged);
     let ClaimSection { text, source, .. } = claim.clone();
-    Some(Claim { text, source, verdict, because })
+    Some(Claim { text, source, verdict, comparisons, basis, because })
 }
 
-/// A claim holds if all its intervals are above zero, and fails if one is below; without an
-/// interval nothing is decided.
-fn verdict(margins: &[Margin]) -> Verdict {
-    let mut ends = margins.iter().map(|margin| margin.margin.ends);
-    if ends.clone().flatten().any(|(_, high)| high < 0.0) {
+/// The verdict on a claim whose margins should all be above zero, whatever they rest on; without
+/// an interval nothing is decided.
+fn verdict<'m>(margins: impl Iterator<Item = &'m Interval> + Clone) -> Verdict {
+    let below: Vec<f64> = margins.clone().map(Interval::p_below_zero).collect();
+    if holm(&below, MISSES / 2.0).contains(&true) {
         Verdict::Fails
-    } else if ends.all(|ends| ends.is_some_and(|(low, _)| low > 0.0)) {
+    } else if margins.map(|margin| margin.ends).all(|ends| ends.is_some_and(|(low, _)| low > 0.0)) {
         Verdict::Holds
     } else {
         Verdict::Undecided
     }
+}
+
+/// The verdict on that basis.
+fn on(basis: Basis, judged: Verdict) -> Verdict {
+    match (judged, basis) {
+        (Verdict::Holds | Verdict::Fails, Basis::OneTraining) => Verdict::TooFewSeeds,
+        _ => judged,
+    }
+}
+
+/// The basis with the fewest training seeds of a policy that learns.
+fn weakest(bases: impl Iterator<Item = Basis>) -> Option<Basis> {
+    bases.min_by_key(|basis| basis.trainings().unwrap_or(usize::MAX))
 }
 
 impl Compared<'_> {
@@ -111,5 +130,83 @@ impl Compared<'_> {
             Some((low, high)) => format!("{difference} [{low:+.digits$}, {high:+.digits$}]"),
             None => difference,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_results::statistics::Weighted;
+
+    use super::*;
+
+    /// The difference, `mean` on average, of a policy that was trained under so many seeds and one
+    /// that does not learn; seeds are 0.1 away from the mean, and episodes 1.
+    fn margin(mean: f64, seeds: usize) -> Interval {
+        let away = |at: usize| if at.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let row = |seed: usize| {
+            let value = |at: usize| mean + 0.1 * away(seed) + away(at);
+            (0..40).map(|at| Some(Weighted { value: value(at), weight: 1.0 })).collect()
+        };
+        let ours = (0..seeds).map(|seed| (format!("training {seed}"), row(seed)));
+        let zero = vec![Some(Weighted { value: 0.0, weight: 1.0 }); 40];
+        let (ours, zero) = (Scores::trained(ours.collect()), Scores::untrained(zero));
+        ours.unwrap().mean_minus(&zero.unwrap()).unwrap()
+    }
+
+    fn of(margins: &[Interval]) -> Verdict {
+        verdict(margins.iter())
+    }
+
+    #[test]
+    fn a_claim_holds_if_each_comparison_does() {
+        let half = margin(0.0, 10).ends.unwrap().1;
+        assert!((half - 0.332).abs() < 0.001, "{half}");
+        assert_eq!(of(&[margin(half + 0.01, 10); 30]), Verdict::Holds);
+        assert_eq!(of(&[margin(half + 0.01, 10), margin(half - 0.01, 10)]), Verdict::Undecided);
+    }
+
+    /// One comparison of one fails where its interval ends below zero; one of thirty must be
+    /// further below.
+    #[test]
+    fn a_claim_fails_by_more_the_more_it_compares() {
+        let half = margin(0.0, 10).ends.unwrap().1;
+        let with_29 = |mean: f64| {
+            let mut margins = vec![margin(1.0, 10); 29];
+            margins.push(margin(mean, 10));
+            of(&margins)
+        };
+        assert_eq!(of(&[margin(-half - 0.01, 10)]), Verdict::Fails);
+        assert_eq!(of(&[margin(-half + 0.01, 10)]), Verdict::Undecided);
+        assert_eq!(with_29(-half - 0.01), Verdict::Undecided);
+        assert_eq!(with_29(-1.5 * half), Verdict::Undecided);
+        assert_eq!(with_29(-1.75 * half), Verdict::Fails);
+    }
+
+    #[test]
+    fn what_was_trained_once_decides_nothing() {
+        for (mean, judged) in
+            [(9.0, Verdict::Holds), (-9.0, Verdict::Fails), (0.0, Verdict::Undecided)]
+        {
+            for (seeds, verdict) in [(2, judged), (1, Verdict::TooFewSeeds)] {
+                let margin = margin(mean, seeds);
+                let expected = if mean == 0.0 { Verdict::Undecided } else { verdict };
+                assert_eq!(on(margin.basis, of(&[margin])), expected, "{mean}, {seeds}");
+            }
+        }
+        assert_eq!(on(Basis::Episodes, Verdict::Holds), Verdict::Holds);
+    }
+
+    #[test]
+    fn the_weakest_basis_has_the_fewest_trainings() {
+        let of = |bases: &[Basis]| weakest(bases.iter().copied()).unwrap();
+        assert_eq!(
+            of(&[Basis::Episodes, Basis::Trainings(5), Basis::Trainings(10)]),
+            Basis::Trainings(5)
+        );
+        assert_eq!(
+            of(&[Basis::Trainings(2), Basis::OneTraining, Basis::Episodes]),
+            Basis::OneTraining
+        );
+        assert_eq!(of(&[Basis::Episodes]), Basis::Episodes);
     }
 }

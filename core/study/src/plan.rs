@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use offramp_results::exhibit::Lineage;
 use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 
@@ -20,6 +21,8 @@ use crate::study::{Size, Study, StudyError, StudyRunner};
 /// evaluation.
 pub(crate) struct SeedRun {
     pub(crate) job: Option<TrainingJob>,
+    /// The training that it descends from, if it learns.
+    pub(crate) lineage: Option<Lineage>,
     pub(crate) evaluation: EvaluationJob,
 }
 
@@ -230,7 +233,7 @@ impl StudyRunner<'_> {
             let settings = [quick_set, set, &point.set, own];
             let listed = entry(plugin, policy, None, parameters);
             let evaluation = self.evaluation(policy, &file.scenario, &settings, &listed, "")?;
-            return Ok(vec![SeedRun { job: None, evaluation }]);
+            return Ok(vec![SeedRun { job: None, lineage: None, evaluation }]);
         }
         let run = |&seed: &u64| -> Result<SeedRun, StudyError> {
             let (scenario, set, own_quick) = match source {
@@ -245,7 +248,9 @@ impl StudyRunner<'_> {
             let settings = [quick_set, set, own_quick, &point.set, own];
             let listed = entry(&plugin, policy, Some(&checkpoint), &parameters);
             let evaluation = self.evaluation(policy, scenario, &settings, &listed, &job.key)?;
-            Ok(SeedRun { job: Some(job), evaluation })
+            let training = job.teacher.as_deref().unwrap_or(&job).folder.clone();
+            let lineage = Some(Lineage { seed, training });
+            Ok(SeedRun { job: Some(job), lineage, evaluation })
         };
         self.study.training_seeds().iter().map(run).collect()
     }

@@ -77,7 +77,7 @@ impl Study {
 }
 
 impl Study {
-    /// Checks that the episodes of all cells fit in memory: a bootstrap draws from all of them.
+    /// Checks that the episodes of all cells fit in memory: statistics need all of them at once.
     fn check_memory(
         &self,
         planned: &[(&ExhibitSection, Vec<PlannedCell<'_>>)],

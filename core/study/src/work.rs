@@ -20,7 +20,7 @@ use offramp_harness::events::{Event, Observer, Quiet};
 use offramp_harness::resume::Start;
 use offramp_harness::train::{TrainError, train};
 
-use crate::plan::{EvaluationJob, SeedRun, TrainingJob, folder_name};
+use crate::plan::{SeedRun, TrainingJob, folder_name};
 use crate::study::{StudyError, StudyRunner};
 
 /// The jobs that are done, and the observer of progress.
@@ -194,7 +194,7 @@ impl StudyRunner<'_> {
                     contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }
             if form != ExhibitKind::Curves {
-                match self.evaluate(&run.evaluation, log)? {
+                match self.evaluate(run, log)? {
                     Ok(run) => measured.runs.push(run),
                     Err(failure) => return Ok(Err(failure)),
                 }
@@ -206,7 +206,7 @@ impl StudyRunner<'_> {
     /// Evaluates, unless that has been done.
     fn evaluate(
         &self,
-        evaluation: &EvaluationJob,
+        SeedRun { evaluation, lineage, .. }: &SeedRun,
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<MeasuredRun>, StudyError> {
         let results = self.out.join("results");
@@ -245,7 +245,7 @@ impl StudyRunner<'_> {
         }
         log.done(&evaluation.key);
         let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
-        let run = MeasuredRun::read(&folder)?.ok_or_else(missing)?;
+        let run = MeasuredRun::read(&folder, lineage.clone())?.ok_or_else(missing)?;
         match run.record.error {
             Some(error) => Ok(Err(Failure(error))),
             None => Ok(Ok(run)),
