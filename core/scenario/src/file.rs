@@ -454,6 +454,30 @@ mod tests {
         }
     }
 
+    /// The seeds of tasks draw nothing of it.
+    #[test]
+    fn only_its_own_seed_draws_the_system() {
+        let drawn = |quantity: &str, seeds: &str| {
+            system(&format!("(name: \"x\", system: (devices: 9, {quantity}), {seeds})"))
+        };
+        for quantity in [
+            "device_ghz: Uniform(1, 3)",
+            "server_ghz: Choice([20, 30, 40, 50])",
+            "uplink_mbps: Uniform(8, 20)",
+            "power: (compute_w: Uniform(1, 3))",
+            "power: (server_w: Uniform(4, 6))",
+        ] {
+            let one = drawn(quantity, "");
+            assert_eq!(one, drawn(quantity, "evaluate: (seed: 2)"));
+            assert_eq!(one, drawn(&format!("{quantity}, seed: 1"), ""));
+            assert_ne!(one, drawn(&format!("{quantity}, seed: 2"), ""));
+        }
+        let fixed = "alpha: (rule: Fixed)";
+        let one = drawn("", fixed);
+        assert_eq!(one, drawn("", &format!("{fixed}, evaluate: (seed: 2)")));
+        assert_ne!(one, drawn("seed: 2", fixed));
+    }
+
     #[test]
     fn a_sha256_has_64_hex_digits() {
         let read = |entry: &str| {
