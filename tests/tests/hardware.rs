@@ -161,3 +161,42 @@ fn other_hardware_is_refused_by_every_command() {
         assert!(!sandbox.has("other"));
     }
 }
+
+/// A study evaluates under another seed than it trains under, and still on the same devices.
+#[test]
+fn a_study_trains_and_evaluates_on_the_same_devices() {
+    let sandbox = Sandbox::new();
+    let [teacher, student, _] = learners("PerDevice");
+    let training = system("trained")
+        .set("train.learner", teacher)
+        .set("train.episodes", 3)
+        .set("train.validate_every", 3)
+        .set("train.validate_episodes", 1);
+    let distillation = system("distilled")
+        // The study sets it.
+        .set("distill.teacher", plugin("d3qn").set("checkpoint", quoted("teacher.safetensors")))
+        .set("distill.student", student)
+        .set("distill.states", 100)
+        .set("distill.steps", 4)
+        .set("distill.batch", "PerDevice(4)")
+        .set("distill.validate_every", 4)
+        .set("distill.validate_episodes", 1);
+    sandbox.write("evaluated.ron", system("evaluated").to_string());
+    sandbox.write("trained.ron", training.to_string());
+    sandbox.write("distilled.ron", distillation.to_string());
+    let study = "(
+        name: \"devices\", scenario: \"evaluated.ron\", training_seeds: [2, 3],
+        evaluate: (episodes: 2, seed: 5),
+        policies: {
+            \"teacher\": Trained(scenario: \"trained.ron\"),
+            \"student\": Distilled(scenario: \"distilled.ron\", teacher: \"teacher\"),
+        },
+        items: [(
+            id: \"table\", title: \"All\", form: Table, policies: [\"teacher\", \"student\"],
+            points: [(label: \"here\")], metrics: [Qoe],
+        )],
+    )";
+    sandbox.write("study.ron", study);
+    let printed = sandbox.succeed(&["reproduce", "study.ron", "--out", "study"]);
+    assert!(printed.contains("student"), "{printed}");
+}
