@@ -4,7 +4,7 @@
 
 #include "offramp.h"
 
-typedef struct { uint64_t steps, fitted; } Reports;
+typedef struct { uint64_t steps, fitted, hardware; } Reports;
 
 static int create(const OfframpContext *context, void **self, OfframpMessage *message) {
     Reports *reports = malloc(sizeof *reports);
@@ -12,7 +12,8 @@ static int create(const OfframpContext *context, void **self, OfframpMessage *me
         snprintf(message->text, sizeof message->text, "no memory");
         return 1;
     }
-    *reports = (Reports){.steps = context->learning_steps};
+    *reports = (Reports){.steps = context->learning_steps,
+                         .hardware = context->hardware_sha256.length};
     *self = reports;
     return 0;
 }
@@ -49,6 +50,7 @@ static int diagnostics(void *self, OfframpAddNumber add, void *sink, OfframpMess
     (void)message;
     add(sink, "steps", (double)((Reports *)self)->steps);
     add(sink, "fitted", (double)((Reports *)self)->fitted);
+    add(sink, "hardware", (double)((Reports *)self)->hardware);
     return 0;
 }
 

@@ -84,7 +84,7 @@ fn structs_of_the_header() -> Vec<Struct> {
         ]),
         layout!("OfframpContext", c::Context<'_>, [
             parameters, checkpoint, checkpoint_length, scenario_sha256, seed, threads, observation,
-            system, folder, checkpoint_file, learning_steps,
+            system, folder, checkpoint_file, learning_steps, hardware_sha256,
         ]),
         layout!("OfframpEpisodeStart", EpisodeStart<'_>, [episode, seed, training, system]),
         layout!("OfframpEndedTask", EndedTask, [
@@ -115,7 +115,7 @@ fn structs_of_rust() -> Vec<Struct> {
     vec![
         layout!("Context", Context<'_>, [
             parameters, checkpoint, scenario_sha256, seed, threads, observation, system, folder,
-            checkpoint_file, learning_steps,
+            checkpoint_file, learning_steps, hardware_sha256,
         ]),
         layout!("ObservationSpec", ObservationSpec<'_>, [
             features, task_columns, link_columns, server_columns, history_slots, history_scale,
@@ -424,9 +424,9 @@ fn ran_with_parameters(desk: &Sandbox, library: &str, plugin: &str, parameters: 
     untimed(&ran.out) + &words.collect::<Vec<_>>().join(" ") + "\n"
 }
 
-/// What came with revision 2.
+/// What came with revisions 2 and 3.
 #[test]
-fn a_policy_in_c_knows_how_long_it_learns_and_reports() {
+fn a_policy_in_c_knows_how_long_it_learns_and_where_and_reports() {
     let desk = Sandbox::new();
     let library = compile(&desk, &fixture("reports.c"), "reports.so", true);
     let registry = Registry::discover(&[library], None).unwrap();
@@ -434,11 +434,13 @@ fn a_policy_in_c_knows_how_long_it_learns_and_reports() {
     assert_eq!(plugin.offer.needs, Needs::LENGTH);
     let mut bench = Bench::new(2, 1);
     bench.learning_steps = 12;
+    bench.hardware_sha256 = "5af3".to_owned();
     let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
     assert!(policy.fresh().unwrap().is_none());
     bench.observe(|seen| policy.student().unwrap().fit(seen, &[0.0; 4])).unwrap();
     let saved = policy.saved().unwrap();
-    let expected = [("steps", 12.0), ("fitted", 1.0)].map(|(name, value)| (name.to_owned(), value));
+    let expected = [("steps", 12.0), ("fitted", 1.0), ("hardware", 4.0)];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value));
     assert_eq!(saved.diagnostics().unwrap(), expected);
     assert_eq!(saved.memory().unwrap(), 12_000);
 }

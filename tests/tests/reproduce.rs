@@ -251,7 +251,7 @@ fn runs_know_the_training_that_they_descend_from() {
     let out = sandbox.path().join("out");
     std::fs::create_dir(&out).unwrap();
     let only = ["plain", "learned", "carried", "apart"].map(str::to_owned);
-    let exhibits = study.run(&registry, &out, &only, &InProcess, &Quiet).unwrap();
+    let exhibits = study.run(&registry, &out, &only, &InProcess, &Quiet).unwrap().exhibits;
     let of = |item: &str, policy: &str, point: &str| {
         let exhibit = exhibits.iter().find(|exhibit| exhibit.id == item).unwrap();
         let measured = exhibit.cell(policy, point).unwrap().outcome.clone().unwrap();

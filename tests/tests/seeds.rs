@@ -1,14 +1,17 @@
 //! Randomness: no two purposes draw from one stream, and today's streams stay what they are, since
 //! every stored result depends on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use offramp_harness::seeds;
 use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
-use offramp_tests::{read, workspace};
+use offramp_model::{Arrival, Episode, ObservationKind, ObservationSpec, System, Workload};
+use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
+use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 9] = [
+const PURPOSES: [(&str, Purpose); 11] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -18,29 +21,33 @@ const PURPOSES: [(&str, Purpose); 9] = [
     ("explorers", seeds::EXPLORER),
     ("learners", seeds::LEARNER),
     ("validation", seeds::VALIDATION),
+    ("tasks of trainings", seeds::TRAINING_TASKS),
+    ("tasks of datasets", seeds::DATASET_TASKS),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
 /// results; nothing may be added.
-const SAME: [(&str, &str, &str); 3] = [
-    (
-        "evaluation",
-        "learner",
-        "a policy is created under the seed of a learner: nothing of one run uses both",
-    ),
-    (
-        "tasks of training",
-        "tasks of evaluation",
-        "an episode's tasks follow from seed and number alone: whoever evaluates what was trained \
-         chooses another seed, as studies do",
-    ),
-    ("tasks of training", "tasks of a dataset", "likewise"),
+const SAME: [(&str, &str, &str); 1] = [(
+    "evaluation",
+    "learner",
+    "a policy is created under the seed of a learner: nothing of one run uses both",
+)];
+
+/// The seed under which tasks are drawn, of that of a scenario.
+type OfTasks = fn(u64) -> u64;
+
+/// The seed under which each purpose draws its tasks, as a function of the seed that a user sets.
+const TASKS: [(&str, OfTasks); 4] = [
+    ("training", seeds::training_tasks),
+    ("a dataset", seeds::dataset_tasks),
+    ("validation", seeds::validation),
+    ("evaluation", |seed| seed),
 ];
 
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -55,6 +62,8 @@ fn of_a_run(seed: u64) -> Vec<(String, u64)> {
         ("explorer".to_owned(), seeds::explorer(seed)),
         ("teacher".to_owned(), seeds::teacher(seed)),
         ("validation".to_owned(), seeds::validation(seed)),
+        ("training_tasks".to_owned(), seeds::training_tasks(seed)),
+        ("dataset_tasks".to_owned(), seeds::dataset_tasks(seed)),
     ];
     for (name, purpose) in [PURPOSES[2], PURPOSES[3], PURPOSES[4]] {
         let stream = StreamFamily::new(seed, WHOLE_RUN, purpose).of(0);
@@ -72,10 +81,7 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
         ("exploration".to_owned(), first(seeds::exploration(seed, episode))),
     ];
     let tasks = |seed| first(StreamFamily::new(seed, episode, Purpose::ARRIVALS).of(0));
-    drawn.push(("tasks of training".to_owned(), tasks(seed)));
-    drawn.push(("tasks of a dataset".to_owned(), tasks(seed)));
-    drawn.push(("tasks of evaluation".to_owned(), tasks(seed)));
-    drawn.push(("tasks of validation".to_owned(), tasks(seeds::validation(seed))));
+    drawn.extend(TASKS.map(|(name, under)| (format!("tasks of {name}"), tasks(under(seed)))));
     for device in [0, 1, 49] {
         let name = format!("mini_batch of device {device}");
         drawn.push((name, first(seeds::mini_batch(seed, episode, device))));
@@ -122,19 +128,120 @@ fn no_two_purposes_share_a_stream() {
     }
 }
 
-/// The one that shares tasks between training and evaluation under one seed is the user; the
-/// paper's study does not.
+/// The first tasks of an episode: slot, device, and the bits of size, density and α.
+fn first_tasks(system: &Arc<System>, seed: u64, episode: u64) -> Vec<(u32, u32, [u64; 3])> {
+    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 1 };
+    let mut episode = Episode::new(system, Workload::Drawn { seed, episode }, observation);
+    let mut tasks = Vec::new();
+    for slot in 0..20 {
+        for &Arrival { device, size_mbit, density, alpha } in episode.arrivals() {
+            tasks.push((slot, device, [size_mbit, density, alpha].map(f64::to_bits)));
+        }
+        episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+    }
+    tasks
+}
+
+/// Seeds as users choose them, and any others; often the same twice.
+fn two_seeds() -> impl Strategy<Value = (u64, u64)> {
+    let seed = || prop_oneof![0..10_u64, any::<u64>()];
+    prop_oneof![seed().prop_map(|seed| (seed, seed)), (seed(), seed())]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Nothing is evaluated on tasks that it was trained on, distilled from or chosen by.
+    #[test]
+    fn tasks_of_different_purposes_differ(
+        (one, two) in two_seeds(), episodes in prop_oneof![Just((0, 0)), (0..1000_u64, 0..1000_u64)],
+    ) {
+        let system = Arc::new(System::paper(4, 1));
+        for (at, (name, under)) in TASKS.iter().enumerate() {
+            let tasks = first_tasks(&system, under(one), episodes.0);
+            prop_assert!(!tasks.is_empty());
+            for (other, under) in &TASKS[at + 1..] {
+                let others = first_tasks(&system, under(two), episodes.1);
+                // No task is the same, whatever its slot and device: sizes have 53 random bits.
+                let sizes: BTreeSet<u64> = others.iter().map(|(_, _, [size, ..])| *size).collect();
+                let common = tasks.iter().filter(|(_, _, [size, ..])| sizes.contains(size)).count();
+                prop_assert_eq!(common, 0, "{} under {} and {} under {}", name, one, other, two);
+            }
+        }
+    }
+}
+
+/// What the commands print of tasks: under equal seeds too, trainings, datasets, validations and
+/// evaluations have tasks of their own.
 #[test]
-fn the_paper_s_study_evaluates_on_tasks_that_no_training_saw() {
-    let study = read(&workspace().join("scenarios/reproduce/paper.ron"));
-    let seed = study.split("evaluate: (episodes: 50, seed: ").nth(1).unwrap();
-    let seed: u64 = seed.split(')').next().unwrap().parse().unwrap();
-    let lists = study.split("training_seeds: [").skip(1);
-    let trained: Vec<u64> = lists
-        .flat_map(|list| list.split(']').next().unwrap().split(", "))
-        .map(|seed| seed.parse().unwrap())
-        .collect();
-    assert!(trained.len() >= 3 && !trained.contains(&seed), "{seed} of {trained:?}");
+fn the_commands_draw_tasks_of_their_own() {
+    const EPISODES: usize = 4;
+    let sandbox = Sandbox::new();
+    let scenario = Fields::scenario("all")
+        .set("system", Fields::new())
+        .set("system.slots", 40)
+        .set("policies", "[(plugin: \"linear\", checkpoint: \"trained/best.safetensors\")]")
+        .set("train.learner", plugin("linear"))
+        .set("train.episodes", EPISODES as u32)
+        .set("train.validate_every", 1)
+        .set("train.validate_episodes", 1)
+        .set(
+            "distill.teacher",
+            plugin("linear").set("checkpoint", quoted("trained/best.safetensors")),
+        )
+        .set("distill.student", plugin("tree-student"))
+        .set("distill.states", 1)
+        .set("distill.steps", 2)
+        .set("distill.rounds", 1)
+        .set("distill.round_states", 1)
+        .set("distill.batch", "PerDevice(1)")
+        .set("distill.validate_every", 1)
+        .set("distill.validate_episodes", 1)
+        .set("evaluate.episodes", EPISODES as u32);
+    sandbox.write("all.ron", scenario.to_string());
+    let linear = example("linear").display().to_string();
+    for (command, out) in [("train", "trained"), ("distill", "distilled"), ("run", "run")] {
+        sandbox.succeed(&[command, "all.ron", "--out", out, "--plugins", &linear]);
+    }
+    let column = |file: &str, name: &str| -> Vec<u64> {
+        let table = sandbox.read(file);
+        let mut rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+        let at = rows.next().unwrap().iter().position(|column| *column == name).unwrap();
+        rows.map(|row| row[at].parse().unwrap()).collect()
+    };
+    let trained = column("trained/training.csv", "tasks");
+    let evaluated = column("run/episodes.csv", "tasks");
+    let states = column("distilled/distillation.csv", "states");
+    let collected = [states[0], states[1] - states[0]];
+    // The system has 50 devices: an episode has some 600 tasks, and a number tells it from others.
+    let system = {
+        let mut parameters = System::paper(50, 5).parameters().clone();
+        parameters.arrival_slots = 40;
+        Arc::new(System::new(parameters).unwrap())
+    };
+    let drawn = |seed: u64| -> Vec<u64> {
+        (0..EPISODES as u64).map(|episode| count(&system, seed, episode)).collect()
+    };
+    assert_eq!(trained, drawn(seeds::training_tasks(1)));
+    assert_eq!(evaluated, drawn(1));
+    // Rounds have episodes far behind those of the teacher.
+    let dataset = seeds::dataset_tasks(1);
+    assert_eq!(collected, [0, 1 << 40].map(|episode| count(&system, dataset, episode)));
+    let all = [trained, evaluated, drawn(dataset), drawn(seeds::validation(1))];
+    let different: BTreeSet<&Vec<u64>> = all.iter().collect();
+    assert_eq!(different.len(), all.len(), "{all:?}");
+}
+
+/// Number of tasks of an episode.
+fn count(system: &Arc<System>, seed: u64, episode: u64) -> u64 {
+    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 1 };
+    let mut episode = Episode::new(system, Workload::Drawn { seed, episode }, observation);
+    let mut tasks = 0;
+    while !episode.is_over() {
+        tasks += episode.arrivals().len() as u64;
+        episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+    }
+    tasks
 }
 
 /// Part of every stored result.

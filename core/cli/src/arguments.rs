@@ -140,7 +140,7 @@ pub(crate) struct ThreadArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SeedArguments {
-    /// Seed of all randomness; overrides the scenario's
+    /// Seed of all randomness except what `system.seed` draws; overrides the scenario's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }

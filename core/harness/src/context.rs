@@ -10,11 +10,14 @@ use offramp_host::plugin::{
 use offramp_model::{System, observation};
 use offramp_scenario::Scenario;
 
+use crate::hardware::hardware_sha256;
+
 /// A scenario's system and observation in the form that crosses the boundary; made once per run,
 /// lent to every instance by [`PolicyContext::lend`].
 #[derive(Debug)]
 pub struct PolicyContext {
     scenario_sha256: String,
+    hardware_sha256: String,
     /// The scenario's folder, absolute, as bytes.
     folder: Vec<u8>,
     kind: &'static str,
@@ -46,6 +49,7 @@ struct SystemTables {
 #[derive(Clone, Copy, Debug)]
 pub struct LentContext<'a> {
     scenario_sha256: &'a str,
+    hardware_sha256: &'a str,
     folder: &'a [u8],
     observation: ObservationSpec<'a>,
     system: SystemSpec<'a>,
@@ -60,6 +64,7 @@ impl PolicyContext {
         };
         Self {
             scenario_sha256: sha256.to_owned(),
+            hardware_sha256: hardware_sha256(system),
             folder: bytes_of(&absolute(&scenario.folder)),
             kind: scenario.observation.kind.name(),
             features: observation::features(system, scenario.observation.kind)
@@ -79,6 +84,7 @@ impl PolicyContext {
     pub fn lend(&self) -> LentContext<'_> {
         LentContext {
             scenario_sha256: &self.scenario_sha256,
+            hardware_sha256: &self.hardware_sha256,
             folder: &self.folder,
             observation: ObservationSpec {
                 features: self.features.as_slice().into(),
@@ -116,6 +122,7 @@ impl LentContext<'_> {
             folder: self.folder.into(),
             checkpoint_file: RSlice::EMPTY,
             learning_steps: 0,
+            hardware_sha256: self.hardware_sha256.into(),
         }
     }
 

@@ -115,7 +115,7 @@ pub struct Collector<'c> {
     pub scenario: &'c Scenario,
     /// The scenario's context, from which teacher and driver are created.
     pub context: &'c PolicyContext,
-    /// The seed of the tasks and of decisions that are drawn.
+    /// The seed from which those of the tasks and of decisions that are drawn are derived.
     pub seed: u64,
     /// Creates an instance of the teacher, which must have a value function.
     pub teacher: &'c CreatePolicy<'c>,
@@ -190,8 +190,9 @@ impl Collector<'_> {
         let mut dataset = Dataset::default();
         dataset.loads.resize((scenario.observation.history_slots as usize - 1) * servers, 0.0);
         let mut draws = seeds::exploration(seed, number);
+        let tasks = seeds::dataset_tasks(seed);
         let mut environment =
-            Environment::new(&scenario.system, scenario.observation, seed, number);
+            Environment::new(&scenario.system, scenario.observation, tasks, number);
         let (mut actions, mut values) = (Vec::new(), Vec::new());
         while !environment.is_over() {
             actions.clear();

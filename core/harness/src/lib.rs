@@ -55,6 +55,7 @@ pub mod environment;
 pub mod evaluate;
 pub mod events;
 pub mod executor;
+pub mod hardware;
 mod identity;
 mod instances;
 pub mod isolate;

@@ -1,7 +1,12 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 to this module; 10 was in use once. The numbers are
-//! part of every result: never renumber, only append.
+//! Purposes 1 to 5 belong to the model, 6 to 9, 11 and 12 to this module; 10 was in use once. The
+//! numbers are part of every result: never renumber, only append.
+//!
+//! Training, the collection of datasets, validation and evaluation each have tasks of their own,
+//! under equal seeds too: an evaluation draws its tasks under `evaluate.seed` itself, each other
+//! one under a seed derived for its purpose ([`training_tasks`], [`dataset_tasks`],
+//! [`validation`]). So nothing is evaluated on tasks that it was trained on or chosen by.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are
@@ -17,6 +22,10 @@ pub const EXPLORER: Purpose = Purpose::new(7);
 pub const LEARNER: Purpose = Purpose::new(8);
 /// The episodes by which a training or a distillation is judged while it continues.
 pub const VALIDATION: Purpose = Purpose::new(9);
+/// The tasks that a learner is trained on.
+pub const TRAINING_TASKS: Purpose = Purpose::new(11);
+/// The tasks of the states of a dataset, and of the rounds of a distillation.
+pub const DATASET_TASKS: Purpose = Purpose::new(12);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -51,6 +60,16 @@ pub fn teacher(seed: u64) -> u64 {
 /// The seed under which the validation episodes of a training or distillation are drawn.
 pub fn validation(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, VALIDATION).seed()
+}
+
+/// The seed under which the tasks of a training are drawn.
+pub fn training_tasks(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, TRAINING_TASKS).seed()
+}
+
+/// The seed under which the tasks of a dataset are drawn, those of the rounds too.
+pub fn dataset_tasks(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, DATASET_TASKS).seed()
 }
 
 /// The draws that replace decisions of the teacher in an episode of a dataset.

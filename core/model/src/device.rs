@@ -1,6 +1,6 @@
 //! A mobile device: its CPU, its powers, its arrivals, and its power preference α.
 
-use crate::rng::{Purpose, StreamFamily, WHOLE_RUN};
+use crate::rng::{Purpose, StreamFamily};
 
 /// One mobile device (MD, index i of the paper).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub struct Device {
 pub enum PreferenceRule {
     /// At the start of each episode.
     PerEpisode,
-    /// Once for the whole run, as the published code does.
-    Fixed,
+    /// Once for the system, from these streams: whatever tasks are drawn, as in the published code.
+    Fixed(StreamFamily),
     /// At the start of each episode; then, with this probability in each slot, it changes to
     /// another mode, each equally likely.
     Switching(f64),
@@ -39,12 +39,14 @@ pub struct PowerPreference {
 }
 
 impl PowerPreference {
+    /// The streams of all devices in an episode of the tasks that `seed` draws.
     pub(crate) fn streams(&self, seed: u64, episode: u64) -> StreamFamily {
-        let episode = match self.rule {
-            PreferenceRule::Fixed => WHOLE_RUN,
-            PreferenceRule::PerEpisode | PreferenceRule::Switching(_) => episode,
-        };
-        StreamFamily::new(seed, episode, Purpose::POWER_MODE)
+        match self.rule {
+            PreferenceRule::Fixed(streams) => streams,
+            PreferenceRule::PerEpisode | PreferenceRule::Switching(_) => {
+                StreamFamily::new(seed, episode, Purpose::POWER_MODE)
+            }
+        }
     }
 
     /// Fills `modes` with the mode of each device at the start of an episode, as an index.

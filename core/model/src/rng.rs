@@ -54,7 +54,7 @@ impl Purpose {
 pub const WHOLE_RUN: u64 = u64::MAX;
 
 /// All streams of one purpose in one episode; [`StreamFamily::of`] returns that of one entity.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamFamily {
     key: u64,
 }

@@ -126,7 +126,7 @@ fn check(
 pub enum Workload {
     /// Drawn from the random streams of a seed and episode: the same for every policy.
     Drawn {
-        /// The seed of the run.
+        /// The seed of the tasks.
         seed: u64,
         /// The episode, counted from 0.
         episode: u64,

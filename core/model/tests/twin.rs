@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{
     Arrival, ColumnList, Device, Distribution, EndedTask, EnergyAccounting, Episode,
     ObservationKind, ObservationSpec, Outcome, PowerPreference, PreferenceRule, Server, System,
@@ -790,11 +790,11 @@ fn a_higher_arrival_probability_keeps_every_task_of_a_lower() {
 
 #[test]
 fn power_modes_follow_their_rule() {
-    let alphas = |rule, episode| {
+    let alphas = |rule, seed, episode| {
         let mut parameters = System::paper(30, 2).parameters().clone();
         parameters.power_preference.rule = rule;
         let system = Arc::new(System::new(parameters).unwrap());
-        let workload = Workload::Drawn { seed: 2, episode };
+        let workload = Workload::Drawn { seed, episode };
         let mut episode = Episode::new(&system, workload, PAPER);
         let mut seen = vec![Vec::new(); 30];
         while !episode.is_over() {
@@ -807,13 +807,18 @@ fn power_modes_follow_their_rule() {
     };
     let constant =
         |seen: &[Vec<u32>]| seen.iter().all(|modes| modes.iter().all(|m| *m == modes[0]));
-    let fixed = alphas(PreferenceRule::Fixed, 0);
+    let of_system =
+        |seed| PreferenceRule::Fixed(StreamFamily::new(seed, WHOLE_RUN, Purpose::POWER_MODE));
+    let fixed = alphas(of_system(1), 2, 0);
     assert!(constant(&fixed));
-    assert_eq!(fixed, alphas(PreferenceRule::Fixed, 1));
-    let drawn = alphas(PreferenceRule::PerEpisode, 0);
+    // They belong to the system, not to tasks.
+    assert_eq!(fixed, alphas(of_system(1), 2, 1));
+    assert_eq!(fixed, alphas(of_system(1), 3, 0));
+    assert_ne!(fixed, alphas(of_system(2), 2, 0));
+    let drawn = alphas(PreferenceRule::PerEpisode, 2, 0);
     assert!(constant(&drawn));
-    assert_ne!(drawn, alphas(PreferenceRule::PerEpisode, 1));
-    let switching = alphas(PreferenceRule::Switching(0.2), 0);
+    assert_ne!(drawn, alphas(PreferenceRule::PerEpisode, 2, 1));
+    let switching = alphas(PreferenceRule::Switching(0.2), 2, 0);
     // 30 devices · 99 slots · 0.2: 594 changes expected, standard deviation 22.
     let changes: usize =
         switching.iter().map(|modes| modes.windows(2).filter(|two| two[0] != two[1]).count()).sum();

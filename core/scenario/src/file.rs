@@ -129,6 +129,10 @@ sections! {
         uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
+        /// The seed of everything that is drawn once for the system: [quantities](#quantities) of
+        /// devices and servers, uplink rates, and power modes that are `Fixed`. It is the same in
+        /// training, validation and evaluation, whatever the seeds of their tasks.
+        seed: u64 { default: 1, },
     }
 
     /// Power of devices and servers.
@@ -178,7 +182,7 @@ sections! {
         /// α of each power mode, the weight of delay against energy, all different; devices draw a
         /// mode, all equally likely.
         modes: Vec<f64> { default: paper().power_preference.modes, range: "each 0 … 1", },
-        /// When a device draws its mode: `PerEpisode`, `Fixed` (once for the whole run), or
+        /// When a device draws its mode: `PerEpisode`, `Fixed` (once, with `system.seed`), or
         /// `Switching(p)` (per episode, then another mode with probability p in each slot).
         rule: AlphaRule { default: AlphaRule::PerEpisode, },
     }
@@ -212,7 +216,8 @@ sections! {
         from: Option<String> { default: None, },
         /// Training episodes.
         episodes: u64 { range: 1..=MAX_COUNT, },
-        /// The seed of all randomness of the training.
+        /// The seed of all randomness of the training. Its tasks are those of no evaluation, whatever
+        /// the seed of that.
         seed: u64 { default: 1, },
         /// Episodes between validations. A validation judges the checkpoint on episodes that are
         /// neither trained on nor part of any evaluation.
@@ -249,7 +254,8 @@ sections! {
         rounds: u64 { default: 0, range: "0 … steps − 1", },
         /// States that each round adds.
         round_states: u64 { default: 20_000, range: 1..=MAX_COUNT, },
-        /// The seed of all randomness of the distillation.
+        /// The seed of all randomness of the distillation. The tasks of its dataset are those of no
+        /// training or evaluation, whatever the seeds of those.
         seed: u64 { default: 1, },
         /// Steps between validations of the student.
         validate_every: u64 { default: 1_000, unit: "steps", range: 1..=MAX_COUNT, },
@@ -288,7 +294,9 @@ sections! {
     struct EvaluateSection("evaluate"): Default {
         /// Episodes.
         episodes: u64 { default: 50, range: 1..=MAX_COUNT, },
-        /// The seed of all randomness. With the same seed all policies face bit-identical tasks.
+        /// The seed of all randomness of the evaluation. With the same seed all policies face
+        /// bit-identical tasks, which belong to no training, dataset or validation, whatever the seeds
+        /// of those.
         seed: u64 { default: 1, },
     }
 
@@ -327,7 +335,7 @@ impl Bounds<Option<String>> for Sha256 {
 pub(crate) enum AlphaRule {
     /// Anew for each episode.
     PerEpisode,
-    /// Once for the whole run.
+    /// Once for the system.
     Fixed,
     /// Anew for each episode, then changing with this probability per slot.
     Switching(f64),
@@ -444,6 +452,30 @@ mod tests {
         for Field { path, .. } in fields().iter().filter(|field| spelled_out(field)) {
             assert!(crate::has(&text, path), "{path}");
         }
+    }
+
+    /// The seeds of tasks draw nothing of it.
+    #[test]
+    fn only_its_own_seed_draws_the_system() {
+        let drawn = |quantity: &str, seeds: &str| {
+            system(&format!("(name: \"x\", system: (devices: 9, {quantity}), {seeds})"))
+        };
+        for quantity in [
+            "device_ghz: Uniform(1, 3)",
+            "server_ghz: Choice([20, 30, 40, 50])",
+            "uplink_mbps: Uniform(8, 20)",
+            "power: (compute_w: Uniform(1, 3))",
+            "power: (server_w: Uniform(4, 6))",
+        ] {
+            let one = drawn(quantity, "");
+            assert_eq!(one, drawn(quantity, "evaluate: (seed: 2)"));
+            assert_eq!(one, drawn(&format!("{quantity}, seed: 1"), ""));
+            assert_ne!(one, drawn(&format!("{quantity}, seed: 2"), ""));
+        }
+        let fixed = "alpha: (rule: Fixed)";
+        let one = drawn("", fixed);
+        assert_eq!(one, drawn("", &format!("{fixed}, evaluate: (seed: 2)")));
+        assert_ne!(one, drawn("seed: 2", fixed));
     }
 
     #[test]

@@ -16,24 +16,25 @@ const MAX_LOADS: u64 = 100_000_000;
 /// Upper bound on devices × servers.
 const MAX_PAIRS: u64 = 10_000_000_000;
 
-/// The system of a scenario; quantities given as distributions are drawn with `evaluate.seed`.
+/// The system of a scenario; what is drawn once for it is drawn with `system.seed`.
 pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, Fault> {
     source.bounds(file)?;
     source.modes(&file.alpha.modes)?;
+    let drawn = |purpose| StreamFamily::new(file.system.seed, WHOLE_RUN, purpose);
     let parameters = SystemParameters {
         slot_seconds: file.system.slot_seconds,
         arrival_slots: file.system.slots,
         deadline_slots: file.tasks.deadline_slots,
-        devices: source.devices(file)?,
-        servers: source.servers(file)?,
-        uplink: source.uplink(&file.system.uplink_mbps, file.evaluate.seed)?,
+        devices: source.devices(file, drawn(Purpose::DEVICE))?,
+        servers: source.servers(file, drawn(Purpose::SERVER))?,
+        uplink: source.uplink(&file.system.uplink_mbps, drawn(Purpose::UPLINK))?,
         size_mbit: source.distribution("tasks.size_mbit", &file.tasks.size_mbit)?,
         density: source.distribution("tasks.density", &file.tasks.density)?,
         power_preference: PowerPreference {
             modes: file.alpha.modes.clone(),
             rule: match file.alpha.rule {
                 AlphaRule::PerEpisode => PreferenceRule::PerEpisode,
-                AlphaRule::Fixed => PreferenceRule::Fixed,
+                AlphaRule::Fixed => PreferenceRule::Fixed(drawn(Purpose::POWER_MODE)),
                 AlphaRule::Switching(probability) => PreferenceRule::Switching(probability),
             },
         },
@@ -71,9 +72,8 @@ impl Source<'_> {
         Err(self.fault(&format!("alpha.modes.{twice}"), message, Some(help)))
     }
 
-    fn devices(&self, file: &ScenarioFile) -> Result<Vec<Device>, Fault> {
+    fn devices(&self, file: &ScenarioFile, streams: StreamFamily) -> Result<Vec<Device>, Fault> {
         let count = file.system.devices as usize;
-        let streams = StreamFamily::new(file.evaluate.seed, WHOLE_RUN, Purpose::DEVICE);
         let each = |field: &'static str, raw: &Raw, draw: u64| {
             self.each(field, raw, "devices", count, streams, draw)
         };
@@ -94,9 +94,8 @@ impl Source<'_> {
         Ok((0..count).map(device).collect())
     }
 
-    fn servers(&self, file: &ScenarioFile) -> Result<Vec<Server>, Fault> {
+    fn servers(&self, file: &ScenarioFile, streams: StreamFamily) -> Result<Vec<Server>, Fault> {
         let count = file.system.servers as usize;
-        let streams = StreamFamily::new(file.evaluate.seed, WHOLE_RUN, Purpose::SERVER);
         let each = |field: &'static str, raw: &Raw, draw: u64| {
             self.each(field, raw, "servers", count, streams, draw)
         };
@@ -163,7 +162,7 @@ impl Source<'_> {
     }
 
     /// Reads the uplink rates.
-    fn uplink(&self, raw: &Raw, seed: u64) -> Result<UplinkRates, Fault> {
+    fn uplink(&self, raw: &Raw, streams: StreamFamily) -> Result<UplinkRates, Fault> {
         let field = "system.uplink_mbps";
         let named = raw.0.starts_with(|first: char| first.is_alphabetic());
         let parsed = if named {
@@ -179,7 +178,6 @@ impl Source<'_> {
         })?;
         let drawn = |distribution: Distribution| {
             self.drawable(field, &distribution)?;
-            let streams = StreamFamily::new(seed, WHOLE_RUN, Purpose::UPLINK);
             Ok(UplinkRates::Drawn(distribution, streams))
         };
         match rates {

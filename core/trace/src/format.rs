@@ -330,9 +330,10 @@ fn system(file: &TraceFile) -> Result<System, Fault> {
         uplink: UplinkRates::Same(file.uplink_mbps),
         size_mbit: Distribution::Constant(1.0),
         density: Distribution::Constant(1.0),
+        // Every recorded task has its α; no rule draws one.
         power_preference: PowerPreference {
             modes: file.alpha.clone(),
-            rule: PreferenceRule::Fixed,
+            rule: PreferenceRule::PerEpisode,
         },
         energy: EnergyAccounting::Published,
     };

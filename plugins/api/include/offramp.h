@@ -31,7 +31,7 @@
 #include <string.h>
 
 #define OFFRAMP_VERSION 2
-#define OFFRAMP_REVISION 2
+#define OFFRAMP_REVISION 3
 
 /* The action of a row that is not decided. 0 computes locally, j = 1 ... M sends to server j. */
 #define OFFRAMP_UNDECIDED UINT32_MAX
@@ -118,6 +118,10 @@ typedef struct {
      * episode; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
      * and without OFFRAMP_NEEDS_LENGTH, which also forbids to resume with another length. */
     uint64_t learning_steps;
+    /* Since revision 3: SHA-256 of the quantities in which devices, servers and uplinks differ,
+     * hexadecimal; does not end in NUL, empty if they are alike. A policy with one network per
+     * device records it in its checkpoints, and refuses one of other hardware. */
+    OfframpBytes hardware_sha256;
 } OfframpContext;
 
 typedef struct {

@@ -55,7 +55,7 @@ pub const INTERFACE_VERSION: u32 = 2;
 
 /// The revision within the version: raised whenever something is appended. A plugin of a later
 /// one is refused, one of an earlier loads.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// The symbol of the function `extern "C" fn() -> *const Manifest`.
 pub const MANIFEST_SYMBOL: &str = "offramp_plugin_manifest";

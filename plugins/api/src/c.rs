@@ -139,6 +139,9 @@ pub struct Context<'a> {
     /// How often it will be called to learn in all; 0 if it only decides, or does not need to
     /// know. Since revision 2.
     pub learning_steps: u64,
+    /// SHA-256 of the hardware, in hexadecimal; does not end in NUL, empty if devices, servers and
+    /// uplinks are alike. Since revision 3.
+    pub hardware_sha256: RSlice<'a, u8>,
 }
 
 /// [`crate::ExportRequest`] in plain C.

@@ -106,6 +106,10 @@ pub struct Context<'a> {
     /// decides, and for a policy or explorer without [`Needs::LENGTH`](crate::Needs::LENGTH). Since
     /// revision 2.
     pub learning_steps: u64,
+    /// SHA-256 of the quantities in which devices, servers and uplinks differ, in hexadecimal;
+    /// empty if they are alike. A policy with one network per device records it in its checkpoints,
+    /// and refuses one of other hardware. Since revision 3.
+    pub hardware_sha256: RStr<'a>,
 }
 
 impl Context<'_> {

@@ -80,6 +80,8 @@ pub struct Bench {
     pub seed: u64,
     /// The length of the learning; 0 at first.
     pub learning_steps: u64,
+    /// The hash of the hardware; empty at first.
+    pub hardware_sha256: String,
     /// t.
     pub slot: u32,
     /// h: K × M, oldest slot first.
@@ -108,6 +110,7 @@ impl Bench {
             folder: PathBuf::from("."),
             seed: 1,
             learning_steps: 0,
+            hardware_sha256: String::new(),
             slot: 0,
             history: vec![0.0; HISTORY_SLOTS * servers],
             devices,
@@ -241,6 +244,7 @@ impl Bench {
                 folder: folder.as_slice().into(),
                 checkpoint_file: "".as_bytes().into(),
                 learning_steps: self.learning_steps,
+                hardware_sha256: self.hardware_sha256.as_str().into(),
             })
         })
     }

@@ -276,6 +276,7 @@ fn with_context(
             false => checkpoint_file.as_ptr(),
         },
         learning_steps: context.learning_steps,
+        hardware_sha256: context.hardware_sha256.as_bytes().into(),
     };
     let mut instance = std::ptr::null_mut();
     let place = &raw mut instance;

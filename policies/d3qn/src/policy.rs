@@ -116,8 +116,8 @@ impl<P: Preset> Policy for D3qn<P> {
             devices: context.system.devices(),
         };
         let Parameters { hidden, sharing, .. } = recipe.parameters;
-        let mut networks =
-            NetworkSpec::new(P::KIND, inputs, hidden, sharing, &context.scenario_sha256);
+        let (scenario, hardware) = (&context.scenario_sha256, &context.hardware_sha256);
+        let mut networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, scenario, hardware);
         let threads = context.threads.max(1) as usize;
         recipe.check_memory(&networks, threads)?;
         let shape = networks.shape;

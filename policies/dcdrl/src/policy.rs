@@ -5,6 +5,7 @@ use std::sync::Arc;
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
 use offramp_nn::checkpoint_spec::CheckpointSpec;
 use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::networks::Sharing;
 use offramp_nn::{Perceptron, PerceptronShape, best_action, expect_finite, softmax};
 use offramp_plugin::{
     Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
@@ -72,7 +73,8 @@ impl Policy for DcDrl {
         let mut checkpoint = CheckpointSpec::new(KIND, inputs)
             .require("hidden", parameters.hidden, "neurons in each hidden layer")
             .record("architecture", "two dense layers and a softmax")
-            .record("parameters_deployed", shape.parameters());
+            .record("parameters_deployed", shape.parameters())
+            .on_hardware(&context.hardware_sha256, Sharing::Shared);
         let actor: Arc<[f32]> = match context.checkpoint.into_option() {
             Some(bytes) => {
                 let read = Checkpoint::from_bytes(bytes.as_slice())?;

@@ -36,6 +36,13 @@ pub enum CheckpointError {
          distil again"
     )]
     Unstated(String),
+    /// Networks of single devices, for other devices or servers than were trained on.
+    #[error(
+        "the checkpoint has a network for each device, trained {0}: use the `system`, \
+         `system.seed` and fixed power modes of its training, or train one shared network \
+         (`sharing: Shared`)"
+    )]
+    OtherHardware(&'static str),
     /// A checkpoint of something else.
     #[error("the checkpoint {found}, and {wanted}")]
     Mismatch {

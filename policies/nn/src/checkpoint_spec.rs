@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::inputs::Inputs;
+use crate::networks::Sharing;
 
 /// The two things that a policy saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +30,36 @@ pub struct CheckpointSpec {
     inputs: Inputs,
     required: Vec<Size>,
     recorded: Vec<(String, String)>,
+    /// The hash of the hardware; empty if all devices and servers are alike.
+    hardware: String,
+    /// The devices that use a network.
+    sharing: Sharing,
 }
 
+/// The key of the hash of the hardware; checkpoints of systems that are alike lack it.
+const HARDWARE: &str = "hardware_sha256";
+
 impl CheckpointSpec {
-    /// Checkpoints of `kind`, which is the policy's name, trained on `inputs`.
+    /// Checkpoints of `kind`, which is the policy's name, trained on `inputs`; for use on any
+    /// hardware.
     pub fn new(kind: &str, inputs: Inputs) -> Self {
-        Self { kind: kind.to_owned(), inputs, required: Vec::new(), recorded: Vec::new() }
+        Self {
+            kind: kind.to_owned(),
+            inputs,
+            required: Vec::new(),
+            recorded: Vec::new(),
+            hardware: String::new(),
+            sharing: Sharing::Shared,
+        }
+    }
+
+    /// Adds the hash of the hardware, empty if all devices and servers are alike. It is recorded,
+    /// and if each device has a network of its own, it must agree when a checkpoint is read: on
+    /// other hardware network i would decide for another device i.
+    #[must_use]
+    pub fn on_hardware(mut self, sha256: &str, sharing: Sharing) -> Self {
+        (self.hardware, self.sharing) = (sha256.to_owned(), sharing);
+        self
     }
 
     /// Adds a size that must agree when a checkpoint is read; `unit` is what it counts, in the
@@ -71,11 +96,14 @@ impl CheckpointSpec {
         let mut checkpoint = Checkpoint::default();
         checkpoint.metadata = sizes.chain(self.recorded.iter().cloned()).chain([kind]).collect();
         self.inputs.record(&mut checkpoint.metadata);
+        if !self.hardware.is_empty() {
+            checkpoint.metadata.insert(HARDWARE.to_owned(), self.hardware.clone());
+        }
         checkpoint
     }
 
-    /// Checks that a checkpoint is of this kind and stage, was trained on such inputs, and that
-    /// every required size agrees.
+    /// Checks that a checkpoint is of this kind and stage, was trained on such inputs, that every
+    /// required size agrees, and the hardware if each device has a network of its own.
     ///
     /// # Errors
     /// [`CheckpointError`] names the first fact that differs.
@@ -91,7 +119,14 @@ impl CheckpointSpec {
                 });
             }
         }
-        Ok(())
+        let trained_on = checkpoint.metadata.get(HARDWARE).map_or("", String::as_str);
+        if self.sharing == Sharing::Shared || trained_on == self.hardware {
+            return Ok(());
+        }
+        Err(CheckpointError::OtherHardware(match trained_on {
+            "" => "where all devices and servers are alike, or by an earlier offramp",
+            _ => "on other hardware",
+        }))
     }
 
     /// Checks a checkpoint to decide by, and takes over the scales that it was trained with.
@@ -184,6 +219,29 @@ mod tests {
             error(CheckpointSpec::new("x", other), Stage::Deployed),
             "the checkpoint was trained on observation `Paper`, and this scenario has `Extended`"
         );
+    }
+
+    #[test]
+    fn a_network_of_each_device_stays_on_its_hardware() {
+        let read = |sharing, trained_on: &str, here: &str| {
+            let checkpoint = spec("x").on_hardware(trained_on, sharing).describe(Stage::Deployed);
+            let recorded = checkpoint.metadata.get(HARDWARE).map(String::as_str);
+            assert_eq!(recorded.unwrap_or_default(), trained_on);
+            spec("x").on_hardware(here, sharing).expect(&checkpoint, Stage::Deployed)
+        };
+        for (trained_on, here) in [("", "1a"), ("1a", ""), ("1a", "2b"), ("", ""), ("1a", "1a")] {
+            assert_eq!(read(Sharing::Shared, trained_on, here), Ok(()));
+            assert_eq!(read(Sharing::PerDevice, trained_on, here).is_ok(), trained_on == here);
+        }
+        let error =
+            |trained_on| read(Sharing::PerDevice, trained_on, "2b").unwrap_err().to_string();
+        assert_eq!(
+            error("1a"),
+            "the checkpoint has a network for each device, trained on other hardware: use the \
+             `system`, `system.seed` and fixed power modes of its training, or train one shared \
+             network (`sharing: Shared`)"
+        );
+        assert!(error("").contains("trained where all devices and servers are alike, or by an"));
     }
 
     #[test]

@@ -44,13 +44,15 @@ pub struct NetworkSpec {
 
 impl NetworkSpec {
     /// Networks of the policy `kind`, with `hidden` neurons in a layer. The checkpoints record the
-    /// SHA-256 of the scenario that they were made for.
+    /// SHA-256 of the scenario that they were made for, and that of its hardware, as
+    /// [`CheckpointSpec::on_hardware`] has it.
     pub fn new(
         kind: &str,
         inputs: Inputs,
         hidden: usize,
         sharing: Sharing,
         scenario_sha256: &str,
+        hardware_sha256: &str,
     ) -> Self {
         let (shape, networks) = (inputs.shape(hidden), sharing.networks(inputs.devices));
         let one = shape.parameters();
@@ -60,7 +62,8 @@ impl NetworkSpec {
             .record("architecture", ARCHITECTURE)
             .record("parameters_deployed", one)
             .record("parameters_as_in_the_paper", 2 * one)
-            .record("scenario_sha256", scenario_sha256);
+            .record("scenario_sha256", scenario_sha256)
+            .on_hardware(hardware_sha256, sharing);
         Self { shape, networks, checkpoint }
     }
 
@@ -157,7 +160,7 @@ mod tests {
             servers: 1,
             devices: 2,
         };
-        let spec = |inputs| NetworkSpec::new("x", inputs, 2, Sharing::PerDevice, "");
+        let spec = |inputs| NetworkSpec::new("x", inputs, 2, Sharing::PerDevice, "", "");
         let described = spec(inputs.clone());
         let shape = described.shape;
         let parameters: Vec<Vec<f32>> = [1.0, 2.0].map(|w| vec![w; shape.parameters()]).to_vec();

@@ -52,9 +52,10 @@ impl Policy for DistilledStudent {
             servers: context.system.servers(),
             devices: context.system.devices(),
         };
-        let sha256 = &context.scenario_sha256;
+        let (scenario, hardware) = (&context.scenario_sha256, &context.hardware_sha256);
+        let Parameters { sharing, .. } = parameters;
         let mut networks =
-            NetworkSpec::new(KIND, inputs, parameters.hidden(), parameters.sharing, sha256);
+            NetworkSpec::new(KIND, inputs, parameters.hidden(), sharing, scenario, hardware);
         parameters.check_memory(&networks)?;
         let shape = networks.shape;
         let checkpoint = context.checkpoint.into_option();

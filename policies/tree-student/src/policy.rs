@@ -59,7 +59,8 @@ impl Policy for TreeStudent {
         let mut student = Self {
             checkpoint: CheckpointSpec::new(KIND, inputs)
                 .require("networks", groups, NETWORKS)
-                .require("trees", parameters.trees.into(), "trees for each network (`trees`)"),
+                .require("trees", parameters.trees.into(), "trees for each network (`trees`)")
+                .on_hardware(&context.hardware_sha256, parameters.sharing),
             parameters,
             seed: context.seed,
             taught: vec![States::default(); groups],

@@ -47,7 +47,7 @@ fn networks() -> (Scaling, Vec<Vec<f32>>, Vec<u8>) {
         servers: SHAPE.servers,
         devices: 2,
     };
-    let spec = NetworkSpec::new("x", inputs, SHAPE.hidden, Sharing::PerDevice, "");
+    let spec = NetworkSpec::new("x", inputs, SHAPE.hidden, Sharing::PerDevice, "", "");
     let initial = Initial::Normal { weights: 0.4, biases: 0.1 };
     let draw = |network| {
         let mut rng = stream(1, network);
