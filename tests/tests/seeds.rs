@@ -9,7 +9,7 @@ use offramp_results::statistics;
 use offramp_tests::{read, workspace};
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 10] = [
+const PURPOSES: [(&str, Purpose); 12] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -20,6 +20,8 @@ const PURPOSES: [(&str, Purpose); 10] = [
     ("learners", seeds::LEARNER),
     ("validation", seeds::VALIDATION),
     ("bootstrap", statistics::BOOTSTRAP),
+    ("search", seeds::SEARCH),
+    ("selection", seeds::SELECTION),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -42,7 +44,7 @@ const SAME: [(&str, &str, &str); 3] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -57,6 +59,7 @@ fn of_a_run(seed: u64) -> Vec<(String, u64)> {
         ("explorer".to_owned(), seeds::explorer(seed)),
         ("teacher".to_owned(), seeds::teacher(seed)),
         ("validation".to_owned(), seeds::validation(seed)),
+        ("selection".to_owned(), seeds::selection(seed)),
     ];
     for (name, purpose) in [PURPOSES[2], PURPOSES[3], PURPOSES[4]] {
         let stream = StreamFamily::new(seed, WHOLE_RUN, purpose).of(0);
@@ -78,6 +81,8 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
     drawn.push(("tasks of a dataset".to_owned(), tasks(seed)));
     drawn.push(("tasks of evaluation".to_owned(), tasks(seed)));
     drawn.push(("tasks of validation".to_owned(), tasks(seeds::validation(seed))));
+    drawn.push(("tasks of selection".to_owned(), tasks(seeds::selection(seed))));
+    drawn.push(("search".to_owned(), first(seeds::search(seed, episode, 0))));
     for device in [0, 1, 49] {
         let name = format!("mini_batch of device {device}");
         drawn.push((name, first(seeds::mini_batch(seed, episode, device))));

@@ -1,6 +1,6 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 to this module, and 10 to the bootstrap of
+//! Purposes 1 to 5 belong to the model, 6 to 9, 13 and 14 to this module, and 10 to the bootstrap of
 //! `offramp-results`. The numbers are part of every result: never renumber, only append.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
@@ -17,6 +17,10 @@ pub const EXPLORER: Purpose = Purpose::new(7);
 pub const LEARNER: Purpose = Purpose::new(8);
 /// The episodes by which a training or a distillation is judged while it continues.
 pub const VALIDATION: Purpose = Purpose::new(9);
+/// The configurations that a search for hyper-parameters tries.
+pub const SEARCH: Purpose = Purpose::new(13);
+/// The episodes by which a search judges what has learned.
+pub const SELECTION: Purpose = Purpose::new(14);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -61,4 +65,14 @@ pub fn exploration(seed: u64, episode: u64) -> Stream {
 /// The draws that select the states of a device in the mini-batch of a step.
 pub fn mini_batch(seed: u64, step: u64, device: u32) -> Stream {
     StreamFamily::new(seed, step, LEARNER).of(u64::from(device))
+}
+
+/// The draws of one attempt at the configuration `number` of a search.
+pub fn search(seed: u64, number: u64, attempt: u64) -> Stream {
+    StreamFamily::new(seed, number, SEARCH).of(attempt)
+}
+
+/// The seed under which the episodes are drawn by which a search judges what has learned.
+pub fn selection(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, SELECTION).seed()
 }
