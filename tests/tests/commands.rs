@@ -263,6 +263,7 @@ fn an_option_means_the_same_everywhere() {
         (&["run"][..], "format jobs seed out quick episodes resume plugins quiet"),
         (&["train"], "format jobs seed out quick episodes resume plugins quiet"),
         (&["distill"], "format jobs seed out quick steps resume plugins quiet"),
+        (&["tune"], "format jobs seed out quick resume plugins quiet"),
         (&["reproduce"], "format jobs out quick plugins quiet"),
         (&["merge"], "format power-modes out quiet"),
         (&["report"], "format power-modes quiet"),

@@ -10,7 +10,7 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("core/report", &["offramp-results"]),
     ("core/harness", &["offramp-host", "offramp-model", "offramp-results", "offramp-scenario"]),
     ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
+    ("core/tune", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     (
         "core/cli",
         &[
@@ -31,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "offramp-study",
             "offramp-tensorboard",
             "offramp-trace",
+            "offramp-tune",
         ],
     ),
     ("plugins/api", &[]),

@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 11] = [
+const PURPOSES: [(&str, Purpose); 13] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -23,6 +23,8 @@ const PURPOSES: [(&str, Purpose); 11] = [
     ("validation", seeds::VALIDATION),
     ("tasks of trainings", seeds::TRAINING_TASKS),
     ("tasks of datasets", seeds::DATASET_TASKS),
+    ("search", seeds::SEARCH),
+    ("selection", seeds::SELECTION),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -37,17 +39,18 @@ const SAME: [(&str, &str, &str); 1] = [(
 type OfTasks = fn(u64) -> u64;
 
 /// The seed under which each purpose draws its tasks, as a function of the seed that a user sets.
-const TASKS: [(&str, OfTasks); 4] = [
+const TASKS: [(&str, OfTasks); 5] = [
     ("training", seeds::training_tasks),
     ("a dataset", seeds::dataset_tasks),
     ("validation", seeds::validation),
+    ("selection", seeds::selection),
     ("evaluation", |seed| seed),
 ];
 
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -64,6 +67,7 @@ fn of_a_run(seed: u64) -> Vec<(String, u64)> {
         ("validation".to_owned(), seeds::validation(seed)),
         ("training_tasks".to_owned(), seeds::training_tasks(seed)),
         ("dataset_tasks".to_owned(), seeds::dataset_tasks(seed)),
+        ("selection".to_owned(), seeds::selection(seed)),
     ];
     for (name, purpose) in [PURPOSES[2], PURPOSES[3], PURPOSES[4]] {
         let stream = StreamFamily::new(seed, WHOLE_RUN, purpose).of(0);
@@ -82,6 +86,7 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
     ];
     let tasks = |seed| first(StreamFamily::new(seed, episode, Purpose::ARRIVALS).of(0));
     drawn.extend(TASKS.map(|(name, under)| (format!("tasks of {name}"), tasks(under(seed)))));
+    drawn.push(("search".to_owned(), first(seeds::search(seed, episode, 0))));
     for device in [0, 1, 49] {
         let name = format!("mini_batch of device {device}");
         drawn.push((name, first(seeds::mini_batch(seed, episode, device))));

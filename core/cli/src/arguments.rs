@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Distil a teacher into a student
     Distill(DistillArguments),
+    /// Choose hyper-parameters of a training or distillation on validation, within a budget
+    Tune(TuneArguments),
     /// Write a trained network or tree for a device, as C or ONNX
     Export(ExportArguments),
     /// Show the contents of a checkpoint or a scenario
@@ -148,7 +150,7 @@ pub(crate) struct SeedArguments {
 #[derive(Debug, Args)]
 pub(crate) struct QuickArguments {
     /// A first look: at most 3 episodes to evaluate, 50 to train, 1,000 steps on 10,000 states to
-    /// distil; a study's quick version
+    /// distil, 4 configurations to tune; a study's quick version
     #[arg(long)]
     pub(crate) quick: bool,
 }
@@ -322,6 +324,41 @@ impl DistillArguments {
             .set("distill.seed", self.seed.seed)
             .set("distill.steps", self.steps)
             .quick(&self.quick, "distill.steps", 1_000)
+            .quick(&self.quick, "distill.states", 10_000)
+            .list
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TuneArguments {
+    /// A scenario file with a `tune` section
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    #[command(flatten)]
+    quick: QuickArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+impl TuneArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        Settings::default()
+            .set("tune.seed", self.seed.seed)
+            .quick(&self.quick, "tune.configurations", 4)
+            .quick(&self.quick, "tune.first", 10)
+            .quick(&self.quick, "tune.finalists", 2)
+            .quick(&self.quick, "tune.validate_episodes", 5)
+            .quick(&self.quick, "train.episodes", 20)
+            .quick(&self.quick, "distill.steps", 200)
             .quick(&self.quick, "distill.states", 10_000)
             .list
     }

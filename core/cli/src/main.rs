@@ -60,6 +60,7 @@ fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
         Command::Merge(arguments) => commands::merge::run(&arguments, notes),
         Command::Train(arguments) => commands::train::run(&arguments, notes),
         Command::Distill(arguments) => commands::distill::run(&arguments, notes),
+        Command::Tune(arguments) => commands::tune::run(&arguments, notes),
         Command::Export(arguments) => commands::export::run(&arguments, notes),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments, notes),

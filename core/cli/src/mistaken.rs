@@ -16,6 +16,7 @@ pub(crate) enum Kind {
     RunFolder,
     RunFile,
     LearningFolder,
+    SearchFolder,
 }
 
 /// More of a file than this is not looked at: a study or scenario is smaller.
@@ -27,6 +28,7 @@ impl Kind {
             let has = |name: &str| path.join(name).is_file();
             return match () {
                 () if has("run.json") => Some(Self::RunFolder),
+                () if has("chosen.ron") && has("tune.csv") => Some(Self::SearchFolder),
                 () if has("training.csv") || has("distillation.csv") => Some(Self::LearningFolder),
                 () => None,
             };
@@ -67,6 +69,10 @@ impl Kind {
             Self::RunFile => {
                 "it belongs to a run folder: `offramp report` prints the folder".to_owned()
             }
+            Self::SearchFolder => format!(
+                "it is the folder of a search: {path}/chosen.ron has the values, for the \
+                 `settings` of a scenario"
+            ),
             Self::LearningFolder => format!(
                 "it is the folder of a training or distillation: {path}/best.safetensors is the \
                  checkpoint"

@@ -4,13 +4,14 @@
 //! find its plugins, check their capabilities and the files it refers to, and return a type that can
 //! run: a scenario with nothing to train never becomes a [`Training`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use offramp_host::plugin::Capabilities;
 use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
-    DistillationEntry, Fault, PluginEntry, PolicyEntry, Scenario, TrainingEntry, nearest,
+    DistillationEntry, Fault, NamedFileError, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
+    named_file, nearest,
 };
 
 /// A policy or explorer, ready to be created.
@@ -212,27 +213,15 @@ fn with_checkpoint(
     Ok(BoundPolicy { plugin, label: entry.label.clone(), parameters, checkpoint })
 }
 
-/// The file of a checkpoint. A scenario may come from anyone, so a relative path must stay in its
-/// folder.
+/// The file of a checkpoint.
 fn checkpoint(scenario: &Scenario, field: &str, file: &str) -> Result<PathBuf, Fault> {
-    let path = scenario.folder.join(file);
-    let fail = |cause: std::io::Error| {
-        scenario.fault(field, format!("checkpoint {}: {cause}", path.display()), None)
-    };
-    std::fs::File::open(&path).map_err(fail)?;
-    if Path::new(file).is_relative() {
-        let folder = match scenario.folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => &scenario.folder,
+    named_file(&scenario.folder, file).map_err(|error| {
+        let message = match &error {
+            NamedFileError::Unreadable { .. } => format!("checkpoint {error}"),
+            NamedFileError::Outside(_) => error.to_string(),
         };
-        let folder = folder.canonicalize().map_err(fail)?;
-        if !path.canonicalize().map_err(fail)?.starts_with(folder) {
-            let message = format!("`{file}` leaves the scenario's folder");
-            let help = "give an absolute path if this is intended".to_owned();
-            return Err(scenario.fault(field, message, Some(help)));
-        }
-    }
-    Ok(path)
+        scenario.fault(field, message, error.help().map(str::to_owned))
+    })
 }
 
 /// Help for a name that no plugin offers: the nearest name, or all names, and how many libraries

@@ -52,13 +52,14 @@ pub enum Event<'a> {
         /// Validations in a row without a better one, at which it was to end.
         validations: u64,
     },
-    /// A job of a study begins.
+    /// A job of a study or of a search for hyper-parameters begins.
     StudyJob {
         /// Number of trainings, distillations and evaluations that are done.
         done: usize,
         /// Number of all of them.
         total: usize,
-        /// The policy, and whether it is trained, distilled or evaluated.
+        /// The policy, and whether it is trained, distilled or evaluated; or the rung, the
+        /// configuration and the seed.
         what: &'a str,
     },
 }

@@ -18,8 +18,10 @@ use crate::context::absolute;
 use crate::engine::ENGINE;
 
 /// Fields of a scenario that no result depends on, or that an identity has separately.
-const LEFT_OUT: [&str; 8] =
-    ["name", "about", "policies", "sweep", "isolate", "limits", "train", "distill"];
+const LEFT_OUT: [&str; 10] = [
+    "name", "about", "settings", "policies", "sweep", "isolate", "limits", "train", "distill",
+    "tune",
+];
 
 /// Records of files, each read once: many runs may share a checkpoint.
 #[derive(Debug, Default)]

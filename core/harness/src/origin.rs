@@ -29,7 +29,8 @@ struct Part {
 }
 
 /// Sections and fields of a scenario that nothing learned depends on.
-const FREE: [&str; 7] = ["name", "about", "policies", "evaluate", "isolate", "limits", "sweep"];
+const FREE: [&str; 9] =
+    ["name", "about", "settings", "policies", "evaluate", "isolate", "limits", "sweep", "tune"];
 
 /// Fields that are parts only if what is learned depends on the whole length, and of what.
 const LENGTHS: [(&str, &str); 2] =

@@ -1,6 +1,6 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9, 11 and 12 to this module; 10 was in use once. The
+//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 14 to this module; 10 was in use once. The
 //! numbers are part of every result: never renumber, only append.
 //!
 //! Training, the collection of datasets, validation and evaluation each have tasks of their own,
@@ -26,6 +26,10 @@ pub const VALIDATION: Purpose = Purpose::new(9);
 pub const TRAINING_TASKS: Purpose = Purpose::new(11);
 /// The tasks of the states of a dataset, and of the rounds of a distillation.
 pub const DATASET_TASKS: Purpose = Purpose::new(12);
+/// The configurations that a search for hyper-parameters tries.
+pub const SEARCH: Purpose = Purpose::new(13);
+/// The episodes by which a search judges what has learned.
+pub const SELECTION: Purpose = Purpose::new(14);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -80,4 +84,14 @@ pub fn exploration(seed: u64, episode: u64) -> Stream {
 /// The draws that select the states of a device in the mini-batch of a step.
 pub fn mini_batch(seed: u64, step: u64, device: u32) -> Stream {
     StreamFamily::new(seed, step, LEARNER).of(u64::from(device))
+}
+
+/// The draws of one attempt at the configuration `number` of a search.
+pub fn search(seed: u64, number: u64, attempt: u64) -> Stream {
+    StreamFamily::new(seed, number, SEARCH).of(attempt)
+}
+
+/// The seed under which the episodes are drawn by which a search judges what has learned.
+pub fn selection(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, SELECTION).seed()
 }

@@ -1,7 +1,9 @@
-//! Validation: how a training or a distillation is judged while it continues.
+//! Validation: how a training or a distillation is judged while it continues, and how a search for
+//! hyper-parameters judges it afterwards.
 //!
-//! Its episodes are drawn under [`seeds::validation`]: they are neither trained on nor part of any
-//! evaluation.
+//! The episodes are drawn under [`seeds::validation`] or [`seeds::selection`]: they are neither
+//! trained on nor part of any evaluation. A search has its own, because the checkpoint with the best
+//! of many validations is better on their episodes than on others.
 
 use offramp_host::Policy;
 use offramp_results::statistics::MeanSd;
@@ -9,6 +11,7 @@ use offramp_results::{EpisodeMetrics, EpisodeResult};
 use offramp_scenario::Scenario;
 use rayon::prelude::*;
 
+use crate::bind::BoundPlugin;
 use crate::context::PolicyContext;
 use crate::instances::Instances;
 use crate::run::{RunError, run_episode};
@@ -28,7 +31,37 @@ pub fn validate(
     episodes: u64,
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
 ) -> Result<(f64, f64), RunError> {
-    let seed = seeds::validation(seed);
+    play(scenario, context, seeds::validation(seed), episodes, create)
+}
+
+/// Returns mean AvgQoE and mean number of dropped tasks of a checkpoint on the `episodes` episodes by
+/// which a search with seed `seed` judges. `plugin` is what wrote the checkpoint.
+///
+/// # Errors
+/// [`RunError`] of the first episode that failed.
+pub fn judge(
+    scenario: &Scenario,
+    plugin: &BoundPlugin,
+    checkpoint: &[u8],
+    seed: u64,
+    episodes: u64,
+) -> Result<(f64, f64), RunError> {
+    let context = PolicyContext::new(scenario, "");
+    play(scenario, &context, seeds::selection(seed), episodes, || {
+        let lent = context.lend();
+        let context = lent.context(&plugin.parameters, Some(checkpoint), 0, 1);
+        Ok(plugin.plugin.create_policy(&context)?)
+    })
+}
+
+/// Means over the episodes that are drawn under `seed`.
+fn play(
+    scenario: &Scenario,
+    context: &PolicyContext,
+    seed: u64,
+    episodes: u64,
+    create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
+) -> Result<(f64, f64), RunError> {
     let instances = Instances::default();
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()

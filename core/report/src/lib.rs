@@ -6,9 +6,10 @@
 //! 1. [`results`] and [`results_by_power_mode`]: the runs of run folders, as a table, JSON or CSV.
 //!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
 //! 2. [`learning`]: the outcomes and curves of trainings and distillations.
-//! 3. [`study`]: the tables and figures of a study, and [`html`]: all of them on one page.
-//! 4. [`replay`]: recorded runs, replayed.
-//! 5. [`records`]: any other small table, in the same three formats.
+//! 3. [`tuning`]: searches for hyper-parameters.
+//! 4. [`study`]: the tables and figures of a study, and [`html`]: all of them on one page.
+//! 5. [`replay`]: recorded runs, replayed.
+//! 6. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -43,6 +44,7 @@ mod plot;
 pub mod records;
 pub mod replay;
 pub mod study;
+pub mod tuning;
 
 use offramp_results::metric::{self, Metric};
 use offramp_results::run_folder::{RunRecord, StoredRun};

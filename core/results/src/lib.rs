@@ -9,7 +9,8 @@
 //! 2. [`run_folder`]: the folder to which a batch is written and from which it is read again,
 //!    whole or as a [`shard`]; [`merge`] combines the shards.
 //! 3. [`statistics`]: means, intervals and paired differences over episodes and training seeds.
-//! 4. [`learning`]: the rows that a training and a distillation write while they run;
+//! 4. [`learning`]: the rows that a training and a distillation write while they run; [`tuning`]:
+//!    those of a search for hyper-parameters, and what they choose;
 //!    [`checkpoint`]: what a checkpoint states about itself.
 //! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
 //!    [`replay`]: a recorded run, run again.
@@ -81,6 +82,7 @@ pub mod shard;
 pub mod statistics;
 pub mod summary;
 mod table;
+pub mod tuning;
 
 pub use error::Error;
 pub use metric::{EpisodeMetrics, EpisodeResult, Metric};

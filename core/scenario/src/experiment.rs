@@ -6,6 +6,7 @@ use crate::fault::{Fault, ScenarioError, read_text};
 use crate::file::ScenarioFile;
 use crate::outline::{has, replace, value_of};
 use crate::scenario::{Scenario, point_text};
+use crate::settings;
 use crate::source::Source;
 use crate::sweep;
 
@@ -16,7 +17,8 @@ use crate::sweep;
 pub struct Experiment<P = Scenario> {
     /// The name that results use.
     pub name: String,
-    /// The text of the file as it is run, including changes from the command line.
+    /// The text of the file as it is run, including values of files of settings and changes from
+    /// the command line.
     pub text: String,
     /// Every point of the sweep, in order: at least one.
     pub points: Vec<P>,
@@ -41,7 +43,8 @@ pub enum SettingValue {
 }
 
 impl Experiment {
-    /// Reads a scenario file, with `settings` overriding the file's own values. A setting inside a
+    /// Reads a scenario file, with `settings` overriding the file's own values and those of the
+    /// files of settings that it names. A setting inside a
     /// section that the file lacks has no effect; `evaluate` is the exception.
     ///
     /// # Errors
@@ -67,8 +70,9 @@ impl Experiment {
     ) -> Result<Self, Fault> {
         let source = Source { name: source_name, text: &text, folder };
         source.read_file()?; // So that an error shows the file as it was written.
+        let (name, text) = settings::applied(source)?.unwrap_or((source_name.to_owned(), text));
         let text = with_settings(&text, settings);
-        let source = Source { name: source_name, text: &text, folder };
+        let source = Source { name: &name, text: &text, folder };
         let file = source.read_file()?;
         let points = sweep::points(&source, &file.sweep)?
             .into_iter()

@@ -61,6 +61,8 @@ const MAX_SERVERS: u64 = 1_000_000;
 const MAX_HISTORY_SLOTS: u64 = 10_000;
 /// Upper bound on episodes, steps, states and all other counts.
 const MAX_COUNT: u64 = 1_000_000_000;
+/// Upper bound on the configurations of a search.
+const MAX_CONFIGURATIONS: u64 = 10_000;
 /// The range of counts.
 pub(crate) const COUNTS: RangeInclusive<u64> = 1..=MAX_COUNT;
 
@@ -71,6 +73,10 @@ sections! {
         name: String {},
         /// Its purpose, in a sentence.
         about: String { default: String::new(), },
+        /// Files of [settings](#settings-from-files), relative to the scenario: fields and values,
+        /// such as `offramp tune` chooses, which override those written here; later files override
+        /// earlier ones.
+        settings: Vec<String> { default: Vec::new(), shown: "none", },
         /// Devices, servers, uplinks and time.
         system: SystemSection { default: SystemSection::default(), nested: section, },
         /// The tasks that arrive.
@@ -92,6 +98,8 @@ sections! {
         train: Option<TrainSection> { default: None, nested: section, },
         /// What `offramp distill` distils.
         distill: Option<DistillSection> { default: None, nested: section, },
+        /// What `offramp tune` tries, to choose fields of `train` or of `distill`.
+        tune: Option<TuneSection> { default: None, nested: section, },
         /// How policies are evaluated.
         evaluate: EvaluateSection { default: EvaluateSection::default(), nested: section, },
         /// Whether each run has a process of its own. A policy that crashes, hangs or exhausts
@@ -290,6 +298,38 @@ sections! {
         parameters: Option<Raw> { default: None, },
     }
 
+    /// A search for the values of some fields.
+    struct TuneSection("tune") {
+        /// The fields to choose, all of `train` or all of `distill`, and what each may be:
+        /// `Values([…])`, `Range(low, high)`, or `LogRange(low, high)`, whose logarithm is uniform.
+        /// A range of whole numbers has whole numbers alone; others are rounded to four digits.
+        space: BTreeMap<String, DomainField> { range: "at least one", },
+        /// Configurations to try, if there are as many and `budget` allows them; each is drawn at
+        /// random, none twice.
+        configurations: u64 { range: 1..=MAX_CONFIGURATIONS, },
+        /// Slots that all trainings together may play (their tasks' deadlines included, validations
+        /// apart), or steps that all distillations together may take. As many configurations are tried
+        /// as it allows: with the same budget every learner is tuned with the same effort.
+        budget: Option<u64> {
+            default: None, unit: "slots or steps", range: IfGiven(1..=1_000_000_000_000_000),
+        },
+        /// Share of the configurations that each rung keeps, those with the best validation; the
+        /// next rung is longer by its inverse.
+        keep: f64 { default: 0.33, range: 0.01..=0.9, },
+        /// Length of the first rung.
+        first: u64 { unit: "episodes or steps", range: COUNTS, },
+        /// Configurations that are trained or distilled in full, under every one of `seeds`.
+        finalists: u64 { default: 3, range: 1..=MAX_CONFIGURATIONS, },
+        /// The seed of the configurations, of the rungs' trainings or distillations, and of the
+        /// episodes that judge.
+        seed: u64 { default: 1, },
+        /// The seeds under which finalists are trained or distilled.
+        seeds: Vec<u64> { default: vec![1, 2, 3], shown: "[1, 2, 3]", range: "at least one", },
+        /// Episodes that judge each checkpoint with the best validation. They are the same for all,
+        /// and neither trained on, nor those of that validation, nor part of any evaluation.
+        validate_episodes: u64 { default: 50, range: COUNTS, },
+    }
+
     /// How policies are evaluated.
     struct EvaluateSection("evaluate"): Default {
         /// Episodes.
@@ -307,6 +347,17 @@ sections! {
         /// Memory beyond what the process has before the policy is created.
         memory_mib: u64 { default: 4096, unit: "MiB", range: 1..=1 << 30, },
     }
+}
+
+/// What a field may be in a search.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) enum DomainField {
+    /// One of these.
+    Values(Vec<Raw>),
+    /// A number between two numbers.
+    Range(Raw, Raw),
+    /// Likewise, with a logarithm that is uniform.
+    LogRange(Raw, Raw),
 }
 
 /// The form of a SHA-256.

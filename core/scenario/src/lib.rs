@@ -12,6 +12,8 @@
 //!    the file says.
 //! 2. Each of its [`points`](Experiment::points) is a [`Scenario`]: one point of the sweep, as if
 //!    written as a file of its own. Any field can be swept, including parameters of policies.
+//!    A file may take fields and values from [other files](read_settings), such as a search for
+//!    hyper-parameters writes; its [`text`](Experiment::text) then has them in their places.
 //! 3. An invalid file yields a [`Fault`]: the place, what is wrong there, and how to mend it.
 //!
 //! ```
@@ -45,13 +47,16 @@ mod experiment;
 mod fault;
 pub mod field;
 mod file;
+mod named_file;
 mod observation;
 mod outline;
 mod raw;
 mod scenario;
+mod settings;
 mod source;
 mod sweep;
 mod system;
+mod tuning;
 
 pub use entries::{
     DistillationEntry, EvaluationEntry, Limits, MiniBatch, PluginEntry, PolicyEntry, TrainingEntry,
@@ -60,6 +65,9 @@ pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::{Field, FieldDefault};
 pub use file::fields;
+pub use named_file::{NamedFileError, named_file};
 pub use outline::{fields_of, has, replace, value_of};
 pub use raw::Raw;
 pub use scenario::Scenario;
+pub use settings::{SettingsFile, TuningFacts, read_scenario_text, read_settings};
+pub use tuning::{Domain, Scale, Tuned, TuningEntry};

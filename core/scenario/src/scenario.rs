@@ -12,6 +12,7 @@ use crate::fault::{Fault, fault_of};
 use crate::field::Section;
 use crate::file::ScenarioFile;
 use crate::source::Source;
+use crate::tuning::{self, TuningEntry};
 use crate::{observation, system};
 
 /// A valid scenario: a whole file, or one point of its sweep.
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub training: Option<TrainingEntry>,
     /// The distillation, if the scenario has a `distill` section.
     pub distillation: Option<DistillationEntry>,
+    /// The search, if the scenario has a `tune` section.
+    pub tuning: Option<TuningEntry>,
     /// The limits of a run in a process of its own; `None` if runs share offramp's process.
     pub isolation: Option<Limits>,
     /// The folder that paths in the scenario are relative to.
@@ -61,6 +64,7 @@ impl Scenario {
             return Err(source.fault("name", message, None));
         }
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
+        let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
         Ok(Self {
             name: file.name.clone(),
             about: file.about.clone(),
@@ -70,6 +74,7 @@ impl Scenario {
             evaluation: entries::evaluation(&file.evaluate),
             training: file.train.as_ref().map(entries::training),
             distillation: distill.transpose()?,
+            tuning: tune.transpose()?,
             isolation: file.isolate.then(|| entries::limits(&file.limits)),
             folder: source.folder.to_owned(),
             source_name: source.name.to_owned(),

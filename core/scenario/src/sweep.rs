@@ -20,7 +20,7 @@ pub(crate) fn points(
         if values.is_empty() {
             return Err(source.fault(&at, "there is nothing to sweep over".into(), None));
         }
-        if field == "sweep" || field.starts_with("sweep.") || field == "name" {
+        if ["name", "settings", "sweep"].contains(&field.as_str()) || field.starts_with("sweep.") {
             return Err(source.fault(&at, format!("`{field}` can't be swept"), None));
         }
         if all.len().saturating_mul(values.len()) > MAX_POINTS {
@@ -48,7 +48,7 @@ pub(crate) fn points(
 }
 
 /// A text that is equal for equal values: `1` and `1.0` are the same number.
-fn identity(value: &str) -> String {
+pub(crate) fn identity(value: &str) -> String {
     let plain = value.replace('_', "");
     if let Ok(integer) = plain.parse::<i128>() {
         return integer.to_string();

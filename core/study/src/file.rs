@@ -146,6 +146,9 @@ variants! {
         Trained {
             /// The scenario.
             scenario: String {},
+            /// Files of [settings](#settings-from-files), relative to the study, such as
+            /// `offramp tune` writes: fields of the scenario and their values. `set` overrides them.
+            settings: Vec<String> { otherwise: default },
             /// Fields of the scenario and their values, which override it:
             /// `{ "train.episodes": 70 }`.
             set: Settings { otherwise: default },
@@ -158,6 +161,8 @@ variants! {
             scenario: String {},
             /// The teacher: a policy of the study that is trained.
             teacher: String {},
+            /// Files of settings, as for `Trained`.
+            settings: Vec<String> { otherwise: default },
             /// Fields of the scenario and their values, which override it.
             set: Settings { otherwise: default },
             /// Likewise in a quick run, where they override `set`.

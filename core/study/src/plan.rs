@@ -178,6 +178,12 @@ impl StudyRunner<'_> {
         field: &str,
         value: &str,
     ) -> Result<String, Box<Fault>> {
+        if field == "settings" {
+            // It would be read relative to wherever the scenario is run.
+            let message =
+                "a study names files of settings in the `settings` of a policy".to_owned();
+            return Err(Box::new(fault_of(scenario, text, field, message, None)));
+        }
         replace(text, field, value).ok_or_else(|| {
             let message = format!("the study sets `{field}`, and the scenario has no such field");
             Box::new(fault_of(scenario, text, field, message, None))
@@ -283,7 +289,7 @@ impl StudyRunner<'_> {
         let none = Settings::new();
         let own = point.of.get(name).unwrap_or(&none);
         match source {
-            PolicySource::Distilled { scenario, teacher, set, quick } => {
+            PolicySource::Distilled { scenario, teacher, set, quick, .. } => {
                 let taught_by = &self.study.file.policies[teacher];
                 let teacher = self.job(teacher, taught_by, quick_set, point, seed)?;
                 let (plugin, parameters) = self.learner(&teacher)?;
@@ -324,7 +330,7 @@ impl StudyRunner<'_> {
                 let name = name.to_owned();
                 Ok(TrainingJob { name, folder, key, scenario: text, home, teacher })
             }
-            PolicySource::Trained { scenario, set, quick } => {
+            PolicySource::Trained { scenario, set, quick, .. } => {
                 let quick = if self.study.size == Size::Quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
                 let text = self.text(scenario, &settings, Stage::Training)?;

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use offramp_harness::Registry;
 use offramp_results::claim::Claim;
 use offramp_results::exhibit::Exhibit;
-use offramp_scenario::{Fault, ScenarioError, has, read_ron, read_text, replace};
+use offramp_scenario::{
+    Fault, ScenarioError, fault_of, has, read_ron, read_scenario_text, read_settings, read_text,
+    replace,
+};
 
 use offramp_harness::executor::Executor;
 use offramp_harness::resume::FolderError;
 
 use crate::check::check;
 use crate::claims;
-use crate::file::{ExhibitSection, PointSection, PolicySource, StudyFile};
+use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, StudyFile};
 
 /// A study that has been read.
 #[derive(Debug)]
@@ -94,9 +97,32 @@ impl Study {
         let text = read_text(path)?;
         let source_name = path.display().to_string();
         let invalid = |fault| ScenarioError::Invalid(Box::new(fault));
-        let file: StudyFile = read_ron(&source_name, &text).map_err(invalid)?;
+        let mut file: StudyFile = read_ron(&source_name, &text).map_err(invalid)?;
         check(&file, &source_name, &text).map_err(invalid)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        for (policy, source) in &mut file.policies {
+            if let PolicySource::Trained { settings, set, .. }
+            | PolicySource::Distilled { settings, set, .. } = source
+            {
+                for (number, name) in settings.iter().enumerate().rev() {
+                    let chosen =
+                        read_settings(&folder.join(name)).map_err(|error| match error {
+                            ScenarioError::Unreadable { .. } => {
+                                let field = format!("policies.{policy}.settings.{number}");
+                                invalid(fault_of(
+                                    &source_name,
+                                    &text,
+                                    &field,
+                                    error.to_string(),
+                                    None,
+                                ))
+                            }
+                            error @ ScenarioError::Invalid(_) => error,
+                        })?;
+                    below(set, chosen.settings);
+                }
+            }
+        }
         let mut scenarios = BTreeMap::new();
         let named = file.policies.values().filter_map(|source| match source {
             PolicySource::Fixed { .. } => None,
@@ -105,7 +131,7 @@ impl Study {
             }
         });
         for name in named.chain([&file.scenario]) {
-            let text = read_text(&folder.join(name))?;
+            let text = read_scenario_text(&folder.join(name))?;
             // The teacher is a policy of the study: it replaces that of the scenario.
             let teacher = "distill.teacher.checkpoint";
             let text =
@@ -145,6 +171,18 @@ impl Study {
             |point: &&PointSection| quick.is_none_or(|labels| labels.contains(&point.label));
         item.points.iter().filter(wanted).collect()
     }
+}
+
+/// Adds settings to others, which override them, fields inside their sections too.
+fn below(set: &mut Settings, chosen: Settings) {
+    let inside = |field: &str, section: &String| {
+        field
+            .strip_prefix(section.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut chosen = chosen;
+    chosen.retain(|field, _| !set.keys().any(|section| inside(field, section)));
+    set.append(&mut chosen);
 }
 
 /// A study that is carried out in a folder.

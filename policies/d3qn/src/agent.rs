@@ -533,7 +533,7 @@ mod tests {
             (Fidelity::CorrectedBut(vec![Flaw::FrozenTargetLstm]), true),
             (Fidelity::Corrected, false),
         ] {
-            let mut recipe = QecoParameters { fidelity }.recipe();
+            let mut recipe = QecoParameters { fidelity, ..QecoParameters::default() }.recipe();
             recipe.parameters.target = TargetUpdate::Hard(1);
             let mut log = LoadLog::new(2);
             let mut agent = agent_with_one_experience(&recipe, &mut log);

@@ -170,17 +170,38 @@ pub(crate) enum Fidelity {
     CorrectedBut(Vec<Flaw>),
 }
 
-/// `parameters` of `qeco` in a scenario.
+/// `parameters` of `qeco` in a scenario: its faithfulness, and what the published code has as
+/// constants to choose, with the published values as defaults and the ranges of [`Parameters`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct QecoParameters {
     /// `AsPublished`, `Corrected` (default) or `CorrectedBut([…])`.
     pub(crate) fidelity: Fidelity,
+    /// Optimiser, with a learning rate that stays.
+    pub(crate) optimiser: Optimiser,
+    /// Discount of a reward.
+    pub(crate) discount: f64,
+    /// Experiences of an update.
+    pub(crate) batch: usize,
+    /// Experiences kept by a network.
+    pub(crate) replay: usize,
+    /// How the target network follows the evaluation network.
+    pub(crate) target: TargetUpdate,
+    /// Slots between updates of a network.
+    pub(crate) every_slots: u64,
 }
 
 impl Default for QecoParameters {
     fn default() -> Self {
-        Self { fidelity: Fidelity::Corrected }
+        Self {
+            fidelity: Fidelity::Corrected,
+            optimiser: Optimiser::RmsProp(0.01),
+            discount: 0.9,
+            batch: 32,
+            replay: 500,
+            target: TargetUpdate::Hard(200),
+            every_slots: 10,
+        }
     }
 }
 
@@ -204,7 +225,19 @@ impl Recipe {
 }
 
 impl QecoParameters {
-    /// The values of the public QECO code. Its learning rate stays.
+    /// Checks that every value is in its range.
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        check_batch(self.batch, 65_536, self.replay, 10_000_000)?;
+        check_optimiser("optimiser", self.optimiser)?;
+        check("discount", self.discount, range::UNIT)?;
+        check_target("target", self.target)?;
+        check("every_slots", self.every_slots, range::EVERY_SLOTS)
+    }
+
+    /// The values of the public QECO code, except those that are set. Its learning rate stays.
     pub(crate) fn recipe(self) -> Recipe {
         let flaws = match self.fidelity {
             Fidelity::Corrected => Vec::new(),
@@ -226,18 +259,18 @@ impl QecoParameters {
                 } else {
                     NextState::NextTask
                 },
-                optimiser: Optimiser::RmsProp(0.01),
+                optimiser: self.optimiser,
                 anneal: 0.0,
                 loss: Loss::Squared,
                 clip: f64::INFINITY,
-                discount: 0.9,
-                batch: 32,
-                replay: 500,
+                discount: self.discount,
+                batch: self.batch,
+                replay: self.replay,
                 draw: None,
                 devices: None,
-                target: TargetUpdate::Hard(200),
+                target: self.target,
                 deploy: Deploy::Evaluation,
-                every_slots: 10,
+                every_slots: self.every_slots,
                 warm_up_slots: 200,
                 reward_scale: 1.0,
             },

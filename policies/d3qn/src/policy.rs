@@ -45,7 +45,9 @@ impl Preset for Qeco {
     const KIND: &'static str = "qeco";
 
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error> {
-        Ok(context.parameters::<QecoParameters>()?.recipe())
+        let parameters = context.parameters::<QecoParameters>()?;
+        parameters.check()?;
+        Ok(parameters.recipe())
     }
 }
 

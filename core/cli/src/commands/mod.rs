@@ -11,6 +11,7 @@ pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
 pub(crate) mod train;
+pub(crate) mod tune;
 
 use std::path::{Path, PathBuf};
 

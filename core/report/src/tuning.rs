@@ -1,0 +1,144 @@
+//! Searches for hyper-parameters: what each rung took, and what the configurations on it reached.
+
+use offramp_results::tuning::{Search, SearchRow};
+
+use crate::Format;
+use crate::records::{Cell, Field, Records, json_text};
+
+/// Digits after the point of AvgQoE in tables.
+const DIGITS: usize = 1;
+
+/// A search in `format`. A table shows what each rung took and how the finalists rank, best first; CSV
+/// has the rank of every configuration on every rung, JSON both.
+pub fn search(search: &Search, format: Format) -> String {
+    match format {
+        Format::Table => {
+            let finalists = search.rows.iter().map(|row| row.rung).max();
+            let finalists = finalists.map_or(0..0, |last| last..last + 1);
+            format!("{}\n{}", rungs(search).table(), standings(search, finalists).table())
+        }
+        Format::Csv => standings(search, 0..rung_count(search)).csv(),
+        Format::Json => json_text(&serde_json::json!({
+            "rungs": rungs(search).json(),
+            "standings": standings(search, 0..rung_count(search)).json(),
+        })),
+    }
+}
+
+fn rung_count(search: &Search) -> u64 {
+    search.rows.iter().map(|row| row.rung + 1).max().unwrap_or(0)
+}
+
+/// What each rung took, and all of them.
+fn rungs(search: &Search) -> Records {
+    let cost = search.unit.of_cost();
+    let mut fields = vec![
+        Field::new("rung"),
+        Field::new("configurations"),
+        Field::new("seeds"),
+        Field::titled("length", search.unit.of_length()),
+    ];
+    fields.extend([
+        Field::titled("budget", if cost == "slots" { "slots of all" } else { "steps of all" }),
+        Field::new("seconds"),
+        Field::new("failed"),
+        Field::titled("validation_qoe", "best validation QoE"),
+    ]);
+    let mut records = Records::new(fields);
+    for rung in (0..rung_count(search)).map(Some).chain([None]) {
+        let rows =
+            || search.rows.iter().filter(move |row| rung.is_none_or(|rung| row.rung == rung));
+        let distinct = |number: fn(&SearchRow) -> u64| {
+            let mut numbers: Vec<u64> = rows().map(number).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            Cell::Count(numbers.len() as u64)
+        };
+        let best = rung.and_then(|rung| search.standings(rung).first().copied());
+        records.rows.push(vec![
+            rung.map_or_else(|| "all".to_owned(), |rung| rung.to_string()).into(),
+            distinct(|row| row.configuration as u64),
+            distinct(|row| row.seed),
+            rung.and_then(|_| rows().map(|row| row.length).max()).into(),
+            search.cost(rung).into(),
+            Cell::Number(rows().map(|row| row.seconds).sum(), 0),
+            Cell::Count(rows().filter(|row| row.error.is_some()).count() as u64),
+            best.map_or(Cell::Empty, |best| Cell::Number(best.qoe.mean, DIGITS)),
+        ]);
+    }
+    records
+}
+
+/// The configurations on these rungs, best first.
+fn standings(search: &Search, rungs: std::ops::Range<u64>) -> Records {
+    let mut records = Records::new([
+        Field::new("rung"),
+        Field::new("configuration"),
+        Field::titled("validation_qoe", "validation QoE"),
+        Field::titled("validation_qoe_sd", "± over seeds"),
+        Field::new("chosen"),
+        Field::new("values"),
+    ]);
+    for rung in rungs.clone() {
+        for standing in search.standings(rung) {
+            let is_chosen = rung + 1 == rungs.end && search.chosen == Some(standing.configuration);
+            records.rows.push(vec![
+                rung.into(),
+                (standing.configuration as u64).into(),
+                Cell::Number(standing.qoe.mean, DIGITS),
+                standing.qoe.sd.map_or(Cell::Empty, |sd| Cell::Number(sd, DIGITS)),
+                is_chosen.then_some("chosen").map_or(Cell::Empty, Cell::from),
+                search.values(standing.configuration).into(),
+            ]);
+        }
+    }
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_results::tuning::Unit;
+
+    use super::*;
+
+    #[test]
+    fn rungs_and_finalists_are_tables() {
+        let row = |rung, configuration, seed, length, qoe: Option<f64>| SearchRow {
+            rung,
+            configuration,
+            seed,
+            length,
+            validation_qoe: qoe,
+            error: qoe.is_none().then(|| "lost".to_owned()),
+            seconds: 2.0,
+            ..SearchRow::default()
+        };
+        let found = Search {
+            unit: Unit::Episodes { slots: 110 },
+            fields: vec!["train.a".to_owned()],
+            configurations: vec![vec!["1".to_owned()], vec!["Adam(0.1)".to_owned()]],
+            rows: vec![
+                row(0, 0, 9, 5, None),
+                row(0, 1, 9, 5, Some(3.0)),
+                row(1, 1, 1, 20, Some(4.0)),
+                row(1, 1, 2, 20, Some(5.0)),
+            ],
+            chosen: Some(1),
+        };
+        let expected = "\
+| rung | configurations | seeds | episodes | slots of all | seconds | failed | best validation QoE |
+|------|----------------|-------|----------|--------------|---------|--------|---------------------|
+| 0    |              2 |     1 |        5 |         1100 |       4 |      1 |                 3.0 |
+| 1    |              1 |     2 |       20 |         4400 |       4 |      0 |                 4.5 |
+| all  |              2 |     3 |          |         5500 |       8 |      1 |                     |
+
+| rung | configuration | validation QoE | ± over seeds | chosen | values              |
+|------|---------------|----------------|--------------|--------|---------------------|
+|    1 |             1 |            4.5 |          0.7 | chosen | train.a = Adam(0.1) |
+";
+        assert_eq!(search(&found, Format::Table), expected);
+        let csv = search(&found, Format::Csv);
+        assert_eq!(csv.lines().nth(1), Some("0,1,3,,,train.a = Adam(0.1)"));
+        assert_eq!(csv.lines().count(), 3);
+    }
+}

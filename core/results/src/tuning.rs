@@ -1,0 +1,233 @@
+//! Searches for hyper-parameters: what each configuration reached, and what that took.
+//!
+//! A search consists of rungs. Each rung trains or distils configurations anew, longer than the one
+//! before it, and the best of them reach the next. The last rung has the finalists, under several
+//! seeds each; the best of them is what the search chooses.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::files::write_atomically;
+use crate::statistics::MeanSd;
+
+/// A search, complete or up to some rung.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The unit of lengths, and of the budget.
+    pub unit: Unit,
+    /// The fields that are chosen.
+    pub fields: Vec<String>,
+    /// The value of each field in each configuration that was tried, as RON.
+    pub configurations: Vec<Vec<String>>,
+    /// What learned: by rung, configuration and seed.
+    pub rows: Vec<SearchRow>,
+    /// The number of the configuration that was chosen; `None` as long as none is, or if none
+    /// learned under all seeds.
+    pub chosen: Option<usize>,
+}
+
+/// The unit of lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Training episodes.
+    Episodes {
+        /// Slots of an episode; the budget counts them.
+        slots: u64,
+    },
+    /// Mini-batch steps of a distillation, which the budget counts too.
+    Steps,
+}
+
+/// A training or a distillation of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchRow {
+    /// Its rung, counted from 0.
+    pub rung: u64,
+    /// The number of its configuration, counted from 0.
+    pub configuration: usize,
+    /// Its seed.
+    pub seed: u64,
+    /// Episodes or steps that it took.
+    pub length: u64,
+    /// Mean AvgQoE of the checkpoint with the best validation, on the episodes that judge; `None` if
+    /// it failed.
+    pub validation_qoe: Option<f64>,
+    /// Mean drops of these episodes.
+    pub validation_dropped: Option<f64>,
+    /// The reason, if it failed.
+    pub error: Option<String>,
+    /// Seconds that it took; they are in `timing.csv` alone.
+    pub seconds: f64,
+}
+
+/// What a configuration reached on a rung.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Its number.
+    pub configuration: usize,
+    /// Mean AvgQoE over the seeds of the rung, and their deviation.
+    pub qoe: MeanSd,
+}
+
+impl Unit {
+    /// What `length` counts for a budget: slots or steps.
+    pub fn cost(self, length: u64) -> u64 {
+        match self {
+            Self::Episodes { slots } => length.saturating_mul(slots),
+            Self::Steps => length,
+        }
+    }
+
+    /// The name of the unit of lengths.
+    pub fn of_length(self) -> &'static str {
+        match self {
+            Self::Episodes { .. } => "episodes",
+            Self::Steps => "steps",
+        }
+    }
+
+    /// The name of the unit of budgets.
+    pub fn of_cost(self) -> &'static str {
+        match self {
+            Self::Episodes { .. } => "slots",
+            Self::Steps => "steps",
+        }
+    }
+}
+
+impl Search {
+    /// The configurations of a rung that learned under all of its seeds, best first; on ties that
+    /// with the smaller number.
+    pub fn standings(&self, rung: u64) -> Vec<Standing> {
+        let of_rung = || self.rows.iter().filter(move |row| row.rung == rung);
+        let mut standings = Vec::new();
+        for configuration in 0..self.configurations.len() {
+            let scores = || of_rung().filter(move |row| row.configuration == configuration);
+            let scores: Option<Vec<f64>> = scores().map(|row| row.validation_qoe).collect();
+            let qoe = scores.and_then(|scores| MeanSd::of(scores.into_iter()));
+            standings.extend(qoe.map(|qoe| Standing { configuration, qoe }));
+        }
+        // It is stable, so ties stay in order.
+        standings.sort_by(|one, other| other.qoe.mean.total_cmp(&one.qoe.mean));
+        standings
+    }
+
+    /// What all of it took, or a rung: slots or steps.
+    pub fn cost(&self, rung: Option<u64>) -> u64 {
+        let rows = self.rows.iter().filter(|row| rung.is_none_or(|rung| row.rung == rung));
+        rows.map(|row| self.unit.cost(row.length)).sum()
+    }
+
+    /// The values of a configuration: `field = value, …`.
+    pub fn values(&self, configuration: usize) -> String {
+        let values = self.fields.iter().zip(&self.configurations[configuration]);
+        let values: Vec<_> = values.map(|(field, value)| format!("{field} = {value}")).collect();
+        values.join(", ")
+    }
+
+    /// Writes `tune.csv` and `timing.csv` to `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let text = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
+        let mut header = vec!["rung", "configuration", "seed", self.unit.of_length()];
+        let has_slots = self.unit.of_cost() != self.unit.of_length();
+        header.extend(has_slots.then_some(self.unit.of_cost()));
+        header.extend(["validation_qoe", "validation_dropped", "error"]);
+        header.extend(self.fields.iter().map(String::as_str));
+        let header = header.into_iter().map(str::to_owned).collect();
+        let (mut rows, mut times) = (
+            vec![header],
+            vec![["rung", "configuration", "seed", "seconds"].map(str::to_owned).to_vec()],
+        );
+        for row in &self.rows {
+            let key =
+                [row.rung, row.configuration as u64, row.seed].map(|number| number.to_string());
+            let mut cells = key.to_vec();
+            cells.push(row.length.to_string());
+            cells.extend(has_slots.then(|| self.unit.cost(row.length).to_string()));
+            cells.extend([text(row.validation_qoe), text(row.validation_dropped)]);
+            cells.push(row.error.clone().unwrap_or_default());
+            cells.extend(self.configurations[row.configuration].iter().cloned());
+            rows.push(cells);
+            times.push([&key[..], &[row.seconds.to_string()]].concat());
+        }
+        write_table(&folder.join("tune.csv"), &rows)?;
+        write_table(&folder.join("timing.csv"), &times)
+    }
+}
+
+fn write_table(path: &Path, rows: &[Vec<String>]) -> Result<(), Error> {
+    let unwritable = |cause| Error::Unwritable { path: path.to_owned(), cause };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    rows.iter().try_for_each(|row| writer.write_record(row)).map_err(|e| unwritable(e.into()))?;
+    let bytes = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
+    write_atomically(path, &bytes).map_err(unwritable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(configuration: usize, seed: u64, qoe: Option<f64>) -> SearchRow {
+        let error = qoe.is_none().then(|| "it, failed".to_owned());
+        SearchRow {
+            configuration,
+            seed,
+            length: 5,
+            validation_qoe: qoe,
+            error,
+            ..SearchRow::default()
+        }
+    }
+
+    fn search(rows: Vec<SearchRow>) -> Search {
+        Search {
+            unit: Unit::Episodes { slots: 110 },
+            fields: vec!["train.a".to_owned(), "train.b".to_owned()],
+            configurations: ["1", "2", "3"]
+                .map(|a| vec![a.to_owned(), "Soft(0.1)".to_owned()])
+                .to_vec(),
+            rows,
+            chosen: None,
+        }
+    }
+
+    #[test]
+    fn the_best_mean_is_first_and_what_failed_once_is_out() {
+        let search = search(vec![
+            row(0, 1, Some(10.0)),
+            row(0, 2, Some(14.0)),
+            row(1, 1, Some(99.0)),
+            row(1, 2, None),
+            row(2, 1, Some(12.0)),
+            row(2, 2, Some(12.0)),
+        ]);
+        let standings = search.standings(0);
+        let order: Vec<usize> = standings.iter().map(|standing| standing.configuration).collect();
+        assert_eq!(order, [0, 2]); // 12 each: the smaller number
+        assert_eq!(standings[1].qoe, MeanSd { mean: 12.0, sd: Some(0.0) });
+        assert!(search.standings(1).is_empty());
+        assert_eq!(search.cost(None), 6 * 5 * 110);
+    }
+
+    #[test]
+    fn tables_state_values_and_costs() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut search = search(vec![row(0, 7, Some(1.5)), row(1, 7, None)]);
+        search.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("tune.csv")).unwrap();
+        let expected = "\
+            rung,configuration,seed,episodes,slots,validation_qoe,validation_dropped,error,train.a,train.b\n\
+            0,0,7,5,550,1.5,,,1,Soft(0.1)\n\
+            0,1,7,5,550,,,\"it, failed\",2,Soft(0.1)\n";
+        assert_eq!(text, expected);
+        let text = std::fs::read_to_string(folder.path().join("timing.csv")).unwrap();
+        assert_eq!(text, "rung,configuration,seed,seconds\n0,0,7,0\n0,1,7,0\n");
+        search.unit = Unit::Steps;
+        search.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("tune.csv")).unwrap();
+        assert!(text.starts_with("rung,configuration,seed,steps,validation_qoe,"), "{text}");
+    }
+}

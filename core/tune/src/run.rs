@@ -1,0 +1,195 @@
+//! Running a search: rung after rung, the lessons of a rung side by side.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use offramp_harness::events::{Event, Observer};
+use offramp_harness::resume::FolderError;
+use offramp_results::files::{read, sha256, write_atomically};
+use offramp_results::tuning::{Search, SearchRow, Standing};
+
+use crate::lesson::Lesson;
+use crate::tuning::{TuneError, Tuning};
+
+/// A lesson of a rung, and the row that it will have.
+struct Job {
+    row: SearchRow,
+    lesson: Lesson,
+    folder: PathBuf,
+}
+
+impl Tuning<'_> {
+    /// Runs the search in `out`, which the caller has claimed; what an earlier attempt has done there
+    /// is not done again. Threads are those of the rayon pool this is called in; neither their number
+    /// nor an interruption changes the result, except the seconds.
+    ///
+    /// # Errors
+    /// [`TuneError`]; what was done by then is kept.
+    pub fn run(&self, out: &Path, observer: &dyn Observer) -> Result<Search, TuneError> {
+        self.begin(out)?;
+        let fields = self.entry.space.iter().map(|(field, _)| field.clone()).collect();
+        let mut search = Search {
+            unit: self.unit,
+            fields,
+            configurations: self.configurations.clone(),
+            rows: Vec::new(),
+            chosen: None,
+        };
+        let mut survivors: Vec<usize> = (0..self.configurations.len()).collect();
+        for (number, rung) in (0..).zip(&self.rungs) {
+            survivors.truncate(rung.configurations);
+            // Numbers in order, whoever is ahead.
+            survivors.sort_unstable();
+            let mut jobs = Vec::new();
+            for &configuration in &survivors {
+                for &seed in &rung.seeds {
+                    let lesson = self.lesson(configuration, rung.length, seed)?;
+                    let name =
+                        format!("rung-{number}/configuration-{configuration:03}-seed-{seed}");
+                    let row =
+                        SearchRow { rung: number, configuration, seed, ..SearchRow::default() };
+                    jobs.push(Job { row, lesson, folder: out.join(name) });
+                }
+            }
+            let done = search.rows.len();
+            for row in self.side_by_side(&jobs, done, observer) {
+                search.rows.push(row?);
+            }
+            search.write(out)?;
+            survivors = search.standings(number).iter().map(|best| best.configuration).collect();
+        }
+        let last = self.rungs.len() as u64 - 1;
+        if let Some(best) = search.standings(last).first() {
+            search.chosen = Some(best.configuration);
+            write(&out.join("chosen.ron"), self.fragment(&search, best).as_bytes())?;
+        }
+        Ok(search)
+    }
+
+    /// Prepares the folder, if it is new or of this very search.
+    fn begin(&self, out: &Path) -> Result<(), TuneError> {
+        let mut parts: BTreeMap<&str, String> =
+            self.parts.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+        parts.insert("the scenario", sha256(self.scenario.text.as_bytes()));
+        let path = out.join("parts.json");
+        if path.exists() {
+            let not_resumable =
+                |cause: String| FolderError::NotResumable { path: path.clone(), cause };
+            let bytes = read(&path, 1 << 26).map_err(|cause| not_resumable(cause.to_string()))?;
+            let earlier: BTreeMap<String, String> =
+                serde_json::from_slice(&bytes).map_err(|error| not_resumable(error.to_string()))?;
+            let names = parts.keys().copied().chain(earlier.keys().map(String::as_str));
+            for name in names {
+                if parts.get(name) != earlier.get(name) {
+                    let change = format!("{name} has changed since it began");
+                    return Err(FolderError::Changed { path, change }.into());
+                }
+            }
+            return Ok(());
+        }
+        write(&out.join("scenario.ron"), self.scenario.text.as_bytes())?;
+        let bytes = serde_json::to_vec_pretty(&parts)
+            .map_err(|error| FolderError::Unwritable { path: path.clone(), cause: error.into() })?;
+        write(&path, &bytes)
+    }
+
+    /// Does jobs that do not depend on each other, in any order; `done` have been done before. Each
+    /// gets a share of the threads, since most of a lesson runs on one.
+    fn side_by_side(
+        &self,
+        jobs: &[Job],
+        done: usize,
+        observer: &dyn Observer,
+    ) -> Vec<Result<SearchRow, TuneError>> {
+        let threads = rayon::current_num_threads();
+        let workers = threads.min(jobs.len()).max(1);
+        let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(done));
+        let rows: Vec<Mutex<Option<_>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+        let work = || {
+            // If no pool can be made, it works in the one it is called in.
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(at) else { return };
+                let SearchRow { rung, configuration, seed, .. } = job.row;
+                observer.on_event(Event::StudyJob {
+                    done: finished.load(Ordering::Relaxed),
+                    total: self.lessons(),
+                    what: &format!("rung {rung}: configuration {configuration}, seed {seed}"),
+                });
+                let learn = || self.learn(job);
+                let row = match &pool {
+                    Ok(pool) => pool.install(learn),
+                    Err(_) => learn(),
+                };
+                finished.fetch_add(1, Ordering::Relaxed);
+                if let Ok(mut place) = rows[at].lock() {
+                    *place = Some(row);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(work);
+            }
+        });
+        let rows = rows.into_iter().zip(jobs).map(|(row, job)| {
+            let missing = || {
+                let error = Some("it did not end".to_owned());
+                Ok(SearchRow { error, ..job.row.clone() })
+            };
+            row.into_inner().ok().flatten().unwrap_or_else(missing)
+        });
+        rows.collect()
+    }
+
+    /// Learns, unless that has been done.
+    fn learn(&self, job: &Job) -> Result<SearchRow, TuneError> {
+        let attempt = job.lesson.learn(&job.folder, &self.entry)?;
+        let row = SearchRow { length: job.lesson.length(&job.folder), ..job.row.clone() };
+        Ok(match attempt {
+            Ok(judged) => SearchRow {
+                validation_qoe: Some(judged.validation_qoe),
+                validation_dropped: Some(judged.validation_dropped),
+                seconds: judged.seconds,
+                ..row
+            },
+            Err(error) => SearchRow { error: Some(error), ..row },
+        })
+    }
+
+    /// The file of settings with what was chosen, and what choosing it took.
+    fn fragment(&self, search: &Search, best: &Standing) -> String {
+        let mut text = String::from(
+            "// Chosen by `offramp tune`. A scenario takes these values with `settings: [FILE]`, a \
+             policy of a\n// study too.\n(\n    settings: {\n",
+        );
+        for (field, value) in search.fields.iter().zip(&search.configurations[best.configuration]) {
+            // Writing to a text can't fail.
+            let _ = writeln!(text, "        {field:?}: {value},");
+        }
+        let cost = search.unit.of_cost();
+        let _ = write!(
+            text,
+            "    }},\n    tuning: (\n        scenario: {:?},\n        configurations: {},\n        \
+             learned: {},\n        {cost}: {},\n        seeds: {:?},\n        \
+             validation_qoe: {:?},\n    ),\n)\n",
+            self.scenario.name,
+            search.configurations.len(),
+            search.rows.len(),
+            search.cost(None),
+            self.entry.seeds,
+            best.qoe.mean,
+        );
+        text
+    }
+}
+
+/// Replaces a file as a whole, or leaves it as it was.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), TuneError> {
+    write_atomically(path, bytes)
+        .map_err(|cause| FolderError::Unwritable { path: path.to_owned(), cause }.into())
+}
