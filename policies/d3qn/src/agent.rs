@@ -547,3 +547,8 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod by_hand;
+#[cfg(test)]
+mod toy;
