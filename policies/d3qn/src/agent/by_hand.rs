@@ -371,7 +371,7 @@ fn a_batch_by_slots_is_runs_of_whole_slots() {
     // Slot s has 1 + s % 5 experiences, every tenth one 40; slot 33 has none. The first are forgotten.
     let of_slot = |slot: u64| match slot {
         33 => 0,
-        _ if slot % 10 == 0 => 40,
+        _ if slot.is_multiple_of(10) => 40,
         _ => 1 + slot % 5,
     };
     for slot in 0..80 {
