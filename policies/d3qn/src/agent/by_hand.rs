@@ -334,7 +334,8 @@ fn kept_target_values_change_no_bit() {
                 if step % 16 == 12 {
                     let mut other = Agent::of(&SHAPE, &recipe, 3, network(1), network(2));
                     remember(&mut other, &mut LoadLog::new(SHAPE.servers), 310 + step as usize);
-                    agent.set_replay(other.replay);
+                    agent.set_replay(other.replay.clone());
+                    assert_eq!(agent.replay, other.replay);
                 }
             }
             assert_eq!(cached.evaluation, plain.evaluation, "after update {step}");
