@@ -253,13 +253,21 @@ impl Agent {
         }
     }
 
+    /// The number of experiences that a batch may be drawn from: the first ones.
+    fn places(&self, shape: &Shape, recipe: &Recipe) -> usize {
+        // A history that is strung together needs others after it.
+        let strung = if recipe.has(Flaw::StoredHistories) { shape.history_slots } else { 0 };
+        self.replay.len().saturating_sub(strung)
+    }
+
     /// Draws the batch of the next update.
-    fn draw(&self, recipe: &Recipe) -> Vec<usize> {
+    fn draw(&self, shape: &Shape, recipe: &Recipe) -> Vec<usize> {
         let (batch, replay) = (recipe.parameters.batch, &self.replay);
         // Seeded anew for each update, so that there is no state of a generator to be saved.
         let mut rng = step_stream(self.seed, self.updates + 1);
         let (Draw::Slots(run), Some(by_slot)) = (recipe.draw, &self.by_slot) else {
-            return (0..batch).map(|_| replay.draw(&mut rng)).collect();
+            let places = self.places(shape, recipe);
+            return (0..batch).map(|_| rng.random_range(0..places)).collect();
         };
         let mut drawn = Vec::with_capacity(batch + ROWS_OF_A_SLOT);
         while drawn.len() < batch {
@@ -291,10 +299,10 @@ impl Agent {
         threads: &Threads,
     ) -> Option<Update> {
         let parameters = &recipe.parameters;
-        if self.replay.len() < parameters.batch {
+        if self.replay.len() < parameters.batch || self.places(shape, recipe) == 0 {
             return None;
         }
-        let batch = self.draw(recipe);
+        let batch = self.draw(shape, recipe);
         let Self { cache, target, replay, .. } = self;
         if let (Some(cache), Some(scratch)) = (cache, scratch.first_mut()) {
             cache.refresh(shape, target, replay, log, &batch, scratch);
@@ -401,13 +409,13 @@ impl Agent {
             part.iter().map(next).for_each(|newest| windows.add(log, slots, newest));
             part.iter().map(next).for_each(|newest| next_windows.add(log, slots, newest));
         } else if recipe.has(Flaw::StoredHistories) {
-            // Row k of a history is the load stored with the experience K − 1 − k places before,
-            // whatever slots and episodes lie between.
+            // Row k of a history is the load stored with the experience k places after, whatever
+            // slots and episodes lie between.
             let string = |window_of: fn(&Experience<f32>) -> u64, into: &mut Vec<f32>| {
                 for &index in part {
                     for slot in 0..slots {
-                        let stored = (index + slot + 1 + replay.len() - slots) % replay.len();
-                        into.extend_from_slice(log.row(window_of(replay.experience(stored))));
+                        let stored = replay.experience(index + slot);
+                        into.extend_from_slice(log.row(window_of(stored)));
                     }
                 }
             };
@@ -547,3 +555,8 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod by_hand;
+#[cfg(test)]
+mod toy;

@@ -235,6 +235,17 @@ mod tests {
         assert_eq!(complete(&mut pending), [(0, 103, 105, -1.0, 0.0, vec![0.0, 0.0])]);
     }
 
+    /// It is the slots since that decision, not since the episode began.
+    #[test]
+    fn a_later_task_is_discounted_by_the_slots_since_it() {
+        let mut pending = pending(NextState::NextTask, true);
+        pending.begin_slot(2, 102, |_| None);
+        pending.decide(1, 2, 102, 0, &[1.0, 2.0]);
+        pending.reward(&ended(1, 2), 7.0);
+        pending.begin_slot(3, 103, |device| (device == 1).then_some(&[3.0, 4.0][..]));
+        assert_eq!(complete(&mut pending), [(1, 102, 103, 7.0, 0.5, vec![3.0, 4.0])]);
+    }
+
     #[test]
     fn the_next_slot_is_zeros_without_a_task() {
         for (terminal, last_discount) in [(true, 0.0), (false, 0.5)] {

@@ -236,3 +236,6 @@ fn normal(rng: &mut impl Rng) -> f32 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     (radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
 }
+
+#[cfg(test)]
+mod tests;

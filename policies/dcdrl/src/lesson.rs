@@ -196,3 +196,6 @@ impl Part {
         self.network.backward(lesson.actor, d_outputs, &mut self.actor_gradient);
     }
 }
+
+#[cfg(test)]
+mod tests;

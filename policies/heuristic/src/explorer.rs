@@ -109,3 +109,6 @@ impl Explorer for HeuristicExplorer {
         Ok(if actions.is_empty() { step.clamp(to, 1.0) } else { sum / actions.len() as f64 })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,15 +213,16 @@ impl Rules {
             self.server_ghz[server] * self.slot_seconds / state.density_gcycles_per_mbit / sharing;
         let backlog_then = (backlog - served_per_slot * at_server).max(0.0);
         let waiting = (backlog_then / served_per_slot).ceil();
-        let service = (state.size_mbit / served_per_slot).ceil();
+        let service = state.size_mbit / served_per_slot;
         let energy = match self.energy {
             EnergyAccounting::PHYSICAL => {
                 self.transmit_w[device] * state.size_mbit / rate_mbps
+                    // Of the last slot, the fraction that its service takes.
                     + self.idle_w[device] * (waiting + service) * self.slot_seconds
             }
             _ => sending * sent_per_slot * self.transmit_w[device],
         };
-        self.prediction(state, at_server + waiting + service, energy)
+        self.prediction(state, at_server + waiting + service.ceil(), energy)
     }
 
     fn prediction(&self, state: &LocalState<'_>, delay_slots: f64, energy: f64) -> Prediction {
@@ -278,3 +279,6 @@ impl Rules {
         cheapest.1 as u32
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,19 +68,27 @@ mod tests {
     use super::*;
     use crate::parameters::Actions;
 
-    /// The derivative of each value against central differences of the descended loss.
-    #[test]
-    fn the_derivative_is_that_of_what_is_descended() {
-        for actions in [Actions::All, Actions::Taken(0.1)] {
-            check(Parameters {
-                actions,
-                advantage_weight: 3.0,
-                policy_weight: 0.5,
-                temperature: 0.4,
-                value_scale: 10.0,
-                ..Parameters::default()
-            });
-        }
+    /// Each loss alone and all together, in f64, as [`Losses::add_row`] states them.
+    fn descended(parameters: &Parameters, values: &[f64], targets: &[f64]) -> f64 {
+        let count = values.len() as f64;
+        let targets: Vec<f64> = targets.iter().map(|y| y / parameters.value_scale).collect();
+        let errors: Vec<f64> = values.iter().zip(&targets).map(|(q, y)| q - y).collect();
+        let mean = errors.iter().sum::<f64>() / count;
+        let greedy = (0..targets.len()).max_by(|&a, &b| targets[a].total_cmp(&targets[b])).unwrap();
+        let weight = |action| f64::from(parameters.actions.weight(action, greedy, targets.len()));
+        let of_values = errors.iter().enumerate().map(|(action, e)| weight(action) * e * e);
+        let of_advantages = errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / count;
+        let policy = |values: &[f64]| {
+            let powers: Vec<f64> =
+                values.iter().map(|q| (q / parameters.temperature).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            powers.iter().map(|power| power / sum).collect::<Vec<_>>()
+        };
+        let (teacher, student) = (policy(&targets), policy(values));
+        let divergence = teacher.iter().zip(student).map(|(t, s)| t * (t / s).ln());
+        parameters.value_weight * of_values.sum::<f64>()
+            + parameters.advantage_weight * of_advantages
+            + parameters.policy_weight * divergence.sum::<f64>()
     }
 
     #[test]
@@ -97,23 +105,52 @@ mod tests {
         assert!((values(Actions::Taken(0.4)) - (0.6 * 0.25 + 0.4 * 1.5)).abs() < 1e-6);
     }
 
-    fn check(parameters: Parameters) {
-        let targets = [9.0, -3.0, 4.0];
-        let at = |values: &[f32]| {
-            let (mut losses, mut d_values) = (Losses::default(), Vec::new());
-            losses.add_row(&parameters, values, &targets, 0.5, &mut d_values);
-            (losses.descended, d_values)
-        };
-        let values = [0.3, -0.2, 0.7];
-        let (_, derivatives) = at(&values);
-        for action in 0..3 {
-            let moved = |by: f32| {
-                let mut values = values;
-                values[action] += by;
-                at(&values).0
+    #[test]
+    fn each_loss_and_its_derivative_are_those_of_its_formula() {
+        let (values, targets) = ([0.3_f32, -0.2, 0.7], [9.0_f32, -3.0, 4.0]);
+        let [wide, wide_targets] = [values, targets].map(|all| all.map(f64::from));
+        for (weights, temperature, actions) in [
+            ([1.0, 0.0, 0.0], 0.4, Actions::All),
+            ([2.0, 3.0, 0.5], 0.4, Actions::Taken(0.1)),
+            ([0.0, 3.0, 0.0], 0.4, Actions::All),
+            ([0.0, 0.0, 0.5], 0.4, Actions::All),
+            ([0.0, 0.0, 2.0], 0.9, Actions::All),
+            ([2.0, 3.0, 0.5], 0.4, Actions::All),
+        ] {
+            let [value_weight, advantage_weight, policy_weight] = weights;
+            let parameters = Parameters {
+                actions,
+                value_weight,
+                advantage_weight,
+                policy_weight,
+                temperature,
+                value_scale: 10.0,
+                ..Parameters::default()
             };
-            let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!((slope - derivatives[action]).abs() < 2e-3, "{slope} {derivatives:?}");
+            // Two rows, each a half; what was there before stays.
+            let (mut losses, mut d_values) = (Losses::default(), vec![7.0]);
+            for _ in 0..2 {
+                losses.add_row(&parameters, &values, &targets, 0.5, &mut d_values);
+            }
+            let expected = descended(&parameters, &wide, &wide_targets);
+            let what = format!("{weights:?}: {losses:?} {expected}");
+            assert!((f64::from(losses.descended) - expected).abs() < 1e-5, "{what}");
+            // Eq. (16) whatever is descended: 0.6², 0.1² and 0.3², their mean.
+            if actions == Actions::All {
+                assert!((losses.values - 0.46 / 3.0).abs() < 1e-6, "{what}");
+            }
+            assert_eq!((d_values.len(), d_values[0]), (7, 7.0));
+            for action in 0..3 {
+                let moved = |by: f64| {
+                    let mut values = wide;
+                    values[action] += by;
+                    descended(&parameters, &values, &wide_targets)
+                };
+                let slope = 0.5 * (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                for derivative in [d_values[1 + action], d_values[4 + action]] {
+                    assert!((slope - f64::from(derivative)).abs() < 1e-5, "{weights:?} {slope}");
+                }
+            }
         }
     }
 }

@@ -165,6 +165,27 @@ mod tests {
         }
     }
 
+    /// Where states that look the same were decided differently, cost decides instead of number.
+    #[test]
+    fn states_weigh_as_much_as_a_wrong_decision_costs() {
+        let mut states = States::default();
+        // On either side of 0.5 three cheap decisions against one that costs as much as nine.
+        for n in 0..160_u32 {
+            let x = if n % 2 == 0 { 0.25 } else { 0.75 };
+            let (rare, often) = if n % 2 == 0 { (1, 2) } else { (2, 1) };
+            let number = n as f32 / 160.0;
+            let (action, cost) =
+                if n % 8 < 2 { (rare, 9.0 + number) } else { (often, 1.0 + number) };
+            states.add(&[x, 0.0], action, cost);
+        }
+        assert_eq!(states.len(), 160);
+        for (weighted, expected) in [(true, [1, 2]), (false, [2, 1])] {
+            let parameters = Parameters { weighted, ..Parameters::default() };
+            let tree = grow(&states, 2, &parameters, &mut stream(1, 0)).unwrap().remove(0);
+            assert_eq!([0.2, 0.8].map(|x| tree.decide(&[x, 0.0])), expected);
+        }
+    }
+
     #[test]
     fn what_costs_nothing_is_not_learned() {
         // The states above 0.5 could be decided either way.

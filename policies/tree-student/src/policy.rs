@@ -239,6 +239,20 @@ mod tests {
         assert_eq!(loaded.taught[0].len(), 3);
     }
 
+    /// A state's cost is that of the worst decision in it, in units of the teacher's values.
+    #[test]
+    fn a_state_costs_what_its_worst_decision_does() {
+        let mut bench = Bench::new(2, 2);
+        bench.set_task(1, "alpha", 0.9);
+        let mut student: TreeStudent = bench.create().unwrap();
+        let targets = [3.0, 5.0, -2.0, 4.0, 4.5, 7.0];
+        bench.observe(|observation| student.fit(observation, &targets)).unwrap();
+        assert_eq!(
+            (&student.taught[0].actions, &student.taught[0].costs),
+            (&vec![1, 2], &vec![7.0, 3.0])
+        );
+    }
+
     #[test]
     fn numbers_that_are_not_finite_are_an_error() {
         let mut bench = Bench::new(2, 2);
