@@ -2,6 +2,7 @@
 //! them in; scenarios to run; and the workspace's own sources, to check what they promise.
 
 mod allocator;
+mod majority;
 mod sandbox;
 mod scenario_text;
 mod sources;
@@ -11,6 +12,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 pub use allocator::CountingAllocator;
+pub use majority::majority_share;
 pub use sandbox::Sandbox;
 pub use scenario_text::{Fields, Value, plugin, quoted};
 pub use sources::{

@@ -380,7 +380,9 @@ fn an_explorer_and_a_student_in_c() {
     assert_eq!(distilled.code, 0, "{}", distilled.err);
     let table = read("student/distillation.csv");
     let agreement: f64 = table.lines().last().unwrap().split(',').nth(4).unwrap().parse().unwrap();
-    assert!(agreement > 0.7, "{table}");
+    let dataset = std::fs::read(desk.path().join("student/dataset.safetensors")).unwrap();
+    let majority = offramp_tests::majority_share(&dataset);
+    assert!(agreement > majority + 0.05, "a constant agrees in {majority}: {table}");
     // What it offers besides: merging and exporting.
     let registry = Registry::discover(&[library], None).unwrap();
     let plugin = registry.find(OfferKind::Policy, "linear-student").unwrap();

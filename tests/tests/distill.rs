@@ -5,7 +5,7 @@ use std::path::Path;
 use offramp_harness::dataset::Dataset;
 use offramp_results::learning::{self, DistillationRow};
 use offramp_scenario::Experiment;
-use offramp_tests::{Fields, Sandbox, plugin, quoted};
+use offramp_tests::{Fields, Sandbox, majority_share, plugin, quoted};
 
 /// A scenario of four devices and two servers.
 fn small_system(name: &str) -> Fields {
@@ -77,6 +77,16 @@ fn last_row(sandbox: &Sandbox, folder: &str) -> DistillationRow {
     learning::distillation(&sandbox.path().join(folder)).unwrap().pop().unwrap()
 }
 
+/// Checks that a student has learned most of what there is to learn of its teacher's decisions: of
+/// those that are not the commonest ones of their device, it differs in half at most.
+#[track_caller]
+fn assert_agrees(row: &DistillationRow, sandbox: &Sandbox, dataset: &str) {
+    let majority = majority_share(&sandbox.bytes(dataset));
+    assert!((0.3..0.9).contains(&majority), "a constant agrees in {majority}");
+    let differs = (1.0 - row.agreement) / (1.0 - majority);
+    assert!(differs < 0.5, "agrees in {}, a constant in {majority}", row.agreement);
+}
+
 #[test]
 fn a_student_decides_as_its_teacher() {
     let sandbox = taught(PER_DEVICE);
@@ -99,7 +109,8 @@ fn a_student_decides_as_its_teacher() {
         let dataset = ["--dataset", "dataset.safetensors"];
         sandbox.succeed(&[&["distill", "student.ron", "--out", name], &dataset[..]].concat());
         let last = last_row(&sandbox, name);
-        assert!(last.agreement > 0.8 && last.validation_loss.unwrap().is_finite(), "{name}");
+        assert_agrees(&last, &sandbox, "dataset.safetensors");
+        assert!(last.validation_loss.unwrap().is_finite(), "{name}");
     }
     // And then it runs like any policy.
     let teacher = teacher(PER_DEVICE).set("checkpoint", quoted("teacher/final.safetensors"));
@@ -121,7 +132,7 @@ fn one_student_for_all_decides_as_one_teacher_for_all() {
     sandbox.write("student.ron", distillation(SHARED, student).to_string());
     sandbox.succeed(&["distill", "student.ron", "--out", "run"]);
     let last = last_row(&sandbox, "run");
-    assert!(last.agreement > 0.8, "{last:?}");
+    assert_agrees(&last, &sandbox, "run/dataset.safetensors");
 }
 
 /// A distillation in two parts: of the teacher's own states, and of those the student comes to.
@@ -231,7 +242,8 @@ fn trees_decide_as_their_teacher() {
         sandbox.succeed(&[&["distill", "student.ron", "--out", name], &dataset[..]].concat());
         let last = last_row(&sandbox, name);
         // A tree has no values to compare.
-        assert!(last.agreement > 0.8 && last.validation_loss.is_none(), "{name}: {last:?}");
+        assert_agrees(&last, &sandbox, "dataset.safetensors");
+        assert!(last.validation_loss.is_none(), "{name}: {last:?}");
     }
 }
 

@@ -152,6 +152,10 @@ impl EpisodeMeter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use offramp_model::{EndedTask, EnergyAccounting, ObservationSpec, Workload};
+
     use super::*;
 
     #[test]
@@ -201,5 +205,106 @@ mod tests {
         sums.count(20);
         sums.count(5);
         assert_eq!(sums.by_delay.len(), 21);
+    }
+
+    /// Metrics of tasks that have ended, one after the other, as their documentation states them.
+    fn obvious(system: &System, tasks: &[EndedTask], devices: f64) -> EpisodeMetrics {
+        let count = tasks.len() as f64;
+        let sum = |of: &dyn Fn(&EndedTask) -> f64| tasks.iter().map(of).sum::<f64>();
+        let energy = sum(&|task| system.energy().of(&task.energy).total());
+        let done = sum(&|task| f64::from(u8::from(task.outcome == Outcome::Done)));
+        let mut delays: Vec<u32> = tasks.iter().map(|task| task.delay_slots).collect();
+        delays.sort_unstable();
+        // The smallest delay that this share of the tasks does not exceed.
+        let percentile = |percent: usize| {
+            let enough = |&&delay: &&u32| {
+                100 * delays.iter().filter(|&&other| other <= delay).count()
+                    >= percent * delays.len()
+            };
+            delays.iter().find(enough).copied()
+        };
+        EpisodeMetrics {
+            tasks: tasks.len() as u64,
+            devices,
+            qoe: Some(sum(&|task| reward::reward(system, task)) / devices),
+            delay_slots: Some(sum(&|task| task.delay_slots.into()) / count),
+            energy: Some(energy / devices),
+            dropped: tasks.len() as u64 - done as u64,
+            completion_ratio: Some(done / count),
+            local_share: Some(sum(&|task| f64::from(u8::from(task.action == 0))) / count),
+            energy_per_task: Some(energy / count),
+            delay_p50: percentile(50),
+            delay_p95: percentile(95),
+            delay_p99: percentile(99),
+        }
+    }
+
+    #[track_caller]
+    fn assert_same(actual: &EpisodeMetrics, expected: &EpisodeMetrics) {
+        let reals = |metrics: &EpisodeMetrics| {
+            let EpisodeMetrics { devices, qoe, delay_slots, energy, .. } = *metrics;
+            let EpisodeMetrics { completion_ratio, local_share, energy_per_task, .. } = *metrics;
+            [
+                Some(devices),
+                qoe,
+                delay_slots,
+                energy,
+                completion_ratio,
+                local_share,
+                energy_per_task,
+            ]
+        };
+        for (actual, expected) in reals(actual).into_iter().zip(reals(expected)) {
+            let (actual, expected) = (actual.unwrap(), expected.unwrap());
+            let off = (actual - expected).abs();
+            assert!(off <= 1e-12 * expected.abs(), "{actual} instead of {expected}");
+        }
+        let whole = |metrics: &EpisodeMetrics| {
+            let EpisodeMetrics { tasks, dropped, delay_p50, delay_p95, delay_p99, .. } = *metrics;
+            (tasks, dropped, delay_p50, delay_p95, delay_p99)
+        };
+        assert_eq!(whole(actual), whole(expected));
+    }
+
+    /// Episodes, metered, against sums over all their tasks; of each power mode likewise, with the
+    /// mean number of devices in it over the slots with arrivals.
+    #[test]
+    fn an_episode_is_measured_as_its_tasks_are_summed_up() {
+        for (rule, energy) in [
+            (PreferenceRule::PerEpisode, EnergyAccounting::Published),
+            (PreferenceRule::Switching(0.2), EnergyAccounting::Physical),
+        ] {
+            let mut parameters = offramp_model::SystemParameters::paper(9, 2);
+            parameters.arrival_slots = 40;
+            (parameters.power_preference.rule, parameters.energy) = (rule, energy);
+            let system = Arc::new(System::new(parameters).unwrap());
+            let workload = Workload::Drawn { seed: 5, episode: 3 };
+            let mut episode = Episode::new(&system, workload, ObservationSpec::PAPER);
+            let (mut meter, mut tasks) = (EpisodeMeter::new(&system), Vec::new());
+            let mut in_mode = [0_u32; 3];
+            while !episode.is_over() {
+                meter.before_slot(&episode);
+                if episode.slot() < 40 {
+                    episode.power_modes().iter().for_each(|&mode| in_mode[mode as usize] += 1);
+                }
+                let actions: Vec<u32> =
+                    episode.arrivals().iter().map(|task| (task.size_mbit as u32) % 3).collect();
+                episode.advance(&actions).unwrap();
+                meter.after_slot(&episode);
+                tasks.extend_from_slice(episode.ended());
+            }
+            let all = meter.metrics(&system, 3).unwrap();
+            assert_same(&all, &obvious(&system, &tasks, 9.0));
+            assert!(all.dropped > 10 && all.tasks > all.dropped + 50);
+            let by_mode = meter.metrics_by_mode(&system);
+            assert_eq!(by_mode.len(), 3);
+            let modes = [0.25, 0.5, 0.75].into_iter().zip(in_mode).zip(&by_mode);
+            for ((alpha, device_slots), metrics) in modes {
+                let own: Vec<_> =
+                    tasks.iter().filter(|task| task.alpha == alpha).copied().collect();
+                assert_same(metrics, &obvious(&system, &own, f64::from(device_slots) / 40.0));
+            }
+            assert_eq!(by_mode.iter().map(|metrics| metrics.tasks).sum::<u64>(), all.tasks);
+        }
     }
 }

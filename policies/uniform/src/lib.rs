@@ -134,6 +134,52 @@ mod tests {
         }
     }
 
+    /// With probability ε any action is drawn, each equally likely; the others are left open.
+    #[test]
+    fn actions_are_drawn_uniformly_with_probability_epsilon() {
+        let devices = 12_000;
+        for (actions, expected) in [("All", [0.15; 4]), ("Offload", [0.0, 0.2, 0.2, 0.2])] {
+            let mut bench = Bench::new(devices, 3);
+            bench.parameters = format!("(from: 0.6, over: 0.0, actions: {actions})");
+            let mut explorer: Uniform = bench.create_explorer().unwrap();
+            let drawn = bench.propose(&mut explorer, &Progress::default()).unwrap();
+            let share = |action: u32| {
+                drawn.iter().filter(|&&other| other == action).count() as f64 / devices as f64
+            };
+            for (action, expected) in (0..).zip(expected) {
+                assert!(
+                    (share(action) - expected).abs() < 0.015 * f64::from(expected > 0.0) + 1e-9
+                );
+            }
+            assert!((share(UNDECIDED) - 0.4).abs() < 0.02);
+        }
+    }
+
+    /// What is drawn depends on the episode's seed and the row, not on ε: with a larger one, the same
+    /// actions and more.
+    #[test]
+    fn an_episode_draws_by_its_seed_whatever_epsilon_is() {
+        let drawn = |from: f64, seed: u64, episode_servers: usize| {
+            let mut bench = Bench::new(400, 3);
+            bench.parameters = format!("(from: {from}, over: 0.0)");
+            let mut explorer: Uniform = bench.create_explorer().unwrap();
+            Bench::new(400, episode_servers)
+                .episode(0, |start| explorer.begin_episode(&EpisodeStart { seed, ..*start }))
+                .unwrap();
+            bench.propose(&mut explorer, &Progress::default()).unwrap()
+        };
+        assert_eq!(drawn(0.5, 1, 3), drawn(0.5, 1, 3));
+        assert_ne!(drawn(0.5, 1, 3), drawn(0.5, 2, 3));
+        let all = drawn(1.0, 1, 3);
+        let some = drawn(0.5, 1, 3);
+        assert!(!all.contains(&UNDECIDED) && some.contains(&UNDECIDED));
+        assert!(some.iter().zip(&all).all(|(some, all)| [UNDECIDED, *all].contains(some)));
+        assert!(drawn(0.0, 1, 3).iter().all(|&action| action == UNDECIDED));
+        // The servers are those of the episode's system.
+        assert_eq!(all.iter().max(), Some(&3));
+        assert_eq!(drawn(1.0, 1, 1).iter().max(), Some(&1));
+    }
+
     #[test]
     fn what_is_out_of_range_is_refused_with_field_value_and_range() {
         let mut bench = Bench::new(3, 2);

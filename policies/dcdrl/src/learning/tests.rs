@@ -231,6 +231,10 @@ fn streams_differ_by_purpose_seed_and_number() {
     for (number, draw) in all.iter().enumerate() {
         assert!(!all[..number].contains(draw), "{number}");
     }
+    // A seed with such bits itself is another one, too.
+    let streams = [0, 1 << 56]
+        .map(|seed: u64| [Purpose::Actor, Purpose::Critic].map(|purpose| first(seed, 0, purpose)));
+    assert!(streams[0].iter().all(|draw| !streams[1].contains(draw)));
     let one = learning(&Parameters::default(), 0);
     assert_eq!(one.target, one.critic);
     for (number, actor) in one.population.iter().enumerate() {
