@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::inputs::Inputs;
-use crate::networks::Sharing;
+use crate::sharing::Sharing;
 
 /// The two things that a policy saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

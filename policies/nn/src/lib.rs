@@ -75,6 +75,7 @@ pub mod range;
 mod real;
 pub mod replay;
 mod shape;
+mod sharing;
 mod streams;
 mod threads;
 mod window;

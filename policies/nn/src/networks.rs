@@ -1,30 +1,10 @@
 //! The networks of a policy, one per device or one for all, and the checkpoints that keep them.
 
-use serde::{Deserialize, Serialize};
-
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::checkpoint_spec::{CheckpointSpec, Stage, expect_kind};
 use crate::inputs::{Inputs, Scaling};
 use crate::shape::Shape;
-
-/// The devices that use a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sharing {
-    /// Each device has its own, and learns from its own experience.
-    PerDevice,
-    /// All devices have one.
-    Shared,
-}
-
-impl Sharing {
-    /// Number of networks for `devices` devices.
-    pub fn networks(self, devices: usize) -> usize {
-        match self {
-            Self::PerDevice => devices,
-            Self::Shared => 1,
-        }
-    }
-}
+pub use crate::sharing::Sharing;
 
 /// The architecture, as checkpoints of these networks state it.
 const ARCHITECTURE: &str = "LSTM, two dense layers, dueling head";
