@@ -211,7 +211,7 @@ fn chosen_values_are_included() {
     assert!(kept.contains("optimiser: Adam(0.01)") && kept.contains("settings: [/*"), "{kept}");
 }
 
-/// Every learner has the same budget, and uses it: another configuration would not fit.
+/// Searches of the same kind have the same budget and the same rungs.
 #[test]
 fn the_shipped_searches_have_equal_budgets() {
     let read = |name: &str| {
@@ -238,4 +238,58 @@ fn the_shipped_searches_have_equal_budgets() {
             );
         }
     }
+}
+
+/// Policies of a study that come to the same values share a training; `set` overrides settings.
+#[test]
+fn a_study_takes_settings_from_files() {
+    let teacher = search_of_networks()
+        .without("tune")
+        .set("train.learner.parameters.discount", 0.5)
+        .set("train.episodes", 8);
+    let sandbox = sandbox(&teacher);
+    sandbox.write("chosen.ron", "(settings: {\"train.learner.parameters.discount\": 0.25})");
+    let study = |settings: &str| {
+        format!(
+            r#"(
+                name: "toy",
+                scenario: "toy.ron",
+                training_seeds: [1],
+                evaluate: (episodes: 2, seed: 9),
+                policies: {{
+                    "set": Trained(
+                        scenario: "toy.ron",
+                        set: {{ "train.learner.parameters.discount": 0.25 }},
+                    ),
+                    "chosen": Trained(scenario: "toy.ron", settings: ["{settings}"]),
+                    "set and chosen": Trained(
+                        scenario: "toy.ron",
+                        settings: ["{settings}"],
+                        set: {{ "train.learner.parameters.discount": 0.75 }},
+                    ),
+                }},
+                items: [(
+                    id: "all",
+                    title: "All",
+                    form: Table,
+                    policies: ["set", "chosen", "set and chosen"],
+                    metrics: [Qoe],
+                )],
+            )"#
+        )
+    };
+    sandbox.write("study.ron", study("chosen.ron"));
+    succeed(&sandbox, &["reproduce", "study.ron", "--out", "out"]);
+    let learned = std::fs::read_dir(sandbox.path().join("out/learned")).unwrap();
+    let texts = learned.map(|folder| {
+        std::fs::read_to_string(folder.unwrap().path().join("scenario.ron")).unwrap()
+    });
+    let discount = |text: String| text.split("discount: ").nth(1).unwrap()[..4].to_owned();
+    let mut discounts: Vec<String> = texts.map(discount).collect();
+    discounts.sort();
+    assert_eq!(discounts, ["0.25", "0.75"]);
+    sandbox.write("study.ron", study("none.ron"));
+    let ran = offramp(&sandbox, &["reproduce", "study.ron", "--out", "other"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("none.ron") && ran.err.contains("study.ron:"), "{}", ran.err);
 }

@@ -17,7 +17,7 @@ use offramp_results::{Error, learning};
 use offramp_scenario::{Fault, Scenario, Tuned, TuningEntry};
 use serde::{Deserialize, Serialize};
 
-use crate::tuning::TuneError;
+use crate::error::TuneError;
 
 /// A training or distillation, ready to begin.
 pub(crate) enum Lesson {

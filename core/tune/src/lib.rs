@@ -26,9 +26,11 @@
 //! ```
 
 mod configurations;
+mod error;
 mod lesson;
 mod plan;
 mod run;
 mod tuning;
 
-pub use tuning::{TuneError, Tuning};
+pub use error::TuneError;
+pub use tuning::Tuning;

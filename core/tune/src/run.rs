@@ -11,8 +11,9 @@ use offramp_harness::resume::FolderError;
 use offramp_results::files::{read, sha256, write_atomically};
 use offramp_results::tuning::{Search, SearchRow, Standing};
 
+use crate::error::TuneError;
 use crate::lesson::Lesson;
-use crate::tuning::{TuneError, Tuning};
+use crate::tuning::Tuning;
 
 /// A lesson of a rung, and the row that it will have.
 struct Job {

@@ -374,3 +374,27 @@ impl Recipe {
         check_checkpoint(networks.networks, weights)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without parameters `qeco` is the published code, corrected; what can be tuned has ranges.
+    #[test]
+    fn qeco_has_the_published_values_unless_told_otherwise() {
+        let published = QecoParameters::default();
+        published.check().unwrap();
+        let recipe = published.clone().recipe().parameters;
+        assert_eq!((recipe.optimiser, recipe.discount), (Optimiser::RmsProp(0.01), 0.9));
+        assert_eq!((recipe.batch, recipe.replay, recipe.every_slots), (32, 500, 10));
+        assert_eq!(recipe.target, TargetUpdate::Hard(200));
+        let tuned = QecoParameters { discount: 0.5, batch: 64, ..published.clone() };
+        let recipe = tuned.recipe().parameters;
+        assert_eq!((recipe.discount, recipe.batch), (0.5, 64));
+        let refused = |parameters: QecoParameters| parameters.check().unwrap_err().to_string();
+        let shown = refused(QecoParameters { discount: 1.5, ..published.clone() });
+        assert!(shown.contains("discount"), "{shown}");
+        let shown = refused(QecoParameters { batch: 501, ..published });
+        assert!(shown.contains("batch"), "{shown}");
+    }
+}
