@@ -85,3 +85,31 @@ pub(crate) fn published_server(
         (remaining_mbit * server_w * slot_seconds, remaining_mbit / active * idle_w())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_energy_of_a_task_is_the_sum_of_its_components_in_one_accounting() {
+        let physical = Energy { local: 1.0, transmit: 2.0, server: 4.0, idle: 8.0 };
+        let published = Energy { local: 16.0, transmit: 32.0, server: 64.0, idle: 128.0 };
+        assert_eq!((physical.total(), published.total()), (15.0, 240.0));
+        let both = Energies { published, physical };
+        assert_eq!(*EnergyAccounting::Physical.of(&both), physical);
+        assert_eq!(*EnergyAccounting::Published.of(&both), published);
+    }
+
+    /// c = 2 Mbit a slot, and a density of 0.5.
+    #[test]
+    fn published_energy_of_a_slot_by_hand() {
+        let local = |remaining_mbit| published_local(remaining_mbit, 2.0, || 0.5);
+        assert_eq!([3.0, 2.0, 1.0].map(local), [4.0, 4.0, 4.0]);
+        assert_eq!(published_local(1.0, 2.0, || 0.25), 8.0);
+        // A server of 8 Mbit a slot that four devices share, 2 Mbit each; p^E = 5 W, p^I = 0.5 W.
+        let server = |remaining_mbit| published_server(remaining_mbit, 8.0, 4.0, 0.1, 5.0, || 0.5);
+        assert_eq!(server(3.0), (4.0, 2.0));
+        assert_eq!(server(2.0), (4.0, 2.0));
+        assert_eq!(server(1.0), (0.5, 0.125));
+    }
+}

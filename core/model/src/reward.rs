@@ -44,3 +44,50 @@ pub fn reward(system: &System, task: &EndedTask) -> f64 {
         Outcome::Dropped => -cost(system, task),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::{Energies, Energy};
+    use crate::system::SystemParameters;
+
+    /// Eqs. (11) and (12) by hand.
+    #[test]
+    fn cost_and_reward_of_a_task() {
+        let mut task = EndedTask {
+            device: 0,
+            arrival_slot: 0,
+            action: 0,
+            outcome: Outcome::Done,
+            delay_slots: 6,
+            size_mbit: 1.0,
+            density: 0.3,
+            alpha: 0.25,
+            energy: Energies {
+                published: Energy { local: 3.0, transmit: 5.0, server: 100.0, idle: 200.0 },
+                physical: Energy { local: 0.25, transmit: 0.5, server: 9.0, idle: 1.0 },
+            },
+        };
+        let mut parameters = SystemParameters::paper(1, 1);
+        let published = System::new(parameters.clone()).unwrap();
+        parameters.energy = EnergyAccounting::Physical;
+        // E_ref: 7 Mbit of 0.397 Gcycles/Mbit at 2.6 GHz.
+        let physical = System::new(parameters.clone()).unwrap();
+        let reference = 2.0 * 7.0 * 0.397 / 2.6;
+        assert_eq!(base_reward(10), 40.0);
+        for (system, scaled) in [(&published, 4.0), (&physical, 17.5 / reference)] {
+            let expected = 2.0 * (0.25 * 6.0 + 0.75 * scaled);
+            assert!((scaled_energy(system, &task) - scaled).abs() < 1e-12);
+            assert!((cost(system, &task) - expected).abs() < 1e-12);
+            assert!((reward(system, &task) - (40.0 - expected)).abs() < 1e-12);
+            task.outcome = Outcome::Dropped;
+            assert!((reward(system, &task) + expected).abs() < 1e-12);
+            task.outcome = Outcome::Done;
+        }
+        // Where nothing takes any energy, there is none to compare with.
+        let device = &mut parameters.devices[0];
+        (device.compute_w, device.transmit_w, device.idle_w) = (0.0, 0.0, 0.0);
+        let free = System::new(parameters).unwrap();
+        assert_eq!(scaled_energy(&free, &task), 0.0);
+    }
+}

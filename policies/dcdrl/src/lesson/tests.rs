@@ -147,9 +147,8 @@ fn assert_close(what: &str, actual: &[f32], expected: &[f64]) {
     assert!(expected.iter().any(|slope| slope.abs() > 1e-3), "{what} has no slope");
 }
 
-/// Both gradients of a part of a batch against finite differences of what they are of.
-#[test]
-fn gradients_are_those_of_the_critics_loss_and_the_actors_gain() {
+/// A replay of sixty transitions of several devices; actor, critic and its target network.
+fn drawn() -> (Replay, [Vec<f32>; 3]) {
     let mut rng = stream(5, 0);
     let mut draw = |low: f32, high: f32| rng.random_range(low..high);
     let mut replay = Replay::new(60, SHAPE.inputs);
@@ -164,7 +163,47 @@ fn gradients_are_those_of_the_critics_loss_and_the_actors_gain() {
         replay.push(transition, &state);
     }
     let mut network = || (0..SHAPE.parameters()).map(|_| draw(-0.9, 0.9)).collect::<Vec<_>>();
-    let (actor, critic, target) = (network(), network(), network());
+    let networks = [network(), network(), network()];
+    (replay, networks)
+}
+
+/// Y of each transition of a part, one by one, from the state that follows it.
+#[test]
+fn each_target_bootstraps_from_its_own_state() {
+    let (replay, [actor, critic, target]) = drawn();
+    let parameters = Parameters { batch: 20, steps: 1, ..Parameters::default() };
+    let lesson = Lesson {
+        parameters: &parameters,
+        replay: &replay,
+        actor: &actor,
+        critic: &critic,
+        target: &target,
+        entropy_weight: 0.0,
+    };
+    let mut part = Part::new(SHAPE);
+    let places: Vec<usize> = (0..20).map(|row| row * 7 % 59).collect();
+    part.places.extend(&places);
+    part.learn(&lesson);
+    let mut network = Perceptron::<f64>::new(SHAPE);
+    let mut bootstraps = 0;
+    for (&place, &y) in places.iter().zip(&part.returns) {
+        let Transition { reward, discount, .. } = replay.transition(place);
+        let mut expected = f64::from(reward);
+        if discount > 0.0 {
+            let next = wide(replay.state(place + 1));
+            let choice = argmax(network.forward(&wide(&critic), &next));
+            expected += f64::from(discount) * network.forward(&wide(&target), &next)[choice];
+            bootstraps += 1;
+        }
+        assert!((f64::from(y) - expected).abs() < 1e-5, "{place}: {y} {expected}");
+    }
+    assert!((10..20).contains(&bootstraps));
+}
+
+/// Both gradients of a part of a batch against finite differences of what they are of.
+#[test]
+fn gradients_are_those_of_the_critics_loss_and_the_actors_gain() {
+    let (replay, [actor, critic, target]) = drawn();
     for (entropy_weight, batch) in [(0.0, 20), (0.7, 20), (0.7, 50)] {
         let parameters = Parameters { batch, steps: 3, trust: 0.4, ..Parameters::default() };
         let (actor, critic, target) = (&actor[..], &critic[..], &target[..]);
