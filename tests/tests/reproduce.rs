@@ -338,6 +338,13 @@ fn a_quick_study_is_smaller_and_says_so() {
     assert!(ran.out.starts_with("toy-quick, the quick version: 2 episodes, 1 training seed"));
     assert!(!ran.out.contains("| 0.2  ") && ran.out.contains("| 0.6  "), "{}", ran.out);
     assert_eq!(listed(&sandbox, "runs/toy-quick/learned").len(), 2);
+    // As many training seeds as one asks for; the first has been learned from.
+    let more = ["--quick", "--only", "plain,learned", "--seeds", "2"];
+    let ran = sandbox.offramp(&[&["reproduce", "toy.ron"], &more[..]].concat());
+    assert!(ran.out.contains("2 episodes, 2 training seeds"), "{}", ran.out);
+    assert_eq!(listed(&sandbox, "runs/toy-quick/learned").len(), 2 * 2);
+    let lessons = sandbox.read("runs/toy-quick/lessons.csv");
+    assert_eq!(lessons.lines().count(), 1 + 2 * 2, "{lessons}");
 }
 
 #[test]

@@ -416,6 +416,9 @@ pub(crate) struct ReproduceArguments {
     /// Make only these tables and figures
     #[arg(long, value_name = "ITEM", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
+    /// Train everything that learns under so many seeds, 1 to N, instead of those of the study
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: Option<u64>,
     #[command(flatten)]
     pub(crate) quick: QuickArguments,
     #[command(flatten)]

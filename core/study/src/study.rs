@@ -147,6 +147,14 @@ impl Study {
         self.file.items.iter().map(|item| item.id.clone()).collect()
     }
 
+    /// The same study on `count` training seeds: 1 to `count`.
+    #[must_use]
+    pub fn on_seeds(mut self, count: u64) -> Self {
+        self.file.training_seeds = (1..=count).collect();
+        self.file.quick.training_seeds = None;
+        self
+    }
+
     /// The training seeds, at this size.
     pub fn training_seeds(&self) -> &[u64] {
         let quick = self.file.quick.training_seeds.as_ref().filter(|_| self.size == Size::Quick);

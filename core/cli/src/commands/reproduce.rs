@@ -24,6 +24,10 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let size = if arguments.quick.quick { Size::Quick } else { Size::Full };
     let study = Study::read(&path, size)
         .map_err(|error| Problem::from(error).unless_mistaken(&path, Kind::Study))?;
+    let study = match arguments.seeds {
+        Some(count) => study.on_seeds(count),
+        None => study,
+    };
     let (name, version) = match size {
         Size::Quick => (format!("{}-quick", study.name), Some("the quick version")),
         Size::Full => (study.name.clone(), None),

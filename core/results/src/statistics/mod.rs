@@ -82,11 +82,10 @@
 //! | paired by seed | squared normal | 5 | 98.0 | 96.7 | 97.1 | 97.4 | 97.6 |
 //! | paired by seed | squared normal | 10 | 97.1 | 95.8 | 96.3 | 96.5 | 96.6 |
 //!
-//! With normal numbers it is 94.8 to 97 where seeds matter. Up to 98.8 (too wide, never too narrow)
-//! with three or five seeds that do not matter, or hardly: so few can't show that they vary less
-//! than the rest. Skew harms where it does not cancel, in a mean or against a policy without seeds,
+//! With normal numbers it is 94.8 to 97.2 where seeds matter. It is up to 98.8 (too wide, never too
+//! narrow) where they do not: few can't show that they vary less than the rest. Skew harms where it does not cancel, in a mean or against a policy without seeds,
 //! and where seeds dominate: 91 to 93 with log-normal numbers (skewness 1.75), 82 to 89 with
-//! squared normal ones (2.8). Differences of two that were trained keep 95 to 98.
+//! squared normal ones (2.8). Differences of two that were trained keep 94.8 to 98.8.
 
 use serde::{Deserialize, Serialize};
 
