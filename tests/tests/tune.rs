@@ -248,7 +248,11 @@ fn a_study_takes_settings_from_files() {
         .set("train.learner.parameters.discount", 0.5)
         .set("train.episodes", 8);
     let sandbox = sandbox(&teacher);
-    sandbox.write("chosen.ron", "(settings: {\"train.learner.parameters.discount\": 0.25})");
+    sandbox.write(
+        "chosen.ron",
+        "(settings: {\"train.learner.parameters.discount\": 0.25}, tuning: (scenario: \"tune-toy\",
+            configurations: 22, learned: 39, slots: 1498640, seeds: [1, 2], validation_qoe: 892.98))",
+    );
     let study = |settings: &str| {
         format!(
             r#"(
@@ -279,7 +283,19 @@ fn a_study_takes_settings_from_files() {
         )
     };
     sandbox.write("study.ron", study("chosen.ron"));
-    succeed(&sandbox, &["reproduce", "study.ron", "--out", "out"]);
+    let printed = succeed(&sandbox, &["reproduce", "study.ron", "--out", "out"]);
+    // What choosing took stands beside what was chosen, in the text and on the page.
+    let page = sandbox.read("out/index.html");
+    for policy in ["chosen", "set and chosen"] {
+        let row = [policy, "tune-toy", "22", "1498640 slots", "893.0"];
+        let words =
+            |line: &str| line.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+        assert!(
+            printed.lines().any(|line| words(line)[..].windows(5).any(|w| w == row)),
+            "{printed}"
+        );
+    }
+    assert!(page.contains("Chosen on validation") && page.contains("1498640 slots"));
     let learned = std::fs::read_dir(sandbox.path().join("out/learned")).unwrap();
     let texts = learned.map(|folder| {
         std::fs::read_to_string(folder.unwrap().path().join("scenario.ron")).unwrap()

@@ -3,10 +3,10 @@
 //! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 14 to this module; 10 was in use once. The
 //! numbers are part of every result: never renumber, only append.
 //!
-//! Training, the collection of datasets, validation and evaluation each have tasks of their own,
-//! under equal seeds too: an evaluation draws its tasks under `evaluate.seed` itself, each other
+//! Training, the collection of datasets, validation, searches and evaluation each have tasks of their
+//! own, under equal seeds too: an evaluation draws its tasks under `evaluate.seed` itself, each other
 //! one under a seed derived for its purpose ([`training_tasks`], [`dataset_tasks`],
-//! [`validation`]). So nothing is evaluated on tasks that it was trained on or chosen by.
+//! [`validation`], [`selection`]). So nothing is evaluated on tasks that it was trained on or chosen by.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are

@@ -5,14 +5,16 @@ use std::fmt::Write;
 use offramp_results::claim::Claim;
 
 use crate::plot::PlotError;
-use crate::study::{StudyResults, Table, failures, figures, judged, tables, verdict_name};
+use crate::study::{
+    StudyResults, Table, budgets_table, failures, figures, judged, tables, verdict_name,
+};
 
 /// The page of a study: every exhibit with its figures, every claim with its verdict.
 ///
 /// # Errors
 /// [`PlotError`] if a figure can't be drawn.
 pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
-    let StudyResults { name, about, exhibits, claims, .. } = study;
+    let StudyResults { name, about, exhibits, claims, budgets, .. } = study;
     let about = format!(
         "{about} {}. Brackets contain 95 % intervals; dots are single training seeds.",
         study.size()
@@ -70,6 +72,12 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
         if !failed.is_empty() {
             let _ = writeln!(text, "<pre>{}</pre>", escaped(&failed));
         }
+        text += "</section>\n";
+    }
+    if !budgets.is_empty() {
+        text += "<section id=\"budgets\">\n<h2>Chosen on validation</h2>\n<p>Hyper-parameters come from \
+                 searches on validation episodes, which took this.</p>\n";
+        table(&mut text, &budgets_table(budgets));
         text += "</section>\n";
     }
     text += "</body>\n</html>\n";

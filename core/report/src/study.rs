@@ -7,6 +7,7 @@ use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
 use offramp_results::statistics::{Interval, Scores};
+use offramp_results::tuning::Budget;
 use serde_json::{Map, Value, json};
 
 use crate::plot::PlotError;
@@ -38,6 +39,8 @@ pub struct StudyResults<'s> {
     pub exhibits: &'s [Exhibit],
     /// The claims about them, with their verdicts.
     pub claims: &'s [Claim],
+    /// The searches that settings of policies come from, and what each took.
+    pub budgets: &'s [Budget],
 }
 
 impl StudyResults<'_> {
@@ -65,6 +68,9 @@ impl StudyResults<'_> {
         if !self.claims.is_empty() {
             text += &format!("\nClaims\n{}", markdown(&claims_table(self.claims)));
         }
+        if !self.budgets.is_empty() {
+            text += &format!("\nChosen on validation\n{}", markdown(&budgets_table(self.budgets)));
+        }
         text
     }
 
@@ -72,7 +78,8 @@ impl StudyResults<'_> {
     /// "cells": [{"policy", "point", "seeds", "error", "metrics": {id: {"estimate", "low", "high",
     /// "over", "paper", "by_seed": {seed: estimate}, "difference": {"estimate", "low", "high",
     /// "over"}}}}]}], "claims": [{"claim", "source", "verdict", "comparisons", "training_seeds",
-    /// "because"}]}`; keys without a value are left out.
+    /// "because"}], "budgets": [{"policy", "search", "configurations", "slots", "steps",
+    /// "validation_qoe"}]}`; keys without a value are left out.
     fn json(&self) -> Value {
         let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
         let claim = |claim: &Claim| {
@@ -91,15 +98,35 @@ impl StudyResults<'_> {
             object
         };
         let claims: Vec<_> = self.claims.iter().map(claim).collect();
-        json!({
+        let mut study = json!({
             "study": self.name,
             "about": self.about,
             "episodes": self.episodes,
             "training_seeds": self.training_seeds,
             "exhibits": exhibits,
             "claims": claims,
-        })
+        });
+        if !self.budgets.is_empty() {
+            study["budgets"] = self.budgets.iter().map(budget_json).collect();
+        }
+        study
     }
+}
+
+fn budget_json(budget: &Budget) -> Value {
+    let Budget { policy, scenario, configurations, slots, steps, validation_qoe } = budget;
+    let mut object = json!({
+        "policy": policy,
+        "search": scenario,
+        "configurations": configurations,
+        "validation_qoe": validation_qoe,
+    });
+    for (key, count) in [("slots", slots), ("steps", steps)] {
+        if let Some(count) = count {
+            object[key] = (*count).into();
+        }
+    }
+    object
 }
 
 fn exhibit_json(exhibit: &Exhibit) -> Value {
@@ -317,6 +344,27 @@ fn unchanging_reference(exhibit: &Exhibit) -> Option<&Cell> {
     let mut others = cells.peekable();
     others.peek()?;
     others.all(|cell| runs(cell).is_some() && runs(cell) == runs(first)).then_some(first)
+}
+
+/// The searches that settings come from, and what each took.
+pub fn budgets_table(budgets: &[Budget]) -> Table {
+    let row = |budget: &Budget| {
+        let Budget { policy, scenario, configurations, slots, steps, validation_qoe } = budget;
+        let took = match (slots, steps) {
+            (Some(slots), _) => format!("{slots} slots"),
+            (None, Some(steps)) => format!("{steps} steps"),
+            (None, None) => NONE.to_owned(),
+        };
+        let qoe = format!("{validation_qoe:.1}");
+        vec![policy.clone(), scenario.clone(), configurations.to_string(), took, qoe]
+    };
+    let header = ["policy", "search", "configurations", "budget", "validation QoE"];
+    Table {
+        caption: String::new(),
+        header: header.map(str::to_owned).into(),
+        rows: budgets.iter().map(row).collect(),
+        texts: 2,
+    }
 }
 
 /// Claims with their verdicts.

@@ -26,6 +26,23 @@ pub struct Search {
     pub chosen: Option<usize>,
 }
 
+/// The search that the settings of a policy of a study come from, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// The policy.
+    pub policy: String,
+    /// The name of the scenario that describes the search.
+    pub scenario: String,
+    /// Configurations that were tried.
+    pub configurations: u64,
+    /// Slots that all its trainings played; `None` of distillations.
+    pub slots: Option<u64>,
+    /// Steps that all its distillations took; `None` of trainings.
+    pub steps: Option<u64>,
+    /// Mean AvgQoE of the chosen configuration, on the episodes that judged.
+    pub validation_qoe: f64,
+}
+
 /// The unit of lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {

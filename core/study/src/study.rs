@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use offramp_harness::Registry;
 use offramp_results::claim::Claim;
 use offramp_results::exhibit::Exhibit;
+use offramp_results::tuning::Budget;
 use offramp_scenario::{
-    Fault, ScenarioError, fault_of, has, read_ron, read_scenario_text, read_settings, read_text,
-    replace,
+    Fault, ScenarioError, TuningFacts, fault_of, has, read_ron, read_scenario_text, read_settings,
+    read_text, replace,
 };
 
 use offramp_harness::executor::Executor;
@@ -27,6 +28,8 @@ pub struct Study {
     pub about: String,
     /// All of it, or its small version.
     pub size: Size,
+    /// The searches that settings of its policies come from, and what each took.
+    pub budgets: Vec<Budget>,
     pub(crate) file: StudyFile,
     /// The texts of its scenarios, by their paths as written in the study.
     pub(crate) scenarios: BTreeMap<String, String>,
@@ -100,6 +103,7 @@ impl Study {
         let mut file: StudyFile = read_ron(&source_name, &text).map_err(invalid)?;
         check(&file, &source_name, &text).map_err(invalid)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let mut budgets = Vec::new();
         for (policy, source) in &mut file.policies {
             if let PolicySource::Trained { settings, set, .. }
             | PolicySource::Distilled { settings, set, .. } = source
@@ -120,6 +124,15 @@ impl Study {
                             error @ ScenarioError::Invalid(_) => error,
                         })?;
                     below(set, chosen.settings);
+                    let budget = |facts: TuningFacts| Budget {
+                        policy: policy.clone(),
+                        scenario: facts.scenario,
+                        configurations: facts.configurations,
+                        slots: facts.slots,
+                        steps: facts.steps,
+                        validation_qoe: facts.validation_qoe,
+                    };
+                    budgets.extend(chosen.tuning.map(budget));
                 }
             }
         }
@@ -139,7 +152,7 @@ impl Study {
             scenarios.insert(name.clone(), text.unwrap_or_default());
         }
         let (name, about) = (file.name.clone(), file.about.clone());
-        Ok(Self { name, about, size, file, scenarios, folder })
+        Ok(Self { name, about, size, budgets, file, scenarios, folder })
     }
 
     /// The ids of the tables and figures, in order.

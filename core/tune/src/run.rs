@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use offramp_harness::engine::{self, ENGINE};
 use offramp_harness::events::{Event, Observer};
 use offramp_harness::resume::FolderError;
 use offramp_results::files::{read, sha256, write_atomically};
+use offramp_results::provenance;
 use offramp_results::tuning::{Search, SearchRow, Standing};
 
 use crate::error::TuneError;
@@ -74,6 +76,7 @@ impl Tuning<'_> {
     fn begin(&self, out: &Path) -> Result<(), TuneError> {
         let mut parts: BTreeMap<&str, String> =
             self.parts.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+        parts.insert("the engine of offramp", ENGINE.to_owned());
         parts.insert("the scenario", sha256(self.scenario.text.as_bytes()));
         let path = out.join("parts.json");
         if path.exists() {
@@ -92,6 +95,8 @@ impl Tuning<'_> {
             return Ok(());
         }
         write(&out.join("scenario.ron"), self.scenario.text.as_bytes())?;
+        provenance::add(out, &engine::provenance())
+            .map_err(|cause| FolderError::Unwritable { path: out.to_owned(), cause })?;
         let bytes = serde_json::to_vec_pretty(&parts)
             .map_err(|error| FolderError::Unwritable { path: path.clone(), cause: error.into() })?;
         write(&path, &bytes)

@@ -54,6 +54,7 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
         training_seeds: study.training_seeds(),
         exhibits: &exhibits,
         claims: &claims,
+        budgets: &study.budgets,
     };
     for exhibit in &exhibits {
         study::write(exhibit, &out).map_err(Problem::new)?;
