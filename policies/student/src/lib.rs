@@ -12,7 +12,8 @@
 //!
 //! # What it reaches
 //! `offramp reproduce --only table-1,table-2,student-options`: three training seeds, each with a
-//! teacher of its own, 50 episodes, QoE and drops; their teachers have 881.2 and 43.1.
+//! teacher of its own, 50 episodes, QoE and drops; their teachers have 881.2 and 43.1. Trainings drew
+//! other tasks then than they do now, so repeating it gives other numbers.
 //!
 //! | ratio | parameters | eq. (16), 5,000 steps | 10,000 steps |
 //! |---|---|---|---|
