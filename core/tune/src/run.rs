@@ -12,6 +12,7 @@ use offramp_harness::resume::FolderError;
 use offramp_results::files::{read, sha256, write_atomically};
 use offramp_results::provenance;
 use offramp_results::tuning::{Search, SearchRow, Standing};
+use offramp_scenario::{replace, value_of};
 
 use crate::error::TuneError;
 use crate::lesson::Lesson;
@@ -173,7 +174,16 @@ impl Tuning<'_> {
             "// Chosen by `offramp tune`. A scenario takes these values with `settings: [FILE]`, a \
              policy of a\n// study too.\n(\n    settings: {\n",
         );
+        // A part of a value (`….optimiser.0`) is settled together with the rest of it, which another
+        // scenario may not state.
+        let mut searched = self.scenario.text.to_string();
+        let mut settled = BTreeMap::new();
         for (field, value) in search.fields.iter().zip(&search.configurations[best.configuration]) {
+            searched = replace(&searched, field, value).unwrap_or(searched);
+            settled.insert(whole(field), value);
+        }
+        for (field, value) in settled {
+            let value = value_of(&searched, field).unwrap_or(value);
             // Writing to a text can't fail.
             let _ = writeln!(text, "        {field:?}: {value},");
         }
@@ -194,8 +204,33 @@ impl Tuning<'_> {
     }
 }
 
+/// The field that a path leads into: the path up to the first number.
+fn whole(field: &str) -> &str {
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut end = 0;
+    for part in field.split('.').take_while(|part| !number(part)) {
+        end += part.len() + 1;
+    }
+    &field[..end.saturating_sub(1)]
+}
+
 /// Replaces a file as a whole, or leaves it as it was.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TuneError> {
     write_atomically(path, bytes)
         .map_err(|cause| FolderError::Unwritable { path: path.to_owned(), cause }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_value_is_settled_with_the_whole_of_it() {
+        assert_eq!(
+            whole("train.learner.parameters.optimiser.0"),
+            "train.learner.parameters.optimiser"
+        );
+        assert_eq!(whole("tasks.mbit.1.0"), "tasks.mbit");
+        assert_eq!(whole("train.episodes"), "train.episodes");
+    }
 }
