@@ -3,6 +3,8 @@
 //! The rules are in `rules.rs`. The policy `heuristic` always follows them; the explorer follows
 //! them with a probability that adapts, and leaves the other decisions to the learner.
 
+#[cfg(test)]
+mod by_hand;
 mod explorer;
 mod rules;
 

@@ -58,18 +58,18 @@ pub(crate) struct Rules {
     energy: EnergyAccounting,
     reference_energy: f64,
     /// Predictions for the current task: local, then each server.
-    predictions: Vec<Prediction>,
+    pub(crate) predictions: Vec<Prediction>,
 }
 
 /// The predicted outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Prediction {
+pub(crate) struct Prediction {
     /// D without a deadline, slots.
-    delay_slots: f64,
+    pub(crate) delay_slots: f64,
     /// Cost, eq. (11); infinite without coverage, and never the cheapest then.
-    cost: f64,
+    pub(crate) cost: f64,
     /// True if the deadline would pass first.
-    late: bool,
+    pub(crate) late: bool,
 }
 
 impl Rules {
@@ -279,6 +279,3 @@ impl Rules {
         cheapest.1 as u32
     }
 }
-
-#[cfg(test)]
-mod tests;
