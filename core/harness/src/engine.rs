@@ -10,7 +10,7 @@ pub const ENGINE: &str = env!("OFFRAMP_ENGINE");
 pub const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (engine ", env!("OFFRAMP_ENGINE"), ")");
 
-/// What computes results here.
+/// The version of offramp, its engine and the processor of this process.
 pub fn provenance() -> Provenance {
     let commit = env!("OFFRAMP_COMMIT");
     Provenance {

@@ -5,8 +5,8 @@
 //! hardware, and a policy with one network per device refuses a checkpoint of another.
 //!
 //! The hash covers each quantity in which devices or servers differ. One that is the same for all
-//! does not tell a device from another and is left out: if everything is alike, there is no hash,
-//! and networks may be carried to other speeds, deadlines and loads. The arrival probability of a
+//! distinguishes none of them and is left out. So if everything is alike, there is no hash, and
+//! networks may be carried to other speeds, deadlines and loads. The arrival probability of a
 //! device describes its tasks, not its hardware.
 
 use offramp_model::{PreferenceRule, System, UplinkRates};

@@ -14,6 +14,8 @@
 //!    ([`resume`]).
 //! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run, [`engine`] what computes it.
 //!
+//! 5. [`mod@side_by_side`] does many trainings or distillations on all threads.
+//!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
 //! [`context`], and take their randomness from [`seeds`].
 //!
@@ -68,5 +70,6 @@ pub mod record;
 pub mod resume;
 pub mod run;
 pub mod seeds;
+pub mod side_by_side;
 pub mod train;
 pub mod validation;

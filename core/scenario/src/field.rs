@@ -393,8 +393,9 @@ macro_rules! sections {
                 $($crate::sections!(@is $nested); <$type as $crate::field::Section>::list(&own, into);)?
             )+}
 
-            #[allow(unused_variables, reason = "a section may have nothing to check")]
             fn check(&self, path: &str) -> Result<(), $crate::field::OutOfRange> {
+                // Sections whose fields have no range do not use it.
+                let _ = path;
                 $($(if let Some(fault) = $crate::field::Bounds::fault(&$range, &self.$field) {
                     let path = $crate::field::join(path, stringify!($field));
                     return Err($crate::field::OutOfRange { path, fault });

@@ -158,28 +158,17 @@ pub(crate) fn tuning(
     if let Some((at, seed)) = seeds.find(|(at, seed)| section.seeds[..*at].contains(seed)) {
         return wrong(&format!("seeds.{at}"), format!("the seed {seed} is listed twice"), None);
     }
-    let &TuneSection {
-        configurations,
-        budget,
-        keep,
-        first,
-        finalists,
-        seed,
-        validate_episodes,
-        ..
-    } = section;
-    let seeds = section.seeds.clone();
     Ok(TuningEntry {
         section: tuned,
         space,
-        configurations,
-        budget,
-        keep,
-        first,
-        finalists,
-        seed,
-        seeds,
-        validate_episodes,
+        configurations: section.configurations,
+        budget: section.budget,
+        keep: section.keep,
+        first: section.first,
+        finalists: section.finalists,
+        seed: section.seed,
+        seeds: section.seeds.clone(),
+        validate_episodes: section.validate_episodes,
     })
 }
 

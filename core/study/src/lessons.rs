@@ -1,7 +1,6 @@
-//! Lessons: the trainings and distillations of a study, side by side on all threads. A student's
-//! begins as soon as its teacher's has ended.
+//! Lessons: the trainings and distillations of a study, side by side on all threads.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use offramp_harness::side_by_side::side_by_side;
 
 use crate::plan::{SeedRun, TrainingJob};
 use crate::study::StudyError;
@@ -25,34 +24,8 @@ pub(crate) fn lessons<'s>(runs: &[&'s SeedRun]) -> Vec<&'s TrainingJob> {
     lessons
 }
 
-/// The lessons that are left, and what came of the others.
-struct Progress<'j> {
-    waiting: Vec<&'j TrainingJob>,
-    outcomes: Vec<(&'j TrainingJob, Outcome)>,
-}
-
-impl<'j> Progress<'j> {
-    /// Takes the first lesson whose teacher is ready; `None` if all of them wait.
-    fn take(&mut self) -> Option<&'j TrainingJob> {
-        let over = |key: &str| self.outcomes.iter().any(|(job, _)| job.key == key);
-        let ready =
-            |job: &&TrainingJob| job.teacher.as_ref().is_none_or(|teacher| over(&teacher.key));
-        let at = self.waiting.iter().position(ready)?;
-        Some(self.waiting.remove(at))
-    }
-
-    /// The failures so far.
-    fn failures(&self) -> Failures {
-        let failed = self.outcomes.iter().filter_map(|(job, outcome)| match outcome {
-            Ok(Err(failure)) => Some((job.key.clone(), failure.clone())),
-            _ => None,
-        });
-        failed.collect()
-    }
-}
-
-/// Gives all lessons by `learn`, which is handed the failures of those before. Most of a lesson
-/// runs on one thread, so as many run at a time as can, and share the threads of the pool.
+/// Gives all lessons by `learn`, which is handed the failures of those before. A student's begins as
+/// soon as its teacher's has ended.
 ///
 /// # Errors
 /// The first error of the study itself.
@@ -60,55 +33,32 @@ pub(crate) fn give(
     lessons: &[&TrainingJob],
     learn: impl Fn(&TrainingJob, &Failures) -> Outcome + Sync,
 ) -> Result<Failures, StudyError> {
-    let threads = rayon::current_num_threads();
     let teachers = lessons.iter().filter(|job| job.teacher.is_none()).count();
-    let at_a_time = teachers.max(lessons.len() - teachers);
-    let workers = threads.min(at_a_time).max(1);
-    let progress = Mutex::new(Progress { waiting: lessons.to_vec(), outcomes: Vec::new() });
-    let changed = Condvar::new();
-    // A lock is poisoned by a panic alone, which ends everything anyway.
-    let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
-    let work = || {
-        // If no pool can be made, it works in the one it is called in.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
-        loop {
-            let mut held = lock();
-            let (job, failures) = loop {
-                if let Some(job) = held.take() {
-                    break (job, held.failures());
-                }
-                if held.waiting.is_empty() {
-                    return;
-                }
-                held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(held);
-            let learn = || learn(job, &failures);
-            let outcome = match &pool {
-                Ok(pool) => pool.install(learn),
-                Err(_) => learn(),
-            };
-            lock().outcomes.push((job, outcome));
-            changed.notify_all();
-        }
+    let begin = |job: &&TrainingJob, done: &[(usize, Outcome)]| {
+        let over = |key: &str| done.iter().any(|(at, _)| lessons[*at].key == key);
+        let ready = job.teacher.as_ref().is_none_or(|teacher| over(&teacher.key));
+        ready.then(|| failures(done.iter().map(|(at, outcome)| (lessons[*at], outcome))))
     };
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(work);
-        }
+    // With a single teacher, its lesson has all threads.
+    let at_a_time = teachers.max(lessons.len() - teachers);
+    let outcomes = side_by_side(lessons, at_a_time, begin, |job, before| learn(job, &before));
+    let failures = failures(lessons.iter().copied().zip(&outcomes));
+    outcomes.into_iter().find_map(Result::err).map_or(Ok(failures), Err)
+}
+
+/// The failures among these outcomes.
+fn failures<'o>(outcomes: impl Iterator<Item = (&'o TrainingJob, &'o Outcome)>) -> Failures {
+    let failed = outcomes.filter_map(|(job, outcome)| match outcome {
+        Ok(Err(failure)) => Some((job.key.clone(), failure.clone())),
+        _ => None,
     });
-    let outcomes = progress.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes;
-    let mut failures = Failures::new();
-    for (job, outcome) in outcomes {
-        if let Err(failure) = outcome? {
-            failures.insert(job.key.clone(), failure);
-        }
-    }
-    Ok(failures)
+    failed.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::work::Failure;
 

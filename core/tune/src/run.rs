@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offramp_harness::engine::{self, ENGINE};
 use offramp_harness::events::{Event, Observer};
 use offramp_harness::resume::FolderError;
+use offramp_harness::side_by_side::side_by_side;
 use offramp_results::files::{read, sha256, write_atomically};
 use offramp_results::provenance;
 use offramp_results::tuning::{Search, SearchRow, Standing};
@@ -103,54 +103,26 @@ impl Tuning<'_> {
         write(&path, &bytes)
     }
 
-    /// Does jobs that do not depend on each other, in any order; `done` have been done before. Each
-    /// gets a share of the threads, since most of a lesson runs on one.
+    /// Does jobs that do not depend on each other; `done` have been done before.
     fn side_by_side(
         &self,
         jobs: &[Job],
         done: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<SearchRow, TuneError>> {
-        let threads = rayon::current_num_threads();
-        let workers = threads.min(jobs.len()).max(1);
-        let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(done));
-        let rows: Vec<Mutex<Option<_>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-        let work = || {
-            // If no pool can be made, it works in the one it is called in.
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { return };
-                let SearchRow { rung, configuration, seed, .. } = job.row;
-                observer.on_event(Event::StudyJob {
-                    done: finished.load(Ordering::Relaxed),
-                    total: self.lessons(),
-                    what: &format!("rung {rung}: configuration {configuration}, seed {seed}"),
-                });
-                let learn = || self.learn(job);
-                let row = match &pool {
-                    Ok(pool) => pool.install(learn),
-                    Err(_) => learn(),
-                };
-                finished.fetch_add(1, Ordering::Relaxed);
-                if let Ok(mut place) = rows[at].lock() {
-                    *place = Some(row);
-                }
-            }
+        let finished = AtomicUsize::new(done);
+        let learn = |job: &Job, ()| {
+            let SearchRow { rung, configuration, seed, .. } = job.row;
+            observer.on_event(Event::StudyJob {
+                done: finished.load(Ordering::Relaxed),
+                total: self.lessons(),
+                what: &format!("rung {rung}: configuration {configuration}, seed {seed}"),
+            });
+            let row = self.learn(job);
+            finished.fetch_add(1, Ordering::Relaxed);
+            row
         };
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(work);
-            }
-        });
-        let rows = rows.into_iter().zip(jobs).map(|(row, job)| {
-            let missing = || {
-                let error = Some("it did not end".to_owned());
-                Ok(SearchRow { error, ..job.row.clone() })
-            };
-            row.into_inner().ok().flatten().unwrap_or_else(missing)
-        });
-        rows.collect()
+        side_by_side(jobs, jobs.len(), |_, _| Some(()), learn)
     }
 
     /// Learns, unless that has been done.
