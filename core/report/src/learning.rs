@@ -85,7 +85,7 @@ pub fn distillations(distillations: &[Learned<DistillationRow>]) -> Records {
     records
 }
 
-/// What each lesson of a study cost.
+/// The cost of each training and distillation of a study, in seconds.
 pub fn lessons(lessons: &[Lesson]) -> Records {
     let mut records = Records::new(["policy", "seconds", "folder"].map(Field::new));
     for Lesson { policy, folder, seconds } in lessons {

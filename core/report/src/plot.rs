@@ -27,7 +27,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Intervals as (x, low, high), drawn as upright bars; may be empty.
     pub intervals: Vec<(f64, f64, f64)>,
-    /// What is behind its points, such as single training seeds, drawn as dots; may be empty.
+    /// Single values that its points average, such as those of training seeds, drawn as dots; may be empty.
     pub dots: Vec<(f64, f64)>,
 }
 
@@ -60,7 +60,7 @@ pub struct Bar {
     pub height: f64,
     /// The interval of its height, (low, high).
     pub interval: Option<(f64, f64)>,
-    /// What is behind its height, such as single training seeds, drawn as dots from left to right;
+    /// Single values that its height averages, such as those of training seeds, drawn as dots from left to right;
     /// may be empty.
     pub dots: Vec<f64>,
     /// True if the number is quoted from elsewhere; the bar is then grey.

@@ -300,7 +300,7 @@ fn profile_table(exhibit: &Exhibit) -> Table {
     Table { caption, header, rows: exhibit.cells.iter().map(row).collect(), texts: texts(exhibit) }
 }
 
-/// What the intervals of an exhibit leave out, if any of its policies was trained once.
+/// The note above a table whose intervals do not cover training: some policy was trained only once.
 fn note(exhibit: &Exhibit) -> String {
     let once = exhibit.cells.iter().any(|cell| {
         let runs = cell.outcome.as_ref().map_or(&[][..], |measured| &measured.runs);

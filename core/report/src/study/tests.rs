@@ -1,4 +1,4 @@
-//! What a study shows of its training seeds.
+//! Training seeds in figures, tables and verdicts.
 
 use std::collections::BTreeMap;
 
