@@ -188,6 +188,9 @@ pub fn distill(
         if distiller.state.stopped {
             break;
         }
+        if observer.interrupted() {
+            return Err(FolderError::Interrupted.into());
+        }
         distiller.fit(step).map_err(|cause| DistillError::Failed { step, cause })?;
         if distiller.validates_after(step) {
             distiller.validate_and_save(step, observer)?;

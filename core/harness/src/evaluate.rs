@@ -90,7 +90,7 @@ pub fn prepare<'e>(
 /// carried out by `isolated`, all others here, on the threads of the rayon pool this is called in.
 ///
 /// # Errors
-/// The first [`Error`] of `sink`.
+/// The first [`Error`] of `sink`, or [`Error::Interrupted`].
 pub fn evaluate<S: Sink>(
     planned: &[Planned<'_>],
     isolated: &dyn Executor,
@@ -116,7 +116,8 @@ pub fn evaluate<S: Sink>(
         let tasks = (0..count).map(move |episode| (Arc::clone(&job), episode));
         tasks.take_while(|(job, episode)| job.counts(*episode))
     });
-    let tasks = tasks.take_while(|_| !common.stop.load(Ordering::Relaxed));
+    let ends = || common.stop.load(Ordering::Relaxed) || observer.interrupted();
+    let tasks = tasks.take_while(|_| !ends());
     tasks.par_bridge().for_each(|(job, episode)| {
         if let Err(error) = job.carry_out(episode) {
             common.stop.store(true, Ordering::Relaxed);
@@ -125,6 +126,7 @@ pub fn evaluate<S: Sink>(
     });
     match std::mem::take(&mut *lock(&common.error)) {
         Some(error) => Err(error),
+        None if observer.interrupted() => Err(Error::Interrupted),
         None => Ok(std::mem::take(&mut *lock(&common.stored)).into_values().collect()),
     }
 }

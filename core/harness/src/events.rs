@@ -68,6 +68,12 @@ pub enum Event<'a> {
 pub trait Observer: Sync {
     /// Receives an event. Runs in the thread that caused it, so it should return soon.
     fn on_event(&self, event: Event<'_>);
+
+    /// True once the command should end early. Asked between episodes and steps, from any thread;
+    /// what is done by then is kept, and the command ends with an error that says so.
+    fn interrupted(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(Event<'_>) + Sync> Observer for F {
@@ -82,4 +88,16 @@ pub struct Quiet;
 
 impl Observer for Quiet {
     fn on_event(&self, _: Event<'_>) {}
+}
+
+/// Ignores every event, but ends early with another observer: for parts of a command that reports as
+/// a whole.
+pub struct Part<'o>(pub &'o dyn Observer);
+
+impl Observer for Part<'_> {
+    fn on_event(&self, _: Event<'_>) {}
+
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
 }

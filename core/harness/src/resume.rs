@@ -40,6 +40,9 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// It was to end early; what was saved by then is kept.
+    #[error("interrupted; what was saved is kept")]
+    Interrupted,
     /// Another process works in it, or it can't be locked.
     #[error(transparent)]
     Lock(#[from] offramp_results::Error),

@@ -188,6 +188,10 @@ pub fn train(
         if trainer.stopped {
             break;
         }
+        if observer.interrupted() {
+            trainer.save(episode, table.bytes()?)?;
+            return Err(FolderError::Interrupted.into());
+        }
         let begun = Instant::now();
         let mut played =
             trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;

@@ -7,7 +7,8 @@
 //!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
 //! 2. [`learning`]: the outcomes and curves of trainings and distillations.
 //! 3. [`tuning`]: searches for hyper-parameters.
-//! 4. [`study`]: the tables and figures of a study, and [`html`]: all of them on one page.
+//! 4. [`study`]: the tables and figures of a study, [`html`]: all of them on one page, and
+//!    [`study_folder`]: the folder that has both.
 //! 5. [`replay`]: recorded runs, replayed.
 //! 6. [`records`]: any other small table, in the same three formats.
 //!
@@ -44,6 +45,7 @@ mod plot;
 pub mod records;
 pub mod replay;
 pub mod study;
+pub mod study_folder;
 pub mod tuning;
 
 use offramp_results::metric::{self, Metric};

@@ -1,8 +1,6 @@
 //! The tables and figures of a study: its numbers with 95 % intervals, beside the paper's, and
 //! those of each training seed.
 
-use std::path::Path;
-
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
@@ -10,7 +8,6 @@ use offramp_results::statistics::{Interval, Scores};
 use offramp_results::tuning::Budget;
 use serde_json::{Map, Value, json};
 
-use crate::plot::PlotError;
 use crate::records::{self, json_text};
 use crate::{Format, NONE};
 
@@ -421,22 +418,6 @@ pub fn markdown(table: &Table) -> String {
 pub fn table(exhibit: &Exhibit) -> String {
     let tables: String = tables(exhibit).iter().map(markdown).collect();
     format!("{}\n{tables}{}", exhibit.title, failures(exhibit))
-}
-
-/// Writes an exhibit to `folder`: ID.md, ID.csv, and its figures as SVG and PNG.
-///
-/// # Errors
-/// [`PlotError`] names the file that can't be written.
-pub fn write(exhibit: &Exhibit, folder: &Path) -> Result<(), PlotError> {
-    for (extension, text) in [("md", table(exhibit)), ("csv", csv(exhibit))] {
-        let path = folder.join(format!("{}.{extension}", exhibit.id));
-        std::fs::write(&path, text)
-            .map_err(|error| PlotError { path: path.clone(), cause: error.to_string() })?;
-    }
-    for (end, figure) in figures(exhibit) {
-        figure.write(&folder.join(format!("{}{end}", exhibit.id)))?;
-    }
-    Ok(())
 }
 
 /// The failed cells of an exhibit, one line each; empty if none failed.

@@ -15,6 +15,9 @@ pub enum Error {
         /// The system's reason.
         cause: std::io::Error,
     },
+    /// It was to end early.
+    #[error("interrupted; what was done is kept")]
+    Interrupted,
     /// The folder already exists.
     #[error("{path} already exists; results are never overwritten")]
     Taken {

@@ -168,6 +168,19 @@ impl Study {
         self
     }
 
+    /// Its name at this size, which results and their folder have: `paper`, `paper-quick`.
+    pub fn sized_name(&self) -> String {
+        match self.size {
+            Size::Quick => format!("{}-quick", self.name),
+            Size::Full => self.name.clone(),
+        }
+    }
+
+    /// The version of the study that is not all of it: `the quick version`.
+    pub fn version(&self) -> Option<&'static str> {
+        (self.size == Size::Quick).then_some("the quick version")
+    }
+
     /// The training seeds, at this size.
     pub fn training_seeds(&self) -> &[u64] {
         let quick = self.file.quick.training_seeds.as_ref().filter(|_| self.size == Size::Quick);

@@ -16,7 +16,7 @@ use rayon::ThreadPoolBuilder;
 use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
 use offramp_harness::distill::{DistillError, distill};
-use offramp_harness::events::{Event, Observer, Quiet};
+use offramp_harness::events::{Event, Observer, Part};
 use offramp_harness::resume::Start;
 use offramp_harness::train::{TrainError, train};
 
@@ -138,7 +138,7 @@ impl StudyRunner<'_> {
         log.begin(format!("{}: training", job.name));
         let scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
         let training = bind_training(scenario, self.registry).map_err(Box::new)?;
-        match train(&training, folder, Start::Resume, &Quiet) {
+        match train(&training, folder, Start::Resume, &Part(log.observer)) {
             Ok(()) => Ok(Ok(())),
             Err(TrainError::Folder(error)) => Err(error.into()),
             Err(error) => Ok(Err(Failure(error.to_string()))),
@@ -163,7 +163,7 @@ impl StudyRunner<'_> {
             });
         let mut distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
         distillation.teacher.checkpoint = checkpoint.map(|file| self.learned().join(file));
-        match distill(&distillation, folder, &dataset, Start::Resume, &Quiet) {
+        match distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer)) {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
@@ -228,7 +228,7 @@ impl StudyRunner<'_> {
         };
         let experiments = [experiment.try_map(bind).map_err(Box::new)?];
         let attempt = Batch::new(&experiments, None).open(&folder, Start::Resume)?;
-        let evaluate = || attempt.run(self.isolated, &Quiet);
+        let evaluate = || attempt.run(self.isolated, &Part(log.observer));
         let threads = evaluation.threads().map(|count| ThreadPoolBuilder::new().num_threads(count));
         let outcome = match threads.map(ThreadPoolBuilder::build) {
             Some(Ok(pool)) => pool.install(evaluate),

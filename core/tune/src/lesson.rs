@@ -7,7 +7,7 @@ use offramp_harness::bind::{
     BoundPlugin, Distillation, Training, bind_distillation, bind_training,
 };
 use offramp_harness::distill::{self, DistillError};
-use offramp_harness::events::Quiet;
+use offramp_harness::events::{Observer, Part};
 use offramp_harness::resume::Start;
 use offramp_harness::train::{self, TrainError};
 use offramp_harness::validation::judge;
@@ -141,6 +141,7 @@ impl Lesson {
         &self,
         folder: &Path,
         entry: &TuningEntry,
+        observer: &dyn Observer,
     ) -> Result<Attempt<Judged>, TuneError> {
         let done = folder.join("judged.json");
         if done.exists() {
@@ -151,7 +152,7 @@ impl Lesson {
             return Ok(Ok(judged));
         }
         let begun = Instant::now();
-        if let Err(failure) = self.learned(folder)? {
+        if let Err(failure) = self.learned(folder, observer)? {
             return Ok(Err(failure));
         }
         let checkpoint = folder.join("best.safetensors");
@@ -181,10 +182,14 @@ impl Lesson {
     }
 
     /// Trains or distils.
-    fn learned(&self, folder: &Path) -> Result<Attempt<()>, TuneError> {
+    fn learned(
+        &self,
+        folder: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Attempt<()>, TuneError> {
         match self {
             Self::Training(training) => {
-                match train::train(training, folder, Start::Resume, &Quiet) {
+                match train::train(training, folder, Start::Resume, &Part(observer)) {
                     Ok(()) => Ok(Ok(())),
                     Err(TrainError::Folder(error)) => Err(error.into()),
                     Err(error) => Ok(Err(error.to_string())),
@@ -193,7 +198,7 @@ impl Lesson {
             Self::Distillation(distillation) => {
                 // A dataset of its own: others may distil the same teacher at the same time.
                 let dataset = folder.join("dataset.safetensors");
-                match distill::distill(distillation, folder, &dataset, Start::Resume, &Quiet) {
+                match distill::distill(distillation, folder, &dataset, Start::Resume, &Part(observer)) {
                     Ok(()) => Ok(Ok(())),
                     Err(DistillError::Folder(error)) => Err(error.into()),
                     Err(DistillError::Dataset(error)) => Err(error.into()),

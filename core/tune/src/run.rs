@@ -118,7 +118,7 @@ impl Tuning<'_> {
                 total: self.lessons(),
                 what: &format!("rung {rung}: configuration {configuration}, seed {seed}"),
             });
-            let row = self.learn(job);
+            let row = self.learn(job, observer);
             finished.fetch_add(1, Ordering::Relaxed);
             row
         };
@@ -126,8 +126,8 @@ impl Tuning<'_> {
     }
 
     /// Learns, unless that has been done.
-    fn learn(&self, job: &Job) -> Result<SearchRow, TuneError> {
-        let attempt = job.lesson.learn(&job.folder, &self.entry)?;
+    fn learn(&self, job: &Job, observer: &dyn Observer) -> Result<SearchRow, TuneError> {
+        let attempt = job.lesson.learn(&job.folder, &self.entry, observer)?;
         let row = SearchRow { length: job.lesson.length(&job.folder), ..job.row.clone() };
         Ok(match attempt {
             Ok(judged) => SearchRow {
