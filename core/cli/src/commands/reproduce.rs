@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use offramp_explain::{Kind, Problem};
 use offramp_report::html::html;
 use offramp_report::learning;
 use offramp_report::study::{self, StudyResults};
-use offramp_results::Error;
-use offramp_study::{Size, Study, StudyError, StudyOutcome};
+use offramp_study::{Size, Study, StudyOutcome};
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
-use crate::mistaken::Kind;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::Notes;
 
 /// The paper's study, in a checkout of offramp.
@@ -41,9 +39,8 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let threads = super::thread_pool(&arguments.threads)?;
     let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let executor = super::isolated_executor()?;
-    let StudyOutcome { exhibits, lessons } = threads
-        .install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))
-        .map_err(problem)?;
+    let StudyOutcome { exhibits, lessons } =
+        threads.install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))?;
     drop(progress);
     let claims = study.claims(&exhibits);
     let results = StudyResults {
@@ -89,19 +86,4 @@ fn study_file(arguments: &ReproduceArguments) -> Result<PathBuf, Problem> {
     let help = "run `offramp reproduce` in a checkout of offramp, or name a study: offramp \
                 reproduce STUDY";
     Err(Problem::new(message).with_help(help))
-}
-
-fn problem(error: StudyError) -> Problem {
-    match error {
-        StudyError::Scenario(error) => error.into(),
-        StudyError::Results(error @ (Error::InUse { .. } | Error::Unlockable { .. })) => {
-            super::results_problem(error)
-        }
-        error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
-            let help = "name another folder with --out, or remove what is damaged: it is then \
-                        computed again";
-            Problem::new(error).with_help(help)
-        }
-        other => Problem::new(other),
-    }
 }
