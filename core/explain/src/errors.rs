@@ -53,6 +53,7 @@ impl From<SearchError> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let help = match error {
+            Error::Interrupted => "continue with --resume",
             Error::Taken { .. } => "name another folder with --out",
             Error::Unwritable { .. } => "name a folder that can be written with --out",
             Error::Unreadable { .. } => "name a run folder, as `offramp run` writes it",
@@ -94,6 +95,7 @@ impl From<FolderError> for Problem {
             FolderError::Taken { .. } => {
                 "name another folder with --out, or continue in it with --resume"
             }
+            FolderError::Interrupted => "continue with --resume",
             FolderError::Unwritable { .. } => "name a folder that can be written with --out",
             FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
         };

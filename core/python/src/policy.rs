@@ -1,0 +1,196 @@
+//! Policies that are Python callables: the package's own library is a plugin too, which finds them
+//! by their number.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
+use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Deserialize;
+
+/// The name of [`Callable`] among the plugins.
+const NAME: &str = "python-callable";
+
+offramp_plugin::register_policy!(Callable, "python-callable", "Decides by a Python callable.");
+
+/// The callables that evaluations under way may ask for, and the exceptions they have raised.
+static CALLABLES: Mutex<Callables> =
+    Mutex::new(Callables { next: 0, known: BTreeMap::new(), raised: Vec::new() });
+
+struct Callables {
+    next: u64,
+    known: BTreeMap<u64, Py<PyAny>>,
+    raised: Vec<PyErr>,
+}
+
+fn with<T>(use_it: impl FnOnce(&mut Callables) -> T) -> T {
+    use_it(&mut CALLABLES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Callables that a scenario's policies may name, until this is dropped.
+#[pyclass(module = "offramp._offramp", frozen)]
+pub(crate) struct Registered {
+    numbers: Vec<u64>,
+}
+
+#[pymethods]
+impl Registered {
+    #[new]
+    fn new(callables: Vec<Py<PyAny>>) -> Self {
+        let numbers = with(|all| {
+            let number = |callable| {
+                let number = all.next;
+                all.next += 1;
+                all.known.insert(number, callable);
+                number
+            };
+            callables.into_iter().map(number).collect()
+        });
+        Self { numbers }
+    }
+
+    /// The RON of their entries in a scenario, with these names.
+    fn entries(&self, names: Vec<String>) -> Vec<String> {
+        let entry = |(number, name): (&u64, String)| {
+            format!("(plugin: {NAME:?}, name: {name:?}, parameters: (number: {number}))")
+        };
+        self.numbers.iter().zip(names).map(entry).collect()
+    }
+
+    /// The first exception that one of them has raised since the last call.
+    #[staticmethod]
+    fn raised(py: Python<'_>) -> Option<Py<PyAny>> {
+        let raised = with(|all| std::mem::take(&mut all.raised));
+        raised.into_iter().next().map(|error| error.into_value(py).into_any())
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let dropped: Vec<_> = with(|all| {
+            self.numbers.iter().filter_map(|number| all.known.remove(number)).collect()
+        });
+        drop(dropped);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    number: u64,
+}
+
+/// A policy that hands each slot to a Python callable.
+struct Callable {
+    whole: Py<PyAny>,
+    /// What decides in the episode under way.
+    decide: Option<Py<PyAny>>,
+    observation: Py<PyAny>,
+    features: usize,
+    columns: [usize; 3],
+}
+
+impl Policy for Callable {
+    const NEEDS: Needs = Needs::FEATURES
+        .and(Needs::HISTORY)
+        .and(Needs::TASKS)
+        .and(Needs::LINKS)
+        .and(Needs::SERVERS);
+
+    fn create(context: &Context<'_>) -> Result<Self, Error> {
+        let Parameters { number } = context.parameters()?;
+        let spec = context.observation;
+        Python::attach(|py| {
+            let callable = with(|all| all.known.get(&number).map(|known| known.clone_ref(py)));
+            let whole = callable.ok_or_else(|| {
+                Error::new("it belongs to a call of `offramp.evaluate`, which has ended")
+            })?;
+            let class = py.import("offramp.policies").and_then(|module| module.getattr("Slot"));
+            let observation = class.map_err(|error| failed(py, error))?.unbind();
+            Ok(Self {
+                whole,
+                decide: None,
+                observation,
+                features: spec.features.len(),
+                columns: [
+                    spec.task_columns.len(),
+                    spec.link_columns.len(),
+                    spec.server_columns.len(),
+                ],
+            })
+        })
+    }
+
+    fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
+        Python::attach(|py| {
+            let whole = self.whole.bind(py);
+            let begun = match whole.getattr_opt("begin_episode") {
+                Ok(Some(begin)) => begin.call1((start.episode, start.seed)),
+                Ok(None) => Ok(whole.clone()),
+                Err(error) => Err(error),
+            };
+            self.decide = Some(begun.map_err(|error| failed(py, error))?.unbind());
+            Ok(())
+        })
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        Python::attach(|py| {
+            let decided = self.decided(py, observation).map_err(|error| failed(py, error))?;
+            let decided = decided.as_slice().map_err(|error| Error::new(error.to_string()))?;
+            if decided.len() != actions.len() {
+                let message = format!(
+                    "it returned {} actions for {} tasks: one per row is needed",
+                    decided.len(),
+                    actions.len()
+                );
+                return Err(Error::new(message));
+            }
+            for (row, (action, &decided)) in actions.iter_mut().zip(decided).enumerate() {
+                let servers = observation.server_count;
+                *action = u32::try_from(decided).ok().filter(|&action| action <= servers).ok_or_else(
+                    || Error::new(format!("action {decided} in row {row} is out of range 0 … {servers}")),
+                )?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Callable {
+    fn decided<'py>(
+        &self,
+        py: Python<'py>,
+        seen: &Observation<'_>,
+    ) -> PyResult<PyReadonlyArray1<'py, i64>> {
+        let (rows, servers) = (seen.rows(), seen.server_count as usize);
+        let [of_tasks, of_links, of_servers] = self.columns;
+        let array = |numbers: &[f64], shape: &[usize]| {
+            PyArray1::from_slice(py, numbers).reshape(shape.to_vec())
+        };
+        let slot = PyDict::new(py);
+        slot.set_item("slot", seen.slot)?;
+        let devices = seen.devices.iter().map(|&device| i64::from(device));
+        slot.set_item("device", PyArray1::from_iter(py, devices))?;
+        slot.set_item("features", array(&seen.features, &[rows, self.features])?)?;
+        slot.set_item("tasks", array(&seen.tasks, &[rows, of_tasks])?)?;
+        slot.set_item("links", array(&seen.links, &[rows, of_links, servers])?)?;
+        slot.set_item("servers", array(&seen.servers, &[of_servers, servers])?)?;
+        let history = [seen.history_slots as usize, servers];
+        slot.set_item("history", array(&seen.histories, &history)?)?;
+        let slot = self.observation.bind(py).call((), Some(&slot))?;
+        let decide = self.decide.as_ref().unwrap_or(&self.whole);
+        let actions = decide.bind(py).call1((slot,))?;
+        let whole = py.import("offramp.policies")?.getattr("as_actions")?;
+        Ok(whole.call1((actions,))?.cast_into::<PyArray1<i64>>()?.readonly())
+    }
+}
+
+/// What a callable has raised, kept for the caller of the evaluation.
+fn failed(py: Python<'_>, error: PyErr) -> Error {
+    let message = error.to_string();
+    with(|all| all.raised.push(error.clone_ref(py)));
+    Error::new(message)
+}
