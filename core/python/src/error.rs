@@ -8,5 +8,5 @@ pyo3::import_exception!(offramp._errors, RunError);
 
 /// Bad input: nothing was done.
 pub(crate) fn bad_input(problem: impl Into<Problem>) -> PyErr {
-    ScenarioError::new_err(problem.into().text())
+    ScenarioError::new_err(problem.into().text().trim().to_owned())
 }

@@ -11,3 +11,7 @@ class ScenarioError(Error, ValueError):
 
 class RunError(Error, RuntimeError):
     """A policy failed, or a training came to nothing."""
+
+
+for _error in (Error, ScenarioError, RunError):
+    _error.__module__ = "offramp"

@@ -20,7 +20,7 @@ The tasks are those of training unless `tasks="evaluation"` asks for those of `o
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,7 @@ class OffloadingEnv(gymnasium.Env[Array, Array]):
     Observation: N × width. Action: one per device, N. Reward: the sum over the tasks that ended.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, scenario: Scenario, *, tasks: Tasks = "training") -> None:
         self._devices = _Devices(scenario, 1, tasks, 1)
@@ -159,7 +159,7 @@ class OffloadingVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
     Episodes end together; the next step begins new ones (`AutoresetMode.NEXT_STEP`).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012
         "render_modes": [],
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
@@ -215,14 +215,14 @@ class OffloadingVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
         return info
 
 
-class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):
+class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
     """A system with an agent per device: `pettingzoo.ParallelEnv`.
 
     Observation of an agent: {"observation": width, "action_mask": 1 + M}. Its info: "has_task", and
     "ended": what came of its tasks that ended in this slot.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012
         "render_modes": [],
         "name": "offramp",
         "is_parallelizable": True,

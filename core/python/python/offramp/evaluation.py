@@ -228,7 +228,7 @@ def _entries(
             modules.append(policy)
             callables.append((name or type(policy).__name__, NetworkPolicy(policy)))
             entries.append(None)
-        elif callable(policy):
+        elif callable(policy) or hasattr(policy, "begin_episode"):
             callables.append((name or _name(policy), policy))
             entries.append(None)
         else:

@@ -49,7 +49,8 @@ class Slot:
 
     def server(self, column: str) -> npt.NDArray[np.float64]:
         """A column of the servers by its name, such as "load": M values."""
-        return self.servers[_COLUMNS[2][column]]
+        values: npt.NDArray[np.float64] = self.servers[_COLUMNS[2][column]]
+        return values
 
 
 @runtime_checkable
