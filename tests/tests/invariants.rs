@@ -10,7 +10,7 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
@@ -45,6 +45,20 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "offramp-tensorboard",
             "offramp-trace",
             "offramp-tune",
+        ],
+    ),
+    (
+        "core/python",
+        &[
+            "offramp-explain",
+            "offramp-harness",
+            "offramp-host",
+            "offramp-model",
+            "offramp-plugin",
+            "offramp-report",
+            "offramp-results",
+            "offramp-scenario",
+            "offramp-study",
         ],
     ),
     ("plugins/api", &[]),

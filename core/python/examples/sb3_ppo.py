@@ -1,0 +1,136 @@
+"""Stable-Baselines3's PPO on `offramp.vector_env`: every device is an agent of one shared policy.
+
+    python examples/sb3_ppo.py            # to the end
+    python examples/sb3_ppo.py --quick    # a test that everything works
+
+The environment credits a reward in the slot in which a task ends, up to `deadline_slots` after the
+decision, and asks devices without a task, too, whose answer counts for nothing. That is what a
+standard interface can say. `ppo.py` beside this file uses `offramp.Batch`, which says which decision
+a reward belongs to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_checker import check_env
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+import offramp
+
+SCENARIO = Path(__file__).parents[3] / "scenarios" / "paper.ron"
+
+
+class Devices(VecEnv):
+    """A Gymnasium VectorEnv as a VecEnv of Stable-Baselines3, whose episodes all end together."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.env = env
+        self.actions: np.ndarray = np.zeros(env.num_envs, int)
+
+    def reset(self) -> np.ndarray:
+        seeds = [seed for seed in self._seeds if seed is not None]
+        self._reset_seeds()
+        return self.env.reset(seed=seeds[0] if seeds else None)[0]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self.actions = actions
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        observations, rewards, over, _, _ = self.env.step(self.actions)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if over.all():  # A VecEnv returns the first observation of the next episode at once.
+            for info, last in zip(infos, observations):
+                info["terminal_observation"] = last
+            observations = self.reset()
+        return observations, rewards.astype(np.float32), over, infos
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        return [getattr(self.env, method_name)(*args, **kwargs)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False] * self.num_envs
+
+
+class Deployed(torch.nn.Module):
+    """The policy of Stable-Baselines3 on the observation of `offramp.evaluate`."""
+
+    def __init__(self, policy: Any, scenario: offramp.Scenario) -> None:
+        super().__init__()
+        self.policy = policy
+        self.register_buffer("scales", torch.as_tensor(scenario.feature_scales, dtype=torch.float32))
+        self.history_scale = float(scenario.history_scale)
+
+    def forward(self, features: torch.Tensor, history: torch.Tensor) -> torch.Tensor:
+        """Logits of all actions, rows × (1 + M), from the vector that the environment makes."""
+        has_task = torch.ones_like(features[:, :1])
+        loads = history.flatten(1) / self.history_scale
+        vector = torch.cat([features / self.scales, loads, has_task], dim=1)
+        return self.policy.action_net(self.policy.mlp_extractor.forward_actor(vector))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--onnx", type=Path, default=Path("sb3_ppo.onnx"))
+    args = parser.parse_args()
+    begun = time.perf_counter()
+    torch.set_num_threads(1)
+    scenario = offramp.Scenario.load(SCENARIO).with_(observation="Extended")
+
+    # The whole system as one agent passes the checker.
+    check_env(offramp.env(scenario), warn=False)
+
+    # Every device as an agent: 8 environments are 400 of them.
+    agents = VecMonitor(Devices(offramp.vector_env(scenario, num_envs=1 if args.quick else 8)))
+    model = PPO(
+        "MlpPolicy",
+        agents,
+        n_steps=scenario.slots,
+        batch_size=5_500,
+        n_epochs=4,
+        learning_rate=1e-3,
+        gamma=0.9,
+        gae_lambda=0.9,
+        ent_coef=0.003,
+        policy_kwargs={"net_arch": [64, 64]},
+        seed=1,
+        device="cpu",
+        verbose=1,
+    )
+    rounds = 2 if args.quick else 100
+    model.learn(rounds * scenario.slots * agents.num_envs, log_interval=1 if args.quick else 10)
+
+    module = Deployed(model.policy, scenario)
+    policies = {name: name for name in ("random", "shortest-queue", "heuristic")}
+    results = offramp.evaluate(
+        scenario,
+        {**policies, "sb3": module, "sb3 (ONNX)": offramp.export_onnx(module, scenario, args.onnx)},
+        episodes=5 if args.quick else 50,
+        seed=7,
+    )
+    print(results)
+    print("QoE", results.mean("sb3"))
+    for reference in policies:
+        print(f"    minus {reference}:", results.difference("sb3", reference))
+    print(f"{time.perf_counter() - begun:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
