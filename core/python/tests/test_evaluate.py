@@ -130,6 +130,8 @@ def test_bad_input_is_explained(paper, tmp_path):
         with pytest.raises(offramp.ScenarioError) as caught:
             offramp.evaluate(paper, policies, episodes=1)
         assert message in str(caught.value)
+    with pytest.raises(offramp.ScenarioError, match="shortest: what a callable does is not recorded"):
+        offramp.evaluate(paper, [shortest], out=tmp_path / "x", resume=True)
     with pytest.raises(TypeError, match="a callable or a torch.nn.Module"):
         offramp.evaluate(paper, [3])
     with pytest.raises(offramp.ScenarioError, match="isolate"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _offramp
-from ._errors import RunError
+from ._errors import RunError, ScenarioError
 from ._progress import Progress, shown
 from .frames import Frame
 from .policies import NetworkPolicy, is_module
@@ -154,7 +154,7 @@ def evaluate(
         - a `torch.nn.Module` that returns values (see `offramp.policies.NetworkPolicy`).
     episodes, seed: override those of the scenario.
     out: a run folder to write, as `offramp report` reads it; nothing is written without it.
-    resume: continue an evaluation of the same that was interrupted.
+    resume: continue an evaluation of native policies that was interrupted.
     plugins: folders or files of further plugins.
     threads: None for one per core. Results do not depend on it.
     progress: True or False for a bar of tqdm; a callable is handed the number of episodes that are
@@ -173,6 +173,9 @@ def evaluate(
     registered = None
     if policies is not None:
         entries, callables, modules = _entries(policies)
+        if callables and resume:
+            names = ", ".join(name for name, _ in callables)
+            raise ScenarioError(f"{names}: what a callable does is not recorded, so it can't be resumed")
         registered = _offramp.Registered([policy for _, policy in callables])
         own = iter(registered.entries([name for name, _ in callables]))
         texts = [next(own) if entry is None else entry for entry in entries]
