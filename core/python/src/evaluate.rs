@@ -80,8 +80,7 @@ pub(crate) fn evaluate(
         Ok(play(&planned, &InProcess, &collect, watched)?)
     })?;
     let runs = played.map_err(bad_input)?;
-    let mut episodes =
-        collect.runs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut episodes = collect.runs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     episodes.sort_by_key(|(number, _)| *number);
     Ok(Results { runs, episodes: episodes.into_iter().map(|(_, episodes)| episodes).collect() })
 }

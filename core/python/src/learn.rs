@@ -65,7 +65,8 @@ pub(crate) fn distill_policy(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let registry = registry(py, plugins)?;
-    let distillation = bind_distillation(scenario.point()?.clone(), &registry).map_err(bad_input)?;
+    let distillation =
+        bind_distillation(scenario.point()?.clone(), &registry).map_err(bad_input)?;
     let start = start(resume);
     let _claim = Claim::new(&out, start).map_err(bad_input)?;
     let dataset = dataset.unwrap_or_else(|| out.join("dataset.safetensors"));
@@ -122,6 +123,7 @@ pub(crate) fn reproduce(
         claims: &claims,
         budgets: &study.budgets,
     };
-    study_folder::write(&results, &lessons, &out).map_err(|error| bad_input(Problem::new(error)))?;
+    study_folder::write(&results, &lessons, &out)
+        .map_err(|error| bad_input(Problem::new(error)))?;
     Ok((results.print(Format::Table), results.print(Format::Json)))
 }

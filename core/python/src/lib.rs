@@ -5,7 +5,7 @@
 //! is also a plugin, which offers the policy that hands its decisions to a Python callable.
 //!
 //! The interpreter's lock is released while anything is computed. A long call works on threads of
-//! its own, so that Ctrl-C is heard ([`threads`]).
+//! its own, so that Ctrl-C is heard.
 
 mod batch;
 mod error;

@@ -69,9 +69,8 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let dropped: Vec<_> = with(|all| {
-            self.numbers.iter().filter_map(|number| all.known.remove(number)).collect()
-        });
+        let dropped: Vec<_> =
+            with(|all| self.numbers.iter().filter_map(|number| all.known.remove(number)).collect());
         drop(dropped);
     }
 }
@@ -93,11 +92,8 @@ struct Callable {
 }
 
 impl Policy for Callable {
-    const NEEDS: Needs = Needs::FEATURES
-        .and(Needs::HISTORY)
-        .and(Needs::TASKS)
-        .and(Needs::LINKS)
-        .and(Needs::SERVERS);
+    const NEEDS: Needs =
+        Needs::FEATURES.and(Needs::HISTORY).and(Needs::TASKS).and(Needs::LINKS).and(Needs::SERVERS);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let Parameters { number } = context.parameters()?;
@@ -150,9 +146,14 @@ impl Policy for Callable {
             }
             for (row, (action, &decided)) in actions.iter_mut().zip(decided).enumerate() {
                 let servers = observation.server_count;
-                *action = u32::try_from(decided).ok().filter(|&action| action <= servers).ok_or_else(
-                    || Error::new(format!("action {decided} in row {row} is out of range 0 … {servers}")),
-                )?;
+                *action = u32::try_from(decided)
+                    .ok()
+                    .filter(|&action| action <= servers)
+                    .ok_or_else(|| {
+                        Error::new(format!(
+                            "action {decided} in row {row} is out of range 0 … {servers}"
+                        ))
+                    })?;
             }
             Ok(())
         })

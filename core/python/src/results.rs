@@ -78,10 +78,8 @@ impl Results {
     /// One row per episode: columns by name.
     fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let all = || self.runs.iter().zip(&self.episodes);
-        let frame = self.keys(
-            py,
-            all().flat_map(|(run, episodes)| std::iter::repeat_n(run, episodes.len())),
-        )?;
+        let frame = self
+            .keys(py, all().flat_map(|(run, episodes)| std::iter::repeat_n(run, episodes.len())))?;
         let numbers: Vec<usize> = self.episodes.iter().flat_map(|of| 0..of.len()).collect();
         frame.set_item("episode", numbers)?;
         for metric in metric::all() {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_explain::{Kind, Problem};
 use numpy::{PyArray1, PyArrayMethods};
+use offramp_explain::{Kind, Problem};
 use offramp_model::observation::{self, Table};
 use offramp_scenario::{Experiment, Scenario as Point, has, replace};
 use pyo3::prelude::*;
@@ -23,8 +23,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn parsed(source: &str, text: String, folder: &Path) -> PyResult<Self> {
-        let experiment =
-            Experiment::parse(source, text, folder, &[]).map_err(bad_input)?;
+        let experiment = Experiment::parse(source, text, folder, &[]).map_err(bad_input)?;
         Ok(Self { experiment, source: source.to_owned(), folder: folder.to_owned() })
     }
 
