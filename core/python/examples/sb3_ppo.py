@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 import offramp
 
-SCENARIO = Path(__file__).parents[3] / "scenarios" / "paper.ron"
+SCENARIO = Path(__file__).resolve().parents[3] / "scenarios" / "paper.ron"
+GAMMA = 0.9
 
 
 class Devices(VecEnv):
@@ -68,8 +69,8 @@ class Devices(VecEnv):
         return [False] * self.num_envs
 
 
-class Deployed(torch.nn.Module):
-    """The policy of Stable-Baselines3 on the observation of `offramp.evaluate`."""
+class Likeliest(torch.nn.Module):
+    """What Stable-Baselines3 has learned, on the observation of `offramp.evaluate`."""
 
     def __init__(self, policy: Any, scenario: offramp.Scenario) -> None:
         super().__init__()
@@ -85,10 +86,32 @@ class Deployed(torch.nn.Module):
         return self.policy.action_net(self.policy.mlp_extractor.forward_actor(vector))
 
 
+class Drawn:
+    """The same, with actions drawn from the policy as in training.
+
+    All devices see the same servers: if each takes its likeliest action, all take the same server.
+    """
+
+    def __init__(self, logits: Likeliest) -> None:
+        self.logits = logits
+
+    def begin_episode(self, episode: int, seed: int) -> Any:
+        """A generator of its own for each episode: the same results every time."""
+        rng = np.random.default_rng(seed)
+
+        def decide(slot: offramp.Slot) -> np.ndarray:
+            features = torch.from_numpy(slot.features.astype(np.float32))
+            history = torch.from_numpy(slot.history.astype(np.float32))
+            with torch.inference_mode():
+                logits = self.logits(features, history.expand(len(features), *history.shape)).numpy()
+            return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+
+        return decide
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--onnx", type=Path, default=Path("sb3_ppo.onnx"))
     args = parser.parse_args()
     begun = time.perf_counter()
     torch.set_num_threads(1)
@@ -99,14 +122,15 @@ def main() -> None:
 
     # Every device as an agent: 8 environments are 400 of them.
     agents = VecMonitor(Devices(offramp.vector_env(scenario, num_envs=1 if args.quick else 8)))
+    scaled = VecNormalize(agents, norm_obs=False, gamma=GAMMA)
     model = PPO(
         "MlpPolicy",
-        agents,
+        scaled,
         n_steps=scenario.slots,
         batch_size=5_500,
         n_epochs=4,
         learning_rate=1e-3,
-        gamma=0.9,
+        gamma=GAMMA,
         gae_lambda=0.9,
         ent_coef=0.003,
         policy_kwargs={"net_arch": [64, 64]},
@@ -117,11 +141,11 @@ def main() -> None:
     rounds = 2 if args.quick else 100
     model.learn(rounds * scenario.slots * agents.num_envs, log_interval=1 if args.quick else 10)
 
-    module = Deployed(model.policy, scenario)
+    likeliest = Likeliest(model.policy, scenario)
     policies = {name: name for name in ("random", "shortest-queue", "heuristic")}
     results = offramp.evaluate(
         scenario,
-        {**policies, "sb3": module, "sb3 (ONNX)": offramp.export_onnx(module, scenario, args.onnx)},
+        {**policies, "sb3": Drawn(likeliest), "sb3, likeliest": likeliest},
         episodes=5 if args.quick else 50,
         seed=7,
     )
