@@ -38,7 +38,7 @@ fn shares(predictions: &[(f64, bool)], temperature: f64) -> Vec<f64> {
     let bench = Bench::new(1, 2);
     let parameters = RuleParameters { temperature, load_trust: 1.0 };
     let mut rules = bench.context(|context| Rules::new(context, parameters)).unwrap();
-    let prediction = |&(cost, late)| Prediction { delay_slots: 1.0, cost, late };
+    let prediction = |&(cost, late)| Prediction { delay_slots: 1.0, cost, compared: cost, late };
     rules.predictions = predictions.iter().map(prediction).collect();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(4);
     let mut counts = vec![0.0; predictions.len()];
