@@ -365,8 +365,8 @@ mod tests {
     /// A large mean takes no digits from the differences.
     #[test]
     fn squares_are_those_of_differences() {
-        let large = [1.0, 2.0, 3.0, 6.0].map(|value| 1e12 + value);
-        assert_eq!(squares(large.into_iter()), 4.0 + 1.0 + 0.0 + 9.0);
+        let large = [1.0, 20.0, 30.0, 69.0].map(|value| 1e15 + value);
+        assert_eq!(squares(large.into_iter()), 29.0 * 29.0 + 100.0 + 0.0 + 39.0 * 39.0);
     }
 
     #[test]

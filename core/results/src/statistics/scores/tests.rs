@@ -186,6 +186,13 @@ fn every_score_is_multiplied_and_keeps_its_weight() {
 }
 
 #[test]
+fn means_of_columns_by_hand() {
+    let rows = [vec![1.0, -2.0, 0.5], vec![3.0, -4.0, 0.0]];
+    assert_eq!(columns(&rows), [2.0, -3.0, 0.25]);
+    assert_eq!(columns(&rows[..1]), rows[0]);
+}
+
+#[test]
 fn one_episode_has_no_interval() {
     let one = fixed(&[3.0]);
     assert_eq!((one.mean().estimate, one.mean().ends), (3.0, None));
