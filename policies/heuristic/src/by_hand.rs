@@ -120,7 +120,7 @@ fn the_last_slot_of_the_deadline_is_in_time() {
         let rules = predicted(&bench, EnergyAccounting::PHYSICAL, 0.0);
         assert_eq!(
             rules.predictions[2],
-            Prediction { delay_slots: delay, cost: 5.0, late },
+            Prediction { delay_slots: delay, cost: 5.0, compared: 5.0, late },
             "after {busy} slots"
         );
     }
@@ -132,7 +132,8 @@ fn a_server_out_of_coverage_is_never_reached() {
     let mut bench = loaded_bench();
     bench.set_link(0, "uplink_mbps", &[14.0, 0.0]);
     let rules = predicted(&bench, EnergyAccounting::PUBLISHED, 0.0);
-    let never = Prediction { delay_slots: f64::INFINITY, cost: f64::INFINITY, late: true };
+    let (delay_slots, cost) = (f64::INFINITY, f64::INFINITY);
+    let never = Prediction { delay_slots, cost, compared: cost, late: true };
     assert_eq!(rules.predictions[2], never);
     assert_eq!(rules.shortest_delay(), 4.0);
 }
@@ -189,4 +190,19 @@ fn at_temperature_0_the_cheapest_in_time_is_taken() {
     assert_shares(&[(1.0, false), (3.0, false), (f64::INFINITY, true)], 0.0, &[1.0, 0.0, 0.0]);
     // Equal ones: whoever comes first from a random place on.
     assert_shares(&[(2.0, false), (3.0, false), (2.0, false)], 0.0, &[1.0 / 3.0, 0.0, 2.0 / 3.0]);
+}
+
+/// Devices see the same loads. Were a fraction of a slot to decide, all would go to the same server.
+#[test]
+fn servers_that_differ_by_a_fraction_of_a_slot_are_drawn_from() {
+    let mut bench = loaded_bench();
+    bench.set_link(0, "backlog_mbit", &[0.0, 0.0]);
+    bench.set_server("load", &[1.0, 0.0]);
+    bench.set_task(0, "compute_queue_slots", 9.0);
+    let rules = predicted(&bench, EnergyAccounting::PHYSICAL, 2.0);
+    let [_, first, second] = rules.predictions[..] else { panic!("{:?}", rules.predictions) };
+    assert!(first.cost > second.cost && first.compared == second.compared, "{first:?} {second:?}");
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    let chosen: std::collections::BTreeSet<u32> = (0..50).map(|_| rules.choose(&mut rng)).collect();
+    assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [1, 2]);
 }
