@@ -66,8 +66,12 @@ pub(crate) struct Rules {
 pub(crate) struct Prediction {
     /// D without a deadline, slots.
     pub(crate) delay_slots: f64,
-    /// Cost, eq. (11); infinite without coverage, and never the cheapest then.
+    /// Cost, eq. (11); infinite without coverage.
     pub(crate) cost: f64,
+    /// The cost by which actions are compared: that of whole slots. By fractions of a slot one server
+    /// would be the cheapest for all devices, which see the same loads and would all go there; whole slots
+    /// make ties, and among those a device draws.
+    pub(crate) compared: f64,
     /// True if the deadline would pass first.
     pub(crate) late: bool,
 }
@@ -201,7 +205,8 @@ impl Rules {
     ) -> Prediction {
         if rate_mbps <= 0.0 {
             // Out of coverage: it never gets there.
-            return Prediction { delay_slots: f64::INFINITY, cost: f64::INFINITY, late: true };
+            let (delay_slots, cost) = (f64::INFINITY, f64::INFINITY);
+            return Prediction { delay_slots, cost, compared: cost, late: true };
         }
         let sent_per_slot = rate_mbps * self.slot_seconds;
         let sending = (state.size_mbit / sent_per_slot).ceil();
@@ -214,15 +219,18 @@ impl Rules {
         let backlog_then = (backlog - served_per_slot * at_server).max(0.0);
         let waiting = (backlog_then / served_per_slot).ceil();
         let service = state.size_mbit / served_per_slot;
-        let energy = match self.energy {
+        let energy = |service_slots: f64| match self.energy {
             EnergyAccounting::PHYSICAL => {
                 self.transmit_w[device] * state.size_mbit / rate_mbps
-                    // Of the last slot, the fraction that its service takes.
-                    + self.idle_w[device] * (waiting + service) * self.slot_seconds
+                    + self.idle_w[device] * (waiting + service_slots) * self.slot_seconds
             }
             _ => sending * sent_per_slot * self.transmit_w[device],
         };
-        self.prediction(state, at_server + waiting + service.ceil(), energy)
+        let delay_slots = at_server + waiting + service.ceil();
+        // Of the last slot, the device waits for the fraction that its service takes.
+        let exact = self.prediction(state, delay_slots, energy(service));
+        let whole = self.prediction(state, delay_slots, energy(service.ceil()));
+        Prediction { compared: whole.cost, ..exact }
     }
 
     fn prediction(&self, state: &LocalState<'_>, delay_slots: f64, energy: f64) -> Prediction {
@@ -233,11 +241,8 @@ impl Rules {
             _ => 10.0 * energy / 20.0,
         };
         let delay = delay_slots.min(self.deadline_slots);
-        Prediction {
-            delay_slots,
-            cost: 2.0 * (state.alpha * delay + (1.0 - state.alpha) * scaled),
-            late: delay_slots > state.deadline_slots,
-        }
+        let cost = 2.0 * (state.alpha * delay + (1.0 - state.alpha) * scaled);
+        Prediction { delay_slots, cost, compared: cost, late: delay_slots > state.deadline_slots }
     }
 
     /// Chooses an action for the task predicted last, by the hard and the soft rule.
@@ -253,8 +258,8 @@ impl Rules {
         for offset in 0..count {
             let action = (start + offset) % count;
             let prediction = &predictions[action];
-            if open(prediction) && prediction.cost < cheapest.0 {
-                cheapest = (prediction.cost, action);
+            if open(prediction) && prediction.compared < cheapest.0 {
+                cheapest = (prediction.compared, action);
             }
         }
         if temperature == 0.0 {
@@ -263,7 +268,7 @@ impl Rules {
         // Relative to the cheapest, so that the largest weight is 1.
         let weight = |prediction: &Prediction| {
             if open(prediction) {
-                ((cheapest.0 - prediction.cost) / temperature).exp()
+                ((cheapest.0 - prediction.compared) / temperature).exp()
             } else {
                 0.0
             }

@@ -311,4 +311,85 @@ mod tests {
         let certain = Spread::of(&[0.0, 0.0], &[], Episodes::all(2));
         assert!(Interval::new(-1.0, certain, Basis::Episodes).p_below_zero() < 1e-8);
     }
+
+    /// Seeds −1, 0 and 1, episodes −2, 0 and 2, and what neither explains: ±1 in four scores.
+    #[test]
+    fn parts_of_three_seeds_and_three_episodes_by_hand() {
+        let rows = vec![vec![-2.0, -2.0, 1.0], vec![-3.0, 1.0, 2.0], vec![-1.0, 1.0, 3.0]];
+        let spread = Spread::of(&[-2.0, 0.0, 2.0], &[&rows], Episodes::all(3)).unwrap();
+        let close = |part: Part, variance: f64, freedom: f64| {
+            assert!((part.variance - variance).abs() < 1e-12, "{part:?}");
+            assert!((part.freedom - freedom).abs() < 1e-12, "{part:?}");
+        };
+        // Mean squares over the numbers: 8/2 over 3; 2/2 over 3; 4/4 over 9.
+        close(spread.episodes, 4.0 / 3.0, 2.0);
+        close(spread.seeds, 1.0 / 3.0, 2.0);
+        close(spread.rest, 1.0 / 9.0, 4.0);
+        // With an episode that has no value, the others weigh 4/3: so do their differences.
+        let more = |values: &[f64]| -> Vec<f64> {
+            values.iter().map(|value| value * 4.0 / 3.0).chain([0.0]).collect()
+        };
+        let longer: Rows = rows.iter().map(|row| more(row)).collect();
+        let of_three = Episodes { present: 3, free: 3 };
+        let sparse = Spread::of(&more(&[-2.0, 0.0, 2.0]), &[&longer], of_three).unwrap();
+        close(sparse.episodes, 4.0 / 3.0, 2.0);
+        close(sparse.seeds, 1.0 / 3.0, 2.0);
+        assert_eq!(sparse.rest.freedom, 4.0);
+    }
+
+    /// A policy that does not learn has one row: seeds and rest are those of the other alone.
+    #[test]
+    fn one_row_adds_nothing_to_seeds_and_rest() {
+        let learned = vec![vec![-1.0, 3.0], vec![1.0, 3.0], vec![5.0, 7.0]];
+        let fixed = vec![vec![2.0, -2.0]];
+        let columns = [5.0 / 3.0, 13.0 / 3.0];
+        let alone = Spread::of(&columns, &[&learned], Episodes::all(2)).unwrap();
+        let both = Spread::of(&columns, &[&learned, &fixed], Episodes::all(2)).unwrap();
+        assert_eq!(both, alone);
+        let neither = Spread::of(&columns, &[&fixed], Episodes::all(2)).unwrap();
+        assert_eq!((neither.seeds, neither.rest), (NOTHING, NOTHING));
+    }
+
+    /// What has no variance, with one degree of freedom.
+    const NOTHING: Part = Part { variance: 0.0, freedom: 1.0 };
+
+    #[test]
+    fn without_degrees_of_freedom_there_is_no_spread() {
+        for (present, free) in [(0, 0), (1, 1), (1, 2), (4, 1)] {
+            let episodes = Episodes { present, free };
+            assert_eq!(Spread::of(&[1.0, -1.0], &[], episodes), None, "{episodes:?}");
+        }
+        assert!(Spread::of(&[1.0, -1.0], &[], Episodes { present: 2, free: 2 }).is_some());
+    }
+
+    /// A large mean takes no digits from the differences.
+    #[test]
+    fn squares_are_those_of_differences() {
+        let large = [1.0, 20.0, 30.0, 69.0].map(|value| 1e15 + value);
+        assert_eq!(squares(large.into_iter()), 29.0 * 29.0 + 100.0 + 0.0 + 39.0 * 39.0);
+    }
+
+    #[test]
+    fn ends_are_no_further_than_all_values() {
+        let interval = Interval {
+            estimate: 0.9,
+            ends: Some((0.7, 1.1)),
+            basis: Basis::Episodes,
+            spread: None,
+        };
+        assert_eq!(interval.within(0.0, 1.0).ends, Some((0.7, 1.0)));
+        assert_eq!(interval.within(0.8, 2.0).ends, Some((0.8, 1.1)));
+        assert_eq!(interval.within(0.0, 1.0).estimate, 0.9);
+    }
+
+    #[test]
+    fn a_basis_states_its_trainings() {
+        for (basis, trainings, name) in [
+            (Basis::Trainings(7), Some(7), "trainings and episodes"),
+            (Basis::Episodes, None, "episodes"),
+            (Basis::OneTraining, Some(1), "episodes of one training"),
+        ] {
+            assert_eq!((basis.trainings(), basis.name()), (trainings, name));
+        }
+    }
 }

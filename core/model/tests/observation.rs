@@ -1,0 +1,81 @@
+//! The tables of observations as policies and plugins address them.
+
+use offramp_model::observation::{
+    Column, Table, columns, link_columns, load_scale, server_columns, task_columns,
+};
+use offramp_model::{ColumnList, Distribution, ObservationKind, System, SystemParameters};
+
+fn names<'c>(columns: impl IntoIterator<Item = &'c Column>) -> Vec<&'static str> {
+    columns.into_iter().map(|column| column.name).collect()
+}
+
+/// Plugins address columns by their place in these tables: they are only ever appended to.
+#[test]
+fn tables_keep_their_columns_in_order() {
+    let tasks = [
+        "size_mbit",
+        "compute_queue_slots",
+        "uplink_queue_slots",
+        "alpha",
+        "density_gcycles_per_mbit",
+        "deadline_slots",
+    ];
+    let (links, servers) = (["backlog_mbit", "uplink_mbps"], ["load", "ghz"]);
+    assert_eq!(names(task_columns()), tasks);
+    assert_eq!(names(link_columns()), links);
+    assert_eq!(names(server_columns()), servers);
+    assert_eq!(names(columns()), [&tasks[..], &links, &servers].concat());
+    for (of_table, table) in [
+        (task_columns(), Table::Task),
+        (link_columns(), Table::Link),
+        (server_columns(), Table::Server),
+    ] {
+        assert!(of_table.iter().all(|column| column.table() == table), "{table:?}");
+    }
+}
+
+/// What a network divides a column by, with its unit.
+#[test]
+fn scales_by_hand() {
+    let mut parameters = SystemParameters::paper(6, 4);
+    parameters.servers[2].ghz = 50.0;
+    parameters.deadline_slots = 12;
+    parameters.size_mbit = Distribution::Uniform(2.0, 9.0);
+    parameters.density = Distribution::Choice(vec![0.5, 0.25]);
+    let system = System::new(parameters).unwrap();
+    assert_eq!(load_scale(&system), 1.5);
+    let shown: Vec<_> =
+        columns().map(|column| (column.name, column.scale(&system), column.unit)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("size_mbit", 9.0, "Mbit"),
+            ("compute_queue_slots", 12.0, "slots"),
+            ("uplink_queue_slots", 12.0, "slots"),
+            ("alpha", 1.0, "1"),
+            ("density_gcycles_per_mbit", 0.5, "Gcycles/Mbit"),
+            ("deadline_slots", 12.0, "slots"),
+            ("backlog_mbit", 9.0, "Mbit"),
+            ("uplink_mbps", 14.0, "Mbit/s"),
+            ("load", 1.5, "devices"),
+            ("ghz", 50.0, "GHz"),
+        ]
+    );
+}
+
+#[test]
+fn kinds_are_named_as_scenarios_spell_them_and_have_their_widths() {
+    let list = ColumnList::new(["load", "alpha"]).unwrap();
+    for (kind, name, width) in [
+        (ObservationKind::Paper, "Paper", 4 + 3),
+        (ObservationKind::Extended, "Extended", 6 + 3),
+        (ObservationKind::Published, "Published", 4 + 3),
+        (ObservationKind::Columns(list), "Columns", 3 + 1),
+    ] {
+        assert_eq!((kind.name(), kind.width(3)), (name, width));
+    }
+    assert_eq!(format!("{list:?}"), "[load, alpha]");
+    assert_eq!(list, ColumnList::new(["load", "alpha"]).unwrap());
+    assert_ne!(list, ColumnList::new(["load"]).unwrap());
+    assert_ne!(list, ColumnList::new(["load", "ghz"]).unwrap());
+}
