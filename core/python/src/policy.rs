@@ -22,7 +22,7 @@ static CALLABLES: Mutex<Callables> =
 struct Callables {
     next: u64,
     known: BTreeMap<u64, Py<PyAny>>,
-    raised: Vec<PyErr>,
+    raised: Vec<(u64, PyErr)>,
 }
 
 fn with<T>(use_it: impl FnOnce(&mut Callables) -> T) -> T {
@@ -59,11 +59,16 @@ impl Registered {
         self.numbers.iter().zip(names).map(entry).collect()
     }
 
-    /// The first exception that one of them has raised since the last call.
-    #[staticmethod]
-    fn raised(py: Python<'_>) -> Option<Py<PyAny>> {
-        let raised = with(|all| std::mem::take(&mut all.raised));
-        raised.into_iter().next().map(|error| error.into_value(py).into_any())
+    /// The first exception that one of them has raised.
+    fn raised(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let raised = with(|all| {
+            let (ours, others): (Vec<_>, Vec<_>) = std::mem::take(&mut all.raised)
+                .into_iter()
+                .partition(|(number, _)| self.numbers.contains(number));
+            all.raised = others;
+            ours
+        });
+        raised.into_iter().next().map(|(_, error)| error.into_value(py).into_any())
     }
 }
 
@@ -83,6 +88,7 @@ struct Parameters {
 
 /// A policy that hands each slot to a Python callable.
 struct Callable {
+    number: u64,
     whole: Py<PyAny>,
     /// What decides in the episode under way.
     decide: Option<Py<PyAny>>,
@@ -104,8 +110,9 @@ impl Policy for Callable {
                 Error::new("it belongs to a call of `offramp.evaluate`, which has ended")
             })?;
             let class = py.import("offramp.policies").and_then(|module| module.getattr("Slot"));
-            let observation = class.map_err(|error| failed(py, error))?.unbind();
+            let observation = class.map_err(|error| failed(py, number, error))?.unbind();
             Ok(Self {
+                number,
                 whole,
                 decide: None,
                 observation,
@@ -127,14 +134,14 @@ impl Policy for Callable {
                 Ok(None) => Ok(whole.clone()),
                 Err(error) => Err(error),
             };
-            self.decide = Some(begun.map_err(|error| failed(py, error))?.unbind());
+            self.decide = Some(begun.map_err(|error| failed(py, self.number, error))?.unbind());
             Ok(())
         })
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         Python::attach(|py| {
-            let decided = self.decided(py, observation).map_err(|error| failed(py, error))?;
+            let decided = self.decided(py, observation).map_err(|error| failed(py, self.number, error))?;
             let decided = decided.as_slice().map_err(|error| Error::new(error.to_string()))?;
             if decided.len() != actions.len() {
                 let message = format!(
@@ -190,8 +197,8 @@ impl Callable {
 }
 
 /// What a callable has raised, kept for the caller of the evaluation.
-fn failed(py: Python<'_>, error: PyErr) -> Error {
+fn failed(py: Python<'_>, number: u64, error: PyErr) -> Error {
     let message = error.to_string();
-    with(|all| all.raised.push(error.clone_ref(py)));
+    with(|all| all.raised.push((number, error.clone_ref(py))));
     Error::new(message)
 }

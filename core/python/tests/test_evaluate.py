@@ -1,5 +1,6 @@
 """Evaluation: by the code of the command, with policies of both worlds."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -239,3 +240,21 @@ def test_a_module_decides_by_its_largest_value(paper):
 
     with pytest.raises(ValueError, match="values of shape"):
         offramp.evaluate(paper, [Wrong()], episodes=1)
+
+
+def test_exceptions_belong_to_their_own_call(paper):
+    def raises(error):
+        def broken(slot):
+            raise error
+
+        return broken
+
+    def call(error):
+        try:
+            offramp.evaluate(paper, [raises(error)], episodes=20)
+        except Exception as caught:
+            return caught
+
+    errors = [LookupError("a"), ArithmeticError("b"), OSError("c")]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(call, errors)) == errors

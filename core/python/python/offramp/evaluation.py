@@ -196,11 +196,10 @@ def evaluate(
     finally:
         for module in training:
             module.train()
-        raised = _offramp.Registered.raised()
-    if raised is not None:
-        raise raised
     results = Results(found)
     if registered is not None:
+        if (raised := registered.raised()) is not None:
+            raise raised
         names = {name for name, _ in callables}
         for name, reason in results.errors.items():
             if name in names:
