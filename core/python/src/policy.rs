@@ -74,8 +74,15 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let dropped: Vec<_> =
-            with(|all| self.numbers.iter().filter_map(|number| all.known.remove(number)).collect());
+        // Dropped when the lock is free: what is dropped may call back.
+        let dropped = with(|all| {
+            let ours = |(number, _): &(u64, PyErr)| self.numbers.contains(number);
+            let (raised, others): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut all.raised).into_iter().partition(ours);
+            all.raised = others;
+            let known = self.numbers.iter().filter_map(|number| all.known.remove(number));
+            (known.collect::<Vec<_>>(), raised)
+        });
         drop(dropped);
     }
 }
@@ -141,7 +148,8 @@ impl Policy for Callable {
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
         Python::attach(|py| {
-            let decided = self.decided(py, observation).map_err(|error| failed(py, self.number, error))?;
+            let decided =
+                self.decided(py, observation).map_err(|error| failed(py, self.number, error))?;
             let decided = decided.as_slice().map_err(|error| Error::new(error.to_string()))?;
             if decided.len() != actions.len() {
                 let message = format!(
