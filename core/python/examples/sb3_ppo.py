@@ -1,12 +1,32 @@
 """Stable-Baselines3's PPO on `offramp.vector_env`: every device is an agent of one shared policy.
 
-    python examples/sb3_ppo.py            # to the end
-    python examples/sb3_ppo.py --quick    # a test that everything works
+    python core/python/examples/sb3_ppo.py            # to the end
+    python core/python/examples/sb3_ppo.py --quick    # a test that everything works
 
 The environment credits a reward in the slot in which a task ends, up to `deadline_slots` after the
-decision, and asks devices without a task, too, whose answer counts for nothing. That is what a
-standard interface can say. `ppo.py` beside this file uses `offramp.Batch`, which says which decision
-a reward belongs to.
+decision, and also asks devices without a task, whose answer counts for nothing. That is what a standard
+interface can express. `ppo.py` beside this file uses `offramp.Batch`, which says which decision a reward
+belongs to, and gets further.
+
+50 episodes after 4.4 million steps: 70 s and 61 s of CPU time, on two cores that were busy with other work.
+
+| policy         |        AvgQoE |      AvgDelay |    AvgEnergy |          Drop | completed |
+|----------------|---------------|---------------|--------------|---------------|-----------|
+| random         |  612.6 ± 20.0 | 6.961 ± 0.121 | 412.2 ± 11.6 |  305.1 ± 29.4 |    79.7 % |
+| shortest-queue |  824.4 ± 16.6 | 5.809 ± 0.106 | 356.1 ± 16.6 |  103.7 ± 17.7 |    93.1 % |
+| heuristic      |  894.7 ± 16.6 | 5.759 ± 0.110 | 312.1 ± 13.2 |    34.2 ± 8.8 |    97.7 % |
+| sb3            |  875.1 ± 19.4 | 5.302 ± 0.103 | 386.3 ± 14.1 |   44.4 ± 12.0 |    97.1 % |
+| sb3, likeliest | 623.4 ± 129.7 | 6.345 ± 0.389 | 563.2 ± 77.5 | 325.4 ± 145.7 |    78.4 % |
+
+| QoE of sb3 minus that of | difference | 95 % interval  |
+|--------------------------|------------|----------------|
+| random                   |      262.5 | 255.7 … 269.3  |
+| shortest-queue           |       50.7 |  47.3 …  54.1  |
+| heuristic                |      -19.6 | -21.7 … -17.4  |
+
+| million steps  | 0.44 | 0.88 | 1.32 | 1.76 | 2.64 | 3.52 | 4.40 |
+|----------------|------|------|------|------|------|------|------|
+| training QoE   |  834 |  873 |  873 |  876 |  865 |  872 |  868 |
 """
 
 from __future__ import annotations
@@ -135,6 +155,7 @@ def main() -> None:
         ent_coef=0.003,
         policy_kwargs={"net_arch": [64, 64]},
         seed=1,
+        stats_window_size=agents.num_envs,  # an episode of every device
         device="cpu",
         verbose=1,
     )
