@@ -118,8 +118,8 @@ fn a_name_that_no_metric_has_finds_none() {
 
 #[test]
 fn cells_by_hand() {
-    let two = Some(MeanSd { mean: 0.98765, sd: Some(0.0544) });
-    let one = Some(MeanSd { sd: None, ..two.unwrap() });
+    let of = |sd| Some(MeanSd { mean: 0.98765, sd });
+    let (two, one) = (of(Some(0.0544)), of(None));
     for (form, of_two, of_one) in [
         (Form::MeanSd(3), "0.988 ± 0.054", "0.988"),
         (Form::MeanSd(1), "1.0 ± 0.1", "1.0"),

@@ -40,6 +40,20 @@ fn rows_keep_their_numbers_whatever_is_forgotten_before_them() {
     assert_eq!(again.rows(9..11), [9.0, -9.0, 4.0, 5.0]);
 }
 
+/// Of 100 rows that are needed, one more is not in each slot: they go a hundred at a time.
+#[test]
+fn rows_are_forgotten_in_batches() {
+    let mut log = log(100);
+    let mut batches = 0;
+    for slot in 100..1100 {
+        let (before, _) = log.parts();
+        log.push([0.0, 0.0]);
+        log.forget_before(slot - 99);
+        batches += u32::from(log.parts().0 > before);
+    }
+    assert!((5..=10).contains(&batches), "{batches}");
+}
+
 #[test]
 fn windows_end_at_their_newest_row() {
     let mut windows = vec![7.0];
@@ -114,7 +128,7 @@ fn parts_that_contradict_each_other_are_no_ring() {
         };
         assert_eq!(with(next, &whole, &real, own, after).as_ref(), Some(&ring));
         // Something is missing, or left over.
-        let longer = [&own[..], &[0.0]].concat();
+        let longer = [own, &[0.0]].concat();
         assert_eq!(with(next, &whole, &real, &longer, after), None);
         assert_eq!(with(next, &whole, &real, own, &longer), None);
         assert_eq!(with(next, &[&whole[..], &[1]].concat(), &real, own, after), None);
@@ -160,7 +174,10 @@ fn experiences_of_a_slot_are_found_until_they_are_removed() {
     by_slot.remove(5, 7);
     by_slot.remove(1, 9);
     assert_eq!(at(&by_slot), vec![none(); 8]);
-    // Empty again: it begins at whatever slot comes.
-    by_slot.add(0, 3);
-    assert_eq!((by_slot.at(3), by_slot.at(4)), (&[0][..], &[][..]));
+    // Empty again: it begins at whatever slot comes, the first of all too.
+    for window in [3, 0] {
+        by_slot.add(0, window);
+        assert_eq!((by_slot.at(window), by_slot.at(window + 1)), (&[0][..], &[][..]));
+        by_slot.remove(0, window);
+    }
 }
