@@ -283,6 +283,32 @@ fn a_study_that_is_made_is_not_made_again() {
     assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
 }
 
+/// A folder may be renamed, copied, or reached by a link: its name is not part of what it contains.
+#[test]
+#[cfg(unix)]
+fn a_study_continues_in_a_folder_of_another_name() {
+    let sandbox = with_study();
+    let made = |out: &str| {
+        let ran =
+            sandbox.offramp(&["reproduce", "toy.ron", "--out", out, "--only", "plain,learned"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran
+    };
+    let first = made("out");
+    let path = |name: &str| sandbox.path().join(name);
+    for folder in std::fs::read_dir(path("out/results")).unwrap() {
+        let record = std::fs::read_to_string(folder.unwrap().path().join("run.json")).unwrap();
+        assert!(!record.contains(&sandbox.path().display().to_string()), "{record}");
+    }
+    std::fs::rename(path("out"), path("renamed")).unwrap();
+    std::os::unix::fs::symlink("renamed", path("link")).unwrap();
+    for out in ["renamed", "link"] {
+        let again = made(out);
+        assert_eq!(again.out, first.out);
+        assert!(!again.err.contains("evaluating"), "{}", again.err);
+    }
+}
+
 /// At any number of threads, and elsewhere.
 #[test]
 fn a_part_of_a_study_has_the_numbers_of_the_whole() {
@@ -372,10 +398,7 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         errors += &ran.err;
     }
     errors += &sandbox.offramp(&["reproduce", "toy.ron", "--only", "plane", "--out", "out"]).err;
-    assert!(
-        !sandbox.path().join("out/learned").exists()
-            && !sandbox.path().join("out/results").exists()
-    );
+    assert!(!sandbox.has("out"));
     insta::assert_snapshot!(errors);
 }
 
