@@ -68,9 +68,8 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
         for shown in tables(exhibit) {
             table(&mut text, &shown);
         }
-        let failed = failures(exhibit);
-        if !failed.is_empty() {
-            let _ = writeln!(text, "<pre>{}</pre>", escaped(&failed));
+        for failure in failures(exhibit) {
+            let _ = writeln!(text, "<pre>failed: {}</pre>", escaped(&failure));
         }
         text += "</section>\n";
     }

@@ -417,17 +417,18 @@ pub fn markdown(table: &Table) -> String {
 /// An exhibit as Markdown.
 pub fn table(exhibit: &Exhibit) -> String {
     let tables: String = tables(exhibit).iter().map(markdown).collect();
-    format!("{}\n{tables}{}", exhibit.title, failures(exhibit))
+    let failed: String =
+        failures(exhibit).map(|failure| format!("failed: {failure}\n")).collect();
+    format!("{}\n{tables}{failed}", exhibit.title)
 }
 
-/// The failed cells of an exhibit, one line each; empty if none failed.
-pub fn failures(exhibit: &Exhibit) -> String {
-    let failed = exhibit.cells.iter().filter_map(|cell| {
+/// The failed cells of an exhibit and why: `rules at 0.6: …`.
+pub fn failures(exhibit: &Exhibit) -> impl Iterator<Item = String> {
+    exhibit.cells.iter().filter_map(|cell| {
         let error = cell.outcome.as_ref().err()?;
         let point = if cell.point.is_empty() { "" } else { " at " };
-        Some(format!("failed: {}{point}{}: {error}\n", cell.policy, cell.point))
-    });
-    failed.collect()
+        Some(format!("{}{point}{}: {error}", cell.policy, cell.point))
+    })
 }
 
 fn interval(cell: &Cell, quantity: Quantity) -> Option<Interval> {

@@ -12,8 +12,9 @@ use offramp_scenario::{
     read_text, replace,
 };
 
+use offramp_harness::check::Unfit;
 use offramp_harness::executor::Executor;
-use offramp_harness::resume::FolderError;
+use offramp_harness::resume::{FolderError, Work};
 
 use crate::check::check;
 use crate::claims;
@@ -62,6 +63,9 @@ pub enum StudyError {
     /// Results can't be written or read.
     #[error(transparent)]
     Results(#[from] offramp_results::Error),
+    /// A policy that does not learn refuses its parameters or a file. Nothing was done.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Its statistics need more memory than offramp takes.
     #[error(
         "its statistics need all episodes in memory: {runs} runs of {episodes} episodes are \
@@ -166,6 +170,11 @@ impl Study {
         self.file.training_seeds = (1..=count).collect();
         self.file.quick.training_seeds = None;
         self
+    }
+
+    /// What its folder is for, at any size.
+    pub fn work(&self) -> Work {
+        Work::Study(self.name.clone())
     }
 
     /// Its name at this size, which results and their folder have: `paper`, `paper-quick`.

@@ -4,7 +4,7 @@ use offramp_harness::Refusal;
 use offramp_harness::bind::{Distillation, bind_distillation};
 use offramp_harness::dataset::DatasetFault;
 use offramp_harness::distill::{DistillError, check, distill};
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_report::learning::distillations;
 use offramp_results::learning::{self, Learned};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
     let place = |number, distillation: &Distillation| {
         super::folder_of_point(&out, number, &distillation.scenario)
     };
-    let _claim = Claim::new(&out, start).map_err(folder_problem)?;
+    let _claim = Claim::new(&out, start, &Work::Distillation).map_err(folder_problem)?;
     // All of them before the first, so that a mistake shows at once.
     let mut states = Vec::new();
     for (number, distillation) in experiment.points.iter().enumerate() {

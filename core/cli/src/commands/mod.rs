@@ -57,6 +57,10 @@ fn folder_problem(error: FolderError) -> Problem {
         FolderError::Taken { .. } => {
             "name another folder with --out, or continue in it with --resume"
         }
+        FolderError::Interrupted => "continue with --resume",
+        FolderError::Foreign { .. } => {
+            "name another folder with --out: a new or empty one, or that of the work to continue"
+        }
         FolderError::Unwritable { .. } => "name a folder that can be written with --out",
         FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
     };
@@ -67,6 +71,7 @@ fn folder_problem(error: FolderError) -> Problem {
 fn results_problem(error: Error) -> Problem {
     let help = match error {
         Error::Taken { .. } => "name another folder with --out",
+        Error::Interrupted => "continue with --resume",
         Error::Unwritable { .. } => "name a folder that can be written with --out",
         Error::Unreadable { .. } => "name a run folder, as `offramp run` writes it",
         Error::Unfinished { .. } => {

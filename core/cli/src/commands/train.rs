@@ -2,7 +2,7 @@
 
 use offramp_harness::Refusal;
 use offramp_harness::bind::{Training, bind_training};
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_harness::train::{TrainError, check, train};
 use offramp_report::learning::{trainings, write_curves};
 use offramp_results::learning::{self, Learned};
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
     let threads = super::thread_pool(&arguments.threads)?;
     let place =
         |number, training: &Training| super::folder_of_point(&out, number, &training.scenario);
-    let _claim = Claim::new(&out, start).map_err(folder_problem)?;
+    let _claim = Claim::new(&out, start, &Work::Training).map_err(folder_problem)?;
     // All of them before the first, so that a mistake shows at once.
     for (number, training) in experiment.points.iter().enumerate() {
         let (folder, _) = place(number, training);

@@ -1,6 +1,6 @@
 //! `offramp tune`: hyper-parameters, chosen on validation.
 
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_report::tuning::search;
 use offramp_tune::{TuneError, Tuning};
 
@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
     let out = arguments.folder.folder(&experiment.name);
     let threads = super::thread_pool(&arguments.threads)?;
     let tuning = threads.install(|| Tuning::new(scenario, &registry)).map_err(problem)?;
-    let _claim = Claim::new(&out, arguments.folder.start()).map_err(folder_problem)?;
+    let start = arguments.folder.start();
+    let _claim = Claim::new(&out, start, &Work::Search).map_err(folder_problem)?;
     let progress =
         notes.progress(tuning.lessons() as u64, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let found = threads.install(|| tuning.run(&out, &progress)).map_err(problem)?;
