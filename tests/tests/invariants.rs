@@ -10,7 +10,7 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
@@ -21,8 +21,20 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     ("core/tune", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     (
+        "core/explain",
+        &[
+            "offramp-harness",
+            "offramp-host",
+            "offramp-results",
+            "offramp-scenario",
+            "offramp-study",
+            "offramp-tune",
+        ],
+    ),
+    (
         "core/cli",
         &[
+            "offramp-explain",
             "offramp-harness",
             "offramp-host",
             "offramp-model",

@@ -5,20 +5,17 @@
 
 mod arguments;
 mod commands;
-mod excerpt;
 mod logged;
-mod mistaken;
 mod output;
-mod problem;
 mod progress;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use offramp_explain::Problem;
 use offramp_harness::isolate;
 
 use crate::arguments::{Arguments, Command};
-use crate::problem::Problem;
 use crate::progress::Notes;
 
 fn main() -> ExitCode {
@@ -41,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn bad_input(problem: Problem) -> ExitCode {
-    problem.show();
+    output::show(&problem);
     ExitCode::from(2)
 }
 

@@ -6,10 +6,10 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use crate::problem::Problem;
+use offramp_explain::Problem;
 
 /// Where results go, once [`claim`] has been called.
 static RESULTS: OnceLock<File> = OnceLock::new();
@@ -63,4 +63,13 @@ pub(crate) fn check(written: io::Result<()>) -> Result<(), Problem> {
 /// Prints a line on standard error, which may be full or closed: there is nowhere left to say so.
 pub(crate) fn note(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Explains an error on standard error, in colours if that is a terminal.
+pub(crate) fn show(problem: &Problem) {
+    let text = match io::stderr().is_terminal() {
+        true => problem.terminal_text(),
+        false => problem.text(),
+    };
+    let _ = io::stderr().write_all(text.as_bytes());
 }

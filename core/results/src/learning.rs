@@ -113,6 +113,15 @@ pub struct DistillationRow {
     pub validation_dropped: f64,
 }
 
+/// The folder of one point of a scenario that is learned into `folder`: by its number in the sweep,
+/// from 0; `folder` itself if `point` is empty, outside a sweep.
+pub fn folder_of_point(folder: &Path, number: usize, point: &str) -> PathBuf {
+    match point {
+        "" => folder.to_owned(),
+        _ => folder.join(format!("point-{number:03}")),
+    }
+}
+
 /// A training ([`TrainingRow`]) or a distillation ([`DistillationRow`]) of one point of a
 /// scenario, complete or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +196,13 @@ pub fn distillation(folder: &Path) -> Result<Vec<DistillationRow>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_of_a_sweep_have_folders_of_their_own() {
+        let folder = |point| folder_of_point("out".as_ref(), 7, point);
+        assert_eq!(folder("seed = 2"), Path::new("out/point-007"));
+        assert_eq!(folder(""), Path::new("out"));
+    }
 
     #[test]
     fn an_absent_validation_is_not_a_missing_column() {

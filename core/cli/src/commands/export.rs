@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use offramp_explain::Problem;
 use offramp_harness::bind::help_with;
 use offramp_host::OfferKind;
 use offramp_host::plugin::{ExportRequest, ExportedFile};
@@ -12,7 +13,6 @@ use offramp_results::checkpoint;
 use crate::Outcome;
 use crate::arguments::ExportArguments;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, Problem> {

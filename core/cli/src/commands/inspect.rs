@@ -2,6 +2,7 @@
 
 mod scenario;
 
+use offramp_explain::{Kind, Problem};
 use offramp_report::Format;
 use offramp_report::records::{Field, Records, json_text};
 use offramp_results::checkpoint::{self, Contents};
@@ -9,9 +10,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::arguments::InspectArguments;
-use crate::mistaken::Kind;
 use crate::output::print;
-use crate::problem::Problem;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
     let format = arguments.format.format();

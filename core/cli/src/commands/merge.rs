@@ -1,16 +1,15 @@
 //! `offramp merge`: combine the parts of a batch.
 
+use offramp_explain::Problem;
 use offramp_results::merge::merge;
 
-use super::results_problem;
 use crate::Outcome;
 use crate::arguments::MergeArguments;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &MergeArguments, notes: Notes) -> Result<Outcome, Problem> {
-    let runs = merge(&arguments.parts, &arguments.out).map_err(results_problem)?;
+    let runs = merge(&arguments.parts, &arguments.out)?;
     let printed = print(&arguments.results.text(&runs));
     notes.say(format_args!("results: {}", arguments.out.display()));
     printed?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use offramp_explain::Problem;
 use offramp_host::Registry;
 use offramp_report::Format;
 use offramp_report::records::{Field, Records, json_text};
@@ -10,7 +11,6 @@ use serde_json::json;
 use crate::Outcome;
 use crate::arguments::NewArguments;
 use crate::output::print;
-use crate::problem::Problem;
 
 /// A file of a new crate: its path, and its text with the placeholders `the-name` and `TheName`.
 type Template = (&'static str, &'static str);

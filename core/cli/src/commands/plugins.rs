@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use offramp_explain::Problem;
 use offramp_host::{Library, Offer, OfferKind, Registry};
 use offramp_report::Format;
 use offramp_report::records::{Cell, Field, Records, json_text};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::arguments::{PluginsArguments, PluginsCommand};
 use crate::output::print;
-use crate::problem::Problem;
 
 pub(crate) fn run(arguments: &PluginsArguments) -> Result<Outcome, Problem> {
     let text = match &arguments.command {

@@ -1,5 +1,6 @@
 //! `offramp replay`: recorded runs through the engine.
 
+use offramp_explain::Problem;
 use offramp_report::replay::{checked_replays, replays};
 use offramp_results::replay::Replay;
 use offramp_trace::Trace;
@@ -8,7 +9,6 @@ use rayon::prelude::*;
 use crate::Outcome;
 use crate::arguments::ReplayArguments;
 use crate::output::print;
-use crate::problem::Problem;
 
 pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
     // All files are read before any is replayed: one that is not a trace costs no time.

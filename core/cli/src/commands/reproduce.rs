@@ -3,18 +3,15 @@
 use std::ops::Add;
 use std::path::{Path, PathBuf};
 
+use offramp_explain::{Kind, Problem};
 use offramp_harness::resume::{Claim, Start};
 use offramp_report::study::{StudyResults, failures};
 use offramp_report::study_folder;
-use offramp_results::Error;
-use offramp_study::{Size, Study, StudyError, StudyOutcome};
+use offramp_study::{Size, Study, StudyOutcome};
 
-use super::folder_problem;
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
-use crate::mistaken::Kind;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.
@@ -34,11 +31,10 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let threads = super::thread_pool(&arguments.threads)?;
     let executor = super::isolated_executor()?;
-    let _claim = Claim::new(&out, Start::Resume, &study.work()).map_err(folder_problem)?;
+    let _claim = Claim::new(&out, Start::Resume, &study.work())?;
     let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
-    let StudyOutcome { exhibits, lessons } = threads
-        .install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))
-        .map_err(problem)?;
+    let StudyOutcome { exhibits, lessons } =
+        threads.install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))?;
     drop(progress);
     let claims = study.claims(&exhibits);
     let results = StudyResults {
@@ -82,21 +78,4 @@ fn study_file(arguments: &ReproduceArguments) -> Result<PathBuf, Problem> {
     let help = "run `offramp reproduce` in a checkout of offramp, or name a study: offramp \
                 reproduce STUDY";
     Err(Problem::new(message).with_help(help))
-}
-
-fn problem(error: StudyError) -> Problem {
-    match error {
-        StudyError::Scenario(error) => error.into(),
-        StudyError::Unfit(unfit) => Problem::new(unfit)
-            .with_help("nothing was done: correct the study, or the file that it names"),
-        StudyError::Results(error @ (Error::InUse { .. } | Error::Unlockable { .. })) => {
-            super::results_problem(error)
-        }
-        error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
-            let help = "name another folder with --out, or remove what is damaged: it is then \
-                        computed again";
-            Problem::new(error).with_help(help)
-        }
-        other => Problem::new(other),
-    }
 }

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use offramp_harness::batch::{Batch, BatchError};
+use offramp_explain::Problem;
+use offramp_harness::batch::Batch;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
 
-use super::results_problem;
 use crate::Outcome;
 use crate::arguments::RunArguments;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -52,7 +51,7 @@ fn evaluate(
     out: &Path,
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
-    let attempt = batch.open(out, arguments.folder.start()).map_err(results_problem)?;
+    let attempt = batch.open(out, arguments.folder.start())?;
     for what in attempt.interrupted() {
         notes.say(format_args!("the last attempt ended while this ran: {what}"));
     }
@@ -65,9 +64,5 @@ fn evaluate(
     let executor = super::isolated_executor()?;
     let evaluated = threads.install(|| attempt.run(&executor, &progress));
     drop(progress);
-    evaluated.map_err(|error| match error {
-        BatchError::Results(error) => results_problem(error),
-        BatchError::Unfit(unfit) => Problem::new(unfit)
-            .with_help("nothing was run: correct the scenario, or the file that it names"),
-    })
+    Ok(evaluated?)
 }

@@ -1,18 +1,16 @@
 //! `offramp train`: learn, save, resume.
 
-use offramp_harness::Refusal;
+use offramp_explain::Problem;
 use offramp_harness::bind::{Training, bind_training};
 use offramp_harness::resume::{Claim, Work};
 use offramp_harness::train::{TrainError, check, train};
 use offramp_report::learning::{trainings, write_curves};
 use offramp_results::learning::{self, Learned};
 
-use super::{folder_problem, results_problem};
 use crate::Outcome;
 use crate::arguments::TrainArguments;
 use crate::logged::Logged;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -22,14 +20,16 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
     let out = arguments.folder.folder(&experiment.name);
     let start = arguments.folder.start();
     let threads = super::thread_pool(&arguments.threads)?;
-    let place =
-        |number, training: &Training| super::folder_of_point(&out, number, &training.scenario);
-    let _claim = Claim::new(&out, start, &Work::Training).map_err(folder_problem)?;
+    let place = |number, training: &Training| {
+        let point = training.scenario.point_text();
+        (learning::folder_of_point(&out, number, &point), point)
+    };
+    let _claim = Claim::new(&out, start, &Work::Training)?;
     // All of them before the first, so that a mistake shows at once.
     for (number, training) in experiment.points.iter().enumerate() {
         let (folder, _) = place(number, training);
         let checked = threads.install(|| check(training, &folder, start));
-        checked.map_err(|error| problem(training, error))?;
+        checked.map_err(|error| Problem::of_training(training, error))?;
     }
     let (mut learned, mut logged) = (Vec::new(), true);
     for (number, training) in experiment.points.iter().enumerate() {
@@ -42,14 +42,14 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         let (rows, error) = match trained {
             Ok(()) => {
                 notes.say(format_args!("trained: {}", folder.display()));
-                (learning::training(&folder).map_err(results_problem)?, None)
+                (learning::training(&folder)?, None)
             }
             Err(error @ (TrainError::Failed { .. } | TrainError::Untrained { .. })) => {
                 show_failure(format_args!("{}: {error}", folder.display()));
                 // There may be no rows yet.
                 (learning::training(&folder).unwrap_or_default(), Some(error.to_string()))
             }
-            Err(error) => return Err(problem(training, error)),
+            Err(error) => return Err(Problem::of_training(training, error)),
         };
         learned.push(Learned { point, folder, rows, error });
     }
@@ -60,15 +60,4 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
     }
     Ok(if learned.len() < all || !logged { Outcome::Failures } else { Outcome::Success })
-}
-
-/// Explains how to mend what keeps a training from beginning.
-fn problem(training: &Training, error: TrainError) -> Problem {
-    match error {
-        TrainError::Refused(Refusal { field, cause }) => {
-            training.scenario.fault(&field, cause, None).into()
-        }
-        TrainError::Folder(error) => folder_problem(error),
-        other => Problem::new(other),
-    }
 }

@@ -1,14 +1,13 @@
 //! `offramp tune`: hyper-parameters, chosen on validation.
 
+use offramp_explain::Problem;
 use offramp_harness::resume::{Claim, Work};
 use offramp_report::tuning::search;
-use offramp_tune::{TuneError, Tuning};
+use offramp_tune::Tuning;
 
-use super::{folder_problem, results_problem};
 use crate::Outcome;
 use crate::arguments::TuneArguments;
 use crate::output::print;
-use crate::problem::Problem;
 use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -18,12 +17,12 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
     let scenario = experiment.points.swap_remove(0);
     let out = arguments.folder.folder(&experiment.name);
     let threads = super::thread_pool(&arguments.threads)?;
-    let tuning = threads.install(|| Tuning::new(scenario, &registry)).map_err(problem)?;
+    let tuning = threads.install(|| Tuning::new(scenario, &registry))?;
     let start = arguments.folder.start();
-    let _claim = Claim::new(&out, start, &Work::Search).map_err(folder_problem)?;
+    let _claim = Claim::new(&out, start, &Work::Search)?;
     let progress =
         notes.progress(tuning.lessons() as u64, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
-    let found = threads.install(|| tuning.run(&out, &progress)).map_err(problem)?;
+    let found = threads.install(|| tuning.run(&out, &progress))?;
     drop(progress);
     for row in &found.rows {
         let Some(error) = &row.error else { continue };
@@ -40,16 +39,4 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
     }
     let failed = found.chosen.is_none() || found.rows.iter().any(|row| row.error.is_some());
     Ok(if failed { Outcome::Failures } else { Outcome::Success })
-}
-
-/// Explains how to mend what ends a search.
-fn problem(error: TuneError) -> Problem {
-    match error {
-        TuneError::Fault(fault) => (*fault).into(),
-        TuneError::Folder(error) => folder_problem(error),
-        TuneError::Results(error) => results_problem(error),
-        TuneError::Dataset(error) => Problem::new(error).with_help(
-            "name another folder with --out, or remove the file: it is then collected again",
-        ),
-    }
 }

@@ -9,13 +9,20 @@ use crate::problem::Problem;
 
 /// The kind of file or folder at a path, judged by its name and first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A scenario, for `offramp run`, `train`, `distill` and `tune`.
     Scenario,
+    /// A study, for `offramp reproduce`.
     Study,
+    /// A checkpoint, or any other safetensors file.
     Checkpoint,
+    /// A run folder, as `offramp run` writes it.
     RunFolder,
+    /// The `run.json` of a run folder.
     RunFile,
+    /// The folder of a training or distillation.
     LearningFolder,
+    /// The folder of a search.
     SearchFolder,
 }
 
@@ -82,9 +89,9 @@ impl Kind {
 }
 
 impl Problem {
-    /// Explains, if `path` is not what the command needs but something that another command takes,
-    /// which one.
-    pub(crate) fn unless_mistaken(self, path: &Path, needed: Kind) -> Self {
+    /// The problem of reading `path`, which was to be a `needed`. If it is something else that
+    /// another command takes, the help is that one instead.
+    pub fn unless_mistaken(self, path: &Path, needed: Kind) -> Self {
         match Kind::of(path) {
             Some(kind) if kind != needed => self.with_help(kind.help(path)),
             _ => self,
