@@ -15,11 +15,7 @@ use crate::study::{StudyResults, csv, figures, table};
 ///
 /// # Errors
 /// [`PlotError`] names the file that can't be written.
-pub fn write(
-    study: &StudyResults<'_>,
-    lessons: &[Lesson],
-    folder: &Path,
-) -> Result<(), PlotError> {
+pub fn write(study: &StudyResults<'_>, lessons: &[Lesson], folder: &Path) -> Result<(), PlotError> {
     for exhibit in study.exhibits {
         write_exhibit(exhibit, folder)?;
     }
