@@ -110,8 +110,9 @@ impl<'e> Planned<'e> {
                 return Ok(());
             }
         };
-        let records =
-            files.iter().map(|file| hashes.record(&evaluation.scenario.folder, file, MAX_DATA_BYTES));
+        let records = files
+            .iter()
+            .map(|file| hashes.record(&evaluation.scenario.folder, file, MAX_DATA_BYTES));
         let records = records.collect::<Result<_, _>>().map_err(|cause| fault(&cause))?;
         if let Some(identity) = &mut self.record.identity {
             identity.files = records;

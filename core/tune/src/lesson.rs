@@ -182,11 +182,7 @@ impl Lesson {
     }
 
     /// Trains or distils.
-    fn learned(
-        &self,
-        folder: &Path,
-        observer: &dyn Observer,
-    ) -> Result<Attempt<()>, TuneError> {
+    fn learned(&self, folder: &Path, observer: &dyn Observer) -> Result<Attempt<()>, TuneError> {
         match self {
             Self::Training(training) => {
                 match train::train(training, folder, Start::Resume, &Part(observer)) {
@@ -198,7 +194,13 @@ impl Lesson {
             Self::Distillation(distillation) => {
                 // A dataset of its own: others may distil the same teacher at the same time.
                 let dataset = folder.join("dataset.safetensors");
-                match distill::distill(distillation, folder, &dataset, Start::Resume, &Part(observer)) {
+                match distill::distill(
+                    distillation,
+                    folder,
+                    &dataset,
+                    Start::Resume,
+                    &Part(observer),
+                ) {
                     Ok(()) => Ok(Ok(())),
                     Err(DistillError::Folder(error)) => Err(error.into()),
                     Err(DistillError::Dataset(error)) => Err(error.into()),
