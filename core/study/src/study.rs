@@ -8,8 +8,7 @@ use offramp_results::claim::Claim;
 use offramp_results::exhibit::Exhibit;
 use offramp_results::tuning::Budget;
 use offramp_scenario::{
-    Fault, ScenarioError, TuningFacts, fault_of, has, read_ron, read_scenario_text, read_settings,
-    read_text, replace,
+    Fault, ScenarioError, has, read_ron, read_scenario_text, read_text, replace,
 };
 
 use offramp_harness::check::Unfit;
@@ -17,8 +16,9 @@ use offramp_harness::executor::Executor;
 use offramp_harness::resume::{FolderError, Work};
 
 use crate::check::check;
+use crate::chosen::{self, Source};
 use crate::claims;
-use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, StudyFile};
+use crate::file::{ExhibitSection, PointSection, PolicySource, Size, StudyFile};
 
 /// A study that has been read.
 #[derive(Debug)]
@@ -36,15 +36,6 @@ pub struct Study {
     pub(crate) scenarios: BTreeMap<String, String>,
     /// The folder that the scenarios' paths are relative to.
     pub(crate) folder: PathBuf,
-}
-
-/// The size of a study.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// All seeds, episodes and points.
-    Full,
-    /// Fewer of them, as its `quick` section states.
-    Quick,
 }
 
 /// The reason why a study ended early. The failure of a plugin is not one: it is reported in the
@@ -107,39 +98,8 @@ impl Study {
         let mut file: StudyFile = read_ron(&source_name, &text).map_err(invalid)?;
         check(&file, &source_name, &text).map_err(invalid)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut budgets = Vec::new();
-        for (policy, source) in &mut file.policies {
-            if let PolicySource::Trained { settings, set, .. }
-            | PolicySource::Distilled { settings, set, .. } = source
-            {
-                for (number, name) in settings.iter().enumerate().rev() {
-                    let chosen =
-                        read_settings(&folder.join(name)).map_err(|error| match error {
-                            ScenarioError::Unreadable { .. } => {
-                                let field = format!("policies.{policy}.settings.{number}");
-                                invalid(fault_of(
-                                    &source_name,
-                                    &text,
-                                    &field,
-                                    error.to_string(),
-                                    None,
-                                ))
-                            }
-                            error @ ScenarioError::Invalid(_) => error,
-                        })?;
-                    below(set, chosen.settings);
-                    let budget = |facts: TuningFacts| Budget {
-                        policy: policy.clone(),
-                        scenario: facts.scenario,
-                        configurations: facts.configurations,
-                        slots: facts.slots,
-                        steps: facts.steps,
-                        validation_qoe: facts.validation_qoe,
-                    };
-                    budgets.extend(chosen.tuning.map(budget));
-                }
-            }
-        }
+        let source = Source { name: &source_name, text: &text, folder: &folder };
+        let budgets = chosen::take(&mut file, source, size)?;
         let mut scenarios = BTreeMap::new();
         let named = file.policies.values().filter_map(|source| match source {
             PolicySource::Fixed { .. } => None,
@@ -214,18 +174,6 @@ impl Study {
             |point: &&PointSection| quick.is_none_or(|labels| labels.contains(&point.label));
         item.points.iter().filter(wanted).collect()
     }
-}
-
-/// Adds settings to others, which override them, fields inside their sections too.
-fn below(set: &mut Settings, chosen: Settings) {
-    let inside = |field: &str, section: &String| {
-        field
-            .strip_prefix(section.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let mut chosen = chosen;
-    chosen.retain(|field, _| !set.keys().any(|section| inside(field, section)));
-    set.append(&mut chosen);
 }
 
 /// A study that is carried out in a folder.

@@ -14,8 +14,8 @@ use offramp_scenario::{DistillationEntry, Experiment, Scenario};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
-use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::Refusal;
+use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{
     Distillation, Evaluation, Training, bind_distillation, bind_evaluation, bind_training,
 };
@@ -237,7 +237,8 @@ impl StudyRunner<'_> {
         let dataset = folder.join("dataset.safetensors");
         let (mut distillation, checkpoint) = self.distillation(job)?;
         distillation.teacher.checkpoint = checkpoint;
-        match distill::distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer)) {
+        match distill::distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer))
+        {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
