@@ -3,6 +3,7 @@
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, Quantity};
 use offramp_results::statistics::{Basis, Interval, MISSES, Scores, holm};
+use offramp_results::words::signed;
 
 use crate::file::{ClaimSection, Condition, Factor, Order, Place};
 
@@ -21,30 +22,34 @@ struct Compared<'e> {
     order: Order,
 }
 
-/// Judges a claim; `None` if its exhibit was not made, or a cell of it failed.
+/// Judges a claim; `None` if its exhibit was not made.
 pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
     let (Condition::Best { item, metric, order, .. }
     | Condition::Compare { item, metric, order, .. }) = &claim.holds_if;
     let exhibit = exhibits.iter().find(|made| made.id == *item)?;
     let compared = Compared { exhibit, quantity: *metric, order: *order };
     let margins = match &claim.holds_if {
-        Condition::Best { policy, rivals, .. } => compared.best(policy, rivals)?,
+        Condition::Best { policy, rivals, .. } => compared.best(policy, rivals),
         Condition::Compare { left, factor, right, .. } => {
-            vec![compared.compare(left, *factor, right)?]
+            compared.compare(left, *factor, right).map(|margin| vec![margin])
         }
     };
-    let judged = verdict(margins.iter().map(|margin| &margin.margin));
-    let low = |margin: &Margin| margin.margin.ends.map_or(f64::NEG_INFINITY, |(low, _)| low);
-    let p = |margin: &Margin| margin.margin.p_below_zero();
-    let comparisons = margins.len();
-    let basis = weakest(margins.iter().map(|margin| margin.margin.basis))?;
-    let because = compared.because(match judged {
-        Verdict::Fails => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b)))?,
-        _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b)))?,
-    });
-    let verdict = on(basis, judged);
     let ClaimSection { text, source, .. } = claim.clone();
-    Some(Claim { text, source, verdict, comparisons, basis, because })
+    Some(match margins.and_then(|margins| compared.judged(&margins)) {
+        Ok((verdict, comparisons, basis, because)) => {
+            Claim { text, source, verdict, comparisons, basis, because }
+        }
+        Err(because) => {
+            let (verdict, basis) = (Verdict::NotJudged, Basis::Episodes);
+            Claim { text, source, verdict, comparisons: 0, basis, because }
+        }
+    })
+}
+
+/// The verdict on a claim about numbers that have no error, whose margins should all be above zero.
+fn exact(margins: &[Margin]) -> Verdict {
+    let holds = margins.iter().all(|margin| margin.margin.estimate > 0.0);
+    if holds { Verdict::Holds } else { Verdict::Fails }
 }
 
 /// The verdict on a claim whose margins should all be above zero, whatever they rest on; without
@@ -74,8 +79,39 @@ fn weakest(bases: impl Iterator<Item = Basis>) -> Option<Basis> {
 }
 
 impl Compared<'_> {
+    /// The verdict, the number of comparisons, their weakest basis, and the difference that decided.
+    ///
+    /// # Errors
+    /// Why nothing can be judged.
+    fn judged(&self, margins: &[Margin]) -> Result<(Verdict, usize, Basis, String), String> {
+        let is_exact = self.quantity.is_exact();
+        let judged = if is_exact {
+            exact(margins)
+        } else {
+            verdict(margins.iter().map(|margin| &margin.margin))
+        };
+        let low = |Margin { margin, .. }: &&Margin| match margin.ends {
+            Some((low, _)) => low,
+            None if is_exact => margin.estimate,
+            None => f64::NEG_INFINITY,
+        };
+        let p = |margin: &&Margin| margin.margin.p_below_zero();
+        let nothing = || "there is nothing to compare".to_owned();
+        let deciding = match judged {
+            Verdict::Fails if !is_exact => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b))),
+            _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b))),
+        };
+        let because = self.because(deciding.ok_or_else(nothing)?);
+        let basis = weakest(margins.iter().map(|margin| margin.margin.basis));
+        let basis = basis.ok_or_else(nothing)?;
+        Ok((on(basis, judged), margins.len(), basis, because))
+    }
+
     /// The margins of a policy ahead of each rival, at every point of the exhibit.
-    fn best(&self, policy: &str, rivals: &[String]) -> Option<Vec<Margin>> {
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn best(&self, policy: &str, rivals: &[String]) -> Result<Vec<Margin>, String> {
         let mut points: Vec<&str> = Vec::new();
         for cell in &self.exhibit.cells {
             if !points.contains(&cell.point.as_str()) {
@@ -88,34 +124,45 @@ impl Compared<'_> {
             for rival in rivals {
                 let margin = self.ahead(&ours, &self.scores(rival, point)?)?;
                 let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
-                margins.push(Margin { what: format!("{policy} less {rival}{at}"), margin });
+                margins.push(Margin { what: format!("{policy} minus {rival}{at}"), margin });
             }
         }
-        Some(margins)
+        Ok(margins)
     }
 
     /// The margin of one number ahead of another, times `factor`.
-    fn compare(&self, left: &Place, Factor(factor): Factor, right: &Place) -> Option<Margin> {
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn compare(
+        &self,
+        left: &Place,
+        Factor(factor): Factor,
+        right: &Place,
+    ) -> Result<Margin, String> {
         let of = |place: &Place| self.scores(&place.policy, &place.point);
         let margin = self.ahead(&of(left)?, &of(right)?.times(factor))?;
-        let name = |place: &Place| match place.point.as_str() {
-            "" => place.policy.clone(),
-            point => format!("{} at {point}", place.policy),
-        };
+        let name = |place: &Place| at(&place.policy, &place.point);
         let times = if factor == 1.0 { String::new() } else { format!("{factor} × ") };
-        Some(Margin { what: format!("{} less {times}{}", name(left), name(right)), margin })
+        Ok(Margin { what: format!("{} minus {times}{}", name(left), name(right)), margin })
     }
 
     /// How far the first is ahead: above the second, or below it if that is the order.
-    fn ahead(&self, ours: &Scores, theirs: &Scores) -> Option<Interval> {
-        match self.order {
+    fn ahead(&self, ours: &Scores, theirs: &Scores) -> Result<Interval, String> {
+        let margin = match self.order {
             Order::Above => ours.mean_minus(theirs),
             Order::Below => theirs.mean_minus(ours),
-        }
+        };
+        margin.ok_or_else(|| "the two numbers are not of the same episodes".to_owned())
     }
 
-    fn scores(&self, policy: &str, point: &str) -> Option<Scores> {
-        self.exhibit.cell(policy, point)?.scores(self.quantity)
+    fn scores(&self, policy: &str, point: &str) -> Result<Scores, String> {
+        let named = at(policy, point);
+        let cell = self.exhibit.cell(policy, point);
+        let cell = cell.ok_or_else(|| format!("{named} was left out of this version"))?;
+        let measured = cell.outcome.as_ref().map_err(|error| format!("{named} failed: {error}"))?;
+        let missing = || format!("{named} has no value for {}", self.quantity.title());
+        measured.scores(self.quantity).ok_or_else(missing)
     }
 
     /// A margin in words: the difference itself, whichever way it should be.
@@ -125,17 +172,27 @@ impl Compared<'_> {
             Order::Below => (-margin.estimate, margin.ends.map(|(low, high)| (-high, -low))),
         };
         let (name, digits) = (self.quantity.title(), self.quantity.digits());
-        let difference = format!("{name}: {what} {estimate:+.digits$}");
+        let signed = |number: f64| signed(number, digits);
+        let difference = format!("{name}: {what} {}", signed(estimate));
         match ends {
-            Some((low, high)) => format!("{difference} [{low:+.digits$}, {high:+.digits$}]"),
+            Some((low, high)) => format!("{difference} [{}, {}]", signed(low), signed(high)),
             None => difference,
         }
     }
 }
 
+/// A policy at a point, in words.
+fn at(policy: &str, point: &str) -> String {
+    if point.is_empty() { policy.to_owned() } else { format!("{policy} at {point}") }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use offramp_results::exhibit::{Cell, ExhibitKind, Measured};
     use offramp_results::statistics::Weighted;
+    use offramp_scenario::read_ron;
 
     use super::*;
 
@@ -208,5 +265,68 @@ mod tests {
             Basis::OneTraining
         );
         assert_eq!(of(&[Basis::Episodes]), Basis::Episodes);
+    }
+
+    /// An exhibit of policies with so many parameters; those with an error failed.
+    fn exhibit(cells: &[(&str, Result<f64, &str>)]) -> Exhibit {
+        let cell = |(policy, parameters): &(&str, Result<f64, &str>)| {
+            let measured =
+                |parameters| Measured { parameters: Some(parameters), ..Measured::default() };
+            let outcome = parameters.map(measured).map_err(str::to_owned);
+            Cell {
+                policy: (*policy).to_owned(),
+                point: "p".into(),
+                outcome,
+                paper: BTreeMap::new(),
+            }
+        };
+        Exhibit {
+            id: "item".to_owned(),
+            title: String::new(),
+            kind: ExhibitKind::Table,
+            axis: String::new(),
+            quantities: vec![Quantity::Parameters],
+            reference: None,
+            cells: cells.iter().map(cell).collect(),
+        }
+    }
+
+    /// The verdict on a claim about the policies of an exhibit, and why.
+    fn judged(condition: &str, cells: &[(&str, Result<f64, &str>)]) -> (Verdict, String) {
+        let claim = format!("(text: \"\", source: \"\", holds_if: {condition})");
+        let claim = judge(&read_ron("x", &claim).unwrap(), &[exhibit(cells)]).unwrap();
+        assert_eq!(claim.comparisons == 0, claim.verdict == Verdict::NotJudged);
+        (claim.verdict, claim.because)
+    }
+
+    const SMALLER: &str = r#"Compare(
+        item: "item", metric: Parameters, order: Below,
+        left: (policy: "a", point: "p"), factor: 0.5, right: (policy: "b", point: "p"),
+    )"#;
+
+    /// They have no interval.
+    #[test]
+    fn exact_numbers_are_judged_exactly() {
+        for (count, verdict) in
+            [(49.0, Verdict::Holds), (50.0, Verdict::Fails), (51.0, Verdict::Fails)]
+        {
+            let (judged, because) = judged(SMALLER, &[("a", Ok(count)), ("b", Ok(100.0))]);
+            assert_eq!(judged, verdict, "{count}: {because}");
+        }
+        let best = "Best(item: \"item\", metric: Parameters, order: Above, policy: \"a\", \
+                    rivals: [\"b\", \"c\"])";
+        let cells = [("a", Ok(7.0)), ("b", Ok(5.0)), ("c", Ok(9.0))];
+        let because = "parameters: a minus c at p -2".to_owned();
+        assert_eq!(judged(best, &cells), (Verdict::Fails, because));
+    }
+
+    #[test]
+    fn a_claim_that_can_not_be_judged_says_why() {
+        let not = |because: &str| (Verdict::NotJudged, because.to_owned());
+        let a = ("a", Ok(7.0));
+        assert_eq!(judged(SMALLER, &[a]), not("b at p was left out of this version"));
+        assert_eq!(judged(SMALLER, &[a, ("b", Err("why"))]), not("b at p failed: why"));
+        let qoe = SMALLER.replace("Parameters", "Qoe");
+        assert_eq!(judged(&qoe, &[a, ("b", Ok(1.0))]).0, Verdict::NotJudged);
     }
 }
