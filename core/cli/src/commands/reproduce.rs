@@ -7,6 +7,7 @@ use offramp_explain::{Kind, Problem};
 use offramp_harness::resume::{Claim, Start};
 use offramp_report::study::{StudyResults, failures};
 use offramp_report::study_folder;
+use offramp_results::words::counted;
 use offramp_study::{Size, Study, StudyOutcome};
 
 use crate::Outcome;
@@ -53,7 +54,8 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     if !lessons.is_empty() {
         let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
         let (count, path) = (lessons.len(), out.join("lessons.csv"));
-        notes.say(format_args!("{count} lessons, {seconds:.0} s in all: {}", path.display()));
+        let lessons = counted(count as u64, "lesson");
+        notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
     }
     let mut failed = false;
     for exhibit in &exhibits {
