@@ -1,7 +1,8 @@
 //! The folders of trainings, distillations and studies: one process at a time works in them, they
 //! resume what they began and nothing else, and what is in them is whole.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use offramp_results::lock::FolderLock;
@@ -102,6 +103,61 @@ fn a_folder_in_use_is_left_alone() {
         assert_ne!(sandbox.read(&touched), "as it was");
         assert!(!sandbox.has(&format!("{folder}/lock")));
     }
+}
+
+/// The names and contents of all files in a folder.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else {
+            all.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn nothing_continues_in_a_folder_of_something_else() {
+    let sandbox = trained();
+    sandbox.write("distilling.ron", distillation(student()).to_string());
+    let space = "{\"train.learner.parameters.batch\": Values([8, 16])}";
+    let search = training(networks()).set("tune.space", space).set("tune.configurations", 2);
+    sandbox.write("search.ron", search.set("tune.first", 2).to_string());
+    sandbox.write("small.ron", small_system("small").to_string());
+    sandbox.write("study.ron", STUDY);
+    sandbox.write("another.ron", STUDY.replace("\"study\"", "\"another\""));
+    succeed(&sandbox, &["reproduce", "study.ron", "--out", "study"]);
+    std::fs::create_dir(sandbox.path().join("mine")).unwrap();
+    sandbox.write("mine/notes.txt", "what someone needs");
+    let commands = [
+        ["train", "learning.ron", "--resume", "--out"],
+        ["distill", "distilling.ron", "--resume", "--out"],
+        ["tune", "search.ron", "--resume", "--out"],
+        ["reproduce", "study.ron", "--quiet", "--out"],
+        ["reproduce", "another.ron", "--quiet", "--out"],
+    ];
+    let own = [("train", "run"), ("reproduce", "study")];
+    for command in commands {
+        for folder in ["run", "study", "mine"] {
+            if own.contains(&(command[0], folder)) && command[1] != "another.ron" {
+                continue;
+            }
+            let before = contents(&sandbox.path().join(folder));
+            let ran = offramp(&sandbox, &[&command[..], &[folder]].concat());
+            assert_eq!(ran.code, 2, "{command:?} {folder}: {}", ran.err);
+            assert!(ran.err.contains("name another folder with --out"), "{}", ran.err);
+            assert_eq!(contents(&sandbox.path().join(folder)), before, "{command:?} {folder}");
+        }
+    }
+    let ran = offramp(&sandbox, &[&commands[4][..], &["study"]].concat());
+    let stated = "study is the folder of the study study, not of the study another";
+    assert!(ran.err.contains(stated), "{}", ran.err);
+    // An empty folder is nobody's.
+    std::fs::create_dir(sandbox.path().join("empty")).unwrap();
+    succeed(&sandbox, &[&commands[0][..], &["empty"]].concat());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use offramp_harness::Registry;
 use offramp_harness::events::Quiet;
 use offramp_harness::executor::InProcess;
 use offramp_study::{Size, Study};
-use offramp_tests::{Ran, Sandbox, built, workspace};
+use offramp_tests::{Ran, Sandbox, built, example, workspace};
 
 const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
     tasks: (arrival_probability: 0.4)";
@@ -283,6 +283,32 @@ fn a_study_that_is_made_is_not_made_again() {
     assert!(!again.err.contains("training") && !again.err.contains("evaluating"), "{}", again.err);
 }
 
+/// A folder may be renamed, copied, or reached by a link: its name is not part of what it contains.
+#[test]
+#[cfg(unix)]
+fn a_study_continues_in_a_folder_of_another_name() {
+    let sandbox = with_study();
+    let made = |out: &str| {
+        let ran =
+            sandbox.offramp(&["reproduce", "toy.ron", "--out", out, "--only", "plain,learned"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran
+    };
+    let first = made("out");
+    let path = |name: &str| sandbox.path().join(name);
+    for folder in std::fs::read_dir(path("out/results")).unwrap() {
+        let record = std::fs::read_to_string(folder.unwrap().path().join("run.json")).unwrap();
+        assert!(!record.contains(&sandbox.path().display().to_string()), "{record}");
+    }
+    std::fs::rename(path("out"), path("renamed")).unwrap();
+    std::os::unix::fs::symlink("renamed", path("link")).unwrap();
+    for out in ["renamed", "link"] {
+        let again = made(out);
+        assert_eq!(again.out, first.out);
+        assert!(!again.err.contains("evaluating"), "{}", again.err);
+    }
+}
+
 /// At any number of threads, and elsewhere.
 #[test]
 fn a_part_of_a_study_has_the_numbers_of_the_whole() {
@@ -364,6 +390,8 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         ("id: \"curves\"", "id: \"plain\""),
         ("of: { \"teacher\"", "of: { \"teechr\""),
         ("rivals: [\"local\"", "rivals: [\"student\""),
+        ("point: \"0.2\"),\n                right", "point: \"0.3\"),\n                right"),
+        ("\"local\": Fixed", "\"rules\": Fixed"),
     ] {
         assert!(STUDY.contains(from), "{from}");
         sandbox.write("wrong.ron", STUDY.replace(from, to));
@@ -372,22 +400,64 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
         errors += &ran.err;
     }
     errors += &sandbox.offramp(&["reproduce", "toy.ron", "--only", "plane", "--out", "out"]).err;
-    assert!(
-        !sandbox.path().join("out/learned").exists()
-            && !sandbox.path().join("out/results").exists()
-    );
+    assert!(!sandbox.has("out"));
     insta::assert_snapshot!(errors);
 }
 
 #[test]
 fn what_fails_is_a_row_and_the_rest_goes_on() {
     let sandbox = with_study();
-    let parameters = "\"heuristic\", parameters: (load_trust: 7.0)";
-    let failing = STUDY.replace("\"heuristic\", parameters: (load_trust: 0.5)", parameters);
+    let failing = STUDY.replace(
+        "plugin: \"heuristic\", parameters: (load_trust: 0.5)",
+        "plugin: \"hostile\", parameters: (misdeed: PanicIn(\"decide\"))",
+    );
     sandbox.write("failing.ron", failing);
-    let ran = sandbox.offramp(&["reproduce", "failing.ron", "--out", "out", "--only", "plain"]);
+    let hostile = example("hostile").display().to_string();
+    let reproduce = ["reproduce", "failing.ron", "--out", "out", "--only", "plain"];
+    let reproduce = [&reproduce[..], &["--plugins", &hostile]].concat();
+    let ran = sandbox.offramp(&reproduce);
     assert_eq!(ran.code, 1, "{}", ran.err);
+    // Whatever the format, what failed is named.
+    for format in ["csv", "json"] {
+        let again = sandbox.offramp(&[&reproduce[..], &["--format", format]].concat());
+        assert_eq!(again.code, 1, "{}", again.err);
+        assert!(again.err.contains("failed: plain: rules at 0.6: "), "{}", again.err);
+    }
     insta::assert_snapshot!(ran.out);
+}
+
+/// Before anything is learned, whatever comes first in the study.
+#[test]
+fn what_a_plugin_refuses_ends_a_study_before_it_begins() {
+    let sandbox = with_study();
+    for (from, to, place) in [
+        ("load_trust: 0.5", "load_trust: 7.0", "rules"),
+        ("\"distill.explored\": 0.2", "\"distill.student.parameters.ratio\": -1.0", "ratio: -1.0"),
+        (
+            "quick: { \"train.",
+            "set: { \"train.learner.parameters.batch\": 0 }, quick: { \"train.",
+            "batch: 0",
+        ),
+    ] {
+        assert!(STUDY.contains(from), "{from}");
+        sandbox.write("wrong.ron", STUDY.replace(from, to));
+        let ran = sandbox.offramp(&["reproduce", "wrong.ron", "--out", "out"]);
+        assert_eq!(ran.code, 2, "{to}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(place), "{}", ran.err);
+        assert!(!sandbox.has("out"), "{}", ran.err);
+    }
+}
+
+/// Everything that a claim needs is there, or the reason is.
+#[test]
+fn a_claim_about_a_point_that_is_left_out_is_not_judged() {
+    let sandbox = with_study();
+    let quick = ["reproduce", "toy.ron", "--quick", "--only", "plain", "--format", "json"];
+    let json: serde_json::Value = serde_json::from_str(&sandbox.succeed(&quick)).unwrap();
+    let verdict = |number: usize| &json["claims"][number]["verdict"];
+    assert_eq!(verdict(1), "not judged");
+    assert_eq!(json["claims"][1]["because"], "local at 0.2 was left out of this version");
+    assert_ne!(verdict(2), "not judged");
 }
 
 /// The policies of the paper's study that learn.

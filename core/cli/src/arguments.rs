@@ -150,7 +150,8 @@ pub(crate) struct SeedArguments {
 #[derive(Debug, Args)]
 pub(crate) struct QuickArguments {
     /// A first look: at most 3 episodes to evaluate, 50 to train, 1,000 steps on 10,000 states to
-    /// distil, 4 configurations to tune; a study's quick version
+    /// distil; a search of 4 configurations at most, each for 20 episodes, or 200 steps on 10,000
+    /// states; a study's quick version
     #[arg(long)]
     pub(crate) quick: bool,
 }

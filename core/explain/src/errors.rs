@@ -53,8 +53,8 @@ impl From<SearchError> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let help = match error {
-            Error::Interrupted => "continue with --resume",
             Error::Taken { .. } => "name another folder with --out",
+            Error::Interrupted => "continue with --resume",
             Error::Unwritable { .. } => "name a folder that can be written with --out",
             Error::Unreadable { .. } => "name a run folder, as `offramp run` writes it",
             Error::Unfinished { .. } => {
@@ -96,6 +96,9 @@ impl From<FolderError> for Problem {
                 "name another folder with --out, or continue in it with --resume"
             }
             FolderError::Interrupted => "continue with --resume",
+            FolderError::Foreign { .. } => {
+                "name another folder with --out: a new or empty one, or that of the work to continue"
+            }
             FolderError::Unwritable { .. } => "name a folder that can be written with --out",
             FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
         };
@@ -108,7 +111,19 @@ impl From<TuneError> for Problem {
     fn from(error: TuneError) -> Self {
         match error {
             TuneError::Fault(fault) => (*fault).into(),
+            TuneError::Folder(error @ FolderError::Changed { .. }) => Self::new(error).with_help(
+                "start again in another folder: name it with --out. Here comments, `name`, `about` \
+                 and `save_every` may change, and all that concerns evaluations",
+            ),
             TuneError::Folder(error) => error.into(),
+            TuneError::Results(Error::Unreadable { ref path, .. })
+                if path.ends_with("judged.json") =>
+            {
+                let folder = path.parent().unwrap_or(path).display();
+                let help =
+                    format!("remove {folder}, then continue with --resume: it is learned again");
+                Self::new(error).with_help(help)
+            }
             TuneError::Results(error) => error.into(),
             TuneError::Dataset(error) => Self::new(error).with_help(
                 "name another folder with --out, or remove the file: it is then collected again",
@@ -125,6 +140,8 @@ impl From<StudyError> for Problem {
             StudyError::Results(error @ (Error::InUse { .. } | Error::Unlockable { .. })) => {
                 error.into()
             }
+            StudyError::Unfit(unfit) => Self::new(unfit)
+                .with_help("nothing was done: correct the study, or the file that it names"),
             error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
                 let help = "name another folder with --out, or remove what is damaged: it is then \
                             computed again";
@@ -222,6 +239,24 @@ mod tests {
         check(FolderError::from(in_use()), expected);
         check(TuneError::from(FolderError::from(in_use())), expected);
         check(StudyError::from(in_use()), expected);
+    }
+
+    /// It is not a run folder, and validations may not change.
+    #[test]
+    fn a_search_is_resumed_in_its_own_terms() {
+        let path = "out/rung-0/configuration-001-seed-1/judged.json";
+        check(
+            TuneError::from(Error::Unreadable { path: path.into(), cause: "EOF".to_owned() }),
+            "out/rung-0/configuration-001-seed-1/judged.json: EOF; remove \
+             out/rung-0/configuration-001-seed-1, then continue with --resume: it is learned again",
+        );
+        let change = "`tune.keep` was 0.3 when it began, and is 0.5 now".to_owned();
+        check(
+            TuneError::from(FolderError::Changed { path: "out/parts.json".into(), change }),
+            "can't resume from out/parts.json: `tune.keep` was 0.3 when it began, and is 0.5 now; \
+             start again in another folder: name it with --out. Here comments, `name`, `about` and \
+             `save_every` may change, and all that concerns evaluations",
+        );
     }
 
     #[test]

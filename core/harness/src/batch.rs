@@ -183,7 +183,7 @@ impl Attempt<'_> {
         let mut now = run.record.clone();
         // The same plugin with the same parameters reads the same files: it need not be asked.
         if let (Some(identity), Some(earlier)) = (&mut now.identity, &earlier.record.identity) {
-            identity.files = declared_now(&run.evaluation.scenario, earlier);
+            identity.files = declared_now(run.evaluation, earlier);
         }
         match earlier.record.change(&now) {
             None => Ok(()),

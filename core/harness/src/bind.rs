@@ -45,6 +45,9 @@ pub struct Evaluation {
     pub sha256: String,
     /// Its policies, in order; never empty.
     pub policies: Vec<BoundPolicy>,
+    /// The folder that records of checkpoints are relative to: that of the scenario, unless they are
+    /// kept elsewhere, in a folder that may be renamed.
+    pub checkpoint_home: PathBuf,
 }
 
 /// A scenario with a learner, ready to be trained.
@@ -93,7 +96,9 @@ pub fn bind_evaluation(scenario: Scenario, registry: &Registry) -> Result<Evalua
     }
     let policies = scenario.policies.iter().map(|entry| policy(&scenario, entry, registry));
     let policies = policies.collect::<Result<_, _>>()?;
-    Ok(Evaluation { sha256: sha256(scenario.text.as_bytes()), scenario, policies })
+    let checkpoint_home = scenario.folder.clone();
+    let sha256 = sha256(scenario.text.as_bytes());
+    Ok(Evaluation { scenario, sha256, policies, checkpoint_home })
 }
 
 /// Binds the learner and the explorer of a scenario, to train the learner.

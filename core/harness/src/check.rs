@@ -110,14 +110,25 @@ impl<'e> Planned<'e> {
                 return Ok(());
             }
         };
-        let records =
-            files.iter().map(|file| hashes.record(&evaluation.scenario, file, MAX_DATA_BYTES));
+        let records = files
+            .iter()
+            .map(|file| hashes.record(&evaluation.scenario.folder, file, MAX_DATA_BYTES));
         let records = records.collect::<Result<_, _>>().map_err(|cause| fault(&cause))?;
         if let Some(identity) = &mut self.record.identity {
             identity.files = records;
         }
         Ok(())
     }
+}
+
+/// Creates each policy of an evaluation once, as before its first episode; nothing is written.
+///
+/// # Errors
+/// [`Unfit`] with every policy that refuses to be created, or whose checkpoint can't be read.
+pub fn check_evaluation(evaluation: &Evaluation, isolated: &dyn Executor) -> Result<(), Unfit> {
+    let hashes = FileHashes::default();
+    let runs = evaluation.policies.iter().map(|policy| (evaluation, policy)).enumerate();
+    check(&mut plan(runs, &hashes)?, isolated, &hashes)
 }
 
 /// Plans all runs of `runs`, by their numbers.

@@ -22,6 +22,7 @@ use offramp_host::plugin::{Needs, Observation, UNDECIDED};
 use offramp_model::rng::Stream;
 use offramp_results::checkpoint::{self, HeaderError, METADATA_KEY};
 use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
+use offramp_results::words::counted;
 use offramp_scenario::Scenario;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
@@ -85,7 +86,7 @@ pub enum CollectError {
     #[error(transparent)]
     Failed(#[from] RunError),
     /// There were no decisions to take.
-    #[error("no task arrived in {episodes} episodes")]
+    #[error("no task arrived in {}", counted(*episodes, "episode"))]
     NoTasks {
         /// Episodes in a row without a task.
         episodes: u64,

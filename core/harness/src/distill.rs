@@ -23,6 +23,7 @@ use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, Policy};
 use offramp_results::files::{FileRecord, sha256};
 use offramp_results::learning::{DistillationRow, DistillationTimingRow, Validation, diagnostic};
+use offramp_results::words::counted;
 use offramp_scenario::{DistillationEntry, Scenario};
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +44,9 @@ use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a distillation may resume with others.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "train",
+    "tune",
     "distill.validate_every",
     "distill.validate_episodes",
     "distill.stop_after",
@@ -74,7 +76,8 @@ pub enum DistillError {
     },
     /// There are no states to learn from.
     #[error(
-        "step {step}: no task arrived in {episodes} episodes: there are no states to learn from"
+        "step {step}: no task arrived in {}: there are no states to learn from",
+        counted(*episodes, "episode")
     )]
     NoTasks {
         /// The mini-batch step; 0 before the first.

@@ -299,7 +299,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
         let Planned { number, evaluation, record, .. } = self.run;
         *lock(&self.setup) = None;
         let changed = || {
-            let file = changed_file(&evaluation.scenario, record.identity.as_ref()?)?;
+            let file = changed_file(evaluation, record.identity.as_ref()?)?;
             Some(format!("the file {file} has changed while it ran"))
         };
         let error = error.or_else(changed);

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use offramp_results::files::{FileRecord, MAX_CHECKPOINT_BYTES, MAX_DATA_BYTES, sha256};
 use offramp_results::run_folder::Identity;
-use offramp_scenario::{Scenario, fields_of};
+use offramp_scenario::fields_of;
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::absolute;
@@ -31,19 +31,19 @@ pub(crate) struct FileHashes {
 }
 
 impl FileHashes {
-    /// The record of a file of at most `max` bytes that a run of `scenario` depends on.
+    /// The record of a file of at most `max` bytes that a run depends on, relative to `folder`.
     ///
     /// # Errors
     /// The system's error with the path.
     pub(crate) fn record(
         &self,
-        scenario: &Scenario,
+        folder: &Path,
         path: &Path,
         max: u64,
     ) -> Result<FileRecord, String> {
         let path = absolute(path);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (scenario.folder.clone(), path);
+        let key = (folder.to_owned(), path);
         if let Some(record) = known().get(&key) {
             return Ok(record.clone());
         }
@@ -68,12 +68,13 @@ impl FileHashes {
         fields.sort();
         let entry = (&policy.plugin.offer.name, &policy.parameters);
         let checkpoint = policy.checkpoint.as_deref();
+        let home = &evaluation.checkpoint_home;
         Ok(Identity {
             engine: ENGINE.to_owned(),
             scenario: sha256(format!("{fields:?}").as_bytes()),
             policy: sha256(format!("{entry:?}").as_bytes()),
             checkpoint: checkpoint
-                .map(|path| self.record(scenario, path, MAX_CHECKPOINT_BYTES))
+                .map(|path| self.record(home, path, MAX_CHECKPOINT_BYTES))
                 .transpose()?,
             files: Vec::new(),
         })
@@ -82,25 +83,23 @@ impl FileHashes {
 
 /// The first file of an identity whose contents are different now, as messages name it; `None` if
 /// all are the same.
-pub(crate) fn changed_file(scenario: &Scenario, identity: &Identity) -> Option<String> {
-    let now = files_now(scenario, identity);
+pub(crate) fn changed_file(evaluation: &Evaluation, identity: &Identity) -> Option<String> {
+    let checkpoint = identity.checkpoint.iter();
+    let checkpoint = checkpoint.map(|then| now(&evaluation.checkpoint_home, then));
+    let now = checkpoint.chain(declared_now(evaluation, identity));
     let then = identity.checkpoint.iter().chain(&identity.files);
     then.zip(now).find(|(then, now)| *then != now).map(|(then, _)| then.path.clone())
 }
 
-/// The files of an identity as they are now; without a hash if one can't be read.
-fn files_now(scenario: &Scenario, identity: &Identity) -> Vec<FileRecord> {
-    let now = |then: &FileRecord| {
-        let unreadable = || FileRecord { path: then.path.clone(), sha256: String::new() };
-        FileRecord::of(then.path.as_ref(), &scenario.folder, MAX_DATA_BYTES)
-            .unwrap_or_else(|_| unreadable())
-    };
-    identity.checkpoint.iter().chain(&identity.files).map(now).collect()
+/// The declared files of an earlier run of the same policy as they are now.
+pub(crate) fn declared_now(evaluation: &Evaluation, earlier: &Identity) -> Vec<FileRecord> {
+    earlier.files.iter().map(|then| now(&evaluation.scenario.folder, then)).collect()
 }
 
-/// The declared files of an earlier run of the same policy as they are now.
-pub(crate) fn declared_now(scenario: &Scenario, earlier: &Identity) -> Vec<FileRecord> {
-    files_now(scenario, earlier).split_off(usize::from(earlier.checkpoint.is_some()))
+/// A file that was recorded relative to `folder`, as it is now; without a hash if it can't be read.
+fn now(folder: &Path, then: &FileRecord) -> FileRecord {
+    let unreadable = || FileRecord { path: then.path.clone(), sha256: String::new() };
+    FileRecord::of(then.path.as_ref(), folder, MAX_DATA_BYTES).unwrap_or_else(|_| unreadable())
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@
 //! executable it runs in.
 
 pub use offramp_host::Registry;
-pub use origin::{Refusal, files_of};
+pub use origin::{Origin, Refusal, files_of};
 
 pub mod batch;
 pub mod bind;

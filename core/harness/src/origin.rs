@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::context::{PolicyContext, file_bytes};
 use crate::engine::ENGINE;
 
-/// The parts of a training or distillation, in a fixed order.
+/// The parts of a training, a distillation or a search, in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Origin(Vec<Part>);
+pub struct Origin(Vec<Part>);
 
 /// A part: its name, as messages show it, and its value or the hash of a long one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ struct Part {
 }
 
 /// Sections and fields of a scenario that nothing learned depends on.
-const FREE: [&str; 9] =
-    ["name", "about", "settings", "policies", "evaluate", "isolate", "limits", "sweep", "tune"];
+const FREE: [&str; 8] =
+    ["name", "about", "settings", "policies", "evaluate", "isolate", "limits", "sweep"];
 
 /// Fields that are parts only if what is learned depends on the whole length, and of what.
 const LENGTHS: [(&str, &str); 2] =
@@ -41,7 +41,7 @@ const HASH: &str = "SHA-256 ";
 
 impl Origin {
     /// The parts that a scenario states, without its `free` fields and sections.
-    pub(crate) fn of_scenario(scenario: &Scenario, free: &[&str]) -> Self {
+    pub fn of_scenario(scenario: &Scenario, free: &[&str]) -> Self {
         let mut fields = Vec::new();
         leaves("", &scenario.text, &mut fields);
         let is_in = |field: &str, section: &str| {
@@ -64,20 +64,26 @@ impl Origin {
     }
 
     /// Leaves out a field that is free under certain conditions only.
-    pub(crate) fn leave_out(&mut self, field: &str) {
+    pub fn leave_out(&mut self, field: &str) {
         self.0.retain(|part| part.name != format!("`{field}`"));
     }
 
-    fn add(&mut self, name: String, value: String) {
+    /// Adds a part: its name, as messages show it, and its value.
+    pub fn add(&mut self, name: String, value: String) {
         self.0.push(Part { name, value });
+    }
+
+    /// Adds a part with the SHA-256 of what is too long to be shown.
+    pub fn add_hash(&mut self, name: String, sha256: &str) {
+        self.add(name, format!("{HASH}{sha256}"));
     }
 
     /// Adds the library of the plugin that the scenario names in `field`, and the files that the
     /// instance reads by itself.
     pub(crate) fn add_plugin(&mut self, field: &str, library: &Library, files: &[FileRecord]) {
-        self.add(format!("the plugin of `{field}`"), format!("{HASH}{}", library.sha256));
+        self.add_hash(format!("the plugin of `{field}`"), &library.sha256);
         for FileRecord { path, sha256 } in files {
-            self.add(format!("the file {path} of `{field}`"), format!("{HASH}{sha256}"));
+            self.add_hash(format!("the file {path} of `{field}`"), sha256);
         }
     }
 
@@ -88,7 +94,7 @@ impl Origin {
 
     /// The first part that is another one now than in `then`, as a message states it; `None` if all
     /// are the same.
-    pub(crate) fn difference(&self, then: &Self) -> Option<String> {
+    pub fn difference(&self, then: &Self) -> Option<String> {
         let value = |origin: &Self, name: &str| {
             let part = origin.0.iter().find(|part| part.name == name);
             part.map(|part| part.value.clone())
@@ -127,10 +133,10 @@ fn hash(bytes: &[u8]) -> String {
     format!("{HASH}{}", sha256(bytes))
 }
 
-/// Appends the fields of a struct, and of the structs in it, that are not structs themselves: path
-/// and text of each.
+/// Appends the fields of a struct or map, and of those in it, that are neither themselves: path and
+/// text of each.
 fn leaves(path: &str, text: &str, all: &mut Vec<(String, String)>) {
-    let fields = if text.trim_start().starts_with('(') || path.is_empty() {
+    let fields = if text.trim_start().starts_with(['(', '{']) || path.is_empty() {
         fields_of(text)
     } else {
         Vec::new()
@@ -273,7 +279,7 @@ mod tests {
 
     fn origin(text: &str) -> Origin {
         let experiment = Experiment::parse("x", text.to_owned(), Path::new(""), &[]).unwrap();
-        Origin::of_scenario(&experiment.points[0], &["distill", "train.episodes"])
+        Origin::of_scenario(&experiment.points[0], &["distill", "tune", "train.episodes"])
     }
 
     const TEXT: &str = "(name: \"x\", tasks: (arrival_probability: 0.3, deadline_slots: 10),

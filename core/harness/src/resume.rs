@@ -2,11 +2,12 @@
 //! folder is claimed by one process, a table is cut back to the last save, and a state file is
 //! replaced as a whole or not at all.
 
+use std::fmt;
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use offramp_results::files::{self, MAX_DATA_BYTES};
-use offramp_results::lock::FolderLock;
+use offramp_results::lock::{self, FolderLock};
 use offramp_results::provenance;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,16 @@ pub enum FolderError {
     /// It was to end early; what was saved by then is kept.
     #[error("interrupted; what was saved is kept")]
     Interrupted,
+    /// It was begun for something else, or by something other than offramp.
+    #[error("{}", foreign(path, found.as_deref(), wanted))]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What it was begun for; `None` if it does not say.
+        found: Option<String>,
+        /// What was to be done in it.
+        wanted: String,
+    },
     /// Another process works in it, or it can't be locked.
     #[error(transparent)]
     Lock(#[from] offramp_results::Error),
@@ -64,33 +75,73 @@ pub enum FolderError {
     },
 }
 
+/// Explains why a folder can't be continued.
+fn foreign(path: &Path, found: Option<&str>, wanted: &str) -> String {
+    let path = path.display();
+    match found {
+        Some(found) => format!("{path} is the folder of {found}, not of {wanted}"),
+        None => format!("{path} is not empty, and not the folder of {wanted}"),
+    }
+}
+
 /// An error of writing `path`.
 pub(crate) fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> FolderError {
     let path = path.to_owned();
     move |cause| FolderError::Unwritable { path: path.clone(), cause }
 }
 
-/// A folder of trainings or distillations, to which no other process writes until this is dropped.
-/// If nothing has been written to it by then, it is gone again.
+/// What a folder is for. It states that in a file, so that nothing else is continued in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A training, or one per point of a sweep.
+    Training,
+    /// A distillation, or one per point of a sweep.
+    Distillation,
+    /// A search for hyper-parameters.
+    Search,
+    /// The study of this name, all of it or its small version.
+    Study(String),
+}
+
+/// `a training`, `the study paper`.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Training => f.write_str("a training"),
+            Self::Distillation => f.write_str("a distillation"),
+            Self::Search => f.write_str("a search"),
+            Self::Study(name) => write!(f, "the study {name}"),
+        }
+    }
+}
+
+/// The name of the file in which a folder states what it is for.
+const WORK_FILE: &str = "folder-of.txt";
+
+/// A folder of a [`Work`], to which no other process writes until this is dropped. If nothing has
+/// been written to it by then, it is as it was before.
 #[derive(Debug)]
 pub struct Claim {
     lock: Option<FolderLock>,
+    /// The file in which the folder states what it is for, if this wrote it.
+    stated: Option<PathBuf>,
     /// The folders that were made for it, outermost first.
     made: Vec<PathBuf>,
 }
 
 impl Claim {
-    /// Claims `folder` and creates it if it does not exist.
+    /// Claims `folder` for `work` and creates it if it does not exist; it may be empty.
     ///
     /// # Errors
-    /// [`FolderError::Taken`] if it exists and `start` is new, [`FolderError::Lock`] if another
+    /// [`FolderError::Taken`] if it has something in it and `start` is new,
+    /// [`FolderError::Foreign`] if that is not of the same work, [`FolderError::Lock`] if another
     /// process works in it, [`FolderError::Unwritable`]. Nothing has changed then.
-    pub fn new(folder: &Path, start: Start) -> Result<Self, FolderError> {
+    pub fn new(folder: &Path, start: Start, work: &Work) -> Result<Self, FolderError> {
         let taken = || FolderError::Taken { path: folder.to_owned() };
-        if start == Start::New && folder.exists() {
+        if start == Start::New && folder.exists() && !is_empty(folder) {
             return Err(taken());
         }
-        let mut claim = Self { lock: None, made: Vec::new() };
+        let mut claim = Self { lock: None, stated: None, made: Vec::new() };
         let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let missing: Vec<&Path> = folder.ancestors().take_while(missing).collect();
         for path in missing.into_iter().rev() {
@@ -105,13 +156,53 @@ impl Claim {
                 Err(cause) => return Err(unwritable(path)(cause)),
             }
         }
+        // Before the lock, which is a file in it, and again after: it may have changed meanwhile.
+        may_continue(folder, work)?;
         claim.lock = Some(FolderLock::take(folder)?);
+        if !may_continue(folder, work)? {
+            let path = folder.join(WORK_FILE);
+            claim.stated = Some(path.clone());
+            write(&path, format!("{work}\n").as_bytes())?;
+        }
         Ok(claim)
     }
 }
 
+/// True if the folder was begun for this work; false if it is empty, apart from its lock.
+///
+/// # Errors
+/// [`FolderError::Foreign`] if it was begun for something else.
+fn may_continue(folder: &Path, work: &Work) -> Result<bool, FolderError> {
+    let wanted = work.to_string();
+    let found = files::read(&folder.join(WORK_FILE), 1 << 16).ok();
+    let found = found.map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned());
+    match found {
+        Some(found) if found == wanted => Ok(true),
+        None if is_empty(folder) => Ok(false),
+        found => Err(FolderError::Foreign { path: folder.to_owned(), found, wanted }),
+    }
+}
+
+/// True if there is nothing in a folder, apart from a lock and what a kill has left of the first file.
+fn is_empty(folder: &Path) -> bool {
+    let partial = Path::new(WORK_FILE).with_extension("partial");
+    let nothing = |name: &Path| name == Path::new(lock::FILE_NAME) || name == partial;
+    std::fs::read_dir(folder)
+        .is_ok_and(|mut entries| entries.all(|e| e.is_ok_and(|e| nothing(e.file_name().as_ref()))))
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
+        if let Some(stated) = &self.stated {
+            let among = stated.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+            let named = |name: &std::ffi::OsStr| name == WORK_FILE || name == lock::FILE_NAME;
+            let alone = among.is_some_and(|mut entries| {
+                entries.all(|entry| entry.is_ok_and(|entry| named(&entry.file_name())))
+            });
+            if alone {
+                let _ = std::fs::remove_file(stated);
+            }
+        }
         // The lock's file is in the folder.
         drop(self.lock.take());
         for path in self.made.iter().rev() {
@@ -306,20 +397,51 @@ mod tests {
     fn a_claim_that_nothing_came_of_leaves_nothing() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("runs/toy-001");
-        let claim = Claim::new(&folder, Start::New).unwrap();
-        let taken = Claim::new(&folder, Start::New).unwrap_err();
+        let claim = |start| Claim::new(&folder, start, &Work::Search);
+        let claimed = claim(Start::New).unwrap();
+        let taken = claim(Start::New).unwrap_err();
         assert!(matches!(taken, FolderError::Taken { .. }), "{taken}");
-        let locked = Claim::new(&folder, Start::Resume).unwrap_err();
+        let locked = claim(Start::Resume).unwrap_err();
         assert!(locked.to_string().contains("in use by process"), "{locked}");
-        drop(claim);
+        drop(claimed);
         assert!(!parent.path().join("runs").exists());
+        // An empty folder stays empty.
+        std::fs::create_dir_all(&folder).unwrap();
+        for start in [Start::New, Start::Resume] {
+            drop(claim(start).unwrap());
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        }
         // What was written stays, and only the lock is gone.
-        let claim = Claim::new(&folder, Start::New).unwrap();
+        let claimed = claim(Start::New).unwrap();
         std::fs::write(folder.join("scenario.ron"), "").unwrap();
-        drop(claim);
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        drop(Claim::new(&folder, Start::Resume).unwrap());
-        assert!(folder.exists());
+        drop(claimed);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        drop(claim(Start::Resume).unwrap());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_folder_is_continued_by_what_began_it_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("x");
+        let claim = |work: &Work| Claim::new(&folder, Start::Resume, work);
+        let study = Work::Study("toy".to_owned());
+        let begun = claim(&study).unwrap();
+        std::fs::write(folder.join("index.html"), "").unwrap();
+        drop(begun);
+        drop(claim(&study).unwrap());
+        let refused = |work: &Work| claim(work).unwrap_err().to_string();
+        let path = folder.display();
+        for other in [Work::Training, Work::Search, Work::Study("other".to_owned())] {
+            let expected = format!("{path} is the folder of the study toy, not of {other}");
+            assert_eq!(refused(&other), expected);
+        }
+        // One that says nothing is someone else's.
+        std::fs::remove_file(folder.join(WORK_FILE)).unwrap();
+        let expected = format!("{path} is not empty, and not the folder of a distillation");
+        assert_eq!(refused(&Work::Distillation), expected);
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+        assert_eq!(left.len(), 1);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatc
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
+use offramp_results::words::counted;
 use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +43,9 @@ use crate::seeds;
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "distill",
+    "tune",
     "train.validate_every",
     "train.validate_episodes",
     "train.stop_after",
@@ -86,12 +88,14 @@ pub enum TrainError {
 
 /// Explains why nothing was learned, as far as can be known without knowing the learner.
 fn untrained(episodes: u64, tasks: u64) -> String {
+    let episodes = counted(episodes, "episode");
     if tasks == 0 {
-        return format!("nothing was learned: no task arrived in {episodes} episodes");
+        return format!("nothing was learned: no task arrived in {episodes}");
     }
+    let tasks = counted(tasks, "task");
     format!(
-        "nothing was learned: the learner did not report a single update in {episodes} episodes \
-         with {tasks} tasks; it may wait for more episodes or tasks than there are, or for more experience \
+        "nothing was learned: the learner did not report a single update in {episodes} \
+         with {tasks}; it may wait for more episodes or tasks than there are, or for more experience \
          than it remembers"
     )
 }

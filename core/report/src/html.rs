@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use offramp_results::claim::Claim;
+use offramp_results::claim::{Claim, Verdict};
+use offramp_results::words::counted;
 
 use crate::plot::PlotError;
 use crate::study::{
@@ -39,22 +40,27 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
         text += "<section id=\"claims\">\n<h2>Claims</h2>\n<p>A claim holds if the 95 % interval \
                  of every difference it implies lies entirely on the claimed side; it fails if any difference \
                  lies on the other side, by Holm’s procedure over all comparisons of the claim; \
-                 otherwise it is undecided. Of one training seed nothing follows about training.</p>\n<dl>\n";
+                 otherwise it is undecided. One training seed shows nothing about how \
+                 another training would end.</p>\n<dl>\n";
         for claim in *claims {
             let Claim { text: statement, source, verdict, comparisons, basis, because } = claim;
             let class = verdict_name(*verdict).replace(' ', "-");
-            let plural = if *comparisons == 1 { "" } else { "s" };
+            let compared = counted(*comparisons as u64, "comparison");
+            let because = match verdict {
+                Verdict::NotJudged => format!("not judged: {because}"),
+                _ => format!("deciding margin: {because}"),
+            };
             let trained = basis.trainings();
             let seeds =
                 trained.map_or_else(String::new, |seeds| format!(", training seeds: {seeds}"));
             let _ = writeln!(
                 text,
                 "<dt><span class=\"{class}\">{}</span> {} <small>({})</small></dt>\n\
-                 <dd>{comparisons} comparison{plural}{seeds}; smallest margin: {}</dd>",
+                 <dd>{compared}{seeds}; {}</dd>",
                 judged(claim),
                 escaped(statement),
                 escaped(source),
-                escaped(because)
+                escaped(&because)
             );
         }
         text += "</dl>\n</section>\n";
@@ -68,15 +74,15 @@ pub fn html(study: &StudyResults<'_>) -> Result<String, PlotError> {
         for shown in tables(exhibit) {
             table(&mut text, &shown);
         }
-        let failed = failures(exhibit);
-        if !failed.is_empty() {
-            let _ = writeln!(text, "<pre>{}</pre>", escaped(&failed));
+        for failure in failures(exhibit) {
+            let _ = writeln!(text, "<pre>failed: {}</pre>", escaped(&failure));
         }
         text += "</section>\n";
     }
     if !budgets.is_empty() {
-        text += "<section id=\"budgets\">\n<h2>Chosen on validation</h2>\n<p>Hyper-parameters come from \
-                 searches on validation episodes, which took this.</p>\n";
+        text += "<section id=\"budgets\">\n<h2>Chosen on validation</h2>\n<p>These searches chose \
+                 hyper-parameters on validation episodes. “Used” is what all trainings or distillations of a \
+                 search took.</p>\n";
         table(&mut text, &budgets_table(budgets));
         text += "</section>\n";
     }
@@ -127,9 +133,9 @@ figure svg { width: 100%; height: auto; }
 dt { margin-top: 0.8rem; font-weight: 600; }
 dt small { font-weight: 400; color: #666; }
 dd { margin: 0; font-size: 0.9rem; color: #444; }
-.holds, .fails, .undecided, .too-few-seeds { padding: 0 0.5rem; border-radius: 0.3rem; color: #fff; font-size: 0.85rem; }
+.holds, .fails, .undecided, .too-few-seeds, .not-judged { padding: 0 0.5rem; border-radius: 0.3rem; color: #fff; font-size: 0.85rem; }
 .holds { background: #00755e; }
 .fails { background: #b04300; }
-.undecided, .too-few-seeds { background: #666; }
+.undecided, .too-few-seeds, .not-judged { background: #666; }
 @media print { nav { display: none; } section, figure, tr { break-inside: avoid; } body { max-width: none; } .table { overflow: visible; } table { font-size: 0.6rem; } }
 ";

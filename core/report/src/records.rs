@@ -5,6 +5,8 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value};
 
+use offramp_results::words::rounded;
+
 use crate::Format;
 
 /// A column of [`Records`].
@@ -95,7 +97,7 @@ impl Cell {
 
     fn shown(&self) -> String {
         match self {
-            Self::Number(number, digits) => format!("{number:.digits$}"),
+            Self::Number(number, digits) => rounded(*number, *digits),
             other => other.csv(),
         }
     }

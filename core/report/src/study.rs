@@ -6,6 +6,7 @@ use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
 use offramp_results::statistics::{Interval, Scores};
 use offramp_results::tuning::Budget;
+use offramp_results::words::{counted, rounded, signed};
 use serde_json::{Map, Value, json};
 
 use crate::records::{self, json_text};
@@ -44,10 +45,8 @@ impl StudyResults<'_> {
     /// Name and size: `toy, the quick version: 2 episodes, 1 training seed`.
     pub fn size(&self) -> String {
         let version = self.version.map_or_else(String::new, |version| format!(", {version}"));
-        let seeds = self.training_seeds.len();
-        let plural = if seeds == 1 { "seed" } else { "seeds" };
-        let Self { name, episodes, .. } = self;
-        format!("{name}{version}: {episodes} episodes, {seeds} training {plural}")
+        let seeds = counted(self.training_seeds.len() as u64, "training seed");
+        format!("{}{version}: {}, {seeds}", self.name, counted(self.episodes, "episode"))
     }
 
     /// The results in `format`. CSV has the rows of every exhibit's own CSV file.
@@ -76,7 +75,7 @@ impl StudyResults<'_> {
     /// "over", "paper", "by_seed": {seed: estimate}, "difference": {"estimate", "low", "high",
     /// "over"}}}}]}], "claims": [{"claim", "source", "verdict", "comparisons", "training_seeds",
     /// "because"}], "budgets": [{"policy", "search", "configurations", "slots", "steps",
-    /// "validation_qoe"}]}`; keys without a value are left out.
+    /// "validation_qoe", "overridden": [field]}]}`; keys without a value are left out.
     fn json(&self) -> Value {
         let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
         let claim = |claim: &Claim| {
@@ -111,7 +110,8 @@ impl StudyResults<'_> {
 }
 
 fn budget_json(budget: &Budget) -> Value {
-    let Budget { policy, scenario, configurations, slots, steps, validation_qoe } = budget;
+    let Budget { policy, scenario, configurations, slots, steps, validation_qoe, overridden } =
+        budget;
     let mut object = json!({
         "policy": policy,
         "search": scenario,
@@ -122,6 +122,9 @@ fn budget_json(budget: &Budget) -> Value {
         if let Some(count) = count {
             object[key] = (*count).into();
         }
+    }
+    if !overridden.is_empty() {
+        object["overridden"] = overridden.clone().into();
     }
     object
 }
@@ -222,7 +225,7 @@ fn measured_table(exhibit: &Exhibit) -> Table {
                 let digits = quantity.digits();
                 row.push(match (cell.paper.get(&quantity), ours) {
                     (Some(paper), Some(ours)) => {
-                        format!("{paper:.digits$} ({:+.digits$})", ours.estimate - paper)
+                        format!("{paper:.digits$} ({})", signed(ours.estimate - paper, digits))
                     }
                     (Some(paper), None) => format!("{paper:.digits$}"),
                     (None, _) => String::new(),
@@ -288,7 +291,7 @@ fn profile_table(exhibit: &Exhibit) -> Table {
                 let reference = reference.and_then(|cell| cell.scores(quantity));
                 let both = scores.as_ref().zip(reference);
                 let above = both.and_then(|(ours, theirs)| ours.probability_above(&theirs));
-                row.push(above.map_or_else(|| NONE.to_owned(), |above| rounded(above, 3)));
+                row.push(above.map_or_else(|| NONE.to_owned(), |above| with_digits(above, 3)));
             }
         }
         row
@@ -345,22 +348,29 @@ fn unchanging_reference(exhibit: &Exhibit) -> Option<&Cell> {
 
 /// The searches that settings come from, and what each took.
 pub fn budgets_table(budgets: &[Budget]) -> Table {
+    let any = budgets.iter().any(|budget| !budget.overridden.is_empty());
     let row = |budget: &Budget| {
-        let Budget { policy, scenario, configurations, slots, steps, validation_qoe } = budget;
-        let took = match (slots, steps) {
-            (Some(slots), _) => format!("{slots} slots"),
-            (None, Some(steps)) => format!("{steps} steps"),
+        let Budget { policy, scenario, configurations, slots, steps, validation_qoe, .. } = budget;
+        let used = match (slots, steps) {
+            (Some(slots), _) => counted(*slots, "slot"),
+            (None, Some(steps)) => counted(*steps, "step"),
             (None, None) => NONE.to_owned(),
         };
-        let qoe = format!("{validation_qoe:.1}");
-        vec![policy.clone(), scenario.clone(), configurations.to_string(), took, qoe]
+        let mut row = vec![policy.clone(), scenario.clone()];
+        row.extend(any.then(|| match budget.overridden.as_slice() {
+            [] => NONE.to_owned(),
+            fields => fields.join(", "),
+        }));
+        row.extend([configurations.to_string(), used, rounded(*validation_qoe, 1)]);
+        row
     };
-    let header = ["policy", "search", "configurations", "budget", "validation QoE"];
+    let header = ["configurations", "used", "selection score"];
+    let texts = ["policy", "search"].into_iter().chain(any.then_some("set by the study instead"));
     Table {
         caption: String::new(),
-        header: header.map(str::to_owned).into(),
+        header: texts.chain(header).map(str::to_owned).collect(),
         rows: budgets.iter().map(row).collect(),
-        texts: 2,
+        texts: 2 + usize::from(any),
     }
 }
 
@@ -372,7 +382,7 @@ pub fn claims_table(claims: &[Claim]) -> Table {
         let (verdict, comparisons) = (judged(claim), comparisons.to_string());
         vec![text.clone(), source.clone(), verdict, comparisons, seeds, because.clone()]
     };
-    let header = ["claim", "source", "verdict", "comparisons", "training seeds", "smallest margin"];
+    let header = ["claim", "source", "verdict", "comparisons", "training seeds", "deciding margin"];
     Table {
         caption: String::new(),
         header: header.map(str::to_owned).into(),
@@ -386,8 +396,7 @@ pub fn claims_table(claims: &[Claim]) -> Table {
 pub fn judged(claim: &Claim) -> String {
     let verdict = verdict_name(claim.verdict);
     match claim.few_seeds() {
-        Some(1) => format!("{verdict}, on 1 training seed"),
-        Some(seeds) => format!("{verdict}, on {seeds} training seeds"),
+        Some(seeds) => format!("{verdict}, on {}", counted(seeds as u64, "training seed")),
         None => verdict.to_owned(),
     }
 }
@@ -399,6 +408,7 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::Fails => "fails",
         Verdict::Undecided => "undecided",
         Verdict::TooFewSeeds => "too few seeds",
+        Verdict::NotJudged => "not judged",
     }
 }
 
@@ -417,17 +427,17 @@ pub fn markdown(table: &Table) -> String {
 /// An exhibit as Markdown.
 pub fn table(exhibit: &Exhibit) -> String {
     let tables: String = tables(exhibit).iter().map(markdown).collect();
-    format!("{}\n{tables}{}", exhibit.title, failures(exhibit))
+    let failed: String = failures(exhibit).map(|failure| format!("failed: {failure}\n")).collect();
+    format!("{}\n{tables}{failed}", exhibit.title)
 }
 
-/// The failed cells of an exhibit, one line each; empty if none failed.
-pub fn failures(exhibit: &Exhibit) -> String {
-    let failed = exhibit.cells.iter().filter_map(|cell| {
+/// The failed cells of an exhibit and why: `rules at 0.6: …`.
+pub fn failures(exhibit: &Exhibit) -> impl Iterator<Item = String> {
+    exhibit.cells.iter().filter_map(|cell| {
         let error = cell.outcome.as_ref().err()?;
         let point = if cell.point.is_empty() { "" } else { " at " };
-        Some(format!("failed: {}{point}{}: {error}\n", cell.policy, cell.point))
-    });
-    failed.collect()
+        Some(format!("{}{point}{}: {error}", cell.policy, cell.point))
+    })
 }
 
 fn interval(cell: &Cell, quantity: Quantity) -> Option<Interval> {
@@ -446,13 +456,14 @@ fn difference(exhibit: &Exhibit, cell: &Cell, quantity: Quantity) -> Option<Inte
 }
 
 fn with_interval(interval: Interval, quantity: Quantity) -> String {
-    rounded(interval, quantity.digits())
+    with_digits(interval, quantity.digits())
 }
 
 /// An estimate with its interval, if it has one, with so many digits after the point.
-fn rounded(Interval { estimate, ends, .. }: Interval, digits: usize) -> String {
+fn with_digits(Interval { estimate, ends, .. }: Interval, digits: usize) -> String {
+    let rounded = |number: f64| rounded(number, digits);
     match ends {
-        Some((low, high)) => format!("{estimate:.digits$} [{low:.digits$}, {high:.digits$}]"),
-        None => format!("{estimate:.digits$}"),
+        Some((low, high)) => format!("{} [{}, {}]", rounded(estimate), rounded(low), rounded(high)),
+        None => rounded(estimate),
     }
 }

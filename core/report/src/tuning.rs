@@ -5,7 +5,7 @@ use offramp_results::tuning::{Search, SearchRow};
 use crate::Format;
 use crate::records::{Cell, Field, Records, json_text};
 
-/// Digits after the point of AvgQoE in tables.
+/// Digits after the point of the selection score in tables: the mean AvgQoE on the episodes that judge.
 const DIGITS: usize = 1;
 
 /// A search in `format`. A table shows what each rung took and how the finalists rank, best first; CSV
@@ -42,7 +42,7 @@ fn rungs(search: &Search) -> Records {
         Field::titled("budget", if cost == "slots" { "slots of all" } else { "steps of all" }),
         Field::new("seconds"),
         Field::new("failed"),
-        Field::titled("validation_qoe", "best validation QoE"),
+        Field::titled("validation_qoe", "best selection score"),
     ]);
     let mut records = Records::new(fields);
     for rung in (0..rung_count(search)).map(Some).chain([None]) {
@@ -74,7 +74,7 @@ fn standings(search: &Search, rungs: std::ops::Range<u64>) -> Records {
     let mut records = Records::new([
         Field::new("rung"),
         Field::new("configuration"),
-        Field::titled("validation_qoe", "validation QoE"),
+        Field::titled("validation_qoe", "selection score"),
         Field::titled("validation_qoe_sd", "± over seeds"),
         Field::new("chosen"),
         Field::new("values"),
@@ -126,15 +126,15 @@ mod tests {
             chosen: Some(1),
         };
         let expected = "\
-| rung | configurations | seeds | episodes | slots of all | seconds | failed | best validation QoE |
-|------|----------------|-------|----------|--------------|---------|--------|---------------------|
-| 0    |              2 |     1 |        5 |         1100 |       4 |      1 |                 3.0 |
-| 1    |              1 |     2 |       20 |         4400 |       4 |      0 |                 4.5 |
-| all  |              2 |     3 |          |         5500 |       8 |      1 |                     |
+| rung | configurations | seeds | episodes | slots of all | seconds | failed | best selection score |
+|------|----------------|-------|----------|--------------|---------|--------|----------------------|
+| 0    |              2 |     1 |        5 |         1100 |       4 |      1 |                  3.0 |
+| 1    |              1 |     2 |       20 |         4400 |       4 |      0 |                  4.5 |
+| all  |              2 |     3 |          |         5500 |       8 |      1 |                      |
 
-| rung | configuration | validation QoE | ± over seeds | chosen | values              |
-|------|---------------|----------------|--------------|--------|---------------------|
-|    1 |             1 |            4.5 |          0.7 | chosen | train.a = Adam(0.1) |
+| rung | configuration | selection score | ± over seeds | chosen | values              |
+|------|---------------|-----------------|--------------|--------|----------------------|
+|    1 |             1 |             4.5 |          0.7 | chosen | train.a = Adam(0.1) |
 ";
         assert_eq!(search(&found, Format::Table), expected);
         let csv = search(&found, Format::Csv);

@@ -19,6 +19,8 @@ pub enum Verdict {
     /// It would hold or fail, but a policy involved was trained once: nobody knows how another
     /// training would have ended.
     TooFewSeeds,
+    /// A number that it compares is not there: its point was left out, or its policy failed.
+    NotJudged,
 }
 
 /// A claim with its verdict.
@@ -30,11 +32,12 @@ pub struct Claim {
     pub source: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// The number of comparisons that it rests on.
+    /// The number of comparisons that it rests on; 0 if it was not judged.
     pub comparisons: usize,
     /// The weakest basis of these comparisons.
     pub basis: Basis,
-    /// The difference that decided, or came closest to deciding, with its interval.
+    /// The difference that decided, or came closest to deciding, with its interval; or why it was
+    /// not judged.
     pub because: String,
 }
 

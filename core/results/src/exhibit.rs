@@ -58,6 +58,11 @@ pub enum Quantity {
 }
 
 impl Quantity {
+    /// True for what is counted once and for all, so that it has no interval and needs none.
+    pub fn is_exact(&self) -> bool {
+        *self == Self::Parameters
+    }
+
     /// True for the time of a decision, which whatever else runs at the same time disturbs.
     pub fn is_time(&self) -> bool {
         matches!(self, Self::Metric(metric) if metric.pooling == Pooling::Decisions)

@@ -83,6 +83,7 @@ pub mod statistics;
 pub mod summary;
 mod table;
 pub mod tuning;
+pub mod words;
 
 pub use error::Error;
 pub use metric::{EpisodeMetrics, EpisodeResult, Metric};

@@ -95,16 +95,22 @@ impl RunRecord {
         format!("{} in {}{point}", self.policy, self.scenario)
     }
 
-    /// The part of what the run was made of that differs from `other`, as messages name it; `None`
-    /// if the results of both are bit-identical.
+    /// The part of what the run was made of that is another one in `other`, which is as it is now, as
+    /// messages name it; `None` if the results of both are bit-identical.
     pub fn change(&self, other: &Self) -> Option<String> {
         let named = |part: &str| Some(format!("the {part}"));
+        let engine = |run: &Self| {
+            let engine = run.identity.as_ref().map_or("", |identity| &identity.engine);
+            if engine.is_empty() { "unknown".to_owned() } else { engine.to_owned() }
+        };
+        let engines =
+            || Some(format!("the engine of offramp ({}; now {})", engine(self), engine(other)));
         let (Some(ours), Some(theirs)) = (&self.identity, &other.identity) else {
-            return named("engine of offramp");
+            return engines();
         };
         let (own, their) = (&self.plugin, &other.plugin);
         if ours.engine != theirs.engine {
-            return named("engine of offramp");
+            return engines();
         }
         if ours.scenario != theirs.scenario {
             return named("scenario");
@@ -154,7 +160,7 @@ mod tests {
         let change = |other: RunRecord| run.change(&other);
         assert_eq!(change(run.clone()), None);
         let engine = Identity { engine: "x".into(), ..identity.clone() };
-        assert_eq!(change(with(engine)).unwrap(), "the engine of offramp");
+        assert_eq!(change(with(engine)).unwrap(), "the engine of offramp (unknown; now x)");
         let scenario = Identity { scenario: "x".into(), ..identity.clone() };
         assert_eq!(change(with(scenario)).unwrap(), "the scenario");
         let files = Identity { files: vec![file("a.py", "2")], ..identity.clone() };

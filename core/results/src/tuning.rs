@@ -41,6 +41,8 @@ pub struct Budget {
     pub steps: Option<u64>,
     /// Mean AvgQoE of the chosen configuration, on the episodes that judged.
     pub validation_qoe: f64,
+    /// Fields that it chose and the study sets otherwise, by path.
+    pub overridden: Vec<String>,
 }
 
 /// The unit of lengths.

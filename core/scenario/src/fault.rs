@@ -84,11 +84,12 @@ fn text_of(bytes: Vec<u8>) -> Result<String, &'static str> {
 /// text.
 ///
 /// # Errors
-/// The first fault with its place, and the nearest valid name where a name is wrong.
+/// The first fault with its place, and the nearest valid name where a name is wrong. A name or key
+/// that is there twice is one, also in what is kept as text.
 pub fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T, Fault> {
     let options =
         ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-    options.from_str(text).map_err(|error| {
+    let value = options.from_str(text).map_err(|error| {
         let start = byte_of(text, error.span.start);
         let end = byte_of(text, error.span.end).max(start);
         let (span, message, help) = match explain_integer(&error.code, text, end) {
@@ -103,7 +104,16 @@ pub fn read_ron<T: DeserializeOwned>(source_name: &str, text: &str) -> Result<T,
         };
         let (source_name, text) = (source_name.to_owned(), text.to_owned());
         Fault { source_name, text, span, message, help }
-    })
+    })?;
+    match Outline::of(text).twice() {
+        None => Ok(value),
+        Some((name, span)) => {
+            let message = format!("`{name}` is listed twice");
+            let help = Some("keep one of them".to_owned());
+            let (source_name, text) = (source_name.to_owned(), text.to_owned());
+            Err(Fault { source_name, text, span, message, help })
+        }
+    }
 }
 
 /// A fault of the value of `field` in `text`, or of the closest enclosing value that exists.
@@ -253,6 +263,26 @@ mod tests {
         assert_eq!(list.to_string(), "x.ron:1:5: a whole number is needed, not 10.0: write 10");
         let alone = read_ron::<u64>("x.ron", "1.5").unwrap_err();
         assert_eq!(alone.to_string(), "x.ron:1:1: a whole number is needed, not 1.5");
+    }
+
+    /// `ron` would keep the last one of them.
+    #[test]
+    fn what_is_listed_twice_is_named_at_its_place() {
+        check(
+            "(name: \"x\", sweep: {\"system.slots\": [1], \"system.slots\": [2]})",
+            "x.ron:1:43: `system.slots` is listed twice",
+        );
+        check(
+            "(name: \"x\", policies: [(plugin: \"a\", parameters: (rate: 1, rate: 2))])",
+            "x.ron:1:60: `rate` is listed twice",
+        );
+        let space = "space: {\"train.a\": Values([1]), \"train.a\": Values([2])}";
+        check(
+            &format!("(name: \"x\", tune: ({space}, configurations: 2, first: 1))"),
+            "x.ron:1:51: `train.a` is listed twice",
+        );
+        let settings = read_ron::<crate::SettingsFile>("s.ron", "(settings: {\"a\": 1, \"a\": 1})");
+        assert_eq!(settings.unwrap_err().to_string(), "s.ron:1:22: `a` is listed twice");
     }
 
     /// Other mistakes near a number are not about it.

@@ -316,7 +316,7 @@ sections! {
         /// Share of the configurations that each rung keeps, those with the best validation; the
         /// next rung is longer by its inverse.
         keep: f64 { default: 0.33, range: 0.01..=0.9, },
-        /// Length of the first rung.
+        /// Length of the first rung, at most that of a finalist.
         first: u64 { unit: "episodes or steps", range: COUNTS, },
         /// Configurations that are trained or distilled in full, under every one of `seeds`.
         finalists: u64 { default: 3, range: 1..=MAX_CONFIGURATIONS, },

@@ -68,6 +68,8 @@ pub use file::fields;
 pub use named_file::{NamedFileError, named_file};
 pub use outline::{fields_of, has, replace, value_of};
 pub use raw::Raw;
-pub use scenario::Scenario;
-pub use settings::{SettingsFile, TuningFacts, read_scenario_text, read_settings};
+pub use scenario::{Scenario, check_name};
+pub use settings::{
+    SettingsFile, TuningFacts, read_scenario_settings, read_scenario_text, read_settings,
+};
 pub use tuning::{Domain, Scale, Tuned, TuningEntry};

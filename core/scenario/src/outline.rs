@@ -5,6 +5,7 @@
 //! names of enum variants. This is not a second parser of RON: it accepts any text, relies on `ron`
 //! having accepted it, and only finds out how values are nested.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A value of a RON text and what is nested in it.
@@ -12,6 +13,8 @@ use std::ops::Range;
 pub(crate) struct Outline {
     /// The bytes of the value.
     pub(crate) span: Range<usize>,
+    /// The bytes of its name or key; empty for an element.
+    key: Range<usize>,
     /// Fields by name, entries of a map by key, elements by number.
     children: Vec<(String, Outline)>,
     /// The place where another named field can be inserted, if this is a struct.
@@ -38,6 +41,16 @@ impl Outline {
                 Some(rest) => child.find(rest),
                 None => rest.is_empty().then_some(child),
             }
+        })
+    }
+
+    /// The first name or key that its struct or map has twice, and the bytes of the second. `ron`
+    /// refuses a field that is there twice, but of a map it keeps the last value.
+    pub(crate) fn twice(&self) -> Option<(&str, Range<usize>)> {
+        let mut known = BTreeSet::new();
+        self.children.iter().find_map(|(name, child)| {
+            let again = !child.key.is_empty() && !known.insert(name);
+            if again { Some((name.as_str(), child.key.clone())) } else { child.twice() }
         })
     }
 
@@ -176,7 +189,8 @@ impl Scanner<'_> {
             let key = self.text[first.span.clone()].trim();
             let child = if self.peek() == Some(':') && !key.is_empty() {
                 self.bump();
-                (key.trim_matches('"').to_owned(), self.value(depth + 1))
+                let value = Outline { key: first.span.clone(), ..self.value(depth + 1) };
+                (key.trim_matches('"').to_owned(), value)
             } else {
                 (outline.children.len().to_string(), first)
             };
@@ -280,11 +294,25 @@ mod tests {
         assert_eq!(replace(TEXT, "last.new", "1"), None);
     }
 
+    #[test]
+    fn a_name_or_key_that_is_there_twice_is_found() {
+        let twice = |text: &str| {
+            let outline = Outline::of(text);
+            outline.twice().map(|(name, at)| (name.to_owned(), at.start))
+        };
+        assert_eq!(twice(TEXT), None);
+        assert_eq!(twice(r#"(a: [1, 1], b: (x: 1), c: (x: 1), d: {"x": 1, "y": 1})"#), None);
+        assert_eq!(twice(r#"{"x": 1, "y": 2, "x": 1}"#), Some(("x".to_owned(), 17)));
+        assert_eq!(twice("(a: [1, (b: {Qoe: 1, Qoe: 2})])"), Some(("Qoe".to_owned(), 21)));
+        assert_eq!(twice("(a: 1, /* a: */ a: 2)"), Some(("a".to_owned(), 16)));
+    }
+
     proptest! {
         #[test]
         fn any_text_has_an_outline(text in "[()\\[\\]{}:,\"'/*# r\\\\a1é\n]{0,60}") {
             let outline = Outline::of(&text);
             prop_assert!(outline.span.end <= text.len());
+            prop_assert!(outline.twice().is_none_or(|(_, key)| key.end <= text.len()));
             let _ = replace(&text, "a.b", "1");
         }
     }

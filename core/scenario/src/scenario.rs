@@ -48,6 +48,20 @@ pub struct Scenario {
     pub point: Vec<(String, String)>,
 }
 
+/// Checks the name of a scenario or study, which folders are called by.
+///
+/// # Errors
+/// The rule that it breaks, as a message.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let forbidden = |char: char| ['/', '\\'].contains(&char) || char.is_control();
+    if name.is_empty() || name.contains(forbidden) || name.starts_with('.') {
+        let message = "a name must not be empty, begin with a dot, or have slashes or line breaks or \
+                       other control characters";
+        return Err(message.to_owned());
+    }
+    Ok(())
+}
+
 impl Scenario {
     /// The scenario with these contents; `point` is the point of the sweep it is at.
     pub(crate) fn new(
@@ -56,13 +70,7 @@ impl Scenario {
         point: Vec<(String, String)>,
     ) -> Result<Self, Fault> {
         file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
-        let forbidden = |char: char| ['/', '\\'].contains(&char) || char.is_control();
-        if file.name.is_empty() || file.name.contains(forbidden) || file.name.starts_with('.') {
-            let message = "a name must not be empty, begin with a dot, or have slashes or line \
-                           breaks or other control characters"
-                .to_owned();
-            return Err(source.fault("name", message, None));
-        }
+        check_name(&file.name).map_err(|message| source.fault("name", message, None))?;
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
         let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
         Ok(Self {

@@ -86,25 +86,56 @@ pub fn read_scenario_text(path: &Path) -> Result<String, ScenarioError> {
     Ok(applied.map_or(text, |(_, text)| text))
 }
 
-/// The text of a scenario with the values of the files of settings that it names in their places,
-/// and how errors refer to it; `None` if it names none.
-pub(crate) fn applied(source: Source<'_>) -> Result<Option<(String, String)>, Fault> {
+/// Reads the files of settings that a scenario file names, in its order.
+///
+/// # Errors
+/// [`ScenarioError`] with the place in the file and what is wrong there.
+pub fn read_scenario_settings(path: &Path) -> Result<Vec<SettingsFile>, ScenarioError> {
+    let text = read_text(path)?;
+    let name = path.display().to_string();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let named = named(Source { name: &name, text: &text, folder });
+    let named = named.map_err(|fault| ScenarioError::Invalid(Box::new(fault)))?;
+    Ok(named.into_iter().map(|named| named.contents).collect())
+}
+
+/// A file of settings that a scenario names.
+struct Named {
+    /// How errors refer to it.
+    name: String,
+    text: String,
+    contents: SettingsFile,
+}
+
+/// The files of settings that a scenario names, in its order.
+fn named(source: Source<'_>) -> Result<Vec<Named>, Fault> {
     if !has(source.text, "settings") {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let files = source.read_file()?.settings;
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let mut text = source.text.to_owned();
-    for (number, file) in files.iter().enumerate() {
+    let read = |(number, file): (usize, &String)| {
         let at = format!("settings.{number}");
         let path = named_file(source.folder, file).map_err(|error| {
             source.fault(&at, error.to_string(), error.help().map(str::to_owned))
         })?;
-        let own = read_text(&path).map_err(|error| source.fault(&at, error.to_string(), None))?;
+        let text = read_text(&path).map_err(|error| source.fault(&at, error.to_string(), None))?;
         let name = path.display().to_string();
-        for (field, value) in parse(&name, &own)?.settings {
+        Ok(Named { contents: parse(&name, &text)?, name, text })
+    };
+    files.iter().enumerate().map(read).collect()
+}
+
+/// The text of a scenario with the values of the files of settings that it names in their places,
+/// and how errors refer to it; `None` if it names none.
+pub(crate) fn applied(source: Source<'_>) -> Result<Option<(String, String)>, Fault> {
+    let named = named(source)?;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let files = source.read_file()?.settings;
+    let mut text = source.text.to_owned();
+    for Named { name, text: own, contents } in named {
+        for (field, value) in contents.settings {
             let missing = |section: &str| {
                 let message = format!("this sets `{field}`, but {} has no {section}", source.name);
                 fault_of(&name, &own, &format!("settings.{field}"), message, None)

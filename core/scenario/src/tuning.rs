@@ -149,7 +149,22 @@ pub(crate) fn tuning(
             let message = format!("`{fixed}` is the same for all configurations");
             return wrong(&at, message, Some("set it in its section"));
         }
+        let within = |other: &&String| {
+            other.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        if let Some(part) = section.space.keys().find(within) {
+            let message = format!("`{part}` is a part of `{field}`, which is chosen too");
+            return wrong(&format!("space.{part}"), message, Some("choose one of them"));
+        }
         space.push((field.clone(), self::domain(source, &format!("tune.{at}"), domain)?));
+    }
+    let full = match tuned {
+        Tuned::Training => file.train.as_ref().map(|train| train.episodes),
+        Tuned::Distillation => file.distill.as_ref().map(|distill| distill.steps),
+    };
+    if let Some(full) = full.filter(|full| section.first > *full) {
+        let message = format!("the first rung is longer than `{}`, {full}", tuned.length());
+        return wrong("first", message, Some("each rung is at most as long as a finalist"));
     }
     if section.seeds.is_empty() {
         return wrong("seeds", "at least one is needed".to_owned(), None);
@@ -279,5 +294,18 @@ mod tests {
         assert_eq!(seeds("[7, 8]").unwrap(), [7, 8]);
         assert_eq!(seeds("[]").unwrap_err().message, "at least one is needed");
         assert_eq!(seeds("[7, 8, 7]").unwrap_err().message, "the seed 7 is listed twice");
+        let space = "space: {\"train.from\": Values([\"a\"])}, configurations: 4";
+        assert!(read(&format!("{space}, first: 9")).is_ok());
+        assert_eq!(
+            read(&format!("{space}, first: 10")).unwrap_err().message,
+            "the first rung is longer than `train.episodes`, 9"
+        );
+        let rate = "train.learner.parameters.rate";
+        let both = format!("\"{rate}.0\": Values([1]), \"{rate}\": Values([2])");
+        let both = format!("space: {{{both}}}, configurations: 4, first: 2");
+        assert_eq!(
+            read(&both).unwrap_err().message,
+            format!("`{rate}.0` is a part of `{rate}`, which is chosen too")
+        );
     }
 }

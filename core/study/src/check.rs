@@ -1,10 +1,18 @@
-//! Checking: everything that a study refers to must exist.
+//! Checking: everything that a study refers to must exist, and everything it states must be able to
+//! have an effect.
 
 use std::collections::BTreeMap;
 
-use offramp_scenario::{Fault, fault_of, nearest};
+use offramp_results::exhibit::{ExhibitKind, Quantity};
+use offramp_scenario::{Fault, check_name, fault_of, nearest};
 
-use crate::file::{ClaimSection, Condition, ExhibitSection, PolicySource, StudyFile};
+use crate::effect::{Setter, why_without_effect};
+use crate::file::{
+    ClaimSection, Condition, ExhibitSection, Place, PolicySource, Settings, StudyFile, TrainedAt,
+};
+
+/// Ids that the study's own files or the sections of its page have.
+const RESERVED: [&str; 4] = ["index", "lessons", "claims", "budgets"];
 
 /// A study file that is being checked.
 struct Checked<'s> {
@@ -13,16 +21,23 @@ struct Checked<'s> {
     text: &'s str,
 }
 
-/// Checks that everything a study refers to exists.
+/// Checks that everything a study refers to exists, and that nothing in it is without effect.
 ///
 /// # Errors
 /// The first fault.
 pub(crate) fn check(file: &StudyFile, source_name: &str, text: &str) -> Result<(), Fault> {
     let checked = Checked { file, source_name, text };
+    checked.name()?;
     checked.seeds()?;
     checked.policies()?;
+    checked.settings("quick.set", &file.quick.set, Setter::Anything)?;
+    if file.items.is_empty() {
+        return checked.fault("items", "there is nothing to make".to_owned(), None);
+    }
     for (number, exhibit) in file.items.iter().enumerate() {
+        checked.id(number, exhibit)?;
         checked.exhibit(number, exhibit)?;
+        checked.points(number, exhibit)?;
     }
     let mut claims = file.claims.iter().enumerate();
     claims.try_for_each(|(number, claim)| checked.claim(number, claim))
@@ -39,26 +54,63 @@ impl Checked<'_> {
         self.fault(field, format!("the study has no policy `{name}`"), help)
     }
 
+    /// Checks that a list is not empty and has nothing twice.
+    fn list(&self, field: &str, names: &[String]) -> Result<(), Fault> {
+        if names.is_empty() {
+            return self.fault(field, "at least one is needed".to_owned(), None);
+        }
+        match (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
+            None => Ok(()),
+            Some(at) => {
+                let message = format!("`{}` is listed twice", names[at]);
+                self.fault(&format!("{field}.{at}"), message, None)
+            }
+        }
+    }
+
+    fn name(&self) -> Result<(), Fault> {
+        check_name(&self.file.name).or_else(|message| self.fault("name", message, None))
+    }
+
     /// Checks the training seeds and the number of episodes.
     fn seeds(&self) -> Result<(), Fault> {
-        let file = self.file;
-        if file.training_seeds.is_empty() {
-            return self.fault("training_seeds", "at least one is needed".to_owned(), None);
+        let StudyFile { training_seeds, evaluate, quick, .. } = self.file;
+        let quick_seeds = quick.training_seeds.iter();
+        let lists = [("training_seeds", training_seeds)].into_iter();
+        for (field, seeds) in lists.chain(quick_seeds.map(|seeds| ("quick.training_seeds", seeds)))
+        {
+            let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+            self.list(field, &seeds)?;
         }
-        if file.quick.training_seeds.as_ref().is_some_and(Vec::is_empty) {
-            return self.fault("quick.training_seeds", "at least one is needed".to_owned(), None);
-        }
-        if !(1..=1_000_000).contains(&file.evaluate.episodes) || file.quick.episodes == Some(0) {
-            return self.fault("evaluate.episodes", "1 … 10⁶ is needed".to_owned(), None);
+        let quick_episodes = quick.episodes.map(|episodes| ("quick.episodes", episodes));
+        for (field, episodes) in
+            [("evaluate.episodes", evaluate.episodes)].into_iter().chain(quick_episodes)
+        {
+            if !(1..=1_000_000).contains(&episodes) {
+                return self.fault(field, "1 … 10⁶ is needed".to_owned(), None);
+            }
         }
         Ok(())
     }
 
-    /// Checks that every teacher is a policy that is trained.
+    /// Checks that every teacher is a policy that is trained, and what is set for each policy.
     fn policies(&self) -> Result<(), Fault> {
+        if self.file.policies.is_empty() {
+            return self.fault("policies", "at least one is needed".to_owned(), None);
+        }
         for (name, source) in &self.file.policies {
+            let at = format!("policies.{name}");
+            let (set, quick) = match source {
+                PolicySource::Fixed { set, .. } => (set, None),
+                PolicySource::Trained { set, quick, .. }
+                | PolicySource::Distilled { set, quick, .. } => (set, Some(quick)),
+            };
+            self.settings(&format!("{at}.set"), set, Setter::of(source))?;
+            if let Some(quick) = quick {
+                self.settings(&format!("{at}.quick"), quick, Setter::of(source))?;
+            }
             let PolicySource::Distilled { teacher, .. } = source else { continue };
-            let field = format!("policies.{name}.teacher");
+            let field = format!("{at}.teacher");
             match self.file.policies.get(teacher) {
                 None => return self.unknown(&field, teacher),
                 Some(PolicySource::Trained { .. }) => {}
@@ -71,14 +123,45 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Checks that an item has an id of its own, and that its policies and points exist.
-    fn exhibit(&self, number: usize, exhibit: &ExhibitSection) -> Result<(), Fault> {
+    /// Checks that each of these settings can have an effect.
+    fn settings(&self, at: &str, settings: &Settings, setter: Setter) -> Result<(), Fault> {
+        for field in settings.keys() {
+            if let Some(why) = why_without_effect(field, setter) {
+                let message = format!("`{field}` has no effect here: {why}");
+                return self.fault(&format!("{at}.{field}"), message, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that an item has an id of its own, by which files can be called on any system.
+    fn id(&self, number: usize, ExhibitSection { id, .. }: &ExhibitSection) -> Result<(), Fault> {
+        let field = format!("items.{number}.id");
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        let taken = self.file.items[..number].iter().any(|earlier| earlier.id == exhibit.id);
-        if exhibit.id.is_empty() || !exhibit.id.chars().all(plain) || taken {
-            let message =
-                "an id consists of letters, digits and hyphens, and differs from all others";
-            return self.fault(&format!("items.{number}.id"), message.to_owned(), None);
+        let mut earlier = self.file.items[..number].iter();
+        if id.is_empty()
+            || !id.chars().all(plain)
+            || earlier.any(|item| item.id.eq_ignore_ascii_case(id))
+        {
+            let message = "an id consists of letters, digits and hyphens, and differs from all \
+                           others, not only in capitals";
+            return self.fault(&field, message.to_owned(), None);
+        }
+        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(id)) {
+            let message = format!("`{id}` is the name of a part that every study has");
+            return self.fault(&field, message, Some("choose another id".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Checks that the policies and metrics of an item exist, each listed once.
+    fn exhibit(&self, number: usize, exhibit: &ExhibitSection) -> Result<(), Fault> {
+        let at = format!("items.{number}");
+        self.list(&format!("{at}.policies"), &exhibit.policies)?;
+        let metrics: Vec<String> =
+            exhibit.metrics.iter().map(|metric| metric.name().to_owned()).collect();
+        if exhibit.form != ExhibitKind::Curves || !metrics.is_empty() {
+            self.list(&format!("{at}.metrics"), &metrics)?;
         }
         let policies = exhibit.policies.iter().enumerate();
         let named = policies
@@ -90,43 +173,309 @@ impl Checked<'_> {
             }));
         for (field, policy) in named {
             if !self.file.policies.contains_key(policy) {
-                return self.unknown(&format!("items.{number}.{field}"), policy);
-            }
-        }
-        let labels: Vec<&String> = exhibit.points.iter().map(|point| &point.label).collect();
-        let of_paper = exhibit.paper.values().flat_map(BTreeMap::keys);
-        let of_quick = exhibit.quick_points.iter().flatten();
-        let named = of_paper.map(|l| ("paper", l)).chain(of_quick.map(|l| ("quick_points", l)));
-        for (field, label) in named {
-            if !labels.contains(&label) {
-                let message = format!("`{}` has no point `{label}`", exhibit.id);
-                return self.fault(&format!("items.{number}.{field}"), message, None);
+                return self.unknown(&format!("{at}.{field}"), policy);
             }
         }
         Ok(())
     }
 
-    /// Checks that the item of a claim and the policies it compares exist.
-    fn claim(&self, number: usize, claim: &ClaimSection) -> Result<(), Fault> {
-        let field = format!("claims.{number}");
-        let (id, policies) = match &claim.holds_if {
-            Condition::Best { item, policy, rivals, .. } => {
-                (item, [policy].into_iter().chain(rivals).collect::<Vec<_>>())
+    /// Checks the points of an item, and that the labels it refers to are theirs.
+    fn points(&self, number: usize, exhibit: &ExhibitSection) -> Result<(), Fault> {
+        let at = format!("items.{number}");
+        let labels: Vec<String> = exhibit.points.iter().map(|point| point.label.clone()).collect();
+        self.list(&format!("{at}.points"), &labels)?;
+        if let Some(quick) = &exhibit.quick_points {
+            self.list(&format!("{at}.quick_points"), quick)?;
+        }
+        let of_paper = exhibit.paper.values().flat_map(BTreeMap::keys);
+        let of_quick = exhibit.quick_points.iter().flatten();
+        let named = of_paper.map(|l| ("paper", l)).chain(of_quick.map(|l| ("quick_points", l)));
+        for (field, label) in named {
+            if !labels.contains(label) {
+                let message = format!("`{}` has no point `{label}`", exhibit.id);
+                return self.fault(&format!("{at}.{field}"), message, None);
             }
-            Condition::Compare { item, left, right, .. } => {
-                (item, vec![&left.policy, &right.policy])
+        }
+        for (number, point) in exhibit.points.iter().enumerate() {
+            let at = format!("{at}.points.{number}");
+            let once = exhibit.trained == TrainedAt::Once;
+            let shared = if once { Setter::Evaluation } else { Setter::Anything };
+            self.settings(&format!("{at}.set"), &point.set, shared)?;
+            for (policy, set) in &point.of {
+                let setter = match self.file.policies.get(policy) {
+                    Some(source) if !once => Setter::of(source),
+                    _ => Setter::Evaluation,
+                };
+                self.settings(&format!("{at}.of.{policy}"), set, setter)?;
             }
-        };
-        let Some(exhibit) = self.file.items.iter().find(|listed| listed.id == *id) else {
-            return self.fault(&field, format!("the study has no item `{id}`"), None);
-        };
-        let missing = |policy: &&String| {
-            !exhibit.policies.contains(policy) && exhibit.reference.as_ref() != Some(policy)
-        };
-        if let Some(policy) = policies.into_iter().find(missing) {
-            let message = format!("`{}` has no policy `{policy}`", exhibit.id);
-            return self.fault(&field, message, None);
         }
         Ok(())
+    }
+
+    /// Checks that the item of a claim, the policies it compares and their points exist.
+    fn claim(&self, number: usize, claim: &ClaimSection) -> Result<(), Fault> {
+        let at = format!("claims.{number}.holds_if");
+        let (Condition::Best { item, metric, .. } | Condition::Compare { item, metric, .. }) =
+            &claim.holds_if;
+        let Some(exhibit) = self.file.items.iter().find(|listed| listed.id == *item) else {
+            let help = nearest(item, self.file.items.iter().map(|listed| listed.id.as_str()))
+                .map(|near| format!("did you mean `{near}`?"));
+            return self.fault(
+                &format!("{at}.item"),
+                format!("the study has no item `{item}`"),
+                help,
+            );
+        };
+        if exhibit.form == ExhibitKind::Curves {
+            let message =
+                format!("`{item}` shows the course of trainings: nothing is evaluated in it");
+            let help = "name a table or a figure of results".to_owned();
+            return self.fault(&format!("{at}.item"), message, Some(help));
+        }
+        let compared = |field: &str, policy: &String| {
+            let known =
+                exhibit.policies.contains(policy) || exhibit.reference.as_ref() == Some(policy);
+            if !known {
+                let message = format!("`{item}` has no policy `{policy}`");
+                return self.fault(&format!("{at}.{field}"), message, None);
+            }
+            if *metric == Quantity::Parameters
+                && matches!(self.file.policies.get(policy), Some(PolicySource::Fixed { .. }))
+            {
+                let message =
+                    format!("`{policy}` does not learn, so it has no parameters to count");
+                return self.fault(&format!("{at}.{field}"), message, None);
+            }
+            Ok(())
+        };
+        match &claim.holds_if {
+            Condition::Best { policy, rivals, .. } => {
+                compared("policy", policy)?;
+                self.list(&format!("{at}.rivals"), rivals)?;
+                for (number, rival) in rivals.iter().enumerate() {
+                    let field = format!("rivals.{number}");
+                    compared(&field, rival)?;
+                    if rival == policy {
+                        let message = format!("`{policy}` can't be its own rival");
+                        return self.fault(&format!("{at}.{field}"), message, None);
+                    }
+                }
+            }
+            Condition::Compare { left, factor, right, .. } => {
+                for (field, place) in [("left", left), ("right", right)] {
+                    compared(&format!("{field}.policy"), &place.policy)?;
+                    self.place(&format!("{at}.{field}"), exhibit, place)?;
+                }
+                if (&left.policy, &left.point) == (&right.policy, &right.point) {
+                    let message = "this compares a number with itself".to_owned();
+                    return self.fault(&format!("{at}.right"), message, None);
+                }
+                if !(factor.0.is_finite() && factor.0 > 0.0) {
+                    let message = format!("a number above 0 is needed, not {}", factor.0);
+                    return self.fault(&format!("{at}.factor"), message, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the item of a claim has the point that a place names.
+    fn place(&self, at: &str, exhibit: &ExhibitSection, place: &Place) -> Result<(), Fault> {
+        let Place { policy, point } = place;
+        let labels = || exhibit.points.iter().map(|point| point.label.as_str());
+        if labels().any(|label| label == point) {
+            return Ok(());
+        }
+        let id = &exhibit.id;
+        if point.is_empty() {
+            let message = format!("`{id}` has several points; which one of `{policy}`?");
+            let first = labels().next().unwrap_or_default();
+            let help = format!("name one: (policy: \"{policy}\", point: \"{first}\")");
+            return self.fault(at, message, Some(help));
+        }
+        let help = nearest(point, labels()).map(|near| format!("did you mean `{near}`?"));
+        self.fault(&format!("{at}.point"), format!("`{id}` has no point `{point}`"), help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_scenario::read_ron;
+
+    use super::*;
+
+    const STUDY: &str = r#"(
+        name: "toy",
+        scenario: "system.ron",
+        training_seeds: [1, 2],
+        evaluate: (episodes: 6, seed: 9),
+        policies: {
+            "local": Fixed(plugin: "all-local"),
+            "rules": Fixed(plugin: "heuristic", set: { "tasks.density": 0.3 }),
+            "teacher": Trained(scenario: "teacher.ron", set: { "train.episodes": 9 }),
+            "student": Distilled(scenario: "student.ron", teacher: "teacher", quick: { "distill.steps": 8 }),
+        },
+        quick: (training_seeds: [1], set: { "alpha.modes": [0.5] }),
+        items: [
+            (
+                id: "loads",
+                title: "At each load",
+                form: Lines,
+                policies: ["local", "rules", "teacher", "student"],
+                points: [
+                    (label: "0.2", set: { "tasks.arrival_probability": 0.2 }),
+                    (label: "0.6", of: { "student": { "distill.rounds": 0 } }),
+                ],
+                quick_points: ["0.6"],
+                metrics: [Qoe, Parameters],
+            ),
+            (id: "course", title: "", form: Curves, policies: ["teacher"], metrics: []),
+            (
+                id: "carried", title: "", form: Table, trained: Once, policies: ["teacher"],
+                points: [(label: "a", of: { "teacher": { "system.servers": 2 } })], metrics: [Qoe],
+            ),
+        ],
+        claims: [
+            (
+                text: "", source: "",
+                holds_if: Best(item: "loads", metric: Qoe, order: Above, policy: "rules", rivals: ["local", "teacher"]),
+            ),
+            (
+                text: "", source: "",
+                holds_if: Compare(
+                    item: "loads", metric: Parameters, order: Below,
+                    left: (policy: "student", point: "0.2"),
+                    factor: 0.5,
+                    right: (policy: "teacher", point: "0.2"),
+                ),
+            ),
+        ],
+    )"#;
+
+    fn checked(text: &str) -> Result<(), Fault> {
+        let file: StudyFile = read_ron("toy.ron", text)?;
+        check(&file, "toy.ron", text)
+    }
+
+    /// What is wrong with the study if `from` in it is `to`, and the text of the place.
+    #[track_caller]
+    fn check_fault(from: &str, to: &str, expected: &str) {
+        assert_eq!(STUDY.matches(from).count(), 1, "{from}");
+        let fault = checked(&STUDY.replace(from, to)).unwrap_err();
+        assert_eq!(format!("{} at {}", fault.message, &fault.text[fault.span]), expected);
+    }
+
+    #[test]
+    fn a_study_without_a_fault_passes() {
+        checked(STUDY).unwrap();
+    }
+
+    #[test]
+    fn training_seeds_differ() {
+        check_fault("[1, 2]", "[1, 1]", "`1` is listed twice at 1");
+        check_fault(
+            "training_seeds: [1],",
+            "training_seeds: [7, 8, 7],",
+            "`7` is listed twice at 7",
+        );
+        check_fault("training_seeds: [1],", "training_seeds: [],", "at least one is needed at []");
+    }
+
+    #[test]
+    fn names_and_ids_are_those_of_files() {
+        let rule = "a name must not be empty, begin with a dot, or have slashes or line breaks or \
+                    other control characters";
+        check_fault("\"toy\"", "\"\"", &format!("{rule} at \"\""));
+        check_fault("\"toy\"", "\"a/b\"", &format!("{rule} at \"a/b\""));
+        let rule = "an id consists of letters, digits and hyphens, and differs from all others, not \
+                    only in capitals";
+        check_fault("\"course\"", "\"Loads\"", &format!("{rule} at \"Loads\""));
+        let reserved = "`Lessons` is the name of a part that every study has at \"Lessons\"";
+        check_fault("\"course\"", "\"Lessons\"", reserved);
+    }
+
+    #[test]
+    fn lists_have_something_and_nothing_twice() {
+        let needed = "at least one is needed at []";
+        check_fault("[\"local\", \"rules\", \"teacher\", \"student\"]", "[]", needed);
+        check_fault("[Qoe, Parameters]", "[]", needed);
+        check_fault("[Qoe, Parameters]", "[Qoe, Qoe]", "`Qoe` is listed twice at Qoe");
+        check_fault("[\"0.6\"]", "[]", needed);
+        check_fault("[\"0.6\"]", "[\"0.6\", \"0.6\"]", "`0.6` is listed twice at \"0.6\"");
+        let twice = "`local` is listed twice at \"local\"";
+        check_fault(
+            "\"local\", \"rules\", \"teacher\", \"student\"",
+            "\"local\", \"local\"",
+            twice,
+        );
+        let point = "(label: \"0.2\", of: { \"student\": { \"distill.rounds\": 0 } })";
+        let expected = format!("`0.2` is listed twice at {point}");
+        check_fault("(label: \"0.6\", of", "(label: \"0.2\", of", &expected);
+        check_fault("[\"local\", \"teacher\"]", "[]", needed);
+        check_fault("[\"local\", \"teacher\"]", "[\"local\", \"local\"]", twice);
+        check_fault(
+            "[\"local\", \"teacher\"]",
+            "[\"local\", \"rules\"]",
+            "`rules` can't be its own rival at \"rules\"",
+        );
+    }
+
+    #[test]
+    fn a_claim_names_a_number_that_exists() {
+        check_fault(
+            "(policy: \"student\", point: \"0.2\")",
+            "(policy: \"student\", point: \"0.3\")",
+            "`loads` has no point `0.3` at \"0.3\"",
+        );
+        check_fault(
+            "(policy: \"student\", point: \"0.2\")",
+            "(policy: \"student\")",
+            "`loads` has several points; which one of `student`? at (policy: \"student\")",
+        );
+        check_fault(
+            "(policy: \"student\", point: \"0.2\")",
+            "(policy: \"teacher\", point: \"0.2\")",
+            "this compares a number with itself at (policy: \"teacher\", point: \"0.2\")",
+        );
+        check_fault(
+            "(policy: \"student\", point: \"0.2\")",
+            "(policy: \"local\", point: \"0.2\")",
+            "`local` does not learn, so it has no parameters to count at \"local\"",
+        );
+        check_fault(
+            "Best(item: \"loads\"",
+            "Best(item: \"course\"",
+            "`course` shows the course of trainings: nothing is evaluated in it at \"course\"",
+        );
+        for factor in ["0.0", "-1.0", "inf", "NaN"] {
+            let wrong = STUDY.replace("factor: 0.5", &format!("factor: {factor}"));
+            let fault = checked(&wrong).unwrap_err();
+            assert!(fault.message.starts_with("a number above 0 is needed, not "), "{factor}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_has_an_effect() {
+        let check = |from: &str, to: &str, reason: &str| {
+            let fault = checked(&STUDY.replace(from, to)).unwrap_err();
+            assert!(fault.message.contains(" has no effect here: "), "{}", fault.message);
+            assert!(fault.message.ends_with(reason), "{}", fault.message);
+        };
+        check(
+            "\"alpha.modes\": [0.5]",
+            "\"evaluate.episodes\": 2",
+            "the study's `evaluate` counts",
+        );
+        check("\"train.episodes\": 9", "\"train.seed\": 9", "the study's `training_seeds` count");
+        check("\"train.episodes\": 9", "\"distill.steps\": 9", "this policy is trained");
+        check("\"tasks.density\": 0.3", "\"train.episodes\": 9", "this policy does not learn");
+        check("\"distill.steps\": 8", "\"train.episodes\": 9", "this policy is distilled");
+        check("\"distill.rounds\": 0", "\"train.episodes\": 9", "this policy is distilled");
+        check("\"system.servers\": 2", "\"train.episodes\": 9", "it is evaluated here, not taught");
+        check(
+            "\"tasks.arrival_probability\": 0.2",
+            "\"policies\": []",
+            "the study's `policies` count",
+        );
     }
 }

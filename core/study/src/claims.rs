@@ -3,6 +3,7 @@
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, Quantity};
 use offramp_results::statistics::{Basis, Interval, MISSES, Scores, holm};
+use offramp_results::words::signed;
 
 use crate::file::{ClaimSection, Condition, Factor, Order, Place};
 
@@ -21,30 +22,34 @@ struct Compared<'e> {
     order: Order,
 }
 
-/// Judges a claim; `None` if its exhibit was not made, or a cell of it failed.
+/// Judges a claim; `None` if its exhibit was not made.
 pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
     let (Condition::Best { item, metric, order, .. }
     | Condition::Compare { item, metric, order, .. }) = &claim.holds_if;
     let exhibit = exhibits.iter().find(|made| made.id == *item)?;
     let compared = Compared { exhibit, quantity: *metric, order: *order };
     let margins = match &claim.holds_if {
-        Condition::Best { policy, rivals, .. } => compared.best(policy, rivals)?,
+        Condition::Best { policy, rivals, .. } => compared.best(policy, rivals),
         Condition::Compare { left, factor, right, .. } => {
-            vec![compared.compare(left, *factor, right)?]
+            compared.compare(left, *factor, right).map(|margin| vec![margin])
         }
     };
-    let judged = verdict(margins.iter().map(|margin| &margin.margin));
-    let low = |margin: &Margin| margin.margin.ends.map_or(f64::NEG_INFINITY, |(low, _)| low);
-    let p = |margin: &Margin| margin.margin.p_below_zero();
-    let comparisons = margins.len();
-    let basis = weakest(margins.iter().map(|margin| margin.margin.basis))?;
-    let because = compared.because(match judged {
-        Verdict::Fails => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b)))?,
-        _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b)))?,
-    });
-    let verdict = on(basis, judged);
     let ClaimSection { text, source, .. } = claim.clone();
-    Some(Claim { text, source, verdict, comparisons, basis, because })
+    Some(match margins.and_then(|margins| compared.judged(&margins)) {
+        Ok((verdict, comparisons, basis, because)) => {
+            Claim { text, source, verdict, comparisons, basis, because }
+        }
+        Err(because) => {
+            let (verdict, basis) = (Verdict::NotJudged, Basis::Episodes);
+            Claim { text, source, verdict, comparisons: 0, basis, because }
+        }
+    })
+}
+
+/// The verdict on a claim about numbers that have no error, whose margins should all be above zero.
+fn exact(margins: &[Margin]) -> Verdict {
+    let holds = margins.iter().all(|margin| margin.margin.estimate > 0.0);
+    if holds { Verdict::Holds } else { Verdict::Fails }
 }
 
 /// The verdict on a claim whose margins should all be above zero, whatever they rest on; without
@@ -74,8 +79,39 @@ fn weakest(bases: impl Iterator<Item = Basis>) -> Option<Basis> {
 }
 
 impl Compared<'_> {
+    /// The verdict, the number of comparisons, their weakest basis, and the difference that decided.
+    ///
+    /// # Errors
+    /// Why nothing can be judged.
+    fn judged(&self, margins: &[Margin]) -> Result<(Verdict, usize, Basis, String), String> {
+        let is_exact = self.quantity.is_exact();
+        let judged = if is_exact {
+            exact(margins)
+        } else {
+            verdict(margins.iter().map(|margin| &margin.margin))
+        };
+        let low = |Margin { margin, .. }: &&Margin| match margin.ends {
+            Some((low, _)) => low,
+            None if is_exact => margin.estimate,
+            None => f64::NEG_INFINITY,
+        };
+        let p = |margin: &&Margin| margin.margin.p_below_zero();
+        let nothing = || "there is nothing to compare".to_owned();
+        let deciding = match judged {
+            Verdict::Fails if !is_exact => margins.iter().min_by(|a, b| p(a).total_cmp(&p(b))),
+            _ => margins.iter().min_by(|a, b| low(a).total_cmp(&low(b))),
+        };
+        let because = self.because(deciding.ok_or_else(nothing)?);
+        let basis = weakest(margins.iter().map(|margin| margin.margin.basis));
+        let basis = basis.ok_or_else(nothing)?;
+        Ok((on(basis, judged), margins.len(), basis, because))
+    }
+
     /// The margins of a policy ahead of each rival, at every point of the exhibit.
-    fn best(&self, policy: &str, rivals: &[String]) -> Option<Vec<Margin>> {
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn best(&self, policy: &str, rivals: &[String]) -> Result<Vec<Margin>, String> {
         let mut points: Vec<&str> = Vec::new();
         for cell in &self.exhibit.cells {
             if !points.contains(&cell.point.as_str()) {
@@ -88,34 +124,45 @@ impl Compared<'_> {
             for rival in rivals {
                 let margin = self.ahead(&ours, &self.scores(rival, point)?)?;
                 let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
-                margins.push(Margin { what: format!("{policy} less {rival}{at}"), margin });
+                margins.push(Margin { what: format!("{policy} minus {rival}{at}"), margin });
             }
         }
-        Some(margins)
+        Ok(margins)
     }
 
     /// The margin of one number ahead of another, times `factor`.
-    fn compare(&self, left: &Place, Factor(factor): Factor, right: &Place) -> Option<Margin> {
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn compare(
+        &self,
+        left: &Place,
+        Factor(factor): Factor,
+        right: &Place,
+    ) -> Result<Margin, String> {
         let of = |place: &Place| self.scores(&place.policy, &place.point);
         let margin = self.ahead(&of(left)?, &of(right)?.times(factor))?;
-        let name = |place: &Place| match place.point.as_str() {
-            "" => place.policy.clone(),
-            point => format!("{} at {point}", place.policy),
-        };
+        let name = |place: &Place| at(&place.policy, &place.point);
         let times = if factor == 1.0 { String::new() } else { format!("{factor} × ") };
-        Some(Margin { what: format!("{} less {times}{}", name(left), name(right)), margin })
+        Ok(Margin { what: format!("{} minus {times}{}", name(left), name(right)), margin })
     }
 
     /// How far the first is ahead: above the second, or below it if that is the order.
-    fn ahead(&self, ours: &Scores, theirs: &Scores) -> Option<Interval> {
-        match self.order {
+    fn ahead(&self, ours: &Scores, theirs: &Scores) -> Result<Interval, String> {
+        let margin = match self.order {
             Order::Above => ours.mean_minus(theirs),
             Order::Below => theirs.mean_minus(ours),
-        }
+        };
+        margin.ok_or_else(|| "the two numbers are not of the same episodes".to_owned())
     }
 
-    fn scores(&self, policy: &str, point: &str) -> Option<Scores> {
-        self.exhibit.cell(policy, point)?.scores(self.quantity)
+    fn scores(&self, policy: &str, point: &str) -> Result<Scores, String> {
+        let named = at(policy, point);
+        let cell = self.exhibit.cell(policy, point);
+        let cell = cell.ok_or_else(|| format!("{named} was left out of this version"))?;
+        let measured = cell.outcome.as_ref().map_err(|error| format!("{named} failed: {error}"))?;
+        let missing = || format!("{named} has no value for {}", self.quantity.title());
+        measured.scores(self.quantity).ok_or_else(missing)
     }
 
     /// A margin in words: the difference itself, whichever way it should be.
@@ -125,22 +172,30 @@ impl Compared<'_> {
             Order::Below => (-margin.estimate, margin.ends.map(|(low, high)| (-high, -low))),
         };
         let (name, digits) = (self.quantity.title(), self.quantity.digits());
-        let difference = format!("{name}: {what} {estimate:+.digits$}");
+        let signed = |number: f64| signed(number, digits);
+        let difference = format!("{name}: {what} {}", signed(estimate));
         match ends {
-            Some((low, high)) => format!("{difference} [{low:+.digits$}, {high:+.digits$}]"),
+            Some((low, high)) => format!("{difference} [{}, {}]", signed(low), signed(high)),
             None => difference,
         }
     }
 }
 
+/// A policy at a point, in words.
+fn at(policy: &str, point: &str) -> String {
+    if point.is_empty() { policy.to_owned() } else { format!("{policy} at {point}") }
+}
+
+#[cfg(test)]
+mod by_hand;
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use offramp_results::exhibit::{Cell, ExhibitKind, Lineage, Measured, MeasuredRun};
-    use offramp_results::run_folder::RunRecord;
+    use offramp_results::exhibit::{Cell, ExhibitKind, Measured};
     use offramp_results::statistics::Weighted;
-    use offramp_results::{EpisodeMetrics, EpisodeResult, metric};
+    use offramp_scenario::read_ron;
 
     use super::*;
 
@@ -215,190 +270,66 @@ mod tests {
         assert_eq!(of(&[Basis::Episodes]), Basis::Episodes);
     }
 
-    const QOE: &str = "Qoe";
-
-    /// A policy that does not learn, at a point, with the QoE of each episode.
-    fn fixed(policy: &str, point: &str, qoe: &[f64]) -> Cell {
-        let run = MeasuredRun {
-            lineage: None,
-            record: RunRecord::default(),
-            episodes: qoe.iter().map(|&qoe| episode(qoe)).collect(),
+    /// An exhibit of policies with so many parameters; those with an error failed.
+    fn exhibit(cells: &[(&str, Result<f64, &str>)]) -> Exhibit {
+        let cell = |(policy, parameters): &(&str, Result<f64, &str>)| {
+            let measured =
+                |parameters| Measured { parameters: Some(parameters), ..Measured::default() };
+            let outcome = parameters.map(measured).map_err(str::to_owned);
+            Cell {
+                policy: (*policy).to_owned(),
+                point: "p".into(),
+                outcome,
+                paper: BTreeMap::new(),
+            }
         };
-        cell(policy, point, vec![run])
-    }
-
-    fn episode(qoe: f64) -> EpisodeResult {
-        let overall = EpisodeMetrics { devices: 1.0, qoe: Some(qoe), ..EpisodeMetrics::default() };
-        EpisodeResult { overall, ..EpisodeResult::default() }
-    }
-
-    fn cell(policy: &str, point: &str, runs: Vec<MeasuredRun>) -> Cell {
-        let outcome = Ok(Measured { runs, ..Measured::default() });
-        Cell { policy: policy.into(), point: point.into(), outcome, paper: BTreeMap::new() }
-    }
-
-    fn exhibit(id: &str, cells: Vec<Cell>) -> Exhibit {
         Exhibit {
-            id: id.into(),
+            id: "item".to_owned(),
             title: String::new(),
             kind: ExhibitKind::Table,
             axis: String::new(),
-            quantities: vec![qoe()],
+            quantities: vec![Quantity::Parameters],
             reference: None,
-            cells,
+            cells: cells.iter().map(cell).collect(),
         }
     }
 
-    fn qoe() -> Quantity {
-        Quantity::Metric(metric::by_name(QOE).unwrap())
+    /// The verdict on a claim about the policies of an exhibit, and why.
+    fn judged(condition: &str, cells: &[(&str, Result<f64, &str>)]) -> (Verdict, String) {
+        let claim = format!("(text: \"\", source: \"\", holds_if: {condition})");
+        let claim = judge(&read_ron("x", &claim).unwrap(), &[exhibit(cells)]).unwrap();
+        assert_eq!(claim.comparisons == 0, claim.verdict == Verdict::NotJudged);
+        (claim.verdict, claim.because)
     }
 
-    /// The claim that "ours" is ahead of the rivals in the exhibit "item".
-    fn best(order: Order, rivals: &[&str]) -> ClaimSection {
-        let (item, policy) = ("item".into(), "ours".into());
-        let rivals = rivals.iter().map(|&rival| rival.into()).collect();
-        claim(Condition::Best { item, metric: qoe(), order, policy, rivals })
-    }
+    const SMALLER: &str = r#"Compare(
+        item: "item", metric: Parameters, order: Below,
+        left: (policy: "a", point: "p"), factor: 0.5, right: (policy: "b", point: "p"),
+    )"#;
 
-    /// The claim that `left` is above or below a multiple of `right`, each a policy at a point.
-    fn compare(left: (&str, &str), order: Order, factor: f64, right: (&str, &str)) -> ClaimSection {
-        let place =
-            |(policy, point): (&str, &str)| Place { policy: policy.into(), point: point.into() };
-        claim(Condition::Compare {
-            item: "item".into(),
-            metric: qoe(),
-            order,
-            left: place(left),
-            factor: Factor(factor),
-            right: place(right),
-        })
-    }
-
-    fn claim(holds_if: Condition) -> ClaimSection {
-        ClaimSection { text: "It is so.".into(), source: "a test".into(), holds_if }
-    }
-
-    /// Of two differences d ± h, the interval is d ± t(1)·h, and t(1) = 12.706.
+    /// They have no interval.
     #[test]
-    fn a_policy_that_is_best_at_every_point_is_judged_by_hand() {
-        let cells = || {
-            vec![
-                fixed("ours", "x", &[10.1, 9.9]),
-                fixed("near", "x", &[5.0, 5.0]),
-                fixed("far", "x", &[2.0, 2.0]),
-                fixed("ours", "y", &[10.2, 9.8]),
-                fixed("near", "y", &[4.0, 4.0]),
-                fixed("far", "y", &[1.0, 1.0]),
-            ]
-        };
-        // Where it is behind does not count in another exhibit.
-        let other = exhibit("other", vec![fixed("ours", "x", &[0.0, 0.0])]);
-        let made = [other, exhibit("item", cells())];
-        let judged = judge(&best(Order::Above, &["far", "near"]), &made).unwrap();
-        // 5 ± 1.27 at x and 6 ± 2.54 at y.
-        let expected = Claim {
-            text: "It is so.".into(),
-            source: "a test".into(),
-            verdict: Verdict::Holds,
-            comparisons: 4,
-            basis: Basis::Episodes,
-            because: "AvgQoE: ours less near at y +6.0 [+3.5, +8.5]".into(),
-        };
-        assert_eq!(judged, Claim { because: judged.because.clone(), ..expected.clone() });
-        assert_eq!(judged.because, expected.because);
-        // The other way round it is false, at x most surely, by the same difference.
-        let judged = judge(&best(Order::Below, &["near"]), &made).unwrap();
-        assert_eq!((judged.verdict, judged.comparisons), (Verdict::Fails, 2));
-        assert_eq!(judged.because, "AvgQoE: ours less near at x +5.0 [+3.7, +6.3]");
-    }
-
-    #[test]
-    fn a_number_below_a_multiple_of_another_is_judged_by_hand() {
-        let cells = vec![
-            fixed("ours", "", &[1.0, 1.0]),
-            fixed("rival", "", &[12.0, 12.4]),
-            fixed("rival", "9", &[4.0, 4.0]),
-        ];
-        let made = [exhibit("item", cells)];
-        let of = |claim: &ClaimSection| {
-            let Claim { verdict, comparisons, because, .. } = judge(claim, &made).unwrap();
-            assert_eq!(comparisons, 1);
-            (verdict, because)
-        };
-        // Half of the rival is 6.1 ± 0.1: 5.1 ± 1.27 above.
-        let (verdict, because) = of(&compare(("ours", ""), Order::Below, 0.5, ("rival", "")));
-        assert_eq!(verdict, Verdict::Holds);
-        assert_eq!(because, "AvgQoE: ours less 0.5 × rival -5.1 [-6.4, -3.8]");
-        let (verdict, because) = of(&compare(("rival", "9"), Order::Above, 1.0, ("ours", "")));
-        assert_eq!(verdict, Verdict::Holds);
-        assert_eq!(because, "AvgQoE: rival at 9 less ours +3.0 [+3.0, +3.0]");
-        let (verdict, because) = of(&compare(("rival", "9"), Order::Below, 3.0, ("ours", "")));
-        assert_eq!(verdict, Verdict::Fails);
-        assert_eq!(because, "AvgQoE: rival at 9 less 3 × ours +1.0 [+1.0, +1.0]");
-    }
-
-    /// A claim that fails names the comparison that shows it best, not the widest interval.
-    #[test]
-    fn the_surest_failure_is_named() {
-        let cells = vec![
-            fixed("ours", "", &[1.0, 1.0]),
-            fixed("sure", "", &[2.0, 2.0]),
-            fixed("vague", "", &[1.0, 5.0]),
-        ];
-        let judged =
-            judge(&best(Order::Above, &["vague", "sure"]), &[exhibit("item", cells)]).unwrap();
-        assert_eq!(judged.verdict, Verdict::Fails);
-        assert_eq!(judged.because, "AvgQoE: ours less sure -1.0 [-1.0, -1.0]");
-    }
-
-    #[test]
-    fn level_policies_decide_nothing() {
-        let cells = vec![fixed("ours", "", &[3.0, 4.0]), fixed("rival", "", &[3.0, 4.0])];
-        let made = [exhibit("item", cells)];
-        for order in [Order::Above, Order::Below] {
-            let judged = judge(&best(order, &["rival"]), &made).unwrap();
-            assert_eq!(judged.verdict, Verdict::Undecided);
+    fn exact_numbers_are_judged_exactly() {
+        for (count, verdict) in
+            [(49.0, Verdict::Holds), (50.0, Verdict::Fails), (51.0, Verdict::Fails)]
+        {
+            let (judged, because) = judged(SMALLER, &[("a", Ok(count)), ("b", Ok(100.0))]);
+            assert_eq!(judged, verdict, "{count}: {because}");
         }
+        let best = "Best(item: \"item\", metric: Parameters, order: Above, policy: \"a\", \
+                    rivals: [\"b\", \"c\"])";
+        let cells = [("a", Ok(7.0)), ("b", Ok(5.0)), ("c", Ok(9.0))];
+        let because = "parameters: a minus c at p -2".to_owned();
+        assert_eq!(judged(best, &cells), (Verdict::Fails, because));
     }
 
     #[test]
-    fn one_episode_decides_nothing_and_has_no_interval() {
-        let cells = vec![fixed("ours", "", &[9.0]), fixed("rival", "", &[3.5])];
-        let judged = judge(&best(Order::Above, &["rival"]), &[exhibit("item", cells)]).unwrap();
-        assert_eq!(judged.verdict, Verdict::Undecided);
-        assert_eq!(judged.because, "AvgQoE: ours less rival +5.5");
-    }
-
-    #[test]
-    fn a_claim_about_one_training_has_too_few_seeds() {
-        let trained = |seeds: u64| {
-            let run = |seed: u64| MeasuredRun {
-                lineage: Some(Lineage { seed, training: format!("training {seed}") }),
-                record: RunRecord::default(),
-                episodes: vec![episode(9.0), episode(9.2)],
-            };
-            let rival = fixed("rival", "", &[3.0, 3.0]);
-            [exhibit("item", vec![cell("ours", "", (0..seeds).map(run).collect()), rival])]
-        };
-        let of = |seeds: u64, order: Order| {
-            let judged = judge(&best(order, &["rival"]), &trained(seeds)).unwrap();
-            (judged.verdict, judged.basis)
-        };
-        assert_eq!(of(1, Order::Above), (Verdict::TooFewSeeds, Basis::OneTraining));
-        assert_eq!(of(1, Order::Below), (Verdict::TooFewSeeds, Basis::OneTraining));
-        assert_eq!(of(2, Order::Above), (Verdict::Holds, Basis::Trainings(2)));
-        assert_eq!(of(2, Order::Below), (Verdict::Fails, Basis::Trainings(2)));
-    }
-
-    #[test]
-    fn what_was_not_made_or_failed_is_not_judged() {
-        let ours = || fixed("ours", "", &[1.0, 2.0]);
-        let failed = Cell { outcome: Err("no".into()), ..fixed("rival", "", &[]) };
-        let claim = best(Order::Above, &["rival"]);
-        assert_eq!(judge(&claim, &[]), None);
-        assert_eq!(judge(&claim, &[exhibit("item", vec![ours()])]), None);
-        assert_eq!(judge(&claim, &[exhibit("item", vec![ours(), failed])]), None);
-        let rival = fixed("rival", "", &[0.0, 0.0]);
-        assert_eq!(judge(&claim, &[exhibit("other", vec![ours(), rival])]), None);
+    fn a_claim_that_can_not_be_judged_says_why() {
+        let not = |because: &str| (Verdict::NotJudged, because.to_owned());
+        let a = ("a", Ok(7.0));
+        assert_eq!(judged(SMALLER, &[a]), not("b at p was left out of this version"));
+        assert_eq!(judged(SMALLER, &[a, ("b", Err("why"))]), not("b at p failed: why"));
+        let qoe = SMALLER.replace("Parameters", "Qoe");
+        assert_eq!(judged(&qoe, &[a, ("b", Ok(1.0))]).0, Verdict::NotJudged);
     }
 }

@@ -17,20 +17,29 @@ pub fn fields() -> Vec<Field> {
     fields
 }
 
+/// The size of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// All seeds, episodes and points.
+    Full,
+    /// Fewer of them, as its `quick` section states.
+    Quick,
+}
+
 /// Fields of a scenario and their values, by path.
 pub(crate) type Settings = BTreeMap<String, Raw>;
 
 sections! {
     /// A study: policies to train, distil and compare, and the tables and figures made of that.
     struct StudyFile("Study") {
-        /// The name that results use.
+        /// The name that results use: not empty, without slashes, not beginning with a dot.
         name: String {},
         /// Its purpose, in a sentence.
         about: String { default: String::new(), },
         /// The scenario in which policies that do not learn are evaluated.
         scenario: String {},
         /// The training seeds: everything that learns is trained once under each.
-        training_seeds: Vec<u64> { range: "at least one", },
+        training_seeds: Vec<u64> { range: "at least one, all different", },
         /// How everything is evaluated: all policies on bit-identical tasks.
         evaluate: StudyEvaluation { nested: section, },
         /// The policies to compare, a map by the name that results use.
@@ -54,9 +63,9 @@ sections! {
     /// Changes of a quick run, which is smaller and marked as such.
     struct QuickSection("quick"): Default {
         /// Training seeds.
-        training_seeds: Option<Vec<u64>> { default: None, shown: "those above", range: "at least one", },
+        training_seeds: Option<Vec<u64>> { default: None, shown: "those above", range: "at least one, all different", },
         /// Episodes of an evaluation.
-        episodes: Option<u64> { default: None, shown: "as above", range: "1 or more", },
+        episodes: Option<u64> { default: None, shown: "as above", range: "1 … 10⁶", },
         /// Fields of every scenario and their values. The `set` of a policy or a point overrides
         /// it.
         set: Settings { default: Settings::new(), },
@@ -64,7 +73,8 @@ sections! {
 
     /// A table or a figure.
     struct ExhibitSection("item") {
-        /// The name by which `--only` selects it, and of its files: letters, digits and hyphens.
+        /// The name by which `--only` selects it, and of its files: letters, digits and hyphens; not
+        /// `index`, `lessons`, `claims` or `budgets`.
         id: String {},
         /// The title above it.
         title: String {},
@@ -75,7 +85,7 @@ sections! {
         /// policy is above the reference.
         form: ExhibitKind {},
         /// The policies it compares.
-        policies: Vec<String> {},
+        policies: Vec<String> { range: "at least one, all different", },
         /// The policy that the others are compared with, episode by episode.
         reference: Option<String> { default: None, },
         /// The circumstances under which policies are compared, a list.
@@ -91,7 +101,7 @@ sections! {
         trained: TrainedAt { default: TrainedAt::default(), },
         /// The [metrics](#metrics) it shows, as spelled in studies, and `Parameters`: the number
         /// of parameters as the paper counts them.
-        metrics: Vec<Quantity> {},
+        metrics: Vec<Quantity> { range: "at least one, except of `Curves`", },
         /// The paper's numbers, by policy, point and metric.
         paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>> {
             default: BTreeMap::new(),
@@ -125,7 +135,7 @@ sections! {
     struct Place("place") {
         /// The policy.
         policy: String {},
-        /// The label of the point.
+        /// The label of the point; needed if there are several.
         point: String { default: String::new(), },
     }
 }
@@ -182,7 +192,7 @@ variants! {
             order: Order {},
             /// The policy that is ahead.
             policy: String {},
-            /// The policies that it is ahead of.
+            /// The policies that it is ahead of, at least one.
             rivals: Vec<String> {},
         },
         /// One number is above or below another, or a multiple of it.
@@ -195,7 +205,7 @@ variants! {
             order: Order {},
             /// The left number: a policy at a point.
             left: Place { nested: section },
-            /// The multiple of the right number.
+            /// The multiple of the right number, above 0.
             factor: Factor { otherwise: default },
             /// The right number: a policy at a point.
             right: Place { nested: section },

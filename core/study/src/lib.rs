@@ -8,13 +8,15 @@
 //! ```no_run
 //! use offramp_harness::events::Quiet;
 //! use offramp_harness::executor::InProcess;
+//! use offramp_harness::resume::{Claim, Start};
 //! use offramp_harness::Registry;
 //! use offramp_study::{Size, Study};
 //!
 //! let registry = Registry::discover(&["target/release".into()], None)?;
 //! let study = Study::read("scenarios/reproduce/paper.ron".as_ref(), Size::Quick)?;
-//! let only = ["table-3".to_owned()];
-//! let outcome = study.run(&registry, "runs/quick".as_ref(), &only, &InProcess, &Quiet)?;
+//! let (out, only) = ("runs/quick".as_ref(), ["table-3".to_owned()]);
+//! let _claim = Claim::new(out, Start::Resume, &study.work())?;
+//! let outcome = study.run(&registry, out, &only, &InProcess, &Quiet)?;
 //! for claim in study.claims(&outcome.exhibits) {
 //!     println!("{}: {:?}", claim.text, claim.verdict);
 //! }
@@ -31,7 +33,9 @@
 //! change of the engine, a scenario or a plugin redoes exactly what depends on it.
 
 mod check;
+mod chosen;
 mod claims;
+mod effect;
 mod file;
 mod lessons;
 mod plan;
@@ -39,6 +43,6 @@ mod run;
 mod study;
 mod work;
 
-pub use file::fields;
+pub use file::{Size, fields};
 pub use run::StudyOutcome;
-pub use study::{Size, Study, StudyError};
+pub use study::{Study, StudyError};

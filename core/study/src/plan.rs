@@ -14,8 +14,8 @@ use offramp_harness::bind::{
 use offramp_harness::engine::ENGINE;
 use offramp_harness::files_of;
 
-use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, TrainedAt};
-use crate::study::{Size, Study, StudyError, StudyRunner};
+use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, Size, TrainedAt};
+use crate::study::{Study, StudyError, StudyRunner};
 
 /// One training seed of a policy at a point: its training or distillation, if it learns, and its
 /// evaluation.

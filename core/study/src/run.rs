@@ -5,7 +5,6 @@ use std::path::Path;
 use offramp_harness::Registry;
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, MeasuredRun, Quantity};
 use offramp_results::learning::Lesson;
-use offramp_results::lock::FolderLock;
 
 use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
@@ -36,8 +35,9 @@ struct PlannedCell<'s> {
 }
 
 impl Study {
-    /// Does what has not been done yet, in the folder `out`, which must exist, for the tables and figures whose ids
-    /// are in `only`, or for all if it is empty. Runs that ask for isolation are carried out by
+    /// Does what has not been done yet, in the folder `out`, which the caller has
+    /// [claimed](offramp_harness::resume::Claim) as that of [`Study::work`], for the tables and
+    /// figures whose ids are in `only`, or for all if it is empty. Runs that ask for isolation are carried out by
     /// `isolated`. Threads are those of the rayon pool this is called in; their number does not
     /// change the results.
     ///
@@ -63,9 +63,9 @@ impl Study {
         let runs: Vec<&SeedRun> =
             planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect();
         self.check_memory(&planned)?;
-        let _lock = FolderLock::take(out)?;
         let log = ProgressLog::new(&runs, observer);
         let lessons = lessons::lessons(&runs);
+        runner.check(&lessons, &runs)?;
         let failures = lessons::give(&lessons, |job, before| runner.learn(job, before, &log))?;
         let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);
         let exhibits = planned.iter().map(exhibit).collect::<Result<_, _>>()?;

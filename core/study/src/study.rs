@@ -8,16 +8,17 @@ use offramp_results::claim::Claim;
 use offramp_results::exhibit::Exhibit;
 use offramp_results::tuning::Budget;
 use offramp_scenario::{
-    Fault, ScenarioError, TuningFacts, fault_of, has, read_ron, read_scenario_text, read_settings,
-    read_text, replace,
+    Fault, ScenarioError, has, read_ron, read_scenario_text, read_text, replace,
 };
 
+use offramp_harness::check::Unfit;
 use offramp_harness::executor::Executor;
-use offramp_harness::resume::FolderError;
+use offramp_harness::resume::{FolderError, Work};
 
 use crate::check::check;
+use crate::chosen::{self, Source};
 use crate::claims;
-use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, StudyFile};
+use crate::file::{ExhibitSection, PointSection, PolicySource, Size, StudyFile};
 
 /// A study that has been read.
 #[derive(Debug)]
@@ -37,15 +38,6 @@ pub struct Study {
     pub(crate) folder: PathBuf,
 }
 
-/// The size of a study.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// All seeds, episodes and points.
-    Full,
-    /// Fewer of them, as its `quick` section states.
-    Quick,
-}
-
 /// The reason why a study ended early. The failure of a plugin is not one: it is reported in the
 /// cells it affects.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +54,9 @@ pub enum StudyError {
     /// Results can't be written or read.
     #[error(transparent)]
     Results(#[from] offramp_results::Error),
+    /// A policy that does not learn refuses its parameters or a file. Nothing was done.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Its statistics need more memory than offramp takes.
     #[error(
         "its statistics need all episodes in memory: {runs} runs of {episodes} episodes are \
@@ -103,39 +98,8 @@ impl Study {
         let mut file: StudyFile = read_ron(&source_name, &text).map_err(invalid)?;
         check(&file, &source_name, &text).map_err(invalid)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut budgets = Vec::new();
-        for (policy, source) in &mut file.policies {
-            if let PolicySource::Trained { settings, set, .. }
-            | PolicySource::Distilled { settings, set, .. } = source
-            {
-                for (number, name) in settings.iter().enumerate().rev() {
-                    let chosen =
-                        read_settings(&folder.join(name)).map_err(|error| match error {
-                            ScenarioError::Unreadable { .. } => {
-                                let field = format!("policies.{policy}.settings.{number}");
-                                invalid(fault_of(
-                                    &source_name,
-                                    &text,
-                                    &field,
-                                    error.to_string(),
-                                    None,
-                                ))
-                            }
-                            error @ ScenarioError::Invalid(_) => error,
-                        })?;
-                    below(set, chosen.settings);
-                    let budget = |facts: TuningFacts| Budget {
-                        policy: policy.clone(),
-                        scenario: facts.scenario,
-                        configurations: facts.configurations,
-                        slots: facts.slots,
-                        steps: facts.steps,
-                        validation_qoe: facts.validation_qoe,
-                    };
-                    budgets.extend(chosen.tuning.map(budget));
-                }
-            }
-        }
+        let source = Source { name: &source_name, text: &text, folder: &folder };
+        let budgets = chosen::take(&mut file, source, size)?;
         let mut scenarios = BTreeMap::new();
         let named = file.policies.values().filter_map(|source| match source {
             PolicySource::Fixed { .. } => None,
@@ -166,6 +130,11 @@ impl Study {
         self.file.training_seeds = (1..=count).collect();
         self.file.quick.training_seeds = None;
         self
+    }
+
+    /// What its folder is for, at any size.
+    pub fn work(&self) -> Work {
+        Work::Study(self.name.clone())
     }
 
     /// Its name at this size, which results and their folder have: `paper`, `paper-quick`.
@@ -205,18 +174,6 @@ impl Study {
             |point: &&PointSection| quick.is_none_or(|labels| labels.contains(&point.label));
         item.points.iter().filter(wanted).collect()
     }
-}
-
-/// Adds settings to others, which override them, fields inside their sections too.
-fn below(set: &mut Settings, chosen: Settings) {
-    let inside = |field: &str, section: &String| {
-        field
-            .strip_prefix(section.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let mut chosen = chosen;
-    chosen.retain(|field, _| !set.keys().any(|section| inside(field, section)));
-    set.append(&mut chosen);
 }
 
 /// A study that is carried out in a folder.

@@ -10,17 +10,22 @@ use offramp_results::files::write_atomically;
 use offramp_results::learning::{Lesson, TimingRow};
 use offramp_results::run_folder::is_complete;
 use offramp_results::{Error, checkpoint, learning};
-use offramp_scenario::DistillationEntry;
+use offramp_scenario::{DistillationEntry, Experiment, Scenario};
 use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
+use offramp_harness::Refusal;
 use offramp_harness::batch::{Batch, BatchError};
-use offramp_harness::bind::{bind_distillation, bind_evaluation, bind_training};
-use offramp_harness::distill::{DistillError, distill};
+use offramp_harness::bind::{
+    Distillation, Evaluation, Training, bind_distillation, bind_evaluation, bind_training,
+};
+use offramp_harness::check::check_evaluation;
+use offramp_harness::distill::{self, DistillError};
 use offramp_harness::events::{Event, Observer, Part};
 use offramp_harness::resume::Start;
-use offramp_harness::train::{TrainError, train};
+use offramp_harness::train::{self, TrainError};
 
-use crate::plan::{SeedRun, TrainingJob, folder_name};
+use crate::plan::{EvaluationJob, SeedRun, TrainingJob, folder_name};
 use crate::study::{StudyError, StudyRunner};
 
 /// The jobs that are done, and the observer of progress.
@@ -129,6 +134,83 @@ impl StudyRunner<'_> {
         Ok(Ok(()))
     }
 
+    /// Creates everything that has not been done once: what learns, and policies that do not. So a
+    /// parameter that a plugin refuses shows before hours of lessons. What has learned is created
+    /// when it is evaluated: its checkpoint does not exist yet.
+    ///
+    /// # Errors
+    /// The first refusal, or that a lesson can't be resumed.
+    pub(crate) fn check(
+        &self,
+        lessons: &[&TrainingJob],
+        runs: &[&SeedRun],
+    ) -> Result<(), StudyError> {
+        let first = |results: Vec<Result<(), StudyError>>| results.into_iter().collect();
+        let lesson = |job: &&TrainingJob| self.check_lesson(job);
+        first(lessons.par_iter().map(lesson).collect())?;
+        let mut unlearned: BTreeMap<&str, &EvaluationJob> = BTreeMap::new();
+        for run in runs.iter().filter(|run| run.job.is_none()) {
+            unlearned.entry(&run.evaluation.key).or_insert(&run.evaluation);
+        }
+        let evaluation = |job: &&EvaluationJob| {
+            if is_complete(&self.results_of(job)) {
+                return Ok(());
+            }
+            let bound = self.bound(job)?;
+            let checked = bound.points.iter().map(|point| check_evaluation(point, self.isolated));
+            Ok(checked.collect::<Result<(), _>>()?)
+        };
+        let unlearned: Vec<&EvaluationJob> = unlearned.into_values().collect();
+        first(unlearned.par_iter().map(evaluation).collect())
+    }
+
+    fn check_lesson(&self, job: &TrainingJob) -> Result<(), StudyError> {
+        let folder = self.learned().join(&job.folder);
+        if folder.join("done").exists() {
+            return Ok(());
+        }
+        let refused = |scenario: &Scenario, Refusal { field, cause }: Refusal| {
+            Err(Box::new(scenario.fault(&field, cause, None)).into())
+        };
+        if job.teacher.is_some() {
+            let (distillation, _) = self.distillation(job)?;
+            // Its teacher has no checkpoint yet, so it can't be compared with what it resumes.
+            return match distill::check(&distillation, Path::new(""), Start::New) {
+                Err(DistillError::Refused(refusal)) => refused(&distillation.scenario, refusal),
+                _ => Ok(()),
+            };
+        }
+        let training = self.training(job)?;
+        match train::check(&training, &folder, Start::Resume) {
+            Err(TrainError::Refused(refusal)) => refused(&training.scenario, refusal),
+            Err(TrainError::Folder(error)) => Err(error.into()),
+            // Whatever else is wrong ends that lesson alone.
+            _ => Ok(()),
+        }
+    }
+
+    /// The training of a job.
+    fn training(&self, job: &TrainingJob) -> Result<Training, StudyError> {
+        let scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
+        Ok(bind_training(scenario, self.registry).map_err(Box::new)?)
+    }
+
+    /// The distillation of a job, whose teacher has no checkpoint, and the file of that checkpoint.
+    fn distillation(
+        &self,
+        job: &TrainingJob,
+    ) -> Result<(Distillation, Option<PathBuf>), StudyError> {
+        let mut scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
+        // Unlike all other files it names, the teacher's checkpoint is in the study's own folder.
+        let checkpoint =
+            scenario.distillation.as_mut().and_then(|DistillationEntry { teacher, .. }| {
+                teacher.untrained = true;
+                teacher.checkpoint.take()
+            });
+        let distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
+        Ok((distillation, checkpoint.map(|file| self.learned().join(file))))
+    }
+
     fn train(
         &self,
         job: &TrainingJob,
@@ -136,9 +218,8 @@ impl StudyRunner<'_> {
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<()>, StudyError> {
         log.begin(format!("{}: training", job.name));
-        let scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
-        let training = bind_training(scenario, self.registry).map_err(Box::new)?;
-        match train(&training, folder, Start::Resume, &Part(log.observer)) {
+        let training = self.training(job)?;
+        match train::train(&training, folder, Start::Resume, &Part(log.observer)) {
             Ok(()) => Ok(Ok(())),
             Err(TrainError::Folder(error)) => Err(error.into()),
             Err(error) => Ok(Err(Failure(error.to_string()))),
@@ -154,16 +235,10 @@ impl StudyRunner<'_> {
         log.begin(format!("{}: distilling", job.name));
         // A dataset of its own: others may be distilling the same teacher at the same time.
         let dataset = folder.join("dataset.safetensors");
-        let mut scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
-        // Unlike all other files it names, the teacher's checkpoint is in the study's own folder.
-        let checkpoint =
-            scenario.distillation.as_mut().and_then(|DistillationEntry { teacher, .. }| {
-                teacher.untrained = true;
-                teacher.checkpoint.take()
-            });
-        let mut distillation = bind_distillation(scenario, self.registry).map_err(Box::new)?;
-        distillation.teacher.checkpoint = checkpoint.map(|file| self.learned().join(file));
-        match distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer)) {
+        let (mut distillation, checkpoint) = self.distillation(job)?;
+        distillation.teacher.checkpoint = checkpoint;
+        match distill::distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer))
+        {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
@@ -203,19 +278,14 @@ impl StudyRunner<'_> {
         Ok(Ok(measured))
     }
 
-    /// Evaluates, unless that has been done.
-    fn evaluate(
-        &self,
-        SeedRun { evaluation, lineage, .. }: &SeedRun,
-        log: &ProgressLog<'_>,
-    ) -> Result<Attempt<MeasuredRun>, StudyError> {
-        let results = self.out.join("results");
-        let folder = results.join(folder_name(&evaluation.name, &evaluation.key));
-        if !is_complete(&folder) {
-            log.begin(format!("{}: evaluating", evaluation.name));
-        }
-        let (name, text) = (&evaluation.name, &evaluation.scenario);
-        let experiment = self.parse(name, text, self.out)?;
+    /// The folder of the results of an evaluation.
+    fn results_of(&self, evaluation: &EvaluationJob) -> PathBuf {
+        self.out.join("results").join(folder_name(&evaluation.name, &evaluation.key))
+    }
+
+    /// An evaluation, ready to run. Its checkpoint is recorded relative to the study's folder.
+    fn bound(&self, evaluation: &EvaluationJob) -> Result<Experiment<Evaluation>, StudyError> {
+        let experiment = self.parse(&evaluation.name, &evaluation.scenario, self.out)?;
         let bind = |scenario| {
             let mut bound = bind_evaluation(scenario, self.registry)?;
             // A process of its own binds again, and would not find a checkpoint from there.
@@ -226,7 +296,20 @@ impl StudyRunner<'_> {
             }
             Ok(bound)
         };
-        let experiments = [experiment.try_map(bind).map_err(Box::new)?];
+        Ok(experiment.try_map(bind).map_err(Box::new)?)
+    }
+
+    /// Evaluates, unless that has been done.
+    fn evaluate(
+        &self,
+        SeedRun { evaluation, lineage, .. }: &SeedRun,
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<MeasuredRun>, StudyError> {
+        let folder = self.results_of(evaluation);
+        if !is_complete(&folder) {
+            log.begin(format!("{}: evaluating", evaluation.name));
+        }
+        let experiments = [self.bound(evaluation)?];
         let attempt = Batch::new(&experiments, None).open(&folder, Start::Resume)?;
         let evaluate = || attempt.run(self.isolated, &Part(log.observer));
         let threads = evaluation.threads().map(|count| ThreadPoolBuilder::new().num_threads(count));

@@ -15,18 +15,20 @@ pub(crate) struct Rung {
 }
 
 /// The rungs of a search over so many configurations; `full` is the length of a finalist. The last
-/// one has the finalists.
+/// one has the finalists; it follows the first of full length, since another of that length, under
+/// the same seed, would only repeat what is known.
 pub(crate) fn rungs(entry: &TuningEntry, configurations: usize, full: u64) -> Vec<Rung> {
     let finalists = entry.finalists.min(configurations as u64) as usize;
     let (mut count, mut length) = (configurations, entry.first as f64);
     let mut rungs = Vec::new();
     while count > finalists {
+        let whole = (length.round() as u64).min(full);
         let seeds = vec![entry.seed];
-        rungs.push(Rung {
-            configurations: count,
-            length: (length.round() as u64).min(full),
-            seeds,
-        });
+        rungs.push(Rung { configurations: count, length: whole, seeds });
+        if whole == full {
+            count = finalists;
+            break;
+        }
         let kept = (count as f64 * entry.keep).ceil() as usize;
         // At least one is left behind, or it would never end.
         count = kept.max(finalists).min(count - 1);
@@ -108,6 +110,16 @@ mod tests {
             [(4, 50, 1), (2, 60, 1), (1, 60, 3)]
         );
         assert_eq!(shape(&rungs(&entry(3, 0.5, None), 2, 60)), [(2, 60, 3)]);
+    }
+
+    /// Rungs of full length under the same seed would be the same lessons again.
+    #[test]
+    fn nothing_is_learned_twice() {
+        assert_eq!(shape(&rungs(&entry(1, 0.5, None), 27, 50)), [(27, 50, 1), (1, 50, 3)]);
+        assert_eq!(
+            shape(&rungs(&entry(1, 0.5, None), 16, 100)),
+            [(16, 50, 1), (8, 100, 1), (1, 100, 3)]
+        );
     }
 
     #[test]

@@ -5,18 +5,33 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use offramp_harness::engine::{self, ENGINE};
+use offramp_harness::Origin;
+use offramp_harness::engine;
 use offramp_harness::events::{Event, Observer};
 use offramp_harness::resume::FolderError;
 use offramp_harness::side_by_side::side_by_side;
-use offramp_results::files::{read, sha256, write_atomically};
+use offramp_results::files::{read, write_atomically};
 use offramp_results::provenance;
 use offramp_results::tuning::{Search, SearchRow, Standing};
-use offramp_scenario::{replace, value_of};
+use offramp_scenario::{Tuned, replace, value_of};
 
 use crate::error::TuneError;
 use crate::lesson::Lesson;
 use crate::tuning::Tuning;
+
+/// Fields that a search may resume with others of.
+const FREE: [&str; 10] = [
+    "train.seed",
+    "train.save_every",
+    "train.learner.sha256",
+    "train.explorer.sha256",
+    "train.from",
+    "distill.seed",
+    "distill.teacher.sha256",
+    "distill.teacher.checkpoint",
+    "distill.student.sha256",
+    "distill.from",
+];
 
 /// A lesson of a rung, and the row that it will have.
 struct Job {
@@ -75,32 +90,48 @@ impl Tuning<'_> {
 
     /// Prepares the folder, if it is new or of this very search.
     fn begin(&self, out: &Path) -> Result<(), TuneError> {
-        let mut parts: BTreeMap<&str, String> =
-            self.parts.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
-        parts.insert("the engine of offramp", ENGINE.to_owned());
-        parts.insert("the scenario", sha256(self.scenario.text.as_bytes()));
+        let origin = self.origin();
         let path = out.join("parts.json");
         if path.exists() {
             let not_resumable =
                 |cause: String| FolderError::NotResumable { path: path.clone(), cause };
             let bytes = read(&path, 1 << 26).map_err(|cause| not_resumable(cause.to_string()))?;
-            let earlier: BTreeMap<String, String> =
+            let earlier: Origin =
                 serde_json::from_slice(&bytes).map_err(|error| not_resumable(error.to_string()))?;
-            let names = parts.keys().copied().chain(earlier.keys().map(String::as_str));
-            for name in names {
-                if parts.get(name) != earlier.get(name) {
-                    let change = format!("{name} has changed since it began");
-                    return Err(FolderError::Changed { path, change }.into());
-                }
+            if let Some(change) = origin.difference(&earlier) {
+                return Err(FolderError::Changed { path, change }.into());
             }
-            return Ok(());
         }
         write(&out.join("scenario.ron"), self.scenario.text.as_bytes())?;
         provenance::add(out, &engine::provenance())
             .map_err(|cause| FolderError::Unwritable { path: out.to_owned(), cause })?;
-        let bytes = serde_json::to_vec_pretty(&parts)
+        let bytes = serde_json::to_vec_pretty(&origin)
             .map_err(|error| FolderError::Unwritable { path: path.clone(), cause: error.into() })?;
         write(&path, &bytes)
+    }
+
+    /// What the search is made of; one that resumes must be of the same.
+    fn origin(&self) -> Origin {
+        let section = self.entry.section;
+        let other = match section {
+            Tuned::Training => "distill",
+            Tuned::Distillation => "train",
+        };
+        // The search sets seeds itself; files and plugins are compared by what is in them.
+        let mut origin = Origin::of_scenario(&self.scenario, &[&[other], &FREE[..]].concat());
+        // Unlike a training, a search never continues what ended.
+        origin.leave_out(section.length());
+        let full = self.rungs.last().map_or(0, |rung| rung.length);
+        origin.add(format!("the length of a finalist, `{}`,", section.length()), full.to_string());
+        // Configurations may differ in a file.
+        let mut hashes: BTreeMap<&String, String> = BTreeMap::new();
+        for (name, sha256) in &self.parts {
+            hashes.entry(name).or_default().push_str(sha256);
+        }
+        for (name, all) in hashes {
+            origin.add_hash(name.clone(), &all);
+        }
+        origin
     }
 
     /// Does jobs that do not depend on each other; `done` have been done before.

@@ -634,7 +634,8 @@ impl LoadedPolicy {
         if network < networks {
             return Ok(());
         }
-        let text = format!("it has {networks} networks; network {network} does not exist");
+        let plural = if networks == 1 { "" } else { "s" };
+        let text = format!("it has {networks} network{plural}; network {network} does not exist");
         Err(self.site.failure(call, CallFault::Error(text)))
     }
 

@@ -3,7 +3,7 @@
 use offramp_explain::Problem;
 use offramp_harness::bind::{Distillation, bind_distillation};
 use offramp_harness::distill::{DistillError, check, distill};
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_report::learning::distillations;
 use offramp_results::learning::{self, Learned};
 
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
         let point = distillation.scenario.point_text();
         (learning::folder_of_point(&out, number, &point), point)
     };
-    let _claim = Claim::new(&out, start)?;
+    let _claim = Claim::new(&out, start, &Work::Distillation)?;
     // All of them before the first, so that a mistake shows at once.
     let mut states = Vec::new();
     for (number, distillation) in experiment.points.iter().enumerate() {

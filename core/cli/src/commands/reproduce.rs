@@ -1,17 +1,19 @@
 //! `offramp reproduce`: the tables and figures of a study.
 
+use std::ops::Add;
 use std::path::{Path, PathBuf};
 
 use offramp_explain::{Kind, Problem};
-use offramp_report::html::html;
-use offramp_report::learning;
-use offramp_report::study::{self, StudyResults};
+use offramp_harness::resume::{Claim, Start};
+use offramp_report::study::{StudyResults, failures};
+use offramp_report::study_folder;
+use offramp_results::words::counted;
 use offramp_study::{Size, Study, StudyOutcome};
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
 use crate::output::print;
-use crate::progress::Notes;
+use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.
 const DEFAULT_STUDY: &str = "scenarios/reproduce/paper.ron";
@@ -26,19 +28,12 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
         Some(count) => study.on_seeds(count),
         None => study,
     };
-    let (name, version) = match size {
-        Size::Quick => (format!("{}-quick", study.name), Some("the quick version")),
-        Size::Full => (study.name.clone(), None),
-    };
+    let name = study.sized_name();
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
-    let unwritable = |error| {
-        Problem::new(format!("can't write {}: {error}", out.display()))
-            .with_help("name a folder that can be written with --out")
-    };
-    std::fs::create_dir_all(&out).map_err(unwritable)?;
     let threads = super::thread_pool(&arguments.threads)?;
-    let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let executor = super::isolated_executor()?;
+    let _claim = Claim::new(&out, Start::Resume, &study.work())?;
+    let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let StudyOutcome { exhibits, lessons } =
         threads.install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))?;
     drop(progress);
@@ -46,30 +41,29 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let results = StudyResults {
         name: &name,
         about: &study.about,
-        version,
+        version: study.version(),
         episodes: study.episodes(),
         training_seeds: study.training_seeds(),
         exhibits: &exhibits,
         claims: &claims,
         budgets: &study.budgets,
     };
-    for exhibit in &exhibits {
-        study::write(exhibit, &out).map_err(Problem::new)?;
-    }
-    let page = out.join("index.html");
-    let text = html(&results).map_err(Problem::new)?;
-    std::fs::write(&page, text).map_err(unwritable)?;
+    study_folder::write(&results, &lessons, &out).map_err(Problem::new)?;
     print(&results.print(arguments.format.format()))?;
-    notes.say(format_args!("tables and figures: {}", page.display()));
+    notes.say(format_args!("tables and figures: {}", out.join("index.html").display()));
     if !lessons.is_empty() {
-        let path = out.join("lessons.csv");
-        std::fs::write(&path, learning::lessons(&lessons).csv()).map_err(unwritable)?;
-        let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).sum();
-        let (count, path) = (lessons.len(), path.display());
-        notes.say(format_args!("{count} lessons, {seconds:.0} s in all: {path}"));
+        let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
+        let (count, path) = (lessons.len(), out.join("lessons.csv"));
+        let lessons = counted(count as u64, "lesson");
+        notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
     }
-    let mut cells = exhibits.iter().flat_map(|exhibit| &exhibit.cells);
-    let failed = cells.any(|cell| cell.outcome.is_err());
+    let mut failed = false;
+    for exhibit in &exhibits {
+        for failure in failures(exhibit) {
+            failed = true;
+            show_failure(format_args!("{}: {failure}", exhibit.id));
+        }
+    }
     Ok(if failed { Outcome::Failures } else { Outcome::Success })
 }
 

@@ -2,7 +2,7 @@
 
 use offramp_explain::Problem;
 use offramp_harness::bind::{Training, bind_training};
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_harness::train::{TrainError, check, train};
 use offramp_report::learning::{trainings, write_curves};
 use offramp_results::learning::{self, Learned};
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         let point = training.scenario.point_text();
         (learning::folder_of_point(&out, number, &point), point)
     };
-    let _claim = Claim::new(&out, start)?;
+    let _claim = Claim::new(&out, start, &Work::Training)?;
     // All of them before the first, so that a mistake shows at once.
     for (number, training) in experiment.points.iter().enumerate() {
         let (folder, _) = place(number, training);

@@ -1,7 +1,7 @@
 //! `offramp tune`: hyper-parameters, chosen on validation.
 
 use offramp_explain::Problem;
-use offramp_harness::resume::Claim;
+use offramp_harness::resume::{Claim, Work};
 use offramp_report::tuning::search;
 use offramp_tune::Tuning;
 
@@ -18,7 +18,8 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
     let out = arguments.folder.folder(&experiment.name);
     let threads = super::thread_pool(&arguments.threads)?;
     let tuning = threads.install(|| Tuning::new(scenario, &registry))?;
-    let _claim = Claim::new(&out, arguments.folder.start())?;
+    let start = arguments.folder.start();
+    let _claim = Claim::new(&out, start, &Work::Search)?;
     let progress =
         notes.progress(tuning.lessons() as u64, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
     let found = threads.install(|| tuning.run(&out, &progress))?;

@@ -180,7 +180,7 @@ fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result
 }
 
 fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
-    let Evaluation { scenario, sha256, policies } = evaluation;
+    let Evaluation { scenario, sha256, policies, .. } = evaluation;
     let number = policies.iter().position(|entry| entry.label == policy.label);
     // Its own library first, so that no other one takes the policy's name.
     let libraries = std::iter::once(policy).chain(policies);

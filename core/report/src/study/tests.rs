@@ -108,6 +108,71 @@ fn a_table_says_what_one_training_leaves_out() {
 }
 
 #[test]
+fn a_search_is_listed_with_what_the_study_sets_instead() {
+    let budget = |overridden: &[&str]| Budget {
+        policy: "p".to_owned(),
+        scenario: "tune-p".to_owned(),
+        configurations: 2,
+        slots: Some(1),
+        steps: None,
+        validation_qoe: -0.04,
+        overridden: overridden.iter().map(|field| (*field).to_owned()).collect(),
+    };
+    let table = budgets_table(&[budget(&[])]);
+    assert_eq!(table.header, ["policy", "search", "configurations", "used", "selection score"]);
+    assert_eq!(table.rows, [["p", "tune-p", "2", "1 slot", "0.0"]]);
+    let table = budgets_table(&[budget(&[]), budget(&["train.a", "train.b"])]);
+    assert_eq!((table.header[2].as_str(), table.texts), ("set by the study instead", 3));
+    assert_eq!((table.rows[0][2].as_str(), table.rows[1][2].as_str()), (NONE, "train.a, train.b"));
+}
+
+#[test]
+fn a_size_is_in_the_singular_where_it_is_one() {
+    let results = StudyResults {
+        name: "toy",
+        about: "",
+        version: None,
+        episodes: 1,
+        training_seeds: &[7],
+        exhibits: &[],
+        claims: &[],
+        budgets: &[],
+    };
+    assert_eq!(results.size(), "toy: 1 episode, 1 training seed");
+    let more = StudyResults { episodes: 2, training_seeds: &[7, 8], ..results };
+    assert_eq!(more.size(), "toy: 2 episodes, 2 training seeds");
+}
+
+#[test]
+fn a_claim_that_was_not_judged_is_shown_with_the_reason() {
+    let claim = Claim {
+        text: "It is better.".to_owned(),
+        source: "a test".to_owned(),
+        verdict: Verdict::NotJudged,
+        comparisons: 0,
+        basis: Basis::Episodes,
+        because: "a at 0.2 was left out of this version".to_owned(),
+    };
+    let claims = [claim];
+    let row = &claims_table(&claims).rows[0];
+    assert_eq!((row[2].as_str(), row[5].as_str()), ("not judged", claims[0].because.as_str()));
+    let results = StudyResults {
+        name: "toy",
+        about: "",
+        version: None,
+        episodes: 1,
+        training_seeds: &[7],
+        exhibits: &[],
+        claims: &claims,
+        budgets: &[],
+    };
+    assert_eq!(results.json()["claims"][0]["verdict"], "not judged");
+    let page = crate::html::html(&results).unwrap();
+    assert!(page.contains("class=\"not-judged\">not judged"), "{page}");
+    assert!(page.contains("a at 0.2 was left out of this version"), "{page}");
+}
+
+#[test]
 fn a_verdict_on_few_seeds_says_so() {
     let judged = |verdict, basis| {
         let (text, source, because) = Default::default();
