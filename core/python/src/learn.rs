@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use offramp_explain::{Kind, Problem};
 use offramp_harness::bind::{bind_distillation, bind_training};
 use offramp_harness::executor::InProcess;
-use offramp_harness::resume::{Claim, Start};
+use offramp_harness::resume::{Claim, Start, Work};
 use offramp_harness::{distill, train};
 use offramp_report::Format;
 use offramp_report::study::StudyResults;
@@ -37,7 +37,7 @@ pub(crate) fn train_policy(
     let registry = registry(py, plugins)?;
     let training = bind_training(scenario.point()?.clone(), &registry).map_err(bad_input)?;
     let start = start(resume);
-    let _claim = Claim::new(&out, start).map_err(bad_input)?;
+    let _claim = Claim::new(&out, start, &Work::Training).map_err(bad_input)?;
     interruptible(py, threads, progress, |watched| {
         train::check(&training, &out, start)?;
         train::train(&training, &out, start, watched)
@@ -68,7 +68,7 @@ pub(crate) fn distill_policy(
     let distillation =
         bind_distillation(scenario.point()?.clone(), &registry).map_err(bad_input)?;
     let start = start(resume);
-    let _claim = Claim::new(&out, start).map_err(bad_input)?;
+    let _claim = Claim::new(&out, start, &Work::Distillation).map_err(bad_input)?;
     let dataset = dataset.unwrap_or_else(|| out.join("dataset.safetensors"));
     interruptible(py, threads, progress, |watched| {
         distill::check(&distillation, &out, start)?;
@@ -106,7 +106,7 @@ pub(crate) fn reproduce(
         Some(count) => study.on_seeds(count),
         None => study,
     };
-    std::fs::create_dir_all(&out)?;
+    let _claim = Claim::new(&out, Start::Resume, &study.work()).map_err(bad_input)?;
     let outcome = interruptible(py, threads, progress, |watched| {
         study.run(&registry, &out, &only, &InProcess, watched)
     })?;
