@@ -133,7 +133,7 @@ mod tests {
 | all  |              2 |     3 |          |         5500 |       8 |      1 |                      |
 
 | rung | configuration | selection score | ± over seeds | chosen | values              |
-|------|---------------|-----------------|--------------|--------|----------------------|
+|------|---------------|-----------------|--------------|--------|---------------------|
 |    1 |             1 |             4.5 |          0.7 | chosen | train.a = Adam(0.1) |
 ";
         assert_eq!(search(&found, Format::Table), expected);
