@@ -362,7 +362,7 @@ fn call(
     let policy =
         format!("(plugin: \"hostile-learner\", untrained: true, parameters: (misdeed: {misdeed}))");
     let evaluation = one_policy(&registry, &policy);
-    let Evaluation { scenario, sha256, policies } = &evaluation;
+    let Evaluation { scenario, sha256, policies, .. } = &evaluation;
     let context = PolicyContext::new(scenario, sha256);
     let lent = context.lend();
     let context = lent.context(&policies[0].parameters, None, 1, 1);
@@ -417,7 +417,7 @@ fn capabilities_that_misbehave() {
 #[test]
 fn capabilities_are_discovered() {
     let registry = Registry::discover(&[], Some(built())).unwrap();
-    let Evaluation { scenario, sha256, policies } =
+    let Evaluation { scenario, sha256, policies, .. } =
         one_policy(&registry, "(plugin: \"all-local\")");
     let context = PolicyContext::new(&scenario, &sha256);
     let found = &policies[0].plugin;
