@@ -180,7 +180,7 @@ mod tests {
     fn what_a_scenario_takes_from_a_search_is_listed() {
         let all = ("a".to_owned(), Vec::new());
         let settled = "scenario: \"settled.ron\"";
-        assert_eq!(budgets(settled, "", Size::Full).unwrap(), [all.clone()]);
+        assert_eq!(budgets(settled, "", Size::Full).unwrap(), std::slice::from_ref(&all));
         let taken = format!("{settled}, settings: [\"a.ron\"]");
         assert_eq!(budgets(&taken, "", Size::Full).unwrap(), [all]);
         let quick = budgets(settled, "\"train.x\": 1", Size::Quick).unwrap();
