@@ -270,7 +270,7 @@ mod tests {
     fn what_is_listed_twice_is_named_at_its_place() {
         check(
             "(name: \"x\", sweep: {\"system.slots\": [1], \"system.slots\": [2]})",
-            "x.ron:1:43: `system.slots` is listed twice",
+            "x.ron:1:42: `system.slots` is listed twice",
         );
         check(
             "(name: \"x\", policies: [(plugin: \"a\", parameters: (rate: 1, rate: 2))])",
@@ -279,10 +279,10 @@ mod tests {
         let space = "space: {\"train.a\": Values([1]), \"train.a\": Values([2])}";
         check(
             &format!("(name: \"x\", tune: ({space}, configurations: 2, first: 1))"),
-            "x.ron:1:51: `train.a` is listed twice",
+            "x.ron:1:52: `train.a` is listed twice",
         );
         let settings = read_ron::<crate::SettingsFile>("s.ron", "(settings: {\"a\": 1, \"a\": 1})");
-        assert_eq!(settings.unwrap_err().to_string(), "s.ron:1:22: `a` is listed twice");
+        assert_eq!(settings.unwrap_err().to_string(), "s.ron:1:21: `a` is listed twice");
     }
 
     /// Other mistakes near a number are not about it.
