@@ -41,13 +41,8 @@ pub fn built() -> &'static Path {
         let folder = test.ancestors().nth(2).unwrap_or(&test).to_owned();
         let target = folder.parent().unwrap_or(&folder);
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace()).args([
-            "build",
-            "--workspace",
-            "--bins",
-            "--lib",
-            "--examples",
-        ]);
+        // The default members: the Python package is a plugin too, inside Python alone.
+        cargo.current_dir(workspace()).args(["build", "--bins", "--lib", "--examples"]);
         cargo.arg("--target-dir").arg(target);
         if folder.ends_with("release") {
             cargo.arg("--release");

@@ -139,3 +139,35 @@ dd { margin: 0; font-size: 0.9rem; color: #444; }
 .undecided, .too-few-seeds, .not-judged { background: #666; }
 @media print { nav { display: none; } section, figure, tr { break-inside: avoid; } body { max-width: none; } .table { overflow: visible; } table { font-size: 0.6rem; } }
 ";
+
+#[cfg(test)]
+mod tests {
+    use offramp_results::statistics::Basis;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_that_was_not_judged_is_shown_with_the_reason() {
+        let claims = [Claim {
+            text: "It is better.".to_owned(),
+            source: "a test".to_owned(),
+            verdict: Verdict::NotJudged,
+            comparisons: 0,
+            basis: Basis::Episodes,
+            because: "a at 0.2 was left out of this version".to_owned(),
+        }];
+        let study = StudyResults {
+            name: "toy",
+            about: "",
+            version: None,
+            episodes: 1,
+            training_seeds: &[7],
+            exhibits: &[],
+            claims: &claims,
+            budgets: &[],
+        };
+        let page = html(&study).unwrap();
+        assert!(page.contains("class=\"not-judged\">not judged"), "{page}");
+        assert!(page.contains("a at 0.2 was left out of this version"), "{page}");
+    }
+}

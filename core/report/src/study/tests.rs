@@ -167,9 +167,6 @@ fn a_claim_that_was_not_judged_is_shown_with_the_reason() {
         budgets: &[],
     };
     assert_eq!(results.json()["claims"][0]["verdict"], "not judged");
-    let page = crate::html::html(&results).unwrap();
-    assert!(page.contains("class=\"not-judged\">not judged"), "{page}");
-    assert!(page.contains("a at 0.2 was left out of this version"), "{page}");
 }
 
 #[test]
