@@ -19,7 +19,7 @@ Two cores of an AMD EPYC with 1 MiB of L2 each, busy with other work; Python 3.1
 | parallel_env |            1 |  12,660 |        632,991 |        853,203 |
 | env          |            1 |  30,741 |      1,537,070 |      1,924,176 |
 
-An environment of this scenario has about 35 KiB of state: 64 of them stay near the cores, 256 don't.
+An environment of this scenario has about 35 KiB of state: 64 of them nearly fit in L2, 256 are far from it.
 """
 
 from __future__ import annotations
