@@ -461,10 +461,10 @@ fn a_claim_about_a_point_that_is_left_out_is_not_judged() {
 }
 
 /// The policies of the paper's study that learn.
-const LEARNED: [&str; 6] =
-    ["teacher", "student", "shared teacher", "shared student", "qeco", "dcdrl"];
+const LEARNED: [&str; 7] =
+    ["teacher", "student", "student, tuned", "shared teacher", "shared student", "qeco", "dcdrl"];
 
-/// Two tables of the paper's study, small; between them they have every policy of the six. What
+/// Two tables of the paper's study, small; between them they have each of these policies. What
 /// has been learned differs from processor to processor in its last bits, after a training in its
 /// decisions too, so only its shape is kept: its numbers are `#`, and what is measured against it is
 /// left out.
