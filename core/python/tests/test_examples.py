@@ -1,6 +1,5 @@
 """The examples run, in short. What they reach in full length is in their documentation."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +19,19 @@ def run(name, *arguments):
 def test_linear():
     printed = run("linear.py", "--rounds", "2", "--num-envs", "8", "--episodes", "2")
     assert "| linear " in printed and "shortest-queue, QoE: " in printed
+
+
+def test_ppo(tmp_path):
+    for package in ("torch", "onnx", "onnxscript"):
+        pytest.importorskip(package)
+    assert "ppo (ONNX)" in run("ppo.py", "--quick", "--onnx", str(tmp_path / "ppo.onnx"))
+
+
+def test_stable_baselines3():
+    pytest.importorskip("stable_baselines3")
+    assert "| sb3" in run("sb3_ppo.py", "--quick")
+
+
+def test_the_benchmark_runs():
+    printed = run("../benchmarks/throughput.py", "--quick")
+    assert "Batch" in printed and "parallel_env" in printed
