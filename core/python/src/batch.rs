@@ -7,7 +7,7 @@ use offramp_harness::environment::Environment;
 use offramp_harness::seeds;
 use offramp_host::plugin::{EndedTask, Needs};
 use offramp_model::{ObservationSpec, System, observation};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rayon::ThreadPool;
@@ -18,6 +18,12 @@ use crate::threads;
 
 /// Below so many device-slots a step is done by the calling thread: to wake others takes longer.
 const WORTH_THREADS: usize = 4_000;
+
+/// Memory of a device, and of an element of the history, in an environment and in the arrays of a slot.
+const BYTES_OF_A_DEVICE: usize = 1_000;
+const BYTES_OF_A_LOAD: usize = 16;
+/// More memory is refused.
+const MAX_BYTES: usize = 16 << 30;
 
 /// Environments that stand at the same slot of different episodes.
 #[pyclass(module = "offramp._offramp")]
@@ -114,6 +120,7 @@ impl Batch {
         threads: usize,
     ) -> PyResult<Self> {
         let point = scenario.point()?;
+        threads::pool(threads)?;
         let tasks = match tasks {
             "training" => Tasks::Training,
             "validation" => Tasks::Validation,
@@ -144,6 +151,20 @@ impl Batch {
         }
         if num_envs == 0 {
             return Err(PyValueError::new_err("num_envs: 0 is not in range 1 or more"));
+        }
+        let of_device = num_envs.saturating_mul(point.system.device_count() as usize);
+        let loads = point.observation.history_slots as usize * point.system.server_count() as usize;
+        let bytes = of_device
+            .saturating_mul(BYTES_OF_A_DEVICE)
+            .saturating_add(num_envs.saturating_mul(loads.saturating_mul(BYTES_OF_A_LOAD)));
+        if bytes > MAX_BYTES {
+            let message = format!(
+                "num_envs: {num_envs} environments of this scenario need about {} GiB; more than {} GiB \
+                 is refused",
+                bytes >> 30,
+                MAX_BYTES >> 30
+            );
+            return Err(PyMemoryError::new_err(message));
         }
         let place = |_| Place {
             environment: Environment::new(&point.system, point.observation, 0, 0),
@@ -177,9 +198,13 @@ impl Batch {
         let count = self.places.len() as u64;
         let episode = match (episode, seed, self.episode) {
             (Some(episode), _, _) => episode,
-            (None, None, Some(last)) => last + count,
+            (None, None, Some(last)) => last.saturating_add(count),
             (None, Some(_), _) | (None, None, None) => 0,
         };
+        if episode.checked_add(count).is_none() {
+            let message = format!("episode: {episode} leaves no numbers for {count} environments");
+            return Err(PyValueError::new_err(message));
+        }
         self.seed = seed.unwrap_or(self.seed);
         self.episode = Some(episode);
         self.decisions = 0;

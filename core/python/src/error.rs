@@ -8,5 +8,13 @@ pyo3::import_exception!(offramp._errors, RunError);
 
 /// Bad input: nothing was done.
 pub(crate) fn bad_input(problem: impl Into<Problem>) -> PyErr {
-    ScenarioError::new_err(problem.into().text().trim().to_owned())
+    ScenarioError::new_err(in_python(problem.into().text().trim()))
+}
+
+/// The text of the command, with arguments of Python for its options.
+fn in_python(text: &str) -> String {
+    text.replace("--resume", "resume=True")
+        .replace("--out", "`out`")
+        .replace("--dataset", "`dataset`")
+        .replace("--plugins", "`plugins`")
 }

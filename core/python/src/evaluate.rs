@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::error::{ScenarioError, bad_input};
 use crate::plugins::registry;
+use crate::policy::Registered;
 use crate::results::Results;
 use crate::scenario::Scenario;
 use crate::threads::interruptible;
@@ -47,10 +48,12 @@ impl Sink for Collect {
 
 /// Evaluates the policies of a scenario, and writes a run folder if `out` names one.
 #[pyfunction]
-#[pyo3(signature = (scenario, out, resume, plugins, threads, progress))]
+#[pyo3(signature = (scenario, callables, out, resume, plugins, threads, progress))]
+#[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 pub(crate) fn evaluate(
     py: Python<'_>,
     scenario: &Scenario,
+    callables: Option<&Registered>,
     out: Option<PathBuf>,
     resume: bool,
     plugins: Vec<PathBuf>,
@@ -66,19 +69,27 @@ pub(crate) fn evaluate(
         return Err(ScenarioError::new_err(message));
     }
     let experiments = [bound];
+    let on_interrupt = || {
+        if let Some(callables) = callables {
+            callables.stop();
+        }
+    };
     if let Some(out) = out {
         let start = if resume { Start::Resume } else { Start::New };
         let attempt = Batch::new(&experiments, None).open(&out, start);
         let attempt = attempt.map_err(bad_input)?;
-        interruptible(py, threads, progress, |watched| attempt.run(&InProcess, watched))?
-            .map_err(bad_input)?;
+        interruptible(py, threads, progress, on_interrupt, |watched| {
+            attempt.run(&InProcess, watched)
+        })?
+        .map_err(bad_input)?;
         return Results::read(out);
     }
     let collect = Collect::default();
-    let played = interruptible(py, threads, progress, |watched| -> Result<_, BatchError> {
-        let planned = prepare(&experiments, &InProcess)?;
-        Ok(play(&planned, &InProcess, &collect, watched)?)
-    })?;
+    let played =
+        interruptible(py, threads, progress, on_interrupt, |watched| -> Result<_, BatchError> {
+            let planned = prepare(&experiments, &InProcess)?;
+            Ok(play(&planned, &InProcess, &collect, watched)?)
+        })?;
     let runs = played.map_err(bad_input)?;
     let mut episodes = collect.runs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     episodes.sort_by_key(|(number, _)| *number);

@@ -38,10 +38,16 @@ pub(crate) fn train_policy(
     let training = bind_training(scenario.point()?.clone(), &registry).map_err(bad_input)?;
     let start = start(resume);
     let _claim = Claim::new(&out, start, &Work::Training).map_err(bad_input)?;
-    interruptible(py, threads, progress, |watched| {
-        train::check(&training, &out, start)?;
-        train::train(&training, &out, start, watched)
-    })?
+    interruptible(
+        py,
+        threads,
+        progress,
+        || {},
+        |watched| {
+            train::check(&training, &out, start)?;
+            train::train(&training, &out, start, watched)
+        },
+    )?
     .map_err(|error| match error {
         train::TrainError::Failed { .. } | train::TrainError::Untrained { .. } => {
             RunError::new_err(error.to_string())
@@ -70,10 +76,16 @@ pub(crate) fn distill_policy(
     let start = start(resume);
     let _claim = Claim::new(&out, start, &Work::Distillation).map_err(bad_input)?;
     let dataset = dataset.unwrap_or_else(|| out.join("dataset.safetensors"));
-    interruptible(py, threads, progress, |watched| {
-        distill::check(&distillation, &out, start)?;
-        distill::distill(&distillation, &out, &dataset, start, watched)
-    })?
+    interruptible(
+        py,
+        threads,
+        progress,
+        || {},
+        |watched| {
+            distill::check(&distillation, &out, start)?;
+            distill::distill(&distillation, &out, &dataset, start, watched)
+        },
+    )?
     .map_err(|error| match error {
         distill::DistillError::Failed { .. } | distill::DistillError::NoTasks { .. } => {
             RunError::new_err(error.to_string())
@@ -107,9 +119,13 @@ pub(crate) fn reproduce(
         None => study,
     };
     let _claim = Claim::new(&out, Start::Resume, &study.work()).map_err(bad_input)?;
-    let outcome = interruptible(py, threads, progress, |watched| {
-        study.run(&registry, &out, &only, &InProcess, watched)
-    })?;
+    let outcome = interruptible(
+        py,
+        threads,
+        progress,
+        || {},
+        |watched| study.run(&registry, &out, &only, &InProcess, watched),
+    )?;
     let StudyOutcome { exhibits, lessons } = outcome.map_err(bad_input)?;
     let claims = study.claims(&exhibits);
     let name = study.sized_name();

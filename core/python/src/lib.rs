@@ -42,6 +42,8 @@ mod _offramp {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // NumPy's interface is loaded now: later, Ctrl-C could come between.
+        drop(numpy::PyArray1::<f64>::zeros(module.py(), 0, false));
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("engine", offramp_harness::engine::ENGINE)
     }

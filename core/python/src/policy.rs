@@ -2,7 +2,8 @@
 //! by their number.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
@@ -21,8 +22,15 @@ static CALLABLES: Mutex<Callables> =
 
 struct Callables {
     next: u64,
-    known: BTreeMap<u64, Py<PyAny>>,
+    known: BTreeMap<u64, Known>,
     raised: Vec<(u64, PyErr)>,
+}
+
+/// A callable, its name in results, and whether its evaluation is to end early.
+struct Known {
+    callable: Py<PyAny>,
+    name: String,
+    stop: Arc<AtomicBool>,
 }
 
 fn with<T>(use_it: impl FnOnce(&mut Callables) -> T) -> T {
@@ -33,30 +41,41 @@ fn with<T>(use_it: impl FnOnce(&mut Callables) -> T) -> T {
 #[pyclass(module = "offramp._offramp", frozen)]
 pub(crate) struct Registered {
     numbers: Vec<u64>,
+    names: Vec<String>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Registered {
+    /// Ends the evaluation at the next decision of any of them.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 #[pymethods]
 impl Registered {
     #[new]
-    fn new(callables: Vec<Py<PyAny>>) -> Self {
+    fn new(callables: Vec<(String, Py<PyAny>)>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let names = callables.iter().map(|(name, _)| name.clone()).collect();
         let numbers = with(|all| {
-            let number = |callable| {
+            let number = |(name, callable)| {
                 let number = all.next;
                 all.next += 1;
-                all.known.insert(number, callable);
+                all.known.insert(number, Known { callable, name, stop: Arc::clone(&stop) });
                 number
             };
             callables.into_iter().map(number).collect()
         });
-        Self { numbers }
+        Self { numbers, names, stop }
     }
 
-    /// The RON of their entries in a scenario, with these names.
-    fn entries(&self, names: Vec<String>) -> Vec<String> {
-        let entry = |(number, name): (&u64, String)| {
+    /// The RON of their entries in a scenario.
+    fn entries(&self) -> Vec<String> {
+        let entry = |(number, name): (&u64, &String)| {
             format!("(plugin: {NAME:?}, name: {name:?}, parameters: (number: {number}))")
         };
-        self.numbers.iter().zip(names).map(entry).collect()
+        self.numbers.iter().zip(&self.names).map(entry).collect()
     }
 
     /// The first exception that one of them has raised.
@@ -96,6 +115,8 @@ struct Parameters {
 /// A policy that hands each slot to a Python callable.
 struct Callable {
     number: u64,
+    name: String,
+    stop: Arc<AtomicBool>,
     whole: Py<PyAny>,
     /// What decides in the episode under way.
     decide: Option<Py<PyAny>>,
@@ -112,14 +133,20 @@ impl Policy for Callable {
         let Parameters { number } = context.parameters()?;
         let spec = context.observation;
         Python::attach(|py| {
-            let callable = with(|all| all.known.get(&number).map(|known| known.clone_ref(py)));
-            let whole = callable.ok_or_else(|| {
+            let known = with(|all| {
+                let known = all.known.get(&number)?;
+                let callable = known.callable.clone_ref(py);
+                Some((callable, known.name.clone(), Arc::clone(&known.stop)))
+            });
+            let (whole, name, stop) = known.ok_or_else(|| {
                 Error::new("it belongs to a call of `offramp.evaluate`, which has ended")
             })?;
             let class = py.import("offramp.policies").and_then(|module| module.getattr("Slot"));
             let observation = class.map_err(|error| failed(py, number, error))?.unbind();
             Ok(Self {
                 number,
+                name,
+                stop,
                 whole,
                 decide: None,
                 observation,
@@ -147,28 +174,16 @@ impl Policy for Callable {
     }
 
     fn decide(&mut self, observation: &Observation<'_>, actions: &mut [u32]) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::new("interrupted"));
+        }
         Python::attach(|py| {
-            let decided =
-                self.decided(py, observation).map_err(|error| failed(py, self.number, error))?;
+            let decided = self.decided(py, observation);
+            let decided = decided.map_err(|error| failed(py, self.number, error))?;
             let decided = decided.as_slice().map_err(|error| Error::new(error.to_string()))?;
-            if decided.len() != actions.len() {
-                let message = format!(
-                    "it returned {} actions for {} tasks: one per row is needed",
-                    decided.len(),
-                    actions.len()
-                );
-                return Err(Error::new(message));
-            }
-            for (row, (action, &decided)) in actions.iter_mut().zip(decided).enumerate() {
-                let servers = observation.server_count;
-                *action = u32::try_from(decided)
-                    .ok()
-                    .filter(|&action| action <= servers)
-                    .ok_or_else(|| {
-                        Error::new(format!(
-                            "action {decided} in row {row} is out of range 0 … {servers}"
-                        ))
-                    })?;
+            // What Python has checked.
+            for (action, &decided) in actions.iter_mut().zip(decided) {
+                *action = u32::try_from(decided).unwrap_or(u32::MAX);
             }
             Ok(())
         })
@@ -199,8 +214,9 @@ impl Callable {
         let slot = self.observation.bind(py).call((), Some(&slot))?;
         let decide = self.decide.as_ref().unwrap_or(&self.whole);
         let actions = decide.bind(py).call1((slot,))?;
-        let whole = py.import("offramp.policies")?.getattr("as_actions")?;
-        Ok(whole.call1((actions,))?.cast_into::<PyArray1<i64>>()?.readonly())
+        let checked = py.import("offramp.policies")?.getattr("decided")?;
+        let checked = checked.call1((actions, rows, servers, &self.name, seen.slot))?;
+        Ok(checked.cast_into::<PyArray1<i64>>()?.readonly())
     }
 }
 

@@ -9,7 +9,7 @@ use offramp_results::summary::Summary;
 use offramp_results::{EpisodeResult, Error, Metric, metric};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::error::bad_input;
 
@@ -89,6 +89,42 @@ impl Results {
             frame.set_item(metric.id, values)?;
         }
         Ok(frame)
+    }
+
+    /// The runs at the points of the sweep that have these values, as RON.
+    fn at(&self, point: Vec<(String, String)>) -> PyResult<Self> {
+        let swept = |run: &StoredRun, field: &str| {
+            let mut sweep = run.record.sweep.iter();
+            sweep.find(|(swept, _)| swept == field).map(|(_, value)| value.clone())
+        };
+        let is_there = |run: &StoredRun| {
+            point.iter().all(|(field, value)| swept(run, field).as_ref() == Some(value))
+        };
+        let kept = self.runs.iter().zip(&self.episodes).filter(|(run, _)| is_there(run));
+        let (runs, episodes): (Vec<_>, Vec<_>) =
+            kept.map(|(run, episodes)| (run.clone(), episodes.clone())).unzip();
+        if runs.is_empty() {
+            let mut points: Vec<String> = self.of_runs(|run| run.record.point());
+            points.dedup();
+            let points = points.join(", or ");
+            return Err(PyKeyError::new_err(format!("no run is there; there are: {points}")));
+        }
+        Ok(Self { runs, episodes })
+    }
+
+    /// Everything, for another process.
+    fn dumped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = serde_json::to_vec(&(&self.runs, &self.episodes))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// What `dumped` returned, again.
+    #[staticmethod]
+    fn restored(bytes: &[u8]) -> PyResult<Self> {
+        let (runs, episodes) = serde_json::from_slice(bytes)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { runs, episodes })
     }
 
     /// The names of the policies, in order.
@@ -173,9 +209,17 @@ impl Results {
             let mut found = self.runs.iter().zip(&self.episodes);
             let found = found.find(|(run, _)| run.record.policy == *name);
             let (run, episodes) = found.ok_or_else(|| {
-                let known = self.policies().join(", ");
+                let mut known = self.policies();
+                known.dedup();
+                let known = known.join(", ");
                 PyKeyError::new_err(format!("there is no policy `{name}`; there are: {known}"))
             })?;
+            let points = self.runs.iter().filter(|run| run.record.policy == *name).count();
+            if points > 1 {
+                let message =
+                    format!("`{name}` has {points} runs, one per point: choose a point with `at`");
+                return Err(PyKeyError::new_err(message));
+            }
             if let Some(error) = &run.record.error {
                 return Err(PyValueError::new_err(format!("`{name}` has failed: {error}")));
             }

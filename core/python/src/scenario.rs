@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use numpy::{PyArray1, PyArrayMethods};
 use offramp_explain::{Kind, Problem};
 use offramp_model::observation::{self, Table};
-use offramp_scenario::{Experiment, Scenario as Point, has, replace};
+use offramp_scenario::{Experiment, Scenario as Point, has, replace, value_of};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyDict, PyDictMethods, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::error::{ScenarioError, bad_input};
 
@@ -88,6 +88,11 @@ impl Scenario {
     #[getter]
     fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The RON of a field, None if it is left out.
+    fn field(&self, path: &str) -> Option<&str> {
+        value_of(&self.experiment.text, path)
     }
 
     /// The name that results use.
@@ -193,8 +198,17 @@ impl Scenario {
     /// The scenario with `value` at `field`. A text is RON where RON is valid there, and a string
     /// where it is not.
     fn with_value(&self, field: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let written = ron(value)?;
-        let quoted = value.cast::<PyString>().ok().map(|text| format!("{:?}", text.to_string()));
+        if field.is_empty() {
+            return Err(ScenarioError::new_err("a field needs a name, such as \"system.devices\""));
+        }
+        let written = ron(value, 0).map_err(|error| {
+            let message = format!("{field}: {}", error.value(value.py()));
+            ScenarioError::new_err(message)
+        })?;
+        // A text may be a string, a dictionary without names a map.
+        let text = value.cast::<PyString>().ok().map(|text| format!("{:?}", text.to_string()));
+        let empty = value.cast::<PyDict>().is_ok_and(PyDictMethods::is_empty);
+        let quoted = text.or(empty.then(|| "{}".to_owned()));
         let mut first = None;
         for value in [Some(written), quoted].into_iter().flatten() {
             match self.with_ron(field, &value) {
@@ -219,8 +233,15 @@ impl Scenario {
     }
 }
 
-/// A value as RON.
-fn ron(value: &Bound<'_, PyAny>) -> PyResult<String> {
+/// Values inside values that are written at most.
+const MAX_DEPTH: usize = 100;
+
+/// A value as RON, `depth` levels inside another.
+fn ron(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<String> {
+    if depth > MAX_DEPTH {
+        let message = format!("values are nested more than {MAX_DEPTH} deep");
+        return Err(ScenarioError::new_err(message));
+    }
     if value.is_none() {
         return Ok("None".to_owned());
     }
@@ -234,32 +255,45 @@ fn ron(value: &Bound<'_, PyAny>) -> PyResult<String> {
         return Ok(value.str()?.to_string());
     }
     if let Ok(fields) = value.cast::<PyDict>() {
-        let fields = fields.iter().map(|(name, value)| {
-            let name: String = name.extract()?;
-            Ok(format!("{name}: {}", nested(&value)?))
+        let names = fields.keys().iter().map(|name| name.extract());
+        let names: Vec<String> = names.collect::<PyResult<_>>()?;
+        // Names of fields make a struct, paths of fields a map.
+        let is_field = |name: &String| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let is_struct = names.iter().all(is_field);
+        let pairs = names.iter().zip(fields.values()).map(|(name, value)| {
+            let value = nested(&value, depth + 1)?;
+            Ok(if is_struct { format!("{name}: {value}") } else { format!("{name:?}: {value}") })
         });
-        return Ok(format!("({})", fields.collect::<PyResult<Vec<_>>>()?.join(", ")));
+        let pairs = pairs.collect::<PyResult<Vec<_>>>()?.join(", ");
+        return Ok(if is_struct { format!("({pairs})") } else { format!("{{{pairs}}}") });
     }
-    // NumPy's numbers, lists, tuples, arrays.
-    if let Ok(item) = value.call_method0("item") {
-        return ron(&item);
+    // NumPy's numbers and arrays.
+    if let Ok(plain) = value.call_method0("tolist") {
+        return ron(&plain, depth + 1);
     }
-    let items = value.try_iter()?.map(|item| nested(&item?));
-    Ok(format!("[{}]", items.collect::<PyResult<Vec<_>>>()?.join(", ")))
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let items = value.try_iter()?.map(|item| nested(&item?, depth + 1));
+        return Ok(format!("[{}]", items.collect::<PyResult<Vec<_>>>()?.join(", ")));
+    }
+    let kind = value.get_type().name()?;
+    let message = format!(
+        "a number, a boolean, a text, a list or a dictionary is needed, not an object of type {kind}"
+    );
+    Err(ScenarioError::new_err(message))
 }
 
 /// A value as RON, for a scenario's text.
 #[pyfunction]
 #[pyo3(name = "ron")]
 pub(crate) fn to_ron(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    nested(value)
+    nested(value, 0)
 }
 
 /// A value inside another: a text is a string, unless it is marked as RON.
-fn nested(value: &Bound<'_, PyAny>) -> PyResult<String> {
+fn nested(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<String> {
     match value.cast_exact::<PyString>() {
         Ok(text) => Ok(format!("{:?}", text.to_string())),
-        Err(_) => ron(value),
+        Err(_) => ron(value, depth),
     }
 }
 

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use offramp_harness::events::{Event, Observer};
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// How long Ctrl-C may go unheard.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// More threads than any machine makes use of.
+const MAX_THREADS: usize = 1024;
 
 /// The pools there are, by the process that they belong to and their number of threads.
 static POOLS: Mutex<Vec<(u32, usize, Arc<ThreadPool>)>> = Mutex::new(Vec::new());
@@ -19,6 +22,10 @@ static POOLS: Mutex<Vec<(u32, usize, Arc<ThreadPool>)>> = Mutex::new(Vec::new())
 /// A pool of `threads` threads, one per core for 0. A forked process has none of its parent's
 /// threads, so it gets pools of its own.
 pub(crate) fn pool(threads: usize) -> PyResult<Arc<ThreadPool>> {
+    if threads > MAX_THREADS {
+        let message = format!("threads: {threads} is not in range 1 … {MAX_THREADS}");
+        return Err(PyValueError::new_err(message));
+    }
     let process = std::process::id();
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let known = pools.iter().find(|(owner, count, _)| (*owner, *count) == (process, threads));
@@ -58,16 +65,21 @@ impl Observer for Watched {
 }
 
 /// Carries out `work` on `threads` threads, without the interpreter's lock. `progress`, a callable,
-/// is told how far it has come. Ctrl-C, or an exception of `progress`, ends it early, and is raised
+/// is told how far it has come. `on_interrupt` is called at Ctrl-C. Ctrl-C, or an exception of `progress`, ends it early, and is raised
 /// once it has returned.
 pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     threads: usize,
     progress: Option<&Bound<'_, PyAny>>,
+    on_interrupt: impl Fn(),
     work: impl FnOnce(&Watched) -> T + Send,
 ) -> PyResult<T> {
     let pool = pool(threads)?;
     let watched = Watched::default();
+    // Inside a callable of another call: this thread is one of those that would do the work.
+    if rayon::current_thread_index().is_some() {
+        return Ok(py.detach(|| pool.install(|| work(&watched))));
+    }
     let mut raised = None;
     let done = std::thread::scope(|scope| {
         let (send, receive) = mpsc::channel();
@@ -96,6 +108,7 @@ pub(crate) fn interruptible<T: Send>(
             };
             if let Err(error) = told() {
                 watched.stop.store(true, Ordering::Relaxed);
+                on_interrupt();
                 raised = Some(error);
             }
         }

@@ -146,6 +146,10 @@ def test_wrong_actions_cost_nothing(tiny):
         batch.step([-1] + [0] * (rows - 1))
     with pytest.raises(TypeError, match="integers are needed, not float64"):
         batch.step(np.zeros(rows))
+    with pytest.raises(ValueError, match="9223372036854775808 is out of range"):
+        batch.step(np.full(rows, 2**63, np.uint64))
+    with pytest.raises(ValueError, match="leaves no numbers"):
+        batch.reset(1, 2**64 - 1)
     with pytest.raises(TypeError, match="not bool"):
         batch.step(np.zeros(rows, bool))
     with pytest.raises(ValueError, match="shape"):
@@ -169,6 +173,8 @@ def test_wrong_actions_cost_nothing(tiny):
         ({"num_envs": 1, "tasks": "test"}, ValueError),
         ({"num_envs": 1, "parts": ["feature"]}, ValueError),
         ({"num_envs": 1, "dtype": "int32"}, TypeError),
+        ({"num_envs": 10**9}, MemoryError),
+        ({"num_envs": 1, "threads": 10**4}, ValueError),
     ],
 )
 def test_wrong_arguments_are_refused(tiny, arguments, error):

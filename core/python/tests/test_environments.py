@@ -1,5 +1,8 @@
 """The environments pass the checkers of the packages whose interfaces they have."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -85,7 +88,7 @@ def test_all_interfaces_play_the_same_episodes(paper):
         assert reward == rewards[:50].sum() == pytest.approx(sum(of_each.values()))
         assert rewards[:50].tolist() == [of_each[name] for name in names]
         late = sum(len(infos[name].get("ended", [])) for name in names)
-        assert late == len(info["ended"].device)
+        assert late == len(info["ended"].device) == int((many.ended.env == 0).sum())
     assert over and all(overs.values()) and agents.agents == []
 
 
@@ -124,3 +127,37 @@ def test_closed_and_wrong_environments_say_so(tiny):
         agents.step({"device_0": 9})
     with pytest.raises(RuntimeError, match="call reset"):
         offramp.vector_env(tiny).step(np.zeros(6, int))
+
+
+def test_seeds_are_those_of_gymnasium(tiny):
+    for make in (offramp.env, offramp.vector_env, offramp.parallel_env):
+        one, other = make(tiny), make(tiny)
+        seen = [str(env.reset()[0]) for env in (one, other)]
+        assert seen[0] != seen[1], "without a seed it is drawn"
+        assert str(one.reset(seed=9)[0]) == str(other.reset(seed=np.int64(9))[0])
+        assert str(one.reset()[0]) == str(other.reset()[0])
+    venv = offramp.vector_env(tiny)
+    venv.reset(seed=4)
+    assert venv.np_random_seed == 4
+    with pytest.raises(TypeError, match="one number"):
+        venv.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match="reset together"):
+        venv.reset(options={"reset_mask": np.ones(6, bool)})
+
+
+def test_copies_begin_anew(tiny):
+    for make in (offramp.env, offramp.vector_env, offramp.parallel_env):
+        env = make(tiny)
+        env.reset(seed=3)
+        for again in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env), copy.copy(env)):
+            assert str(again.reset(seed=3)[0]) == str(env.reset(seed=3)[0])
+    with pytest.raises(TypeError, match="make another one"):
+        copy.deepcopy(offramp.Batch(tiny))
+
+
+def test_infos_are_those_of_a_vector_env(tiny):
+    wrapped = gymnasium.wrappers.vector.DictInfoToList(offramp.vector_env(tiny))
+    wrapped.reset(seed=1)
+    for _ in range(tiny.slots):
+        *_, infos = wrapped.step(np.zeros(6, int))
+    assert len(infos) == 6 and "has_task" in infos[0]

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -113,8 +114,9 @@ def test_what_a_callable_raises_is_raised(paper):
         (lambda slot: np.zeros(len(slot.device)), "integers are needed"),
         (lambda slot: None, "integers are needed"),
     ]:
-        with pytest.raises((offramp.RunError, ValueError, TypeError), match=message):
-            offramp.evaluate(paper, [wrong], episodes=1)
+        with pytest.raises((ValueError, TypeError), match=message) as caught:
+            offramp.evaluate(paper, {"mine": wrong}, episodes=1)
+        assert str(caught.value).startswith("policy `mine`, slot 0: ")
     # And nothing of it is left for the next evaluation.
     assert not offramp.evaluate(paper, ["random"], episodes=1).errors
 
@@ -133,6 +135,13 @@ def test_bad_input_is_explained(paper, tmp_path):
         assert message in str(caught.value)
     with pytest.raises(offramp.ScenarioError, match="shortest: what a callable does is not recorded"):
         offramp.evaluate(paper, [shortest], out=tmp_path / "x", resume=True)
+    with pytest.raises(TypeError, match="an offramp.Scenario is needed"):
+        offramp.evaluate("paper.ron", ["random"])
+    for one in ("random", shortest):
+        with pytest.raises(TypeError, match="a list or a dictionary of policies"):
+            offramp.evaluate(paper, one)
+    with pytest.raises(ValueError, match="threads: 10000 is not in range"):
+        offramp.evaluate(paper, ["random"], episodes=1, threads=10**4)
     with pytest.raises(TypeError, match="a callable or a torch.nn.Module"):
         offramp.evaluate(paper, [3])
     with pytest.raises(offramp.ScenarioError, match="isolate"):
@@ -194,6 +203,7 @@ except KeyboardInterrupt:
     [
         'offramp.evaluate(scenario, ["heuristic"], episodes=10**7)',
         'offramp.evaluate(scenario, ["heuristic"], episodes=10**7, out=sys.argv[2])',
+        'offramp.evaluate(scenario, [lambda slot: time.sleep(0.1) or 0 * slot.device], episodes=50)',
         "offramp.train(scenario.with_(train='''(learner: (plugin: \"d3qn\"), episodes: 100000)'''), sys.argv[2])",
     ],
 )
@@ -258,3 +268,33 @@ def test_exceptions_belong_to_their_own_call(paper):
     errors = [LookupError("a"), ArithmeticError("b"), OSError("c")]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         assert list(pool.map(call, errors)) == errors
+
+
+def test_a_callable_may_evaluate(paper):
+    """Whatever threads are at work, nothing waits for itself."""
+    small = paper.with_({"evaluate.episodes": 2})
+
+    def inner(slot):
+        if slot.slot == 0:
+            offramp.evaluate(small, ["random", shortest])
+        return np.zeros(len(slot.device), int)
+
+    results = offramp.evaluate(paper, {"inner": inner, "all-local": "all-local"}, episodes=6)
+    assert results.summary["qoe"][0] == results.summary["qoe"][1]
+
+
+def test_points_of_a_sweep_are_chosen(tiny):
+    swept = tiny.with_(sweep={"tasks.arrival_probability": [0.1, 0.5]})
+    results = offramp.evaluate(swept)
+    with pytest.raises(KeyError, match="2 runs, one per point: choose a point with `at`"):
+        results.mean("random")
+    means = [results.at({"tasks.arrival_probability": z}).mean("random").value for z in (0.1, 0.5)]
+    assert means == [results.summary["qoe"][0], results.summary["qoe"][2]]
+    with pytest.raises(KeyError, match="no run is there"):
+        results.at({"tasks.arrival_probability": 0.2})
+
+
+def test_results_are_pickled(paper):
+    results = offramp.evaluate(paper, ["random", "heuristic"], episodes=2)
+    again = pickle.loads(pickle.dumps(results))
+    assert again.episodes == results.episodes and repr(again) == repr(results)

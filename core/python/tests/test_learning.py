@@ -39,6 +39,9 @@ def test_train_distill_and_evaluate(tmp_path):
         episodes=2,
     )
     assert not results.errors and results.mean("teacher").basis == "episodes of one training"
+    again = offramp.evaluate(scenario, [trained, distilled], episodes=2)
+    assert again.policies == ["trained", "distilled"]
+    assert again.summary["qoe"] == results.summary["qoe"]
     assert offramp.read(tmp_path / "trained").rows == trained.rows
     with pytest.raises(offramp.ScenarioError, match="already exists"):
         offramp.train(scenario, tmp_path / "trained")

@@ -20,6 +20,10 @@ def test_a_file_is_read_with_its_system(paper):
     assert (paper.observation, paper.history_slots, paper.history_scale) == ("Paper", 10, 10.0)
 
 
+CYCLE: dict = {}
+CYCLE["a"] = CYCLE
+
+
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
@@ -34,6 +38,9 @@ def test_a_file_is_read_with_its_system(paper):
         ("policies.0.plugin", "all-local", 'plugin: "all-local"'),
         ("policies.0.parameters", {"temperature": 2.0}, "parameters: (temperature: 2.0)"),
         ("policies", "[]", "policies: []"),
+        ("sweep", {"system.devices": [2, 3]}, 'sweep: {"system.devices": [2, 3]}'),
+        ("sweep", {}, "sweep: {}"),
+        ("policies.0.parameters", {"a": offramp.Ron("Greedy"), "b": "c"}, '(a: Greedy, b: "c")'),
     ],
 )
 def test_values_become_ron(tiny, field, value, text):
@@ -53,6 +60,9 @@ def test_values_become_ron(tiny, field, value, text):
         ("observation", "Extendet", "Extendet"),
         ("name.nested", 1, "no field `name.nested`"),
         ("system.devices", "3), name: (4", ""),
+        ("", 1, "a field needs a name"),
+        ("system.devices", object(), "system.devices: a number, a boolean"),
+        ("tasks", CYCLE, "tasks: values are nested more than 100 deep"),
     ],
 )
 def test_wrong_values_are_explained(tiny, field, value, message):

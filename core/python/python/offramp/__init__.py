@@ -21,7 +21,7 @@ from .evaluation import Estimate, Results, evaluate
 from .frames import Frame
 from .learning import Learned, Study, distill, read, reproduce, train
 from .policies import Slot
-from .scenario import Scenario
+from .scenario import Ron, Scenario
 
 if TYPE_CHECKING:
     from .environments import env, parallel_env, vector_env
@@ -36,6 +36,7 @@ __all__ = [
     "Learned",
     "Observation",
     "Results",
+    "Ron",
     "RunError",
     "Scenario",
     "ScenarioError",

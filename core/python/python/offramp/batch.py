@@ -84,7 +84,8 @@ class Batch:
     >>> ended, observation, done = batch.step(actions)                # doctest: +SKIP
 
     A task's reward comes when it ends, up to `deadline_slots` after its decision; `Ended.decision`
-    says which decision it belongs to. Steps run on all cores without the interpreter's lock, and
+    says which decision it belongs to. The last `deadline_slots` of an episode have no new tasks, so no
+    rows. Steps run on all cores without the interpreter's lock, and
     their results do not depend on the number of threads.
 
     scenario: one point, without a sweep.
@@ -94,6 +95,8 @@ class Batch:
     tasks: the family that tasks are drawn from. Those of "training" occur in no evaluation;
         "evaluation" are those of `offramp run` and `offramp.evaluate` under the same seed.
     threads: None for one per core.
+
+    A batch belongs to one thread of Python at a time.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class Batch:
         """Begins episodes and returns the first observation.
 
         Environment i plays `episode` + i under `seed`. Without `episode` they begin at 0 if a seed
-        is given, else after those that were played last.
+        is given, else after those that were played last. Without any seed ever, it is 1.
         """
         return Observation(**self._batch.reset(seed, episode))
 
@@ -133,6 +136,15 @@ class Batch:
         """
         ended, observation = self._batch.step(as_actions(actions))
         return Step(Ended(**ended), Observation(**observation), self._batch.done)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Batch can't be copied or pickled: make another one of its scenario, and reset it to the "
+            "same seed and episode"
+        )
+
+    def __repr__(self) -> str:
+        return f"Batch({self.scenario.name!r}, num_envs={self.num_envs}, slot={self.slot})"
 
     @property
     def num_envs(self) -> int:
@@ -167,7 +179,11 @@ class Batch:
 
 def as_actions(actions: Any) -> npt.NDArray[np.int64]:
     """Actions as the engine takes them: one dimension, integers."""
-    array = np.asarray(actions.detach().cpu() if hasattr(actions, "detach") else actions)
+    if hasattr(actions, "numel") and hasattr(actions, "detach"):
+        actions = actions.detach().cpu()
+    array = np.asarray(actions)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"actions: {array.max()} is out of range")
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"actions: integers are needed, not {array.dtype}")
     if array.ndim != 1:

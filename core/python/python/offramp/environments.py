@@ -9,8 +9,11 @@ float32:
 
 **Rewards are late.** A task's reward comes in the slot in which the task ends, up to
 `deadline_slots` after its decision, and the environments credit it to its device in that slot.
-`info["ended"]` says which decision it belongs to (device and arrival slot). A learner that wants the
-reward of a decision itself uses `offramp.Batch`.
+`info["ended"]` (`vector_env`: its attribute `ended`) says which decision it belongs to: device and arrival
+slot. A learner that wants the reward of a decision itself uses `offramp.Batch`.
+
+Without a seed the first one is drawn, as Gymnasium does; further resets without one play the episodes
+that follow under it. A copied or unpickled environment is a new one of the same scenario.
 
 A device without a task may answer anything; `info["action_mask"]` allows it 0 alone. Where a server
 is out of reach of a device, its action is masked, too.
@@ -62,8 +65,12 @@ class _Devices:
     def space(self) -> spaces.Box:
         return spaces.Box(-np.inf, np.inf, (self.width,), np.float32)
 
-    def reset(self, seed: int | None, episode: int | None = None) -> Array:
-        return self._vectors(self.batch.reset(seed, episode))
+    def reset(self, seed: int | None, options: dict[str, Any] | None) -> Array:
+        return self._vectors(self.batch.reset(seed, (options or {}).get("episode")))
+
+    @property
+    def begun(self) -> bool:
+        return self.batch.episode is not None
 
     def step(self, actions: Array) -> tuple[Array, Array, Ended, bool]:
         """`actions`: one per device of all environments, of which those without a task count not."""
@@ -117,7 +124,7 @@ class OffloadingEnv(gymnasium.Env[Array, Array]):
 
     def __init__(self, scenario: Scenario, *, tasks: Tasks = "training") -> None:
         self._devices = _Devices(scenario, 1, tasks, 1)
-        self.scenario = scenario
+        self.scenario, self.tasks = scenario, tasks
         n, width = self._devices.count, self._devices.width
         self.observation_space = spaces.Box(-np.inf, np.inf, (n, width), np.float32)
         self.action_space = spaces.MultiDiscrete([self._devices.servers + 1] * n)
@@ -127,14 +134,16 @@ class OffloadingEnv(gymnasium.Env[Array, Array]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
         """Begins an episode: `options["episode"]`, or else the first under a new seed, or the next."""
-        super().reset(seed=seed)
-        vectors = self._devices.reset(seed, (options or {}).get("episode"))
+        super().reset(seed=None if seed is None else int(seed))
+        if seed is None and not self._devices.begun:
+            seed = int(self.np_random.integers(2**63))
+        vectors = self._devices.reset(seed, options)
         self._over = False
         return vectors[0], self._info(None)
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         if self._over:
-            raise RuntimeError("the episode is over: call reset")
+            raise RuntimeError("no episode is under way: call reset")
         action = _check(action, (self._devices.count,), self._devices.servers)
         vectors, rewards, ended, self._over = self._devices.step(action)
         return vectors[0], float(rewards.sum()), self._over, False, self._info(ended)
@@ -150,6 +159,9 @@ class OffloadingEnv(gymnasium.Env[Array, Array]):
 
     def close(self) -> None:
         self._over = True
+
+    def __reduce__(self) -> Any:
+        return _again, (type(self), self.scenario, {"tasks": self.tasks})
 
 
 class OffloadingVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
@@ -174,45 +186,59 @@ class OffloadingVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
     ) -> None:
         self._devices = _Devices(scenario, num_envs, tasks, threads)
         self.scenario = scenario
+        self._made = {"num_envs": num_envs, "tasks": tasks, "threads": threads}
+        self.ended: Ended | None = None
+        """The tasks that ended in the last slot."""
         self.num_envs = num_envs * self._devices.count
         self.single_observation_space = self._devices.space()
         self.single_action_space = spaces.Discrete(self._devices.servers + 1)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._over = False
-        self._begun = False
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
         """Begins episodes. One seed is for all: environment i plays episode i under it."""
-        if isinstance(seed, (list, tuple, np.ndarray)):
-            seed = seed[0] if len(seed) else None
-        self._begun, self._over = True, False
-        vectors = self._devices.reset(seed, (options or {}).get("episode"))
-        return vectors.reshape(self.num_envs, -1), self._info(None)
+        if seed is not None and not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"seed: one number for all environments is needed, not {seed!r}")
+        if "reset_mask" in (options or {}):
+            raise ValueError("options: environments are at the same slot, so all are reset together")
+        super().reset(seed=None if seed is None else int(seed))
+        if seed is None and not self._devices.begun:
+            seed = int(self.np_random.integers(2**63))
+        vectors = self._devices.reset(seed, options)
+        self._over, self.ended = False, None
+        return vectors.reshape(self.num_envs, -1), self._info()
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        if not self._begun:
+        if not self._devices.begun:
             raise RuntimeError("call reset before step")
         actions = _check(actions, (self.num_envs,), self._devices.servers)
         if self._over:
             vectors, info = self.reset()
             nothing = np.zeros(self.num_envs, bool)
             return vectors, np.zeros(self.num_envs), nothing, nothing.copy(), info
-        vectors, rewards, ended, self._over = self._devices.step(actions)
+        vectors, rewards, self.ended, self._over = self._devices.step(actions)
         over = np.full(self.num_envs, self._over)
         never = np.zeros(self.num_envs, bool)
-        info = self._info(ended)
+        info = self._info()
         return vectors.reshape(self.num_envs, -1), rewards.reshape(-1), over, never, info
 
-    def _info(self, ended: Ended | None) -> dict[str, Any]:
-        info: dict[str, Any] = {"has_task": self._devices.waiting().reshape(-1)}
+    def _info(self) -> dict[str, Any]:
+        # Gymnasium's form: an array per key, and one that says where it has a value.
+        everywhere = np.ones(self.num_envs, bool)
+        info: dict[str, Any] = {
+            "has_task": self._devices.waiting().reshape(-1),
+            "_has_task": everywhere,
+        }
         if not self._devices.all_reachable:
             info["action_mask"] = self._devices.masks().reshape(self.num_envs, -1)
-        if ended is not None:
-            info["ended"] = ended
+            info["_action_mask"] = everywhere
         return info
+
+    def __reduce__(self) -> Any:
+        return _again, (type(self), self.scenario, self._made)
 
 
 class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
@@ -231,10 +257,9 @@ class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
 
     def __init__(self, scenario: Scenario, *, tasks: Tasks = "training") -> None:
         self._devices = _Devices(scenario, 1, tasks, 1)
-        self.scenario = scenario
+        self.scenario, self.tasks = scenario, tasks
         self.possible_agents = [f"device_{device}" for device in range(self._devices.count)]
         self.agents: list[str] = []
-        self._actions = np.zeros(self._devices.count, np.int64)
         actions = self._devices.servers + 1
         self.observation_spaces = {
             agent: spaces.Dict(
@@ -257,7 +282,9 @@ class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begins an episode: `options["episode"]`, or else the first under a new seed, or the next."""
-        vectors = self._devices.reset(seed, (options or {}).get("episode"))
+        if seed is None and not self._devices.begun:
+            seed = int(np.random.default_rng().integers(2**63))
+        vectors = self._devices.reset(seed, options)
         self.agents = list(self.possible_agents)
         observations, infos = self._seen(vectors)
         return observations, infos
@@ -267,8 +294,11 @@ class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
     ) -> tuple[
         dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
     ]:
+        """Ends the slot. An agent that is left out answers 0."""
         if not self.agents:
-            raise RuntimeError("the episode is over: call reset")
+            raise RuntimeError("no episode is under way: call reset")
+        if unknown := set(actions) - set(self.agents):
+            raise ValueError(f"actions: there is no agent {sorted(unknown)[0]!r}")
         chosen = [actions.get(agent, 0) for agent in self.agents]
         chosen_array = _check(np.asarray(chosen), (self._devices.count,), self._devices.servers)
         vectors, rewards, ended, over = self._devices.step(chosen_array)
@@ -308,6 +338,13 @@ class OffloadingParallelEnv(_ParallelEnv[str, Any, int]):  # type: ignore[misc]
 
     def close(self) -> None:
         self.agents = []
+
+    def __reduce__(self) -> Any:
+        return _again, (type(self), self.scenario, {"tasks": self.tasks})
+
+
+def _again(kind: Any, scenario: Scenario, made: dict[str, Any]) -> Any:
+    return kind(scenario, **made)
 
 
 def env(scenario: Scenario, *, tasks: Tasks = "training") -> OffloadingEnv:

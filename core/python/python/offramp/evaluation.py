@@ -49,6 +49,17 @@ class Results:
     def __init__(self, results: _offramp.Results) -> None:
         self._results = results
 
+    def __reduce__(self) -> Any:
+        return _restored, (self._results.dumped(),)
+
+    def at(self, point: Mapping[str, Any]) -> Results:
+        """The runs at points of a sweep: `results.at({"tasks.arrival_probability": 0.3})`."""
+        values = [
+            (field, value if isinstance(value, str) else _offramp.ron(value))
+            for field, value in point.items()
+        ]
+        return Results(self._results.at(values))
+
     @property
     def policies(self) -> list[str]:
         """The names of the policies, in order."""
@@ -83,7 +94,7 @@ class Results:
         return parsed
 
     def mean(self, policy: str | Sequence[str], metric: str = "qoe") -> Estimate:
-        """The mean of a metric with its 95 % interval.
+        """The mean of a metric with its 95 % interval; of a sweep, choose a point by `at` first.
 
         policy: its name; the names of several trainings of one policy, to count their spread.
         metric: a column of `summary`, such as "qoe", "delay_slots" or "completion_ratio".
@@ -148,8 +159,11 @@ def evaluate(
     policies: a list, or a dictionary by name; None for those of the scenario. Each is
         - the name of a plugin: "heuristic", "random", "shortest-queue", …;
         - the path of an ONNX file, ending in ".onnx";
+        - what `offramp.train` or `offramp.distill` returned;
         - a dictionary with the fields of a scenario's policy: {"plugin": "d3qn",
-          "checkpoint": Path("best.safetensors"), "parameters": {"hidden": 20}};
+          "checkpoint": Path("best.safetensors"), "parameters": {"hidden": 20}}. A `Path` starts from the
+          current folder, a text from the scenario's, as in its file. `offramp.Ron` marks values that
+          are not strings: {"sharing": Ron("Shared")};
         - a callable on a `Slot` that returns one action per row (see `offramp.policies.Policy`);
         - a `torch.nn.Module` that returns values (see `offramp.policies.NetworkPolicy`).
     episodes, seed: override those of the scenario.
@@ -163,6 +177,12 @@ def evaluate(
     Raises `ScenarioError` for bad input, and whatever a callable raises. A native policy that fails
     is a run of the results without values (`Results.errors`).
     """
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"scenario: an offramp.Scenario is needed (Scenario.load(path)), not {scenario!r}")
+    if isinstance(policies, str) or callable(policies):
+        raise TypeError("policies: a list or a dictionary of policies is needed, such as [policy]")
+    if resume and out is None:
+        raise ValueError("resume=True needs the folder to continue in: out=…")
     settings: dict[str, Any] = {}
     if episodes is not None:
         settings["evaluate.episodes"] = episodes
@@ -176,8 +196,8 @@ def evaluate(
         if callables and resume:
             names = ", ".join(name for name, _ in callables)
             raise ScenarioError(f"{names}: what a callable does is not recorded, so it can't be resumed")
-        registered = _offramp.Registered([policy for _, policy in callables])
-        own = iter(registered.entries([name for name, _ in callables]))
+        registered = _offramp.Registered(callables)
+        own = iter(registered.entries())
         texts = [next(own) if entry is None else entry for entry in entries]
         scenario = scenario.with_(policies=f"[{', '.join(texts)}]")
     training = [module for module in modules if module.training]
@@ -187,6 +207,7 @@ def evaluate(
         with shown(progress, "episodes", None) as tick:
             found = _offramp.evaluate(
                 scenario,
+                registered,
                 None if out is None else fspath(out),
                 resume,
                 [fspath(path) for path in plugins],
@@ -200,10 +221,10 @@ def evaluate(
     if registered is not None:
         if (raised := registered.raised()) is not None:
             raise raised
-        names = {name for name, _ in callables}
-        for name, reason in results.errors.items():
-            if name in names:
-                raise RunError(f"{name}: {reason}")
+        own_names = {name for name, _ in callables}
+        for failed, reason in results.errors.items():
+            if failed in own_names:
+                raise RunError(f"{failed}: {reason}")
     return results
 
 
@@ -224,6 +245,8 @@ def _entries(
                 if path.endswith(".onnx")
                 else {"plugin": path}
             )
+        if hasattr(policy, "as_policy"):
+            policy = policy.as_policy()
         if isinstance(policy, Mapping):
             entries.append(_entry({**policy, **({"name": name} if named else {})}))
         elif is_module(policy):
@@ -238,6 +261,10 @@ def _entries(
                 f"policies: a name, a dictionary, a callable or a torch.nn.Module is needed, not {policy!r}"
             )
     return entries, callables, modules
+
+
+def _restored(dumped: bytes) -> Results:
+    return Results(_offramp.Results.restored(dumped))
 
 
 def _entry(fields: Mapping[str, Any]) -> str:

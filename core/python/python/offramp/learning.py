@@ -14,7 +14,7 @@ from ._errors import ScenarioError
 from ._progress import Progress, shown
 from .evaluation import Results
 from .frames import Frame
-from .scenario import Scenario
+from .scenario import Ron, Scenario
 
 
 class Learned:
@@ -36,6 +36,21 @@ class Learned:
             if (path := self.folder / name).exists():
                 return _read_csv(path)
         raise FileNotFoundError(f"{self.folder} has no training.csv and no distillation.csv")
+
+    def as_policy(self) -> dict[str, Any]:
+        """The policy that it has become, as `offramp.evaluate` takes it."""
+        text = (self.folder / "scenario.ron").read_text(encoding="utf-8")
+        scenario = Scenario(text, self.folder)
+        training = (self.folder / "training.csv").exists()
+        learner = "train.learner" if training else "distill.student"
+        plugin = scenario.field(f"{learner}.plugin") or ""
+        policy = {
+            "plugin": plugin.strip('"'),
+            "name": self.folder.name,
+            "checkpoint": self.checkpoint,
+        }
+        parameters = scenario.field(f"{learner}.parameters")
+        return policy if parameters is None else {**policy, "parameters": Ron(parameters)}
 
     def __repr__(self) -> str:
         return f"Learned({str(self.folder)!r})"
@@ -127,6 +142,8 @@ def reproduce(
 def read(folder: str | PathLike[str]) -> Results | Learned:
     """Opens a run folder, or the folder of a training or distillation."""
     path = Path(folder)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: there is no such folder")
     if any((path / name).exists() for name in ("training.csv", "distillation.csv")):
         return Learned(path)
     return Results(_offramp.Results.read(path))

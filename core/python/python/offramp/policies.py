@@ -99,6 +99,23 @@ class NetworkPolicy:
         return chosen
 
 
+def decided(
+    actions: Any, rows: int, servers: int, name: str, slot: int
+) -> npt.NDArray[np.int64]:
+    """What a callable has returned, checked."""
+    where = f"policy `{name}`, slot {slot}"
+    try:
+        array = as_actions(actions)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: {error}") from None
+    if len(array) != rows:
+        raise ValueError(f"{where}: {len(array)} actions for {rows} tasks: one per row is needed")
+    if rows and (array.min() < 0 or array.max() > servers):
+        row = int(np.flatnonzero((array < 0) | (array > servers))[0])
+        raise ValueError(f"{where}: action {array[row]} in row {row} is out of range 0 … {servers}")
+    return array
+
+
 def is_module(policy: Any) -> bool:
     """True for a `torch.nn.Module`; imports nothing."""
     return any(

@@ -8,6 +8,12 @@ from typing import Any
 from . import _offramp
 
 
+class Ron(str):
+    """A text that is written as it is, wherever it stands: `Ron("Greedy")`, `Ron("Adam(0.001)")`."""
+
+    __slots__ = ()
+
+
 class Scenario(_offramp.Scenario):
     """A scenario: the text of a RON file, and the folder that paths in it start from.
 
@@ -33,8 +39,9 @@ class Scenario(_offramp.Scenario):
         >>> scenario.with_(**{"tasks.arrival_probability": 0.5, "system.devices": 20})  # doctest: +SKIP
         >>> scenario.with_(observation="Extended")                                      # doctest: +SKIP
 
-        Numbers, booleans, lists and dictionaries are written as RON. A text is RON where RON is valid
-        (`"Extended"`, `"Uniform(1.0, 7.0)"`), else a string.
+        Numbers, booleans, lists, arrays and dictionaries are written as RON. A text is RON where RON is
+        valid (`"Extended"`, `"Uniform(1.0, 7.0)"`), else a string; inside a list or dictionary it is a
+        string, unless it is marked: `{"deploy": offramp.Ron("Greedy")}`.
         """
         changed = self.with_settings({**(settings or {}), **more})
         return Scenario(changed.text, changed.folder, changed.source)
