@@ -9,17 +9,18 @@ slot of one environment; it decides for all devices of it, so a device-slot is w
 environments call an agent step. The last column counts the processor time of all threads: on a
 machine that is busy with other work it is the steadier one.
 
-Two cores of an AMD EPYC with 1 MiB of L2 each, busy with other work; Python 3.11, NumPy 2.4:
+Two cores of an AMD EPYC with 1 MiB of L2 each, otherwise idle; Python 3.11, NumPy 2.4; medians of 5 × 2 s:
 
 | interface    | environments | steps/s | device-slots/s | per CPU-second |
 |--------------|--------------|---------|----------------|----------------|
-| Batch        |          256 | 112,096 |      5,604,805 |      9,589,915 |
-| Batch        |           64 | 257,542 |     12,877,079 |     14,876,255 |
-| vector_env   |           64 | 163,321 |      8,166,040 |     11,270,601 |
-| parallel_env |            1 |  12,660 |        632,991 |        853,203 |
-| env          |            1 |  30,741 |      1,537,070 |      1,924,176 |
+| Batch        |          256 | 365,855 |     18,292,764 |     12,467,474 |
+| Batch        |           64 | 311,026 |     15,551,275 |     15,553,186 |
+| vector_env   |           64 | 231,677 |     11,583,862 |     11,584,476 |
+| parallel_env |            1 |  17,496 |        874,818 |        874,883 |
+| env          |            1 |  40,037 |      2,001,831 |      2,001,963 |
 
-An environment of this scenario has about 35 KiB of state: 64 of them nearly fit in L2, 256 are far from it.
+Up to 4,000 device-slots a step is done by one thread. An environment of this scenario has about 35 KiB of
+state: 64 of them nearly fit in L2, 256 are far from it.
 """
 
 from __future__ import annotations
