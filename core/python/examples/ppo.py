@@ -11,7 +11,7 @@ All devices see the same servers. If each took its likeliest action, all would t
 854 instead of 890 on validation after 40 iterations), so the policy stays one that draws, in the ONNX
 file, too: see `Network.forward`.
 
-50 episodes after 300 iterations: 203 s and 132 s of CPU time, on two cores that were busy with other work.
+50 episodes after 300 iterations: 121 s on one core.
 
 | policy         |       AvgQoE |      AvgDelay |    AvgEnergy |         Drop | completed |
 |----------------|--------------|---------------|--------------|--------------|-----------|

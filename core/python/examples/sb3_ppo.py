@@ -8,7 +8,7 @@ decision, and also asks devices without a task, whose answer counts for nothing.
 interface can express. `ppo.py` beside this file uses `offramp.Batch`, which says which decision a reward
 belongs to, and gets further.
 
-50 episodes after 4.4 million steps: 70 s and 61 s of CPU time, on two cores that were busy with other work.
+50 episodes after 4.4 million steps: 57 s on one core.
 
 | policy         |        AvgQoE |      AvgDelay |    AvgEnergy |          Drop | completed |
 |----------------|---------------|---------------|--------------|---------------|-----------|

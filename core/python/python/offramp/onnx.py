@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import warnings
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -34,18 +36,25 @@ def export_onnx(module: Any, scenario: Scenario, path: str | PathLike[str]) -> P
     training = module.training
     module.eval()
     batch = torch.export.Dim("N")
+    # What the exporter says of packages that it does not need here, and of the name of the rows.
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
-        torch.onnx.export(
-            module,
-            tuple(inputs),
-            fspath(path),
-            input_names=names,
-            output_names=["values"],
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
-            external_data=False,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            torch.onnx.export(
+                module,
+                tuple(inputs),
+                fspath(path),
+                input_names=names,
+                output_names=["values"],
+                dynamic_shapes=tuple({0: batch} for _ in inputs),
+                external_data=False,
+                verbose=False,
+            )
     finally:
+        log.setLevel(level)
         module.train(training)
     model = onnx.load(fspath(path))
     onnx.helper.set_model_props(
