@@ -32,6 +32,15 @@ def test_stable_baselines3():
     assert "| sb3" in run("sb3_ppo.py", "--quick")
 
 
+def test_the_notebook(tmp_path):
+    for package in ("torch", "onnx", "onnxscript", "nbconvert", "ipykernel", "matplotlib", "pandas"):
+        pytest.importorskip(package)
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
+    command += ["--output-dir", tmp_path, EXAMPLES / "workbench.ipynb"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_benchmark_runs():
     printed = run("../benchmarks/throughput.py", "--quick")
     assert "Batch" in printed and "parallel_env" in printed
