@@ -11,21 +11,21 @@ All devices see the same servers. If each took its likeliest action, all would t
 854 instead of 890 on validation after 40 iterations), so the policy stays one that draws, in the ONNX
 file, too: see `Network.forward`.
 
-50 episodes after 300 iterations: 121 s on one core.
+50 episodes on which nothing was trained or chosen, after 300 iterations: 121 s on one core.
 
 | policy         |       AvgQoE |      AvgDelay |    AvgEnergy |         Drop | completed |
 |----------------|--------------|---------------|--------------|--------------|-----------|
-| random         | 612.6 ± 20.0 | 6.961 ± 0.121 | 412.2 ± 11.6 | 305.1 ± 29.4 |    79.7 % |
-| shortest-queue | 824.4 ± 16.6 | 5.809 ± 0.106 | 356.1 ± 16.6 | 103.7 ± 17.7 |    93.1 % |
-| heuristic      | 894.7 ± 16.6 | 5.759 ± 0.110 | 312.1 ± 13.2 |   34.2 ± 8.8 |    97.7 % |
-| ppo            | 896.1 ± 18.4 | 5.551 ± 0.096 | 314.8 ± 12.7 |  30.6 ± 10.0 |    98.0 % |
-| ppo (ONNX)     | 896.1 ± 18.4 | 5.551 ± 0.096 | 314.8 ± 12.7 |  30.6 ± 10.0 |    98.0 % |
+| random         | 611.9 ± 23.2 | 6.955 ± 0.136 | 412.2 ± 15.6 | 304.6 ± 31.3 |    79.8 % |
+| shortest-queue | 819.3 ± 18.7 | 5.805 ± 0.117 | 354.9 ± 20.9 | 108.8 ± 20.8 |    92.8 % |
+| heuristic      | 894.4 ± 19.1 | 5.752 ± 0.112 | 309.8 ± 12.9 |   33.4 ± 9.7 |    97.8 % |
+| ppo            | 896.0 ± 18.9 | 5.558 ± 0.096 | 312.3 ± 13.0 |   29.2 ± 8.9 |    98.1 % |
+| ppo (ONNX)     | 896.0 ± 18.9 | 5.558 ± 0.096 | 312.3 ± 13.0 |   29.2 ± 8.9 |    98.1 % |
 
 | QoE of ppo minus that of | difference | 95 % interval  |
 |--------------------------|------------|----------------|
-| random                   |      283.5 | 277.2 … 289.8  |
-| shortest-queue           |       71.7 |  68.4 …  75.0  |
-| heuristic                |        1.4 |  -0.3 …   3.1  |
+| random                   |      284.1 | 276.9 … 291.3  |
+| shortest-queue           |       76.7 |  73.0 …  80.5  |
+| heuristic                |        1.6 |   0.2 …   3.1  |
 | ppo (ONNX)               |          0 |     0 …     0  |
 
 | iteration      |    10 |    20 |    30 |    50 |   100 |   200 |   300 |
@@ -95,7 +95,7 @@ class Args:
     """episodes of a validation"""
     episodes: int = 50
     """episodes of the evaluation at the end"""
-    evaluate_seed: int = 7
+    evaluate_seed: int = 20270105
     """seed of the evaluation"""
     onnx: Path = Path("ppo.onnx")
     """the file to export to"""
