@@ -4,12 +4,13 @@
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
-use offramp_results::statistics::{Interval, Scores};
+use offramp_results::statistics::{Basis, Interval, Scores};
 use offramp_results::tuning::Budget;
 use offramp_results::words::{counted, rounded, signed};
 use serde_json::{Map, Value, json};
 
-use crate::records::{self, json_text};
+use crate::records::json_text;
+use crate::table::{Table, markdown};
 use crate::{Format, NONE};
 
 mod figures;
@@ -17,7 +18,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use figures::figures;
+pub use figures::{figures, palette};
 pub use rows::csv;
 
 /// The results of a study.
@@ -79,8 +80,8 @@ impl StudyResults<'_> {
     fn json(&self) -> Value {
         let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
         let claim = |claim: &Claim| {
-            let Claim { text, source, verdict, comparisons, basis, because } = claim;
-            let verdict = verdict_name(*verdict);
+            let Claim { text, source, comparisons, basis, because, .. } = claim;
+            let verdict = verdict_name(verdict(claim));
             let mut object = json!({
                 "claim": text,
                 "source": source,
@@ -179,19 +180,6 @@ fn interval_json(Interval { estimate, ends, basis, .. }: Interval) -> Value {
 /// Number of training seeds behind a cell; 0 if it failed.
 fn seeds(cell: &Cell) -> u64 {
     cell.outcome.as_ref().map_or(0, |measured| measured.runs.len() as u64)
-}
-
-/// A table of texts, for Markdown and HTML.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table {
-    /// The sentence above it; may be empty.
-    pub caption: String,
-    /// The titles of the columns.
-    pub header: Vec<String>,
-    /// As many cells per row as there are columns.
-    pub rows: Vec<Vec<String>>,
-    /// How many columns are texts; the rest are numbers.
-    pub texts: usize,
 }
 
 /// The tables of an exhibit: what was measured, and, if it has a reference, the differences to it.
@@ -394,11 +382,38 @@ pub fn claims_table(claims: &[Claim]) -> Table {
 /// A claim's verdict, with the number of training seeds it rests on if they are few: `holds, on 5
 /// training seeds`.
 pub fn judged(claim: &Claim) -> String {
-    let verdict = verdict_name(claim.verdict);
+    let verdict = verdict_name(verdict(claim));
     match claim.few_seeds() {
         Some(seeds) => format!("{verdict}, on {}", counted(seeds as u64, "training seed")),
         None => verdict.to_owned(),
     }
+}
+
+/// The verdict on a claim as anything shows it: one training seed decides nothing.
+pub fn verdict(claim: &Claim) -> Verdict {
+    match (claim.verdict, claim.basis) {
+        (Verdict::Holds | Verdict::Fails, Basis::OneTraining) => Verdict::TooFewSeeds,
+        (verdict, _) => verdict,
+    }
+}
+
+/// The verdicts, counted: `9 hold, 2 fail, 1 undecided`.
+pub fn tally(claims: &[Claim]) -> String {
+    let words = [
+        (Verdict::Holds, "holds", "hold"),
+        (Verdict::Fails, "fails", "fail"),
+        (Verdict::Undecided, "undecided", "undecided"),
+        (Verdict::TooFewSeeds, "on too few seeds", "on too few seeds"),
+        (Verdict::NotJudged, "not judged", "not judged"),
+    ];
+    let counts = words.into_iter().filter_map(|(of, one, several)| {
+        match claims.iter().filter(|claim| verdict(claim) == of).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {several}")),
+        }
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// The word for a verdict.
@@ -410,18 +425,6 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::TooFewSeeds => "too few seeds",
         Verdict::NotJudged => "not judged",
     }
-}
-
-/// A table as Markdown.
-pub fn markdown(table: &Table) -> String {
-    let Table { caption, header, rows, texts } = table;
-    let rows = rows.iter().cloned();
-    let table = records::markdown(header.clone(), rows, |column| column >= *texts);
-    let caption = match caption.as_str() {
-        "" => String::new(),
-        caption => format!("\n{caption}\n"),
-    };
-    format!("{caption}\n{table}")
 }
 
 /// An exhibit as Markdown.
