@@ -129,10 +129,16 @@ fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, Plot
             Panel { heading: figure.value_label().to_owned(), figure, files }
         })
         .collect();
-    let files = format!(
-        "<p class=\"quiet files\">All numbers: <a href=\"{id}.csv\">CSV</a> <a href=\"{id}.md\">Markdown</a></p>\n",
-        id = escaped(id)
-    );
+    let files = if exhibit.kind == ExhibitKind::Curves {
+        "<p class=\"quiet\">Every episode: training.csv in the folders of the trainings.</p>\n"
+            .to_owned()
+    } else {
+        let (csv, markdown) = (escaped(&format!("{id}.csv")), escaped(&format!("{id}.md")));
+        format!(
+            "<p class=\"quiet files\">All numbers: <a href=\"{csv}\">CSV</a> \
+             <a href=\"{markdown}\">Markdown</a></p>\n"
+        )
+    };
     let mut html = String::new();
     if panels.is_empty() {
         html += &tables;

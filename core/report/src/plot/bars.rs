@@ -33,8 +33,11 @@ impl Bars {
             .fold((0.0_f64, 0.0_f64), |(low, high), end| (low.min(end), high.max(end)));
         let range = if low < high { 1.05 * low..1.05 * high } else { 0.0..1.0 };
         let count = self.bars.len().max(1);
-        let names: Vec<String> =
-            self.bars.iter().map(|bar| sheet.fitted(area, &bar.name, sheet.width / 2)).collect();
+        let names: Vec<String> = self
+            .bars
+            .iter()
+            .map(|bar| sheet.fitted(area, &bar.name, sheet.width * 3 / 5))
+            .collect();
         let widest = names.iter().map(|name| sheet.text_width(area, name)).max().unwrap_or(0);
         let font = (FONT, sheet.font);
         let mut builder = ChartBuilder::on(area);

@@ -26,7 +26,8 @@ impl Lines {
         let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         let (xs, ys) = self.ranges();
         let named = sheet.is_file || (self.series.len() > 1 && self.ends_apart(&ys));
-        let most = sheet.width * if sheet.is_file { 2 } else { 3 } / 10;
+        // A panel has a legend beside it; in a file names stand here alone.
+        let most = sheet.width * if sheet.is_file { 5 } else { 3 } / 10;
         let names = self.series.iter().map(|series| sheet.fitted(area, &series.name, most));
         let names: Vec<String> = if named { names.collect() } else { Vec::new() };
         let widest = names.iter().map(|name| sheet.text_width(area, name)).max();

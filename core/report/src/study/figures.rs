@@ -188,7 +188,10 @@ fn curves(exhibit: &Exhibit, palette: &Palette) -> Figure {
         let Ok(measured) = &cell.outcome else { continue };
         let (name, look) = match cell.point.as_str() {
             "" => (cell.policy.clone(), palette.look(&cell.policy)),
-            point => (point.to_owned(), Look::numbered(series.len())),
+            point => (
+                format!("{} {point}", exhibit.axis).trim_start().to_owned(),
+                Look::numbered(series.len()),
+            ),
         };
         // One line per seed would be too many: the mean over all seeds, and dots now and then.
         let all: Vec<Vec<(f64, f64)>> =
