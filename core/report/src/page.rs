@@ -90,8 +90,8 @@ pub fn details(summary: &str, html: &str) -> String {
     format!("<details>\n<summary>{}</summary>\n{html}</details>\n", escaped(summary))
 }
 
-/// A table as HTML. On a narrow screen it scrolls beside its last column of texts, which names the rows.
-/// A rule separates the rows of one first text from those of the next.
+/// A table as HTML. On a narrow screen it scrolls beside its last column of texts, which names the rows;
+/// of two columns of texts the first then stands above the second. A rule separates the rows of one first text from those of the next.
 pub fn table(table: &Table) -> String {
     let linked: Vec<Vec<String>> =
         table.rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
@@ -101,30 +101,40 @@ pub fn table(table: &Table) -> String {
 /// The table with `rows` of HTML in place of its own.
 pub fn html_table(table: &Table, rows: &[Vec<String>]) -> String {
     let Table { caption, header, texts, .. } = table;
+    let class = |column: usize| match column {
+        _ if column + 1 == *texts => " class=\"key\"",
+        0 if *texts == 2 => " class=\"first\"",
+        _ if column < *texts => "",
+        _ => " class=\"number\"",
+    };
+    let line = |tag: &str, cells: &[String]| {
+        let mut line = String::new();
+        for (column, cell) in cells.iter().enumerate() {
+            let _ = write!(line, "<{tag}{}>", class(column));
+            if *texts == 2 && column == 1 {
+                let _ = write!(line, "<small class=\"of\">{}</small>", cells[0]);
+            }
+            let _ = write!(line, "{cell}</{tag}>");
+        }
+        line
+    };
     let mut text = String::new();
     if !caption.is_empty() {
         let _ = writeln!(text, "<p>{}</p>", escaped(caption));
     }
-    text.push_str("<div class=\"table\" tabindex=\"0\"><table>\n<thead><tr>");
-    let class = |column: usize| match column {
-        _ if column + 1 == *texts => " class=\"key\"",
-        _ if column < *texts => "",
-        _ => " class=\"number\"",
-    };
-    for (column, name) in header.iter().enumerate() {
-        let _ = write!(text, "<th{}>{}</th>", class(column), escaped(name));
-    }
-    text.push_str("</tr></thead>\n<tbody>\n");
+    let header: Vec<String> = header.iter().map(|name| escaped(name)).collect();
+    let _ = writeln!(
+        text,
+        "<div class=\"table\" tabindex=\"0\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>",
+        line("th", &header)
+    );
     let mut before: Option<&String> = None;
     for row in rows {
         let first = row.first().filter(|_| *texts > 1);
         let group = before.is_some() && before != first;
-        text.push_str(if group { "<tr class=\"group\">" } else { "<tr>" });
+        let begin = if group { "<tr class=\"group\">" } else { "<tr>" };
+        let _ = writeln!(text, "{begin}{}</tr>", line("td", row));
         before = first;
-        for (column, cell) in row.iter().enumerate() {
-            let _ = write!(text, "<td{}>{cell}</td>", class(column));
-        }
-        text.push_str("</tr>\n");
     }
     text.push_str("</tbody>\n</table></div>\n");
     text
@@ -164,9 +174,16 @@ mod tests {
             texts: 2,
         });
         assert!(shown.starts_with("<p>&lt;i&gt;</p>"), "{shown}");
-        assert!(shown.contains("<th>load</th><th class=\"key\">policy</th><th class=\"number\">"));
-        assert!(shown.contains("<tr><td>0.1</td><td class=\"key\">b&lt;</td>"), "{shown}");
-        assert_eq!(shown.matches("<tr class=\"group\"><td>0.2</td>").count(), 1, "{shown}");
+        assert!(shown.contains("class=\"key\"><small class=\"of\">load</small>policy</th>"));
+        assert!(
+            shown.contains("<small class=\"of\">0.1</small>b&lt;</td><td class=\"number\">2<"),
+            "{shown}"
+        );
+        assert_eq!(
+            shown.matches("<tr class=\"group\"><td class=\"first\">0.2</td>").count(),
+            1,
+            "{shown}"
+        );
         assert_eq!(shown.matches("group").count(), 1, "{shown}");
     }
 }

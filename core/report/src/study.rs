@@ -182,27 +182,31 @@ fn seeds(cell: &Cell) -> u64 {
     cell.outcome.as_ref().map_or(0, |measured| measured.runs.len() as u64)
 }
 
+/// What a table calls a quantity: [`Quantity::title`], or its words and unit.
+pub type Naming = fn(Quantity) -> String;
+
 /// The tables of an exhibit: what was measured, and, if it has a reference, the differences to it.
 /// An empty vector for training curves.
-pub fn tables(exhibit: &Exhibit) -> Vec<Table> {
+pub fn tables(exhibit: &Exhibit, naming: Naming) -> Vec<Table> {
     match exhibit.kind {
         ExhibitKind::Curves => Vec::new(),
-        ExhibitKind::Profiles => vec![profile_table(exhibit)],
+        ExhibitKind::Profiles => vec![profile_table(exhibit, naming)],
         ExhibitKind::Table | ExhibitKind::Bars | ExhibitKind::Lines => {
             let reference = exhibit.reference.as_ref();
-            let differences = reference.map(|reference| difference_table(exhibit, reference));
-            [measured_table(exhibit)].into_iter().chain(differences).collect()
+            let differences =
+                reference.map(|reference| difference_table(exhibit, reference, naming));
+            [measured_table(exhibit, naming)].into_iter().chain(differences).collect()
         }
     }
 }
 
 /// Each quantity with its interval, beside the paper's number where there is one.
-fn measured_table(exhibit: &Exhibit) -> Table {
+fn measured_table(exhibit: &Exhibit, naming: Naming) -> Table {
     let quoted =
         |quantity: Quantity| exhibit.cells.iter().any(|cell| cell.paper.contains_key(&quantity));
     let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
         let paper = quoted(quantity).then(|| "paper (ours − paper)".to_owned());
-        [quantity.title().to_owned()].into_iter().chain(paper)
+        [naming(quantity)].into_iter().chain(paper)
     });
     let row = |cell: &Cell| {
         let mut row = text_cells(exhibit, cell);
@@ -237,7 +241,7 @@ fn measured_table(exhibit: &Exhibit) -> Table {
 
 /// Each quantity minus that of the reference, for metrics of tasks: times differ from run to run,
 /// and the number of parameters is the same in every episode.
-fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
+fn difference_table(exhibit: &Exhibit, reference: &str, naming: Naming) -> Table {
     let compared = |quantity: &&Quantity| matches!(quantity, Quantity::Metric(metric) if matches!(metric.source, Source::Tasks(_)));
     let compared: Vec<Quantity> = exhibit.quantities.iter().filter(compared).copied().collect();
     let row = |cell: &Cell| {
@@ -251,18 +255,18 @@ fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
     let others = exhibit.cells.iter().filter(|cell| cell.policy != *reference);
     Table {
         caption: format!("Difference from {reference}, paired by episode:"),
-        header: header(exhibit, &mut compared.iter().map(|quantity| quantity.title().to_owned())),
+        header: header(exhibit, &mut compared.iter().map(|&quantity| naming(quantity))),
         rows: others.map(row).collect(),
         texts: texts(exhibit),
     }
 }
 
 /// The numbers that profiles do not show: means, means of the middle half, and how often each is ahead.
-fn profile_table(exhibit: &Exhibit) -> Table {
-    let mut columns = exhibit.quantities.iter().flat_map(|quantity| {
-        let name = quantity.title();
+fn profile_table(exhibit: &Exhibit, naming: Naming) -> Table {
+    let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
+        let name = naming(quantity);
         let above = exhibit.reference.as_ref().map(|reference| format!("P(above {reference})"));
-        [name.to_owned(), format!("{name}, middle half")].into_iter().chain(above)
+        [name.clone(), format!("{name}, middle half")].into_iter().chain(above)
     });
     let row = |cell: &Cell| {
         let mut row = text_cells(exhibit, cell);
@@ -429,7 +433,8 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
 
 /// An exhibit as Markdown.
 pub fn table(exhibit: &Exhibit) -> String {
-    let tables: String = tables(exhibit).iter().map(markdown).collect();
+    let titles = |quantity: Quantity| quantity.title().to_owned();
+    let tables: String = tables(exhibit, titles).iter().map(markdown).collect();
     let failed: String = failures(exhibit).map(|failure| format!("failed: {failure}\n")).collect();
     format!("{}\n{tables}{failed}", exhibit.title)
 }

@@ -5,15 +5,16 @@ use std::fmt::Write;
 use std::path::Path;
 
 use offramp_results::claim::{Claim, Verdict};
-use offramp_results::exhibit::Exhibit;
+use offramp_results::exhibit::{Exhibit, ExhibitKind};
 use offramp_results::learning::Lesson;
 use offramp_results::words::{counted, rounded};
 
 use crate::NONE;
+use crate::axis;
 use crate::page::figures::{Panel, grid};
 use crate::page::{Page, Section, details, escaped, html_table, table};
 use crate::palette::Palette;
-use crate::plot::PlotError;
+use crate::plot::{Figure, Lines, PlotError, Series};
 use crate::study::{
     StudyResults, budgets_table, failures, figures, judged, palette, tables, tally, verdict,
     verdict_name,
@@ -112,7 +113,15 @@ fn claims_section(claims: &[Claim]) -> Section {
 /// The figures of an exhibit, its tables (a click away, if there are figures) and its files.
 fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, PlotError> {
     let id = &exhibit.id;
-    let panels: Vec<Panel> = figures(exhibit, palette)
+    let figures = figures(exhibit, palette);
+    let tables = match exhibit.kind {
+        ExhibitKind::Curves => {
+            figures.iter().filter_map(|(_, figure)| curves_table(figure)).collect()
+        }
+        _ => tables(exhibit, axis::label),
+    };
+    let tables: String = tables.iter().map(table).collect();
+    let panels: Vec<Panel> = figures
         .into_iter()
         .map(|(end, figure)| {
             let files = ["svg", "png"];
@@ -120,11 +129,16 @@ fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, Plot
             Panel { heading: figure.value_label().to_owned(), figure, files }
         })
         .collect();
-    let files = format!(
-        "<p class=\"quiet files\">All numbers: <a href=\"{id}.csv\">CSV</a> <a href=\"{id}.md\">Markdown</a></p>\n",
-        id = escaped(id)
-    );
-    let tables: String = tables(exhibit).iter().map(table).collect();
+    let files = if exhibit.kind == ExhibitKind::Curves {
+        "<p class=\"quiet\">Every episode: training.csv in the folders of the trainings.</p>\n"
+            .to_owned()
+    } else {
+        let (csv, markdown) = (escaped(&format!("{id}.csv")), escaped(&format!("{id}.md")));
+        format!(
+            "<p class=\"quiet files\">All numbers: <a href=\"{csv}\">CSV</a> \
+             <a href=\"{markdown}\">Markdown</a></p>\n"
+        )
+    };
     let mut html = String::new();
     if panels.is_empty() {
         html += &tables;
@@ -137,6 +151,31 @@ fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, Plot
         let _ = writeln!(html, "<pre>failed: {}</pre>", escaped(&failure));
     }
     Ok(section(id, &exhibit.title, html))
+}
+
+/// Rows of a table of curves, at most.
+const CURVE_ROWS: usize = 20;
+
+/// The points of curves, evenly thinned, one column per curve.
+fn curves_table(figure: &Figure) -> Option<Table> {
+    let Figure::Lines(Lines { x, y, series, .. }) = figure else { return None };
+    let longest = series.iter().max_by_key(|series| series.points.len())?;
+    let step = longest.points.len().div_ceil(CURVE_ROWS).max(1);
+    let rows = longest.points.iter().enumerate().skip(step - 1).step_by(step);
+    let row = |(at, &(x, _)): (usize, &(f64, f64))| {
+        let value = |series: &Series| {
+            let point = series.points.get(at).filter(|point| point.0 == x);
+            point.map_or_else(|| NONE.to_owned(), |point| rounded(point.1, 1))
+        };
+        [rounded(x, 0)].into_iter().chain(series.iter().map(value)).collect()
+    };
+    let names = series.iter().map(|series| series.name.clone());
+    Some(Table {
+        caption: format!("{y}:"),
+        header: [x.clone()].into_iter().chain(names).collect(),
+        rows: rows.map(row).collect(),
+        texts: 1,
+    })
 }
 
 /// What each training and distillation cost, with links to their pages.
@@ -168,3 +207,6 @@ fn lessons_section(lessons: &[Lesson], folder: &Path) -> Section {
     let html = details(&summary, &(html_table(&shape, &rows) + files));
     section("lessons", "Trainings and distillations", html)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,8 +74,8 @@ fn legend(panels: &[Panel]) -> String {
         let _ = writeln!(text, "<li>{}{}</li>", swatch(look, quoted), escaped(&name));
     }
     let note = match (intervals, dots) {
-        (true, true) => "bars and bands: 95 % intervals; faint dots: single training seeds",
-        (true, false) => "bars and bands: 95 % intervals",
+        (true, true) => "whiskers and bands: 95 % intervals; faint dots: single training seeds",
+        (true, false) => "whiskers and bands: 95 % intervals",
         (false, true) => "faint dots: single training seeds",
         (false, false) => "",
     };

@@ -36,7 +36,7 @@ impl Bars {
         let names: Vec<String> = self
             .bars
             .iter()
-            .map(|bar| sheet.fitted(area, &bar.name, sheet.width * 2 / 5))
+            .map(|bar| sheet.fitted(area, &bar.name, sheet.width * 3 / 5))
             .collect();
         let widest = names.iter().map(|name| sheet.text_width(area, name)).max().unwrap_or(0);
         let font = (FONT, sheet.font);
@@ -74,7 +74,7 @@ impl Bars {
             let colour = look.rgb();
             let corners = [(0.0, at + 0.36), (*value, at - 0.36)];
             let fill = colour.mix(if *quoted { 0.12 } else { 0.75 }).filled();
-            let edge = colour.stroke_width(sheet.pixels(1.0));
+            let edge = colour.stroke_width(sheet.pixels(1.3));
             let shapes = [Rectangle::new(corners, fill), Rectangle::new(corners, edge)];
             chart.draw_series(shapes).map_err(text)?;
             if let Some((low, high)) = *interval {

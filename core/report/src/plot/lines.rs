@@ -26,7 +26,8 @@ impl Lines {
         let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         let (xs, ys) = self.ranges();
         let named = sheet.is_file || (self.series.len() > 1 && self.ends_apart(&ys));
-        let most = sheet.width * if sheet.is_file { 2 } else { 3 } / 10;
+        // A panel has a legend beside it; in a file names stand here alone.
+        let most = sheet.width * if sheet.is_file { 5 } else { 3 } / 10;
         let names = self.series.iter().map(|series| sheet.fitted(area, &series.name, most));
         let names: Vec<String> = if named { names.collect() } else { Vec::new() };
         let widest = names.iter().map(|name| sheet.text_width(area, name)).max();
@@ -39,7 +40,7 @@ impl Lines {
         let mut chart = builder
             .margin(sheet.pixels(6.0))
             .margin_right(beside)
-            .x_label_area_size(sheet.pixels(36.0))
+            .x_label_area_size(sheet.pixels(if sheet.is_file { 36.0 } else { 31.0 }))
             .y_label_area_size(sheet.pixels(if sheet.is_file { 54.0 } else { 36.0 }))
             .build_cartesian_2d(xs, ys)
             .map_err(text)?;
@@ -129,7 +130,7 @@ impl Lines {
         let wanted: Vec<f64> = ended.iter().map(|(.., end)| f64::from(end.1)).collect();
         let apart = f64::from(sheet.font) * 1.12;
         let half = apart / 2.0;
-        let within = f64::from(rows.start) + half..f64::from(rows.end) + half;
+        let within = f64::from(rows.start) - half..f64::from(rows.end) + half;
         let places = spread(&wanted, apart, within);
         let left = right + sheet.pixels(14.0) as i32;
         for ((series, name, (x, y)), place) in ended.into_iter().zip(places) {

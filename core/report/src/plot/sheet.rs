@@ -28,7 +28,7 @@ impl Sheet {
         Self { width: 960, height: 600, font: 16, pixel: 1, is_file: true };
     /// A panel's on a page.
     pub(super) const PANEL: Self =
-        Self { width: 1200, height: 795, font: 33, pixel: 3, is_file: false };
+        Self { width: 1080, height: 750, font: 33, pixel: 3, is_file: false };
 
     /// So many pixels, in units; in files half as much again, for their letters are larger, too.
     pub(super) fn pixels(&self, pixels: f64) -> u32 {

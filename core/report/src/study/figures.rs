@@ -61,7 +61,16 @@ fn policies(exhibit: &Exhibit) -> Vec<&str> {
     policies
 }
 
+/// True if all cells are of the same point.
+fn one_point(exhibit: &Exhibit) -> bool {
+    exhibit.cells.windows(2).all(|pair| pair[0].point == pair[1].point)
+}
+
 fn lines(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
+    // At one point alone there are no lines.
+    if one_point(exhibit) {
+        return bars(exhibit, quantity, palette);
+    }
     let mut series = Vec::new();
     for policy in policies(exhibit) {
         let cells = || {
@@ -96,8 +105,12 @@ fn lines(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
 
 fn bars(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
     let mut bars = Vec::new();
+    let first = exhibit.cells.first().map_or("", |cell| &cell.point);
+    // The label names a point that is that of all bars.
+    let common = Some(first).filter(|first| !first.is_empty() && one_point(exhibit));
     for cell in &exhibit.cells {
-        let (name, look) = (name_of(cell), palette.look(&cell.policy));
+        let name = if common.is_some() { cell.policy.clone() } else { name_of(cell) };
+        let look = palette.look(&cell.policy);
         if let Some(Interval { estimate, ends, .. }) = interval(cell, quantity) {
             let name = name.clone();
             let dots = by_seed(cell, quantity, Scores::mean);
@@ -108,7 +121,13 @@ fn bars(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
             bars.push(Bar { name, look, quoted: true, value, ..Bar::default() });
         }
     }
-    Figure::Bars(Bars { title: exhibit.title.clone(), value: axis::label(quantity), bars })
+    let label = axis::label(quantity);
+    let value = match common {
+        Some(point) if exhibit.axis.is_empty() => format!("{label}, {point}"),
+        Some(point) => format!("{label}, {} {point}", exhibit.axis),
+        None => label,
+    };
+    Figure::Bars(Bars { title: exhibit.title.clone(), value, bars })
 }
 
 /// Number of thresholds of a performance profile.
@@ -169,7 +188,10 @@ fn curves(exhibit: &Exhibit, palette: &Palette) -> Figure {
         let Ok(measured) = &cell.outcome else { continue };
         let (name, look) = match cell.point.as_str() {
             "" => (cell.policy.clone(), palette.look(&cell.policy)),
-            point => (point.to_owned(), Look::numbered(series.len())),
+            point => (
+                format!("{} {point}", exhibit.axis).trim_start().to_owned(),
+                Look::numbered(series.len()),
+            ),
         };
         // One line per seed would be too many: the mean over all seeds, and dots now and then.
         let all: Vec<Vec<(f64, f64)>> =
@@ -186,9 +208,9 @@ fn curves(exhibit: &Exhibit, palette: &Palette) -> Figure {
         series.push(Series { name, look, points, dots, ..Series::default() });
     }
     Figure::Lines(Lines {
-        title: format!("{} (mean of {SMOOTHED} episodes)", exhibit.title),
+        title: exhibit.title.clone(),
         x: "episode".to_owned(),
-        y: format!("{} while training", axis::QOE),
+        y: format!("{} while training (mean of {SMOOTHED} episodes)", axis::QOE),
         series,
     })
 }

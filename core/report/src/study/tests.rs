@@ -9,6 +9,7 @@ use offramp_results::statistics::Basis;
 use offramp_results::{EpisodeMetrics, EpisodeResult, metric};
 
 use super::*;
+use crate::axis;
 use crate::plot::Figure;
 
 fn run(lineage: Option<Lineage>, qoes: [f64; 2]) -> MeasuredRun {
@@ -102,7 +103,8 @@ fn each_training_seed_is_a_row() {
 
 #[test]
 fn a_table_says_what_one_training_leaves_out() {
-    let caption = |cells| tables(&exhibit(ExhibitKind::Table, cells)).remove(0).caption;
+    let caption =
+        |cells| tables(&exhibit(ExhibitKind::Table, cells), axis::label).remove(0).caption;
     assert!(caption(vec![cell("one", &[7])]).contains("one training seed"));
     assert_eq!(caption(vec![cell("two", &[7, 8])]), "");
 }
