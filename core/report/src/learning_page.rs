@@ -63,7 +63,7 @@ pub fn write_trainings(
         ("mean delay (slots)", |row| row.delay_slots),
         ("energy per device (the scenario’s units)", |row| Some(row.energy)),
         ("loss", |row| Some(row.loss)),
-        ("exploration: probability of a random decision", |row| Some(row.exploration)),
+        ("share of decisions made by the explorer", |row| Some(row.exploration)),
         ("mean Q", |row| row.q),
         ("mean |Q − target| (TD error)", |row| row.td_error),
         ("norm of the gradient", |row| row.gradient_norm),
@@ -166,7 +166,7 @@ fn panel<R>(
     for (number, learned) in all.iter().take(MAX_LINES).enumerate() {
         let (points, marked) = line(learned);
         let look = Look::numbered(number);
-        let name = if learned.point.is_empty() { String::new() } else { learned.point.clone() };
+        let name = short_name(&learned.point, all);
         series.push(Series { name, look, points, ..Series::default() });
         let marks = marked.map(|mark| Series { look, points: vec![mark], ..Series::default() });
         series.extend(marks);
@@ -174,6 +174,20 @@ fn panel<R>(
     let (title, x, y) = (String::new(), x.to_owned(), heading.to_owned());
     let figure = Figure::Lines(Lines { title, x, y, series });
     Panel { heading: heading.to_owned(), figure, files: Vec::new() }
+}
+
+/// A point beside a line: where all points are values of one field, the value.
+fn short_name<R>(point: &str, all: &[Learned<R>]) -> String {
+    let of_one_field = |point: &str| {
+        let (field, value) = point.split_once(" = ")?;
+        (!value.contains(" = ")).then(|| (field.to_owned(), value.to_owned()))
+    };
+    let field = of_one_field(point).map(|(field, _)| field);
+    let same = |other: &Learned<R>| of_one_field(&other.point).map(|(field, _)| field) == field;
+    match of_one_field(point) {
+        Some((_, value)) if all.iter().all(same) => value,
+        _ => point.to_owned(),
+    }
 }
 
 fn page<R>(

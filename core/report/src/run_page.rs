@@ -127,8 +127,9 @@ fn about(runs: &[&Run]) -> String {
     }
     let made = distinct(&|run| {
         let made = run.record.provenance.as_ref()?;
-        let commit =
-            made.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"));
+        let commit = made.commit.as_ref().map_or_else(String::new, |commit| {
+            format!(", commit {}", commit.chars().take(12).collect::<String>())
+        });
         Some(format!(
             "offramp {}, engine {}{commit}, {}",
             made.offramp, made.engine, made.processor
@@ -215,12 +216,8 @@ fn scenario_html(
     if let Some(field) = scenario.axis() {
         html += &grid(&figures::sweep(scenario, field, &policies, palette))?;
     } else if !swept && !policies.is_empty() {
-        let episodes = figures::distributions(scenario, &policies, palette);
-        if !episodes.is_empty() {
-            html += &grid(&episodes)?;
-        }
-        let mut panels: Vec<_> =
-            figures::delays(scenario, &policies, palette).into_iter().collect();
+        let mut panels = figures::distributions(scenario, &policies, palette);
+        panels.extend(figures::delays(scenario, &policies, palette));
         panels.extend(figures::power_modes(scenario, &policies, palette));
         if !panels.is_empty() {
             html += &grid(&panels)?;
