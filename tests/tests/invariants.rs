@@ -10,14 +10,24 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
-    ("core/trace", &["offramp-model", "offramp-results"]),
+    ("core/timeline", &["offramp-model", "offramp-results"]),
+    ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),
     ("core/report", &["offramp-results"]),
-    ("core/harness", &["offramp-host", "offramp-model", "offramp-results", "offramp-scenario"]),
+    (
+        "core/harness",
+        &[
+            "offramp-host",
+            "offramp-model",
+            "offramp-results",
+            "offramp-scenario",
+            "offramp-timeline",
+        ],
+    ),
     ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     ("core/tune", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     (

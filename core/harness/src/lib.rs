@@ -8,7 +8,8 @@
 //! 2. [`mod@evaluate`] plays every policy over its episodes, with common random numbers; each policy
 //!    at each point of a scenario is a [`run`]. A [`check`] creates each policy once before that. A
 //!    [`batch`] saves each finished run and resumes after a kill; an [`executor`] carries out runs
-//!    that ask for isolation, [`isolate`] in a process of their own.
+//!    that ask for isolation, [`isolate`] in a process of their own. [`run::watch_episode`] returns
+//!    what happened in one episode.
 //! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
 //!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
 //!    ([`resume`]).

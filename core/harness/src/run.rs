@@ -7,8 +7,10 @@ use std::time::Instant;
 use offramp_host::plugin::{Context, UNDECIDED};
 use offramp_host::{CallFailure, CallFault, Policy};
 use offramp_model::IllegalDecision;
+use offramp_results::timeline::Timeline;
 use offramp_results::{EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
+use offramp_timeline::Recorder;
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::{PolicyContext, file_bytes};
@@ -166,4 +168,45 @@ pub fn run_episode(
         decisions,
         decide_ns,
     })
+}
+
+/// Plays one evaluation episode of a run as [`run_episode`] does, and returns what happened in it,
+/// with the values of the policy's actions if it has a value function.
+///
+/// # Errors
+/// [`RunError`] if the run can't begin, a call fails or a decision can't be carried out.
+pub fn watch_episode(
+    evaluation: &Evaluation,
+    policy: &BoundPolicy,
+    episode: u64,
+) -> Result<Timeline, RunError> {
+    let setup = RunSetup::new(evaluation, policy)?;
+    let mut policy = setup.instance()?;
+    let scenario = &evaluation.scenario;
+    let seed = scenario.evaluation.seed;
+    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
+    let mut recorder = Recorder::new(&scenario.system);
+    let (mut actions, mut values) = (Vec::new(), Vec::new());
+    let needs = policy.needs();
+    let width = scenario.system.server_count() as usize + 1;
+    let seed = seeds::policy_episode(seed, episode);
+    policy.begin_episode(&setup.context.lend().start(episode, seed))?;
+    while !environment.is_over() {
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        values.clear();
+        let observation = environment.observe(needs);
+        if !actions.is_empty() {
+            policy.decide(&observation, &mut actions)?;
+            if let Some(function) = policy.value_function() {
+                values.resize(actions.len() * width, 0.0);
+                function.values(&observation, &mut values)?;
+            }
+        }
+        recorder.before_slot(environment.episode(), &actions, &values);
+        environment.step(&actions)?;
+        recorder.after_slot(environment.episode());
+    }
+    policy.end_episode()?;
+    Ok(recorder.finish())
 }

@@ -7,7 +7,7 @@ use crate::observation::{ObservationKind, ObservationSpec, View};
 use crate::published::Published;
 use crate::slot::{self, State};
 use crate::system::System;
-use crate::task::{Arrival, EndedTask};
+use crate::task::{Arrival, EndedTask, Place, TaskUnderWay};
 use crate::workload::{Source, Workload};
 
 /// An illegal decision. The episode has not advanced and can continue with another decision.
@@ -168,6 +168,24 @@ impl Episode {
     /// How many tasks are under way: decided and not ended.
     pub fn under_way(&self) -> usize {
         self.state.tasks.under_way()
+    }
+
+    /// The tasks under way, device by device: those at its CPU, at its uplink, then at servers;
+    /// within a FIFO the oldest first.
+    pub fn tasks_under_way(&self) -> impl Iterator<Item = TaskUnderWay> + '_ {
+        let State { tasks, cpus, uplinks, flows, .. } = &self.state;
+        (0..).zip(cpus.iter().zip(uplinks)).flat_map(move |(device, (cpu, uplink))| {
+            let own = [(cpu, Place::Cpu), (uplink, Place::Uplink)];
+            let at_servers = flows.of_device(device).map(|flow| (&flow.fifo, Place::Server));
+            own.into_iter().chain(at_servers).flat_map(move |(fifo, place)| {
+                fifo.all(tasks).map(move |(task, in_service)| TaskUnderWay {
+                    device,
+                    arrival_slot: task.arrival_slot,
+                    place,
+                    in_service,
+                })
+            })
+        })
     }
 
     /// The power mode of each of the N devices in this slot, an index into the modes of the

@@ -123,5 +123,5 @@ pub use observation::{
 };
 pub use server::Server;
 pub use system::{InvalidSystem, System, SystemParameters};
-pub use task::{Arrival, EndedTask, Outcome};
+pub use task::{Arrival, EndedTask, Outcome, Place, TaskUnderWay};
 pub use workload::{InvalidRecording, RecordedArrival, Recording, RecordingFault, Workload};

@@ -177,6 +177,16 @@ impl Fifo {
         })
     }
 
+    /// All tasks, oldest first: that in service, if there is one, then the waiting ones. True for the
+    /// one in service.
+    pub(crate) fn all<'t>(
+        &self,
+        tasks: &'t Tasks,
+    ) -> impl Iterator<Item = (&'t Task, bool)> + use<'t> {
+        let in_service = (self.in_service != NONE).then(|| (&tasks[self.in_service], true));
+        in_service.into_iter().chain(self.waiting(tasks).map(|task| (task, false)))
+    }
+
     /// Removes all tasks: first the one in service, then the waiting ones, oldest first. Calls
     /// `each` with the task, its remaining Mbit and the published energy of its service.
     pub(crate) fn drain(&mut self, tasks: &mut Tasks, mut each: impl FnMut(Task, f64, f64)) {

@@ -48,3 +48,28 @@ pub struct EndedTask {
     /// Its energy in both accountings.
     pub energy: Energies,
 }
+
+/// Where a task under way is at the start of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the FIFO of its device's CPU.
+    Cpu,
+    /// In the FIFO of its device's uplink.
+    Uplink,
+    /// In the FIFO of its device at the server it was sent to.
+    Server,
+}
+
+/// A task under way: decided and not ended. Device and arrival slot identify it, as they do an
+/// [`EndedTask`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskUnderWay {
+    /// The device it arrived at, 0 … N − 1.
+    pub device: u32,
+    /// The slot it arrived in, 0 … S − 1.
+    pub arrival_slot: u32,
+    /// Where it is.
+    pub place: Place,
+    /// True if it is in service there; it waits otherwise.
+    pub in_service: bool,
+}

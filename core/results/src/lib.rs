@@ -13,7 +13,7 @@
 //!    those of a search for hyper-parameters, and what they choose;
 //!    [`checkpoint`]: what a checkpoint states about itself.
 //! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
-//!    [`replay`]: a recorded run, run again.
+//!    [`replay`]: a recorded run, run again; [`timeline`]: what happened in one episode.
 //! 6. [`files`]: bounded reads, atomic writes, SHA-256, the first free folder; [`lock`]: one process
 //!    at a time writes to a folder; [`provenance`]: which build computed it, and on what.
 //!
@@ -82,6 +82,7 @@ pub mod shard;
 pub mod statistics;
 pub mod summary;
 mod table;
+pub mod timeline;
 pub mod tuning;
 pub mod words;
 
