@@ -116,7 +116,9 @@ class Drawing {
       context.fill();
       context.stroke();
       context.fillStyle = colours.ink;
-      context.fillText(box.width < 84 ? `srv ${index + 1}` : `server ${index + 1}`, box.x + 6, box.y + 15);
+      const name = `server ${index + 1}`;
+      const fits = context.measureText(name).width <= box.width - 10;
+      context.fillText(fits ? name : String(index + 1), box.x + 6, box.y + 15);
       context.fillStyle = colours.muted;
       context.fillRect(box.port.x - 8, box.port.y - 1, 16, 2);
     });
@@ -140,7 +142,7 @@ class Drawing {
       context.strokeRect(device.x - half + 0.5, device.bottom - lay.task + 0.5, lay.task - 1, lay.task - 1);
       if (index % every === 0) {
         context.fillStyle = colours.muted;
-        context.fillText(String(index), device.x, device.bottom + 12);
+        context.fillText(String(index), device.x, device.label);
       }
     });
   }
@@ -230,19 +232,19 @@ class Drawing {
 
   drawDevice(device) {
     const { context, colours, lay } = this;
-    const { x, top, bottom } = lay.devices[device];
+    const { x, top, label } = lay.devices[device];
     const width = Math.max(lay.task + 4, Math.min(lay.pitch, lay.task + 8));
     context.fillStyle = colours.panel;
     context.strokeStyle = colours.ink;
     context.lineWidth = 1;
     context.beginPath();
-    context.roundRect(x - width / 2, top - 5, width, bottom - top + 20, 3);
+    context.roundRect(x - width / 2, top - 5, width, label - top + 9, 3);
     context.fill();
     context.stroke();
     context.fillStyle = colours.ink;
     context.font = "600 10px system-ui, sans-serif";
     context.textAlign = "center";
-    context.fillText(String(device), x, bottom + 12);
+    context.fillText(String(device), x, label);
     context.textAlign = "start";
   }
 
@@ -296,7 +298,7 @@ class Drawing {
     this.drawn.push({ task, x, y, size, place });
   }
 
-  /** Marks of the tasks that ended, where they were last: a tick, or a cross for a drop. */
+  /** Marks of the tasks that ended, where they were last or below their CPU: a tick, or a cross for a drop. */
   drawEnded(time, slot, focus, fade) {
     const { context, run, lay, colours } = this;
     for (let end = Math.max(1, slot - Math.ceil(fade)); end <= slot; end++) {
@@ -305,11 +307,12 @@ class Drawing {
       for (const task of run.endedIn[end]) {
         const item = this.scene(end - 1).byTask.get(task);
         if (!item) continue;
-        const [x, y] = position(item, 1);
+        const atCpu = run.columns.action[task] === 0;
+        const [x, y] = atCpu ? [item.x, lay.devices[tasks.device[task]].exit] : position(item, 1);
         const lost = run.columns.lost[task];
-        const arm = Math.max(3, lay.task * (lost ? 0.55 : 0.4));
+        const arm = Math.max(3, lay.task * (lost ? 0.6 : 0.4));
         context.globalAlpha = (1 - age * age) * (this.faint(task, focus) ? 0.15 : 1);
-        for (const [colour, width] of [[colours.paper, 5], [lost ? colours.dropped : colours.done, lost ? 2.5 : 2]]) {
+        for (const [colour, width] of [[colours.paper, lost ? 6 : 5], [lost ? colours.dropped : colours.done, lost ? 3 : 2]]) {
           context.strokeStyle = colour;
           context.lineWidth = width;
           context.beginPath();
@@ -360,7 +363,7 @@ class Drawing {
   deviceAt(x, y) {
     const { devices, pitch } = this.lay;
     const index = devices.findIndex(
-      (device) => Math.abs(device.x - x) <= pitch / 2 && y >= device.top - 4 && y <= device.bottom + 16,
+      (device) => Math.abs(device.x - x) <= pitch / 2 && y >= device.top - 4 && y <= device.label + 3,
     );
     return index < 0 ? null : index;
   }

@@ -11,8 +11,8 @@ function layout(system, size) {
   const gutter = 16;
   const width = size.width - gutter;
   const gap = 6;
-  const serverColumns = Math.max(1, Math.min(system.servers, Math.floor((width + gap) / (58 + gap))));
-  const serverRows = Math.ceil(system.servers / serverColumns);
+  const serverRows = Math.ceil(system.servers / Math.max(1, Math.floor((width + gap) / (58 + gap))));
+  const serverColumns = Math.max(1, Math.ceil(system.servers / serverRows));
   const serverWidth = (width - gap * (serverColumns - 1)) / serverColumns;
   const serverHeight = serverRows > 1 ? 84 : 108;
 
@@ -25,7 +25,9 @@ function layout(system, size) {
   const depth = deviceRows > 2 ? 3 : 4;
   const queue = depth * (task + 2);
   const body = 6;
-  const cellHeight = 2 * queue + body + 24;
+  // Room for the marks of what leaves the CPU and for the device's number.
+  const below = task + 20;
+  const cellHeight = 2 * queue + body + below;
 
   const linksTop = serverRows * (serverHeight + gap);
   const linksHeight = deviceRows > 2 ? 90 : 130;
@@ -42,10 +44,12 @@ function layout(system, size) {
     captions: [
       ["servers", linksTop / 2],
       ["sending", linksTop + linksHeight / 2],
-      ...Array.from({ length: deviceRows }, (_, row) => devicesTop + row * cellHeight + queue / 2).flatMap((top) => [
-        ["uplinks", top + 2],
-        ["CPUs", top + queue + body + 4],
-      ]),
+      ...(deviceRows > 2
+        ? [["devices", devicesTop + (deviceRows * cellHeight) / 2]]
+        : Array.from({ length: deviceRows }, (_, row) => devicesTop + row * cellHeight + queue / 2).flatMap((top) => [
+            ["uplinks", top + 2],
+            ["CPUs", top + queue + body + 4],
+          ])),
     ],
     servers: Array.from({ length: system.servers }, (_, index) => {
       const x = gutter + (index % serverColumns) * (serverWidth + gap);
@@ -56,7 +60,8 @@ function layout(system, size) {
       const x = left + (index % deviceColumns) * pitch + pitch / 2;
       const top = devicesTop + Math.floor(index / deviceColumns) * cellHeight;
       const middle = top + queue + 4;
-      return { x, top, middle, bottom: middle + body + queue, port: { x, y: top - 2 } };
+      const bottom = middle + body + queue;
+      return { x, top, middle, bottom, exit: bottom + 3 + task / 2, label: bottom + task + 13, port: { x, y: top - 2 } };
     }),
   };
 }

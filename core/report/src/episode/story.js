@@ -4,6 +4,7 @@ const number = (value, digits = 3) =>
   value === null || value === undefined
     ? "–"
     : Number(value.toFixed(digits)).toLocaleString("en", { maximumFractionDigits: digits }).replace("-", "−");
+const inSlots = (count) => (count === null ? "–" : slotsInWords(count));
 const slotsInWords = (count) => `${count} ${count === 1 ? "slot" : "slots"}`;
 
 /** An element with attributes and children; text is never parsed as HTML. */
@@ -128,7 +129,7 @@ function sideStory(run, task) {
     ),
     ...timeBar(run, task),
     factList([
-      ["predicted delay", `${number(predicted[action[task]][task])} slots`, "predicted"],
+      ["predicted delay", inSlots(predicted[action[task]][task]), "predicted"],
       ["delay", slotsInWords(delay[task]), "delay"],
       ["reward", number(reward[task]), "reward"],
     ]),
