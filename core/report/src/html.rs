@@ -115,7 +115,7 @@ fn scalable(svg: &str) -> String {
     svg.replacen("<svg width=\"960\" height=\"600\"", "<svg", 1)
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

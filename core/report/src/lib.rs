@@ -10,7 +10,8 @@
 //! 4. [`study`]: the tables and figures of a study, [`html`]: all of them on one page, and
 //!    [`study_folder`]: the folder that has both.
 //! 5. [`replay`]: recorded runs, replayed.
-//! 6. [`records`]: any other small table, in the same three formats.
+//! 6. [`episode`]: an episode of several policies, as a page that plays it.
+//! 7. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -39,6 +40,7 @@
 //! assert!(table.contains("| random | 615.0 ± 7.1 |"));
 //! ```
 
+pub mod episode;
 pub mod html;
 pub mod learning;
 mod plot;
