@@ -10,7 +10,7 @@ use offramp_results::words::counted;
 use crate::axis;
 use crate::learning::{SMOOTHED, averaged, distillations, trainings};
 use crate::page::figures::{Panel, grid};
-use crate::page::{Page, PageError, Section, details, escaped, html_table};
+use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
 use crate::palette::Look;
 use crate::plot::{Figure, Lines, Series};
 use crate::records::Records;
@@ -84,7 +84,7 @@ pub fn write_trainings(
         counted(all.len() as u64, "training")
     );
     let files = ["training.csv", "timing.csv", "scenario.ron"];
-    page(name, about, all, &trainings(all), panels, files, folder)?.write(&folder.join(FILE))
+    page_of(name, about, all, &trainings(all), panels, files, folder)?.write(&folder.join(FILE))
 }
 
 /// Writes [`FILE`] of the distillations of a scenario to their folder, over an earlier page of offramp.
@@ -124,7 +124,7 @@ pub fn write_distillations(
         counted(all.len() as u64, "distillation")
     );
     let files = ["distillation.csv", "timing.csv", "scenario.ron"];
-    page(name, about, all, &distillations(all), panels, files, folder)?.write(&folder.join(FILE))
+    page_of(name, about, all, &distillations(all), panels, files, folder)?.write(&folder.join(FILE))
 }
 
 /// Episodes up to the validation of a row.
@@ -190,7 +190,7 @@ fn short_name<R>(point: &str, all: &[Learned<R>]) -> String {
     }
 }
 
-fn page<R>(
+fn page_of<R>(
     name: &str,
     about: String,
     all: &[Learned<R>],
@@ -228,13 +228,7 @@ fn page<R>(
         html += &grid(&drawn)?;
         sections.push(section("curves", "Curves", html));
     }
-    Ok(Page {
-        title: name.to_owned(),
-        about,
-        sections,
-        footer: "Made by offramp. This file needs no other; the links lead to files beside it."
-            .to_owned(),
-    })
+    Ok(Page { title: name.to_owned(), about, sections, footer: page::FOOTER.to_owned() })
 }
 
 fn section(id: &str, title: &str, html: String) -> Section {

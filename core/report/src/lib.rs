@@ -11,8 +11,9 @@
 //!    [`study_folder`]: the folder that has both.
 //! 5. [`run_page`]: runs on one page, and [`learning_page`]: a training or distillation on one.
 //! 6. [`replay`]: recorded runs, replayed.
-//! 7. [`records`]: any other small table, in the same three formats.
+//! 7. [`episode`]: an episode of several policies, as a page that plays it.
 //! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
+//! 9. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -42,6 +43,7 @@
 //! ```
 
 pub mod axis;
+pub mod episode;
 pub mod learning;
 pub mod learning_page;
 pub mod page;

@@ -78,6 +78,10 @@ pub fn check_ours(path: &Path) -> Result<(), PageError> {
     Ok(())
 }
 
+/// The footer of the pages of results.
+pub const FOOTER: &str =
+    "Made by offramp. This file needs no other; the links lead to files beside it.";
+
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/theme.js");
 /// Looks on dark that are not colours of policies.

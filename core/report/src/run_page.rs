@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use offramp_results::words::counted;
 
 use crate::page::figures::grid;
-use crate::page::{Page, PageError, Section, details, escaped, html_table};
+use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
 use crate::palette::Palette;
 use crate::table::Table;
 
@@ -43,16 +43,16 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
 ///
 /// # Errors
 /// [`PageError`]; the folders stay as they are.
-pub fn write_together(folders: &[&Path], page: &Path) -> Result<(), PageError> {
-    crate::page::check_ours(page)?;
+pub fn write_together(folders: &[&Path], file: &Path) -> Result<(), PageError> {
+    page::check_ours(file)?;
     let folders = folders.iter().map(|folder| measured::read(folder));
     let folders: Vec<Folder> = folders.collect::<Result<_, _>>()?;
     // A file in the working folder has an empty parent.
-    let beside = match page.parent() {
+    let beside = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    page_of(&folders, beside)?.write(page)
+    page_of(&folders, beside)?.write(file)
 }
 
 fn page_of(folders: &[Folder], beside: &Path) -> Result<Page, PageError> {
@@ -79,7 +79,7 @@ fn page_of(folders: &[Folder], beside: &Path) -> Result<Page, PageError> {
             _ => format!("{}, {}", scenario.name, folder.path.display()),
         };
         let palette = (number < MAX_DRAWN).then_some(&palette);
-        let html = scenario_html(scenario, &link(&folder.path, beside), rows, palette)?;
+        let html = scenario_html(folder, scenario, &link(&folder.path, beside), rows, palette)?;
         rows -= rows.min(scenario.runs().count());
         sections.push(section(format!("scenario-{}", number + 1), title, html));
     }
@@ -90,13 +90,7 @@ fn page_of(folders: &[Folder], beside: &Path) -> Result<Page, PageError> {
         [(_, one)] => one.name.clone(),
         several => counted(several.len() as u64, "scenario"),
     };
-    Ok(Page {
-        title,
-        about: about(&runs),
-        sections,
-        footer: "Made by offramp. This file needs no other; the links lead to files beside it."
-            .to_owned(),
-    })
+    Ok(Page { title, about: about(&runs), sections, footer: page::FOOTER.to_owned() })
 }
 
 fn section(id: String, title: String, html: String) -> Section {
@@ -165,22 +159,32 @@ fn failures(runs: &[&Run]) -> Option<Section> {
     Some(section("failed".to_owned(), title, html))
 }
 
-/// The tables and figures of a scenario, whose folder is at the relative address `folder`; without a
+/// The tables and figures of a scenario; its folder is at the relative address `link`. Without a
 /// palette no figures.
 fn scenario_html(
+    folder: &Folder,
     scenario: &Scenario,
-    folder: &str,
+    link: &str,
     rows: usize,
     palette: Option<&Palette>,
 ) -> Result<String, PageError> {
-    let name = escaped(&scenario.name);
-    let folder = escaped(folder);
-    let links: String = ["episodes.csv", "power-modes.csv", "delays.csv", "timing.csv", "run.json"]
-        .map(|file| format!(" <a href=\"{folder}{file}\">{file}</a>"))
-        .concat();
-    let files = format!(
-        "<p class=\"quiet files\"><a href=\"{folder}scenarios/{name}.ron\">{name}.ron</a>{links}</p>\n"
-    );
+    let episode = format!("episode-{}.html", scenario.name);
+    let files = [
+        &format!("scenarios/{}.ron", scenario.name),
+        "run.json",
+        "episodes.csv",
+        "power-modes.csv",
+        "delays.csv",
+        "timing.csv",
+        "episode.html",
+        &episode,
+    ];
+    let there = files.into_iter().filter(|file| folder.path.join(file).is_file());
+    let links = there.map(|file| {
+        let name = file.trim_start_matches("scenarios/");
+        format!("<a href=\"{}\">{}</a> ", escaped(&format!("{link}{file}")), escaped(name))
+    });
+    let files = format!("<p class=\"quiet files\">{}</p>\n", links.collect::<String>());
     let means = tables::means(scenario, rows);
     let mut html = files;
     let count = scenario.runs().count();

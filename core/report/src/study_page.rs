@@ -12,7 +12,7 @@ use offramp_results::words::{counted, rounded};
 use crate::NONE;
 use crate::axis;
 use crate::page::figures::{Panel, grid};
-use crate::page::{Page, Section, details, escaped, html_table, table};
+use crate::page::{self, Page, Section, details, escaped, html_table, table};
 use crate::palette::Palette;
 use crate::plot::{Figure, Lines, PlotError, Series};
 use crate::run_page;
@@ -55,8 +55,7 @@ pub fn study_page(
         title: study.name.to_owned(),
         about: format!("{} {}.", study.about, study.size()).trim_start().to_owned(),
         sections,
-        footer: "Made by offramp. This file needs no other; the links lead to files beside it."
-            .to_owned(),
+        footer: page::FOOTER.to_owned(),
     };
     Ok(page.html())
 }
