@@ -266,7 +266,7 @@ fn an_option_means_the_same_everywhere() {
         (&["tune"], "format jobs seed out quick resume plugins quiet"),
         (&["reproduce"], "format jobs out quick plugins quiet"),
         (&["merge"], "format power-modes out quiet"),
-        (&["report"], "format power-modes quiet"),
+        (&["report"], "format html open power-modes quiet"),
         (&["replay"], "format jobs quiet"),
         (&["inspect"], "format quiet"),
         (&["plugins"], "format plugins quiet"),

@@ -446,7 +446,7 @@ pub(crate) struct ReportArguments {
     /// Run folders; with --open also the folder of a training, distillation or study
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Write one page of all these runs to FILE
+    /// Write an HTML page of these runs
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Open the page in the browser: FILE, or the one in the folder
@@ -464,7 +464,7 @@ pub(crate) struct ReplayArguments {
     /// Compare with every recorded value; exit with 1 if any differs
     #[arg(long)]
     pub(crate) check: bool,
-    /// Write a page that plays the recorded run
+    /// Write an HTML page of these runs
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
     #[command(flatten)]

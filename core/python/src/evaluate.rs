@@ -8,11 +8,12 @@ use offramp_harness::check::Planned;
 use offramp_harness::evaluate::{Sink, evaluate as play, prepare};
 use offramp_harness::executor::InProcess;
 use offramp_harness::resume::Start;
+use offramp_report::run_page;
 use offramp_results::run_folder::StoredRun;
 use offramp_results::{EpisodeResult, Error};
 use pyo3::prelude::*;
 
-use crate::error::{ScenarioError, bad_input};
+use crate::error::{RunError, ScenarioError, bad_input};
 use crate::plugins::registry;
 use crate::policy::Registered;
 use crate::results::Results;
@@ -82,6 +83,7 @@ pub(crate) fn evaluate(
             attempt.run(&InProcess, watched)
         })?
         .map_err(bad_input)?;
+        run_page::write(&out).map_err(|error| RunError::new_err(error.to_string()))?;
         return Results::read(out);
     }
     let collect = Collect::default();

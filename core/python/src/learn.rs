@@ -1,6 +1,6 @@
 //! Training, distillation and studies, by the code of the command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offramp_explain::{Kind, Problem};
 use offramp_harness::bind::{bind_distillation, bind_training};
@@ -9,7 +9,7 @@ use offramp_harness::resume::{Claim, Start, Work};
 use offramp_harness::{distill, train};
 use offramp_report::Format;
 use offramp_report::study::StudyResults;
-use offramp_report::study_folder;
+use offramp_report::{learning_page, study_folder};
 use offramp_study::{Size, Study, StudyOutcome};
 use pyo3::prelude::*;
 
@@ -20,6 +20,11 @@ use crate::threads::interruptible;
 
 fn start(resume: bool) -> Start {
     if resume { Start::Resume } else { Start::New }
+}
+
+/// Writes the page of what was learned.
+fn write_page(folder: &Path) -> PyResult<()> {
+    learning_page::write(folder).map_err(|error| RunError::new_err(error.to_string()))
 }
 
 /// Trains what a scenario says.
@@ -53,7 +58,8 @@ pub(crate) fn train_policy(
             RunError::new_err(error.to_string())
         }
         error => bad_input(Problem::of_training(&training, error)),
-    })
+    })?;
+    write_page(&out)
 }
 
 /// Distils what a scenario says.
@@ -91,7 +97,8 @@ pub(crate) fn distill_policy(
             RunError::new_err(error.to_string())
         }
         error => bad_input(Problem::of_distillation(&distillation, error)),
-    })
+    })?;
+    write_page(&out)
 }
 
 /// Makes the tables and figures of a study in the folder `out`; returns the text and the JSON that

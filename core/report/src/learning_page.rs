@@ -265,3 +265,77 @@ fn outcome<R>(all: &[Learned<R>], outcomes: &Records, files: [&str; 3], folder: 
     }
     if all.len() > 40 { details(&counted(all.len() as u64, "point"), &html) } else { html }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(episodes: u64) -> Vec<TrainingRow> {
+        let row = |episode| TrainingRow {
+            episode,
+            qoe: (episode % 7) as f64,
+            q: (episode % 2 == 0).then_some(1.0),
+            validation_qoe: (episode % 10 == 9).then(|| if episode == 19 { 8.0 } else { 5.0 }),
+            ..TrainingRow::default()
+        };
+        (0..episodes).map(row).collect()
+    }
+
+    fn write_rows(folder: &Path, rows: &[TrainingRow]) {
+        std::fs::create_dir_all(folder).unwrap();
+        let mut writer = csv::Writer::from_path(folder.join("training.csv")).unwrap();
+        rows.iter().for_each(|row| writer.serialize(row).unwrap());
+    }
+
+    #[test]
+    fn a_page_has_the_best_validation_and_what_the_learner_states() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("teacher");
+        assert!(!has_rows(home.path()));
+        write_rows(&folder, &rows(40));
+        write(&folder).unwrap();
+        let html = std::fs::read_to_string(folder.join(FILE)).unwrap();
+        assert!(html.contains("<h1>teacher</h1>") && html.contains("1 training of teacher."));
+        // After 20 of 40 episodes.
+        assert!(
+            html.contains("<td class=\"number\">20</td><td class=\"number\">8.0</td>"),
+            "{html}"
+        );
+        assert!(html.contains("<h3>mean Q</h3>") && !html.contains("TD error"), "{html}");
+    }
+
+    #[test]
+    fn long_trainings_at_many_points_make_a_small_page() {
+        let home = tempfile::tempdir().unwrap();
+        let point = |number: usize| Learned {
+            point: format!("train.seed = {number}"),
+            folder: home.path().join(format!("point-{number:03}")),
+            rows: rows(20_000),
+            error: (number == 1).then(|| "lost & gone".to_owned()),
+        };
+        let all: Vec<_> = (0..14).map(point).collect();
+        write_trainings("x", &all, home.path()).unwrap();
+        let html = std::fs::read_to_string(home.path().join(FILE)).unwrap();
+        assert!(html.contains("Curves of training episodes are means of 40 episodes"), "{html}");
+        assert!(html.contains("Figures show the first 12 of 14 points."));
+        assert!(html.contains("<pre>train.seed = 1: lost &amp; gone</pre>"));
+        assert!(html.len() < 2_500_000, "{}", html.len());
+    }
+
+    #[test]
+    fn points_of_one_field_are_named_by_their_values() {
+        let point = |point: &str| Learned::<TrainingRow> {
+            point: point.to_owned(),
+            folder: "x".into(),
+            rows: Vec::new(),
+            error: None,
+        };
+        let names = |points: [&str; 2]| {
+            let all = points.map(point);
+            points.map(|point| short_name(point, &all))
+        };
+        assert_eq!(names(["a.b = Adam(1)", "a.b = 2"]), ["Adam(1)", "2"]);
+        assert_eq!(names(["a = 1, b = 2", "a = 1, b = 3"]), ["a = 1, b = 2", "a = 1, b = 3"]);
+        assert_eq!(names(["point-000", "point-001"]), ["point-000", "point-001"]);
+    }
+}

@@ -20,6 +20,8 @@ use measured::{Folder, Run, Scenario};
 mod figures;
 mod measured;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 /// The page in a run folder, a training or a distillation.
 pub const FILE: &str = "report.html";
@@ -193,8 +195,8 @@ fn scenario_html(
         _ => details(&format!("Table of {}", counted(count as u64, "run")), &means),
     };
     let summaries = scenario.runs().filter(|run| run.is_summary()).count();
-    html += "<p class=\"quiet\">Means with 95 % intervals over episodes (other tasks, the same policies); \
-             the best of each metric is bold.";
+    html += "<p class=\"quiet\">Means with 95 % intervals over episodes: other tasks, the same policies. \
+             Another training of a learned policy may end outside them. The best of each metric is bold.";
     if summaries > 0 {
         let _ = write!(
             html,

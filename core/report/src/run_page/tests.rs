@@ -1,0 +1,92 @@
+use offramp_results::run_folder::{NewRunFolder, RowFile, RunRecord};
+use offramp_results::{EpisodeMetrics, EpisodeResult};
+
+use super::*;
+
+fn record(policy: &str, load: Option<u64>, episodes: u64) -> RunRecord {
+    let sweep = load.map(|load| ("load".to_owned(), load.to_string()));
+    RunRecord {
+        scenario: "x".to_owned(),
+        policy: policy.to_owned(),
+        sweep: sweep.into_iter().collect(),
+        episodes,
+        ..RunRecord::default()
+    }
+}
+
+/// An episode in which `qoe` differs from policy to policy, and so does the time of its tasks.
+fn episode(number: u64, qoe: f64) -> EpisodeResult {
+    let overall = EpisodeMetrics {
+        tasks: 4,
+        devices: 2.0,
+        qoe: Some(qoe + (number % 2) as f64),
+        delay_slots: Some(2.5),
+        energy: Some(1.0),
+        dropped: 1,
+        completion_ratio: Some(0.75),
+        ..EpisodeMetrics::default()
+    };
+    EpisodeResult { overall, done_by_delay: vec![1, 2], ..EpisodeResult::default() }
+}
+
+/// A run folder with these runs and their QoE.
+fn folder(parent: &Path, runs: &[(RunRecord, f64)]) -> PathBuf {
+    let path = parent.join("run");
+    let mut folder = NewRunFolder::begin(&path, parent).unwrap();
+    for (record, qoe) in runs {
+        let rows = parent.join("rows");
+        let mut file = RowFile::create(&rows, record).unwrap();
+        (0..record.episodes).for_each(|number| file.add(episode(number, *qoe)).unwrap());
+        file.finish().unwrap();
+        folder.add(record.clone(), Some(&rows)).unwrap();
+    }
+    folder.finish(&vec![("x".to_owned(), "()".to_owned())], None).unwrap();
+    path
+}
+
+fn page(runs: &[(RunRecord, f64)]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let path = folder(home.path(), runs);
+    write(&path).unwrap();
+    std::fs::read_to_string(path.join(FILE)).unwrap()
+}
+
+#[test]
+fn means_have_intervals_and_differences_are_from_the_best() {
+    let html = page(&[(record("a", None, 4), 7.0), (record("b", None, 4), 9.0)]);
+    // 9, 10, 9, 10: a deviation of 1/√3, t = 3.182 of 3 degrees of freedom, 4 episodes.
+    assert!(html.contains("<strong>9.5</strong> <small>[8.6, 10.4]</small>"), "{html}");
+    assert!(html.contains("7.5 <small>[6.6, 8.4]</small>"), "{html}");
+    // On the same episodes the difference is always 2.
+    assert!(html.contains("<strong>-2.0</strong> <small>[-2.0, -2.0]</small>"), "{html}");
+    // Of 4 tasks 1 was completed within a slot and 3 within two.
+    assert!(html.contains("25.0 %</td><td class=\"number\">75.0 %"), "{html}");
+}
+
+#[test]
+fn a_thousand_policies_make_a_page_that_states_what_it_leaves_out() {
+    let runs: Vec<_> =
+        (0..1_000).map(|number| (record(&format!("p{number}"), None, 2), number as f64)).collect();
+    let html = page(&runs);
+    assert!(html.contains("These are the first 500 runs of 1000"));
+    assert!(html.contains("Figures show the 12 policies with the highest QoE, of 1000."));
+    assert!(html.contains("p988</text>") || html.contains("</svg>p988</li>"));
+    assert!(!html.contains("</svg>p987</li>"));
+    assert!(html.len() < 2_000_000, "{}", html.len());
+}
+
+#[test]
+fn of_too_many_episodes_the_deviation_remains() {
+    let html = page(&[(record("a", Some(1), 30_000), 7.0), (record("a", Some(2), 2), 9.0)]);
+    assert!(html.contains("7.5 <small>± 0.5</small>"), "{html}");
+    assert!(html.contains("Some runs have so many episodes"), "{html}");
+    assert!(html.contains("<h3>QoE per device</h3>"));
+}
+
+#[test]
+fn texts_of_a_record_are_only_texts() {
+    let failed = RunRecord { error: Some("<script>".to_owned()), ..record("<b>", None, 0) };
+    let html = page(&[(failed, 0.0), (record("a&b", None, 2), 1.0)]);
+    assert!(html.contains("&lt;b&gt; in x: &lt;script&gt;</pre>"), "{html}");
+    assert!(html.contains("a&amp;b") && !html.contains("<b>"));
+}

@@ -1,0 +1,225 @@
+//! Pages of runs, trainings and distillations: what they show, what they link to, and that they take
+//! nobody's place.
+
+use std::path::Path;
+use std::process::Command;
+
+use offramp_tests::{Fields, Ran, Sandbox, built, example, plugin, quoted};
+
+const SMALL: &str = "(
+    name: \"small\",
+    system: (devices: 6, servers: 2, slots: 30),
+    policies: [(plugin: \"all-local\"), (plugin: \"random\"), (plugin: \"heuristic\")],
+    evaluate: (episodes: 4, seed: 1),
+)";
+
+/// A folder with the results of [`SMALL`] in `run`.
+fn evaluated() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.ron", SMALL);
+    sandbox.succeed(&["run", "small.ron", "--out", "run"]);
+    sandbox
+}
+
+/// Fails unless the page needs nothing else, and every link leads to a section or a file.
+#[track_caller]
+fn assert_whole(sandbox: &Sandbox, page: &str) -> String {
+    let html = sandbox.read(page);
+    let namespace = "xmlns=\"http://www.w3.org/2000/svg\"";
+    assert!(!html.replace(namespace, "").contains("http") && !html.contains("src="), "{page}");
+    let folder = Path::new(page).parent().unwrap();
+    let address = |rest: &str| rest.split_once('"').unwrap().0.to_owned();
+    for rest in html.split(" href=\"").skip(1) {
+        let address = address(rest);
+        let leads = match address.strip_prefix('#') {
+            Some(anchor) => html.contains(&format!("id=\"{anchor}\"")),
+            None => sandbox.has(&folder.join(&address).display().to_string()),
+        };
+        assert!(leads, "{page}: {address}");
+    }
+    html
+}
+
+#[test]
+fn a_run_folder_has_a_page_with_intervals_differences_and_figures() {
+    let sandbox = evaluated();
+    let html = assert_whole(&sandbox, "run/report.html");
+    assert!(html.contains("<meta name=\"generator\" content=\"offramp "));
+    assert!(html.contains("3 policies, 3 runs of 4 episodes, seed 1. offramp "), "{html}");
+    for heading in [
+        "QoE per device",
+        "mean delay (slots)",
+        "dropped tasks per episode",
+        "share of tasks completed",
+        "QoE per device, by power mode",
+    ] {
+        assert!(html.contains(&format!("<h3>{heading}</h3>")), "{heading}");
+    }
+    for text in ["Differences from the best", "offramp-heuristic", "scenarios/small.ron"] {
+        assert!(html.contains(text), "{text}");
+    }
+    // The mean of the table that is printed, with an interval.
+    let printed = sandbox.succeed(&["report", "run"]);
+    let random = printed.lines().find(|line| line.contains("random")).unwrap();
+    let mean = random.split('|').nth(2).unwrap().split_once('±').unwrap().0.trim();
+    assert!(html.contains(&format!("{mean} <small>[")), "{mean}");
+}
+
+#[test]
+fn a_sweep_has_lines_over_its_values_and_failures_come_first() {
+    let sandbox = Sandbox::new();
+    let sweep =
+        "policies: [(plugin: \"random\"), (plugin: \"hostile\", parameters: (misdeed: PanicIn(\"decide\")))],
+        sweep: { \"tasks.arrival_probability\": [0.1, 0.2, 0.3] }, evaluate:";
+    let policies = SMALL.find("policies").unwrap()..SMALL.find("evaluate:").unwrap() + 9;
+    let mut text = SMALL.to_owned();
+    text.replace_range(policies, sweep);
+    sandbox.write("sweep.ron", text);
+    let hostile = example("hostile").display().to_string();
+    let ran = sandbox.offramp(&["run", "sweep.ron", "--plugins", &hostile, "--out", "run"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let html = assert_whole(&sandbox, "run/report.html");
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
+    assert!(place("<h2>3 runs failed</h2>") < place("<h2>small</h2>"));
+    assert!(place("tasks.arrival_probability\n") > place("<h3>QoE per device</h3>"));
+    assert!(!html.contains("by power mode"));
+}
+
+#[test]
+fn merged_and_resumed_folders_have_their_page() {
+    let sandbox = evaluated();
+    for part in ["1/2", "2/2"] {
+        let out = format!("part-{}", &part[..1]);
+        sandbox.succeed(&["run", "small.ron", "--shard", part, "--out", &out]);
+    }
+    sandbox.succeed(&["merge", "part-1", "part-2", "--out", "whole"]);
+    assert_whole(&sandbox, "whole/report.html");
+    std::fs::remove_file(sandbox.path().join("run/report.html")).unwrap();
+    sandbox.succeed(&["run", "small.ron", "--out", "run", "--resume"]);
+    assert_whole(&sandbox, "run/report.html");
+}
+
+#[test]
+fn several_folders_make_one_page_that_takes_no_other_files_place() {
+    let sandbox = evaluated();
+    sandbox.succeed(&["run", "small.ron", "--seed", "2", "--out", "again"]);
+    std::fs::create_dir(sandbox.path().join("pages")).unwrap();
+    let write = ["report", "run", "again", "--html", "pages/both.html"];
+    let printed = sandbox.succeed(&write);
+    assert_eq!(printed.matches("random").count(), 2, "{printed}");
+    let html = assert_whole(&sandbox, "pages/both.html");
+    assert!(html.contains("<h2>small, run</h2>") && html.contains("<h2>small, again</h2>"));
+    assert!(html.contains("href=\"../again/scenarios/small.ron\""));
+    // Its own page may be replaced, another file may not.
+    sandbox.succeed(&write);
+    sandbox.write("notes.html", "<p>mine</p>");
+    let ran = sandbox.offramp(&["report", "run", "--html", "notes.html"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("notes.html is not a page of offramp"), "{}", ran.err);
+    assert_eq!(sandbox.read("notes.html"), "<p>mine</p>");
+    sandbox.write("run/report.html", "mine");
+    let ran = sandbox.offramp(&["run", "small.ron", "--out", "run", "--resume"]);
+    assert_eq!((ran.code, sandbox.read("run/report.html").as_str()), (1, "mine"), "{}", ran.err);
+    // Nothing is written where nothing can be read.
+    let ran = sandbox.offramp(&["report", "run", "nowhere", "--html", "new.html"]);
+    assert_eq!((ran.code, sandbox.has("new.html")), (2, false), "{}", ran.err);
+}
+
+/// Runs `offramp` where the program that opens files is `opener`, a shell script, or none.
+#[cfg(unix)]
+fn with_opener(sandbox: &Sandbox, opener: Option<&str>, arguments: &[&str]) -> Ran {
+    use std::os::unix::fs::PermissionsExt;
+
+    let programs = sandbox.path().join("programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    for name in ["xdg-open", "open"] {
+        let path = programs.join(name);
+        let _ = std::fs::remove_file(&path);
+        if let Some(text) = opener {
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+    }
+    let mut command = Command::new(built().join("offramp"));
+    command.current_dir(sandbox.path()).args(arguments).env("PATH", &programs);
+    command.output().unwrap().into()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_page_opens_in_the_browser() {
+    let sandbox = evaluated();
+    let opener = format!("echo \"$1\" > \"{}\"", sandbox.path().join("opened").display());
+    std::fs::remove_file(sandbox.path().join("run/report.html")).unwrap();
+    let ran = with_opener(&sandbox, Some(&opener), &["report", "run", "--open"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for _ in 0..100 {
+        if sandbox.has("opened") && sandbox.read("opened").ends_with('\n') {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(sandbox.read("opened").ends_with("run/report.html\n"));
+    // Missing, it was written.
+    assert_whole(&sandbox, "run/report.html");
+    let ran = with_opener(&sandbox, None, &["report", "run", "--open"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no browser can be started") && ran.err.contains("run/report.html"));
+    let ran = with_opener(&sandbox, None, &["report", "run", "run", "--open"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("add --html FILE"), "{}", ran.err);
+    let ran = with_opener(&sandbox, None, &["report", "nowhere", "--open"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+}
+
+fn learning(name: &str) -> Fields {
+    let system = Fields::scenario(name).set("system.devices", 4).set("system.servers", 2);
+    system.set("system.slots", 40).set("tasks.arrival_probability", 0.4)
+}
+
+#[test]
+#[cfg(unix)]
+fn trainings_and_distillations_have_pages() {
+    let sandbox = Sandbox::new();
+    let training = learning("learning")
+        .set("train.learner", plugin("linear"))
+        .set("train.explorer", plugin("uniform").set("parameters.over", 1))
+        .set("train.episodes", 24)
+        .set("train.validate_every", 8)
+        .set("train.validate_episodes", 2);
+    sandbox.write("training.ron", training.to_string());
+    let swept = training.set("sweep", "{\"train.seed\": [1, 2]}");
+    sandbox.write("swept.ron", swept.to_string());
+    let linear = example("linear").display().to_string();
+    let with = |arguments: &[&str]| {
+        let ran = sandbox.offramp(&[arguments, &["--plugins", &linear]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    with(&["train", "training.ron", "--out", "one"]);
+    let html = assert_whole(&sandbox, "one/report.html");
+    for heading in ["QoE per device in validation", "QoE per device while training", "loss"] {
+        assert!(html.contains(&format!("<h3>{heading}</h3>")), "{heading}");
+    }
+    with(&["train", "swept.ron", "--out", "two"]);
+    let html = assert_whole(&sandbox, "two/report.html");
+    assert!(html.contains("train.seed = 2") && html.contains("href=\"point-001/training.csv\""));
+    let distillation = learning("distilling")
+        .set("distill.teacher", plugin("linear").set("checkpoint", quoted("one/final.safetensors")))
+        .set("distill.student", plugin("student").set("parameters.teacher_hidden", 4))
+        .set("distill.states", 400)
+        .set("distill.steps", 60)
+        .set("distill.validate_every", 20)
+        .set("distill.validate_episodes", 2);
+    sandbox.write("distilling.ron", distillation.to_string());
+    with(&["distill", "distilling.ron", "--out", "student"]);
+    let html = assert_whole(&sandbox, "student/report.html");
+    assert!(html.contains("<h3>share of decisions as the teacher’s</h3>"));
+    // A page that is missing is made again, from the rows alone.
+    for folder in ["one", "two", "student"] {
+        let page = format!("{folder}/report.html");
+        std::fs::remove_file(sandbox.path().join(&page)).unwrap();
+        let ran = with_opener(&sandbox, Some("true"), &["report", folder, "--open"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert_whole(&sandbox, &page);
+    }
+}
