@@ -48,7 +48,8 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     write_distillations(&name, &distilled, folder)
 }
 
-/// Writes [`FILE`] of the trainings of a scenario to their folder, over an earlier page of offramp.
+/// Writes [`FILE`] of the trainings of a scenario to their folder, over an earlier page of offramp; none
+/// if they have no rows.
 ///
 /// # Errors
 /// [`PageError`]; what was learned stays as it is.
@@ -57,6 +58,9 @@ pub fn write_trainings(
     all: &[Learned<TrainingRow>],
     folder: &Path,
 ) -> Result<(), PageError> {
+    if all.iter().all(|training| training.rows.is_empty()) {
+        return Ok(());
+    }
     let curves: [Curve<TrainingRow>; 9] = [
         ("QoE per device while training", |row| Some(row.qoe)),
         (axis::DROPPED, |row| Some(row.dropped as f64)),
@@ -87,7 +91,8 @@ pub fn write_trainings(
     page_of(name, about, all, &trainings(all), panels, files, folder)?.write(&folder.join(FILE))
 }
 
-/// Writes [`FILE`] of the distillations of a scenario to their folder, over an earlier page of offramp.
+/// Writes [`FILE`] of the distillations of a scenario to their folder, over an earlier page of offramp; none
+/// if they have no rows.
 ///
 /// # Errors
 /// [`PageError`]; what was learned stays as it is.
@@ -96,6 +101,9 @@ pub fn write_distillations(
     all: &[Learned<DistillationRow>],
     folder: &Path,
 ) -> Result<(), PageError> {
+    if all.iter().all(|distillation| distillation.rows.is_empty()) {
+        return Ok(());
+    }
     let curves: [Curve<DistillationRow>; 6] = [
         ("share of decisions as the teacher’s", |row| Some(row.agreement)),
         ("dropped tasks per episode in validation", |row| Some(row.validation_dropped)),
