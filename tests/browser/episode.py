@@ -164,6 +164,23 @@ def slot_of(page):
     return state(page)["slot"]
 
 
+def fragment(page):
+    """What the address states, as soon as it has followed what is shown."""
+    stated = "Object.fromEntries(new URLSearchParams(location.hash.slice(1)))"
+    wait(
+        page,
+        f"(stated => stated.slot === String(window.offramp.state().slot) && stated.left === window.offramp.state().left"
+        f" && stated.right === (window.offramp.state().right ?? ''))({stated})",
+    )
+    return page.evaluate(stated)
+
+
+def follow_link(page, slot):
+    params = {**fragment(page), "slot": str(slot)}
+    page.evaluate("params => { location.hash = new URLSearchParams(params) }", params)
+    wait(page, f"window.offramp.state().slot === {slot}")
+
+
 def check_slot(check, expected, page, slot):
     """Compares everything that is shown of a slot with the data."""
     shown = state(page)
@@ -352,14 +369,13 @@ def check_selects(check, expected, page):
         page.select_option("#left", str(index))
         page.select_option("#right", str((index + 1) % len(names)))
         for slot in (7, expected.system["slots"] // 2, expected.system["slots"] - 5):
-            page.evaluate(f"location.hash = location.hash.replace(/slot=\\d+/, 'slot={slot}')")
-            wait(page, f"window.offramp.state().slot === {slot}")
+            follow_link(page, slot)
             check.same("left", state(page)["left"], name)
             check_slot(check, expected, page, slot)
     page.select_option("#right", "")
     check.same("right none", (state(page)["right"], len(state(page)["sides"])), (None, 1))
     check_slot(check, expected, page, slot_of(page))
-    check.same("fragment of none", page.evaluate("new URLSearchParams(location.hash.slice(1)).get('right')"), "")
+    check.same("fragment of none", fragment(page)["right"], "")
     page.select_option("#right", str(len(names) - 1))
     page.select_option("#left", "0")
 
@@ -367,8 +383,7 @@ def check_selects(check, expected, page):
 def check_tasks(check, expected, page):
     """Tasks on the canvases, by mouse; the same tasks in the table, by mouse and by key."""
     slot = expected.system["slots"] // 3
-    page.evaluate(f"location.hash = location.hash.replace(/slot=\\d+/, 'slot={slot}')")
-    wait(page, f"window.offramp.state().slot === {slot}")
+    follow_link(page, slot)
     hovered = set()
     for side, policy in enumerate([state(page)["left"], state(page)["right"]]):
         for task in expected.under_way(expected.runs[policy], slot):
@@ -463,8 +478,8 @@ def check_page(check, expected, browser, page):
     check.same("plays at once", state(moving)["playing"], True)
 
     params = {"slot": slots // 2, "left": names[-1], "right": names[0]}
-    fragment = moving.evaluate("params => '#' + new URLSearchParams(params)", params)
-    linked = check.open(browser, fragment, color_scheme="dark")
+    link = moving.evaluate("params => '#' + new URLSearchParams(params)", params)
+    linked = check.open(browser, link, color_scheme="dark")
     shown = state(linked)
     check.same(
         "a link",
@@ -474,8 +489,7 @@ def check_page(check, expected, browser, page):
     check.same("dark by preference", linked.evaluate("document.documentElement.dataset.theme"), "dark")
     linked.keyboard.press("ArrowRight")
     params["slot"] += 1
-    fragment = linked.evaluate("Object.fromEntries(new URLSearchParams(location.hash.slice(1)))")
-    check.same("the address follows", fragment, {key: str(value) for key, value in params.items()})
+    check.same("the address follows", fragment(linked), {key: str(value) for key, value in params.items()})
     for other in (phone, still, moving, linked):
         other.context.close()
 
