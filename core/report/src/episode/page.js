@@ -52,7 +52,7 @@ function writeNumbers(side, slot) {
   write("dropped", String(shown.dropped));
   write("under-way", String(shown.under_way));
   write("delay", ended > 0 ? `${(run.delays[slot] / ended).toFixed(2)} slots` : "–");
-  write("qoe", (run.rewards[slot] / system.shown_devices).toFixed(1));
+  write("qoe", (run.rewards[slot] / system.shown_devices).toFixed(1).replace("-", "−"));
   const over = slot === system.slots;
   if (side.whole.hidden === over) {
     const { qoe, delay_slots, energy, dropped } = run.columns;
