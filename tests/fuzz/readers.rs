@@ -50,7 +50,7 @@ pub fn dataset(data: &[u8], desk: &Path) {
 pub fn manifest(data: &[u8], desk: &Path) {
     let _ = Library::check(data);
     let mut rest = data;
-    for file in ["run.json", "episodes.csv", "power-modes.csv", "timing.csv"] {
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "delays.csv", "timing.csv"] {
         let end = rest.windows(2).position(|pair| pair == [0, 0]).unwrap_or(rest.len());
         let _ = std::fs::write(desk.join(file), &rest[..end]);
         rest = rest.get(end + 2..).unwrap_or_default();

@@ -23,7 +23,8 @@ const BATCH: &str = r#"(
 /// True if two run folders are bit-identical, except for their times.
 #[track_caller]
 fn assert_same(sandbox: &Sandbox, one: &str, other: &str) {
-    for file in ["run.json", "episodes.csv", "power-modes.csv", "scenarios/batch.ron"] {
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "delays.csv", "scenarios/batch.ron"]
+    {
         let bytes = |folder: &str| sandbox.bytes(&format!("{folder}/{file}"));
         assert!(bytes(one) == bytes(other), "{file} of {one} and {other}");
     }
@@ -172,7 +173,7 @@ fn an_isolated_policy_ends_no_other() {
         let ran = sandbox.offramp(&[&["run", "calm.ron", "--out", out], more].concat());
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
-    for file in ["run.json", "episodes.csv", "power-modes.csv"] {
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "delays.csv"] {
         let read = |folder: &str| sandbox.read(&format!("{folder}/{file}"));
         assert_eq!(read("bare"), read("apart"), "{file}");
     }

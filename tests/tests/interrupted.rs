@@ -119,5 +119,10 @@ fn a_batch_that_was_ended_early_resumes() {
     assert!(matches!(ended, BatchError::Results(Error::Interrupted)), "{ended}");
     assert!(!sandbox.path().join("parts").exists());
     run("parts", Start::Resume, &Quiet).unwrap();
-    assert_same(sandbox.path(), "whole", "parts", &["episodes.csv", "power-modes.csv"]);
+    assert_same(
+        sandbox.path(),
+        "whole",
+        "parts",
+        &["episodes.csv", "power-modes.csv", "delays.csv"],
+    );
 }

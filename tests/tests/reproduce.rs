@@ -210,7 +210,7 @@ fn a_study_prints_its_tables_and_claims() {
 fn a_study_writes_files_and_a_page_that_needs_nothing_else() {
     let (sandbox, _) = made();
     let page = sandbox.read("out/index.html");
-    for part in ["What learns", "class=\"holds\"", "class=\"fails\"", "<svg"] {
+    for part in ["What learns", "class=\"verdict holds\"", "class=\"verdict fails\"", "<svg"] {
         assert!(page.contains(part), "{part}");
     }
     // What looks like an address names a format.

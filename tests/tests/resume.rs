@@ -215,7 +215,7 @@ fn a_full_disk_leaves_nothing_that_claims_to_be_whole() {
         assert!(!sandbox.has("out"));
     }
     sandbox.succeed(&["run", "small.ron", "--out", "out", "--resume"]);
-    for file in ["run.json", "episodes.csv", "power-modes.csv"] {
+    for file in ["run.json", "episodes.csv", "power-modes.csv", "delays.csv"] {
         let bytes = |folder: &str| sandbox.bytes(&format!("{folder}/{file}"));
         assert!(bytes("out") == bytes("whole"), "{file}");
     }
@@ -313,7 +313,7 @@ fn parts_of_other_files_do_not_merge() {
 fn a_table_that_was_cut_off_has_no_numbers() {
     let sandbox = Sandbox::new();
     assert_eq!(run(&sandbox, &scenario(&[plugin("random")]), &[]).code, 0);
-    for table in ["episodes.csv", "power-modes.csv", "timing.csv"] {
+    for table in ["episodes.csv", "power-modes.csv", "delays.csv", "timing.csv"] {
         let path = format!("out/{table}");
         let whole = sandbox.bytes(&path);
         // Within the last number.

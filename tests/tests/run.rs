@@ -104,7 +104,8 @@ fn results_do_not_depend_on_threads() {
     for (out, jobs) in [("one", "1"), ("two", "2"), ("many", "7")] {
         assert_eq!(sandbox.offramp(&["run", &small, "--jobs", jobs, "--out", out]).code, 0);
     }
-    for file in ["episodes.csv", "power-modes.csv", "run.json", "scenarios/small.ron"] {
+    for file in ["episodes.csv", "power-modes.csv", "delays.csv", "run.json", "scenarios/small.ron"]
+    {
         assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("two/{file}")));
         assert_eq!(sandbox.read(&format!("one/{file}")), sandbox.read(&format!("many/{file}")));
     }

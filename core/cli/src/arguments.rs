@@ -202,6 +202,17 @@ pub(crate) struct RunArguments {
     /// Run part I of N; `offramp merge` combines the parts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
+    /// Write a page that plays an episode, by default the first, of each scenario's first point:
+    /// episode.html in the folder that is written
+    #[arg(
+        long,
+        value_name = "EPISODE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0",
+        conflicts_with = "isolate",
+    )]
+    pub(crate) html: Option<u64>,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
     #[command(flatten)]
@@ -447,6 +458,9 @@ pub(crate) struct ReplayArguments {
     /// Compare with every recorded value; exit with 1 if any differs
     #[arg(long)]
     pub(crate) check: bool,
+    /// Write a page that plays the recorded run
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
     #[command(flatten)]

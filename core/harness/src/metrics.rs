@@ -29,15 +29,6 @@ struct Sums {
 }
 
 impl Sums {
-    /// Counts a task that took so many slots.
-    fn count(&mut self, delay_slots: u32) {
-        let slots = delay_slots as usize;
-        if slots >= self.by_delay.len() {
-            self.by_delay.resize(slots + 1, 0);
-        }
-        self.by_delay[slots] += 1;
-    }
-
     fn metrics(&self, devices: f64) -> EpisodeMetrics {
         let tasks: u64 = self.by_delay.iter().sum();
         let per_task = |sum: f64| (tasks > 0).then(|| sum / tasks as f64);
@@ -68,12 +59,22 @@ impl Sums {
     }
 }
 
+/// Adds one to the count at `place`.
+fn count(counts: &mut Vec<u64>, place: usize) {
+    if place >= counts.len() {
+        counts.resize(place + 1, 0);
+    }
+    counts[place] += 1;
+}
+
 /// Measures an episode: call [`before_slot`](Self::before_slot) and
 /// [`after_slot`](Self::after_slot) around each step.
 #[derive(Debug)]
 pub struct EpisodeMeter {
     all: Sums,
     by_mode: Vec<Sums>,
+    /// Completed tasks by delay.
+    done: Vec<u64>,
     /// Device-slots in each power mode, over the slots with arrivals.
     mode_device_slots: Vec<u64>,
 }
@@ -85,6 +86,7 @@ impl EpisodeMeter {
         Self {
             all: Sums::default(),
             by_mode: vec![Sums::default(); modes],
+            done: Vec::new(),
             mode_device_slots: vec![0; modes],
         }
     }
@@ -121,7 +123,11 @@ impl EpisodeMeter {
                 sums.delay += u64::from(task.delay_slots);
                 sums.reward += reward;
                 sums.energy += energy;
-                sums.count(task.delay_slots);
+                count(&mut sums.by_delay, task.delay_slots as usize);
+            }
+            if task.outcome == Outcome::Done {
+                // A delay is at least one slot.
+                count(&mut self.done, task.delay_slots as usize - 1);
             }
         }
     }
@@ -137,6 +143,11 @@ impl EpisodeMeter {
             None => Ok(metrics),
             Some((metric, value)) => Err(NotFinite { episode, metric: metric.title, value }),
         }
+    }
+
+    /// Tasks completed in 1 slot, in 2 slots, and so on, up to the slowest.
+    pub fn done_by_delay(&self) -> Vec<u64> {
+        self.done.clone()
     }
 
     /// The metrics of each power mode, in the order of the scenario's modes.
@@ -162,9 +173,9 @@ mod tests {
     fn percentiles_by_hand() {
         let mut sums = Sums::default();
         // 20 tasks: 18 took 3 slots, one 7, one 10.
-        sums.count(7);
-        (0..18).for_each(|_| sums.count(3));
-        sums.count(10);
+        count(&mut sums.by_delay, 7);
+        (0..18).for_each(|_| count(&mut sums.by_delay, 3));
+        count(&mut sums.by_delay, 10);
         let metrics = sums.metrics(1.0);
         assert_eq!(
             (metrics.delay_p50, metrics.delay_p95, metrics.delay_p99),
@@ -202,8 +213,8 @@ mod tests {
         let meter = EpisodeMeter::new(&System::new(parameters).unwrap());
         assert_eq!(meter.all.by_delay.capacity(), 0);
         let mut sums = Sums::default();
-        sums.count(20);
-        sums.count(5);
+        count(&mut sums.by_delay, 20);
+        count(&mut sums.by_delay, 5);
         assert_eq!(sums.by_delay.len(), 21);
     }
 
@@ -296,6 +307,14 @@ mod tests {
             let all = meter.metrics(&system, 3).unwrap();
             assert_same(&all, &obvious(&system, &tasks, 9.0));
             assert!(all.dropped > 10 && all.tasks > all.dropped + 50);
+            let in_slots = |slots: usize| {
+                let done = tasks.iter().filter(|task| task.outcome == Outcome::Done);
+                done.filter(|task| task.delay_slots as usize == slots).count() as u64
+            };
+            let slowest = meter.done_by_delay().len();
+            let expected: Vec<u64> = (1..=slowest).map(in_slots).collect();
+            assert_eq!(meter.done_by_delay(), expected);
+            assert_eq!(expected.iter().sum::<u64>(), all.tasks - all.dropped);
             let by_mode = meter.metrics_by_mode(&system);
             assert_eq!(by_mode.len(), 3);
             let modes = [0.25, 0.5, 0.75].into_iter().zip(in_mode).zip(&by_mode);

@@ -165,6 +165,7 @@ pub fn run_episode(
     Ok(EpisodeResult {
         overall: meter.metrics(&scenario.system, episode)?,
         by_mode: meter.metrics_by_mode(&scenario.system),
+        done_by_delay: meter.done_by_delay(),
         decisions,
         decide_ns,
     })

@@ -8,7 +8,7 @@
 use offramp_results::timeline::{TaskStory, Timeline};
 use serde::{Serialize, Serializer};
 
-use crate::html::escaped;
+use crate::page::escaped;
 
 /// The size that a page does not exceed, bytes: what browsers open without delay.
 pub const MAX_BYTES: usize = 10_000_000;

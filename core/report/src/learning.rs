@@ -6,6 +6,8 @@ use std::path::Path;
 use offramp_results::files::write_atomically;
 use offramp_results::learning::{DistillationRow, Learned, Lesson, TrainingRow};
 
+use crate::axis;
+use crate::palette::Look;
 use crate::plot::{Figure, Lines, PlotError, Series};
 use crate::records::{Cell, Field, Records};
 
@@ -143,22 +145,22 @@ pub fn curves_csv(name: &str, trainings: &[Learned<TrainingRow>]) -> String {
 /// tasks, both smoothed. `name` is the scenario's.
 pub fn figures(name: &str, trainings: &[Learned<TrainingRow>]) -> [(&'static str, Figure); 2] {
     let figure = |what: &str, y: &str, metric: fn(&TrainingRow) -> f64| {
-        let series = |training: &Learned<TrainingRow>| Series {
+        let series = |(number, training): (usize, &Learned<TrainingRow>)| Series {
             name: label(name, training),
+            look: Look::numbered(number),
             points: smoothed(&training.rows, metric),
-            intervals: Vec::new(),
-            dots: Vec::new(),
+            ..Series::default()
         };
         Figure::Lines(Lines {
             title: format!("{name}: {what} while training (mean of {SMOOTHED} episodes)"),
             x: "episode".to_owned(),
             y: y.to_owned(),
-            series: trainings.iter().map(series).collect(),
+            series: trainings.iter().enumerate().map(series).collect(),
         })
     };
     [
-        ("curves", figure("QoE", "AvgQoE", |row| row.qoe)),
-        ("drops", figure("drops", "tasks dropped", |row| row.dropped as f64)),
+        ("curves", figure("QoE", axis::QOE, |row| row.qoe)),
+        ("drops", figure("drops", axis::DROPPED, |row| row.dropped as f64)),
     ]
 }
 

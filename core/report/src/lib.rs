@@ -7,11 +7,12 @@
 //!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
 //! 2. [`learning`]: the outcomes and curves of trainings and distillations.
 //! 3. [`tuning`]: searches for hyper-parameters.
-//! 4. [`study`]: the tables and figures of a study, [`html`]: all of them on one page, and
+//! 4. [`study`]: the tables and figures of a study, [`study_page`]: all of them on one page, and
 //!    [`study_folder`]: the folder that has both.
 //! 5. [`replay`]: recorded runs, replayed.
 //! 6. [`episode`]: an episode of several policies, as a page that plays it.
-//! 7. [`records`]: any other small table, in the same three formats.
+//! 7. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
+//! 8. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -40,14 +41,18 @@
 //! assert!(table.contains("| random | 615.0 ± 7.1 |"));
 //! ```
 
+pub mod axis;
 pub mod episode;
-pub mod html;
 pub mod learning;
+pub mod page;
+pub mod palette;
 mod plot;
 pub mod records;
 pub mod replay;
 pub mod study;
 pub mod study_folder;
+pub mod study_page;
+pub mod table;
 pub mod tuning;
 
 use offramp_results::metric::{self, Metric};

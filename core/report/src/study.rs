@@ -4,12 +4,13 @@
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::metric::Source;
-use offramp_results::statistics::{Interval, Scores};
+use offramp_results::statistics::{Basis, Interval, Scores};
 use offramp_results::tuning::Budget;
 use offramp_results::words::{counted, rounded, signed};
 use serde_json::{Map, Value, json};
 
-use crate::records::{self, json_text};
+use crate::records::json_text;
+use crate::table::{Table, markdown};
 use crate::{Format, NONE};
 
 mod figures;
@@ -17,7 +18,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use figures::figures;
+pub use figures::{figures, palette};
 pub use rows::csv;
 
 /// The results of a study.
@@ -79,8 +80,8 @@ impl StudyResults<'_> {
     fn json(&self) -> Value {
         let exhibits: Vec<_> = self.exhibits.iter().map(exhibit_json).collect();
         let claim = |claim: &Claim| {
-            let Claim { text, source, verdict, comparisons, basis, because } = claim;
-            let verdict = verdict_name(*verdict);
+            let Claim { text, source, comparisons, basis, because, .. } = claim;
+            let verdict = verdict_name(verdict(claim));
             let mut object = json!({
                 "claim": text,
                 "source": source,
@@ -181,40 +182,31 @@ fn seeds(cell: &Cell) -> u64 {
     cell.outcome.as_ref().map_or(0, |measured| measured.runs.len() as u64)
 }
 
-/// A table of texts, for Markdown and HTML.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table {
-    /// The sentence above it; may be empty.
-    pub caption: String,
-    /// The titles of the columns.
-    pub header: Vec<String>,
-    /// As many cells per row as there are columns.
-    pub rows: Vec<Vec<String>>,
-    /// How many columns are texts; the rest are numbers.
-    pub texts: usize,
-}
+/// What a table calls a quantity: [`Quantity::title`], or its words and unit.
+pub type Naming = fn(Quantity) -> String;
 
 /// The tables of an exhibit: what was measured, and, if it has a reference, the differences to it.
 /// An empty vector for training curves.
-pub fn tables(exhibit: &Exhibit) -> Vec<Table> {
+pub fn tables(exhibit: &Exhibit, naming: Naming) -> Vec<Table> {
     match exhibit.kind {
         ExhibitKind::Curves => Vec::new(),
-        ExhibitKind::Profiles => vec![profile_table(exhibit)],
+        ExhibitKind::Profiles => vec![profile_table(exhibit, naming)],
         ExhibitKind::Table | ExhibitKind::Bars | ExhibitKind::Lines => {
             let reference = exhibit.reference.as_ref();
-            let differences = reference.map(|reference| difference_table(exhibit, reference));
-            [measured_table(exhibit)].into_iter().chain(differences).collect()
+            let differences =
+                reference.map(|reference| difference_table(exhibit, reference, naming));
+            [measured_table(exhibit, naming)].into_iter().chain(differences).collect()
         }
     }
 }
 
 /// Each quantity with its interval, beside the paper's number where there is one.
-fn measured_table(exhibit: &Exhibit) -> Table {
+fn measured_table(exhibit: &Exhibit, naming: Naming) -> Table {
     let quoted =
         |quantity: Quantity| exhibit.cells.iter().any(|cell| cell.paper.contains_key(&quantity));
     let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
         let paper = quoted(quantity).then(|| "paper (ours − paper)".to_owned());
-        [quantity.title().to_owned()].into_iter().chain(paper)
+        [naming(quantity)].into_iter().chain(paper)
     });
     let row = |cell: &Cell| {
         let mut row = text_cells(exhibit, cell);
@@ -249,7 +241,7 @@ fn measured_table(exhibit: &Exhibit) -> Table {
 
 /// Each quantity minus that of the reference, for metrics of tasks: times differ from run to run,
 /// and the number of parameters is the same in every episode.
-fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
+fn difference_table(exhibit: &Exhibit, reference: &str, naming: Naming) -> Table {
     let compared = |quantity: &&Quantity| matches!(quantity, Quantity::Metric(metric) if matches!(metric.source, Source::Tasks(_)));
     let compared: Vec<Quantity> = exhibit.quantities.iter().filter(compared).copied().collect();
     let row = |cell: &Cell| {
@@ -263,18 +255,18 @@ fn difference_table(exhibit: &Exhibit, reference: &str) -> Table {
     let others = exhibit.cells.iter().filter(|cell| cell.policy != *reference);
     Table {
         caption: format!("Difference from {reference}, paired by episode:"),
-        header: header(exhibit, &mut compared.iter().map(|quantity| quantity.title().to_owned())),
+        header: header(exhibit, &mut compared.iter().map(|&quantity| naming(quantity))),
         rows: others.map(row).collect(),
         texts: texts(exhibit),
     }
 }
 
 /// The numbers that profiles do not show: means, means of the middle half, and how often each is ahead.
-fn profile_table(exhibit: &Exhibit) -> Table {
-    let mut columns = exhibit.quantities.iter().flat_map(|quantity| {
-        let name = quantity.title();
+fn profile_table(exhibit: &Exhibit, naming: Naming) -> Table {
+    let mut columns = exhibit.quantities.iter().flat_map(|&quantity| {
+        let name = naming(quantity);
         let above = exhibit.reference.as_ref().map(|reference| format!("P(above {reference})"));
-        [name.to_owned(), format!("{name}, middle half")].into_iter().chain(above)
+        [name.clone(), format!("{name}, middle half")].into_iter().chain(above)
     });
     let row = |cell: &Cell| {
         let mut row = text_cells(exhibit, cell);
@@ -394,11 +386,38 @@ pub fn claims_table(claims: &[Claim]) -> Table {
 /// A claim's verdict, with the number of training seeds it rests on if they are few: `holds, on 5
 /// training seeds`.
 pub fn judged(claim: &Claim) -> String {
-    let verdict = verdict_name(claim.verdict);
+    let verdict = verdict_name(verdict(claim));
     match claim.few_seeds() {
         Some(seeds) => format!("{verdict}, on {}", counted(seeds as u64, "training seed")),
         None => verdict.to_owned(),
     }
+}
+
+/// The verdict on a claim as anything shows it: one training seed decides nothing.
+pub fn verdict(claim: &Claim) -> Verdict {
+    match (claim.verdict, claim.basis) {
+        (Verdict::Holds | Verdict::Fails, Basis::OneTraining) => Verdict::TooFewSeeds,
+        (verdict, _) => verdict,
+    }
+}
+
+/// The verdicts, counted: `9 hold, 2 fail, 1 undecided`.
+pub fn tally(claims: &[Claim]) -> String {
+    let words = [
+        (Verdict::Holds, "holds", "hold"),
+        (Verdict::Fails, "fails", "fail"),
+        (Verdict::Undecided, "undecided", "undecided"),
+        (Verdict::TooFewSeeds, "on too few seeds", "on too few seeds"),
+        (Verdict::NotJudged, "not judged", "not judged"),
+    ];
+    let counts = words.into_iter().filter_map(|(of, one, several)| {
+        match claims.iter().filter(|claim| verdict(claim) == of).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {several}")),
+        }
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// The word for a verdict.
@@ -412,21 +431,10 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A table as Markdown.
-pub fn markdown(table: &Table) -> String {
-    let Table { caption, header, rows, texts } = table;
-    let rows = rows.iter().cloned();
-    let table = records::markdown(header.clone(), rows, |column| column >= *texts);
-    let caption = match caption.as_str() {
-        "" => String::new(),
-        caption => format!("\n{caption}\n"),
-    };
-    format!("{caption}\n{table}")
-}
-
 /// An exhibit as Markdown.
 pub fn table(exhibit: &Exhibit) -> String {
-    let tables: String = tables(exhibit).iter().map(markdown).collect();
+    let titles = |quantity: Quantity| quantity.title().to_owned();
+    let tables: String = tables(exhibit, titles).iter().map(markdown).collect();
     let failed: String = failures(exhibit).map(|failure| format!("failed: {failure}\n")).collect();
     format!("{}\n{tables}{failed}", exhibit.title)
 }

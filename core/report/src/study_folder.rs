@@ -5,10 +5,11 @@ use std::path::Path;
 use offramp_results::exhibit::Exhibit;
 use offramp_results::learning::Lesson;
 
-use crate::html::html;
 use crate::learning;
+use crate::palette::Palette;
 use crate::plot::PlotError;
-use crate::study::{StudyResults, csv, figures, table};
+use crate::study::{StudyResults, csv, figures, palette, table};
+use crate::study_page::study_page;
 
 /// Writes a study to `folder`, which exists: of each exhibit ID.md, ID.csv, and its figures as SVG and
 /// PNG; the page index.html; and lessons.csv with what each of `lessons` cost, if there are any.
@@ -16,21 +17,22 @@ use crate::study::{StudyResults, csv, figures, table};
 /// # Errors
 /// [`PlotError`] names the file that can't be written.
 pub fn write(study: &StudyResults<'_>, lessons: &[Lesson], folder: &Path) -> Result<(), PlotError> {
+    let palette = palette(study.exhibits);
     for exhibit in study.exhibits {
-        write_exhibit(exhibit, folder)?;
+        write_exhibit(exhibit, &palette, folder)?;
     }
-    write_text(&folder.join("index.html"), &html(study)?)?;
+    write_text(&folder.join("index.html"), &study_page(study, lessons, folder)?)?;
     if lessons.is_empty() {
         return Ok(());
     }
     write_text(&folder.join("lessons.csv"), &learning::lessons(lessons).csv())
 }
 
-fn write_exhibit(exhibit: &Exhibit, folder: &Path) -> Result<(), PlotError> {
+fn write_exhibit(exhibit: &Exhibit, palette: &Palette, folder: &Path) -> Result<(), PlotError> {
     for (extension, text) in [("md", table(exhibit)), ("csv", csv(exhibit))] {
         write_text(&folder.join(format!("{}.{extension}", exhibit.id)), &text)?;
     }
-    for (end, figure) in figures(exhibit) {
+    for (end, figure) in figures(exhibit, palette) {
         figure.write(&folder.join(format!("{}{end}", exhibit.id)))?;
     }
     Ok(())

@@ -110,7 +110,7 @@ pub struct MeasuredRun {
     pub lineage: Option<Lineage>,
     /// What was run.
     pub record: RunRecord,
-    /// Its episodes in order, without their power modes; empty if it failed.
+    /// Its episodes in order, without their power modes and delays; empty if it failed.
     pub episodes: Vec<EpisodeResult>,
 }
 
@@ -128,7 +128,11 @@ impl MeasuredRun {
         let Some(record) = folder.next_run() else { return Ok(None) };
         let mut episodes = Vec::new();
         while let Some(episode) = folder.next_episode()? {
-            episodes.push(EpisodeResult { by_mode: Vec::new(), ..episode });
+            episodes.push(EpisodeResult {
+                by_mode: Vec::new(),
+                done_by_delay: Vec::new(),
+                ..episode
+            });
         }
         Ok(Some(Self { lineage, record, episodes }))
     }

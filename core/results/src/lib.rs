@@ -32,6 +32,7 @@
 //!         ..EpisodeMetrics::default()
 //!     },
 //!     by_mode: Vec::new(),
+//!     done_by_delay: vec![40, 60],
 //!     decisions: 100,
 //!     decide_ns: 5_000,
 //! };

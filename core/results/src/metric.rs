@@ -130,6 +130,8 @@ pub struct EpisodeResult {
     pub overall: EpisodeMetrics,
     /// The same by power mode, in the order of the scenario's modes.
     pub by_mode: Vec<EpisodeMetrics>,
+    /// Tasks that were completed in 1 slot, in 2 slots, and so on; as many numbers as the slowest took.
+    pub done_by_delay: Vec<u64>,
     /// Decisions made.
     pub decisions: u64,
     /// Time spent in the policy's `decide`, nanoseconds; the one number that is not

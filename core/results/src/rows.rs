@@ -1,9 +1,9 @@
 //! Rows: an episode as the tables of a run folder have it, and the row file in which a run grows.
 //!
-//! A row file is a sequence of blocks: a line with three lengths in bytes, then so many bytes of
-//! `episodes.csv`, `power-modes.csv` and `timing.csv`, without their headers. So a run that is in
+//! A row file is a sequence of blocks: a line with the lengths of its parts in bytes, then so many
+//! bytes of each of the [`TABLES`], without their headers. So a run that is in
 //! progress needs a few kilobytes of memory, and making a run folder of finished runs is
-//! copying. (Three files per run would triple the number of files of a batch of thousands; one
+//! copying. (A file per run and table would multiply the number of files of a batch of thousands; one
 //! table for all runs would mix the rows of those that run at the same time.)
 
 use std::fs::{File, OpenOptions};
@@ -19,7 +19,8 @@ use crate::record::RunRecord;
 use crate::{Error, table};
 
 /// The tables of a run folder, in the order of a block's parts.
-pub(crate) const TABLES: [&str; 3] = ["episodes.csv", "power-modes.csv", "timing.csv"];
+pub(crate) const TABLES: [&str; 4] =
+    ["episodes.csv", "power-modes.csv", "delays.csv", "timing.csv"];
 
 /// The columns that state to which episode a row belongs.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -36,6 +37,25 @@ pub(crate) struct Mode {
     alpha: f64,
 }
 
+/// The other column of `delays.csv`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Delays {
+    /// Tasks completed in 1, 2, … slots, separated by blanks.
+    done_by_delay: String,
+}
+
+impl Delays {
+    pub(crate) fn new(counts: &[u64]) -> Self {
+        let counts: Vec<String> = counts.iter().map(u64::to_string).collect();
+        Self { done_by_delay: counts.join(" ") }
+    }
+
+    /// The counts; `None` if the cell is malformed.
+    pub(crate) fn counts(&self) -> Option<Vec<u64>> {
+        self.done_by_delay.split_whitespace().map(|count| count.parse().ok()).collect()
+    }
+}
+
 /// The other columns of `timing.csv`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timing {
@@ -44,11 +64,12 @@ pub(crate) struct Timing {
 }
 
 /// The columns of each table, in order.
-pub(crate) fn columns() -> [Vec<String>; 3] {
+pub(crate) fn columns() -> [Vec<String>; 4] {
     let (key, metrics) = (table::columns::<Key<'_>>(), table::columns::<EpisodeMetrics>());
     [
         [&key[..], &metrics].concat(),
         [&key[..], &table::columns::<Mode>(), &metrics].concat(),
+        [&key[..], &table::columns::<Delays>()].concat(),
         [&key[..], &table::columns::<Timing>()].concat(),
     ]
 }
@@ -58,12 +79,12 @@ fn block(
     record: &RunRecord,
     first: u64,
     episodes: &[EpisodeResult],
-) -> Result<[Vec<u8>; 3], csv::Error> {
+) -> Result<[Vec<u8>; 4], csv::Error> {
     let begin = || {
         let bytes = Vec::with_capacity(160 * episodes.len());
         csv::WriterBuilder::new().has_headers(false).from_writer(bytes)
     };
-    let (mut overall, mut modes, mut timing) = (begin(), begin(), begin());
+    let [mut overall, mut modes, mut delays, mut timing] = [begin(), begin(), begin(), begin()];
     let sweep = record.point();
     let (scenario, policy) = (record.scenario.as_str(), record.policy.as_str());
     for (episode, result) in (first..).zip(episodes) {
@@ -72,13 +93,14 @@ fn block(
         for (&alpha, metrics) in record.power_modes.iter().zip(&result.by_mode) {
             modes.serialize((key, Mode { alpha }, metrics))?;
         }
+        delays.serialize((key, Delays::new(&result.done_by_delay)))?;
         let EpisodeResult { decisions, decide_ns, .. } = *result;
         timing.serialize((key, Timing { decisions, decide_ns }))?;
     }
     let bytes = |writer: csv::Writer<Vec<u8>>| {
         writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
     };
-    Ok([bytes(overall)?, bytes(modes)?, bytes(timing)?])
+    Ok([bytes(overall)?, bytes(modes)?, bytes(delays)?, bytes(timing)?])
 }
 
 /// Episodes that are turned into rows at once.
@@ -142,9 +164,8 @@ impl RowFile {
     fn write(&mut self) -> Result<(), Error> {
         let rows = block(&self.record, self.first, &self.pending);
         let rows = rows.map_err(|error| unwritable(&self.path)(error.into()))?;
-        let [overall, modes, timing] = &rows;
-        let lengths = format!("{} {} {}\n", overall.len(), modes.len(), timing.len());
-        let text = [lengths.as_bytes(), overall, modes, timing].concat();
+        let lengths: Vec<String> = rows.iter().map(|part| part.len().to_string()).collect();
+        let text = [(lengths.join(" ") + "\n").as_bytes(), &rows.concat()].concat();
         let file = OpenOptions::new().append(true).open(&self.path);
         file.and_then(|mut file| file.write_all(&text)).map_err(unwritable(&self.path))?;
         self.hash.update(&text);
@@ -167,15 +188,15 @@ impl RowsRecord {
 /// The tables of a new run folder.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    tables: [BufWriter<File>; 3],
+    tables: [BufWriter<File>; 4],
 }
 
 impl Tables {
     /// Begins the tables, with their headers.
     pub(crate) fn create(folder: &Path) -> std::io::Result<Self> {
         let begin = |name: &str| File::create(folder.join(name)).map(BufWriter::new);
-        let [episodes, modes, timing] = TABLES.map(begin);
-        let mut tables = [episodes?, modes?, timing?];
+        let [episodes, modes, delays, timing] = TABLES.map(begin);
+        let mut tables = [episodes?, modes?, delays?, timing?];
         for (table, columns) in tables.iter_mut().zip(columns()) {
             let mut writer = csv::Writer::from_writer(table);
             writer.write_record(columns)?;

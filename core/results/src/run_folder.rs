@@ -7,6 +7,7 @@
 //! RUN/scenarios/NAME.ron the scenario as it was run
 //! RUN/episodes.csv       one row per episode: the metrics
 //! RUN/power-modes.csv    one row per episode and power mode: the same metrics
+//! RUN/delays.csv         one row per episode: how many tasks were completed in 1, 2, … slots
 //! RUN/timing.csv         one row per episode: decisions and the time they took
 //! ```
 //!
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{EpisodeMetrics, EpisodeResult};
-use crate::rows::{BLOCK_EPISODES, TABLES, Tables, Timing, columns};
+use crate::rows::{BLOCK_EPISODES, Delays, TABLES, Tables, Timing, columns};
 use crate::shard::Shard;
 use crate::summary::Summary;
 use crate::table::Table;
@@ -245,7 +246,11 @@ pub struct RunFolder {
     runs: std::vec::IntoIter<RunRecord>,
     /// The run that is read: its record, its point, and its next episode.
     current: Option<(RunRecord, String, u64)>,
-    tables: [KeyedTable; 3],
+    overall: KeyedTable,
+    modes: KeyedTable,
+    /// Earlier versions of offramp did not write it.
+    delays: Option<KeyedTable>,
+    timing: KeyedTable,
 }
 
 impl RunFolder {
@@ -255,14 +260,20 @@ impl RunFolder {
     /// [`Error::Unreadable`] if it is not one.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let RunFile { shard, runs, .. } = read_run_file(path)?;
-        let [overall, modes, timing] = columns();
-        let [of_overall, of_modes, of_timing] = TABLES.map(|name| path.join(name));
-        let tables = [
-            KeyedTable::open(&of_overall, &overall)?,
-            KeyedTable::open(&of_modes, &modes)?,
-            KeyedTable::open(&of_timing, &timing)?,
-        ];
-        Ok(Self { shard, runs: runs.into_iter(), current: None, tables })
+        let [overall, modes, delays, timing] = columns();
+        let [of_overall, of_modes, of_delays, of_timing] = TABLES.map(|name| path.join(name));
+        Ok(Self {
+            shard,
+            runs: runs.into_iter(),
+            current: None,
+            overall: KeyedTable::open(&of_overall, &overall)?,
+            modes: KeyedTable::open(&of_modes, &modes)?,
+            delays: of_delays
+                .exists()
+                .then(|| KeyedTable::open(&of_delays, &delays))
+                .transpose()?,
+            timing: KeyedTable::open(&of_timing, &timing)?,
+        })
     }
 
     /// Number of runs that have not been read.
@@ -288,13 +299,17 @@ impl RunFolder {
             return Ok(None);
         }
         let key = RowKey { record, point, episode: *next };
-        let [overall, modes, timing] = &mut self.tables;
-        let overall: EpisodeMetrics = overall.metrics(&key, None)?;
+        let overall: EpisodeMetrics = self.overall.metrics(&key, None)?;
+        let modes = &mut self.modes;
         let of_modes = record.power_modes.iter().map(|&alpha| modes.metrics(&key, Some(alpha)));
         let by_mode = of_modes.collect::<Result<_, _>>()?;
-        let Timing { decisions, decide_ns } = timing.next(&key, None)?;
+        let done_by_delay = match &mut self.delays {
+            Some(delays) => delays.counts(&key)?,
+            None => Vec::new(),
+        };
+        let Timing { decisions, decide_ns } = self.timing.next(&key, None)?;
         *next += 1;
-        Ok(Some(EpisodeResult { overall, by_mode, decisions, decide_ns }))
+        Ok(Some(EpisodeResult { overall, by_mode, done_by_delay, decisions, decide_ns }))
     }
 
     /// The runs that have not been read.
@@ -304,7 +319,10 @@ impl RunFolder {
 
     /// Closes its files until the next episode is asked for.
     pub(crate) fn pause(&mut self) {
-        self.tables.iter_mut().for_each(|table| table.table.pause());
+        let Self { overall, modes, delays, timing, .. } = self;
+        for table in [overall, modes, timing].into_iter().chain(delays) {
+            table.table.pause();
+        }
     }
 }
 
@@ -360,6 +378,19 @@ impl KeyedTable {
         }
     }
 
+    /// The counts of [`KeyedTable::next`] in the table of delays.
+    fn counts(&mut self, key: &RowKey<'_>) -> Result<Vec<u64>, Error> {
+        let delays: Delays = self.next(key, None)?;
+        delays.counts().ok_or_else(|| {
+            let RowKey { record, episode, .. } = key;
+            let cause = format!(
+                "`done_by_delay` is not a list of counts in episode {episode} of {}",
+                record.title()
+            );
+            self.table.fault(cause)
+        })
+    }
+
     /// The next row, which must be that of `key` and, in the table of power modes, `alpha`.
     fn next<R: serde::de::DeserializeOwned>(
         &mut self,
@@ -385,7 +416,7 @@ impl KeyedTable {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 3] = TABLES;
+    const NAMES: [&str; 4] = TABLES;
 
     fn record() -> RunRecord {
         RunRecord {
@@ -409,6 +440,7 @@ mod tests {
         EpisodeResult {
             overall: metrics(qoe),
             by_mode: vec![metrics(qoe - 1.0), metrics(qoe + 0.1)],
+            done_by_delay: vec![0; number as usize % 3].into_iter().chain([number, 7]).collect(),
             decisions: 7,
             decide_ns: 1_750 + number,
         }

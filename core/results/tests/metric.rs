@@ -22,7 +22,13 @@ fn episode() -> EpisodeResult {
         delay_p95: Some(9),
         delay_p99: Some(11),
     };
-    EpisodeResult { overall, by_mode: Vec::new(), decisions: 8, decide_ns: 20_000 }
+    EpisodeResult {
+        overall,
+        by_mode: Vec::new(),
+        done_by_delay: Vec::new(),
+        decisions: 8,
+        decide_ns: 20_000,
+    }
 }
 
 fn ids(metrics: impl Iterator<Item = &'static Metric>) -> Vec<&'static str> {

@@ -12,6 +12,7 @@ pub(crate) mod reproduce;
 pub(crate) mod run;
 pub(crate) mod train;
 pub(crate) mod tune;
+mod watch;
 
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,16 @@
 //! `offramp replay`: recorded runs through the engine.
 
+use std::path::Path;
+
 use offramp_explain::Problem;
+use offramp_report::episode;
 use offramp_report::replay::{checked_replays, replays};
 use offramp_results::replay::Replay;
+use offramp_results::words::counted;
 use offramp_trace::Trace;
 use rayon::prelude::*;
 
+use super::watch;
 use crate::Outcome;
 use crate::arguments::ReplayArguments;
 use crate::output::print;
@@ -15,6 +20,9 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
     let read = |file| Trace::read(file).map_err(Problem::new);
     let traces: Vec<Trace> =
         arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    if let Some(path) = &arguments.html {
+        write_page(&traces, path)?;
+    }
     let threads = super::thread_pool(&arguments.threads)?;
     let replayed: Vec<Replay> = threads.install(|| traces.par_iter().map(Trace::replay).collect());
     let format = arguments.format.format();
@@ -25,4 +33,15 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
     print(&checked_replays(&replayed, format))?;
     let differing = replayed.iter().any(|replay| replay.differing > 0);
     Ok(if differing { Outcome::Failures } else { Outcome::Success })
+}
+
+/// Writes the page that plays the trace, if there is one alone.
+fn write_page(traces: &[Trace], path: &Path) -> Result<(), Problem> {
+    let [trace] = traces else {
+        let traces = counted(traces.len() as u64, "trace");
+        let message = format!("--html shows one trace; {traces} are given");
+        return Err(Problem::new(message).with_help("name one trace, or leave out --html"));
+    };
+    let played = [("recorded".to_owned(), trace.timeline())];
+    watch::write_page(path, &episode::page(&trace.name, "a recorded run, replayed", &played))
 }

@@ -7,7 +7,9 @@ use offramp_harness::batch::Batch;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
+use rayon::ThreadPool;
 
+use super::watch;
 use crate::Outcome;
 use crate::arguments::RunArguments;
 use crate::output::print;
@@ -20,8 +22,17 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
         _ => "batch",
     };
     let out = arguments.folder.folder(name);
-    let runs = evaluate(arguments, notes, &experiments, &out)?;
+    if arguments.html.is_some() {
+        watch::check(&experiments)?;
+    }
+    let threads = super::thread_pool(&arguments.threads)?;
+    let runs = evaluate(arguments, notes, &experiments, &out, &threads)?;
     let printed = print(&arguments.results.text(&runs));
+    if let Some(episode) = arguments.html {
+        for page in threads.install(|| watch::write(&experiments, episode, &out))? {
+            notes.say(format_args!("episode to watch: {}", page.display()));
+        }
+    }
     notes.say(format_args!("results: {}", out.display()));
     printed?;
     Ok(super::outcome_of_runs(&runs))
@@ -49,6 +60,7 @@ fn evaluate(
     notes: Notes,
     experiments: &[Experiment<Evaluation>],
     out: &Path,
+    threads: &ThreadPool,
 ) -> Result<Vec<StoredRun>, Problem> {
     let batch = Batch::new(experiments, arguments.shard);
     let attempt = batch.open(out, arguments.folder.start())?;
@@ -58,7 +70,6 @@ fn evaluate(
     if !attempt.interrupted().is_empty() && !arguments.isolate {
         notes.say("if it crashed: with --isolate only its own run fails, and the others continue");
     }
-    let threads = super::thread_pool(&arguments.threads)?;
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
     let progress = notes.progress(batch.episodes(), template, "");
     let executor = super::isolated_executor()?;

@@ -4,13 +4,21 @@ use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
 use offramp_results::statistics::{Interval, Scores};
 
 use super::interval;
+use crate::axis;
 use crate::learning::{SMOOTHED, smoothed};
+use crate::palette::{Look, Palette};
 use crate::plot::{Bar, Bars, Figure, Lines, Series};
+
+/// The looks of all policies that figures show, the same throughout a study.
+pub fn palette(exhibits: &[Exhibit]) -> Palette {
+    let drawn = exhibits.iter().filter(|exhibit| exhibit.kind != ExhibitKind::Table);
+    Palette::of_groups(drawn.map(policies))
+}
 
 /// The figures of an exhibit, each with the suffix of its file's name (`-qoe`; empty if there is
 /// only one).
-pub fn figures(exhibit: &Exhibit) -> Vec<(String, Figure)> {
-    let of_metrics = |draw: fn(&Exhibit, Quantity) -> Figure| {
+pub fn figures(exhibit: &Exhibit, palette: &Palette) -> Vec<(String, Figure)> {
+    let of_metrics = |draw: fn(&Exhibit, Quantity, &Palette) -> Figure| {
         let file = |quantity: Quantity| match exhibit.quantities.len() {
             1 => String::new(),
             _ => format!("-{}", quantity.name()).to_lowercase(),
@@ -18,7 +26,7 @@ pub fn figures(exhibit: &Exhibit) -> Vec<(String, Figure)> {
         exhibit
             .quantities
             .iter()
-            .map(|&quantity| (file(quantity), draw(exhibit, quantity)))
+            .map(|&quantity| (file(quantity), draw(exhibit, quantity, palette)))
             .collect()
     };
     match exhibit.kind {
@@ -26,7 +34,7 @@ pub fn figures(exhibit: &Exhibit) -> Vec<(String, Figure)> {
         ExhibitKind::Lines => of_metrics(lines),
         ExhibitKind::Bars => of_metrics(bars),
         ExhibitKind::Profiles => of_metrics(profiles),
-        ExhibitKind::Curves => vec![(String::new(), curves(exhibit))],
+        ExhibitKind::Curves => vec![(String::new(), curves(exhibit, palette))],
     }
 }
 
@@ -35,12 +43,6 @@ fn by_seed(cell: &Cell, quantity: Quantity, statistic: impl Fn(&Scores) -> Inter
     let seeds = cell.by_seed(quantity);
     let alone = |(_, scores): &(u64, Scores)| statistic(scores).estimate;
     if seeds.len() > 1 { seeds.iter().map(alone).collect() } else { Vec::new() }
-}
-
-/// The label of an axis, which explains the dots if there are any.
-fn with_dots(label: &str, mut dots: impl Iterator<Item = bool>) -> String {
-    let any = dots.any(|any| any);
-    if any { format!("{label} (dots: single training seeds)") } else { label.to_owned() }
 }
 
 /// The ends of the intervals of a line, where there are any.
@@ -59,7 +61,16 @@ fn policies(exhibit: &Exhibit) -> Vec<&str> {
     policies
 }
 
-fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
+/// True if all cells are of the same point.
+fn one_point(exhibit: &Exhibit) -> bool {
+    exhibit.cells.windows(2).all(|pair| pair[0].point == pair[1].point)
+}
+
+fn lines(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
+    // At one point alone there are no lines.
+    if one_point(exhibit) {
+        return bars(exhibit, quantity, palette);
+    }
     let mut series = Vec::new();
     for policy in policies(exhibit) {
         let cells = || {
@@ -70,6 +81,8 @@ fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
             cells().filter_map(|(x, cell)| Some((x, interval(cell, quantity)?))).collect();
         series.push(Series {
             name: policy.to_owned(),
+            look: palette.look(policy),
+            quoted: false,
             points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
             intervals: upright(&measured),
             dots: cells()
@@ -82,31 +95,39 @@ fn lines(exhibit: &Exhibit, quantity: Quantity) -> Figure {
             cells().filter_map(|(x, cell)| Some((x, *cell.paper.get(&quantity)?))).collect();
         if !quoted.is_empty() {
             let name = format!("{policy} (paper)");
-            let (intervals, dots) = (Vec::new(), Vec::new());
-            series.push(Series { name, points: quoted, intervals, dots });
+            let look = palette.look(policy);
+            series.push(Series { name, look, quoted: true, points: quoted, ..Series::default() });
         }
     }
-    let y = with_dots(quantity.title(), series.iter().map(|series| !series.dots.is_empty()));
     let (title, x) = (exhibit.title.clone(), exhibit.axis.clone());
-    Figure::Lines(Lines { title, x, y, series })
+    Figure::Lines(Lines { title, x, y: axis::label(quantity), series })
 }
 
-fn bars(exhibit: &Exhibit, quantity: Quantity) -> Figure {
+fn bars(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
     let mut bars = Vec::new();
+    let first = exhibit.cells.first().map_or("", |cell| &cell.point);
+    // The label names a point that is that of all bars.
+    let common = Some(first).filter(|first| !first.is_empty() && one_point(exhibit));
     for cell in &exhibit.cells {
-        let name = name_of(cell);
+        let name = if common.is_some() { cell.policy.clone() } else { name_of(cell) };
+        let look = palette.look(&cell.policy);
         if let Some(Interval { estimate, ends, .. }) = interval(cell, quantity) {
             let name = name.clone();
             let dots = by_seed(cell, quantity, Scores::mean);
-            bars.push(Bar { name, height: estimate, interval: ends, dots, quoted: false });
+            bars.push(Bar { name, look, quoted: false, value: estimate, interval: ends, dots });
         }
-        if let Some(&height) = cell.paper.get(&quantity) {
+        if let Some(&value) = cell.paper.get(&quantity) {
             let name = format!("{name} (paper)");
-            bars.push(Bar { name, height, interval: None, dots: Vec::new(), quoted: true });
+            bars.push(Bar { name, look, quoted: true, value, ..Bar::default() });
         }
     }
-    let y = with_dots(quantity.title(), bars.iter().map(|bar| !bar.dots.is_empty()));
-    Figure::Bars(Bars { title: exhibit.title.clone(), y, bars })
+    let label = axis::label(quantity);
+    let value = match common {
+        Some(point) if exhibit.axis.is_empty() => format!("{label}, {point}"),
+        Some(point) => format!("{label}, {} {point}", exhibit.axis),
+        None => label,
+    };
+    Figure::Bars(Bars { title: exhibit.title.clone(), value, bars })
 }
 
 /// Number of thresholds of a performance profile.
@@ -117,7 +138,7 @@ const BETWEEN_DOTS: usize = 4;
 const DOTTED: usize = 20;
 
 /// The share of episodes that reach each threshold (Agarwal et al. 2021).
-fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
+fn profiles(exhibit: &Exhibit, quantity: Quantity, palette: &Palette) -> Figure {
     let measured: Vec<(&Cell, Scores)> =
         exhibit.cells.iter().filter_map(|cell| Some((cell, cell.scores(quantity)?))).collect();
     let (low, high) = measured
@@ -136,16 +157,20 @@ fn profiles(exhibit: &Exhibit, quantity: Quantity) -> Figure {
             let shares = by_seed(cell, quantity, |scores| scores.share_of_at_least(x));
             shares.into_iter().map(move |share| (x, share))
         });
-        let dots = dots.collect();
-        Series { name: name_of(cell), points, intervals: upright(&shares), dots }
+        Series {
+            name: name_of(cell),
+            look: palette.look(&cell.policy),
+            quoted: false,
+            points,
+            intervals: upright(&shares),
+            dots: dots.collect(),
+        }
     });
-    let series: Vec<Series> = series.collect();
-    let shares = "share of episodes at or above";
     Figure::Lines(Lines {
         title: exhibit.title.clone(),
-        x: quantity.title().to_owned(),
-        y: with_dots(shares, series.iter().map(|series| !series.dots.is_empty())),
-        series,
+        x: axis::label(quantity),
+        y: "share of episodes at or above".to_owned(),
+        series: series.collect(),
     })
 }
 
@@ -157,13 +182,16 @@ fn name_of(cell: &Cell) -> String {
     }
 }
 
-fn curves(exhibit: &Exhibit) -> Figure {
+fn curves(exhibit: &Exhibit, palette: &Palette) -> Figure {
     let mut series = Vec::new();
     for cell in &exhibit.cells {
         let Ok(measured) = &cell.outcome else { continue };
-        let name = match cell.point.as_str() {
-            "" => cell.policy.clone(),
-            point => point.to_owned(),
+        let (name, look) = match cell.point.as_str() {
+            "" => (cell.policy.clone(), palette.look(&cell.policy)),
+            point => (
+                format!("{} {point}", exhibit.axis).trim_start().to_owned(),
+                Look::numbered(series.len()),
+            ),
         };
         // One line per seed would be too many: the mean over all seeds, and dots now and then.
         let all: Vec<Vec<(f64, f64)>> =
@@ -177,12 +205,12 @@ fn curves(exhibit: &Exhibit) -> Figure {
         let (step, several) = (points.len().div_ceil(DOTTED).max(1), all.len() > 1);
         let seeds = all.iter().filter(|_| several);
         let dots = seeds.flat_map(|seed| seed.iter().step_by(step).copied()).collect();
-        series.push(Series { name, points, intervals: Vec::new(), dots });
+        series.push(Series { name, look, points, dots, ..Series::default() });
     }
     Figure::Lines(Lines {
-        title: format!("{} (mean of {SMOOTHED} episodes)", exhibit.title),
+        title: exhibit.title.clone(),
         x: "episode".to_owned(),
-        y: with_dots("AvgQoE while training", series.iter().map(|series| !series.dots.is_empty())),
+        y: format!("{} while training (mean of {SMOOTHED} episodes)", axis::QOE),
         series,
     })
 }

@@ -9,6 +9,7 @@ use offramp_results::statistics::Basis;
 use offramp_results::{EpisodeMetrics, EpisodeResult, metric};
 
 use super::*;
+use crate::axis;
 use crate::plot::Figure;
 
 fn run(lineage: Option<Lineage>, qoes: [f64; 2]) -> MeasuredRun {
@@ -43,26 +44,26 @@ fn exhibit(kind: ExhibitKind, cells: Vec<Cell>) -> Exhibit {
     }
 }
 
-/// The dots of the only figure, and the label of its vertical axis.
-fn dots(exhibit: &Exhibit) -> (Vec<Vec<f64>>, String) {
-    match figures(exhibit).remove(0).1 {
-        Figure::Bars(bars) => (bars.bars.into_iter().map(|bar| bar.dots).collect(), bars.y),
+/// The dots of the only figure, and whether it explains them.
+fn dots(exhibit: &Exhibit) -> (Vec<Vec<f64>>, bool) {
+    let figure = figures(exhibit, &palette(std::slice::from_ref(exhibit))).remove(0).1;
+    let explained = figure.has_dots();
+    let dots = match figure {
+        Figure::Bars(bars) => bars.bars.into_iter().map(|bar| bar.dots).collect(),
         Figure::Lines(lines) => {
             let of = lines.series.into_iter().map(|series| series.dots);
-            (of.map(|dots| dots.into_iter().map(|(_, y)| y).collect()).collect(), lines.y)
+            of.map(|dots| dots.into_iter().map(|(_, y)| y).collect()).collect()
         }
-    }
+    };
+    (dots, explained)
 }
 
 #[test]
 fn each_training_seed_is_a_dot() {
     for kind in [ExhibitKind::Bars, ExhibitKind::Lines] {
         let cells = vec![cell("several", &[7, 8, 9]), cell("one", &[7])];
-        let (dots, y) = dots(&exhibit(kind, cells));
-        assert_eq!(dots, [vec![2.0, 12.0, 22.0], vec![]], "{kind:?}");
-        assert_eq!(y, "AvgQoE (dots: single training seeds)");
-        let (dots, y) = self::dots(&exhibit(kind, vec![cell("one", &[7])]));
-        assert_eq!((dots, y.as_str()), (vec![vec![]], "AvgQoE"), "{kind:?}");
+        assert_eq!(dots(&exhibit(kind, cells)), (vec![vec![2.0, 12.0, 22.0], vec![]], true));
+        assert_eq!(dots(&exhibit(kind, vec![cell("one", &[7])])), (vec![vec![]], false));
     }
     let (dots, _) = dots(&exhibit(ExhibitKind::Profiles, vec![cell("two", &[7, 8])]));
     // From 1 to 13, every fourth of 41 thresholds; the first is reached by all, the last by half
@@ -102,7 +103,8 @@ fn each_training_seed_is_a_row() {
 
 #[test]
 fn a_table_says_what_one_training_leaves_out() {
-    let caption = |cells| tables(&exhibit(ExhibitKind::Table, cells)).remove(0).caption;
+    let caption =
+        |cells| tables(&exhibit(ExhibitKind::Table, cells), axis::label).remove(0).caption;
     assert!(caption(vec![cell("one", &[7])]).contains("one training seed"));
     assert_eq!(caption(vec![cell("two", &[7, 8])]), "");
 }

@@ -1,0 +1,70 @@
+//! Axes: what a figure's quantities are called on its axes and above its panels, with their units.
+
+use offramp_results::exhibit::Quantity;
+use offramp_results::metric::Metric;
+
+/// The label of an axis of AvgQoE.
+pub const QOE: &str = "QoE per device";
+/// The label of an axis of dropped tasks.
+pub const DROPPED: &str = "dropped tasks per episode";
+
+/// The label of an axis of the quantity: `mean delay (slots)`.
+pub fn label(quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Metric(metric) => metric_label(metric),
+        Quantity::Parameters => "parameters, as the paper counts them".to_owned(),
+    }
+}
+
+/// The label of an axis of the metric: `mean delay (slots)`.
+pub fn metric_label(metric: &Metric) -> String {
+    let Some(words) = words(metric.id) else {
+        return with_unit(metric.title, metric.unit);
+    };
+    match metric.unit {
+        // The words name these units themselves.
+        "tasks" | "devices" | "reward" => words.to_owned(),
+        "as accounted" => with_unit(words, "the scenario’s units"),
+        unit => with_unit(words, unit),
+    }
+}
+
+fn with_unit(words: &str, unit: &str) -> String {
+    if unit.is_empty() { words.to_owned() } else { format!("{words} ({unit})") }
+}
+
+fn words(id: &str) -> Option<&'static str> {
+    Some(match id {
+        "tasks" => "tasks per episode",
+        "devices" => "devices",
+        "qoe" => QOE,
+        "delay_slots" => "mean delay",
+        "energy" => "energy per device",
+        "dropped" => DROPPED,
+        "completion_ratio" => "share of tasks completed",
+        "local_share" => "share of tasks computed locally",
+        "energy_per_task" => "energy per task",
+        "delay_p50" => "median delay",
+        "delay_p95" => "95th percentile of delay",
+        "delay_p99" => "99th percentile of delay",
+        "decision_us" => "time per decision",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_results::metric;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_has_words_for_its_axis() {
+        assert!(metric::all().iter().all(|metric| words(metric.id).is_some()));
+        let label = |id| metric_label(metric::by_id(id).unwrap());
+        assert_eq!(label("qoe"), "QoE per device");
+        assert_eq!(label("delay_slots"), "mean delay (slots)");
+        assert_eq!(label("dropped"), "dropped tasks per episode");
+        assert_eq!(label("energy"), "energy per device (the scenario’s units)");
+    }
+}

@@ -1,0 +1,144 @@
+//! `--html`: pages that play an episode, and what they contain.
+
+use offramp_tests::{Sandbox, example, workspace};
+use serde_json::Value;
+
+fn scenario(name: &str) -> String {
+    workspace().join("scenarios").join(name).display().to_string()
+}
+
+fn trace(name: &str) -> String {
+    workspace().join("tests/traces").join(name).display().to_string()
+}
+
+/// Numbers in a page have two digits after the point.
+const ROUNDED: f64 = 0.005_001;
+
+/// The data of a page.
+fn data(page: &str) -> Value {
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn numbers(column: &Value) -> Vec<f64> {
+    column.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// Whatever policies carry along, and however they compute their values: watching changes no result.
+#[test]
+fn the_episode_that_is_watched_is_the_one_that_was_run() {
+    let sandbox = Sandbox::new();
+    let paper = scenario("paper.ron");
+    let ran = sandbox.offramp(&["run", &paper, "--episodes", "3", "--html=2", "--out", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("episode to watch: run/episode.html"), "{}", ran.err);
+    let page = sandbox.read("run/episode.html");
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+    let data = data(&page);
+    let runs = data["runs"].as_array().unwrap();
+    let table = sandbox.read("run/episodes.csv");
+    let mut rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    let header = rows.next().unwrap();
+    let place = |name| header.iter().position(|column| *column == name).unwrap();
+    let mut seen = 0;
+    for row in rows.filter(|row| row[place("episode")] == "2") {
+        let policy = row[place("policy")];
+        let run = runs.iter().find(|run| run["policy"] == policy).unwrap();
+        for (column, key) in [
+            ("qoe", "qoe"),
+            ("delay_slots", "delay_slots"),
+            ("energy", "energy"),
+            ("dropped", "dropped"),
+        ] {
+            let (ours, theirs) = (run[key].as_f64().unwrap(), row[place(column)].parse::<f64>());
+            let theirs = theirs.unwrap();
+            assert!((ours - theirs).abs() <= ROUNDED, "{policy}: {key} {ours} {theirs}");
+        }
+        seen += 1;
+    }
+    assert_eq!((seen, runs.len()), (11, 11));
+    // The teacher takes the action with the highest value, and the heuristic has none.
+    let of = |policy: &str| runs.iter().find(|run| run["policy"] == policy).unwrap();
+    assert!(of("heuristic")["q"].is_null());
+    let teacher = of("teacher");
+    let values: Vec<Vec<f64>> = teacher["q"].as_array().unwrap().iter().map(numbers).collect();
+    for (task, action) in numbers(&teacher["action"]).into_iter().enumerate() {
+        let best = values.iter().map(|column| column[task]).fold(f64::NEG_INFINITY, f64::max);
+        assert!(best - values[action as usize][task] <= 2.0 * ROUNDED, "task {task}");
+    }
+}
+
+#[test]
+fn each_scenario_has_a_page_of_its_first_point() {
+    let sandbox = Sandbox::new();
+    let (small, sweep) = (scenario("small.ron"), scenario("load-sweep.ron"));
+    let ran = sandbox.offramp(&["run", &small, &sweep, "--quick", "--html", "--out", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let [small, sweep] = ["small", "load-sweep"]
+        .map(|name| data(&sandbox.read(&format!("run/episode-{name}.html"))));
+    assert_eq!(
+        (&small["title"], &small["about"]),
+        (&"small".into(), &"episode 0 under seed 1".into())
+    );
+    // At a load of 0.1, about a third as many tasks as at 0.3.
+    let tasks = |data: &Value| numbers(&data["tasks"]["slot"]).len();
+    assert!(3 * tasks(&sweep) < 2 * tasks(&small), "{} {}", tasks(&sweep), tasks(&small));
+}
+
+#[test]
+fn a_policy_that_must_run_apart_is_not_played_in_a_page() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("apart.ron", "(name: \"apart\", policies: [(plugin: \"random\")], isolate: true)");
+    let ran = sandbox.offramp(&["run", "apart.ron", "--html", "--out", "run"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("`apart` runs each in a process of its own"), "{}", ran.err);
+    assert!(!sandbox.has("run"));
+    let ran = sandbox.offramp(&["run", &scenario("small.ron"), "--html", "--isolate"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+}
+
+#[test]
+fn a_policy_that_fails_is_left_out_of_the_page() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "some.ron",
+        "(name: \"some\", policies: [(plugin: \"random\"), (plugin: \"hostile\", name: \"</script>\",
+          parameters: (misdeed: FailIn(\"decide\"))), (plugin: \"heuristic\", name: \"<b>rules</b>\")],
+          evaluate: (episodes: 1))",
+    );
+    let hostile = example("hostile").display().to_string();
+    let ran =
+        sandbox.offramp(&["run", "some.ron", "--plugins", &hostile, "--html=4", "--out", "run"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("failed: </script>, watched: policy `hostile`"), "{}", ran.err);
+    let page = sandbox.read("run/episode.html");
+    let data = data(&page);
+    let policies = data["runs"].as_array().unwrap().iter().map(|run| &run["policy"]);
+    assert_eq!(policies.collect::<Vec<_>>(), ["random", "<b>rules</b>"]);
+    assert_eq!(data["about"], "episode 4 under seed 1");
+    assert!(!page.contains("<b>rules"), "names are data, not markup");
+}
+
+#[test]
+fn a_recorded_run_is_played() {
+    let sandbox = Sandbox::new();
+    let paper = trace("paper-random.json.gz");
+    let ran = sandbox.offramp(&["replay", &paper, "--html", "trace.html"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let page = data(&sandbox.read("trace.html"));
+    let [run] = page["runs"].as_array().unwrap().as_slice() else { panic!("{page}") };
+    let printed = sandbox.offramp(&["replay", &paper, "--format", "json"]);
+    let printed: Value = serde_json::from_str(&printed.out).unwrap();
+    let replay = &printed["traces"][0];
+    assert_eq!(run["dropped"], replay["dropped"]);
+    for key in ["qoe", "delay_slots", "energy"] {
+        let (ours, theirs) = (run[key].as_f64().unwrap(), replay[key].as_f64().unwrap());
+        assert!((ours - theirs).abs() <= ROUNDED, "{key}: {ours} {theirs}");
+    }
+    // A page has one trace.
+    let two = trace("tiny-random.json.gz");
+    let ran = sandbox.offramp(&["replay", &paper, &two, "--html", "two.html"]);
+    assert_eq!((ran.code, sandbox.has("two.html")), (2, false), "{}", ran.err);
+    assert!(ran.err.contains("--html shows one trace; 2 traces are given"), "{}", ran.err);
+}
