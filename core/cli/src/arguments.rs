@@ -443,9 +443,15 @@ pub(crate) struct ReproduceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Run folders
+    /// Run folders; with --open also the folder of a training, distillation or study
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
+    /// Write one page of all these runs to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Open the page in the browser: FILE, or the one in the folder
+    #[arg(long)]
+    pub(crate) open: bool,
     #[command(flatten)]
     pub(crate) results: ResultsArguments,
 }

@@ -61,7 +61,7 @@ fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
         Command::Export(arguments) => commands::export::run(&arguments, notes),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments, notes),
-        Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments, notes),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Plugins(arguments) => commands::plugins::run(&arguments),
         Command::New(arguments) => commands::new::run(&arguments),

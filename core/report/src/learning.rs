@@ -111,11 +111,23 @@ fn number(value: Option<f64>) -> Cell {
 /// Means of `metric` over every [`SMOOTHED`] training episodes: the number of episodes so far and
 /// the mean.
 pub fn smoothed(rows: &[TrainingRow], metric: impl Fn(&TrainingRow) -> f64) -> Vec<(f64, f64)> {
+    averaged(rows, SMOOTHED, |row| Some(metric(row)))
+}
+
+/// Means of `metric` over so many training episodes each, where it has values: the number of episodes
+/// so far and the mean.
+pub(crate) fn averaged(
+    rows: &[TrainingRow],
+    episodes: usize,
+    metric: impl Fn(&TrainingRow) -> Option<f64>,
+) -> Vec<(f64, f64)> {
     let mean = |rows: &[TrainingRow]| {
-        let sum: f64 = rows.iter().map(&metric).sum();
-        (rows[rows.len() - 1].episode as f64 + 1.0, sum / rows.len() as f64)
+        let values: Vec<f64> = rows.iter().filter_map(&metric).collect();
+        let sum: f64 = values.iter().sum();
+        let mean = (!values.is_empty()).then(|| sum / values.len() as f64)?;
+        Some((rows.last()?.episode as f64 + 1.0, mean))
     };
-    rows.chunks(SMOOTHED).map(mean).collect()
+    rows.chunks(episodes).filter_map(mean).collect()
 }
 
 /// The label of a training's curve: its point, or `name`, the scenario's, outside a sweep.

@@ -9,10 +9,11 @@
 //! 3. [`tuning`]: searches for hyper-parameters.
 //! 4. [`study`]: the tables and figures of a study, [`study_page`]: all of them on one page, and
 //!    [`study_folder`]: the folder that has both.
-//! 5. [`replay`]: recorded runs, replayed.
-//! 6. [`episode`]: an episode of several policies, as a page that plays it.
-//! 7. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
-//! 8. [`records`]: any other small table, in the same three formats.
+//! 5. [`run_page`]: runs on one page, and [`learning_page`]: a training or distillation on one.
+//! 6. [`replay`]: recorded runs, replayed.
+//! 7. [`episode`]: an episode of several policies, as a page that plays it.
+//! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
+//! 9. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -44,11 +45,13 @@
 pub mod axis;
 pub mod episode;
 pub mod learning;
+pub mod learning_page;
 pub mod page;
 pub mod palette;
 mod plot;
 pub mod records;
 pub mod replay;
+pub mod run_page;
 pub mod study;
 pub mod study_folder;
 pub mod study_page;
@@ -62,7 +65,7 @@ use serde_json::{Map, Value, json};
 
 use crate::records::{csv_text, json_text, markdown};
 
-pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series};
+pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series, Strip, Strips};
 
 /// The text of what has no value.
 pub(crate) use offramp_results::metric::NONE;

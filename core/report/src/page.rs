@@ -4,8 +4,13 @@
 //! [`Page`] is the shell; [`escaped`], [`table`], [`details`] and [`figures::grid`] make its contents.
 
 use std::fmt::Write;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use offramp_results::files::write_atomically;
 
 use crate::palette;
+use crate::plot::PlotError;
 use crate::table::Table;
 
 pub mod figures;
@@ -34,6 +39,49 @@ pub struct Section {
     pub html: String,
 }
 
+/// A page that can't be made or written. Nothing that was there before has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The results that it shows can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] offramp_results::Error),
+    /// A figure can't be drawn, or the file can't be written.
+    #[error(transparent)]
+    Unwritable(#[from] PlotError),
+    /// A file stands in its place that offramp did not write.
+    #[error("{path} is not a page of offramp and stays as it is")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// How the head of every page begins that this writes, whatever its version.
+const GENERATOR: &str = "<meta name=\"generator\" content=\"offramp";
+/// Bytes at the beginning of a page, among which the generator is.
+const HEAD: u64 = 1024;
+
+/// Fails if a file stands at `path` that is not a page of offramp.
+///
+/// # Errors
+/// [`PageError::Foreign`].
+pub fn check_ours(path: &Path) -> Result<(), PageError> {
+    let head = || -> std::io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        std::fs::File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+        Ok(head)
+    };
+    let ours = || head().is_ok_and(|head| String::from_utf8_lossy(&head).contains(GENERATOR));
+    if path.exists() && !ours() {
+        return Err(PageError::Foreign { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// The footer of the pages of results.
+pub const FOOTER: &str =
+    "Made by offramp. This file needs no other; the links lead to files beside it.";
+
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/theme.js");
 /// Looks on dark that are not colours of policies.
@@ -41,13 +89,27 @@ const DARK: &str = "color-scheme:dark;--ink:#E6E8EA;--quiet:#A3A9B0;--ground:#12
                     --rule:#343A42;--link:#8AB8FF;--good:#35D0A2;--bad:#FF954D;";
 
 impl Page {
+    /// Writes the page to `path`, over an earlier page of offramp.
+    ///
+    /// # Errors
+    /// [`PageError::Foreign`], [`PageError::Unwritable`].
+    pub fn write(&self, path: &Path) -> Result<(), PageError> {
+        check_ours(path)?;
+        let written = write_atomically(path, self.html().as_bytes());
+        let fail =
+            |cause: std::io::Error| PlotError { path: path.to_owned(), cause: cause.to_string() };
+        Ok(written.map_err(fail)?)
+    }
+
     /// The text of the HTML file.
     pub fn html(&self) -> String {
         let Self { title, about, sections, footer } = self;
         let (title, about, footer) = (escaped(title), escaped(about), escaped(footer));
+        let version = env!("CARGO_PKG_VERSION");
         let (light, dark) = (palette::light_css(), palette::dark_css());
         let mut text = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             {GENERATOR} {version}\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{title}</title>\n<style>\n:root{{{light}}}\n{STYLE}\
              @media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{DARK}{dark}}}}}\n\

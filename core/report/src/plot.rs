@@ -12,9 +12,12 @@ use crate::palette::Look;
 
 mod bars;
 mod lines;
+mod rows;
 mod sheet;
+mod strips;
 
 use sheet::Sheet;
+pub(crate) use strips::quartiles;
 
 /// A figure that can't be drawn or written.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,8 @@ pub enum Figure {
     Lines(Lines),
     /// Bars.
     Bars(Bars),
+    /// Distributions.
+    Strips(Strips),
 }
 
 /// A figure of lines.
@@ -51,7 +56,7 @@ pub struct Lines {
 /// One line of a figure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// Its name, in the legend and at its end.
+    /// Its name, in the legend and at its end; empty for marks on another line, which no legend lists.
     pub name: String,
     /// Its colour and marker.
     pub look: Look,
@@ -95,6 +100,28 @@ pub struct Bar {
     pub dots: Vec<f64>,
 }
 
+/// A figure of distributions, one below the other: single values as dots, their quartiles as boxes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strips {
+    /// The title above it, in files.
+    pub title: String,
+    /// The label of the axis of values, with the unit.
+    pub value: String,
+    /// The distributions, from top to bottom.
+    pub strips: Vec<Strip>,
+}
+
+/// A distribution of a figure.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Strip {
+    /// The name beside it.
+    pub name: String,
+    /// Its colour.
+    pub look: Look,
+    /// Its values, ascending. Of many, only some are drawn as dots.
+    pub values: Vec<f64>,
+}
+
 impl Figure {
     /// Draws the figure to `stem`.svg and `stem`.png.
     ///
@@ -132,18 +159,19 @@ impl Figure {
         match self {
             Self::Lines(lines) => &lines.y,
             Self::Bars(bars) => &bars.value,
+            Self::Strips(strips) => &strips.value,
         }
     }
 
-    /// What its legend lists: names, looks, and which are quoted. Empty for bars, whose names stand
-    /// beside them.
+    /// What its legend lists: names, looks, and which are quoted. Empty for bars and distributions,
+    /// whose names stand beside them.
     pub(crate) fn keys(&self) -> Vec<(String, Look, bool)> {
         match self {
             Self::Lines(lines) => {
-                let series = lines.series.iter();
+                let series = lines.series.iter().filter(|series| !series.name.is_empty());
                 series.map(|series| (series.name.clone(), series.look, series.quoted)).collect()
             }
-            Self::Bars(_) => Vec::new(),
+            Self::Bars(_) | Self::Strips(_) => Vec::new(),
         }
     }
 
@@ -152,22 +180,25 @@ impl Figure {
         match self {
             Self::Lines(lines) => lines.series.iter().any(|series| !series.intervals.is_empty()),
             Self::Bars(bars) => bars.bars.iter().any(|bar| bar.interval.is_some()),
+            Self::Strips(_) => false,
         }
     }
 
-    /// True if it shows single values as dots.
+    /// True if it shows single values, which its points or bars average, as dots.
     pub(crate) fn has_dots(&self) -> bool {
         match self {
             Self::Lines(lines) => lines.series.iter().any(|series| !series.dots.is_empty()),
             Self::Bars(bars) => bars.bars.iter().any(|bar| !bar.dots.is_empty()),
+            Self::Strips(_) => false,
         }
     }
 
-    /// The sheet that it is drawn on: bars take as much height as they need.
+    /// The sheet that it is drawn on: bars and distributions take as much height as they need.
     fn sheet(&self, sheet: Sheet) -> Sheet {
         match self {
             Self::Lines(_) => sheet,
-            Self::Bars(bars) => bars.sheet(sheet),
+            Self::Bars(bars) => rows::sheet(sheet, bars.bars.len()),
+            Self::Strips(strips) => rows::sheet(sheet, strips.strips.len()),
         }
     }
 
@@ -187,6 +218,7 @@ impl Figure {
         match self {
             Self::Lines(lines) => lines.draw(area, sheet, &label),
             Self::Bars(bars) => bars.draw(area, sheet, &label),
+            Self::Strips(strips) => strips.draw(area, sheet, &label),
         }?;
         area.present().map_err(|error| error.to_string())
     }

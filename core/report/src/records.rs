@@ -121,6 +121,13 @@ impl Records {
     /// A Markdown table, without the columns that have no value. Columns without texts are aligned
     /// to the right.
     pub fn table(&self) -> String {
+        let (header, rows, texts) = self.shown();
+        markdown(header, rows.into_iter(), |column| !texts[column])
+    }
+
+    /// The header and the rows of a table, without the columns that have no value; and which columns
+    /// have texts.
+    pub(crate) fn shown(&self) -> (Vec<String>, Vec<Vec<String>>, Vec<bool>) {
         let any = |at: usize, is: fn(&Cell) -> bool| {
             self.rows.iter().filter_map(|row| row.get(at)).any(is)
         };
@@ -129,10 +136,10 @@ impl Records {
         let header = used.iter().map(|&at| self.fields[at].title.to_owned()).collect();
         let shown = |row: &Vec<Cell>| {
             let cells = used.iter().map(|&at| row.get(at).map_or_else(String::new, Cell::shown));
-            cells.collect::<Vec<_>>()
+            cells.collect()
         };
-        let number = |column: usize| !any(used[column], |cell| matches!(cell, Cell::Text(_)));
-        markdown(header, self.rows.iter().map(shown), number)
+        let texts = used.iter().map(|&at| any(at, |cell| matches!(cell, Cell::Text(_)))).collect();
+        (header, self.rows.iter().map(shown).collect(), texts)
     }
 
     /// An array with one object per row.

@@ -12,17 +12,15 @@ use offramp_results::words::{counted, rounded};
 use crate::NONE;
 use crate::axis;
 use crate::page::figures::{Panel, grid};
-use crate::page::{Page, Section, details, escaped, html_table, table};
+use crate::page::{self, Page, Section, details, escaped, html_table, table};
 use crate::palette::Palette;
 use crate::plot::{Figure, Lines, PlotError, Series};
+use crate::run_page;
 use crate::study::{
     StudyResults, budgets_table, failures, figures, judged, palette, tables, tally, verdict,
     verdict_name,
 };
 use crate::table::Table;
-
-/// The page that a training or distillation may have in its folder.
-const LESSON_PAGE: &str = "report.html";
 
 /// The page of a study: every claim with its verdict, every exhibit with its figures, and what each of
 /// `lessons` cost. It links to the files beside it in `folder`.
@@ -57,8 +55,7 @@ pub fn study_page(
         title: study.name.to_owned(),
         about: format!("{} {}.", study.about, study.size()).trim_start().to_owned(),
         sections,
-        footer: "Made by offramp. This file needs no other; the links lead to files beside it."
-            .to_owned(),
+        footer: page::FOOTER.to_owned(),
     };
     Ok(page.html())
 }
@@ -187,7 +184,7 @@ fn lessons_section(lessons: &[Lesson], folder: &Path) -> Section {
     let total: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).sum();
     let place = |lesson: &Lesson| {
         let path = lesson.folder.to_string_lossy().replace('\\', "/");
-        let page = format!("{path}/{LESSON_PAGE}");
+        let page = format!("{path}/{}", run_page::FILE);
         if folder.join(&page).is_file() {
             format!("<a href=\"{}\">{}</a>", escaped(&page), escaped(&path))
         } else {

@@ -5,6 +5,7 @@ use offramp_harness::bind::{Distillation, bind_distillation};
 use offramp_harness::distill::{DistillError, check, distill};
 use offramp_harness::resume::{Claim, Work};
 use offramp_report::learning::distillations;
+use offramp_report::learning_page;
 use offramp_results::learning::{self, Learned};
 
 use crate::Outcome;
@@ -66,5 +67,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
     }
     print(&distillations(&learned).print("distillations", arguments.format.format()))?;
     let failed = learned.iter().any(|distillation| distillation.error.is_some());
-    Ok(if failed || !logged { Outcome::Failures } else { Outcome::Success })
+    let written = learning_page::write_distillations(&experiment.name, &learned, &out);
+    let failed = failed || !logged;
+    Ok(super::with_page(if failed { Outcome::Failures } else { Outcome::Success }, written))
 }

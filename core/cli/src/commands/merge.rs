@@ -1,6 +1,7 @@
 //! `offramp merge`: combine the parts of a batch.
 
 use offramp_explain::Problem;
+use offramp_report::run_page;
 use offramp_results::merge::merge;
 
 use crate::Outcome;
@@ -13,5 +14,5 @@ pub(crate) fn run(arguments: &MergeArguments, notes: Notes) -> Result<Outcome, P
     let printed = print(&arguments.results.text(&runs));
     notes.say(format_args!("results: {}", arguments.out.display()));
     printed?;
-    Ok(super::outcome_of_runs(&runs))
+    Ok(super::with_page(super::outcome_of_runs(&runs), run_page::write(&arguments.out)))
 }

@@ -19,11 +19,13 @@ use std::path::{Path, PathBuf};
 use offramp_explain::{Kind, Problem};
 use offramp_harness::executor::Isolated;
 use offramp_host::Registry;
+use offramp_report::page::PageError;
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::{Experiment, Setting};
 
 use crate::Outcome;
 use crate::arguments::{SearchArguments, ThreadArguments};
+use crate::progress::show_failure;
 
 /// Reads a scenario, with `settings` in place of what it says.
 fn read_scenario(path: &Path, settings: &[Setting]) -> Result<Experiment, Problem> {
@@ -35,6 +37,17 @@ fn read_scenario(path: &Path, settings: &[Setting]) -> Result<Experiment, Proble
 fn outcome_of_runs(runs: &[StoredRun]) -> Outcome {
     let failed = runs.iter().any(|run| run.record.error.is_some());
     if failed { Outcome::Failures } else { Outcome::Success }
+}
+
+/// The outcome of a command whose results are complete, once their page has been written or not.
+fn with_page(outcome: Outcome, written: Result<(), PageError>) -> Outcome {
+    match written {
+        Ok(()) => outcome,
+        Err(error) => {
+            show_failure(format_args!("the page of these results: {error}"));
+            Outcome::Failures
+        }
+    }
 }
 
 /// A pool of as many threads as asked for.

@@ -5,6 +5,7 @@ use std::path::Path;
 use offramp_explain::Problem;
 use offramp_harness::batch::Batch;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
+use offramp_report::run_page;
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
 use rayon::ThreadPool;
@@ -35,7 +36,7 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
     }
     notes.say(format_args!("results: {}", out.display()));
     printed?;
-    Ok(super::outcome_of_runs(&runs))
+    Ok(super::with_page(super::outcome_of_runs(&runs), run_page::write(&out)))
 }
 
 fn read_experiments(arguments: &RunArguments) -> Result<Vec<Experiment<Evaluation>>, Problem> {

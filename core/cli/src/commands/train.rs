@@ -5,6 +5,7 @@ use offramp_harness::bind::{Training, bind_training};
 use offramp_harness::resume::{Claim, Work};
 use offramp_harness::train::{TrainError, check, train};
 use offramp_report::learning::{trainings, write_curves};
+use offramp_report::learning_page;
 use offramp_results::learning::{self, Learned};
 
 use crate::Outcome;
@@ -54,10 +55,12 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         learned.push(Learned { point, folder, rows, error });
     }
     print(&trainings(&learned).print("trainings", arguments.format.format()))?;
+    let written = learning_page::write_trainings(&experiment.name, &learned, &out);
     let all = learned.len();
     learned.retain(|training| training.error.is_none());
     if !learned.is_empty() {
         write_curves(&experiment.name, &learned, &out).map_err(Problem::new)?;
     }
-    Ok(if learned.len() < all || !logged { Outcome::Failures } else { Outcome::Success })
+    let failed = learned.len() < all || !logged;
+    Ok(super::with_page(if failed { Outcome::Failures } else { Outcome::Success }, written))
 }

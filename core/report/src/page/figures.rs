@@ -59,10 +59,11 @@ fn themed(svg: &str, label: &str) -> String {
 /// The lines and bars of all panels, each once, and what intervals and dots are.
 fn legend(panels: &[Panel]) -> String {
     let mut keys = Vec::new();
-    let (mut intervals, mut dots) = (false, false);
+    let (mut intervals, mut dots, mut strips) = (false, false, false);
     for Panel { figure, .. } in panels {
         intervals |= figure.has_intervals();
         dots |= figure.has_dots();
+        strips |= matches!(figure, Figure::Strips(_));
         for key in figure.keys() {
             if !keys.contains(&key) {
                 keys.push(key);
@@ -73,12 +74,14 @@ fn legend(panels: &[Panel]) -> String {
     for (name, look, quoted) in keys {
         let _ = writeln!(text, "<li>{}{}</li>", swatch(look, quoted), escaped(&name));
     }
-    let note = match (intervals, dots) {
-        (true, true) => "whiskers and bands: 95 % intervals; faint dots: single training seeds",
-        (true, false) => "whiskers and bands: 95 % intervals",
-        (false, true) => "faint dots: single training seeds",
-        (false, false) => "",
-    };
+    let notes = [
+        (intervals, "bars and bands: 95 % intervals"),
+        (dots, "faint dots: single training seeds"),
+        (strips, "dots: single episodes; boxes: the middle half of them, with the median"),
+    ];
+    let notes: Vec<&str> =
+        notes.into_iter().filter(|(shown, _)| *shown).map(|(_, note)| note).collect();
+    let note = notes.join("; ");
     if !note.is_empty() {
         let _ = writeln!(text, "<li class=\"note\">{note}</li>");
     }

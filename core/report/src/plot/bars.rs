@@ -2,21 +2,11 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::sheet::{FONT, Sheet, tick};
-use super::{Bar, Bars};
-
-/// Height of a bar with the space below it, pixels.
-const ROW: f64 = 19.0;
+use super::sheet::Sheet;
+use super::{Bar, Bars, rows};
 
 impl Bars {
-    /// The sheet, as high as the bars need.
-    pub(super) fn sheet(&self, sheet: Sheet) -> Sheet {
-        let around = if sheet.is_file { 75.0 } else { 36.0 };
-        Sheet { height: sheet.pixels(around + ROW * self.bars.len().max(1) as f64), ..sheet }
-    }
-
     pub(super) fn draw<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
@@ -32,44 +22,10 @@ impl Bars {
             .filter(|end| end.is_finite())
             .fold((0.0_f64, 0.0_f64), |(low, high), end| (low.min(end), high.max(end)));
         let range = if low < high { 1.05 * low..1.05 * high } else { 0.0..1.0 };
-        let count = self.bars.len().max(1);
-        let names: Vec<String> = self
-            .bars
-            .iter()
-            .map(|bar| sheet.fitted(area, &bar.name, sheet.width * 3 / 5))
-            .collect();
-        let widest = names.iter().map(|name| sheet.text_width(area, name)).max().unwrap_or(0);
-        let font = (FONT, sheet.font);
-        let mut builder = ChartBuilder::on(area);
-        if sheet.is_file {
-            builder.caption(&self.title, (FONT, 24));
-        }
-        let mut chart = builder
-            .margin(sheet.pixels(6.0))
-            .margin_right(sheet.pixels(18.0))
-            .x_label_area_size(sheet.pixels(if sheet.is_file { 36.0 } else { 20.0 }))
-            .y_label_area_size(widest + sheet.pixels(6.0))
-            .build_cartesian_2d(range, -0.5..count as f64 - 0.5)
-            .map_err(text)?;
-        let mut mesh = chart.configure_mesh();
-        mesh.disable_y_mesh()
-            .y_labels(0)
-            .x_labels(6)
-            .x_label_formatter(&tick)
-            .label_style(font)
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(BLACK.mix(0.15).stroke_width(sheet.pixel))
-            .axis_style(BLACK.mix(0.5).stroke_width(sheet.pixel));
-        if sheet.is_file {
-            mesh.x_desc(label);
-        }
-        mesh.draw().map_err(text)?;
-        let beside = TextStyle::from(font.into_font()).pos(Pos::new(HPos::Right, VPos::Center));
-        for (number, (bar, name)) in self.bars.iter().zip(names).enumerate() {
-            let at = (count - 1 - number) as f64;
-            let (_, y) = chart.backend_coord(&(0.0, at));
-            let x = (sheet.pixels(6.0) + widest) as i32;
-            area.draw(&Text::new(name, (x, y), &beside)).map_err(text)?;
+        let names = self.bars.iter().map(|bar| bar.name.as_str());
+        let mut chart = rows::chart(area, sheet, [&self.title, label], names, range)?;
+        for (number, bar) in self.bars.iter().enumerate() {
+            let at = rows::place(number, self.bars.len());
             let Bar { look, quoted, value, interval, dots, .. } = bar;
             let colour = look.rgb();
             let corners = [(0.0, at + 0.36), (*value, at - 0.36)];

@@ -25,7 +25,8 @@ impl Lines {
     ) -> Result<(), String> {
         let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         let (xs, ys) = self.ranges();
-        let named = sheet.is_file || (self.series.len() > 1 && self.ends_apart(&ys));
+        let lines = self.series.iter().filter(|series| !series.name.is_empty()).count();
+        let named = sheet.is_file || (lines > 1 && self.ends_apart(&ys));
         // A panel has a legend beside it; in a file names stand here alone.
         let most = sheet.width * if sheet.is_file { 5 } else { 3 } / 10;
         let names = self.series.iter().map(|series| sheet.fitted(area, &series.name, most));
@@ -122,6 +123,7 @@ impl Lines {
         };
         let ended = self.series.iter().zip(names);
         let ended: Vec<(&Series, &String, (i32, i32))> = ended
+            .filter(|(_, name)| !name.is_empty())
             .filter_map(|(series, name)| {
                 let end = series.points.iter().rfind(|(x, y)| x.is_finite() && y.is_finite())?;
                 Some((series, name, chart.backend_coord(end)))

@@ -1,0 +1,267 @@
+//! Trainings and distillations as one page each: the outcome, and curves of everything that was
+//! recorded while they learned, one line per point of the sweep; drawn from the rows that they wrote.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use offramp_results::learning::{self, DistillationRow, Learned, TrainingRow};
+use offramp_results::words::counted;
+
+use crate::axis;
+use crate::learning::{SMOOTHED, averaged, distillations, trainings};
+use crate::page::figures::{Panel, grid};
+use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
+use crate::palette::Look;
+use crate::plot::{Figure, Lines, Series};
+use crate::records::Records;
+use crate::run_page::FILE;
+use crate::table::Table;
+
+/// Most lines of a figure.
+const MAX_LINES: usize = 12;
+/// Most points of a line.
+const MAX_POINTS: usize = 500;
+/// Most rows of the table.
+const MAX_ROWS: usize = 300;
+
+/// A curve of a training or distillation: a panel's heading, and the value in a row, if there is one.
+type Curve<R> = (&'static str, fn(&R) -> Option<f64>);
+
+/// True if `folder` has the rows of a training or distillation, or those of its points.
+pub fn has_rows(folder: &Path) -> bool {
+    ["training.csv", "distillation.csv"].iter().any(|file| !folders_with(folder, file).is_empty())
+}
+
+/// Writes [`FILE`] to the folder of a training or distillation, over an earlier page of offramp. Points
+/// of a sweep have the names of their folders.
+///
+/// # Errors
+/// [`PageError`]; what was learned stays as it is.
+pub fn write(folder: &Path) -> Result<(), PageError> {
+    let name = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let name = name.file_name().unwrap_or_default().to_string_lossy();
+    let trained = learned(folder, "training.csv", learning::training)?;
+    if !trained.is_empty() {
+        return write_trainings(&name, &trained, folder);
+    }
+    let distilled = learned(folder, "distillation.csv", learning::distillation)?;
+    write_distillations(&name, &distilled, folder)
+}
+
+/// Writes [`FILE`] of the trainings of a scenario to their folder, over an earlier page of offramp.
+///
+/// # Errors
+/// [`PageError`]; what was learned stays as it is.
+pub fn write_trainings(
+    name: &str,
+    all: &[Learned<TrainingRow>],
+    folder: &Path,
+) -> Result<(), PageError> {
+    let curves: [Curve<TrainingRow>; 9] = [
+        ("QoE per device while training", |row| Some(row.qoe)),
+        (axis::DROPPED, |row| Some(row.dropped as f64)),
+        ("mean delay (slots)", |row| row.delay_slots),
+        ("energy per device (the scenario’s units)", |row| Some(row.energy)),
+        ("loss", |row| Some(row.loss)),
+        ("share of decisions made by the explorer", |row| Some(row.exploration)),
+        ("mean Q", |row| row.q),
+        ("mean |Q − target| (TD error)", |row| row.td_error),
+        ("norm of the gradient", |row| row.gradient_norm),
+    ];
+    let longest = all.iter().map(|training| training.rows.len()).max().unwrap_or(0);
+    let episodes = SMOOTHED * longest.div_ceil(SMOOTHED * MAX_POINTS).max(1);
+    let mut panels = vec![panel("QoE per device in validation", "episode", all, |training| {
+        let points = training.rows.iter().filter_map(|row| Some((after(row), row.validation_qoe?)));
+        let best = training.best(|row| row.validation_qoe);
+        (points.collect(), best.and_then(|row| Some((after(row), row.validation_qoe?))))
+    })];
+    panels.extend(curves.into_iter().map(|(heading, value)| {
+        panel(heading, "episode", all, |training| (averaged(&training.rows, episodes, value), None))
+    }));
+    let about = format!(
+        "{} of {name}. Curves of training episodes are means of {episodes} episodes; the marks on \
+         validations are the best, whose networks are best.safetensors.",
+        counted(all.len() as u64, "training")
+    );
+    let files = ["training.csv", "timing.csv", "scenario.ron"];
+    page_of(name, about, all, &trainings(all), panels, files, folder)?.write(&folder.join(FILE))
+}
+
+/// Writes [`FILE`] of the distillations of a scenario to their folder, over an earlier page of offramp.
+///
+/// # Errors
+/// [`PageError`]; what was learned stays as it is.
+pub fn write_distillations(
+    name: &str,
+    all: &[Learned<DistillationRow>],
+    folder: &Path,
+) -> Result<(), PageError> {
+    let curves: [Curve<DistillationRow>; 6] = [
+        ("share of decisions as the teacher’s", |row| Some(row.agreement)),
+        ("dropped tasks per episode in validation", |row| Some(row.validation_dropped)),
+        ("loss", |row| Some(row.loss)),
+        ("loss on held-out states, eq. (16)", |row| row.validation_loss),
+        ("norm of the gradient", |row| row.gradient_norm),
+        ("states in the dataset", |row| Some(row.states as f64)),
+    ];
+    let of = |heading, value: fn(&DistillationRow) -> Option<f64>, is_marked: bool| {
+        panel(heading, "step", all, |distillation| {
+            let point = |row: &DistillationRow| Some((row.step as f64, value(row)?));
+            let rows = &distillation.rows;
+            let every = rows.len().div_ceil(MAX_POINTS).max(1);
+            // The last is always there.
+            let shown = rows.iter().rev().step_by(every).filter_map(point);
+            let mut points: Vec<(f64, f64)> = shown.collect();
+            points.reverse();
+            let best = distillation.best(|row| Some(row.validation_qoe)).filter(|_| is_marked);
+            (points, best.and_then(point))
+        })
+    };
+    let mut panels = vec![of("QoE per device in validation", |row| Some(row.validation_qoe), true)];
+    panels.extend(curves.into_iter().map(|(heading, value)| of(heading, value, false)));
+    let about = format!(
+        "{} of {name}. The marks on QoE are the best validations, whose students are best.safetensors.",
+        counted(all.len() as u64, "distillation")
+    );
+    let files = ["distillation.csv", "timing.csv", "scenario.ron"];
+    page_of(name, about, all, &distillations(all), panels, files, folder)?.write(&folder.join(FILE))
+}
+
+/// Episodes up to the validation of a row.
+fn after(row: &TrainingRow) -> f64 {
+    row.episode as f64 + 1.0
+}
+
+/// The folders with that file: `folder`, or those of the points of a sweep in it, in order.
+fn folders_with(folder: &Path, file: &str) -> Vec<std::path::PathBuf> {
+    if folder.join(file).is_file() {
+        return vec![folder.to_owned()];
+    }
+    let points = (0..).map(|number| learning::folder_of_point(folder, number, "point"));
+    points.take_while(|point| point.is_dir()).filter(|point| point.join(file).is_file()).collect()
+}
+
+/// What was learned in a folder, point by point.
+fn learned<R>(
+    folder: &Path,
+    file: &str,
+    read: fn(&Path) -> Result<Vec<R>, offramp_results::Error>,
+) -> Result<Vec<Learned<R>>, PageError> {
+    let one = |path: std::path::PathBuf| {
+        let inside = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        let rows = read(&path)?;
+        Ok(Learned { point: inside, folder: path, rows, error: None })
+    };
+    folders_with(folder, file).into_iter().map(one).collect()
+}
+
+/// A panel with one line per point of the sweep: its points, and the one to be marked.
+fn panel<R>(
+    heading: &str,
+    x: &str,
+    all: &[Learned<R>],
+    line: impl Fn(&Learned<R>) -> (Vec<(f64, f64)>, Option<(f64, f64)>),
+) -> Panel {
+    let mut series = Vec::new();
+    for (number, learned) in all.iter().take(MAX_LINES).enumerate() {
+        let (points, marked) = line(learned);
+        let look = Look::numbered(number);
+        let name = short_name(&learned.point, all);
+        series.push(Series { name, look, points, ..Series::default() });
+        let marks = marked.map(|mark| Series { look, points: vec![mark], ..Series::default() });
+        series.extend(marks);
+    }
+    let (title, x, y) = (String::new(), x.to_owned(), heading.to_owned());
+    let figure = Figure::Lines(Lines { title, x, y, series });
+    Panel { heading: heading.to_owned(), figure, files: Vec::new() }
+}
+
+/// A point beside a line: where all points are values of one field, the value.
+fn short_name<R>(point: &str, all: &[Learned<R>]) -> String {
+    let of_one_field = |point: &str| {
+        let (field, value) = point.split_once(" = ")?;
+        (!value.contains(" = ")).then(|| (field.to_owned(), value.to_owned()))
+    };
+    let field = of_one_field(point).map(|(field, _)| field);
+    let same = |other: &Learned<R>| of_one_field(&other.point).map(|(field, _)| field) == field;
+    match of_one_field(point) {
+        Some((_, value)) if all.iter().all(same) => value,
+        _ => point.to_owned(),
+    }
+}
+
+fn page_of<R>(
+    name: &str,
+    about: String,
+    all: &[Learned<R>],
+    outcomes: &Records,
+    panels: Vec<Panel>,
+    files: [&str; 3],
+    folder: &Path,
+) -> Result<Page, PageError> {
+    let mut sections = Vec::new();
+    let failed = all.iter().filter_map(|learned| Some((learned, learned.error.as_ref()?)));
+    let failed: Vec<String> = failed
+        .map(|(learned, error)| {
+            let point = if learned.point.is_empty() { name } else { &learned.point };
+            format!("<pre>{}: {}</pre>\n", escaped(point), escaped(error))
+        })
+        .collect();
+    if !failed.is_empty() {
+        sections.push(section("failed", "Failed", failed.concat()));
+    }
+    sections.push(section("outcome", "Outcome", outcome(all, outcomes, files, folder)));
+    let drawn = panels.into_iter().filter(|panel| match &panel.figure {
+        Figure::Lines(lines) => lines.series.iter().any(|series| !series.points.is_empty()),
+        Figure::Bars(_) | Figure::Strips(_) => true,
+    });
+    let drawn: Vec<Panel> = drawn.collect();
+    if !drawn.is_empty() {
+        let mut html = String::new();
+        if all.len() > MAX_LINES {
+            let _ = writeln!(
+                html,
+                "<p class=\"quiet\">Figures show the first {MAX_LINES} of {} points.</p>",
+                all.len()
+            );
+        }
+        html += &grid(&drawn)?;
+        sections.push(section("curves", "Curves", html));
+    }
+    Ok(Page { title: name.to_owned(), about, sections, footer: page::FOOTER.to_owned() })
+}
+
+fn section(id: &str, title: &str, html: String) -> Section {
+    Section { id: id.to_owned(), title: title.to_owned(), html }
+}
+
+/// The table of outcomes, with links to the files of each point.
+fn outcome<R>(all: &[Learned<R>], outcomes: &Records, files: [&str; 3], folder: &Path) -> String {
+    let (mut header, rows, texts) = outcomes.shown();
+    // Errors have a section of their own; the folder is part of the links.
+    let kept: Vec<usize> = (0..header.len())
+        .filter(|&at| !["error", "folder"].contains(&header[at].as_str()))
+        .collect();
+    let rows = rows.into_iter().zip(all).take(MAX_ROWS).map(|(row, learned)| {
+        let inside = learned.folder.strip_prefix(folder).unwrap_or(&learned.folder);
+        let mut address = inside.to_string_lossy().replace('\\', "/");
+        if !address.is_empty() {
+            address.push('/');
+        }
+        let links: Vec<String> = files
+            .iter()
+            .filter(|file| learned.folder.join(file).is_file())
+            .map(|file| format!("<a href=\"{0}{file}\">{file}</a>", escaped(&address)))
+            .collect();
+        kept.iter().map(|&at| escaped(&row[at])).chain([links.join(" ")]).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let count = kept.iter().filter(|&&at| texts[at]).count();
+    header = kept.iter().map(|&at| header[at].clone()).chain(["files".to_owned()]).collect();
+    let shape = Table { caption: String::new(), header, rows: Vec::new(), texts: count };
+    let mut html = html_table(&shape, &rows);
+    if all.len() > MAX_ROWS {
+        let _ = writeln!(html, "<p class=\"quiet\">The first {MAX_ROWS} of {}.</p>", all.len());
+    }
+    if all.len() > 40 { details(&counted(all.len() as u64, "point"), &html) } else { html }
+}
