@@ -3,7 +3,7 @@
 //!
 //! The page's parts are in `episode/`: `data.js` (the columns, and where a task is in a slot),
 //! `layout.js`, `draw.js` (one side), `story.js` (one task) and `page.js` (controls and table). They
-//! read the data as columns of JSON, one entry per task; [`Episode`] is their definition.
+//! read the data as columns of JSON, one entry per task; `Episode` defines them.
 
 use offramp_results::timeline::{TaskStory, Timeline};
 use serde::{Serialize, Serializer};

@@ -2,7 +2,7 @@
 //! recorded while they learned, one line per point of the sweep; drawn from the rows that they wrote.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offramp_results::learning::{self, DistillationRow, Learned, TrainingRow};
 use offramp_results::words::counted;
@@ -46,6 +46,26 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     }
     let distilled = learned(folder, "distillation.csv", learning::distillation)?;
     write_distillations(&name, &distilled, folder)
+}
+
+/// The QoE of what learned in a folder: of trainings while they learn, of distillations in validation.
+///
+/// # Errors
+/// [`PageError`] names the file that can't be read.
+pub(crate) fn picture(folder: &Path) -> Result<Option<Figure>, PageError> {
+    let trained = learned(folder, "training.csv", learning::training)?;
+    if !trained.is_empty() {
+        let panel = panel("QoE per device while training", "episode", &trained, |training| {
+            (averaged(&training.rows, SMOOTHED, |row| Some(row.qoe)), None)
+        });
+        return Ok(Some(panel.figure));
+    }
+    let distilled = learned(folder, "distillation.csv", learning::distillation)?;
+    let panel = panel("QoE per device in validation", "step", &distilled, |distillation| {
+        let points = distillation.rows.iter().map(|row| (row.step as f64, row.validation_qoe));
+        (points.collect(), None)
+    });
+    Ok((!distilled.is_empty()).then_some(panel.figure))
 }
 
 /// Writes [`FILE`] of the trainings of a scenario to their folder, over an earlier page of offramp; none
@@ -141,7 +161,7 @@ fn after(row: &TrainingRow) -> f64 {
 }
 
 /// The folders with that file: `folder`, or those of the points of a sweep in it, in order.
-fn folders_with(folder: &Path, file: &str) -> Vec<std::path::PathBuf> {
+fn folders_with(folder: &Path, file: &str) -> Vec<PathBuf> {
     if folder.join(file).is_file() {
         return vec![folder.to_owned()];
     }
@@ -155,12 +175,17 @@ fn learned<R>(
     file: &str,
     read: fn(&Path) -> Result<Vec<R>, offramp_results::Error>,
 ) -> Result<Vec<Learned<R>>, PageError> {
-    let one = |path: std::path::PathBuf| {
+    let folders = folders_with(folder, file);
+    // The table of curves names the points in order; one that failed at once has no row there.
+    let names = learning::points(folder).filter(|names| names.len() == folders.len());
+    let one = |(number, path): (usize, PathBuf)| {
         let inside = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        let named = names.as_ref().filter(|_| !inside.is_empty());
+        let point = named.map_or(inside, |names| names[number].clone());
         let rows = read(&path)?;
-        Ok(Learned { point: inside, folder: path, rows, error: None })
+        Ok(Learned { point, folder: path, rows, error: None })
     };
-    folders_with(folder, file).into_iter().map(one).collect()
+    folders.into_iter().enumerate().map(one).collect()
 }
 
 /// A panel with one line per point of the sweep: its points, and the one to be marked.

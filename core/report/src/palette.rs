@@ -37,6 +37,9 @@ pub struct Palette {
     looks: BTreeMap<String, Look>,
 }
 
+/// The number of the colour of what stays in the background.
+pub(crate) const GREY: usize = 9;
+
 /// Colours on white, and the same on dark.
 const COLOURS: [(RGBColor, RGBColor); 12] = [
     (RGBColor(0x2e, 0x57, 0xd6), RGBColor(0x5f, 0x8b, 0xfb)), // blue

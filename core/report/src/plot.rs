@@ -128,15 +128,33 @@ impl Figure {
     /// # Errors
     /// [`PlotError`] if a file can't be written.
     pub fn write(&self, stem: &Path) -> Result<(), PlotError> {
-        let sheet = self.sheet(Sheet::FILE);
-        let size = (sheet.width, sheet.height);
-        let fail = |path: &Path, cause: String| PlotError { path: path.to_owned(), cause };
-        let svg = stem.with_extension("svg");
-        let area = SVGBackend::new(&svg, size).into_drawing_area();
-        self.draw(&area, &sheet).map_err(|cause| fail(&svg, cause))?;
+        self.write_svg(&stem.with_extension("svg"))?;
         let png = stem.with_extension("png");
-        let area = BitMapBackend::new(&png, size).into_drawing_area();
-        self.draw(&area, &sheet).map_err(|cause| fail(&png, cause))
+        let sheet = self.sheet(Sheet::FILE);
+        let area = BitMapBackend::new(&png, (sheet.width, sheet.height)).into_drawing_area();
+        self.draw(&area, &sheet).map_err(|cause| PlotError { path: png.clone(), cause })
+    }
+
+    /// Draws the figure to an SVG file.
+    ///
+    /// # Errors
+    /// [`PlotError`] if it can't be written.
+    pub fn write_svg(&self, path: &Path) -> Result<(), PlotError> {
+        let sheet = self.sheet(Sheet::FILE);
+        let area = SVGBackend::new(path, (sheet.width, sheet.height)).into_drawing_area();
+        self.draw(&area, &sheet).map_err(|cause| PlotError { path: path.to_owned(), cause })
+    }
+
+    /// The figure with that title.
+    #[must_use]
+    pub fn titled(mut self, name: &str) -> Self {
+        let title = match &mut self {
+            Self::Lines(lines) => &mut lines.title,
+            Self::Bars(bars) => &mut bars.title,
+            Self::Strips(strips) => &mut strips.title,
+        };
+        name.clone_into(title);
+        self
     }
 
     /// The figure as the text of a small SVG image without title, for pages.

@@ -13,6 +13,7 @@ use offramp_results::words::counted;
 use crate::page::figures::grid;
 use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
 use crate::palette::Palette;
+use crate::plot::Figure;
 use crate::table::Table;
 
 use measured::{Folder, Run, Scenario};
@@ -55,6 +56,22 @@ pub fn write_together(folders: &[&Path], file: &Path) -> Result<(), PageError> {
         _ => Path::new("."),
     };
     page_of(&folders, beside)?.write(file)
+}
+
+/// The QoE of the first scenario of a run folder: over its sweep, or episode by episode.
+///
+/// # Errors
+/// [`PageError`] names the file that can't be read.
+pub(crate) fn picture(folder: &Path) -> Result<Option<Figure>, PageError> {
+    let folder = measured::read(folder)?;
+    let Some(scenario) = folder.scenarios.first() else { return Ok(None) };
+    let (policies, _) = figures::policies(scenario);
+    let palette = Palette::of_groups([policies.iter().copied()]);
+    let panels = match scenario.axis() {
+        Some(field) => figures::sweep(scenario, field, &policies, &palette),
+        None => figures::distributions(scenario, &policies, &palette),
+    };
+    Ok(panels.into_iter().next().map(|panel| panel.figure))
 }
 
 fn page_of(folders: &[Folder], beside: &Path) -> Result<Page, PageError> {

@@ -1,8 +1,12 @@
 //! Searches for hyper-parameters: what each rung took, and what the configurations on it reached.
 
+use std::path::Path;
+
 use offramp_results::tuning::{Search, SearchRow};
 
 use crate::Format;
+use crate::palette::{GREY, Look};
+use crate::plot::{Figure, Lines, Series};
 use crate::records::{Cell, Field, Records, json_text};
 
 /// Digits after the point of the selection score in tables: the mean AvgQoE on the episodes that judge.
@@ -23,6 +27,43 @@ pub fn search(search: &Search, format: Format) -> String {
             "standings": standings(search, 0..rung_count(search)).json(),
         })),
     }
+}
+
+/// True if a folder is that of a search.
+pub(crate) fn has_rows(folder: &Path) -> bool {
+    folder.join("tune.csv").is_file()
+}
+
+/// What the configurations of a search reach, one line each over the lengths of the rungs; that of the
+/// chosen one stands out.
+pub(crate) fn figure(search: &Search) -> Figure {
+    let length = |rung: u64| {
+        search.rows.iter().filter(|row| row.rung == rung).map(|row| row.length).max().unwrap_or(0)
+    };
+    let others = Look::numbered(GREY);
+    let line = |configuration: usize| {
+        let points = (0..rung_count(search)).filter_map(|rung| {
+            let standings = search.standings(rung);
+            let own = standings.iter().find(|standing| standing.configuration == configuration)?;
+            Some((length(rung) as f64, own.qoe.mean))
+        });
+        let is_chosen = search.chosen == Some(configuration);
+        Series {
+            name: if is_chosen { "chosen".to_owned() } else { String::new() },
+            look: if is_chosen { Look::default() } else { others },
+            points: points.collect(),
+            ..Series::default()
+        }
+    };
+    // The chosen one is drawn last, above the others.
+    let mut series: Vec<Series> = (0..search.configurations.len()).map(line).collect();
+    series.sort_by_key(|series| !series.name.is_empty());
+    Figure::Lines(Lines {
+        title: String::new(),
+        x: format!("{} of the rung", search.unit.of_length()),
+        y: "selection score (QoE per device)".to_owned(),
+        series,
+    })
 }
 
 fn rung_count(search: &Search) -> u64 {

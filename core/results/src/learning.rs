@@ -161,6 +161,20 @@ pub struct Lesson {
     pub seconds: Option<f64>,
 }
 
+/// The points of the trainings in a folder, in order, by the labels in its `curves.csv`; `None` if it
+/// has none.
+pub fn points(folder: &Path) -> Option<Vec<String>> {
+    let mut reader = csv::Reader::from_path(folder.join("curves.csv")).ok()?;
+    let mut points: Vec<String> = Vec::new();
+    for row in reader.records() {
+        let point = row.ok()?.get(0)?.to_owned();
+        if points.last() != Some(&point) {
+            points.push(point);
+        }
+    }
+    Some(points)
+}
+
 /// Reads the `training.csv` of a training's folder.
 ///
 /// # Errors

@@ -144,6 +144,71 @@ impl Search {
         values.join(", ")
     }
 
+    /// Reads the `tune.csv` and `timing.csv` of a search's folder.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] names the file and what is wrong in it.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("tune.csv");
+        let unreadable = |cause: String| Error::Unreadable { path: path.clone(), cause };
+        let table = read_table(&path)?;
+        let times = read_table(&folder.join("timing.csv"))?;
+        let [header, rows @ ..] = table.as_slice() else {
+            return Err(unreadable("it is empty".to_owned()));
+        };
+        let place = |name: &str| header.iter().position(|column| column == name);
+        let needed = |name: &str| {
+            place(name).ok_or_else(|| unreadable(format!("it has no column `{name}`")))
+        };
+        let (slots, length) = (place("slots"), place("episodes").or(place("steps")));
+        let length = length.ok_or_else(|| unreadable("it has no column `episodes`".to_owned()))?;
+        let key = [needed("rung")?, needed("configuration")?, needed("seed")?];
+        let [qoe, dropped, error] =
+            [needed("validation_qoe")?, needed("validation_dropped")?, needed("error")?];
+        let mut search = Self {
+            unit: Unit::Steps,
+            fields: header[error + 1..].to_vec(),
+            configurations: Vec::new(),
+            rows: Vec::new(),
+            chosen: None,
+        };
+        for (number, row) in rows.iter().enumerate() {
+            let malformed = || unreadable(format!("row {}: a number is needed", number + 1));
+            let count = |at: usize| row[at].parse::<u64>().map_err(|_| malformed());
+            let real = |at: usize| match row[at].as_str() {
+                "" => Ok(None),
+                text => text.parse::<f64>().map(Some).map_err(|_| malformed()),
+            };
+            let configuration = count(key[1])? as usize;
+            // Rungs begin with all configurations, in order.
+            if configuration == search.configurations.len() {
+                search.configurations.push(row[error + 1..].to_vec());
+            } else if configuration > search.configurations.len() {
+                return Err(unreadable(format!("row {}: an unknown configuration", number + 1)));
+            }
+            let length = count(length)?;
+            if let Some(slots) = slots {
+                search.unit = Unit::Episodes { slots: count(slots)? / length.max(1) };
+            }
+            let seconds = times.get(number + 1).and_then(|row| row.last()?.parse().ok());
+            search.rows.push(SearchRow {
+                rung: count(key[0])?,
+                configuration,
+                seed: count(key[2])?,
+                length,
+                validation_qoe: real(qoe)?,
+                validation_dropped: real(dropped)?,
+                error: Some(row[error].clone()).filter(|error| !error.is_empty()),
+                seconds: seconds.unwrap_or(0.0),
+            });
+        }
+        if folder.join("chosen.ron").exists() {
+            let last = search.rows.iter().map(|row| row.rung).max().unwrap_or(0);
+            search.chosen = search.standings(last).first().map(|best| best.configuration);
+        }
+        Ok(search)
+    }
+
     /// Writes `tune.csv` and `timing.csv` to `folder`.
     ///
     /// # Errors
@@ -175,6 +240,16 @@ impl Search {
         write_table(&folder.join("tune.csv"), &rows)?;
         write_table(&folder.join("timing.csv"), &times)
     }
+}
+
+/// The rows of a table, the header first; all have as many cells.
+fn read_table(path: &Path) -> Result<Vec<Vec<String>>, Error> {
+    let unreadable =
+        |error: csv::Error| Error::Unreadable { path: path.to_owned(), cause: error.to_string() };
+    let mut options = csv::ReaderBuilder::new();
+    let mut reader = options.has_headers(false).from_path(path).map_err(unreadable)?;
+    let rows = reader.records().map(|row| Ok(row?.iter().map(str::to_owned).collect()));
+    rows.collect::<Result<_, csv::Error>>().map_err(unreadable)
 }
 
 fn write_table(path: &Path, rows: &[Vec<String>]) -> Result<(), Error> {
@@ -244,8 +319,16 @@ mod tests {
         assert_eq!(text, expected);
         let text = std::fs::read_to_string(folder.path().join("timing.csv")).unwrap();
         assert_eq!(text, "rung,configuration,seed,seconds\n0,0,7,0\n0,1,7,0\n");
+        // What was written is read, and without a file of what was chosen nothing was.
+        search.rows[1].seconds = 2.5;
+        search.write(folder.path()).unwrap();
+        search.configurations.truncate(2);
+        assert_eq!(Search::read(folder.path()).unwrap(), search);
+        std::fs::write(folder.path().join("chosen.ron"), "()").unwrap();
+        assert_eq!(Search::read(folder.path()).unwrap().chosen, Some(0));
         search.unit = Unit::Steps;
         search.write(folder.path()).unwrap();
+        assert_eq!(Search::read(folder.path()).unwrap().unit, Unit::Steps);
         let text = std::fs::read_to_string(folder.path().join("tune.csv")).unwrap();
         assert!(text.starts_with("rung,configuration,seed,steps,validation_qoe,"), "{text}");
     }

@@ -22,7 +22,7 @@ function fitCanvas(canvas, width, height) {
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
   canvas.style.height = `${height}px`;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { alpha: false });
   context.setTransform(scale, 0, 0, scale, 0, 0);
   return context;
 }
@@ -36,7 +36,9 @@ class Scene {
     this.items = [];
     this.byTask = new Map();
     const { action } = run.columns;
-    const lengths = new Map();
+    /** Tasks in each FIFO. */
+    this.lengths = new Map();
+    const { lengths } = this;
     run.underWay(slot, (task) => {
       const place = run.place(task, slot);
       const [share, rate] = run.progress(task, slot, place);
@@ -249,7 +251,8 @@ class Drawing {
   }
 
   faint(task, focus) {
-    return focus.device !== null && tasks.device[task] !== focus.device && task !== focus.task;
+    const chosen = task === focus.task || task === focus.hovered;
+    return focus.device !== null && tasks.device[task] !== focus.device && !chosen;
   }
 
   drawLinks(scene, focus) {
@@ -308,8 +311,11 @@ class Drawing {
         const item = this.scene(end - 1).byTask.get(task);
         if (!item) continue;
         const atCpu = run.columns.action[task] === 0;
-        const [x, y] = atCpu ? [item.x, lay.devices[tasks.device[task]].exit] : position(item, 1);
+        let [x, y] = atCpu ? [item.x, lay.devices[tasks.device[task]].exit] : position(item, 1);
         const lost = run.columns.lost[task];
+        // The device's next task has taken the place at the server.
+        const taken = item.line === null && !atCpu && this.scene(slot).lengths.has(item.fifo);
+        if (taken) [x, y] = [x + lay.task * 0.6, y - lay.task * 0.6];
         const arm = Math.max(3, lay.task * (lost ? 0.6 : 0.4));
         context.globalAlpha = (1 - age * age) * (this.faint(task, focus) ? 0.15 : 1);
         for (const [colour, width] of [[colours.paper, lost ? 6 : 5], [lost ? colours.dropped : colours.done, lost ? 3 : 2]]) {
@@ -381,7 +387,8 @@ function drawChart(canvas, width, shown, colours) {
   const height = 62;
   const gap = 8;
   const context = fitCanvas(canvas, width, plots.length * (height + gap));
-  context.clearRect(0, 0, width, plots.length * (height + gap));
+  context.fillStyle = colours.paper;
+  context.fillRect(0, 0, width, plots.length * (height + gap));
   plots.forEach(([title, lines], plot) => {
     const top = plot * (height + gap);
     const bottom = top + height;
@@ -409,7 +416,8 @@ function drawChart(canvas, width, shown, colours) {
 function drawDropMarks(canvas, width, shown, colours) {
   const height = 30;
   const context = fitCanvas(canvas, width, height);
-  context.clearRect(0, 0, width, height);
+  context.fillStyle = colours.paper;
+  context.fillRect(0, 0, width, height);
   shown.forEach((run, side) => {
     context.fillStyle = side === 0 ? colours.ink : colours.other;
     for (let slot = 1; slot <= system.slots; slot++) {

@@ -26,7 +26,7 @@ function layout(system, size) {
   const queue = depth * (task + 2);
   const body = 6;
   // Room for the marks of what leaves the CPU and for the device's number.
-  const below = task + 20;
+  const below = task + 24;
   const cellHeight = 2 * queue + body + below;
 
   const linksTop = serverRows * (serverHeight + gap);

@@ -33,7 +33,8 @@ function makeSide(id, name) {
   const canvas = element("canvas", { role: "img" });
   const whole = element("p", { class: "whole", hidden: true });
   const head = element("div", { class: "side-head" }, element("label", {}, element("span", { class: "swatch" }), select), numbers);
-  const section = element("section", { class: `side ${id}`, "aria-label": `${name} side` }, head, canvas, whole);
+  const stage = element("div", { class: "stage" }, canvas, whole);
+  const section = element("section", { class: `side ${id}`, "aria-label": `${name} side` }, head, stage);
   byId("sides").append(section);
   return { select, values, canvas, whole, section, drawing: new Drawing(canvas) };
 }
@@ -51,7 +52,7 @@ function writeNumbers(side, slot) {
   write("dropped", String(shown.dropped));
   write("under-way", String(shown.under_way));
   write("delay", ended > 0 ? `${(run.delays[slot] / ended).toFixed(2)} slots` : "–");
-  write("qoe", (run.rewards[slot] / system.shown_devices).toFixed(1));
+  write("qoe", (run.rewards[slot] / system.shown_devices).toFixed(1).replace("-", "−"));
   const over = slot === system.slots;
   if (side.whole.hidden === over) {
     const { qoe, delay_slots, energy, dropped } = run.columns;
@@ -74,7 +75,7 @@ function draw() {
   const slot = Math.floor(time);
   const fade = now.playing ? Math.max(1, 0.7 * now.speed) : 1;
   for (const side of shownSides()) side.drawing.draw(time, now, fade);
-  byId("chart-cursor").style.left = `${(time / system.slots) * 100}%`;
+  byId("chart-cursor").style.transform = `translateX(${(time / system.slots) * 100}%)`;
   if (slot === writtenSlot) return;
   writtenSlot = slot;
   byId("slot").value = slot;
@@ -166,7 +167,7 @@ function settled() {
     return `${run.policy}: ${shown.under_way} under way, ${ended.length - drops} done and ${drops} dropped in the slot before`;
   });
   byId("live").textContent = `Slot ${slot}: ${arrived} tasks arrived. ${summaries.join(". ")}.`;
-  writeFragment();
+  fragmentSoon();
 }
 
 function hasDrops(slot) {
@@ -437,6 +438,14 @@ prefersDark.addEventListener("change", () => {
 
 // Address -----------------------------------------------------------------------------------------
 
+let fragmentTimer = null;
+
+/** The address follows once nothing has changed for a moment: browsers limit how often it may. */
+function fragmentSoon() {
+  clearTimeout(fragmentTimer);
+  fragmentTimer = setTimeout(writeFragment, 150);
+}
+
 /** The fragment states the slot and the policies; an empty `right` is "none". */
 function writeFragment() {
   const parts = new URLSearchParams();
@@ -462,6 +471,7 @@ function readFragment() {
 }
 
 window.addEventListener("hashchange", () => {
+  clearTimeout(fragmentTimer);
   const stated = readFragment();
   refresh();
   showStory();

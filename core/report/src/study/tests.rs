@@ -50,6 +50,7 @@ fn dots(exhibit: &Exhibit) -> (Vec<Vec<f64>>, bool) {
     let explained = figure.has_dots();
     let dots = match figure {
         Figure::Bars(bars) => bars.bars.into_iter().map(|bar| bar.dots).collect(),
+        Figure::Strips(strips) => panic!("a study has no {strips:?}"),
         Figure::Lines(lines) => {
             let of = lines.series.into_iter().map(|series| series.dots);
             of.map(|dots| dots.into_iter().map(|(_, y)| y).collect()).collect()

@@ -170,7 +170,7 @@ fn a_policy_has_the_same_colour_in_every_figure() {
                 lines.series.into_iter().map(|series| (series.name, series.look)).collect()
             }
             Figure::Bars(bars) => bars.bars.into_iter().map(|bar| (bar.name, bar.look)).collect(),
-            Figure::Strips(_) => Vec::new(),
+            Figure::Strips(strips) => panic!("a study has no {strips:?}"),
         };
         for (name, look) in looks {
             // The paper's numbers for a policy have its colour.
