@@ -308,7 +308,7 @@ mod tests {
             episode,
             qoe: (episode % 7) as f64,
             q: (episode % 2 == 0).then_some(1.0),
-            validation_qoe: (episode % 10 == 9).then(|| if episode == 19 { 8.0 } else { 5.0 }),
+            validation_qoe: (episode % 10 == 9).then_some(if episode == 19 { 8.0 } else { 5.0 }),
             ..TrainingRow::default()
         };
         (0..episodes).map(row).collect()

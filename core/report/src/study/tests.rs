@@ -55,7 +55,6 @@ fn dots(exhibit: &Exhibit) -> (Vec<Vec<f64>>, bool) {
             let of = lines.series.into_iter().map(|series| series.dots);
             of.map(|dots| dots.into_iter().map(|(_, y)| y).collect()).collect()
         }
-        Figure::Strips(_) => Vec::new(),
     };
     (dots, explained)
 }
