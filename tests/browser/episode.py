@@ -517,14 +517,17 @@ def main():
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     expected, check = Expected(data), Check(path)
     names = list(expected.runs)
+    best = [run["policy"] for run in sorted(data["runs"], key=lambda run: -run["qoe"])][:2]
     with sync_playwright() as playwright:
         executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         page = check.open(browser, "#slot=0", color_scheme="light")
         page.set_default_timeout(30_000)
         check_every_slot(check, expected, page)
-        check_keys(check, expected, page, names[:2])
-        check_mouse(check, expected, page, names[:2])
+        first = [state(page)["left"], state(page)["right"]]
+        check.same("the two with the highest QoE are shown at first", first, best)
+        check_keys(check, expected, page, best)
+        check_mouse(check, expected, page, best)
         check_selects(check, expected, page)
         check_tasks(check, expected, page)
         check_page(check, expected, browser, page)

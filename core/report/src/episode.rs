@@ -24,7 +24,7 @@ const SCRIPT: &str = concat!(
 );
 
 /// The page of an episode. `runs` are the policies' names and what happened under each, at least
-/// one and all on the same tasks; the first two are shown at first. If the page would exceed
+/// one and all on the same tasks; the two with the highest QoE are shown at first. If the page would exceed
 /// [`MAX_BYTES`], it has the tasks of the first devices that fit, at least one, and states so.
 pub fn page(title: &str, about: &str, runs: &[(String, Timeline)]) -> String {
     page_within(MAX_BYTES, title, about, runs)

@@ -30,7 +30,8 @@ pub(super) fn check(experiments: &[Experiment<Evaluation>]) -> Result<(), Proble
 }
 
 /// Plays `episode` at the first point of each experiment with every policy there, and writes a page
-/// of each experiment to `folder`. Returns the paths. A policy that fails is reported and left out.
+/// of each experiment to `folder`. Returns the paths. A policy that fails is reported and left out; if
+/// all do, there is no page.
 ///
 /// # Errors
 /// [`Problem`] names the page that can't be written.
@@ -41,7 +42,7 @@ pub(super) fn write(
 ) -> Result<Vec<PathBuf>, Problem> {
     let firsts =
         experiments.iter().filter_map(|experiment| Some((experiment, experiment.points.first()?)));
-    let page = |(experiment, point): (&Experiment<Evaluation>, &Evaluation)| {
+    let page = |(experiment, point): (&Experiment<Evaluation>, &Evaluation)| -> Result<Option<PathBuf>, Problem> {
         let played: Vec<(String, Timeline)> = point
             .policies
             .par_iter()
@@ -53,6 +54,9 @@ pub(super) fn write(
                 }
             })
             .collect();
+        if played.is_empty() {
+            return Ok(None);
+        }
         let file = match experiments {
             [_] => "episode.html".to_owned(),
             _ => format!("episode-{}.html", experiment.name),
@@ -61,9 +65,9 @@ pub(super) fn write(
         let about = format!("episode {episode} under seed {seed}");
         let path = folder.join(file);
         write_page(&path, &episode::page(&experiment.name, &about, &played))?;
-        Ok(path)
+        Ok(Some(path))
     };
-    firsts.map(page).collect()
+    firsts.filter_map(|first| page(first).transpose()).collect()
 }
 
 /// Writes a page.

@@ -510,7 +510,9 @@ new ResizeObserver(() => {
 }).observe(byId("sides"));
 
 setTheme(prefersDark.matches);
-now.right = runs.length > 1 ? 1 : null;
+// The two policies with the highest QoE: close in outcome, they differ in instructive tasks.
+const ranked = runs.map((_, at) => at).sort((a, b) => runs[b].qoe - runs[a].qoe);
+[now.left, now.right = null] = ranked;
 const linked = readFragment();
 setSpeed(now.speed);
 width = byId("sides").clientWidth;
