@@ -1,4 +1,4 @@
-//! Pages of runs, trainings and distillations: what they show, what they link to, and that they take
+//! Pages of runs and of what was learned: what they show, what they link to, and that they take
 //! nobody's place.
 
 use std::path::Path;
@@ -177,16 +177,66 @@ fn learning(name: &str) -> Fields {
     system.set("system.slots", 40).set("tasks.arrival_probability", 0.4)
 }
 
-#[test]
-#[cfg(unix)]
-fn trainings_and_distillations_have_pages() {
-    let sandbox = Sandbox::new();
-    let training = learning("learning")
+fn training() -> Fields {
+    learning("learning")
         .set("train.learner", plugin("linear"))
         .set("train.explorer", plugin("uniform").set("parameters.over", 1))
         .set("train.episodes", 24)
         .set("train.validate_every", 8)
-        .set("train.validate_episodes", 2);
+        .set("train.validate_episodes", 2)
+}
+
+#[test]
+fn a_study_has_a_page_for_each_of_its_trainings() {
+    let sandbox = Sandbox::new();
+    sandbox.write("learning.ron", training().to_string());
+    sandbox.write("small.ron", learning("small").to_string());
+    let study = r#"(
+        name: "study", scenario: "small.ron", training_seeds: [1, 2], evaluate: (episodes: 2, seed: 9),
+        policies: { "linear": Trained(scenario: "learning.ron") },
+        items: [(id: "all", title: "All", form: Table, policies: ["linear"], metrics: [Qoe])],
+    )"#;
+    sandbox.write("study.ron", study);
+    let linear = example("linear").display().to_string();
+    let ran = sandbox.offramp(&["reproduce", "study.ron", "--out", "study", "--plugins", &linear]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let html = assert_whole(&sandbox, "study/index.html");
+    let mut pages = html.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0);
+    let first = pages.find(|page| page.ends_with("/report.html")).unwrap();
+    assert_eq!(1 + pages.filter(|page| page.ends_with("/report.html")).count(), 2);
+    assert_whole(&sandbox, &format!("study/{first}"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_search_has_a_page() {
+    let sandbox = Sandbox::new();
+    let search = training()
+        .set("tune.space", r#"{"train.explorer.parameters.over": Range(0.1, 0.9)}"#)
+        .set("tune.configurations", 4)
+        .set("tune.first", 6)
+        .set("tune.finalists", 1)
+        .set("tune.validate_episodes", 2);
+    sandbox.write("search.ron", search.to_string());
+    let linear = example("linear").display().to_string();
+    let tune = ["tune", "search.ron", "--out", "search", "--plugins", &linear];
+    let ran = sandbox.offramp(&tune);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let html = assert_whole(&sandbox, "search/report.html");
+    assert!(
+        html.contains("4 configurations; chosen: train.explorer.parameters.over = 0."),
+        "{html}"
+    );
+    std::fs::remove_file(sandbox.path().join("search/report.html")).unwrap();
+    let ran = with_opener(&sandbox, Some("true"), &["report", "search", "--open"]);
+    assert_eq!((ran.code, sandbox.has("search/report.html")), (0, true), "{}", ran.err);
+}
+
+#[test]
+#[cfg(unix)]
+fn trainings_and_distillations_have_pages() {
+    let sandbox = Sandbox::new();
+    let training = training();
     sandbox.write("training.ron", training.to_string());
     let swept = training.set("sweep", "{\"train.seed\": [1, 2]}");
     sandbox.write("swept.ron", swept.to_string());

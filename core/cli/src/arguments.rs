@@ -443,7 +443,7 @@ pub(crate) struct ReproduceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Run folders; with --open also the folder of a training, distillation or study
+    /// Run folders; with --open also that of a training, distillation, search or study
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
     /// Write an HTML page of these runs

@@ -9,7 +9,7 @@
 //! 3. [`tuning`]: searches for hyper-parameters.
 //! 4. [`study`]: the tables and figures of a study, [`study_page`]: all of them on one page, and
 //!    [`study_folder`]: the folder that has both.
-//! 5. [`run_page`]: runs on one page, and [`learning_page`]: a training or distillation on one.
+//! 5. [`run_page`]: runs on one page, and [`learning_page`], [`tuning_page`]: what was learned or found on one.
 //! 6. [`replay`]: recorded runs, replayed.
 //! 7. [`episode`]: an episode of several policies, as a page that plays it.
 //! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
@@ -59,6 +59,7 @@ pub mod study_folder;
 pub mod study_page;
 pub mod table;
 pub mod tuning;
+pub mod tuning_page;
 
 use offramp_results::metric::{self, Metric};
 use offramp_results::run_folder::{RunRecord, StoredRun};

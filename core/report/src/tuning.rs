@@ -21,16 +21,16 @@ pub fn search(search: &Search, format: Format) -> String {
             let finalists = finalists.map_or(0..0, |last| last..last + 1);
             format!("{}\n{}", rungs(search).table(), standings(search, finalists).table())
         }
-        Format::Csv => standings(search, 0..rung_count(search)).csv(),
+        Format::Csv => all_standings(search).csv(),
         Format::Json => json_text(&serde_json::json!({
             "rungs": rungs(search).json(),
-            "standings": standings(search, 0..rung_count(search)).json(),
+            "standings": all_standings(search).json(),
         })),
     }
 }
 
 /// True if a folder is that of a search.
-pub(crate) fn has_rows(folder: &Path) -> bool {
+pub fn has_rows(folder: &Path) -> bool {
     folder.join("tune.csv").is_file()
 }
 
@@ -71,7 +71,7 @@ fn rung_count(search: &Search) -> u64 {
 }
 
 /// What each rung took, and all of them.
-fn rungs(search: &Search) -> Records {
+pub(crate) fn rungs(search: &Search) -> Records {
     let cost = search.unit.of_cost();
     let mut fields = vec![
         Field::new("rung"),
@@ -108,6 +108,11 @@ fn rungs(search: &Search) -> Records {
         ]);
     }
     records
+}
+
+/// The configurations on every rung, best first.
+pub(crate) fn all_standings(search: &Search) -> Records {
+    standings(search, 0..rung_count(search))
 }
 
 /// The configurations on these rungs, best first.

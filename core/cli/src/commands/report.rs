@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_report::page::{PageError, check_ours};
-use offramp_report::{learning_page, run_page};
+use offramp_report::{learning_page, run_page, tuning, tuning_page};
 use offramp_results::run_folder;
 
 use crate::Outcome;
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &ReportArguments, notes: Notes) -> Result<Outcome, 
     Ok(Outcome::Success)
 }
 
-/// The page in the folder of a training, distillation or study, which is written if it is missing.
+/// The page in the folder of a training, distillation, search or study, which is written if it is missing.
 fn page_of_other(folder: &Path) -> Result<PathBuf, Problem> {
     let page = folder.join(run_page::FILE);
     if learning_page::has_rows(folder) {
@@ -65,12 +65,20 @@ fn page_of_other(folder: &Path) -> Result<PathBuf, Problem> {
         }
         return Ok(page);
     }
+    if tuning::has_rows(folder) {
+        if !page.exists() {
+            tuning_page::write(folder).map_err(explained)?;
+        }
+        return Ok(page);
+    }
     let study = folder.join(STUDY);
     if study.exists() {
         return Ok(study);
     }
-    let message =
-        format!("{}: not the folder of a run, training, distillation or study", folder.display());
+    let message = format!(
+        "{}: not the folder of a run, training, distillation, search or study",
+        folder.display()
+    );
     Err(Problem::new(message)
         .with_help("name a folder that offramp wrote; a study has its page once it is done"))
 }

@@ -3,6 +3,7 @@
 use offramp_explain::Problem;
 use offramp_harness::resume::{Claim, Work};
 use offramp_report::tuning::search;
+use offramp_report::tuning_page;
 use offramp_tune::Tuning;
 
 use crate::Outcome;
@@ -38,5 +39,6 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
         None => show_failure("nothing was chosen: no configuration learned under all seeds"),
     }
     let failed = found.chosen.is_none() || found.rows.iter().any(|row| row.error.is_some());
-    Ok(if failed { Outcome::Failures } else { Outcome::Success })
+    let outcome = if failed { Outcome::Failures } else { Outcome::Success };
+    Ok(super::with_page(outcome, tuning_page::write(&out)))
 }
