@@ -244,8 +244,9 @@ fn page_of<R>(
         sections.push(section("failed", "Failed", failed.concat()));
     }
     sections.push(section("outcome", "Outcome", outcome(all, outcomes, files, folder)));
+    // Of one point the table states as much.
     let drawn = panels.into_iter().filter(|panel| match &panel.figure {
-        Figure::Lines(lines) => lines.series.iter().any(|series| !series.points.is_empty()),
+        Figure::Lines(lines) => lines.series.iter().any(|series| series.points.len() > 1),
         Figure::Bars(_) | Figure::Strips(_) => true,
     });
     let drawn: Vec<Panel> = drawn.collect();

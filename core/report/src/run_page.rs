@@ -29,8 +29,9 @@ pub const FILE: &str = "report.html";
 
 /// Most rows of the tables of means of a page.
 const MAX_ROWS: usize = 500;
-/// Rows from which on a table is a click away.
+/// Rows from which on a table is a click away; of a sweep, whose figures show the same, fewer.
 const MANY_ROWS: usize = 40;
+const MANY_SWEPT_ROWS: usize = 16;
 /// Most scenarios with figures.
 const MAX_DRAWN: usize = 20;
 
@@ -207,9 +208,11 @@ fn scenario_html(
     let means = tables::means(scenario, rows);
     let mut html = files;
     let count = scenario.runs().count();
-    html += &match count {
-        0..MANY_ROWS => means,
-        _ => details(&format!("Table of {}", counted(count as u64, "run")), &means),
+    let many = if scenario.axis().is_some() { MANY_SWEPT_ROWS } else { MANY_ROWS };
+    html += &if count < many {
+        means
+    } else {
+        details(&format!("Table of {}", counted(count as u64, "run")), &means)
     };
     let summaries = scenario.runs().filter(|run| run.is_summary()).count();
     html += "<p class=\"quiet\">Means with 95 % intervals over episodes: other tasks, the same policies. \
