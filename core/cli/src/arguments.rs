@@ -100,6 +100,10 @@ pub(crate) struct ResultsArguments {
 }
 
 impl ResultsArguments {
+    pub(crate) fn format(&self) -> offramp_report::Format {
+        self.format.format()
+    }
+
     /// The results as they are to be printed.
     pub(crate) fn text(&self, runs: &[offramp_results::run_folder::StoredRun]) -> String {
         let format = self.format.format();
@@ -443,12 +447,15 @@ pub(crate) struct ReproduceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Run folders; with --open also that of a training, distillation, search or study
+    /// Run folders, or the folder of a training, distillation, search or study
     #[arg(required = true, value_name = "RUN")]
-    pub(crate) runs: Vec<PathBuf>,
+    pub(crate) folders: Vec<PathBuf>,
     /// Write an HTML page of these runs
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Draw the one figure that shows most of a folder, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) figure: Option<PathBuf>,
     /// Open the page in the browser: FILE, or the one in the folder
     #[arg(long)]
     pub(crate) open: bool,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use offramp_results::learning::{self, DistillationRow, Learned, TrainingRow};
 use offramp_results::words::counted;
 
+use crate::Format;
 use crate::axis;
 use crate::learning::{SMOOTHED, averaged, distillations, trainings};
 use crate::page::figures::{Panel, grid};
@@ -46,6 +47,19 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     }
     let distilled = learned(folder, "distillation.csv", learning::distillation)?;
     write_distillations(&name, &distilled, folder)
+}
+
+/// The table of what learned in a folder, in `format`.
+///
+/// # Errors
+/// [`PageError`] names the file that can't be read.
+pub(crate) fn text(folder: &Path, format: Format) -> Result<String, PageError> {
+    let trained = learned(folder, "training.csv", learning::training)?;
+    if !trained.is_empty() {
+        return Ok(trainings(&trained).print("trainings", format));
+    }
+    let distilled = learned(folder, "distillation.csv", learning::distillation)?;
+    Ok(distillations(&distilled).print("distillations", format))
 }
 
 /// The QoE of what learned in a folder: of trainings while they learn, of distillations in validation.

@@ -13,7 +13,7 @@
 //! 6. [`replay`]: recorded runs, replayed.
 //! 7. [`episode`]: an episode of several policies, as a page that plays it.
 //! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
-//! 9. [`picture`]: the one figure that shows most of a folder.
+//! 9. [`folder`]: any folder, as a text, a page and a figure.
 //! 10. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
@@ -45,11 +45,11 @@
 
 pub mod axis;
 pub mod episode;
+pub mod folder;
 pub mod learning;
 pub mod learning_page;
 pub mod page;
 pub mod palette;
-pub mod picture;
 mod plot;
 pub mod records;
 pub mod replay;

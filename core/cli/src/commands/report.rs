@@ -1,11 +1,12 @@
-//! `offramp report`: print the results in run folders again, write their page, open pages.
+//! `offramp report`: print the results in folders again, draw them, write and open their pages.
 
 use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
+use offramp_report::folder::Kind;
 use offramp_report::page::{PageError, check_ours};
-use offramp_report::{learning_page, run_page, tuning, tuning_page};
-use offramp_results::run_folder;
+use offramp_report::run_page;
+use offramp_results::run_folder::{self, StoredRun};
 
 use crate::Outcome;
 use crate::arguments::ReportArguments;
@@ -16,74 +17,105 @@ use crate::progress::{Notes, show_failure};
 const STUDY: &str = "index.html";
 
 pub(crate) fn run(arguments: &ReportArguments, notes: Notes) -> Result<Outcome, Problem> {
-    let ReportArguments { runs: folders, html, open, results } = arguments;
-    if let ([folder], None, true) = (folders.as_slice(), html, open)
-        && !run_folder::is_complete(folder)
-    {
-        return Ok(show(&page_of_other(folder)?, notes));
-    }
-    if *open && html.is_none() && folders.len() > 1 {
-        let message = "--open opens one page, and these are several folders";
-        return Err(Problem::new(message).with_help("write a page of all of them: add --html FILE"));
-    }
-    if let Some(page) = html {
-        check_ours(page).map_err(explained)?;
-    }
-    let mut runs = Vec::new();
-    for folder in folders {
-        runs.extend(run_folder::read(folder)?);
-    }
-    print(&results.text(&runs))?;
-    let page = match html {
-        Some(page) => {
-            let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-            run_page::write_together(&folders, page).map_err(explained)?;
-            page.clone()
-        }
-        None if *open => {
-            let page = folders[0].join(run_page::FILE);
-            if !page.exists() {
-                run_page::write(&folders[0]).map_err(explained)?;
+    match (arguments.folders.as_slice(), &arguments.html) {
+        ([folder], None) => one(folder, arguments, notes),
+        (folders, Some(page)) => together(folders, page, arguments, notes),
+        (folders, None) => {
+            for (option, is_given) in
+                [("--open", arguments.open), ("--figure", arguments.figure.is_some())]
+            {
+                if is_given {
+                    let message = format!("{option} is of one folder, and these are several");
+                    let help = "name one folder, or write a page of all of them: --html FILE";
+                    return Err(Problem::new(message).with_help(help));
+                }
             }
-            page
+            print(&arguments.results.text(&read(folders)?))?;
+            Ok(Outcome::Success)
         }
-        None => return Ok(Outcome::Success),
+    }
+}
+
+/// A folder, whatever it contains.
+fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outcome, Problem> {
+    let ReportArguments { figure, open, results, .. } = arguments;
+    let Some(kind) = Kind::of(folder) else {
+        let study = folder.join(STUDY);
+        if *open && study.exists() {
+            return Ok(show(&study, notes));
+        }
+        // A folder that is not there has nothing to be mistaken for.
+        return Err(match folder.is_dir() {
+            true => unknown(folder),
+            false => read(&[folder.to_owned()]).err().unwrap_or_else(|| unknown(folder)),
+        });
     };
+    if let Some(file) =
+        figure.as_ref().filter(|file| file.extension().is_none_or(|end| end != "svg"))
+    {
+        let message = format!("{}: --figure draws SVG", file.display());
+        return Err(Problem::new(message).with_help("name a file that ends in .svg"));
+    }
+    let text = match kind {
+        Kind::Runs => results.text(&run_folder::read(folder)?),
+        Kind::Learning | Kind::Search => kind.text(folder, results.format()).map_err(explained)?,
+    };
+    print(&text)?;
+    if let Some(file) = figure {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let Some(drawn) = kind.figure(&name, folder).map_err(explained)? else {
+            return Err(Problem::new(format!("{}: there is nothing to draw", folder.display())));
+        };
+        drawn.write_svg(file).map_err(Problem::new)?;
+        notes.say(format_args!("figure: {}", file.display()));
+    }
     if *open {
-        return Ok(show(&page, notes));
+        return Ok(show(&kind.page(folder).map_err(explained)?, notes));
+    }
+    Ok(Outcome::Success)
+}
+
+/// Run folders, on one page.
+fn together(
+    folders: &[PathBuf],
+    page: &Path,
+    arguments: &ReportArguments,
+    notes: Notes,
+) -> Result<Outcome, Problem> {
+    if arguments.figure.is_some() {
+        let message = "--figure draws a folder, and --html writes a page of all";
+        return Err(Problem::new(message).with_help("give them one after the other"));
+    }
+    check_ours(page).map_err(explained)?;
+    print(&arguments.results.text(&read(folders)?))?;
+    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    run_page::write_together(&folders, page).map_err(explained)?;
+    if arguments.open {
+        return Ok(show(page, notes));
     }
     notes.say(format_args!("page: {}", page.display()));
     Ok(Outcome::Success)
 }
 
-/// The page in the folder of a training, distillation, search or study, which is written if it is missing.
-fn page_of_other(folder: &Path) -> Result<PathBuf, Problem> {
-    let page = folder.join(run_page::FILE);
-    if learning_page::has_rows(folder) {
-        if !page.exists() {
-            learning_page::write(folder).map_err(explained)?;
-        }
-        return Ok(page);
+fn read(folders: &[PathBuf]) -> Result<Vec<StoredRun>, Problem> {
+    let mut runs = Vec::new();
+    for folder in folders {
+        runs.extend(run_folder::read(folder)?);
     }
-    if tuning::has_rows(folder) {
-        if !page.exists() {
-            tuning_page::write(folder).map_err(explained)?;
-        }
-        return Ok(page);
-    }
-    let study = folder.join(STUDY);
-    if study.exists() {
-        return Ok(study);
-    }
+    Ok(runs)
+}
+
+fn unknown(folder: &Path) -> Problem {
     let message = format!(
         "{}: not the folder of a run, training, distillation, search or study",
         folder.display()
     );
-    Err(Problem::new(message)
-        .with_help("name a folder that offramp wrote; a study has its page once it is done"))
+    let help = "name a folder that offramp wrote; of a study, `reproduce` prints the results again, and \
+                --open shows its page";
+    Problem::new(message).with_help(help)
 }
 
-fn explained(error: PageError) -> Problem {
+pub(super) fn explained(error: PageError) -> Problem {
     match error {
         PageError::Unreadable(error) => error.into(),
         error @ PageError::Foreign { .. } => {

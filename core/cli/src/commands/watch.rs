@@ -6,11 +6,13 @@ use offramp_explain::Problem;
 use offramp_harness::bind::Evaluation;
 use offramp_harness::run::watch_episode;
 use offramp_report::episode;
+use offramp_report::page::check_ours;
 use offramp_results::files::write_atomically;
 use offramp_results::timeline::Timeline;
 use offramp_scenario::Experiment;
 use rayon::prelude::*;
 
+use super::report::explained;
 use crate::progress::show_failure;
 
 /// Fails if the policies of an experiment must not be played in this process.
@@ -70,11 +72,12 @@ pub(super) fn write(
     firsts.filter_map(|first| page(first).transpose()).collect()
 }
 
-/// Writes a page.
+/// Writes a page, over an earlier page of offramp.
 ///
 /// # Errors
 /// [`Problem`] names the file that can't be written.
 pub(super) fn write_page(path: &Path, page: &str) -> Result<(), Problem> {
+    check_ours(path).map_err(explained)?;
     write_atomically(path, page.as_bytes())
         .map_err(|error| Problem::new(format!("can't write {}: {error}", path.display())))
 }

@@ -118,12 +118,11 @@ impl Run {
         self.record.error.is_none()
     }
 
-    /// The value of the only swept field, if it is a number.
+    /// The value of the only swept field, if it is a number or a list of one.
     pub(super) fn x(&self) -> Option<f64> {
-        match self.record.sweep.as_slice() {
-            [(_, value)] => value.parse().ok().filter(|x: &f64| x.is_finite()),
-            _ => None,
-        }
+        let [(_, value)] = self.record.sweep.as_slice() else { return None };
+        let only = value.strip_prefix('[').and_then(|value| value.strip_suffix(']'));
+        only.unwrap_or(value).trim().parse().ok().filter(|x: &f64| x.is_finite())
     }
 
     /// True if there were too many episodes for intervals.

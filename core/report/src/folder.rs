@@ -1,0 +1,78 @@
+//! Folders that offramp writes, other than those of studies: what each contains, as a text, a page and a
+//! figure.
+
+use std::path::{Path, PathBuf};
+
+use offramp_results::run_folder;
+use offramp_results::tuning::Search;
+
+use crate::page::PageError;
+use crate::plot::Figure;
+use crate::run_page::FILE;
+use crate::{Format, learning_page, run_page, tuning, tuning_page};
+
+/// What a folder contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs of policies.
+    Runs,
+    /// A training or a distillation, of one point or several.
+    Learning,
+    /// A search for hyper-parameters.
+    Search,
+}
+
+impl Kind {
+    /// What a folder contains; `None` if it is none of these.
+    pub fn of(folder: &Path) -> Option<Self> {
+        match () {
+            () if run_folder::is_complete(folder) => Some(Self::Runs),
+            () if tuning::has_rows(folder) => Some(Self::Search),
+            () if learning_page::has_rows(folder) => Some(Self::Learning),
+            () => None,
+        }
+    }
+
+    /// The results in `format`, as the command printed them that wrote the folder.
+    ///
+    /// # Errors
+    /// [`PageError`] names the file that can't be read.
+    pub fn text(self, folder: &Path, format: Format) -> Result<String, PageError> {
+        match self {
+            Self::Runs => Ok(crate::results(&run_folder::read(folder)?, format)),
+            Self::Learning => learning_page::text(folder, format),
+            Self::Search => Ok(tuning::search(&Search::read(folder)?, format)),
+        }
+    }
+
+    /// The page in the folder, which is written if it is missing.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub fn page(self, folder: &Path) -> Result<PathBuf, PageError> {
+        let page = folder.join(FILE);
+        if !page.exists() {
+            match self {
+                Self::Runs => run_page::write(folder),
+                Self::Learning => learning_page::write(folder),
+                Self::Search => tuning_page::write(folder),
+            }?;
+        }
+        Ok(page)
+    }
+
+    /// The one figure that shows most, titled `name`: of runs the QoE, by policy or over a sweep; of
+    /// trainings the QoE while they learn, of distillations in validation; of a search what its
+    /// configurations reach, rung by rung. `None` if there is nothing to show.
+    ///
+    /// # Errors
+    /// [`PageError`] names the file that can't be read.
+    pub fn figure(self, name: &str, folder: &Path) -> Result<Option<Figure>, PageError> {
+        let figure = match self {
+            Self::Runs => run_page::picture(folder)?,
+            Self::Learning => learning_page::picture(folder)?,
+            Self::Search => Some(tuning::figure(&Search::read(folder)?)),
+        };
+        Ok(figure.map(|figure| figure.titled(name)))
+    }
+}
