@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Plugins(PluginsArguments),
     /// Create a policy of your own: a crate that builds, with a test and a scenario
     New(NewArguments),
+    /// Print the completions of a shell, to be loaded by it
+    Completions(CompletionsArguments),
+    /// Write a man page of each command
+    Man(ManArguments),
 }
 
 /// Search path for plugins, besides the folder of the executable.
@@ -525,4 +529,18 @@ pub(crate) struct NewArguments {
     pub(crate) search: SearchArguments,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// Folder to write offramp.1, offramp-run.1, … into; of a folder in MANPATH, its man1
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }

@@ -65,6 +65,8 @@ fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Plugins(arguments) => commands::plugins::run(&arguments),
         Command::New(arguments) => commands::new::run(&arguments),
+        Command::Completions(arguments) => commands::shell::completions(&arguments),
+        Command::Man(arguments) => commands::shell::man(&arguments, notes),
     }
 }
 

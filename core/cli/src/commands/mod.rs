@@ -10,6 +10,7 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
+pub(crate) mod shell;
 pub(crate) mod train;
 pub(crate) mod tune;
 mod watch;
