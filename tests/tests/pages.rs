@@ -164,7 +164,7 @@ fn a_page_opens_in_the_browser() {
     assert_whole(&sandbox, "run/report.html");
     let ran = with_opener(&sandbox, None, &["report", "run", "--open"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("no browser can be started") && ran.err.contains("run/report.html"));
+    assert!(ran.err.contains("can't start a browser") && ran.err.contains("run/report.html"));
     let ran = with_opener(&sandbox, None, &["report", "run", "run", "--open"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("add --html FILE"), "{}", ran.err);
@@ -272,4 +272,39 @@ fn trainings_and_distillations_have_pages() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert_whole(&sandbox, &page);
     }
+}
+
+/// The table that a command printed, the figure, and what is refused.
+#[test]
+fn a_folder_is_printed_and_drawn_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "learning.ron",
+        "(name: \"learning\", system: (devices: 6, servers: 2, slots: 40), train: (
+            learner: (plugin: \"linear\"), explorer: (plugin: \"uniform\"), episodes: 6,
+            validate_every: 2, validate_episodes: 2,
+        ), sweep: { \"tasks.arrival_probability\": [0.2, 0.5] })",
+    );
+    let linear = example("linear").display().to_string();
+    let trained =
+        sandbox.offramp(&["train", "learning.ron", "--plugins", &linear, "--out", "trained"]);
+    assert_eq!(trained.code, 0, "{}", trained.err);
+    let ran = sandbox.offramp(&["report", "trained", "--figure", "curves of mine.svg"]);
+    assert_eq!((ran.code, &ran.out), (0, &trained.out), "{}", ran.err);
+    let figure = sandbox.read("curves of mine.svg");
+    assert!(figure.contains("trained") && figure.contains("QoE per device"), "{figure}");
+    for (arguments, message) in [
+        (&["trained", "--figure", "curves of mine.svg"][..], "exists and stays as it is"),
+        (&["trained", "--figure", "curves.png"], "--figure draws SVG"),
+        (&["trained", "--power-modes"], "--power-modes is for runs"),
+        (&["trained", "trained", "--figure", "x.svg"], "--figure takes one folder; 2 were given"),
+        (&["trained", "--html", "x.html", "--figure", "x.svg"], "cannot be used with"),
+        (&["."], "not the folder of a run, training, distillation, search or study"),
+    ] {
+        let ran = sandbox.offramp(&[&["report"], arguments].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}: {}", ran.err);
+        let text: String = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(message), "{arguments:?}: {}", ran.err);
+    }
+    assert_eq!(sandbox.read("curves of mine.svg"), figure);
 }

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Plugins(PluginsArguments),
     /// Create a policy of your own: a crate that builds, with a test and a scenario
     New(NewArguments),
-    /// Print the completions of a shell, to be loaded by it
+    /// Print the completion script of a shell
     Completions(CompletionsArguments),
     /// Write a man page of each command
     Man(ManArguments),
@@ -100,7 +100,7 @@ pub(crate) struct ResultsArguments {
     format: FormatArguments,
     /// Add the metrics of each power mode; JSON always has them
     #[arg(long)]
-    power_modes: bool,
+    pub(crate) power_modes: bool,
 }
 
 impl ResultsArguments {
@@ -210,8 +210,8 @@ pub(crate) struct RunArguments {
     /// Run part I of N; `offramp merge` combines the parts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// Write a page that plays an episode, by default the first, of each scenario's first point:
-    /// episode.html in the folder that is written
+    /// Write a page that plays EPISODE, by default 0, at the first point of each scenario:
+    /// episode.html in the run folder, or episode-NAME.html of several scenarios
     #[arg(
         long,
         value_name = "EPISODE",
@@ -457,8 +457,8 @@ pub(crate) struct ReportArguments {
     /// Write an HTML page of these runs
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Draw the one figure that shows most of a folder, as SVG
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw the main figure of one folder, as SVG
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "html")]
     pub(crate) figure: Option<PathBuf>,
     /// Open the page in the browser: FILE, or the one in the folder
     #[arg(long)]
@@ -475,7 +475,7 @@ pub(crate) struct ReplayArguments {
     /// Compare with every recorded value; exit with 1 if any differs
     #[arg(long)]
     pub(crate) check: bool,
-    /// Write an HTML page of these runs
+    /// Write a page that plays the recorded run
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
@@ -540,7 +540,7 @@ pub(crate) struct CompletionsArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArguments {
-    /// Folder to write offramp.1, offramp-run.1, … into; of a folder in MANPATH, its man1
+    /// Folder for offramp.1, offramp-run.1, …, such as ~/.local/share/man/man1
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use offramp_host::plugin::{Context, UNDECIDED};
+use offramp_host::plugin::{Context, Observation, UNDECIDED};
 use offramp_host::{CallFailure, CallFault, Policy};
-use offramp_model::IllegalDecision;
+use offramp_model::{Episode, IllegalDecision};
 use offramp_results::timeline::Timeline;
 use offramp_results::{EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
@@ -128,6 +128,85 @@ impl<'r> RunSetup<'r> {
     }
 }
 
+/// Looks on while an episode is played, slot by slot.
+trait Observer {
+    /// Looks at the start of a slot, before anything is decided.
+    fn before_slot(&mut self, _: &Episode) {}
+
+    /// Has `policy` fill the actions, of which there is at least one.
+    fn decide(
+        &mut self,
+        policy: &mut dyn Policy,
+        observation: &Observation<'_>,
+        actions: &mut [u32],
+    ) -> Result<(), CallFailure>;
+
+    /// Looks at the slot with its decisions, before they are carried out.
+    fn decided(&mut self, _: &Episode, _: &[u32]) {}
+
+    /// Looks at its end.
+    fn after_slot(&mut self, episode: &Episode);
+}
+
+/// Plays an evaluation episode of `scenario`, whose context is `context`, under `seed` with `policy`.
+fn play(
+    scenario: &Scenario,
+    context: &PolicyContext,
+    policy: &mut dyn Policy,
+    seed: u64,
+    episode: u64,
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
+    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
+    let mut actions = Vec::new();
+    let needs = policy.needs();
+    let seed = seeds::policy_episode(seed, episode);
+    policy.begin_episode(&context.lend().start(episode, seed))?;
+    while !environment.is_over() {
+        observer.before_slot(environment.episode());
+        actions.clear();
+        actions.resize(environment.rows(), UNDECIDED);
+        let observation = environment.observe(needs);
+        if !actions.is_empty() {
+            observer.decide(policy, &observation, &mut actions)?;
+        }
+        observer.decided(environment.episode(), &actions);
+        environment.step(&actions)?;
+        observer.after_slot(environment.episode());
+    }
+    Ok(policy.end_episode()?)
+}
+
+/// Measures an episode, and the time of its decisions.
+struct Measured {
+    meter: EpisodeMeter,
+    decisions: u64,
+    decide_ns: u64,
+}
+
+impl Observer for Measured {
+    fn before_slot(&mut self, episode: &Episode) {
+        self.meter.before_slot(episode);
+    }
+
+    fn decide(
+        &mut self,
+        policy: &mut dyn Policy,
+        observation: &Observation<'_>,
+        actions: &mut [u32],
+    ) -> Result<(), CallFailure> {
+        let start = Instant::now();
+        policy.decide(observation, actions)?;
+        self.decide_ns += start.elapsed().as_nanos() as u64;
+        self.decisions += actions.len() as u64;
+        Ok(())
+    }
+
+    fn after_slot(&mut self, episode: &Episode) {
+        self.meter.after_slot(episode);
+    }
+}
+
 /// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
 /// `policy`.
 ///
@@ -140,28 +219,10 @@ pub fn run_episode(
     seed: u64,
     episode: u64,
 ) -> Result<EpisodeResult, RunError> {
-    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
-    let mut meter = EpisodeMeter::new(&scenario.system);
-    let mut actions = Vec::new();
-    let (mut decisions, mut decide_ns) = (0, 0);
-    let needs = policy.needs();
-    let seed = seeds::policy_episode(seed, episode);
-    policy.begin_episode(&context.lend().start(episode, seed))?;
-    while !environment.is_over() {
-        meter.before_slot(environment.episode());
-        actions.clear();
-        actions.resize(environment.rows(), UNDECIDED);
-        let observation = environment.observe(needs);
-        if !actions.is_empty() {
-            let start = Instant::now();
-            policy.decide(&observation, &mut actions)?;
-            decide_ns += start.elapsed().as_nanos() as u64;
-            decisions += actions.len() as u64;
-        }
-        environment.step(&actions)?;
-        meter.after_slot(environment.episode());
-    }
-    policy.end_episode()?;
+    let meter = EpisodeMeter::new(&scenario.system);
+    let mut measured = Measured { meter, decisions: 0, decide_ns: 0 };
+    play(scenario, context, policy, seed, episode, &mut measured)?;
+    let Measured { meter, decisions, decide_ns } = measured;
     Ok(EpisodeResult {
         overall: meter.metrics(&scenario.system, episode)?,
         by_mode: meter.metrics_by_mode(&scenario.system),
@@ -171,8 +232,42 @@ pub fn run_episode(
     })
 }
 
-/// Plays one evaluation episode of a run as [`run_episode`] does, and returns what happened in it,
-/// with the values of the policy's actions if it has a value function.
+/// Records an episode, with the values of the policy's actions if it has a value function.
+struct Recorded {
+    recorder: Recorder,
+    /// M + 1.
+    width: usize,
+    /// The values of this slot's tasks, rows × (M + 1); empty if the policy has none.
+    values: Vec<f32>,
+}
+
+impl Observer for Recorded {
+    fn decide(
+        &mut self,
+        policy: &mut dyn Policy,
+        observation: &Observation<'_>,
+        actions: &mut [u32],
+    ) -> Result<(), CallFailure> {
+        policy.decide(observation, actions)?;
+        if let Some(function) = policy.value_function() {
+            self.values.resize(actions.len() * self.width, 0.0);
+            function.values(observation, &mut self.values)?;
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, episode: &Episode, actions: &[u32]) {
+        self.recorder.before_slot(episode, actions, &self.values);
+        self.values.clear();
+    }
+
+    fn after_slot(&mut self, episode: &Episode) {
+        self.recorder.after_slot(episode);
+    }
+}
+
+/// Plays one evaluation episode of a run and returns what happened in it, with the values of the
+/// policy's actions if it has a value function.
 ///
 /// # Errors
 /// [`RunError`] if the run can't begin, a call fails or a decision can't be carried out.
@@ -184,30 +279,10 @@ pub fn watch_episode(
     let setup = RunSetup::new(evaluation, policy)?;
     let mut policy = setup.instance()?;
     let scenario = &evaluation.scenario;
-    let seed = scenario.evaluation.seed;
-    let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
-    let mut recorder = Recorder::new(&scenario.system);
-    let (mut actions, mut values) = (Vec::new(), Vec::new());
-    let needs = policy.needs();
     let width = scenario.system.server_count() as usize + 1;
-    let seed = seeds::policy_episode(seed, episode);
-    policy.begin_episode(&setup.context.lend().start(episode, seed))?;
-    while !environment.is_over() {
-        actions.clear();
-        actions.resize(environment.rows(), UNDECIDED);
-        values.clear();
-        let observation = environment.observe(needs);
-        if !actions.is_empty() {
-            policy.decide(&observation, &mut actions)?;
-            if let Some(function) = policy.value_function() {
-                values.resize(actions.len() * width, 0.0);
-                function.values(&observation, &mut values)?;
-            }
-        }
-        recorder.before_slot(environment.episode(), &actions, &values);
-        environment.step(&actions)?;
-        recorder.after_slot(environment.episode());
-    }
-    policy.end_episode()?;
-    Ok(recorder.finish())
+    let recorder = Recorder::new(&scenario.system);
+    let mut recorded = Recorded { recorder, width, values: Vec::new() };
+    let seed = scenario.evaluation.seed;
+    play(scenario, &setup.context, policy.as_mut(), seed, episode, &mut recorded)?;
+    Ok(recorded.recorder.finish())
 }

@@ -1,7 +1,11 @@
 //! Exceptions, with the text of the command.
 
+use std::ffi::CString;
+
 use offramp_explain::Problem;
-use pyo3::PyErr;
+use offramp_report::page::PageError;
+use pyo3::exceptions::PyUserWarning;
+use pyo3::prelude::*;
 
 pyo3::import_exception!(offramp._errors, ScenarioError);
 pyo3::import_exception!(offramp._errors, RunError);
@@ -9,6 +13,13 @@ pyo3::import_exception!(offramp._errors, RunError);
 /// Bad input: nothing was done.
 pub(crate) fn bad_input(problem: impl Into<Problem>) -> PyErr {
     ScenarioError::new_err(in_python(problem.into().text().trim()))
+}
+
+/// Warns of a page that can't be written: the results it shows are there.
+pub(crate) fn warn_of_page(py: Python<'_>, written: Result<(), PageError>) -> PyResult<()> {
+    let Err(error) = written else { return Ok(()) };
+    let text = CString::new(format!("can't write the results page: {error}"))?;
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)
 }
 
 /// The text of the command, with arguments of Python for its options.

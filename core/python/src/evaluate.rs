@@ -13,7 +13,7 @@ use offramp_results::run_folder::StoredRun;
 use offramp_results::{EpisodeResult, Error};
 use pyo3::prelude::*;
 
-use crate::error::{RunError, ScenarioError, bad_input};
+use crate::error::{ScenarioError, bad_input, warn_of_page};
 use crate::plugins::registry;
 use crate::policy::Registered;
 use crate::results::Results;
@@ -83,7 +83,7 @@ pub(crate) fn evaluate(
             attempt.run(&InProcess, watched)
         })?
         .map_err(bad_input)?;
-        run_page::write(&out).map_err(|error| RunError::new_err(error.to_string()))?;
+        warn_of_page(py, run_page::write(&out))?;
         return Results::read(out);
     }
     let collect = Collect::default();

@@ -13,7 +13,7 @@ use offramp_report::{learning_page, study_folder};
 use offramp_study::{Size, Study, StudyOutcome};
 use pyo3::prelude::*;
 
-use crate::error::{RunError, bad_input};
+use crate::error::{RunError, bad_input, warn_of_page};
 use crate::plugins::registry;
 use crate::scenario::Scenario;
 use crate::threads::interruptible;
@@ -23,8 +23,8 @@ fn start(resume: bool) -> Start {
 }
 
 /// Writes the page of what was learned.
-fn write_page(folder: &Path) -> PyResult<()> {
-    learning_page::write(folder).map_err(|error| RunError::new_err(error.to_string()))
+fn write_page(py: Python<'_>, folder: &Path) -> PyResult<()> {
+    warn_of_page(py, learning_page::write(folder))
 }
 
 /// Trains what a scenario says.
@@ -59,7 +59,7 @@ pub(crate) fn train_policy(
         }
         error => bad_input(Problem::of_training(&training, error)),
     })?;
-    write_page(&out)
+    write_page(py, &out)
 }
 
 /// Distils what a scenario says.
@@ -98,7 +98,7 @@ pub(crate) fn distill_policy(
         }
         error => bad_input(Problem::of_distillation(&distillation, error)),
     })?;
-    write_page(&out)
+    write_page(py, &out)
 }
 
 /// Makes the tables and figures of a study in the folder `out`; returns the text and the JSON that

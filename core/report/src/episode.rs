@@ -5,10 +5,12 @@
 //! `layout.js`, `draw.js` (one side), `story.js` (one task) and `page.js` (controls and table). They
 //! read the data as columns of JSON, one entry per task; `Episode` defines them.
 
+use std::path::Path;
+
 use offramp_results::timeline::{TaskStory, Timeline};
 use serde::{Serialize, Serializer};
 
-use crate::page::escaped;
+use crate::page::{PageError, escaped};
 
 /// The size that a page does not exceed, bytes: what browsers open without delay.
 pub const MAX_BYTES: usize = 10_000_000;
@@ -30,6 +32,27 @@ pub fn page(title: &str, about: &str, runs: &[(String, Timeline)]) -> String {
     page_within(MAX_BYTES, title, about, runs)
 }
 
+/// The name of the page of a scenario in a run folder; of the only one, if `scenario` is `None`.
+pub fn file_name(scenario: Option<&str>) -> String {
+    match scenario {
+        None => "episode.html".to_owned(),
+        Some(name) => format!("episode-{name}.html"),
+    }
+}
+
+/// Writes the [`page`] to `path`, over an earlier page of offramp.
+///
+/// # Errors
+/// [`PageError`]; the file is as it was before.
+pub fn write(
+    path: &Path,
+    title: &str,
+    about: &str,
+    runs: &[(String, Timeline)],
+) -> Result<(), PageError> {
+    crate::page::write(path, &page(title, about, runs))
+}
+
 /// Devices from which the size of a page is estimated: it is all but linear in them.
 const SAMPLE_DEVICES: u32 = 64;
 
@@ -44,7 +67,7 @@ fn page_within(max_bytes: usize, title: &str, about: &str, runs: &[(String, Time
             _ => SCRIPT.to_owned(),
         })
     };
-    let devices = runs.first().map_or(0, |(_, timeline)| timeline.devices);
+    let devices = runs.first().map_or(0, |(_, timeline)| timeline.shown_devices);
     let sampled = devices.min(SAMPLE_DEVICES);
     let sample = filled(sampled);
     if sampled == devices && sample.len() <= max_bytes {
@@ -209,7 +232,7 @@ impl<'a> Run<'a> {
             qoe: Rounded(timeline.qoe()),
             delay_slots: timeline.mean_delay_slots().map(Rounded),
             energy: Rounded(timeline.energy_per_device()),
-            dropped: timeline.dropped(),
+            dropped: timeline.totals.dropped,
             action: column(&tasks, |task| task.action),
             lost: column(&tasks, |task| u8::from(task.dropped)),
             delay: column(&tasks, |task| task.delay_slots),
@@ -256,6 +279,7 @@ impl Serialize for Rounded {
 
 #[cfg(test)]
 mod tests {
+    use offramp_results::timeline::Totals;
     use serde_json::{Value, json};
 
     use super::*;
@@ -301,7 +325,15 @@ mod tests {
             slot_seconds: 0.1,
             device_ghz: vec![2.6, 2.6],
             server_ghz: vec![42.0],
+            shown_devices: 2,
             tasks: vec![local, offloaded],
+            totals: Totals {
+                tasks: 2,
+                dropped: 1,
+                delay_slots: 7,
+                energy: 1.373_456_7,
+                reward: 34.0,
+            },
             active_devices: vec![vec![0], vec![0], vec![1], vec![1], vec![1], vec![0]],
         }
     }
@@ -365,7 +397,8 @@ mod tests {
     #[test]
     fn a_large_page_has_the_tasks_of_the_first_devices_that_fit() {
         let mut timeline = timeline();
-        timeline.devices = 1000;
+        (timeline.devices, timeline.shown_devices) = (1000, 1000);
+        timeline.totals.reward = 148_000.0;
         timeline.device_ghz = vec![2.6; 1000];
         let task = timeline.tasks[0].clone();
         timeline.tasks = (0..4)

@@ -1,5 +1,4 @@
-//! Folders that offramp writes, other than those of studies: what each contains, as a text, a page and a
-//! figure.
+//! Folders that offramp writes, other than those of studies: what each contains, as a page and a figure.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use offramp_results::tuning::Search;
 use crate::page::PageError;
 use crate::plot::Figure;
 use crate::run_page::FILE;
-use crate::{Format, learning_page, run_page, tuning, tuning_page};
+use crate::{learning_page, run_page, tuning, tuning_page};
 
 /// What a folder contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,23 +24,14 @@ pub enum Kind {
 impl Kind {
     /// What a folder contains; `None` if it is none of these.
     pub fn of(folder: &Path) -> Option<Self> {
-        match () {
-            () if run_folder::is_complete(folder) => Some(Self::Runs),
-            () if tuning::has_rows(folder) => Some(Self::Search),
-            () if learning_page::has_rows(folder) => Some(Self::Learning),
-            () => None,
-        }
-    }
-
-    /// The results in `format`, as the command printed them that wrote the folder.
-    ///
-    /// # Errors
-    /// [`PageError`] names the file that can't be read.
-    pub fn text(self, folder: &Path, format: Format) -> Result<String, PageError> {
-        match self {
-            Self::Runs => Ok(crate::results(&run_folder::read(folder)?, format)),
-            Self::Learning => learning_page::text(folder, format),
-            Self::Search => Ok(tuning::search(&Search::read(folder)?, format)),
+        if run_folder::is_complete(folder) {
+            Some(Self::Runs)
+        } else if tuning::has_rows(folder) {
+            Some(Self::Search)
+        } else if learning_page::has_rows(folder) {
+            Some(Self::Learning)
+        } else {
+            None
         }
     }
 

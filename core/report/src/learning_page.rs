@@ -49,11 +49,11 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     write_distillations(&name, &distilled, folder)
 }
 
-/// The table of what learned in a folder, in `format`.
+/// The table of what learned in a folder, in `format`. What failed before its first row is not there.
 ///
 /// # Errors
 /// [`PageError`] names the file that can't be read.
-pub(crate) fn text(folder: &Path, format: Format) -> Result<String, PageError> {
+pub fn text(folder: &Path, format: Format) -> Result<String, PageError> {
     let trained = learned(folder, "training.csv", learning::training)?;
     if !trained.is_empty() {
         return Ok(trainings(&trained).print("trainings", format));

@@ -13,7 +13,7 @@
 //! 6. [`replay`]: recorded runs, replayed.
 //! 7. [`episode`]: an episode of several policies, as a page that plays it.
 //! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
-//! 9. [`folder`]: any folder, as a text, a page and a figure.
+//! 9. [`folder`]: any folder, as a page and a figure.
 //! 10. [`records`]: any other small table, in the same three formats.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.

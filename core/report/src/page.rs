@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use offramp_results::files::write_atomically;
+use offramp_results::files::replace_atomically;
 
 use crate::palette;
 use crate::plot::PlotError;
@@ -78,6 +78,17 @@ pub fn check_ours(path: &Path) -> Result<(), PageError> {
     Ok(())
 }
 
+/// Writes the text of a page to `path`, over an earlier page of offramp.
+///
+/// # Errors
+/// [`PageError::Foreign`], [`PageError::Unwritable`].
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), PageError> {
+    check_ours(path)?;
+    let fail =
+        |cause: std::io::Error| PlotError { path: path.to_owned(), cause: cause.to_string() };
+    Ok(replace_atomically(path, text.as_bytes()).map_err(fail)?)
+}
+
 /// The footer of the pages of results.
 pub const FOOTER: &str =
     "Made by offramp. This file needs no other; the links lead to files beside it.";
@@ -94,11 +105,7 @@ impl Page {
     /// # Errors
     /// [`PageError::Foreign`], [`PageError::Unwritable`].
     pub fn write(&self, path: &Path) -> Result<(), PageError> {
-        check_ours(path)?;
-        let written = write_atomically(path, self.html().as_bytes());
-        let fail =
-            |cause: std::io::Error| PlotError { path: path.to_owned(), cause: cause.to_string() };
-        Ok(written.map_err(fail)?)
+        write(path, &self.html())
     }
 
     /// The text of the HTML file.

@@ -14,7 +14,8 @@ use crate::study::{StudyResults, csv, figures, palette, table};
 use crate::study_page::study_page;
 
 /// Writes a study to `folder`, which exists: of each exhibit ID.md, ID.csv, and its figures as SVG and
-/// PNG; the page index.html, and those of `lessons` in their folders; and lessons.csv with what each of `lessons` cost, if there are any.
+/// PNG; the page index.html; and of `lessons`, if there are any, the pages in their folders and
+/// lessons.csv with the cost of each.
 ///
 /// # Errors
 /// [`PlotError`] names the file that can't be written.
@@ -23,14 +24,14 @@ pub fn write(study: &StudyResults<'_>, lessons: &[Lesson], folder: &Path) -> Res
     for exhibit in study.exhibits {
         write_exhibit(exhibit, &palette, folder)?;
     }
-    for Lesson { folder: lesson, .. } in lessons {
-        write_lesson(&folder.join(lesson))?;
-    }
+    // The study's page links those of its lessons, and does not depend on them.
+    let pages: Vec<Result<(), PlotError>> =
+        lessons.iter().map(|lesson| write_lesson(&folder.join(&lesson.folder))).collect();
     write_text(&folder.join("index.html"), &study_page(study, lessons, folder)?)?;
-    if lessons.is_empty() {
-        return Ok(());
+    if !lessons.is_empty() {
+        write_text(&folder.join("lessons.csv"), &learning::lessons(lessons).csv())?;
     }
-    write_text(&folder.join("lessons.csv"), &learning::lessons(lessons).csv())
+    pages.into_iter().collect()
 }
 
 /// Writes the page of a lesson, if it has begun.

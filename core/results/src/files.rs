@@ -52,6 +52,29 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_parts_atomically(path, &[bytes])
 }
 
+/// Writes a file that a user has named, over an earlier one, as [`write_atomically`] does. What it is
+/// written to first has a name that no other file has.
+///
+/// # Errors
+/// The system's error; the file is as it was before.
+pub fn replace_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut options = tempfile::Builder::new();
+    options.prefix(".offramp-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A temporary file is private; this one is not. The user's mask applies.
+        options.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = options.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// Writes a file of several parts, one after the other, as [`write_atomically`] does.
 ///
 /// # Errors

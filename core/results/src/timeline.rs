@@ -19,10 +19,29 @@ pub struct Timeline {
     pub device_ghz: Vec<f64>,
     /// f^E of each server, GHz.
     pub server_ghz: Vec<f64>,
-    /// The tasks, by arrival slot and then device.
+    /// The devices whose tasks are in `tasks`: the first so many.
+    pub shown_devices: u32,
+    /// Their tasks, by arrival slot and then device.
     pub tasks: Vec<TaskStory>,
+    /// Sums over the tasks of all devices.
+    pub totals: Totals,
     /// m(t): devices active at each server at the end of each slot, T × M.
     pub active_devices: Vec<Vec<u32>>,
+}
+
+/// Sums over tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Number of tasks.
+    pub tasks: u64,
+    /// Tasks that were dropped.
+    pub dropped: u64,
+    /// Sum of all delays, slots.
+    pub delay_slots: u64,
+    /// Sum of all energies, in the system's accounting.
+    pub energy: f64,
+    /// Sum of all rewards.
+    pub reward: f64,
 }
 
 /// The story of a task. It is under way in the slots from its arrival on, `delay_slots` of them.
@@ -64,22 +83,17 @@ pub struct TaskStory {
 impl Timeline {
     /// AvgQoE: sum of rewards per device.
     pub fn qoe(&self) -> f64 {
-        self.tasks.iter().map(|task| task.reward).sum::<f64>() / f64::from(self.devices)
+        self.totals.reward / f64::from(self.devices)
     }
 
     /// AvgDelay: mean delay of all tasks, slots; `None` if there are none.
     pub fn mean_delay_slots(&self) -> Option<f64> {
-        let sum: u64 = self.tasks.iter().map(|task| u64::from(task.delay_slots)).sum();
-        (!self.tasks.is_empty()).then(|| sum as f64 / self.tasks.len() as f64)
+        let Totals { tasks, delay_slots, .. } = self.totals;
+        (tasks > 0).then(|| delay_slots as f64 / tasks as f64)
     }
 
     /// AvgEnergy: energy per device.
     pub fn energy_per_device(&self) -> f64 {
-        self.tasks.iter().flat_map(|task| task.energy).sum::<f64>() / f64::from(self.devices)
-    }
-
-    /// Tasks that were dropped.
-    pub fn dropped(&self) -> u64 {
-        self.tasks.iter().filter(|task| task.dropped).count() as u64
+        self.totals.energy / f64::from(self.devices)
     }
 }

@@ -1,5 +1,5 @@
-//! Timelines of episodes: a [`Recorder`] looks on while an episode is played, and keeps for every
-//! task what was decided, what could have been known then, where it was when, and how it ended.
+//! Timelines of episodes: a [`Recorder`] keeps, for every task of an episode, the decision, predicted
+//! delays, where it was in which slots, and its outcome.
 //!
 //! ```
 //! use offramp_model::{Episode, ObservationSpec, System, Workload};

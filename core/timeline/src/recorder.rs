@@ -1,9 +1,14 @@
 //! The recorder: an episode becomes a [`Timeline`] slot by slot.
 
 use offramp_model::{EndedTask, Episode, Outcome, Place, System, TaskUnderWay, reward};
-use offramp_results::timeline::{TaskStory, Timeline};
+use offramp_results::timeline::{TaskStory, Timeline, Totals};
 
 use crate::prediction::Predictor;
+
+/// Most numbers that the stories of a timeline consist of: some 100 MB.
+const MAX_NUMBERS: u64 = 8_000_000;
+/// Numbers of a story besides those of each action.
+const STORY_NUMBERS: u64 = 16;
 
 /// Records an episode: call [`before_slot`](Self::before_slot) and
 /// [`after_slot`](Self::after_slot) around each [`Episode::advance`].
@@ -14,7 +19,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for an episode of `system`.
+    /// A recorder for an episode of `system`. Of a large one it keeps the stories of the first devices'
+    /// tasks, and sums over all.
     pub fn new(system: &System) -> Self {
         let parameters = system.parameters();
         let timeline = Timeline {
@@ -26,7 +32,9 @@ impl Recorder {
             slot_seconds: parameters.slot_seconds,
             device_ghz: parameters.devices.iter().map(|device| device.cpu_ghz).collect(),
             server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
+            shown_devices: shown_devices(system),
             tasks: Vec::new(),
+            totals: Totals::default(),
             active_devices: Vec::new(),
         };
         Self { timeline, predictor: Predictor::default() }
@@ -43,7 +51,10 @@ impl Recorder {
         assert_eq!(arrivals.len(), actions.len(), "one action per arrival");
         assert!(values.is_empty() || values.len() == actions.len() * width, "M + 1 values each");
         self.predictor.observe(episode);
-        for (row, (arrival, &action)) in arrivals.iter().zip(actions).enumerate() {
+        let shown = self.timeline.shown_devices;
+        let decided = arrivals.iter().zip(actions).enumerate();
+        // In the order of devices.
+        for (row, (arrival, &action)) in decided.take_while(|(_, (task, _))| task.device < shown) {
             self.timeline.tasks.push(TaskStory {
                 arrival_slot: episode.slot(),
                 device: arrival.device,
@@ -69,6 +80,7 @@ impl Recorder {
             }
         }
         for task in episode.ended() {
+            add(&mut self.timeline.totals, task, episode.system());
             if let Some(story) = self.story(task.arrival_slot, task.device) {
                 ended(story, task, slot, episode.system());
             }
@@ -88,6 +100,23 @@ impl Recorder {
     }
 }
 
+/// The devices whose stories are kept: all, or as many as there is room for, at least one.
+fn shown_devices(system: &System) -> u32 {
+    let per_task = STORY_NUMBERS + 2 * (u64::from(system.server_count()) + 1);
+    let per_device = per_task.saturating_mul(u64::from(system.parameters().arrival_slots));
+    let devices = u32::try_from(MAX_NUMBERS / per_device).unwrap_or(u32::MAX);
+    devices.clamp(1, system.device_count())
+}
+
+/// Adds a task that has ended to the sums.
+fn add(totals: &mut Totals, task: &EndedTask, system: &System) {
+    totals.tasks += 1;
+    totals.dropped += u64::from(task.outcome == Outcome::Dropped);
+    totals.delay_slots += u64::from(task.delay_slots);
+    totals.energy += system.energy().of(&task.energy).total();
+    totals.reward += reward::reward(system, task);
+}
+
 /// Notes where a task is after `slot`.
 fn moved(story: &mut TaskStory, task: &TaskUnderWay, slot: u32) {
     match task.place {
@@ -96,7 +125,7 @@ fn moved(story: &mut TaskStory, task: &TaskUnderWay, slot: u32) {
         }
         Place::Cpu | Place::Uplink => {}
         Place::Server => {
-            // What was sent within one slot was not seen while it was.
+            // A task that was sent within one slot has never been seen at the uplink.
             story.started.get_or_insert(slot);
             story.sent.get_or_insert(slot + 1);
             if task.in_service {
@@ -195,7 +224,7 @@ mod tests {
         assert_eq!(found[1], (Some(5), None, None, 5, true));
         assert_eq!(found[2], (Some(6), None, None, 5, false));
         assert_eq!(found[3], (Some(7), None, None, 5, false));
-        assert_eq!((timeline.dropped(), timeline.mean_delay_slots()), (1, Some(5.0)));
+        assert_eq!((timeline.totals.dropped, timeline.mean_delay_slots()), (1, Some(5.0)));
     }
 
     #[test]
@@ -211,6 +240,28 @@ mod tests {
         assert_eq!(found[0], (Some(0), None, None, 5, false));
         assert_eq!(found[1], (Some(5), None, None, 5, true));
         assert_eq!(found[2], (Some(6), None, None, 5, true));
+    }
+
+    /// Memory does not grow with the devices, and sums are of all of them.
+    #[test]
+    fn of_a_large_system_the_first_devices_are_kept() {
+        let mut parameters = SystemParameters::paper(3000, 4);
+        parameters.arrival_slots = 150;
+        let system = Arc::new(System::new(parameters).unwrap());
+        let workload = || Workload::Drawn { seed: 3, episode: 0 };
+        let mut all = Totals::default();
+        let mut episode = Episode::new(&system, workload(), ObservationSpec::PAPER);
+        while !episode.is_over() {
+            let actions: Vec<u32> = episode.arrivals().iter().map(|task| task.device % 5).collect();
+            episode.advance(&actions).unwrap();
+            episode.ended().iter().for_each(|task| add(&mut all, task, &system));
+        }
+        let timeline = record(&system, workload(), |task| task.device % 5);
+        assert_eq!(timeline.shown_devices, 2051); // 8,000,000 / (150 · (16 + 2 · 5))
+        assert!(timeline.tasks.iter().all(|task| task.device < 2051 && task.delay_slots > 0));
+        assert!(timeline.tasks.iter().any(|task| task.device > 2000));
+        assert_eq!(timeline.totals, all);
+        assert!(all.tasks > timeline.tasks.len() as u64);
     }
 
     proptest! {

@@ -45,9 +45,20 @@ fn with_page(outcome: Outcome, written: Result<(), PageError>) -> Outcome {
     match written {
         Ok(()) => outcome,
         Err(error) => {
-            show_failure(format_args!("the page of these results: {error}"));
+            show_failure(format_args!("can't write the results page: {error}"));
             Outcome::Failures
         }
+    }
+}
+
+/// A page that can't be made, explained.
+fn of_page(error: PageError) -> Problem {
+    match error {
+        PageError::Unreadable(error) => error.into(),
+        error @ PageError::Foreign { .. } => {
+            Problem::new(error).with_help("name another file, or move that one away")
+        }
+        error @ PageError::Unwritable(_) => Problem::new(error),
     }
 }
 

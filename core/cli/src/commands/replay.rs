@@ -10,7 +10,6 @@ use offramp_results::words::counted;
 use offramp_trace::Trace;
 use rayon::prelude::*;
 
-use super::watch;
 use crate::Outcome;
 use crate::arguments::ReplayArguments;
 use crate::output::print;
@@ -43,5 +42,5 @@ fn write_page(traces: &[Trace], path: &Path) -> Result<(), Problem> {
         return Err(Problem::new(message).with_help("name one trace, or leave out --html"));
     };
     let played = [("recorded".to_owned(), trace.timeline())];
-    watch::write_page(path, &episode::page(&trace.name, "a recorded run, replayed", &played))
+    episode::write(path, &trace.name, "a recorded run, replayed", &played).map_err(super::of_page)
 }

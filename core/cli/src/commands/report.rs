@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_report::folder::Kind;
-use offramp_report::page::{PageError, check_ours};
-use offramp_report::run_page;
+use offramp_report::page::check_ours;
+use offramp_report::tuning::search;
+use offramp_report::{learning_page, run_page};
 use offramp_results::run_folder::{self, StoredRun};
+use offramp_results::tuning::Search;
 
 use crate::Outcome;
 use crate::arguments::ReportArguments;
@@ -25,8 +27,9 @@ pub(crate) fn run(arguments: &ReportArguments, notes: Notes) -> Result<Outcome, 
                 [("--open", arguments.open), ("--figure", arguments.figure.is_some())]
             {
                 if is_given {
-                    let message = format!("{option} is of one folder, and these are several");
-                    let help = "name one folder, or write a page of all of them: --html FILE";
+                    let message =
+                        format!("{option} takes one folder; {} were given", folders.len());
+                    let help = "name one folder, or write a page of all of them: add --html FILE";
                     return Err(Problem::new(message).with_help(help));
                 }
             }
@@ -56,21 +59,31 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
         let message = format!("{}: --figure draws SVG", file.display());
         return Err(Problem::new(message).with_help("name a file that ends in .svg"));
     }
+    if let Some(file) = figure.as_ref().filter(|file| file.exists()) {
+        let message = format!("{}: the file exists and stays as it is", file.display());
+        return Err(Problem::new(message).with_help("name another file, or move that one away"));
+    }
+    if results.power_modes && kind != Kind::Runs {
+        let message = format!("{}: --power-modes is for runs", folder.display());
+        return Err(Problem::new(message).with_help("leave it out"));
+    }
     let text = match kind {
         Kind::Runs => results.text(&run_folder::read(folder)?),
-        Kind::Learning | Kind::Search => kind.text(folder, results.format()).map_err(explained)?,
+        Kind::Learning => learning_page::text(folder, results.format()).map_err(super::of_page)?,
+        Kind::Search => search(&Search::read(folder)?, results.format()),
     };
     print(&text)?;
     if let Some(file) = figure {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let Some(drawn) = kind.figure(&name, folder).map_err(explained)? else {
+        let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let name = whole.file_name().unwrap_or_default().to_string_lossy();
+        let Some(drawn) = kind.figure(&name, folder).map_err(super::of_page)? else {
             return Err(Problem::new(format!("{}: there is nothing to draw", folder.display())));
         };
         drawn.write_svg(file).map_err(Problem::new)?;
         notes.say(format_args!("figure: {}", file.display()));
     }
     if *open {
-        return Ok(show(&kind.page(folder).map_err(explained)?, notes));
+        return Ok(show(&kind.page(folder).map_err(super::of_page)?, notes));
     }
     Ok(Outcome::Success)
 }
@@ -82,14 +95,10 @@ fn together(
     arguments: &ReportArguments,
     notes: Notes,
 ) -> Result<Outcome, Problem> {
-    if arguments.figure.is_some() {
-        let message = "--figure draws a folder, and --html writes a page of all";
-        return Err(Problem::new(message).with_help("give them one after the other"));
-    }
-    check_ours(page).map_err(explained)?;
+    check_ours(page).map_err(super::of_page)?;
     print(&arguments.results.text(&read(folders)?))?;
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    run_page::write_together(&folders, page).map_err(explained)?;
+    run_page::write_together(&folders, page).map_err(super::of_page)?;
     if arguments.open {
         return Ok(show(page, notes));
     }
@@ -115,16 +124,6 @@ fn unknown(folder: &Path) -> Problem {
     Problem::new(message).with_help(help)
 }
 
-pub(super) fn explained(error: PageError) -> Problem {
-    match error {
-        PageError::Unreadable(error) => error.into(),
-        error @ PageError::Foreign { .. } => {
-            Problem::new(error).with_help("name another file, or move that one away")
-        }
-        error @ PageError::Unwritable(_) => Problem::new(error),
-    }
-}
-
 /// Opens a page in the browser.
 fn show(page: &Path, notes: Notes) -> Outcome {
     // A browser that is already there starts in a folder of its own.
@@ -136,7 +135,7 @@ fn show(page: &Path, notes: Notes) -> Outcome {
         }
         Err(error) => {
             show_failure(format_args!(
-                "no browser can be started ({error}); open {}",
+                "can't start a browser ({error}); open {} yourself",
                 whole.display()
             ));
             Outcome::Failures

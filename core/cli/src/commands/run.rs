@@ -1,10 +1,11 @@
 //! `offramp run`: evaluate, store, print.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_harness::batch::Batch;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
+use offramp_report::page::check_ours;
 use offramp_report::run_page;
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
@@ -23,20 +24,40 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
         _ => "batch",
     };
     let out = arguments.folder.folder(name);
+    // Before hours of work: what can't be written afterwards.
     if arguments.html.is_some() {
         watch::check(&experiments)?;
+    }
+    for page in watched(arguments, &experiments, &out) {
+        check_ours(&page).map_err(super::of_page)?;
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let runs = evaluate(arguments, notes, &experiments, &out, &threads)?;
     let printed = print(&arguments.results.text(&runs));
-    if let Some(episode) = arguments.html {
-        for page in threads.install(|| watch::write(&experiments, episode, &out))? {
+    let mut outcome = super::outcome_of_runs(&runs);
+    let pages = watched(arguments, &experiments, &out);
+    let episode = arguments.html.unwrap_or_default();
+    for (experiment, page) in experiments.iter().zip(&pages) {
+        let written = threads.install(|| watch::write(experiment, episode, page));
+        if let Ok(true) = written {
             notes.say(format_args!("episode to watch: {}", page.display()));
         }
+        outcome = super::with_page(outcome, written.map(drop));
     }
+    // Last: it links the others.
+    outcome = super::with_page(outcome, run_page::write(&out));
     notes.say(format_args!("results: {}", out.display()));
     printed?;
-    Ok(super::with_page(super::outcome_of_runs(&runs), run_page::write(&out)))
+    Ok(outcome)
+}
+
+/// The pages of episodes that are to be written.
+fn watched(
+    arguments: &RunArguments,
+    experiments: &[Experiment<Evaluation>],
+    out: &Path,
+) -> Vec<PathBuf> {
+    if arguments.html.is_some() { watch::pages(experiments, out) } else { Vec::new() }
 }
 
 fn read_experiments(arguments: &RunArguments) -> Result<Vec<Experiment<Evaluation>>, Problem> {

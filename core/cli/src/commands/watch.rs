@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
-use offramp_harness::bind::Evaluation;
+use offramp_harness::bind::{BoundPolicy, Evaluation};
 use offramp_harness::run::watch_episode;
 use offramp_report::episode;
-use offramp_report::page::check_ours;
-use offramp_results::files::write_atomically;
+use offramp_report::page::PageError;
 use offramp_results::timeline::Timeline;
 use offramp_scenario::Experiment;
 use rayon::prelude::*;
 
-use super::report::explained;
 use crate::progress::show_failure;
 
 /// Fails if the policies of an experiment must not be played in this process.
@@ -31,53 +29,40 @@ pub(super) fn check(experiments: &[Experiment<Evaluation>]) -> Result<(), Proble
     Err(Problem::new(message).with_help("leave out --html, or `isolate` of the scenario"))
 }
 
-/// Plays `episode` at the first point of each experiment with every policy there, and writes a page
-/// of each experiment to `folder`. Returns the paths. A policy that fails is reported and left out; if
-/// all do, there is no page.
-///
-/// # Errors
-/// [`Problem`] names the page that can't be written.
-pub(super) fn write(
-    experiments: &[Experiment<Evaluation>],
-    episode: u64,
-    folder: &Path,
-) -> Result<Vec<PathBuf>, Problem> {
-    let firsts =
-        experiments.iter().filter_map(|experiment| Some((experiment, experiment.points.first()?)));
-    let page = |(experiment, point): (&Experiment<Evaluation>, &Evaluation)| -> Result<Option<PathBuf>, Problem> {
-        let played: Vec<(String, Timeline)> = point
-            .policies
-            .par_iter()
-            .filter_map(|policy| match watch_episode(point, policy, episode) {
-                Ok(timeline) => Some((policy.label.clone(), timeline)),
-                Err(error) => {
-                    show_failure(format_args!("{}, watched: {error}", policy.label));
-                    None
-                }
-            })
-            .collect();
-        if played.is_empty() {
-            return Ok(None);
-        }
-        let file = match experiments {
-            [_] => "episode.html".to_owned(),
-            _ => format!("episode-{}.html", experiment.name),
-        };
-        let seed = point.scenario.evaluation.seed;
-        let about = format!("episode {episode} under seed {seed}");
-        let path = folder.join(file);
-        write_page(&path, &episode::page(&experiment.name, &about, &played))?;
-        Ok(Some(path))
+/// The pages of the experiments of a run folder, one each.
+pub(super) fn pages(experiments: &[Experiment<Evaluation>], folder: &Path) -> Vec<PathBuf> {
+    let several = experiments.len() > 1;
+    let name = |experiment: &Experiment<Evaluation>| {
+        folder.join(episode::file_name(several.then_some(experiment.name.as_str())))
     };
-    firsts.filter_map(|first| page(first).transpose()).collect()
+    experiments.iter().map(name).collect()
 }
 
-/// Writes a page, over an earlier page of offramp.
+/// Plays `episode` at the first point of an experiment with every policy there, and writes the page.
+/// A policy that fails is reported and left out. Returns false if all do: there is no page then.
 ///
 /// # Errors
-/// [`Problem`] names the file that can't be written.
-pub(super) fn write_page(path: &Path, page: &str) -> Result<(), Problem> {
-    check_ours(path).map_err(explained)?;
-    write_atomically(path, page.as_bytes())
-        .map_err(|error| Problem::new(format!("can't write {}: {error}", path.display())))
+/// [`PageError`] names the page that can't be written.
+pub(super) fn write(
+    experiment: &Experiment<Evaluation>,
+    episode: u64,
+    page: &Path,
+) -> Result<bool, PageError> {
+    let Some(point) = experiment.points.first() else { return Ok(false) };
+    let watch = |policy: &BoundPolicy| match watch_episode(point, policy, episode) {
+        Ok(timeline) => Some((policy.label.clone(), timeline)),
+        Err(error) => {
+            let label = &policy.label;
+            show_failure(format_args!("{label}, while recording the episode: {error}"));
+            None
+        }
+    };
+    let played: Vec<(String, Timeline)> = point.policies.par_iter().filter_map(watch).collect();
+    if played.is_empty() {
+        return Ok(false);
+    }
+    let seed = point.scenario.evaluation.seed;
+    let about = format!("episode {episode} under seed {seed}");
+    episode::write(page, &experiment.name, &about, &played)?;
+    Ok(true)
 }
