@@ -34,7 +34,7 @@ class Run {
       this.end[task] = end;
       this.longest = Math.max(this.longest, columns.delay[task]);
       this.endedIn[end].push(task);
-      (columns.lost[task] ? this.dropped : this.done)[end] += 1;
+      (columns.dropped[task] ? this.dropped : this.done)[end] += 1;
       this.delays[end] += columns.delay[task];
       this.rewards[end] += columns.reward[task];
     }
