@@ -263,7 +263,7 @@ fn trainings_and_distillations_have_pages() {
     sandbox.write("distilling.ron", distillation.to_string());
     with(&["distill", "distilling.ron", "--out", "student"]);
     let html = assert_whole(&sandbox, "student/report.html");
-    assert!(html.contains("<h3>share of decisions as the teacher’s</h3>"));
+    assert!(html.contains("<h3>agreement with the teacher</h3>"));
     // A page that is missing is made again, from the rows alone.
     for folder in ["one", "two", "student"] {
         let page = format!("{folder}/report.html");

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn each_colour_is_legible_as_text_on_its_background() {
         for (light, dark) in COLOURS {
-            assert!(contrast(light, RGBColor(255, 255, 255)) >= 4.4, "{light:?}");
+            assert!(contrast(light, RGBColor(255, 255, 255)) >= 4.5, "{light:?}");
             assert!(contrast(dark, RGBColor(0x12, 0x15, 0x19)) >= 5.0, "{dark:?}");
         }
     }
