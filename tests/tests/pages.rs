@@ -167,7 +167,7 @@ fn a_page_opens_in_the_browser() {
     assert!(ran.err.contains("no browser can be started") && ran.err.contains("run/report.html"));
     let ran = with_opener(&sandbox, None, &["report", "run", "run", "--open"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("add --html FILE"), "{}", ran.err);
+    assert!(ran.err.contains("--html FILE"), "{}", ran.err);
     let ran = with_opener(&sandbox, None, &["report", "nowhere", "--open"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
