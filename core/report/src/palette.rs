@@ -190,6 +190,23 @@ mod tests {
         }
     }
 
+    /// Outlines and marks need 3:1 (WCAG 2.2, 1.4.11).
+    #[test]
+    fn marks_of_the_episode_stand_out_in_both_looks() {
+        let css = include_str!("episode/page.css");
+        for look in css.split("--paper: ").skip(1).take(2) {
+            let colour = |text: &str| {
+                let digits = u32::from_str_radix(&text[1..7], 16).unwrap();
+                let [_, red, green, blue] = digits.to_be_bytes();
+                RGBColor(red, green, blue)
+            };
+            for name in ["local", "offloaded", "done", "dropped", "other"] {
+                let (_, of_name) = look.split_once(&format!("--{name}: ")).unwrap();
+                assert!(contrast(colour(look), colour(of_name)) >= 3.0, "{name}");
+            }
+        }
+    }
+
     /// CIE L*a*b* under daylight, of linear sRGB.
     fn lab([red, green, blue]: [f64; 3]) -> [f64; 3] {
         let root = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
