@@ -63,7 +63,7 @@ class Expected:
             if working:
                 side["working"]["servers" if place == "server" else place] += 1
         ended = self.ended_before(run, slot)
-        side["dropped"] = sum(run["lost"][task] for task in ended)
+        side["dropped"] = sum(run["dropped"][task] for task in ended)
         side["done"] = len(ended) - side["dropped"]
         return side
 
@@ -88,9 +88,9 @@ class Expected:
     def drops_in(self, policies, slot):
         """Whether a task's drop is first shown at the beginning of a slot."""
         return any(
-            lost and arrival + delay == slot
+            dropped and arrival + delay == slot
             for run in (self.runs[policy] for policy in policies)
-            for lost, arrival, delay in zip(run["lost"], self.tasks["slot"], run["delay"])
+            for dropped, arrival, delay in zip(run["dropped"], self.tasks["slot"], run["delay"])
         )
 
     def time_spent(self, run, task):
@@ -230,7 +230,7 @@ def check_story(check, expected, page, task):
         action, delay = run["action"][task], run["delay"][task]
         slots = f"{delay} slot{'' if delay == 1 else 's'}"
         did = f"sent it to server {action}" if action else "computed it locally"
-        became = f"dropped after {slots}" if run["lost"][task] else f"done in {slots}"
+        became = f"dropped after {slots}" if run["dropped"][task] else f"done in {slots}"
         words.append(f"{policy} {did}: {became}")
         check.same(f"{where}, outcome", fact("outcome").strip(), f"{did[0].upper()}{did[1:]}: {became}")
         check.near(f"{where}, delay", parsed(fact("delay")), delay, 0)
@@ -272,7 +272,7 @@ def check_every_slot(check, expected, page):
         run = expected.runs[policy]
         whole = page.inner_text(f"{css} .whole")
         found = re.match(r"Whole episode: QoE (.*), mean delay (.*) slots, energy per device (.*), (.*) dropped", whole)
-        columns = ("qoe", "delay_slots", "energy", "dropped")
+        columns = ("qoe", "delay_slots", "energy", "dropped_tasks")
         for column, text, tolerance in zip(columns, found.groups(), (0.06, 0.006, 0.06, 0)):
             check.near(f"whole episode, {column}", parsed(text), run[column], tolerance)
 
@@ -423,6 +423,11 @@ def check_tasks(check, expected, page):
         check_story(check, expected, page, task)
     page.keyboard.press("ArrowUp")
     check.same("a row by key", state(page)["task"], int(rows.nth(4).get_attribute("data-task")))
+    before = state(page)
+    page.keyboard.press("d")
+    page.keyboard.press("+")
+    after = state(page)
+    check.same("typed keys in the list", (after["slot"], after["speed"]), (before["slot"], before["speed"]))
     focused = state(page)["task"]
     page.keyboard.press("ArrowRight")
     check.same("stepping keeps the task", state(page)["task"], focused)

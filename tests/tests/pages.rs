@@ -115,7 +115,11 @@ fn several_folders_make_one_page_that_takes_no_other_files_place() {
     sandbox.write("notes.html", "<p>mine</p>");
     let ran = sandbox.offramp(&["report", "run", "--html", "notes.html"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-    assert!(ran.err.contains("notes.html is not a page of offramp"), "{}", ran.err);
+    assert!(
+        ran.err.contains("notes.html is not a page of results that offramp wrote"),
+        "{}",
+        ran.err
+    );
     assert_eq!(sandbox.read("notes.html"), "<p>mine</p>");
     sandbox.write("run/report.html", "mine");
     let ran = sandbox.offramp(&["run", "small.ron", "--out", "run", "--resume"]);
@@ -167,7 +171,7 @@ fn a_page_opens_in_the_browser() {
     assert!(ran.err.contains("can't start a browser") && ran.err.contains("run/report.html"));
     let ran = with_opener(&sandbox, None, &["report", "run", "run", "--open"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("add --html FILE"), "{}", ran.err);
+    assert!(ran.err.contains("--html FILE"), "{}", ran.err);
     let ran = with_opener(&sandbox, None, &["report", "nowhere", "--open"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
@@ -263,7 +267,7 @@ fn trainings_and_distillations_have_pages() {
     sandbox.write("distilling.ron", distillation.to_string());
     with(&["distill", "distilling.ron", "--out", "student"]);
     let html = assert_whole(&sandbox, "student/report.html");
-    assert!(html.contains("<h3>share of decisions as the teacher’s</h3>"));
+    assert!(html.contains("<h3>agreement with the teacher</h3>"));
     // A page that is missing is made again, from the rows alone.
     for folder in ["one", "two", "student"] {
         let page = format!("{folder}/report.html");
@@ -299,6 +303,8 @@ fn a_folder_is_printed_and_drawn_again() {
         (&["trained", "--power-modes"], "--power-modes is for runs"),
         (&["trained", "trained", "--figure", "x.svg"], "--figure takes one folder; 2 were given"),
         (&["trained", "--html", "x.html", "--figure", "x.svg"], "cannot be used with"),
+        (&["trained", "--html", "x.html"], "trained: not a run folder"),
+        (&["trained", "trained"], "trained: not a run folder"),
         (&["."], "not the folder of a run, training, distillation, search or study"),
     ] {
         let ran = sandbox.offramp(&[&["report"], arguments].concat());

@@ -48,7 +48,7 @@ fn the_episode_that_is_watched_is_the_one_that_was_run() {
             ("qoe", "qoe"),
             ("delay_slots", "delay_slots"),
             ("energy", "energy"),
-            ("dropped", "dropped"),
+            ("dropped", "dropped_tasks"),
         ] {
             let (ours, theirs) = (run[key].as_f64().unwrap(), row[place(column)].parse::<f64>());
             let theirs = theirs.unwrap();
@@ -108,7 +108,7 @@ fn a_policy_that_fails_is_left_out_of_the_page() {
         "some.ron",
         "(name: \"some\", policies: [(plugin: \"random\"), (plugin: \"hostile\", name: \"</script>\",
           parameters: (misdeed: FailIn(\"decide\"))), (plugin: \"heuristic\", name: \"<b>rules</b>\")],
-          evaluate: (episodes: 1))",
+          evaluate: (episodes: 5))",
     );
     let hostile = example("hostile").display().to_string();
     let ran =
@@ -138,7 +138,7 @@ fn a_recorded_run_is_played() {
     let printed = sandbox.offramp(&["replay", &paper, "--format", "json"]);
     let printed: Value = serde_json::from_str(&printed.out).unwrap();
     let replay = &printed["traces"][0];
-    assert_eq!(run["dropped"], replay["dropped"]);
+    assert_eq!(run["dropped_tasks"], replay["dropped"]);
     for key in ["qoe", "delay_slots", "energy"] {
         let (ours, theirs) = (run[key].as_f64().unwrap(), replay[key].as_f64().unwrap());
         assert!((ours - theirs).abs() <= ROUNDED * theirs.abs(), "{key}: {ours} {theirs}");
@@ -155,6 +155,10 @@ fn a_recorded_run_is_played() {
 fn files_of_others_stay_as_they_are() {
     let sandbox = Sandbox::new();
     let small = scenario("small.ron");
+    // An episode that the evaluation does not have is not played either.
+    let beyond = sandbox.offramp(&["run", &small, "--html=5", "--out", "run"]);
+    assert_eq!(beyond.code, 2, "{}", beyond.err);
+    assert!(beyond.err.contains("`small` has 5 episodes, counted from 0"), "{}", beyond.err);
     let first = ["run", &small, "--quick", "--html", "--out", "run"];
     assert_eq!(sandbox.offramp(&first).code, 0);
     // A page of ours is written anew.
@@ -162,10 +166,12 @@ fn files_of_others_stay_as_they_are() {
     assert_eq!(sandbox.offramp(&again).code, 0);
     let page = sandbox.read("run/report.html");
     assert!(page.contains("href=\"./episode.html\"") || page.contains("href=\"episode.html\""));
+    let ran = sandbox.offramp(&["report", "run", "--html", "run/episode.html"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
     sandbox.write("run/episode.html", "mine");
     let ran = sandbox.offramp(&again);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
-    assert!(ran.err.contains("is not a page of offramp and stays as it is"), "{}", ran.err);
+    assert!(ran.err.contains("is not a page of an episode that offramp wrote"), "{}", ran.err);
     sandbox.write("notes.html", "mine");
     sandbox.write("notes.partial", "mine, too");
     let trace = trace("tiny-random.json.gz");

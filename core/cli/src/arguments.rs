@@ -210,7 +210,7 @@ pub(crate) struct RunArguments {
     /// Run part I of N; `offramp merge` combines the parts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// Write a page that plays EPISODE, by default 0, at the first point of each scenario:
+    /// Write a page that plays EPISODE, by default the first, 0, at the first point of each scenario:
     /// episode.html in the run folder, or episode-NAME.html of several scenarios
     #[arg(
         long,

@@ -1,7 +1,7 @@
 //! Axes: what a figure's quantities are called on its axes and above its panels, with their units.
 
 use offramp_results::exhibit::Quantity;
-use offramp_results::metric::Metric;
+use offramp_results::metric::{self, Metric};
 
 /// The label of an axis of AvgQoE.
 pub const QOE: &str = "QoE per device";
@@ -14,6 +14,11 @@ pub fn label(quantity: Quantity) -> String {
         Quantity::Metric(metric) => metric_label(metric),
         Quantity::Parameters => "parameters, as the paper counts them".to_owned(),
     }
+}
+
+/// The label of an axis of the metric with that id; the id itself if there is none.
+pub(crate) fn of_metric(id: &str) -> String {
+    metric::by_id(id).map_or_else(|| id.to_owned(), metric_label)
 }
 
 /// The label of an axis of the metric: `mean delay (slots)`.
@@ -54,17 +59,14 @@ fn words(id: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use offramp_results::metric;
-
     use super::*;
 
     #[test]
     fn every_metric_has_words_for_its_axis() {
         assert!(metric::all().iter().all(|metric| words(metric.id).is_some()));
-        let label = |id| metric_label(metric::by_id(id).unwrap());
-        assert_eq!(label("qoe"), "QoE per device");
-        assert_eq!(label("delay_slots"), "mean delay (slots)");
-        assert_eq!(label("dropped"), "dropped tasks per episode");
-        assert_eq!(label("energy"), "energy per device (the scenario’s units)");
+        assert_eq!(of_metric("qoe"), "QoE per device");
+        assert_eq!(of_metric("delay_slots"), "mean delay (slots)");
+        assert_eq!(of_metric("dropped"), "dropped tasks per episode");
+        assert_eq!(of_metric("energy"), "energy per device (the scenario’s units)");
     }
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 use offramp_results::timeline::{TaskStory, Timeline};
 use serde::{Serialize, Serializer};
 
-use crate::page::{PageError, escaped};
+use crate::page::{PageError, PageKind, escaped};
 
-/// The size that a page does not exceed, bytes: what browsers open without delay.
+/// Maximum size of a page, bytes (exceeded only if one device does not fit).
 pub const MAX_BYTES: usize = 10_000_000;
 
 const PAGE: &str = include_str!("episode/page.html");
@@ -50,7 +50,7 @@ pub fn write(
     about: &str,
     runs: &[(String, Timeline)],
 ) -> Result<(), PageError> {
-    crate::page::write(path, &page(title, about, runs))
+    crate::page::write(path, PageKind::Episode, &page(title, about, runs))
 }
 
 /// Devices from which the size of a page is estimated: it is all but linear in them.
@@ -141,10 +141,10 @@ struct Run<'a> {
     qoe: Rounded,
     delay_slots: Option<Rounded>,
     energy: Rounded,
-    dropped: u64,
+    dropped_tasks: u64,
     action: Vec<u32>,
     /// 1 if it was dropped.
-    lost: Vec<u8>,
+    dropped: Vec<u8>,
     delay: Vec<u32>,
     reward: Vec<Rounded>,
     /// Local, transmit, server, idle.
@@ -232,9 +232,9 @@ impl<'a> Run<'a> {
             qoe: Rounded(timeline.qoe()),
             delay_slots: timeline.mean_delay_slots().map(Rounded),
             energy: Rounded(timeline.energy_per_device()),
-            dropped: timeline.totals.dropped,
+            dropped_tasks: timeline.totals.dropped,
             action: column(&tasks, |task| task.action),
-            lost: column(&tasks, |task| u8::from(task.dropped)),
+            dropped: column(&tasks, |task| u8::from(task.dropped)),
             delay: column(&tasks, |task| task.delay_slots),
             reward: column(&tasks, |task| Rounded(task.reward)),
             energies: [0, 1, 2, 3].map(|part| column(&tasks, |task| Rounded(task.energy[part]))),
@@ -354,8 +354,8 @@ mod tests {
         );
         assert_eq!(
             data["runs"][0],
-            json!({"policy": "a", "qoe": 17, "delay_slots": 3.5, "energy": 0.68673, "dropped": 1,
-                   "action": [0, 1], "lost": [0, 1], "delay": [3, 4], "reward": [37, -3],
+            json!({"policy": "a", "qoe": 17, "delay_slots": 3.5, "energy": 0.68673, "dropped_tasks": 1,
+                   "action": [0, 1], "dropped": [0, 1], "delay": [3, 4], "reward": [37, -3],
                    "energies": [[0.12346, 0], [0, 1], [0, 0], [0, 0.25]],
                    "started": [0, 1], "sent": [null, 3], "served": [null, null],
                    "predicted": [[3, 9], [null, 2]], "q": [[1.5, -1], [null, 2]],

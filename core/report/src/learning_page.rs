@@ -11,22 +11,20 @@ use crate::Format;
 use crate::axis;
 use crate::learning::{SMOOTHED, averaged, distillations, trainings};
 use crate::page::figures::{Panel, grid};
-use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
+use crate::page::{self, Page, PageError, Section, details, escaped, html_table, link};
 use crate::palette::Look;
-use crate::plot::{Figure, Lines, Series};
+use crate::plot::{Figure, Lines, MAX_POINTS, Series, thinned};
 use crate::records::Records;
 use crate::run_page::FILE;
 use crate::table::Table;
 
 /// Most lines of a figure.
 const MAX_LINES: usize = 12;
-/// Most points of a line.
-const MAX_POINTS: usize = 500;
-/// Most rows of the table.
+/// Most rows of the table, and most failures.
 const MAX_ROWS: usize = 300;
 
 /// A curve of a training or distillation: a panel's heading, and the value in a row, if there is one.
-type Curve<R> = (&'static str, fn(&R) -> Option<f64>);
+type Curve<R> = (String, fn(&R) -> Option<f64>);
 
 /// True if `folder` has the rows of a training or distillation, or those of its points.
 pub fn has_rows(folder: &Path) -> bool {
@@ -69,15 +67,15 @@ pub fn text(folder: &Path, format: Format) -> Result<String, PageError> {
 pub(crate) fn picture(folder: &Path) -> Result<Option<Figure>, PageError> {
     let trained = learned(folder, "training.csv", learning::training)?;
     if !trained.is_empty() {
-        let panel = panel("QoE per device while training", "episode", &trained, |training| {
-            (averaged(&training.rows, SMOOTHED, |row| Some(row.qoe)), None)
+        let episodes = averaged_episodes(&trained);
+        let panel = panel(&while_training(), "episode", &trained, |training| {
+            (averaged(&training.rows, episodes, |row| Some(row.qoe)), None)
         });
         return Ok(Some(panel.figure));
     }
     let distilled = learned(folder, "distillation.csv", learning::distillation)?;
-    let panel = panel("QoE per device in validation", "step", &distilled, |distillation| {
-        let points = distillation.rows.iter().map(|row| (row.step as f64, row.validation_qoe));
-        (points.collect(), None)
+    let panel = panel(&in_validation(axis::QOE), "step", &distilled, |distillation| {
+        (by_step(distillation, |row| Some(row.validation_qoe)), None)
     });
     Ok((!distilled.is_empty()).then_some(panel.figure))
 }
@@ -96,29 +94,31 @@ pub fn write_trainings(
         return Ok(());
     }
     let curves: [Curve<TrainingRow>; 9] = [
-        ("QoE per device while training", |row| Some(row.qoe)),
-        (axis::DROPPED, |row| Some(row.dropped as f64)),
-        ("mean delay (slots)", |row| row.delay_slots),
-        ("energy per device (the scenario’s units)", |row| Some(row.energy)),
-        ("loss", |row| Some(row.loss)),
-        ("share of decisions made by the explorer", |row| Some(row.exploration)),
-        ("mean Q", |row| row.q),
-        ("mean |Q − target| (TD error)", |row| row.td_error),
-        ("norm of the gradient", |row| row.gradient_norm),
+        (while_training(), |row| Some(row.qoe)),
+        (axis::DROPPED.to_owned(), |row| Some(row.dropped as f64)),
+        (axis::of_metric("delay_slots"), |row| row.delay_slots),
+        (axis::of_metric("energy"), |row| Some(row.energy)),
+        ("loss".to_owned(), |row| Some(row.loss)),
+        ("share of decisions made by the explorer".to_owned(), |row| Some(row.exploration)),
+        ("mean Q".to_owned(), |row| row.q),
+        ("mean |Q − target| (TD error)".to_owned(), |row| row.td_error),
+        ("norm of the gradient".to_owned(), |row| row.gradient_norm),
     ];
-    let longest = all.iter().map(|training| training.rows.len()).max().unwrap_or(0);
-    let episodes = SMOOTHED * longest.div_ceil(SMOOTHED * MAX_POINTS).max(1);
-    let mut panels = vec![panel("QoE per device in validation", "episode", all, |training| {
+    let episodes = averaged_episodes(all);
+    let mut panels = vec![panel(&in_validation(axis::QOE), "episode", all, |training| {
         let points = training.rows.iter().filter_map(|row| Some((after(row), row.validation_qoe?)));
         let best = training.best(|row| row.validation_qoe);
-        (points.collect(), best.and_then(|row| Some((after(row), row.validation_qoe?))))
+        let points = thinned(points.collect(), MAX_POINTS);
+        (points, best.and_then(|row| Some((after(row), row.validation_qoe?))))
     })];
     panels.extend(curves.into_iter().map(|(heading, value)| {
-        panel(heading, "episode", all, |training| (averaged(&training.rows, episodes, value), None))
+        panel(&heading, "episode", all, |training| {
+            (averaged(&training.rows, episodes, value), None)
+        })
     }));
     let about = format!(
-        "{} of {name}. Curves of training episodes are means of {episodes} episodes; the marks on \
-         validations are the best, whose networks are best.safetensors.",
+        "{} of {name}. Curves of training episodes are means of {episodes} episodes; marks show the \
+         best validation, saved as best.safetensors.",
         counted(all.len() as u64, "training")
     );
     let files = ["training.csv", "timing.csv", "scenario.ron"];
@@ -139,34 +139,50 @@ pub fn write_distillations(
         return Ok(());
     }
     let curves: [Curve<DistillationRow>; 6] = [
-        ("share of decisions as the teacher’s", |row| Some(row.agreement)),
-        ("dropped tasks per episode in validation", |row| Some(row.validation_dropped)),
-        ("loss", |row| Some(row.loss)),
-        ("loss on held-out states, eq. (16)", |row| row.validation_loss),
-        ("norm of the gradient", |row| row.gradient_norm),
-        ("states in the dataset", |row| Some(row.states as f64)),
+        ("agreement with the teacher".to_owned(), |row| Some(row.agreement)),
+        (in_validation(axis::DROPPED), |row| Some(row.validation_dropped)),
+        ("loss".to_owned(), |row| Some(row.loss)),
+        ("loss on held-out states, eq. (16)".to_owned(), |row| row.validation_loss),
+        ("norm of the gradient".to_owned(), |row| row.gradient_norm),
+        ("states in the dataset".to_owned(), |row| Some(row.states as f64)),
     ];
-    let of = |heading, value: fn(&DistillationRow) -> Option<f64>, is_marked: bool| {
-        panel(heading, "step", all, |distillation| {
-            let point = |row: &DistillationRow| Some((row.step as f64, value(row)?));
-            let rows = &distillation.rows;
-            let every = rows.len().div_ceil(MAX_POINTS).max(1);
-            // The last is always there.
-            let shown = rows.iter().rev().step_by(every).filter_map(point);
-            let mut points: Vec<(f64, f64)> = shown.collect();
-            points.reverse();
-            let best = distillation.best(|row| Some(row.validation_qoe)).filter(|_| is_marked);
-            (points, best.and_then(point))
-        })
-    };
-    let mut panels = vec![of("QoE per device in validation", |row| Some(row.validation_qoe), true)];
-    panels.extend(curves.into_iter().map(|(heading, value)| of(heading, value, false)));
+    let mut panels = vec![panel(&in_validation(axis::QOE), "step", all, |distillation| {
+        let best = distillation.best(|row| Some(row.validation_qoe));
+        let mark = best.map(|row| (row.step as f64, row.validation_qoe));
+        (by_step(distillation, |row| Some(row.validation_qoe)), mark)
+    })];
+    panels.extend(curves.into_iter().map(|(heading, value)| {
+        panel(&heading, "step", all, |distillation| (by_step(distillation, value), None))
+    }));
     let about = format!(
-        "{} of {name}. The marks on QoE are the best validations, whose students are best.safetensors.",
+        "{} of {name}. Marks show the best validation, saved as best.safetensors.",
         counted(all.len() as u64, "distillation")
     );
     let files = ["distillation.csv", "timing.csv", "scenario.ron"];
     page_of(name, about, all, &distillations(all), panels, files, folder)?.write(&folder.join(FILE))
+}
+
+fn while_training() -> String {
+    format!("{} while training", axis::QOE)
+}
+
+fn in_validation(quantity: &str) -> String {
+    format!("{quantity} in validation")
+}
+
+/// Episodes that a point of a training's curve averages, so that no line has more than [`MAX_POINTS`].
+fn averaged_episodes(all: &[Learned<TrainingRow>]) -> usize {
+    let longest = all.iter().map(|training| training.rows.len()).max().unwrap_or(0);
+    SMOOTHED * longest.div_ceil(SMOOTHED * MAX_POINTS).max(1)
+}
+
+/// The values of a distillation, by step; of many only some.
+fn by_step(
+    distillation: &Learned<DistillationRow>,
+    value: impl Fn(&DistillationRow) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let point = |row: &DistillationRow| Some((row.step as f64, value(row)?));
+    thinned(distillation.rows.iter().filter_map(point).collect(), MAX_POINTS)
 }
 
 /// Episodes up to the validation of a row.
@@ -248,14 +264,14 @@ fn page_of<R>(
 ) -> Result<Page, PageError> {
     let mut sections = Vec::new();
     let failed = all.iter().filter_map(|learned| Some((learned, learned.error.as_ref()?)));
-    let failed: Vec<String> = failed
+    let failed: Vec<(String, &str)> = failed
         .map(|(learned, error)| {
             let point = if learned.point.is_empty() { name } else { &learned.point };
-            format!("<pre>{}: {}</pre>\n", escaped(point), escaped(error))
+            (point.to_owned(), error.as_str())
         })
         .collect();
     if !failed.is_empty() {
-        sections.push(section("failed", "Failed", failed.concat()));
+        sections.push(section("failed", "Failed", page::failures(&failed, MAX_ROWS)));
     }
     sections.push(section("outcome", "Outcome", outcome(all, outcomes, files, folder)));
     // Of one point the table states as much.
@@ -292,14 +308,10 @@ fn outcome<R>(all: &[Learned<R>], outcomes: &Records, files: [&str; 3], folder: 
         .collect();
     let rows = rows.into_iter().zip(all).take(MAX_ROWS).map(|(row, learned)| {
         let inside = learned.folder.strip_prefix(folder).unwrap_or(&learned.folder);
-        let mut address = inside.to_string_lossy().replace('\\', "/");
-        if !address.is_empty() {
-            address.push('/');
-        }
         let links: Vec<String> = files
             .iter()
             .filter(|file| learned.folder.join(file).is_file())
-            .map(|file| format!("<a href=\"{0}{file}\">{file}</a>", escaped(&address)))
+            .map(|file| link(&inside.join(file), file))
             .collect();
         kept.iter().map(|&at| escaped(&row[at])).chain([links.join(" ")]).collect()
     });
@@ -309,7 +321,7 @@ fn outcome<R>(all: &[Learned<R>], outcomes: &Records, files: [&str; 3], folder: 
     let shape = Table { caption: String::new(), header, rows: Vec::new(), texts: count };
     let mut html = html_table(&shape, &rows);
     if all.len() > MAX_ROWS {
-        let _ = writeln!(html, "<p class=\"quiet\">The first {MAX_ROWS} of {}.</p>", all.len());
+        let _ = writeln!(html, "<p class=\"quiet\">First {MAX_ROWS} of {} points.</p>", all.len());
     }
     if all.len() > 40 { details(&counted(all.len() as u64, "point"), &html) } else { html }
 }
@@ -368,6 +380,10 @@ mod tests {
         assert!(html.contains("Figures show the first 12 of 14 points."));
         assert!(html.contains("<pre>train.seed = 1: lost &amp; gone</pre>"));
         assert!(html.len() < 2_500_000, "{}", html.len());
+        // Validations, too, of which there are 2000.
+        let lines = html.split("<polyline").skip(1);
+        let longest = lines.map(|line| line.split("/>").next().unwrap().matches(',').count()).max();
+        assert_eq!(longest, Some(500));
     }
 
     #[test]

@@ -185,8 +185,25 @@ mod tests {
     #[test]
     fn each_colour_is_legible_as_text_on_its_background() {
         for (light, dark) in COLOURS {
-            assert!(contrast(light, RGBColor(255, 255, 255)) >= 4.4, "{light:?}");
+            assert!(contrast(light, RGBColor(255, 255, 255)) >= 4.5, "{light:?}");
             assert!(contrast(dark, RGBColor(0x12, 0x15, 0x19)) >= 5.0, "{dark:?}");
+        }
+    }
+
+    /// Outlines and marks need 3:1 (WCAG 2.2, 1.4.11).
+    #[test]
+    fn marks_of_the_episode_stand_out_in_both_looks() {
+        let css = include_str!("episode/page.css");
+        for look in css.split("--paper: ").skip(1).take(2) {
+            let colour = |text: &str| {
+                let digits = u32::from_str_radix(&text[1..7], 16).unwrap();
+                let [_, red, green, blue] = digits.to_be_bytes();
+                RGBColor(red, green, blue)
+            };
+            for name in ["local", "offloaded", "done", "dropped", "other"] {
+                let (_, of_name) = look.split_once(&format!("--{name}: ")).unwrap();
+                assert!(contrast(colour(look), colour(of_name)) >= 3.0, "{name}");
+            }
         }
     }
 

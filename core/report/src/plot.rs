@@ -19,6 +19,18 @@ mod strips;
 use sheet::Sheet;
 pub(crate) use strips::quartiles;
 
+/// Most points of a line on a page: more than a panel has pixels to tell apart.
+pub(crate) const MAX_POINTS: usize = 500;
+
+/// At most `most` (2 or more) of `points`, evenly chosen; the first and the last are always among them.
+pub(crate) fn thinned<P: Clone>(points: Vec<P>, most: usize) -> Vec<P> {
+    let count = points.len();
+    if count <= most {
+        return points;
+    }
+    (0..most).map(|at| points[at * (count - 1) / (most - 1)].clone()).collect()
+}
+
 /// A figure that can't be drawn or written.
 #[derive(Debug, thiserror::Error)]
 #[error("can't write {path}: {cause}")]
@@ -231,7 +243,7 @@ impl Figure {
         }
         // A file has no legend that explains its dots.
         let dots =
-            if sheet.is_file && self.has_dots() { "; dots: single training seeds" } else { "" };
+            if sheet.is_file && self.has_dots() { "; dots: individual training seeds" } else { "" };
         let label = format!("{}{dots}", self.value_label());
         match self {
             Self::Lines(lines) => lines.draw(area, sheet, &label),
@@ -250,4 +262,34 @@ fn register_font() {
         // It fails only for a malformed font, and drawing then reports it.
         let _ = plotters::style::register_font(sheet::FONT, FontStyle::Normal, font);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinned_points_are_evenly_chosen_with_both_ends() {
+        assert_eq!(thinned(vec![1, 2, 3], 3), [1, 2, 3]);
+        assert_eq!(thinned((0..=9).collect(), 4), [0, 3, 6, 9]);
+        assert_eq!(thinned((0..1001).collect::<Vec<_>>(), MAX_POINTS).last(), Some(&1000));
+    }
+
+    #[test]
+    fn what_is_not_finite_changes_no_axis() {
+        let svg = |extra: &[f64]| {
+            let values = [1.0, 2.0, 3.0].iter().chain(extra).copied().collect();
+            let strip = Strip { name: "a".to_owned(), values, ..Strip::default() };
+            let figure = Strips { title: String::new(), value: String::new(), strips: vec![strip] };
+            Figure::Strips(figure).panel_svg().unwrap()
+        };
+        assert_eq!(svg(&[f64::INFINITY, f64::NAN]), svg(&[]));
+        let line = |extra: Option<(f64, f64)>| {
+            let points = [(0.0, 1.0), (1.0, 3.0)].into_iter().chain(extra).collect();
+            let series = vec![Series { name: "a".to_owned(), points, ..Series::default() }];
+            let (title, x, y) = (String::new(), String::new(), String::new());
+            Figure::Lines(Lines { title, x, y, series }).panel_svg().unwrap()
+        };
+        assert_eq!(line(Some((2.0, f64::NAN))), line(None));
+    }
 }

@@ -2,8 +2,7 @@
 //! differences between policies, and figures; drawn from the files of the folders alone.
 //!
 //! It stays small whatever was run: tables and figures have an upper bound, and say what they leave
-//! out. Intervals are over episodes: other tasks, the same policies. They say nothing about how another
-//! training of a learned policy would have ended.
+//! out. Intervals are over episodes: they cover the randomness of tasks, not of training.
 
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -11,9 +10,11 @@ use std::path::{Component, Path, PathBuf};
 use offramp_results::words::counted;
 
 use crate::page::figures::grid;
-use crate::page::{self, Page, PageError, Section, details, escaped, html_table};
+use crate::page::{
+    self, Page, PageError, PageKind, Section, counted_as, details, escaped, html_table, more,
+};
 use crate::palette::Palette;
-use crate::plot::Figure;
+use crate::plot::{Figure, MAX_POINTS};
 use crate::table::Table;
 
 use measured::{Folder, Run, Scenario};
@@ -48,7 +49,7 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
 /// # Errors
 /// [`PageError`]; the folders stay as they are.
 pub fn write_together(folders: &[&Path], file: &Path) -> Result<(), PageError> {
-    page::check_ours(file)?;
+    page::check_ours(file, PageKind::Results)?;
     let folders = folders.iter().map(|folder| measured::read(folder));
     let folders: Vec<Folder> = folders.collect::<Result<_, _>>()?;
     // A file in the working folder has an empty parent.
@@ -99,7 +100,7 @@ fn page_of(folders: &[Folder], beside: &Path) -> Result<Page, PageError> {
             _ => format!("{}, {}", scenario.name, folder.path.display()),
         };
         let palette = (number < MAX_DRAWN).then_some(&palette);
-        let html = scenario_html(folder, scenario, &link(&folder.path, beside), rows, palette)?;
+        let html = scenario_html(folder, scenario, &from(beside, &folder.path), rows, palette)?;
         rows -= rows.min(scenario.runs().count());
         sections.push(section(format!("scenario-{}", number + 1), title, html));
     }
@@ -129,7 +130,7 @@ fn about(runs: &[&Run]) -> String {
         all
     };
     let policies = distinct(&|run| Some(run.record.policy.clone())).len();
-    let policies = counted(policies as u64, "policy").replace("policys", "policies");
+    let policies = counted_as(policies, "policy", "policies");
     let mut text = format!("{policies}, {}", counted(runs.len() as u64, "run"));
     let episodes = distinct(&|run| run.succeeded().then(|| run.record.episodes.to_string()));
     if let [episodes] = episodes.as_slice() {
@@ -163,28 +164,23 @@ fn about(runs: &[&Run]) -> String {
 
 /// The runs that failed, with their reasons.
 fn failures(runs: &[&Run]) -> Option<Section> {
-    let failed: Vec<&&Run> = runs.iter().filter(|run| !run.succeeded()).collect();
+    let failed =
+        runs.iter().filter_map(|run| Some((run.record.title(), run.record.error.as_deref()?)));
+    let failed: Vec<(String, &str)> = failed.collect();
     if failed.is_empty() {
         return None;
     }
-    let mut html = String::new();
-    for run in failed.iter().take(MAX_ROWS) {
-        let reason = run.record.error.as_deref().unwrap_or_default();
-        let _ = writeln!(html, "<pre>{}: {}</pre>", escaped(&run.record.title()), escaped(reason));
-    }
-    if failed.len() > MAX_ROWS {
-        let _ = writeln!(html, "<p>And {} more.</p>", failed.len() - MAX_ROWS);
-    }
+    let html = page::failures(&failed, MAX_ROWS);
     let title = format!("{} failed", counted(failed.len() as u64, "run"));
     Some(section("failed".to_owned(), title, html))
 }
 
-/// The tables and figures of a scenario; its folder is at the relative address `link`. Without a
-/// palette no figures.
+/// The tables and figures of a scenario; `path` leads from the page to its folder. Without a palette no
+/// figures.
 fn scenario_html(
     folder: &Folder,
     scenario: &Scenario,
-    link: &str,
+    path: &Path,
     rows: usize,
     palette: Option<&Palette>,
 ) -> Result<String, PageError> {
@@ -202,9 +198,9 @@ fn scenario_html(
     let there = files.into_iter().filter(|file| folder.path.join(file).is_file());
     let links = there.map(|file| {
         let name = file.trim_start_matches("scenarios/");
-        format!("<a href=\"{}\">{}</a> ", escaped(&format!("{link}{file}")), escaped(name))
+        page::link(&path.join(file), name)
     });
-    let files = format!("<p class=\"quiet files\">{}</p>\n", links.collect::<String>());
+    let files = format!("<p class=\"quiet files\">{}</p>\n", links.collect::<Vec<_>>().join(" "));
     let means = tables::means(scenario, rows);
     let mut html = files;
     let count = scenario.runs().count();
@@ -214,20 +210,18 @@ fn scenario_html(
     } else {
         details(&format!("Table of {}", counted(count as u64, "run")), &means)
     };
-    let summaries = scenario.runs().filter(|run| run.is_summary()).count();
-    html += "<p class=\"quiet\">Means with 95 % intervals over episodes: other tasks, the same policies. \
-             Another training of a learned policy may end outside them. The best of each metric is bold.";
-    if summaries > 0 {
-        let _ = write!(
-            html,
-            " {} so many episodes that the table has their standard deviation (±) in place of intervals.",
-            if summaries == count { "There are" } else { "Some runs have" }
-        );
+    html += "<p class=\"quiet\">Means with 95 % intervals over episodes. They cover the randomness of \
+             tasks, not of training: a retrained policy may lie outside them. The best of each metric is bold.";
+    if scenario.runs().any(Run::is_summary) {
+        html += " Runs with too many episodes for intervals show the standard deviation (±).";
     }
     html += "</p>\n";
     html += &tables::differences(scenario, rows);
     let Some(palette) = palette else {
-        html += "<p class=\"quiet\">Figures are left out from here on.</p>\n";
+        let _ = writeln!(
+            html,
+            "<p class=\"quiet\">Only the first {MAX_DRAWN} scenarios have figures.</p>"
+        );
         return Ok(html);
     };
     let (policies, all) = figures::policies(scenario);
@@ -240,6 +234,13 @@ fn scenario_html(
     }
     let swept = scenario.runs().next().is_some_and(|run| !run.record.sweep.is_empty());
     if let Some(field) = scenario.axis() {
+        if scenario.points.len() > MAX_POINTS {
+            let _ = writeln!(
+                html,
+                "<p class=\"quiet\">Lines have {MAX_POINTS} of {} points, evenly chosen.</p>",
+                scenario.points.len()
+            );
+        }
         html += &grid(&figures::sweep(scenario, field, &policies, palette))?;
     } else if !swept && !policies.is_empty() {
         let mut panels = figures::distributions(scenario, &policies, palette);
@@ -271,21 +272,15 @@ fn plugins(runs: &[&Run]) -> String {
     let header = ["policy", "plugin", "version", "file", "SHA-256"].map(str::to_owned).into();
     let shape = Table { caption: String::new(), header, rows: Vec::new(), texts: 5 };
     let summary = counted(rows.len() as u64, "plugin");
-    details(&summary, &html_table(&shape, &rows))
+    let shown = &rows[..rows.len().min(MAX_ROWS)];
+    details(&summary, &(html_table(&shape, shown) + &more(rows.len(), MAX_ROWS)))
 }
 
-/// The address of a folder for a page in the folder `beside`, with a slash at the end unless it is the
-/// same.
-fn link(folder: &Path, beside: &Path) -> String {
+/// The path from the folder `beside` to another; empty if it is the same.
+fn from(beside: &Path, folder: &Path) -> PathBuf {
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (folder, beside) = (whole(folder), whole(beside));
     let common = folder.components().zip(beside.components()).take_while(|(a, b)| a == b).count();
     let up = beside.components().skip(common).map(|_| Component::ParentDir);
-    let path: PathBuf = up.chain(folder.components().skip(common)).collect();
-    let mut address = path.to_string_lossy().replace('\\', "/").replace('%', "%25");
-    address = address.replace('#', "%23").replace('?', "%3F");
-    if !address.is_empty() {
-        address.push('/');
-    }
-    address
+    up.chain(folder.components().skip(common)).collect()
 }

@@ -2,7 +2,7 @@
 //! for it.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, ExhibitKind};
@@ -12,7 +12,7 @@ use offramp_results::words::{counted, rounded};
 use crate::NONE;
 use crate::axis;
 use crate::page::figures::{Panel, grid};
-use crate::page::{self, Page, Section, details, escaped, html_table, table};
+use crate::page::{self, Page, Section, counted_as, details, escaped, html_table, link, table};
 use crate::palette::Palette;
 use crate::plot::{Figure, Lines, PlotError, Series};
 use crate::run_page;
@@ -122,7 +122,9 @@ fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, Plot
         .into_iter()
         .map(|(end, figure)| {
             let files = ["svg", "png"];
-            let files = files.map(|kind| (kind.to_uppercase(), format!("{id}{end}.{kind}"))).into();
+            let files = files
+                .map(|kind| (kind.to_uppercase(), PathBuf::from(format!("{id}{end}.{kind}"))))
+                .into();
             Panel { heading: figure.value_label().to_owned(), figure, files }
         })
         .collect();
@@ -130,11 +132,9 @@ fn exhibit_section(exhibit: &Exhibit, palette: &Palette) -> Result<Section, Plot
         "<p class=\"quiet\">Every episode: training.csv in the folders of the trainings.</p>\n"
             .to_owned()
     } else {
-        let (csv, markdown) = (escaped(&format!("{id}.csv")), escaped(&format!("{id}.md")));
-        format!(
-            "<p class=\"quiet files\">All numbers: <a href=\"{csv}\">CSV</a> \
-             <a href=\"{markdown}\">Markdown</a></p>\n"
-        )
+        let [csv, markdown] = [("csv", "CSV"), ("md", "Markdown")]
+            .map(|(end, name)| link(Path::new(&format!("{id}.{end}")), name));
+        format!("<p class=\"quiet files\">All numbers: {csv} {markdown}</p>\n")
     };
     let mut html = String::new();
     if panels.is_empty() {
@@ -183,13 +183,9 @@ fn lessons_section(lessons: &[Lesson], folder: &Path) -> Section {
     };
     let total: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).sum();
     let place = |lesson: &Lesson| {
-        let path = lesson.folder.to_string_lossy().replace('\\', "/");
-        let page = format!("{path}/{}", run_page::FILE);
-        if folder.join(&page).is_file() {
-            format!("<a href=\"{}\">{}</a>", escaped(&page), escaped(&path))
-        } else {
-            escaped(&path)
-        }
+        let shown = lesson.folder.to_string_lossy().replace('\\', "/");
+        let page = lesson.folder.join(run_page::FILE);
+        if folder.join(&page).is_file() { link(&page, &shown) } else { escaped(&shown) }
     };
     let rows: Vec<Vec<String>> = lessons
         .iter()
@@ -197,11 +193,11 @@ fn lessons_section(lessons: &[Lesson], folder: &Path) -> Section {
         .collect();
     let header = ["policy", "folder", "seconds"].map(str::to_owned).into();
     let shape = Table { caption: String::new(), header, rows: Vec::new(), texts: 2 };
-    let count = counted(lessons.len() as u64, "training and distillation")
-        .replace("training and distillations", "trainings and distillations");
+    let several = "trainings and distillations";
+    let count = counted_as(lessons.len(), "training or distillation", several);
     let summary = format!("{count}, {} s in all", rounded(total, 0));
-    let files = "<p class=\"quiet files\"><a href=\"lessons.csv\">CSV</a></p>\n";
-    let html = details(&summary, &(html_table(&shape, &rows) + files));
+    let files = format!("<p class=\"quiet files\">{}</p>\n", link(Path::new("lessons.csv"), "CSV"));
+    let html = details(&summary, &(html_table(&shape, &rows) + &files));
     section("lessons", "Trainings and distillations", html)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use offramp_results::tuning::{Search, SearchRow};
 
 use crate::Format;
+use crate::axis;
 use crate::palette::{GREY, Look};
 use crate::plot::{Figure, Lines, Series};
 use crate::records::{Cell, Field, Records, json_text};
@@ -37,31 +38,34 @@ pub fn has_rows(folder: &Path) -> bool {
 /// What the configurations of a search reach, one line each over the lengths of the rungs; that of the
 /// chosen one stands out.
 pub(crate) fn figure(search: &Search) -> Figure {
-    let length = |rung: u64| {
-        search.rows.iter().filter(|row| row.rung == rung).map(|row| row.length).max().unwrap_or(0)
-    };
+    let rungs = (0..rung_count(search)).map(|rung| {
+        let rows = search.rows.iter().filter(|row| row.rung == rung);
+        let length = rows.map(|row| row.length).max().unwrap_or(0);
+        (length as f64, search.standings(rung))
+    });
+    let mut lines = vec![Vec::new(); search.configurations.len()];
+    for (length, standings) in rungs {
+        for standing in standings {
+            lines[standing.configuration].push((length, standing.qoe.mean));
+        }
+    }
     let others = Look::numbered(GREY);
-    let line = |configuration: usize| {
-        let points = (0..rung_count(search)).filter_map(|rung| {
-            let standings = search.standings(rung);
-            let own = standings.iter().find(|standing| standing.configuration == configuration)?;
-            Some((length(rung) as f64, own.qoe.mean))
-        });
+    let line = |(configuration, points)| {
         let is_chosen = search.chosen == Some(configuration);
         Series {
             name: if is_chosen { "chosen".to_owned() } else { String::new() },
             look: if is_chosen { Look::default() } else { others },
-            points: points.collect(),
+            points,
             ..Series::default()
         }
     };
     // The chosen one is drawn last, above the others.
-    let mut series: Vec<Series> = (0..search.configurations.len()).map(line).collect();
+    let mut series: Vec<Series> = lines.into_iter().enumerate().map(line).collect();
     series.sort_by_key(|series| !series.name.is_empty());
     Figure::Lines(Lines {
         title: String::new(),
         x: format!("{} of the rung", search.unit.of_length()),
-        y: "selection score (QoE per device)".to_owned(),
+        y: format!("selection score ({})", axis::QOE),
         series,
     })
 }
@@ -186,5 +190,9 @@ mod tests {
         let csv = search(&found, Format::Csv);
         assert_eq!(csv.lines().nth(1), Some("0,1,3,,,train.a = Adam(0.1)"));
         assert_eq!(csv.lines().count(), 3);
+        let Figure::Lines(Lines { series, .. }) = figure(&found) else { panic!("no lines") };
+        let points = series.into_iter().map(|series| (series.name, series.points));
+        let chosen = ("chosen".to_owned(), vec![(5.0, 3.0), (20.0, 4.5)]);
+        assert_eq!(points.collect::<Vec<_>>(), [(String::new(), Vec::new()), chosen]);
     }
 }

@@ -7,13 +7,13 @@ use offramp_results::tuning::Search;
 use offramp_results::words::counted;
 
 use crate::page::figures::{Panel, grid};
-use crate::page::{self, Page, PageError, Section, details, escaped, table};
+use crate::page::{self, Page, PageError, Section, details, table};
 use crate::records::Records;
 use crate::run_page::FILE;
 use crate::table::Table;
 use crate::tuning::{all_standings, figure, rungs};
 
-/// Most rows of the table of configurations.
+/// Most rows of the table of configurations, and most failures.
 const MAX_ROWS: usize = 300;
 
 /// Writes [`FILE`] to the folder of a search, over an earlier page of offramp.
@@ -27,30 +27,25 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     let count = counted(search.configurations.len() as u64, "configuration");
     let about = match search.chosen {
         Some(chosen) => format!("{count}; chosen: {}.", search.values(chosen)),
-        None => format!("{count}; none is chosen."),
+        None => format!("{count}; no configuration chosen."),
     };
     let files = ["scenario.ron", "tune.csv", "timing.csv", "chosen.ron"];
-    let links: String = files
-        .into_iter()
-        .filter(|file| folder.join(file).is_file())
-        .map(|file| format!("<a href=\"{file}\">{file}</a> "))
-        .collect();
-    let mut html = format!("<p class=\"quiet files\">{links}</p>\n");
+    let mut html = page::links(&files, folder);
     let drawn = figure(&search);
     let heading = drawn.value_label().to_owned();
     html += &grid(&[Panel { heading, figure: drawn, files: Vec::new() }])?;
     html += &table(&texts_first(&rungs(&search)));
     let failed = search.rows.iter().filter_map(|row| Some((row, row.error.as_ref()?)));
-    for (row, error) in failed.take(MAX_ROWS) {
-        let what =
-            format!("rung {}, {}, seed {}", row.rung, search.values(row.configuration), row.seed);
-        html += &format!("<pre>{}: {}</pre>\n", escaped(&what), escaped(error));
-    }
+    let failed = failed.map(|(row, error)| {
+        let values = search.values(row.configuration);
+        (format!("rung {}, {values}, seed {}", row.rung, row.seed), error.as_str())
+    });
+    html += &page::failures(&failed.collect::<Vec<_>>(), MAX_ROWS);
     let mut standings = texts_first(&all_standings(&search));
     let rows = standings.rows.len();
     standings.rows.truncate(MAX_ROWS);
     if rows > MAX_ROWS {
-        standings.caption = format!("The first {MAX_ROWS} of {rows} rows; tune.csv has all.");
+        standings.caption = format!("First {MAX_ROWS} of {rows} rows; tune.csv has all.");
     }
     html += &details("Configurations, rung by rung", &table(&standings));
     let section = Section { id: "search".to_owned(), title: "Search".to_owned(), html };

@@ -117,12 +117,16 @@ impl NewRunFolder {
         })
     }
 
-    /// Completes the folder and replaces the one at its path, which stays whole until then.
+    /// Completes the folder and replaces the one at its path, which stays whole until then. Files in it
+    /// that this folder does not have remain, such as pages and notes.
     ///
     /// # Errors
     /// [`Error::Unwritable`]; nothing has changed then.
     pub fn replace(self, scenarios: &Scenarios, shard: Option<Shard>) -> Result<(), Error> {
-        self.complete(scenarios, shard, files::exchange)
+        self.complete(scenarios, shard, |new, path| {
+            files::exchange(new, path)?;
+            keep_others(new, path)
+        })
     }
 
     fn complete(
@@ -142,6 +146,18 @@ impl NewRunFolder {
     fn unwritable(&self, cause: std::io::Error) -> Error {
         Error::Unwritable { path: self.path.clone(), cause }
     }
+}
+
+/// Moves to `folder` what it lacks of `old`.
+fn keep_others(old: &Path, folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(old)? {
+        let entry = entry?;
+        let kept = folder.join(entry.file_name());
+        if !kept.exists() && !TABLES.map(Some).contains(&entry.file_name().to_str()) {
+            std::fs::rename(entry.path(), kept)?;
+        }
+    }
+    Ok(())
 }
 
 fn complete(
@@ -506,9 +522,14 @@ mod tests {
             folder
         };
         failed("x").finish(&Vec::new(), None).unwrap_err();
+        // What others have put there stays.
+        std::fs::write(path.join("notes.txt"), "mine").unwrap();
+        std::fs::create_dir(path.join("figures")).unwrap();
         assert_eq!(read(&path).unwrap().len(), 2);
         failed("y").replace(&Vec::new(), None).unwrap();
         assert_eq!(read(&path).unwrap()[0].record.error.as_deref(), Some("y"));
+        assert_eq!(std::fs::read_to_string(path.join("notes.txt")).unwrap(), "mine");
+        assert!(path.join("figures").is_dir() && path.join("episodes.csv").exists());
         let mut left: Vec<_> = std::fs::read_dir(parent.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

@@ -74,7 +74,9 @@ impl Recorder {
     pub fn after_slot(&mut self, episode: &Episode) {
         let slot = episode.slot() - 1;
         self.timeline.active_devices.push(episode.active_devices().to_vec());
-        for task in episode.tasks_under_way() {
+        // In the order of devices.
+        let shown = self.timeline.shown_devices;
+        for task in episode.tasks_under_way().take_while(|task| task.device < shown) {
             if let Some(story) = self.story(task.arrival_slot, task.device) {
                 moved(story, &task, slot);
             }

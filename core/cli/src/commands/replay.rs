@@ -13,14 +13,16 @@ use rayon::prelude::*;
 use crate::Outcome;
 use crate::arguments::ReplayArguments;
 use crate::output::print;
+use crate::progress::Notes;
 
-pub(crate) fn run(arguments: &ReplayArguments) -> Result<Outcome, Problem> {
+pub(crate) fn run(arguments: &ReplayArguments, notes: Notes) -> Result<Outcome, Problem> {
     // All files are read before any is replayed: one that is not a trace costs no time.
     let read = |file| Trace::read(file).map_err(Problem::new);
     let traces: Vec<Trace> =
         arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
     if let Some(path) = &arguments.html {
         write_page(&traces, path)?;
+        notes.say(format_args!("page: {}", path.display()));
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let replayed: Vec<Replay> = threads.install(|| traces.par_iter().map(Trace::replay).collect());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_report::folder::Kind;
-use offramp_report::page::check_ours;
+use offramp_report::page::{PageKind, check_ours};
 use offramp_report::tuning::search;
 use offramp_report::{learning_page, run_page};
 use offramp_results::run_folder::{self, StoredRun};
@@ -67,18 +67,27 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
         let message = format!("{}: --power-modes is for runs", folder.display());
         return Err(Problem::new(message).with_help("leave it out"));
     }
+    let drawn = match figure {
+        None => None,
+        Some(file) => {
+            let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+            let name = whole.file_name().unwrap_or_default().to_string_lossy();
+            let Some(drawn) = kind.figure(&name, folder).map_err(super::of_page)? else {
+                let message = format!("{}: there is nothing to draw", folder.display());
+                let help = "a figure needs runs that succeeded, at one point or over the numbers of \
+                            one swept field";
+                return Err(Problem::new(message).with_help(help));
+            };
+            Some((drawn, file))
+        }
+    };
     let text = match kind {
         Kind::Runs => results.text(&run_folder::read(folder)?),
         Kind::Learning => learning_page::text(folder, results.format()).map_err(super::of_page)?,
         Kind::Search => search(&Search::read(folder)?, results.format()),
     };
     print(&text)?;
-    if let Some(file) = figure {
-        let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = whole.file_name().unwrap_or_default().to_string_lossy();
-        let Some(drawn) = kind.figure(&name, folder).map_err(super::of_page)? else {
-            return Err(Problem::new(format!("{}: there is nothing to draw", folder.display())));
-        };
+    if let Some((drawn, file)) = drawn {
         drawn.write_svg(file).map_err(Problem::new)?;
         notes.say(format_args!("figure: {}", file.display()));
     }
@@ -95,7 +104,7 @@ fn together(
     arguments: &ReportArguments,
     notes: Notes,
 ) -> Result<Outcome, Problem> {
-    check_ours(page).map_err(super::of_page)?;
+    check_ours(page, PageKind::Results).map_err(super::of_page)?;
     print(&arguments.results.text(&read(folders)?))?;
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     run_page::write_together(&folders, page).map_err(super::of_page)?;
@@ -109,6 +118,12 @@ fn together(
 fn read(folders: &[PathBuf]) -> Result<Vec<StoredRun>, Problem> {
     let mut runs = Vec::new();
     for folder in folders {
+        if let Some(Kind::Learning | Kind::Search) = Kind::of(folder) {
+            let message = format!("{}: not a run folder", folder.display());
+            let help = "of a training, distillation or search name the folder alone, without --html; \
+                        its page is report.html in it";
+            return Err(Problem::new(message).with_help(help));
+        }
         runs.extend(run_folder::read(folder)?);
     }
     Ok(runs)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use offramp_explain::Problem;
 use offramp_harness::batch::Batch;
 use offramp_harness::bind::{Evaluation, bind_evaluation};
-use offramp_report::page::check_ours;
+use offramp_report::page::{PageKind, check_ours};
 use offramp_report::run_page;
 use offramp_results::run_folder::StoredRun;
 use offramp_scenario::Experiment;
@@ -25,11 +25,11 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
     };
     let out = arguments.folder.folder(name);
     // Before hours of work: what can't be written afterwards.
-    if arguments.html.is_some() {
-        watch::check(&experiments)?;
+    if let Some(episode) = arguments.html {
+        watch::check(&experiments, episode)?;
     }
     for page in watched(arguments, &experiments, &out) {
-        check_ours(&page).map_err(super::of_page)?;
+        check_ours(&page, PageKind::Episode).map_err(super::of_page)?;
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let runs = evaluate(arguments, notes, &experiments, &out, &threads)?;

@@ -8,16 +8,27 @@ use offramp_harness::run::watch_episode;
 use offramp_report::episode;
 use offramp_report::page::PageError;
 use offramp_results::timeline::Timeline;
+use offramp_results::words::counted;
 use offramp_scenario::Experiment;
 use rayon::prelude::*;
 
 use crate::progress::show_failure;
 
-/// Fails if the policies of an experiment must not be played in this process.
+/// Fails if the policies of an experiment must not be played in this process, or `episode`, counted
+/// from 0, is not one of its evaluation.
 ///
 /// # Errors
 /// [`Problem`] names the scenario.
-pub(super) fn check(experiments: &[Experiment<Evaluation>]) -> Result<(), Problem> {
+pub(super) fn check(experiments: &[Experiment<Evaluation>], episode: u64) -> Result<(), Problem> {
+    for experiment in experiments {
+        let episodes = experiment.points.first().map(|point| point.scenario.evaluation.episodes);
+        if let Some(episodes) = episodes.filter(|episodes| episode >= *episodes) {
+            let (name, counted) = (&experiment.name, counted(episodes, "episode"));
+            let message = format!("--html={episode}: `{name}` has {counted}, counted from 0");
+            let help = format!("name one of 0 to {}", episodes - 1);
+            return Err(Problem::new(message).with_help(help));
+        }
+    }
     let isolated = |experiment: &&Experiment<Evaluation>| {
         experiment.points.iter().any(|point| point.scenario.isolation.is_some())
     };

@@ -34,7 +34,7 @@ class Run {
       this.end[task] = end;
       this.longest = Math.max(this.longest, columns.delay[task]);
       this.endedIn[end].push(task);
-      (columns.lost[task] ? this.dropped : this.done)[end] += 1;
+      (columns.dropped[task] ? this.dropped : this.done)[end] += 1;
       this.delays[end] += columns.delay[task];
       this.rewards[end] += columns.reward[task];
     }
@@ -72,6 +72,8 @@ class Run {
       return [Math.min(1, share * (slot - started[task])), share];
     }
     if (place === Place.SENDING) {
+      // Without coverage nothing of it is ever sent.
+      if (this.columns.predicted[action[task]][task] === null) return [0, 0];
       const slots = sent[task] === null ? tasks.size_mbit[task] / this.mbitPerSlot : sent[task] - started[task];
       return [Math.min(1, (slot - started[task]) / slots), 1 / slots];
     }

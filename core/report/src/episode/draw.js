@@ -312,17 +312,17 @@ class Drawing {
         if (!item) continue;
         const atCpu = run.columns.action[task] === 0;
         let [x, y] = atCpu ? [item.x, lay.devices[tasks.device[task]].exit] : position(item, 1);
-        const lost = run.columns.lost[task];
+        const dropped = run.columns.dropped[task];
         // The device's next task has taken the place at the server.
         const taken = item.line === null && !atCpu && this.scene(slot).lengths.has(item.fifo);
         if (taken) [x, y] = [x + lay.task * 0.6, y - lay.task * 0.6];
-        const arm = Math.max(3, lay.task * (lost ? 0.6 : 0.4));
+        const arm = Math.max(3, lay.task * (dropped ? 0.6 : 0.4));
         context.globalAlpha = (1 - age * age) * (this.faint(task, focus) ? 0.15 : 1);
-        for (const [colour, width] of [[colours.paper, lost ? 6 : 5], [lost ? colours.dropped : colours.done, lost ? 3 : 2]]) {
+        for (const [colour, width] of [[colours.paper, dropped ? 6 : 5], [dropped ? colours.dropped : colours.done, dropped ? 3 : 2]]) {
           context.strokeStyle = colour;
           context.lineWidth = width;
           context.beginPath();
-          if (lost) {
+          if (dropped) {
             context.moveTo(x - arm, y - arm);
             context.lineTo(x + arm, y + arm);
             context.moveTo(x + arm, y - arm);
@@ -392,7 +392,7 @@ function drawChart(canvas, width, shown, colours) {
   plots.forEach(([title, lines], plot) => {
     const top = plot * (height + gap);
     const bottom = top + height;
-    const most = Math.max(1, ...lines.flat());
+    const most = lines.flat().reduce((most, value) => Math.max(most, value), 1);
     const y = (value) => bottom - (value / most) * (height - 18);
     context.fillStyle = colours.panel;
     context.fillRect(0, top, width, height);

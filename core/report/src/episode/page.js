@@ -55,10 +55,10 @@ function writeNumbers(side, slot) {
   write("qoe", (run.rewards[slot] / system.shown_devices).toFixed(1).replace("-", "−"));
   const over = slot === system.slots;
   if (side.whole.hidden === over) {
-    const { qoe, delay_slots, energy, dropped } = run.columns;
+    const { qoe, delay_slots, energy, dropped_tasks } = run.columns;
     side.whole.textContent =
       `Whole episode: QoE ${number(qoe, 1)}, mean delay ${number(delay_slots, 2)} slots, ` +
-      `energy per device ${number(energy, 1)}, ${dropped} dropped.`;
+      `energy per device ${number(energy, 1)}, ${dropped_tasks} dropped.`;
     side.whole.hidden = !over;
   }
   const active = shown.at_servers.map((count, server) => `server ${server + 1}: ${count}`).join(", ");
@@ -163,10 +163,10 @@ function settled() {
   const arrived = slot < system.slots ? firstOfSlot[slot + 1] - firstOfSlot[slot] : 0;
   const summaries = shownSides().map(({ drawing: { run, shown } }) => {
     const ended = run.endedIn[slot];
-    const drops = ended.filter((task) => run.columns.lost[task]).length;
+    const drops = ended.filter((task) => run.columns.dropped[task]).length;
     return `${run.policy}: ${shown.under_way} under way, ${ended.length - drops} done and ${drops} dropped in the slot before`;
   });
-  byId("live").textContent = `Slot ${slot}: ${arrived} tasks arrived. ${summaries.join(". ")}.`;
+  byId("live").textContent = `Slot ${slot}: ${arrived} ${arrived === 1 ? "task" : "tasks"} arrived. ${summaries.join(". ")}.`;
   fragmentSoon();
 }
 
@@ -354,8 +354,8 @@ byId("slot-count").textContent = system.slots;
 if (system.shown_devices < system.devices) {
   byId("note").hidden = false;
   byId("note").textContent =
-    `Tasks of the first ${system.shown_devices} of ${system.devices} devices; server loads and the numbers of ` +
-    "whole episodes are of all.";
+    `Tasks of the first ${system.shown_devices} of ${system.devices} devices; server loads and ` +
+    "whole-episode totals cover all devices.";
 }
 
 const toggle = () => (now.playing ? pause() : play());
@@ -406,6 +406,10 @@ const keys = {
   },
 };
 
+/** Keys that a visitor may type or dictate elsewhere: they act only while the focus is here, or nowhere. */
+const typed = new Set(["+", "=", "-", "d", "D"]);
+const isAtPlayer = (target) => target === document.body || target.closest?.(".playback, .sides");
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const key = event.key === "d" && event.shiftKey ? "D" : event.key;
@@ -415,6 +419,7 @@ document.addEventListener("keydown", (event) => {
   const target = event.target.tagName;
   if (target === "SELECT" && key !== "Escape") return;
   if (target === "BUTTON" && key === " ") return;
+  if (typed.has(key) && !isAtPlayer(event.target)) return;
   event.preventDefault();
   act();
 });

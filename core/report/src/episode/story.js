@@ -23,7 +23,7 @@ const actionName = (action) => (action === 0 ? "local" : `server ${action}`);
 
 function outcome(run, task) {
   const delay = run.columns.delay[task];
-  return run.columns.lost[task] ? `dropped after ${slotsInWords(delay)}` : `done in ${slotsInWords(delay)}`;
+  return run.columns.dropped[task] ? `dropped after ${slotsInWords(delay)}` : `done in ${slotsInWords(delay)}`;
 }
 
 /** One line: what each side decided and what became of it. */
@@ -35,9 +35,9 @@ const taskTitle = (task) => `Task of device ${tasks.device[task]}, arrived in sl
 
 /** Where a task is as `slot` begins, in words. */
 function whereabouts(run, task, slot) {
-  const { action, lost } = run.columns;
+  const { action, dropped } = run.columns;
   if (slot < tasks.slot[task]) return "not yet arrived";
-  if (slot >= run.end[task]) return lost[task] ? "dropped" : "done";
+  if (slot >= run.end[task]) return dropped[task] ? "dropped" : "done";
   switch (run.place(task, slot)) {
     case Place.CPU_QUEUE:
       return "waiting for the CPU";
@@ -73,7 +73,7 @@ function timeBar(run, task) {
     made.style.width = `${slots * scale}%`;
     bar.append(made);
   }
-  if (run.columns.lost[task]) bar.append(element("i", { class: "mark dropped" }));
+  if (run.columns.dropped[task]) bar.append(element("i", { class: "mark dropped" }));
   const words = parts.map(([words, slots]) => `${words} ${slotsInWords(slots)}`).join(", ");
   return [bar, element("p", { class: "time-words", "data-fact": "time" }, `${words[0].toUpperCase()}${words.slice(1)}.`)];
 }
@@ -124,7 +124,7 @@ function sideStory(run, task) {
     element(
       "p",
       { class: "outcome", "data-fact": "outcome" },
-      element("i", { class: `mark ${run.columns.lost[task] ? "dropped" : "done"}` }),
+      element("i", { class: `mark ${run.columns.dropped[task] ? "dropped" : "done"}` }),
       ` ${did[0].toUpperCase()}${did.slice(1)}: ${outcome(run, task)}`,
     ),
     ...timeBar(run, task),

@@ -1,8 +1,9 @@
 //! Figures on pages: small multiples below one legend, in the colours of the page's looks.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
-use super::escaped;
+use super::{escaped, link};
 use crate::palette::{self, Look, Marker};
 use crate::plot::{Figure, PlotError};
 
@@ -13,8 +14,8 @@ pub struct Panel {
     pub heading: String,
     /// The figure.
     pub figure: Figure,
-    /// Files of the figure, each with its name and relative address; may be empty.
-    pub files: Vec<(String, String)>,
+    /// Files of the figure, each with its name and its path from the page; may be empty.
+    pub files: Vec<(String, PathBuf)>,
 }
 
 /// Figures beside each other, one under the other on a narrow screen, below one legend of all their
@@ -27,16 +28,13 @@ pub fn grid(panels: &[Panel]) -> Result<String, PlotError> {
     text += "<div class=\"panels\">\n";
     for Panel { heading, figure, files } in panels {
         let heading = escaped(heading);
-        let _ = write!(text, "<figure><figcaption><h3>{heading}");
+        let _ = write!(text, "<figure><figcaption><h3>{heading}</h3>");
         if !files.is_empty() {
-            text += "<span class=\"files\">";
-            for (name, address) in files {
-                let _ = write!(text, " <a href=\"{}\">{}</a>", escaped(address), escaped(name));
-            }
-            text += "</span>";
+            let links: Vec<String> = files.iter().map(|(name, path)| link(path, name)).collect();
+            let _ = write!(text, "<span class=\"files\">{}</span>", links.join(" "));
         }
         let svg = themed(&figure.panel_svg()?, &heading);
-        let _ = writeln!(text, "</h3></figcaption>{svg}</figure>");
+        let _ = writeln!(text, "</figcaption>{svg}</figure>");
     }
     text += "</div>\n";
     Ok(text)
@@ -56,7 +54,8 @@ fn themed(svg: &str, label: &str) -> String {
     svg
 }
 
-/// The lines and bars of all panels, each once, and what intervals and dots are.
+/// The lines and bars of all panels, each once, and what intervals and dots are; empty if there is nothing
+/// to explain.
 fn legend(panels: &[Panel]) -> String {
     let mut keys = Vec::new();
     let (mut intervals, mut dots, mut strips) = (false, false, false);
@@ -70,14 +69,14 @@ fn legend(panels: &[Panel]) -> String {
             }
         }
     }
-    let mut text = String::from("<ul class=\"legend\">\n");
+    let mut text = String::new();
     for (name, look, quoted) in keys {
         let _ = writeln!(text, "<li>{}{}</li>", swatch(look, quoted), escaped(&name));
     }
     let notes = [
         (intervals, "bars and bands: 95 % intervals"),
-        (dots, "faint dots: single training seeds"),
-        (strips, "dots: single episodes; boxes: the middle half of them, with the median"),
+        (dots, "faint dots: individual training seeds"),
+        (strips, "dots: single episodes; boxes: quartiles and median"),
     ];
     let notes: Vec<&str> =
         notes.into_iter().filter(|(shown, _)| *shown).map(|(_, note)| note).collect();
@@ -85,7 +84,7 @@ fn legend(panels: &[Panel]) -> String {
     if !note.is_empty() {
         let _ = writeln!(text, "<li class=\"note\">{note}</li>");
     }
-    text + "</ul>\n"
+    if text.is_empty() { text } else { format!("<ul class=\"legend\">\n{text}</ul>\n") }
 }
 
 fn swatch(Look { colour, marker }: Look, quoted: bool) -> String {

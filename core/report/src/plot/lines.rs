@@ -7,7 +7,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::sheet::{FONT, Sheet, tick};
+use super::sheet::{FONT, Sheet, cause, extent, range, tick};
 use super::{Lines, Series};
 use crate::palette::Marker;
 
@@ -23,7 +23,6 @@ impl Lines {
         sheet: &Sheet,
         label: &str,
     ) -> Result<(), String> {
-        let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         let (xs, ys) = self.ranges();
         let lines = self.series.iter().filter(|series| !series.name.is_empty()).count();
         let named = sheet.is_file || (lines > 1 && self.ends_apart(&ys));
@@ -44,7 +43,7 @@ impl Lines {
             .x_label_area_size(sheet.pixels(if sheet.is_file { 36.0 } else { 31.0 }))
             .y_label_area_size(sheet.pixels(if sheet.is_file { 54.0 } else { 36.0 }))
             .build_cartesian_2d(xs, ys)
-            .map_err(text)?;
+            .map_err(cause)?;
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh()
             .x_labels(7)
@@ -59,54 +58,36 @@ impl Lines {
         if sheet.is_file {
             mesh.y_desc(label);
         }
-        mesh.draw().map_err(text)?;
+        mesh.draw().map_err(cause)?;
         for series in &self.series {
-            series.draw_spread(&mut chart, sheet).map_err(text)?;
+            series.draw_spread(&mut chart, sheet).map_err(cause)?;
         }
         for series in &self.series {
-            series.draw_line(&mut chart, sheet).map_err(text)?;
+            series.draw_line(&mut chart, sheet).map_err(cause)?;
         }
         if named {
-            self.draw_names(area, &chart, sheet, &names).map_err(text)?;
+            self.draw_names(area, &chart, sheet, &names).map_err(cause)?;
         }
         Ok(())
     }
 
     /// The ranges of both axes: all there is, with a little space around it.
     fn ranges(&self) -> (Range<f64>, Range<f64>) {
-        let range = |values: &mut dyn Iterator<Item = f64>, space: f64| {
-            let (low, high) = values
-                .filter(|value| value.is_finite())
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-                    (low.min(v), high.max(v))
-                });
-            // One point, or none, still needs a range.
-            if low < high {
-                let space = space * (high - low);
-                low - space..high + space
-            } else if low.is_finite() {
-                low - 1.0..low + 1.0
-            } else {
-                0.0..1.0
-            }
-        };
-        let points = || self.series.iter().flat_map(|series| &series.points);
+        let points = || self.series.iter().flat_map(Series::drawn);
         let ends = self.series.iter().flat_map(|series| &series.intervals);
         let ends = ends.flat_map(|&(_, low, high)| [low, high]);
         let dots = self.series.iter().flat_map(|series| &series.dots).map(|dot| dot.1);
         let heights = points().map(|point| point.1).chain(ends).chain(dots);
         let few = self.series.iter().all(|series| series.points.len() < MANY);
-        let xs = range(&mut points().map(|point| point.0), if few { 0.03 } else { 0.0 });
-        (xs, range(&mut heights.into_iter(), 0.03))
+        let xs = range(points().map(|point| point.0), if few { 0.03 } else { 0.0 });
+        (xs, range(heights, 0.03))
     }
 
     /// True if the ends of the lines lie so far apart that names beside them tell them apart.
     fn ends_apart(&self, ys: &Range<f64>) -> bool {
-        let ends = self.series.iter().filter_map(|series| series.points.last());
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| {
-            (low.min(end.1), high.max(end.1))
-        });
-        high - low > 0.15 * (ys.end - ys.start)
+        let ends = self.series.iter().filter_map(Series::end);
+        extent(ends.map(|end| end.1))
+            .is_some_and(|(low, high)| high - low > 0.15 * (ys.end - ys.start))
     }
 
     /// Each name beside the end of its line, moved up or down until none hides another.
@@ -124,10 +105,7 @@ impl Lines {
         let ended = self.series.iter().zip(names);
         let ended: Vec<(&Series, &String, (i32, i32))> = ended
             .filter(|(_, name)| !name.is_empty())
-            .filter_map(|(series, name)| {
-                let end = series.points.iter().rfind(|(x, y)| x.is_finite() && y.is_finite())?;
-                Some((series, name, chart.backend_coord(end)))
-            })
+            .filter_map(|(series, name)| Some((series, name, chart.backend_coord(&series.end()?))))
             .collect();
         let wanted: Vec<f64> = ended.iter().map(|(.., end)| f64::from(end.1)).collect();
         let apart = f64::from(sheet.font) * 1.12;
@@ -152,6 +130,16 @@ impl Lines {
 }
 
 impl Series {
+    /// The points that have a place in a figure.
+    fn drawn(&self) -> impl Iterator<Item = (f64, f64)> + Clone + '_ {
+        self.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    /// The last of them.
+    fn end(&self) -> Option<(f64, f64)> {
+        self.drawn().last()
+    }
+
     /// Its intervals and dots, which lie behind all lines.
     fn draw_spread<B: DrawingBackend>(
         &self,
@@ -181,7 +169,7 @@ impl Series {
         chart: &mut Chart<'_, B>,
         sheet: &Sheet,
     ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let (colour, points) = (self.look.rgb(), self.points.iter().copied());
+        let (colour, points) = (self.look.rgb(), self.drawn());
         let style = colour.stroke_width(sheet.pixels(1.5));
         if self.quoted {
             let (dash, gap) = (sheet.pixels(4.0), sheet.pixels(3.0));

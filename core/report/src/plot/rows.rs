@@ -8,7 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::sheet::{FONT, Sheet, tick};
+use super::sheet::{FONT, Sheet, cause, tick};
 
 /// Height of a row, pixels.
 const ROW: f64 = 19.0;
@@ -33,7 +33,6 @@ pub(super) fn chart<'a, 'n, B: DrawingBackend>(
     names: impl Iterator<Item = &'n str>,
     range: Range<f64>,
 ) -> Result<ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>, String> {
-    let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     let names: Vec<String> =
         names.map(|name| sheet.fitted(area, name, sheet.width * 3 / 5)).collect();
     let widest = names.iter().map(|name| sheet.text_width(area, name)).max().unwrap_or(0);
@@ -48,7 +47,7 @@ pub(super) fn chart<'a, 'n, B: DrawingBackend>(
         .x_label_area_size(sheet.pixels(if sheet.is_file { 36.0 } else { 20.0 }))
         .y_label_area_size(widest + sheet.pixels(6.0))
         .build_cartesian_2d(range, -0.5..names.len().max(1) as f64 - 0.5)
-        .map_err(text)?;
+        .map_err(cause)?;
     let mut mesh = chart.configure_mesh();
     mesh.disable_y_mesh()
         .y_labels(0)
@@ -61,13 +60,13 @@ pub(super) fn chart<'a, 'n, B: DrawingBackend>(
     if sheet.is_file {
         mesh.x_desc(label);
     }
-    mesh.draw().map_err(text)?;
+    mesh.draw().map_err(cause)?;
     let beside = TextStyle::from(font.into_font()).pos(Pos::new(HPos::Right, VPos::Center));
     let count = names.len();
     for (number, name) in names.into_iter().enumerate() {
         let (_, y) = chart.backend_coord(&(0.0, place(number, count)));
         let x = (sheet.pixels(6.0) + widest) as i32;
-        area.draw(&Text::new(name, (x, y), &beside)).map_err(text)?;
+        area.draw(&Text::new(name, (x, y), &beside)).map_err(cause)?;
     }
     Ok(chart)
 }

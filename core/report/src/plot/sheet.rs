@@ -1,4 +1,7 @@
-//! The sheet that a figure is drawn on: its size, its letters, and the text of its labels.
+//! The sheet that a figure is drawn on: its size, its letters, the text of its labels, and the ranges of
+//! its axes.
+
+use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -66,6 +69,32 @@ impl Sheet {
     }
 }
 
+/// The reason why something can't be drawn.
+pub(super) fn cause<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> String {
+    error.to_string()
+}
+
+/// The least and the greatest of the values that are finite.
+pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.filter(|value| value.is_finite()).fold(None, |extent, value| {
+        let (low, high) = extent.unwrap_or((value, value));
+        Some((low.min(value), high.max(value)))
+    })
+}
+
+/// The range of an axis: all finite values, and `space` times as much on either side. One value, or
+/// none, still has a range.
+pub(super) fn range(values: impl Iterator<Item = f64>, space: f64) -> Range<f64> {
+    match extent(values) {
+        Some((low, high)) if low < high => {
+            let space = space * (high - low);
+            low - space..high + space
+        }
+        Some((only, _)) => only - 1.0..only + 1.0,
+        None => 0.0..1.0,
+    }
+}
+
 /// A number on an axis, without needless zeros.
 pub(super) fn tick(number: &f64) -> String {
     let text = format!("{number:.6}");
@@ -76,6 +105,14 @@ pub(super) fn tick(number: &f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_axis_spans_what_is_finite() {
+        let range = |values: &[f64]| range(values.iter().copied(), 0.5);
+        assert_eq!(range(&[2.0, 4.0, f64::NAN, f64::INFINITY]), 1.0..5.0);
+        assert_eq!(range(&[2.0]), 1.0..3.0);
+        assert_eq!(range(&[f64::NAN]), 0.0..1.0);
+    }
 
     #[test]
     fn numbers_on_an_axis_have_no_needless_zeros() {

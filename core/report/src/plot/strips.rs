@@ -4,7 +4,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::sheet::Sheet;
+use super::sheet::{Sheet, cause, range};
 use super::{Strip, Strips, rows};
 
 /// Most dots of a distribution; of more values, as many are drawn, evenly by rank.
@@ -17,27 +17,21 @@ impl Strips {
         sheet: &Sheet,
         label: &str,
     ) -> Result<(), String> {
-        let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
-        let values = self.strips.iter().flat_map(|strip| &strip.values);
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-            (low.min(value), high.max(value))
-        });
-        let range = match high - low {
-            space if space > 0.0 => low - 0.03 * space..high + 0.03 * space,
-            _ if low.is_finite() => low - 1.0..low + 1.0,
-            _ => 0.0..1.0,
-        };
+        let values = self.strips.iter().flat_map(|strip| strip.values.iter().copied());
+        let range = range(values, 0.03);
         let names = self.strips.iter().map(|strip| strip.name.as_str());
         let mut chart = rows::chart(area, sheet, [&self.title, label], names, range)?;
         for (number, Strip { look, values, .. }) in self.strips.iter().enumerate() {
-            let Some([first, median, third]) = quartiles(values) else { continue };
+            let values: Vec<f64> =
+                values.iter().copied().filter(|value| value.is_finite()).collect();
+            let Some([first, median, third]) = quartiles(&values) else { continue };
             let at = rows::place(number, self.strips.len());
             let colour = look.rgb();
             let corners = [(first, at + 0.34), (third, at - 0.34)];
             let edge = colour.mix(0.6).stroke_width(sheet.pixels(1.0));
             let shapes =
                 [Rectangle::new(corners, colour.mix(0.18).filled()), Rectangle::new(corners, edge)];
-            chart.draw_series(shapes).map_err(text)?;
+            chart.draw_series(shapes).map_err(cause)?;
             let shown = values.len().min(DOTS);
             let dots = (0..shown).map(|dot| {
                 let rank = (2 * dot + 1) * values.len() / (2 * shown);
@@ -46,10 +40,10 @@ impl Strips {
                 let style = colour.mix(0.55).filled();
                 Circle::new((values[rank], at + height), sheet.pixels(1.5), style)
             });
-            chart.draw_series(dots).map_err(text)?;
+            chart.draw_series(dots).map_err(cause)?;
             let line = [(median, at - 0.4), (median, at + 0.4)];
             let line = PathElement::new(line, colour.stroke_width(sheet.pixels(2.5)));
-            chart.draw_series([line]).map_err(text)?;
+            chart.draw_series([line]).map_err(cause)?;
         }
         Ok(())
     }

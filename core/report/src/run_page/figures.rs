@@ -3,7 +3,7 @@
 use crate::axis;
 use crate::page::figures::Panel;
 use crate::palette::Palette;
-use crate::plot::{Figure, Lines, Series, Strip, Strips};
+use crate::plot::{Figure, Lines, MAX_POINTS, Series, Strip, Strips, thinned};
 
 use super::measured::{Mean, Run, Scenario, drawn};
 
@@ -23,13 +23,16 @@ pub(super) fn policies(scenario: &Scenario) -> (Vec<&str>, usize) {
         }
     }
     let count = policies.len();
-    let mut heights: Vec<f64> = policies.iter().map(|(_, qoe)| *qoe).collect();
-    heights.sort_by(|a, b| b.total_cmp(a));
-    if let Some(&least) = heights.get(MAX_POLICIES - 1) {
-        policies.retain(|(_, qoe)| *qoe >= least);
-        policies.truncate(MAX_POLICIES);
-    }
-    (policies.into_iter().map(|(name, _)| name).collect(), count)
+    (highest(policies, MAX_POLICIES), count)
+}
+
+/// The `most` names with the highest numbers, in their order; on ties, the first.
+fn highest(numbered: Vec<(&str, f64)>, most: usize) -> Vec<&str> {
+    let mut ranked: Vec<(usize, (&str, f64))> = numbered.into_iter().enumerate().collect();
+    ranked.sort_by(|(_, (_, a)), (_, (_, b))| b.total_cmp(a));
+    ranked.truncate(most);
+    ranked.sort_by_key(|(place, _)| *place);
+    ranked.into_iter().map(|(_, (name, _))| name).collect()
 }
 
 /// The runs of `policies`, policy by policy, with their names.
@@ -51,9 +54,9 @@ fn lines(x: &str, y: String, series: Vec<Series>) -> Option<Panel> {
     any.then(|| panel(Figure::Lines(figure)))
 }
 
-/// A line through means, with their intervals.
+/// A line through means, with their intervals; of many only some.
 fn series(name: &str, palette: &Palette, means: impl Iterator<Item = (f64, Mean)>) -> Series {
-    let means: Vec<(f64, Mean)> = means.collect();
+    let means: Vec<(f64, Mean)> = thinned(means.collect(), MAX_POINTS);
     let ends = means.iter().filter_map(|(x, mean)| mean.ends.map(|(low, high)| (*x, low, high)));
     Series {
         name: name.to_owned(),
@@ -96,12 +99,12 @@ pub(super) fn delays(scenario: &Scenario, policies: &[&str], palette: &Palette) 
             lines_of.push(Series {
                 name: name.to_owned(),
                 look: palette.look(name),
-                points: completed_within(run),
+                points: thinned(completed_within(run), MAX_POINTS),
                 ..Series::default()
             });
         }
     }
-    lines("slots since arrival", "share of tasks completed".to_owned(), lines_of)
+    lines("slots since arrival", axis::of_metric("completion_ratio"), lines_of)
 }
 
 /// The share of all tasks of a run that were completed within 0, 1, 2, … slots.
@@ -150,4 +153,22 @@ pub(super) fn sweep(
         lines(field, axis::metric_label(metric), series.collect())
     };
     drawn().filter_map(of_metric).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_policy_is_shown_after_any_number_of_equal_ones() {
+        let names: Vec<String> = (0..13).map(|at| format!("p{at}")).collect();
+        let qoe = |at: usize| if at == 12 { 9.0 } else { 5.0 };
+        let numbered = || names.iter().enumerate().map(|(at, name)| (name.as_str(), qoe(at)));
+        let shown = highest(numbered().collect(), MAX_POLICIES);
+        let expected: Vec<&str> =
+            names[..11].iter().chain(&names[12..]).map(String::as_str).collect();
+        assert_eq!(shown, expected);
+        assert_eq!(highest(vec![("a", 1.0), ("b", 3.0), ("c", 2.0)], 2), ["b", "c"]);
+        assert_eq!(highest(vec![("a", 1.0)], 2), ["a"]);
+    }
 }

@@ -4,7 +4,7 @@ use offramp_results::metric::{Better, Column, Form, Metric};
 use offramp_results::words::{counted, rounded, signed};
 
 use crate::NONE;
-use crate::page::{details, escaped, html_table};
+use crate::page::{details, escaped, html_table, more};
 use crate::plot::quartiles;
 use crate::table::Table;
 
@@ -96,8 +96,8 @@ fn left_out(rows: usize, all: usize) -> String {
         return String::new();
     }
     format!(
-        "<p class=\"quiet\">These are the first {} of {all}; the files have all of them.</p>\n",
-        counted(rows as u64, "run")
+        "<p class=\"quiet\">First {rows} of {}; episodes.csv has all.</p>\n",
+        counted(all as u64, "run")
     )
 }
 
@@ -158,7 +158,7 @@ pub(super) fn power_modes(scenario: &Scenario, most: usize) -> String {
             [escaped(&run.record.policy), alpha.to_string()].into_iter().chain(cells).collect()
         })
     });
-    table_with("By power mode", &shape, rows.take(most).collect())
+    table_with("By power mode", &shape, rows.collect(), most)
 }
 
 /// The quartiles that the figures of distributions show.
@@ -174,14 +174,15 @@ pub(super) fn quartiles_of_episodes(scenario: &Scenario, most: usize) -> String 
         [escaped(&run.record.policy)].into_iter().chain(cells).collect()
     };
     let rows = scenario.runs().filter(|run| !run.values.is_empty()).map(row);
-    table_with("Medians of episodes, with quartiles", &shape, rows.take(most).collect())
+    table_with("Medians of episodes, with quartiles", &shape, rows.collect(), most)
 }
 
 /// The shares of tasks that the figure of delays shows.
 pub(super) fn delays(scenario: &Scenario, most: usize) -> String {
-    let runs = || scenario.runs().filter(|run| !run.done_by_delay.is_empty()).take(most);
+    let runs = || scenario.runs().filter(|run| !run.done_by_delay.is_empty());
+    let longest = runs().map(|run| run.done_by_delay.len()).max().unwrap_or(0);
     // A longer deadline than this makes a table that nobody reads.
-    let slots = runs().map(|run| run.done_by_delay.len()).max().unwrap_or(0).min(30);
+    let slots = longest.min(30);
     let shape = header(scenario, &["policy"], (1..=slots).map(|slots| format!("≤ {slots}")));
     let rows = runs().map(|run| {
         let shares = completed_within(run);
@@ -189,11 +190,18 @@ pub(super) fn delays(scenario: &Scenario, most: usize) -> String {
         let cells = (1..=slots).map(|slots| format!("{} %", rounded(100.0 * share(slots), 1)));
         [escaped(&run.record.policy)].into_iter().chain(cells).collect()
     });
-    table_with("Tasks completed within so many slots of their arrival", &shape, rows.collect())
+    let mut caption = "Share of tasks completed within n slots of arrival".to_owned();
+    if longest > slots {
+        caption += &format!(", up to {slots} of {longest}");
+    }
+    table_with(&caption, &shape, rows.collect(), most)
 }
 
-/// A table with a caption; empty without rows.
-fn table_with(caption: &str, shape: &Table, rows: Vec<Vec<String>>) -> String {
+/// The first `most` rows below a caption, and how many more there are; empty without rows.
+fn table_with(caption: &str, shape: &Table, rows: Vec<Vec<String>>, most: usize) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let shape = Table { caption: caption.to_owned(), ..shape.clone() };
-    if rows.is_empty() { String::new() } else { html_table(&shape, &rows) }
+    html_table(&shape, &rows[..rows.len().min(most)]) + &more(rows.len(), most)
 }

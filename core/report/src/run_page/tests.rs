@@ -68,7 +68,7 @@ fn a_thousand_policies_make_a_page_that_states_what_it_leaves_out() {
     let runs: Vec<_> =
         (0..1_000).map(|number| (record(&format!("p{number}"), None, 2), number as f64)).collect();
     let html = page(&runs);
-    assert!(html.contains("These are the first 500 runs of 1000"));
+    assert!(html.contains("First 500 of 1000 runs; episodes.csv has all."));
     assert!(html.contains("Figures show the 12 policies with the highest QoE, of 1000."));
     assert!(html.contains("p988</text>") || html.contains("</svg>p988</li>"));
     assert!(!html.contains("</svg>p987</li>"));
@@ -79,7 +79,10 @@ fn a_thousand_policies_make_a_page_that_states_what_it_leaves_out() {
 fn of_too_many_episodes_the_deviation_remains() {
     let html = page(&[(record("a", Some(1), 30_000), 7.0), (record("a", Some(2), 2), 9.0)]);
     assert!(html.contains("7.5 <small>± 0.5</small>"), "{html}");
-    assert!(html.contains("Some runs have so many episodes"), "{html}");
+    assert!(
+        html.contains("Runs with too many episodes for intervals show the standard deviation"),
+        "{html}"
+    );
     assert!(html.contains("<h3>QoE per device</h3>"));
 }
 
@@ -89,4 +92,33 @@ fn texts_of_a_record_are_only_texts() {
     let html = page(&[(failed, 0.0), (record("a&b", None, 2), 1.0)]);
     assert!(html.contains("&lt;b&gt; in x: &lt;script&gt;</pre>"), "{html}");
     assert!(html.contains("a&amp;b") && !html.contains("<b>"));
+}
+
+#[test]
+fn a_link_leads_to_its_file_whatever_its_name() {
+    let home = tempfile::tempdir().unwrap();
+    let parent = home.path().join("50% of #1?");
+    std::fs::create_dir(&parent).unwrap();
+    let path = folder(&parent, &[(record("a", None, 2), 1.0)]);
+    let file = home.path().join("together.html");
+    write_together(&[&path], &file).unwrap();
+    let html = std::fs::read_to_string(&file).unwrap();
+    let address = "50%25%20of%20%231%3F/run/scenarios/x.ron";
+    assert!(html.contains(&format!("<a href=\"{address}\">x.ron</a>")), "{html}");
+}
+
+/// The numbers of points of all lines of a page.
+fn line_lengths(html: &str) -> Vec<usize> {
+    let lines = html.split("<polyline").skip(1);
+    let points =
+        lines.map(|rest| rest.split_once("points=\"").unwrap().1.split_once('"').unwrap().0);
+    points.map(|points| points.split_whitespace().count()).collect()
+}
+
+#[test]
+fn a_sweep_of_many_points_makes_lines_of_a_few() {
+    let runs: Vec<_> = (0..700).map(|load| (record("a", Some(load), 2), load as f64)).collect();
+    let html = page(&runs);
+    assert!(html.contains("Lines have 500 of 700 points, evenly chosen."));
+    assert!(line_lengths(&html).contains(&500) && line_lengths(&html).iter().all(|&of| of <= 500));
 }

@@ -187,7 +187,7 @@ fn a_policy_has_the_same_colour_in_every_figure() {
 #[test]
 fn every_colour_of_a_figure_follows_the_looks_of_the_page() {
     let page = page(&exhibits(), &[]);
-    let (_, body) = page.split_once("<main>").unwrap();
+    let (_, body) = page.split_once("<main ").unwrap();
     assert!(body.contains("stroke=\"var(--c0)\"") && body.contains("fill=\"var(--ink)\""));
     assert!(
         !body.contains("=\"#") || !body.replace("href=\"#", "").contains("=\"#"),
@@ -201,8 +201,8 @@ fn axes_have_words_and_units_and_numbers_are_a_click_away() {
     for text in [
         "<h3>mean delay (slots)<",
         "<h3>dropped tasks per episode, arrival probability 0.3<",
-        "<th class=\"number\">mean delay (slots)</th>",
-        "<p>QoE per device while training (mean of 10 episodes):</p>",
+        "<th scope=\"col\" class=\"number\">mean delay (slots)</th>",
+        "<caption>QoE per device while training (mean of 10 episodes):</caption>",
         "<h3>QoE per device<",
         "<details>\n<summary>Numbers</summary>",
         "href=\"load.csv\"",
@@ -241,7 +241,7 @@ fn verdicts_are_counted_and_state_what_they_rest_on() {
 fn one_training_seed_decides_nothing() {
     let claims = [Verdict::Holds, Verdict::Fails].map(|of| claim(of, Basis::OneTraining));
     let page = page(&[], &claims);
-    let (_, body) = page.split_once("<main>").unwrap();
+    let (_, body) = page.split_once("<main ").unwrap();
     assert!(body.contains(">2 on too few seeds<"), "{body}");
     assert!(!body.contains("verdict holds") && !body.contains("verdict fails"), "{body}");
     assert_eq!(body.matches("class=\"verdict too-few-seeds\">too few seeds").count(), 2);
@@ -260,7 +260,8 @@ fn a_claim_that_was_not_judged_is_shown_with_the_reason() {
 
 #[test]
 fn lessons_with_a_page_are_linked() {
-    let folder = std::env::temp_dir().join(format!("offramp-study-page-{}", std::process::id()));
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
     let lesson = |name: &str| Lesson {
         policy: name.to_owned(),
         folder: Path::new("learned").join(name),
@@ -268,9 +269,8 @@ fn lessons_with_a_page_are_linked() {
     };
     std::fs::create_dir_all(folder.join("learned/a")).unwrap();
     std::fs::write(folder.join("learned/a/report.html"), "").unwrap();
-    let page = study_page(&study(&[], &[]), &[lesson("a"), lesson("b")], &folder).unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
+    let page = study_page(&study(&[], &[]), &[lesson("a"), lesson("b")], folder).unwrap();
     assert!(page.contains("<a href=\"learned/a/report.html\">learned/a</a>"), "{page}");
-    assert!(page.contains(">learned/b</td>"), "{page}");
+    assert!(page.contains(">learned/b</th>"), "{page}");
     assert!(page.contains("2 trainings and distillations, 122 s in all"), "{page}");
 }
