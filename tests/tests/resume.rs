@@ -321,6 +321,7 @@ fn a_table_that_was_cut_off_has_no_numbers() {
         let ran = sandbox.offramp(&["report", "out"]);
         assert_eq!(ran.code, 2, "{table}: {}", ran.out);
         assert!(ran.err.contains("was cut off"), "{}", ran.err);
+        assert!(ran.err.contains("the folder is damaged: restore the file"), "{}", ran.err);
         sandbox.write(&path, whole);
     }
     let table = sandbox.read("out/episodes.csv");

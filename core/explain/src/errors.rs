@@ -56,6 +56,12 @@ impl From<Error> for Problem {
             Error::Taken { .. } => "name another folder with --out",
             Error::Interrupted => "continue with --resume",
             Error::Unwritable { .. } => "name a folder that can be written with --out",
+            // A table of a run folder, not a folder that is none.
+            Error::Unreadable { ref path, .. }
+                if !path.ends_with("run.json") && path.with_file_name("run.json").exists() =>
+            {
+                "the folder is damaged: restore the file, or run again into another folder"
+            }
             Error::Unreadable { .. } => "name a run folder, as `offramp run` writes it",
             Error::Unfinished { .. } => {
                 "resume it with --resume, name another folder with --out, or remove it"

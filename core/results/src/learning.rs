@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, table};
@@ -180,7 +181,11 @@ pub fn points(folder: &Path) -> Option<Vec<String>> {
 /// # Errors
 /// [`Error::Unreadable`] names the file and the row or column.
 pub fn training(folder: &Path) -> Result<Vec<TrainingRow>, Error> {
-    table::rows(&folder.join("training.csv"))
+    finite_rows(&folder.join("training.csv"), |row: &TrainingRow| {
+        let always = [row.qoe, row.energy, row.loss, row.exploration].map(Some);
+        let sometimes = [row.delay_slots, row.local_share, row.validation_qoe];
+        always.into_iter().chain(sometimes).flatten().all(f64::is_finite)
+    })
 }
 
 /// Reads the `timing.csv` of a training's folder.
@@ -204,7 +209,26 @@ pub fn distillation_timing(folder: &Path) -> Result<Vec<DistillationTimingRow>, 
 /// # Errors
 /// [`Error::Unreadable`] names the file and the row or column.
 pub fn distillation(folder: &Path) -> Result<Vec<DistillationRow>, Error> {
-    table::rows(&folder.join("distillation.csv"))
+    finite_rows(&folder.join("distillation.csv"), |row: &DistillationRow| {
+        [row.loss, row.agreement, row.validation_qoe, row.validation_dropped]
+            .into_iter()
+            .all(f64::is_finite)
+    })
+}
+
+/// The rows of a table whose numbers are all finite.
+fn finite_rows<R>(path: &Path, is_finite: impl Fn(&R) -> bool) -> Result<Vec<R>, Error>
+where
+    R: Default + Serialize + DeserializeOwned,
+{
+    let rows = table::rows(path)?;
+    match rows.iter().position(|row| !is_finite(row)) {
+        None => Ok(rows),
+        Some(row) => {
+            let cause = format!("row {}: a value is not a finite number", row + 1);
+            Err(Error::Unreadable { path: path.to_owned(), cause })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +253,9 @@ mod tests {
         drop(writer);
         assert_eq!(training(folder.path()).unwrap(), rows);
         let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("2.5", "NaN")).unwrap();
+        let error = training(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("training.csv: row 2: a value is not a finite number"), "{error}");
         std::fs::write(&path, text.replace("validation_qoe", "qoe_of_validation")).unwrap();
         let error = training(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("training.csv: it has no column `validation_qoe`"), "{error}");
