@@ -7,8 +7,8 @@
 //! UPDATE_DOCS=1 cargo test --release -p offramp-tests --test gallery
 //! ```
 //!
-//! With `OFFRAMP_GALLERY=DIR` that is done for all scenarios, some of which take an hour: each has a folder
-//! of its name in DIR, and what is there already is not run again.
+//! With `OFFRAMP_GALLERY=DIR` that is done for all scenarios: each has a folder of its name in DIR, and what
+//! is there already is not run again. Trainings take minutes, searches up to ten each on two cores.
 
 use std::path::{Path, PathBuf};
 
@@ -27,11 +27,14 @@ impl Verb {
     fn of(text: &str) -> Self {
         // The keys of the outermost section.
         let has = |key: &str| text.lines().any(|line| line.starts_with(&format!("    {key}: (")));
-        match () {
-            () if has("tune") => Self::Tune,
-            () if has("distill") => Self::Distill,
-            () if has("train") => Self::Train,
-            () => Self::Run,
+        if has("tune") {
+            Self::Tune
+        } else if has("distill") {
+            Self::Distill
+        } else if has("train") {
+            Self::Train
+        } else {
+            Self::Run
         }
     }
 

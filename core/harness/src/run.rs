@@ -128,12 +128,12 @@ impl<'r> RunSetup<'r> {
     }
 }
 
-/// Looks on while an episode is played, slot by slot.
-trait Observer {
-    /// Looks at the start of a slot, before anything is decided.
+/// Observes an episode slot by slot while it is played.
+trait EpisodeObserver {
+    /// Called at the start of a slot, before anything is decided.
     fn before_slot(&mut self, _: &Episode) {}
 
-    /// Has `policy` fill the actions, of which there is at least one.
+    /// Lets `policy` fill the actions, of which there is at least one.
     fn decide(
         &mut self,
         policy: &mut dyn Policy,
@@ -141,10 +141,10 @@ trait Observer {
         actions: &mut [u32],
     ) -> Result<(), CallFailure>;
 
-    /// Looks at the slot with its decisions, before they are carried out.
+    /// Called with the decisions of the slot, before they are carried out.
     fn decided(&mut self, _: &Episode, _: &[u32]) {}
 
-    /// Looks at its end.
+    /// Called at the end of the slot.
     fn after_slot(&mut self, episode: &Episode);
 }
 
@@ -155,7 +155,7 @@ fn play(
     policy: &mut dyn Policy,
     seed: u64,
     episode: u64,
-    observer: &mut impl Observer,
+    observer: &mut impl EpisodeObserver,
 ) -> Result<(), RunError> {
     let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
     let mut actions = Vec::new();
@@ -184,7 +184,7 @@ struct Measured {
     decide_ns: u64,
 }
 
-impl Observer for Measured {
+impl EpisodeObserver for Measured {
     fn before_slot(&mut self, episode: &Episode) {
         self.meter.before_slot(episode);
     }
@@ -241,7 +241,7 @@ struct Recorded {
     values: Vec<f32>,
 }
 
-impl Observer for Recorded {
+impl EpisodeObserver for Recorded {
     fn decide(
         &mut self,
         policy: &mut dyn Policy,

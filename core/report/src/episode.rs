@@ -124,7 +124,7 @@ struct System<'a> {
     shown_devices: u32,
 }
 
-/// What every policy met: one entry per task, by slot and then device.
+/// The tasks, the same under every policy: one entry each, by slot and then device.
 #[derive(Default, Serialize)]
 struct Tasks {
     slot: Vec<u32>,
@@ -134,7 +134,7 @@ struct Tasks {
     alpha: Vec<Rounded>,
 }
 
-/// What happened under one policy: numbers of the whole episode, and one entry per task.
+/// The episode under one policy: its totals, and one entry per task.
 #[derive(Serialize)]
 struct Run<'a> {
     policy: &'a str,

@@ -10,7 +10,7 @@ use crate::plot::Figure;
 use crate::run_page::FILE;
 use crate::{learning_page, run_page, tuning, tuning_page};
 
-/// What a folder contains.
+/// The contents of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Runs of policies.
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a folder contains; `None` if it is none of these.
+    /// The kind of a folder; `None` if it is none of these.
     pub fn of(folder: &Path) -> Option<Self> {
         if run_folder::is_complete(folder) {
             Some(Self::Runs)

@@ -199,7 +199,7 @@ fn folders_with(folder: &Path, file: &str) -> Vec<PathBuf> {
     points.take_while(|point| point.is_dir()).filter(|point| point.join(file).is_file()).collect()
 }
 
-/// What was learned in a folder, point by point.
+/// The trainings or distillations in a folder, point by point.
 fn learned<R>(
     folder: &Path,
     file: &str,

@@ -66,7 +66,7 @@ const EPISODE: &str = "<meta name=\"generator\" content=\"offramp episode";
 /// Bytes at the beginning of a page, among which the generator is.
 const HEAD: u64 = 1024;
 
-/// What a page shows; none takes the place of one of another kind.
+/// The kind of a page. A page never replaces one of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
     /// Results.

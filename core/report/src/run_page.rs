@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use offramp_results::words::counted;
 
+use crate::episode;
 use crate::page::figures::grid;
 use crate::page::{
     self, Page, PageError, PageKind, Section, counted_as, details, escaped, html_table, more,
@@ -184,7 +185,7 @@ fn scenario_html(
     rows: usize,
     palette: Option<&Palette>,
 ) -> Result<String, PageError> {
-    let episode = format!("episode-{}.html", scenario.name);
+    let episodes = [None, Some(scenario.name.as_str())].map(episode::file_name);
     let files = [
         &format!("scenarios/{}.ron", scenario.name),
         "run.json",
@@ -192,8 +193,8 @@ fn scenario_html(
         "power-modes.csv",
         "delays.csv",
         "timing.csv",
-        "episode.html",
-        &episode,
+        &episodes[0],
+        &episodes[1],
     ];
     let there = files.into_iter().filter(|file| folder.path.join(file).is_file());
     let links = there.map(|file| {

@@ -10,7 +10,7 @@ pub(crate) struct Predictor {
 }
 
 impl Predictor {
-    /// Looks at the start of a slot.
+    /// Takes what devices see at the start of a slot.
     pub(crate) fn observe(&mut self, episode: &Episode) {
         episode.link_table(&mut self.links);
     }

@@ -5,7 +5,7 @@ use offramp_results::timeline::{TaskStory, Timeline, Totals};
 
 use crate::prediction::Predictor;
 
-/// Most numbers that the stories of a timeline consist of: some 100 MB.
+/// Most numbers that the stories of a timeline consist of: 64 MB at 8 bytes each.
 const MAX_NUMBERS: u64 = 8_000_000;
 /// Numbers of a story besides those of each action.
 const STORY_NUMBERS: u64 = 16;

@@ -11,12 +11,12 @@ use offramp_timeline::Recorder;
 use crate::comparison::Comparison;
 use crate::format::{ENERGY_COLUMNS, RecordedTask, Trace};
 
-/// Looks on while the decisions of a trace are played.
-trait Onlooker {
-    /// The start of a slot: the tasks that arrived, and the action for each.
+/// Observes the decisions of a trace slot by slot while they are played.
+trait EpisodeObserver {
+    /// Called at the start of a slot with the tasks that arrived, and the action for each.
     fn before_slot(&mut self, episode: &Episode, arrived: &[RecordedTask], actions: &[u32]);
 
-    /// Its end.
+    /// Called at the end of the slot.
     fn after_slot(&mut self, episode: &Episode);
 }
 
@@ -46,7 +46,7 @@ impl Trace {
         recorder.finish()
     }
 
-    fn play(&self, onlooker: &mut impl Onlooker) {
+    fn play(&self, observer: &mut impl EpisodeObserver) {
         let observation = ObservationSpec { kind: ObservationKind::Published, history_slots: 10 };
         let arrivals = self.tasks.iter().map(|task| task.arrival).collect();
         // The file's tasks were checked when it was read.
@@ -63,17 +63,17 @@ impl Trace {
             rest = later;
             actions.clear();
             actions.extend(arrived.iter().map(|task| task.action));
-            onlooker.before_slot(&episode, arrived, &actions);
+            observer.before_slot(&episode, arrived, &actions);
             // The file's decisions were checked when it was read.
             if let Err(illegal) = episode.advance(&actions) {
                 unreachable!("{illegal}");
             }
-            onlooker.after_slot(&episode);
+            observer.after_slot(&episode);
         }
     }
 }
 
-impl Onlooker for Recorder {
+impl EpisodeObserver for Recorder {
     fn before_slot(&mut self, episode: &Episode, _: &[RecordedTask], actions: &[u32]) {
         Recorder::before_slot(self, episode, actions, &[]);
     }
@@ -92,7 +92,7 @@ struct Check<'t> {
     features: Vec<f64>,
 }
 
-impl Onlooker for Check<'_> {
+impl EpisodeObserver for Check<'_> {
     fn before_slot(&mut self, episode: &Episode, arrived: &[RecordedTask], _: &[u32]) {
         episode.features(&mut self.features);
         self.compare_observations(arrived);

@@ -50,7 +50,7 @@ pub(super) fn pages(experiments: &[Experiment<Evaluation>], folder: &Path) -> Ve
 }
 
 /// Plays `episode` at the first point of an experiment with every policy there, and writes the page.
-/// A policy that fails is reported and left out. Returns false if all do: there is no page then.
+/// A policy that fails is reported and left out. Returns false, and writes no page, if all of them fail.
 ///
 /// # Errors
 /// [`PageError`] names the page that can't be written.

@@ -167,7 +167,8 @@ def evaluate(
         - a callable on a `Slot` that returns one action per row (see `offramp.policies.Policy`);
         - a `torch.nn.Module` that returns values (see `offramp.policies.NetworkPolicy`).
     episodes, seed: override those of the scenario.
-    out: a run folder to write, as `offramp report` reads it; nothing is written without it.
+    out: a run folder to write, as `offramp report` reads it, with its page report.html; nothing is
+        written without it.
     resume: continue an evaluation of native policies that was interrupted.
     plugins: folders or files of further plugins.
     threads: None for one per core. Results do not depend on it.

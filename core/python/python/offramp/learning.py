@@ -81,7 +81,8 @@ def train(
 ) -> Learned:
     """Trains the learner of a scenario's `train` section, as `offramp train` does.
 
-    out: the folder to write. After Ctrl-C or a kill, `resume=True` continues, bit-identically.
+    out: the folder to write, with its page report.html. After Ctrl-C or a kill, `resume=True` continues,
+        bit-identically.
 
     Raises `ScenarioError` for bad input, and `RunError` if the learner fails or learns nothing.
     """

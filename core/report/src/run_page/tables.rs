@@ -140,7 +140,9 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
         return String::new();
     }
     let about = "<p>Each policy minus the best by QoE, episode by episode on the same tasks, with 95 % \
-                 intervals; bold where the interval excludes zero.</p>\n";
+                 intervals; bold where the interval excludes zero. The best was chosen on these \
+                 episodes, which favours it, and intervals are not adjusted for the number of \
+                 comparisons.</p>\n";
     let table = html_table(&shape, &rows) + &left_out(rows.len(), all);
     details("Differences from the best", &format!("{about}{table}"))
 }
