@@ -441,6 +441,13 @@ pub(crate) struct ReproduceArguments {
     pub(crate) seeds: Option<u64>,
     #[command(flatten)]
     pub(crate) quick: QuickArguments,
+    /// Do nothing yet: write what is left to do as jobs for HyperQueue, for Slurm and in JSON, in
+    /// DIR/plan. Each has --jobs threads, by default one
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Do one job of the plan, called by the file or folder that it makes
+    #[arg(long, value_name = "JOB", conflicts_with = "plan")]
+    pub(crate) job: Option<String>,
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
     #[command(flatten)]

@@ -105,6 +105,7 @@ impl From<FolderError> for Problem {
             FolderError::Foreign { .. } => {
                 "name another folder with --out: a new or empty one, or that of the work to continue"
             }
+            FolderError::NotBegun { .. } => "begin it, with --plan, or name its folder with --out",
             FolderError::Unwritable { .. } => "name a folder that can be written with --out",
             FolderError::NotResumable { .. } => "start again in another folder: name it with --out",
         };
@@ -151,6 +152,11 @@ impl From<StudyError> for Problem {
             error @ (StudyError::Folder(_) | StudyError::Dataset(_) | StudyError::Results(_)) => {
                 let help = "name another folder with --out, or remove what is damaged: it is then \
                             computed again";
+                Self::new(error).with_help(help)
+            }
+            error @ StudyError::NoSuchJob { .. } => {
+                let help = "make the plan again: a job is called differently if the study, a plugin \
+                            or offramp itself has changed, also on another machine";
                 Self::new(error).with_help(help)
             }
             error @ (StudyError::TooLarge { .. } | StudyError::NoSuchItem { .. }) => {

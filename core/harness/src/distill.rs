@@ -205,6 +205,20 @@ pub fn distill(
     Ok(())
 }
 
+/// Collects the states that [`distill`] begins with in the file `dataset`, unless it has them already;
+/// `folder` is that of the distillation.
+///
+/// # Errors
+/// As of [`distill`].
+pub fn collect(
+    distillation: &Distillation,
+    folder: &Path,
+    dataset: &Path,
+    start: Start,
+) -> Result<(), DistillError> {
+    Distiller::new(distillation, folder, dataset, start).map(drop)
+}
+
 /// A distillation under way.
 struct Distiller<'d> {
     setup: Setup<'d>,

@@ -54,6 +54,14 @@ pub enum FolderError {
         /// What was to be done in it.
         wanted: String,
     },
+    /// Nothing has been begun in it.
+    #[error("{path}: {wanted} has not been begun there")]
+    NotBegun {
+        /// The folder.
+        path: PathBuf,
+        /// What was to be continued in it.
+        wanted: String,
+    },
     /// Another process works in it, or it can't be locked.
     #[error(transparent)]
     Lock(#[from] offramp_results::Error),
@@ -118,8 +126,8 @@ impl fmt::Display for Work {
 /// The name of the file in which a folder states what it is for.
 const WORK_FILE: &str = "folder-of.txt";
 
-/// A folder of a [`Work`], to which no other process writes until this is dropped. If nothing has
-/// been written to it by then, it is as it was before.
+/// A folder of a [`Work`], to which no other process writes until this is dropped, except those that
+/// share it. If nothing has been written to it by then, it is as it was before.
 #[derive(Debug)]
 pub struct Claim {
     lock: Option<FolderLock>,
@@ -165,6 +173,27 @@ impl Claim {
             write(&path, format!("{work}\n").as_bytes())?;
         }
         Ok(claim)
+    }
+}
+
+impl Claim {
+    /// Claims `folder`, which has been begun for `work`, together with other processes, none of which
+    /// does the same part of it.
+    ///
+    /// # Errors
+    /// [`FolderError::Foreign`] if it has not been begun for this work, [`FolderError::Lock`] if a
+    /// process works in it alone.
+    pub fn share(folder: &Path, work: &Work) -> Result<Self, FolderError> {
+        let begun = || {
+            if folder.exists() && may_continue(folder, work)? {
+                return Ok(());
+            }
+            Err(FolderError::NotBegun { path: folder.to_owned(), wanted: work.to_string() })
+        };
+        begun()?;
+        let lock = Some(FolderLock::share(folder)?);
+        begun()?;
+        Ok(Self { lock, stated: None, made: Vec::new() })
     }
 }
 

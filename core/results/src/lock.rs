@@ -1,4 +1,5 @@
-//! The lock of a folder: one process at a time writes there.
+//! The lock of a folder: one process at a time writes there, or several that share it, each to a part of
+//! its own.
 //!
 //! It is a lock of the system on a file in the folder, so it ends with the process, however that
 //! dies; a file that states a process would outlive a crash and block the folder for ever. The file
@@ -15,12 +16,22 @@ pub use crate::holder::Holder;
 /// The name of the file that is locked.
 pub const FILE_NAME: &str = "lock";
 
-/// A folder that this process has locked, until this is dropped.
+/// A folder that this process has locked, alone or with others, until this is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
     /// Open, and locked, as long as the folder is.
     file: File,
+    hold: Hold,
+}
+
+/// How a folder is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// By one process.
+    Alone,
+    /// By any number of processes.
+    Shared,
 }
 
 /// Attempts to lock a file that someone is about to remove, or to read who holds it from one that
@@ -34,6 +45,19 @@ impl FolderLock {
     /// [`Error::InUse`] if it is locked, by another process or by this one;
     /// [`Error::Unlockable`] if its file system has no locks; [`Error::Unwritable`].
     pub fn take(folder: &Path) -> Result<Self, Error> {
+        Self::lock(folder, Hold::Alone)
+    }
+
+    /// Locks `folder`, which must exist, against all who would [take](Self::take) it, but not against
+    /// others that share it.
+    ///
+    /// # Errors
+    /// As of [`FolderLock::take`].
+    pub fn share(folder: &Path) -> Result<Self, Error> {
+        Self::lock(folder, Hold::Shared)
+    }
+
+    fn lock(folder: &Path, hold: Hold) -> Result<Self, Error> {
         let path = folder.join(FILE_NAME);
         let unwritable = |cause| Error::Unwritable { path: path.clone(), cause };
         let mut holder = None;
@@ -41,14 +65,20 @@ impl FolderLock {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false);
             let mut file = options.open(&path).map_err(unwritable)?;
-            match file.try_lock() {
+            let locked = match hold {
+                Hold::Alone => file.try_lock(),
+                Hold::Shared => file.try_lock_shared(),
+            };
+            match locked {
                 // Whoever held it may have removed it since it was opened: a lock on that file
                 // would keep nobody out.
                 Ok(()) if !is_at(&file, &path) => continue,
                 Ok(()) => {
                     // From here on the file is removed, also if it can't be written.
-                    let mut lock = Self { path: path.clone(), file };
-                    state(&Holder::this(), &mut lock.file).map_err(unwritable)?;
+                    let mut lock = Self { path: path.clone(), file, hold };
+                    // Those who share it write at the same time, so they state nobody.
+                    let holder = (hold == Hold::Alone).then(Holder::this);
+                    state(holder.as_ref(), &mut lock.file).map_err(unwritable)?;
                     return Ok(lock);
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -70,16 +100,23 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
+        // Others may share it: the last one removes the file. Who takes it meanwhile keeps it.
+        if self.hold == Hold::Shared {
+            let _ = self.file.unlock();
+            if self.file.try_lock().is_err() || !is_at(&self.file, &self.path) {
+                return;
+            }
+        }
         // Removed while it is locked: nobody else's can be at this path. The folder may be gone.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Writes who holds the lock.
-fn state(holder: &Holder, file: &mut File) -> std::io::Result<()> {
+/// Writes who holds the lock; nobody if it is shared.
+fn state(holder: Option<&Holder>, file: &mut File) -> std::io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(holder.text().as_bytes())
+    holder.map_or(Ok(()), |holder| file.write_all(holder.text().as_bytes()))
 }
 
 /// True if `file` is what is at `path`.
@@ -117,6 +154,26 @@ mod tests {
         drop(held);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_shared_by_many_and_taken_by_none_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let share = || FolderLock::share(folder.path());
+        let in_use = |result| matches!(result, Err(Error::InUse { .. }));
+        let (first, second) = (share().unwrap(), share().unwrap());
+        assert!(in_use(FolderLock::take(folder.path())));
+        drop(first);
+        let error = FolderLock::take(folder.path()).unwrap_err();
+        assert!(error.to_string().ends_with(": in use by another process"), "{error}");
+        let third = share().unwrap();
+        drop((second, third));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let taken = FolderLock::take(folder.path()).unwrap();
+        assert!(in_use(share()));
+        drop(taken);
+        drop(share().unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     /// Body of the other process in [`a_lock_dies_with_its_process`].

@@ -37,6 +37,7 @@ mod chosen;
 mod claims;
 mod effect;
 mod file;
+mod jobs;
 mod lessons;
 mod plan;
 mod run;
@@ -44,5 +45,6 @@ mod study;
 mod work;
 
 pub use file::{Size, fields};
+pub use jobs::{Job, JobKind, JobOutcome};
 pub use run::StudyOutcome;
 pub use study::{Study, StudyError};

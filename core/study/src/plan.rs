@@ -50,7 +50,7 @@ pub(crate) struct EvaluationJob {
     /// The scenario's folder, to which paths in parameters are relative.
     pub(crate) home: PathBuf,
     /// True if it measures times, so that nothing else may run.
-    alone: bool,
+    pub(crate) alone: bool,
 }
 
 impl EvaluationJob {
@@ -59,6 +59,11 @@ impl EvaluationJob {
     pub(crate) fn alone(self) -> Self {
         let key = sha256(format!("{} alone", self.key).as_bytes());
         Self { key, alone: true, ..self }
+    }
+
+    /// Its folder, relative to the study's.
+    pub(crate) fn folder(&self) -> String {
+        format!("results/{}", folder_name(&self.name, &self.key))
     }
 
     /// The number of threads it may use; `None` for all.
@@ -79,7 +84,7 @@ impl SeedRun {
 }
 
 /// Folder name: the sanitised name plus the first 12 digits of the key.
-pub(crate) fn folder_name(name: &str, key: &str) -> String {
+fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("{name}-{}", &key[..12])

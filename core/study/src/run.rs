@@ -28,10 +28,18 @@ pub struct StudyOutcome {
 }
 
 /// A cell of an exhibit that is to be measured.
-struct PlannedCell<'s> {
+pub(crate) struct PlannedCell<'s> {
     policy: &'s String,
     point: &'s PointSection,
-    runs: Vec<SeedRun>,
+    pub(crate) runs: Vec<SeedRun>,
+}
+
+/// An item, with its cells point by point.
+pub(crate) type PlannedItem<'s> = (&'s ExhibitSection, Vec<PlannedCell<'s>>);
+
+/// All runs of these items, in order.
+pub(crate) fn runs_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p SeedRun> {
+    planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect()
 }
 
 impl Study {
@@ -51,17 +59,10 @@ impl Study {
         isolated: &dyn Executor,
         observer: &dyn Observer,
     ) -> Result<StudyOutcome, StudyError> {
-        if let Some(asked) = only.iter().find(|asked| !self.items().contains(asked)) {
-            return Err(StudyError::NoSuchItem { asked: asked.clone(), known: self.items() });
-        }
         let runner = StudyRunner { study: self, registry, out, isolated };
         // Everything is planned before anything is done, so that a mistake shows at once.
-        let wanted = |item: &&ExhibitSection| only.is_empty() || only.contains(&item.id);
-        let planned = self.file.items.iter().filter(wanted).map(|item| runner.cells(item));
-        let planned: Vec<(&ExhibitSection, Vec<PlannedCell<'_>>)> =
-            planned.collect::<Result<_, _>>()?;
-        let runs: Vec<&SeedRun> =
-            planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect();
+        let planned = runner.planned(only)?;
+        let runs = runs_of(&planned);
         self.check_memory(&planned)?;
         let log = ProgressLog::new(&runs, observer);
         let lessons = lessons::lessons(&runs);
@@ -78,10 +79,7 @@ impl Study {
 
 impl Study {
     /// Checks that the episodes of all cells fit in memory: statistics need all of them at once.
-    fn check_memory(
-        &self,
-        planned: &[(&ExhibitSection, Vec<PlannedCell<'_>>)],
-    ) -> Result<(), StudyError> {
+    pub(crate) fn check_memory(&self, planned: &[PlannedItem<'_>]) -> Result<(), StudyError> {
         let measured = planned.iter().filter(|(item, _)| item.form != ExhibitKind::Curves);
         let runs = measured.flat_map(|(_, cells)| cells).map(|cell| cell.runs.len() as u64);
         let (runs, episodes) = (runs.sum::<u64>(), self.episodes());
@@ -95,11 +93,18 @@ impl Study {
 }
 
 impl<'s> StudyRunner<'s> {
+    /// The items whose ids are in `only`, or all if it is empty.
+    pub(crate) fn planned(&self, only: &[String]) -> Result<Vec<PlannedItem<'s>>, StudyError> {
+        let study = self.study;
+        if let Some(asked) = only.iter().find(|asked| !study.items().contains(asked)) {
+            return Err(StudyError::NoSuchItem { asked: asked.clone(), known: study.items() });
+        }
+        let wanted = |item: &&ExhibitSection| only.is_empty() || only.contains(&item.id);
+        study.file.items.iter().filter(wanted).map(|item| self.cells(item)).collect()
+    }
+
     /// The cells of an exhibit, point by point, with the plan of each.
-    fn cells(
-        &self,
-        item: &'s ExhibitSection,
-    ) -> Result<(&'s ExhibitSection, Vec<PlannedCell<'s>>), StudyError> {
+    fn cells(&self, item: &'s ExhibitSection) -> Result<PlannedItem<'s>, StudyError> {
         let mut cells: Vec<PlannedCell<'_>> = Vec::new();
         for point in self.study.points(item) {
             for policy in item.policies.iter().chain(&item.reference) {

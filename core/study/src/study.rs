@@ -70,6 +70,12 @@ pub enum StudyError {
         /// Memory of all of them, bytes.
         needed: u64,
     },
+    /// The study has no job of that name.
+    #[error("the study has no job `{asked}`")]
+    NoSuchJob {
+        /// The name that was given.
+        asked: String,
+    },
     /// The study has no table or figure of that name.
     #[error("there is no `{asked}`; there are: {}", known.join(", "))]
     NoSuchItem {

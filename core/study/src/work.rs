@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
 use offramp_results::learning::{Lesson, TimingRow};
+use offramp_results::lock::FolderLock;
 use offramp_results::run_folder::is_complete;
 use offramp_results::{Error, checkpoint, learning};
 use offramp_scenario::{DistillationEntry, Experiment, Scenario};
@@ -25,7 +26,7 @@ use offramp_harness::events::{Event, Observer, Part};
 use offramp_harness::resume::Start;
 use offramp_harness::train::{self, TrainError};
 
-use crate::plan::{EvaluationJob, SeedRun, TrainingJob, folder_name};
+use crate::plan::{EvaluationJob, SeedRun, TrainingJob};
 use crate::study::{StudyError, StudyRunner};
 
 /// The jobs that are done, and the observer of progress.
@@ -41,6 +42,11 @@ impl<'t> ProgressLog<'t> {
         let mut all = HashSet::new();
         runs.iter().for_each(|run| run.keys(&mut all));
         Self { total: all.len(), done: Mutex::default(), observer }
+    }
+
+    /// Progress of a single job.
+    pub(crate) fn of_one(observer: &'t dyn Observer) -> Self {
+        Self { total: 1, done: Mutex::default(), observer }
     }
 
     /// Reports that a job begins.
@@ -69,6 +75,12 @@ pub(crate) type Attempt<T> = Result<T, Failure>;
 
 /// The failures of jobs, by their keys.
 pub(crate) type Failures = BTreeMap<String, Failure>;
+
+/// The file that states that a lesson has been done.
+const DONE: &str = "done";
+
+/// The file of the states that a distillation learns from.
+pub(crate) const DATASET: &str = "dataset.safetensors";
 
 fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     move |cause| Error::Unwritable { path: path.to_owned(), cause }
@@ -101,37 +113,81 @@ impl StudyRunner<'_> {
         failures: &Failures,
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<()>, StudyError> {
-        let learned = self.learned();
-        let folder = learned.join(&job.folder);
-        let done = folder.join("done");
-        if done.exists() {
+        if let Some(teacher) = &job.teacher
+            && let Some(Failure(reason)) = failures.get(&teacher.key)
+        {
+            return Ok(Err(Failure(format!("its teacher: {reason}"))));
+        }
+        let attempt = self.in_folder_of(job, |folder| {
+            let attempt = match &job.teacher {
+                None => self.train(job, folder, log)?,
+                Some(_) => self.distil(job, folder, log)?,
+            };
+            if attempt.is_ok() {
+                self.end(folder)?;
+            }
+            Ok(attempt)
+        })?;
+        if attempt.is_ok() {
             log.done(&job.key);
+        }
+        Ok(attempt)
+    }
+
+    /// Collects the states of a distillation, unless that has been done.
+    pub(crate) fn collect(
+        &self,
+        job: &TrainingJob,
+        log: &ProgressLog<'_>,
+    ) -> Result<Attempt<()>, StudyError> {
+        self.in_folder_of(job, |folder| {
+            log.begin(format!("{}: collecting states", job.name));
+            self.in_distillation(job, folder, |distillation, dataset| {
+                distill::collect(distillation, folder, dataset, Start::Resume)
+            })
+        })
+    }
+
+    /// True if a lesson has been done.
+    pub(crate) fn is_learned(&self, job: &TrainingJob) -> bool {
+        self.learned().join(&job.folder).join(DONE).exists()
+    }
+
+    /// True if the states of a distillation have been collected.
+    pub(crate) fn is_collected(&self, job: &TrainingJob) -> bool {
+        self.learned().join(&job.folder).join(DATASET).exists()
+    }
+
+    /// Does `work` in the folder of a lesson, unless that has been done. No other process works there
+    /// meanwhile.
+    fn in_folder_of(
+        &self,
+        job: &TrainingJob,
+        work: impl FnOnce(&Path) -> Result<Attempt<()>, StudyError>,
+    ) -> Result<Attempt<()>, StudyError> {
+        let folder = self.learned().join(&job.folder);
+        if self.is_learned(job) {
             return Ok(Ok(()));
         }
-        std::fs::create_dir_all(&learned).map_err(unwritable(&learned))?;
-        let attempt = match &job.teacher {
-            None => self.train(job, &folder, log)?,
-            Some(teacher) => {
-                if let Some(Failure(reason)) = failures.get(&teacher.key) {
-                    return Ok(Err(Failure(format!("its teacher: {reason}"))));
-                }
-                self.distil(job, &folder, log)?
-            }
-        };
-        if attempt.is_err() {
-            return Ok(attempt);
-        }
+        std::fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+        let _lock = FolderLock::take(&folder)?;
+        // Another process may have done it by then.
+        if self.is_learned(job) { Ok(Ok(())) } else { work(&folder) }
+    }
+
+    /// Notes in the folder of a lesson that it has been done.
+    fn end(&self, folder: &Path) -> Result<(), StudyError> {
+        let done = folder.join(DONE);
         write_atomically(&done, &[]).map_err(unwritable(&done))?;
         // Large, and needed only to resume.
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name == "dataset.safetensors" || name == "state" || name.starts_with("round-") {
+            if name == DATASET || name == "state" || name.starts_with("round-") {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-        log.done(&job.key);
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Creates everything that has not been done once: what learns, and policies that do not. So a
@@ -153,7 +209,7 @@ impl StudyRunner<'_> {
             unlearned.entry(&run.evaluation.key).or_insert(&run.evaluation);
         }
         let evaluation = |job: &&EvaluationJob| {
-            if is_complete(&self.results_of(job)) {
+            if self.is_evaluated(job) {
                 return Ok(());
             }
             let bound = self.bound(job)?;
@@ -165,10 +221,10 @@ impl StudyRunner<'_> {
     }
 
     fn check_lesson(&self, job: &TrainingJob) -> Result<(), StudyError> {
-        let folder = self.learned().join(&job.folder);
-        if folder.join("done").exists() {
+        if self.is_learned(job) {
             return Ok(());
         }
+        let folder = self.learned().join(&job.folder);
         let refused = |scenario: &Scenario, Refusal { field, cause }: Refusal| {
             Err(Box::new(scenario.fault(&field, cause, None)).into())
         };
@@ -233,12 +289,23 @@ impl StudyRunner<'_> {
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<()>, StudyError> {
         log.begin(format!("{}: distilling", job.name));
+        self.in_distillation(job, folder, |distillation, dataset| {
+            distill::distill(distillation, folder, dataset, Start::Resume, &Part(log.observer))
+        })
+    }
+
+    /// Does `work` with a distillation and the file of its states.
+    fn in_distillation(
+        &self,
+        job: &TrainingJob,
+        folder: &Path,
+        work: impl FnOnce(&Distillation, &Path) -> Result<(), DistillError>,
+    ) -> Result<Attempt<()>, StudyError> {
         // A dataset of its own: others may be distilling the same teacher at the same time.
-        let dataset = folder.join("dataset.safetensors");
+        let dataset = folder.join(DATASET);
         let (mut distillation, checkpoint) = self.distillation(job)?;
         distillation.teacher.checkpoint = checkpoint;
-        match distill::distill(&distillation, folder, &dataset, Start::Resume, &Part(log.observer))
-        {
+        match work(&distillation, &dataset) {
             Ok(()) => Ok(Ok(())),
             Err(DistillError::Folder(error)) => Err(error.into()),
             Err(DistillError::Dataset(error)) => Err(error.into()),
@@ -280,7 +347,7 @@ impl StudyRunner<'_> {
 
     /// The folder of the results of an evaluation.
     fn results_of(&self, evaluation: &EvaluationJob) -> PathBuf {
-        self.out.join("results").join(folder_name(&evaluation.name, &evaluation.key))
+        self.out.join(evaluation.folder())
     }
 
     /// An evaluation, ready to run. Its checkpoint is recorded relative to the study's folder.
@@ -299,14 +366,19 @@ impl StudyRunner<'_> {
         Ok(experiment.try_map(bind).map_err(Box::new)?)
     }
 
+    /// True if an evaluation has been done, with whatever outcome.
+    pub(crate) fn is_evaluated(&self, evaluation: &EvaluationJob) -> bool {
+        is_complete(&self.results_of(evaluation))
+    }
+
     /// Evaluates, unless that has been done.
-    fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         SeedRun { evaluation, lineage, .. }: &SeedRun,
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<MeasuredRun>, StudyError> {
         let folder = self.results_of(evaluation);
-        if !is_complete(&folder) {
+        if !self.is_evaluated(evaluation) {
             log.begin(format!("{}: evaluating", evaluation.name));
         }
         let experiments = [self.bound(evaluation)?];

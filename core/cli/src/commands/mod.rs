@@ -68,13 +68,20 @@ fn thread_pool(arguments: &ThreadArguments) -> Result<rayon::ThreadPool, Problem
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Problem::new)
 }
 
-/// Loads the plugins: those named, then those of `OFFRAMP_PLUGINS`, then those beside the
-/// executable.
-fn load_plugins(search: &SearchArguments) -> Result<Registry, Problem> {
+/// Where plugins are searched for by the user's wish: folders or files on the command line, then those
+/// of `OFFRAMP_PLUGINS`.
+fn named_plugins(search: &SearchArguments) -> Vec<PathBuf> {
     let mut named: Vec<PathBuf> = search.paths.clone();
     if let Some(path) = &search.plugin_path {
         named.extend(std::env::split_paths(path).filter(|path| !path.as_os_str().is_empty()));
     }
+    named
+}
+
+/// Loads the plugins: those named, then those of `OFFRAMP_PLUGINS`, then those beside the
+/// executable.
+fn load_plugins(search: &SearchArguments) -> Result<Registry, Problem> {
+    let named = named_plugins(search);
     let executable = std::env::current_exe().ok();
     let beside = executable.as_deref().and_then(Path::parent);
     Ok(Registry::discover(&named, beside)?)

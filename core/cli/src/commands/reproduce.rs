@@ -1,14 +1,20 @@
-//! `offramp reproduce`: the tables and figures of a study.
+//! `offramp reproduce`: the tables and figures of a study, all at once or job by job.
+
+mod hyperqueue;
+mod plan;
+mod slurm;
 
 use std::ops::Add;
 use std::path::{Path, PathBuf};
 
 use offramp_explain::{Kind, Problem};
+use offramp_harness::Registry;
 use offramp_harness::resume::{Claim, Start};
 use offramp_report::study::{StudyResults, failures};
 use offramp_report::study_folder;
 use offramp_results::words::counted;
-use offramp_study::{Size, Study, StudyOutcome};
+use offramp_study::{JobOutcome, Size, Study, StudyOutcome};
+use rayon::ThreadPool;
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
@@ -20,6 +26,7 @@ const DEFAULT_STUDY: &str = "scenarios/reproduce/paper.ron";
 
 pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcome, Problem> {
     let path = study_file(arguments)?;
+    let plugins = super::named_plugins(&arguments.search);
     let registry = super::load_plugins(&arguments.search)?;
     let size = if arguments.quick.quick { Size::Quick } else { Size::Full };
     let study = Study::read(&path, size)
@@ -28,43 +35,111 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
         Some(count) => study.on_seeds(count),
         None => study,
     };
-    let name = study.sized_name();
-    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
-    let threads = super::thread_pool(&arguments.threads)?;
-    let executor = super::isolated_executor()?;
-    let _claim = Claim::new(&out, Start::Resume, &study.work())?;
-    let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
-    let StudyOutcome { exhibits, lessons } =
-        threads.install(|| study.run(&registry, &out, &arguments.only, &executor, &progress))?;
-    drop(progress);
-    let claims = study.claims(&exhibits);
-    let results = StudyResults {
-        name: &name,
-        about: &study.about,
-        version: study.version(),
-        episodes: study.episodes(),
-        training_seeds: study.training_seeds(),
-        exhibits: &exhibits,
-        claims: &claims,
-        budgets: &study.budgets,
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => Path::new("runs").join(study.sized_name()),
     };
-    study_folder::write(&results, &lessons, &out).map_err(Problem::new)?;
-    print(&results.print(arguments.format.format()))?;
-    notes.say(format_args!("tables and figures: {}", out.join("index.html").display()));
-    if !lessons.is_empty() {
-        let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
-        let (count, path) = (lessons.len(), out.join("lessons.csv"));
-        let lessons = counted(count as u64, "lesson");
-        notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
+    let work = Reproduction { arguments, notes, study: &study, registry: &registry, out: &out };
+    match &arguments.job {
+        _ if arguments.plan => work.plan(&path, &plugins),
+        // The page needs everything else, so it is what is left of the whole.
+        Some(job) if job != plan::PAGE => work.job(job),
+        _ => work.whole(),
     }
-    let mut failed = false;
-    for exhibit in &exhibits {
-        for failure in failures(exhibit) {
-            failed = true;
-            show_failure(format_args!("{}: {failure}", exhibit.id));
+}
+
+/// A study in its folder, as it is asked for.
+#[derive(Clone, Copy)]
+struct Reproduction<'a> {
+    arguments: &'a ReproduceArguments,
+    notes: Notes,
+    study: &'a Study,
+    registry: &'a Registry,
+    out: &'a Path,
+}
+
+impl Reproduction<'_> {
+    fn threads(&self) -> Result<ThreadPool, Problem> {
+        super::thread_pool(&self.arguments.threads)
+    }
+
+    /// Does all that is left, and makes the tables and figures.
+    fn whole(self) -> Result<Outcome, Problem> {
+        let Self { arguments, notes, study, registry, out } = self;
+        let threads = self.threads()?;
+        let executor = super::isolated_executor()?;
+        let _claim = Claim::new(out, Start::Resume, &study.work())?;
+        let progress = notes.progress(0, "{bar:30} {pos}/{len} {msg}, {elapsed}", "");
+        let StudyOutcome { exhibits, lessons } =
+            threads.install(|| study.run(registry, out, &arguments.only, &executor, &progress))?;
+        drop(progress);
+        let claims = study.claims(&exhibits);
+        let results = StudyResults {
+            name: &study.sized_name(),
+            about: &study.about,
+            version: study.version(),
+            episodes: study.episodes(),
+            training_seeds: study.training_seeds(),
+            exhibits: &exhibits,
+            claims: &claims,
+            budgets: &study.budgets,
+        };
+        study_folder::write(&results, &lessons, out).map_err(Problem::new)?;
+        print(&results.print(arguments.format.format()))?;
+        notes.say(format_args!("tables and figures: {}", out.join("index.html").display()));
+        if !lessons.is_empty() {
+            let seconds: f64 =
+                lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
+            let (count, path) = (lessons.len(), out.join("lessons.csv"));
+            let lessons = counted(count as u64, "lesson");
+            notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
+        }
+        let mut failed = false;
+        for exhibit in &exhibits {
+            for failure in failures(exhibit) {
+                failed = true;
+                show_failure(format_args!("{}: {failure}", exhibit.id));
+            }
+        }
+        Ok(if failed { Outcome::Failures } else { Outcome::Success })
+    }
+
+    /// Writes what is left to do as jobs for other programs.
+    fn plan(self, study: &Path, plugins: &[PathBuf]) -> Result<Outcome, Problem> {
+        let executor = super::isolated_executor()?;
+        let _claim = Claim::new(self.out, Start::Resume, &self.study.work())?;
+        let only = &self.arguments.only;
+        let jobs = self
+            .threads()?
+            .install(|| self.study.jobs(self.registry, self.out, only, &executor))?;
+        let plan = plan::Plan::new(self, study, plugins, jobs)?;
+        let folder = plan.write(self.out)?;
+        print(&plan.summary())?;
+        let hyperqueue = folder.join(hyperqueue::FILE);
+        let slurm = folder.join(slurm::FILE);
+        self.notes.say(format_args!("HyperQueue: hq job submit-file {}", hyperqueue.display()));
+        self.notes.say(format_args!("Slurm: bash {}", slurm.display()));
+        Ok(Outcome::Success)
+    }
+
+    /// Does one job.
+    fn job(self, job: &str) -> Result<Outcome, Problem> {
+        let Self { arguments, notes, study, registry, out } = self;
+        let threads = self.threads()?;
+        let executor = super::isolated_executor()?;
+        let _claim = Claim::share(out, &study.work())?;
+        let progress = notes.progress(1, "{msg}, {elapsed}", "");
+        let outcome = threads
+            .install(|| study.run_job(registry, out, &arguments.only, job, &executor, &progress))?;
+        drop(progress);
+        match outcome {
+            JobOutcome::Done => Ok(Outcome::Success),
+            JobOutcome::Failed(reason) => {
+                show_failure(format_args!("{job}: {reason}"));
+                Ok(Outcome::Failures)
+            }
         }
     }
-    Ok(if failed { Outcome::Failures } else { Outcome::Success })
 }
 
 /// The study that is named, or the paper's.

@@ -1,0 +1,209 @@
+//! The jobs of a study, each of which a process of its own can do, on any machine that sees the
+//! study's folder.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use offramp_harness::Registry;
+use offramp_harness::events::Observer;
+use offramp_harness::executor::Executor;
+use offramp_results::exhibit::ExhibitKind;
+
+use crate::lessons::lessons;
+use crate::plan::{SeedRun, TrainingJob};
+use crate::run::{PlannedItem, runs_of};
+use crate::study::{Study, StudyError, StudyRunner};
+use crate::work::{DATASET, Failure, Failures, ProgressLog};
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Trains a policy.
+    Training,
+    /// Collects the states that a distillation learns from.
+    Dataset,
+    /// Distils a policy.
+    Distillation,
+    /// Evaluates a policy at a point.
+    Evaluation,
+}
+
+/// A job of a study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The file or folder that it makes, relative to the study's, by which it is called:
+    /// `learned/teacher-0123456789ab`.
+    pub makes: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// The policy that it is about.
+    pub policy: String,
+    /// The jobs that must have been done before, by what they make.
+    pub needs: Vec<String>,
+    /// True if it measures times, so that nothing else may run on its machine.
+    pub alone: bool,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// It is done.
+    Done,
+    /// A plugin failed, or something that it needs is missing; the reason.
+    Failed(String),
+}
+
+/// A job, with what does it.
+struct PlannedJob<'p> {
+    job: Job,
+    task: Task<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Task<'p> {
+    Learn(&'p TrainingJob),
+    Collect(&'p TrainingJob),
+    Evaluate(&'p SeedRun),
+}
+
+impl Study {
+    /// The jobs that have not been done yet in the folder `out`, for the tables and figures whose ids
+    /// are in `only`, or for all if it is empty. A job comes after those it needs; those of the same
+    /// kind that need nothing of each other can be done at the same time, and all of them by
+    /// [`Study::run_job`] in processes of their own. [`Study::run`] then makes the tables and figures.
+    ///
+    /// # Errors
+    /// As of [`Study::run`]: what is wrong shows before anything is done.
+    pub fn jobs(
+        &self,
+        registry: &Registry,
+        out: &Path,
+        only: &[String],
+        isolated: &dyn Executor,
+    ) -> Result<Vec<Job>, StudyError> {
+        let runner = StudyRunner { study: self, registry, out, isolated };
+        let planned = runner.planned(only)?;
+        self.check_memory(&planned)?;
+        let runs = runs_of(&planned);
+        runner.check(&lessons(&runs), &runs)?;
+        let mut left: Vec<Job> = runner
+            .jobs(&planned)
+            .into_iter()
+            .filter(|planned| !runner.is_done(planned.task))
+            .map(|planned| planned.job)
+            .collect();
+        let names: HashSet<String> = left.iter().map(|job| job.makes.clone()).collect();
+        left.iter_mut().for_each(|job| job.needs.retain(|need| names.contains(need)));
+        Ok(left)
+    }
+
+    /// Does one job, which is called by what it [makes](Job::makes), in the folder `out`, which the
+    /// caller [shares](offramp_harness::resume::Claim::share) with others. It resumes what an earlier
+    /// process has left of it, and if it has been done, does nothing.
+    ///
+    /// # Errors
+    /// [`StudyError::NoSuchJob`], and others as of [`Study::run`].
+    pub fn run_job(
+        &self,
+        registry: &Registry,
+        out: &Path,
+        only: &[String],
+        job: &str,
+        isolated: &dyn Executor,
+        observer: &dyn Observer,
+    ) -> Result<JobOutcome, StudyError> {
+        let runner = StudyRunner { study: self, registry, out, isolated };
+        let planned = runner.planned(only)?;
+        let jobs = runner.jobs(&planned);
+        let Some(PlannedJob { task, .. }) = jobs.iter().find(|planned| planned.job.makes == job)
+        else {
+            return Err(StudyError::NoSuchJob { asked: job.to_owned() });
+        };
+        if let Some(missing) = runner.missing(*task) {
+            return Ok(JobOutcome::Failed(missing));
+        }
+        let log = ProgressLog::of_one(observer);
+        let attempt = match task {
+            Task::Learn(lesson) => runner.learn(lesson, &Failures::new(), &log)?,
+            Task::Collect(lesson) => runner.collect(lesson, &log)?,
+            Task::Evaluate(run) => runner.evaluate(run, &log)?.map(drop),
+        };
+        Ok(match attempt {
+            Ok(()) => JobOutcome::Done,
+            Err(Failure(reason)) => JobOutcome::Failed(reason),
+        })
+    }
+}
+
+impl StudyRunner<'_> {
+    /// Every job of these items once, after those it needs.
+    fn jobs<'p>(&self, planned: &'p [PlannedItem<'_>]) -> Vec<PlannedJob<'p>> {
+        let mut jobs = Vec::new();
+        for lesson in lessons(&runs_of(planned)) {
+            jobs.extend(jobs_of(lesson));
+        }
+        let mut listed = HashSet::new();
+        let evaluated = planned.iter().filter(|(item, _)| item.form != ExhibitKind::Curves);
+        for run in evaluated.flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs) {
+            let SeedRun { job, evaluation, .. } = run;
+            if listed.insert(&evaluation.key) {
+                jobs.push(PlannedJob {
+                    job: Job {
+                        makes: evaluation.folder(),
+                        kind: JobKind::Evaluation,
+                        policy: evaluation.name.clone(),
+                        needs: job.iter().map(makes).collect(),
+                        alone: evaluation.alone,
+                    },
+                    task: Task::Evaluate(run),
+                });
+            }
+        }
+        jobs
+    }
+
+    /// True if there is nothing left to do.
+    fn is_done(&self, task: Task<'_>) -> bool {
+        match task {
+            Task::Learn(lesson) => self.is_learned(lesson),
+            Task::Collect(lesson) => self.is_learned(lesson) || self.is_collected(lesson),
+            Task::Evaluate(run) => self.is_evaluated(&run.evaluation),
+        }
+    }
+
+    /// What must be done before, if it has not been.
+    fn missing(&self, task: Task<'_>) -> Option<String> {
+        let needed = match task {
+            Task::Learn(lesson) | Task::Collect(lesson) => lesson.teacher.as_deref(),
+            Task::Evaluate(run) => run.job.as_ref(),
+        };
+        let missing = needed.filter(|lesson| !self.is_learned(lesson))?;
+        Some(format!("{} has not been made: {}", makes(missing), missing.name))
+    }
+}
+
+/// What a lesson makes.
+fn makes(lesson: &TrainingJob) -> String {
+    format!("learned/{}", lesson.folder)
+}
+
+/// The job of a training; those of a distillation.
+fn jobs_of(lesson: &TrainingJob) -> Vec<PlannedJob<'_>> {
+    let job = |makes, kind, needs| {
+        let policy = lesson.name.clone();
+        Job { makes, kind, policy, needs, alone: false }
+    };
+    let learn = |kind, needs| PlannedJob {
+        job: job(makes(lesson), kind, needs),
+        task: Task::Learn(lesson),
+    };
+    let Some(teacher) = &lesson.teacher else {
+        return vec![learn(JobKind::Training, Vec::new())];
+    };
+    let dataset = format!("{}/{DATASET}", makes(lesson));
+    let collect = PlannedJob {
+        job: job(dataset.clone(), JobKind::Dataset, vec![makes(teacher)]),
+        task: Task::Collect(lesson),
+    };
+    vec![collect, learn(JobKind::Distillation, vec![dataset])]
+}

@@ -1,0 +1,283 @@
+//! `offramp reproduce --plan`: a study, job by job, in many processes that share its folder.
+
+use std::collections::{BTreeSet, HashMap};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use offramp_tests::{Ran, Sandbox};
+use serde_json::Value;
+
+const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
+    tasks: (arrival_probability: 0.4)";
+
+const STUDY: &str = r#"(
+    name: "toy",
+    scenario: "system.ron",
+    training_seeds: [1, 2],
+    evaluate: (episodes: 6, seed: 9),
+    policies: {
+        "rules": Fixed(plugin: "heuristic"),
+        "teacher": Trained(scenario: "teacher.ron"),
+        "student": Distilled(scenario: "student.ron", teacher: "teacher"),
+    },
+    items: [
+        (
+            id: "learned",
+            title: "What learns, and what does not",
+            form: Bars,
+            policies: ["rules", "student", "teacher"],
+            reference: "teacher",
+            metrics: [Qoe, Parameters],
+        ),
+        (
+            id: "carried",
+            title: "Elsewhere",
+            form: Table,
+            trained: Once,
+            policies: ["teacher", "student"],
+            points: [(label: "0.6", set: { "tasks.arrival_probability": 0.6 })],
+            metrics: [Qoe, DecisionTime],
+        ),
+        (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
+    ],
+)"#;
+
+fn with_study() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
+    sandbox.write(
+        "teacher.ron",
+        format!(
+            "(name: \"teacher\", {SYSTEM}, train: (
+                learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
+                explorer: (plugin: \"uniform\"), validate_every: 4, validate_episodes: 2,
+                episodes: 40,
+            ))"
+        ),
+    );
+    sandbox.write(
+        "student.ron",
+        format!(
+            "(name: \"student\", {SYSTEM}, distill: (
+                teacher: (plugin: \"d3qn\", checkpoint: \"elsewhere\"),
+                student: (plugin: \"student\", parameters: (teacher_hidden: 4, ratio: 0.5)),
+                states: 500, steps: 40, validate_every: 20, validate_episodes: 2,
+            ))"
+        ),
+    );
+    sandbox.write("toy.ron", STUDY);
+    sandbox
+}
+
+/// Files whose bytes the whole study determines, times apart.
+const TIMELESS: [&str; 3] = ["learned.csv", "learned-qoe.svg", "curves.svg"];
+
+/// Asserts that `folder` has the results of the study that was made in one process.
+fn assert_made(sandbox: &Sandbox, folder: &str) {
+    sandbox.succeed(&["reproduce", "toy.ron", "--out", "whole"]);
+    for file in TIMELESS {
+        let bytes = |folder: &str| sandbox.bytes(&format!("{folder}/{file}"));
+        assert_eq!(bytes("whole"), bytes(folder), "{file}");
+    }
+    for (part, file) in [("learned", "best.safetensors"), ("results", "episodes.csv")] {
+        let made = |folder: &str| -> Vec<(String, Vec<u8>)> {
+            let path = sandbox.path().join(folder).join(part);
+            let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
+            let names: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
+            let bytes = |name: &String| sandbox.bytes(&format!("{folder}/{part}/{name}/{file}"));
+            names.into_iter().map(|name| (name.clone(), bytes(&name))).collect()
+        };
+        assert!(made("whole") == made(folder), "{part}");
+    }
+}
+
+/// The jobs of a plan and the command that does one.
+struct Plan {
+    command: Vec<String>,
+    jobs: Vec<Value>,
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+fn planned(sandbox: &Sandbox, folder: &str) -> Plan {
+    sandbox.succeed(&["reproduce", "toy.ron", "--out", folder, "--plan"]);
+    let plan: Value =
+        serde_json::from_str(&sandbox.read(&format!("{folder}/plan/jobs.json"))).unwrap();
+    Plan { command: texts(&plan["command"]), jobs: plan["jobs"].as_array().unwrap().clone() }
+}
+
+impl Plan {
+    fn begin(&self, job: &str) -> Child {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).arg(job).current_dir("/");
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn run(&self, job: &str) -> Ran {
+        self.begin(job).wait_with_output().unwrap().into()
+    }
+}
+
+/// Three workers take whatever is ready; one dies with each job it has begun, at first.
+#[test]
+fn workers_that_die_and_share_a_folder_make_what_one_process_makes() {
+    let sandbox = with_study();
+    let plan = planned(&sandbox, "shared");
+    let names: Vec<&str> = plan.jobs.iter().map(|job| job["makes"].as_str().unwrap()).collect();
+    let kinds = plan.jobs.iter().map(|job| job["kind"].as_str().unwrap());
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
+    // Per seed a teacher and a student, each evaluated twice, and the rules.
+    let expected =
+        [("training", 2), ("dataset", 2), ("distillation", 2), ("evaluation", 9), ("page", 1)];
+    assert_eq!(counts, HashMap::from(expected));
+
+    let (mut waiting, mut done) = (names.clone(), BTreeSet::new());
+    let mut running: Vec<(&str, Child)> = Vec::new();
+    let mut deaths = 0;
+    while done.len() < names.len() {
+        let ready = waiting.iter().position(|name| {
+            let job = plan.jobs.iter().find(|job| job["makes"] == **name).unwrap();
+            texts(&job["needs"]).iter().all(|need| done.contains(need))
+        });
+        if let Some(at) = ready.filter(|_| running.len() < 3) {
+            let name = waiting.remove(at);
+            running.push((name, plan.begin(name)));
+            continue;
+        }
+        let (name, mut child) = running.remove(0);
+        if deaths < 6 {
+            std::thread::sleep(Duration::from_millis(30 + 40 * deaths));
+            if child.try_wait().unwrap().is_none() {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                waiting.insert(0, name);
+                deaths += 1;
+                continue;
+            }
+        }
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+        done.insert(name.to_owned());
+    }
+    assert!(deaths > 0, "none was ever killed");
+    assert_made(&sandbox, "shared");
+    let left = sandbox.succeed(&["reproduce", "toy.ron", "--out", "shared", "--plan"]);
+    assert_eq!(
+        left,
+        "left to do: 0 trainings, 0 datasets, 0 distillations, 0 evaluations, and the page\n"
+    );
+}
+
+/// The script submits to a Slurm that runs each array at once, one job after another.
+#[test]
+#[cfg(unix)]
+fn the_script_for_slurm_submits_every_job_after_those_it_needs() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = with_study();
+    planned(&sandbox, "it's shared");
+    let sbatch = sandbox.write(
+        "sbatch",
+        r#"#!/bin/bash
+set -eu
+count=$(grep -o 'array=1-[0-9]*' <<<"$*" | grep -o '[0-9]*$')
+list=${!#}
+before=$((${#}-1))
+script=${!before}
+for ((index = 1; index <= count; index++)); do
+    SLURM_ARRAY_TASK_ID=$index bash "$script" "$list" >/dev/null 2>>"$OFFRAMP_TEST_LOG"
+done
+echo "$*" >>"$OFFRAMP_TEST_LOG.submitted"
+wc -l <"$OFFRAMP_TEST_LOG.submitted"
+"#,
+    );
+    std::fs::set_permissions(&sbatch, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", sandbox.path().display(), std::env::var("PATH").unwrap());
+    let mut submit = Command::new("bash");
+    submit.arg(sandbox.path().join("it's shared/plan/slurm.sh")).arg("--time=10").env("PATH", path);
+    submit.env("OFFRAMP_TEST_LOG", sandbox.path().join("log")).current_dir("/");
+    let ran: Ran = submit.output().unwrap().into();
+    assert_eq!(ran.code, 0, "{}{}", ran.err, sandbox.read("log"));
+    assert!(ran.out.contains("the page is job 7"), "{}", ran.out);
+    assert_made(&sandbox, "it's shared");
+
+    let submitted = sandbox.read("log.submitted");
+    let submitted: Vec<&str> = submitted.lines().collect();
+    let dependency = |line: &&str| {
+        line.split(' ').find_map(|part| part.strip_prefix("--dependency=").map(str::to_owned))
+    };
+    let dependencies: Vec<_> = submitted.iter().map(dependency).collect();
+    // Trainings and rules; datasets and teachers; teachers that are timed; distillations; students;
+    // students that are timed; the page.
+    let expected = [
+        None,
+        Some("afterany:1"),
+        Some("afterany:1"),
+        Some("afterany:2:3"),
+        Some("afterany:4"),
+        Some("afterany:4"),
+        Some("afterok:1:2:3:4:5:6"),
+    ];
+    assert_eq!(dependencies, expected.map(|after| after.map(str::to_owned)));
+    assert!(submitted.iter().all(|line| line.contains("--time=10")));
+    let alone: Vec<bool> = submitted.iter().map(|line| line.contains("--exclusive")).collect();
+    assert_eq!(alone.iter().filter(|alone| **alone).count(), 2);
+}
+
+#[test]
+fn a_job_file_for_hyperqueue_has_every_job_with_what_it_needs() {
+    let sandbox = with_study();
+    let plan = planned(&sandbox, "shared");
+    let text = sandbox.read("shared/plan/hyperqueue.toml");
+    let tasks: Vec<&str> = text.split("[[task]]").skip(1).collect();
+    assert_eq!(tasks.len(), plan.jobs.len());
+    for (at, (task, job)) in tasks.iter().zip(&plan.jobs).enumerate() {
+        assert!(task.contains(&format!("\nid = {}\n", at + 1)), "{task}");
+        assert!(task.contains(&format!("\"--job\", {}]", job["makes"])), "{task}");
+        let number =
+            |need: &String| plan.jobs.iter().position(|job| job["makes"] == **need).unwrap() + 1;
+        let needs: Vec<usize> = texts(&job["needs"]).iter().map(number).collect();
+        assert!(task.contains(&format!("\ndeps = {needs:?}\n")), "{task}");
+        let all = task.contains("\"cpus\" = \"all\"");
+        assert_eq!(all, job["alone"] == true && job["kind"] != "page", "{task}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_job_is_told() {
+    let sandbox = with_study();
+    let refused = sandbox.offramp(&["reproduce", "toy.ron", "--out", "shared", "--job", "x"]);
+    assert_eq!(refused.code, 2);
+    // So long that it does not end before it is killed.
+    let long = "Trained(scenario: \"teacher.ron\", set: { \"train.episodes\": 1000000 })";
+    sandbox.write("toy.ron", STUDY.replace("Trained(scenario: \"teacher.ron\")", long));
+    let expected = "  × shared: the study toy has not been begun there\n  \
+                    help: begin it, with --plan, or name its folder with --out\n";
+    assert_eq!(refused.err, expected);
+    let plan = planned(&sandbox, "shared");
+    let unknown = plan.run("learned/teacher-0");
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("the study has no job `learned/teacher-0`"), "{}", unknown.err);
+    assert!(unknown.err.contains("make the plan again"), "{}", unknown.err);
+    // Before what it needs.
+    let early = plan.jobs.iter().find(|job| job["kind"] == "dataset").unwrap();
+    let ran = plan.run(early["makes"].as_str().unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("has not been made: teacher"), "{}", ran.err);
+    // Whoever makes the whole is alone.
+    let training = plan.jobs[0]["makes"].as_str().unwrap();
+    let mut running = plan.begin(training);
+    while !sandbox.has(&format!("shared/{training}/lock")) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let whole = sandbox.offramp(&["reproduce", "toy.ron", "--out", "shared"]);
+    let same = plan.run(training);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!((whole.code, same.code), (2, 2), "{}{}", whole.err, same.err);
+    assert!(whole.err.contains("shared: in use by another process"), "{}", whole.err);
+    assert!(same.err.contains("in use by process"), "{}", same.err);
+}
