@@ -241,6 +241,8 @@ fn a_job_file_for_hyperqueue_has_every_job_with_what_it_needs() {
             |need: &String| plan.jobs.iter().position(|job| job["makes"] == **need).unwrap() + 1;
         let needs: Vec<usize> = texts(&job["needs"]).iter().map(number).collect();
         assert!(task.contains(&format!("\ndeps = {needs:?}\n")), "{task}");
+        // As HyperQueue reads it, not as its documentation has it.
+        assert!(task.contains(", on_close = \"rm-if-finished\" }"), "{task}");
         let all = task.contains("\"cpus\" = \"all\"");
         assert_eq!(all, job["alone"] == true && job["kind"] != "page", "{task}");
     }

@@ -35,7 +35,7 @@ fn task(plan: &Plan, number: usize, job: &str, needs: &[usize], alone: bool) -> 
     let cores = if alone { "\"all\"".to_owned() } else { plan.cores.to_string() };
     format!(
         "\n[[task]]\nid = {number}\ncommand = [{}]\ndeps = {needs:?}\nstdout = \"none\"\n\
-         stderr = {{ path = {log}, mode = \"rm-if-finished\" }}\n\
+         stderr = {{ path = {log}, on_close = \"rm-if-finished\" }}\n\
          [[task.request]]\nresources = {{ \"cpus\" = {cores} }}\n",
         command.join(", "),
     )
