@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("core/timeline", &["offramp-model", "offramp-results"]),
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),
-    ("core/report", &["offramp-results"]),
+    ("core/columns", &[]),
+    ("core/report", &["offramp-columns", "offramp-results"]),
     (
         "core/harness",
         &[

@@ -12,7 +12,6 @@ use offramp_study::{Size, Study, StudyOutcome};
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.
@@ -49,7 +48,7 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
         budgets: &study.budgets,
     };
     study_folder::write(&results, &lessons, &out).map_err(Problem::new)?;
-    print(&results.print(arguments.format.format()))?;
+    arguments.format.print(|format| results.print(format), || results.records())?;
     notes.say(format_args!("tables and figures: {}", out.join("index.html").display()));
     if !lessons.is_empty() {
         let seconds: f64 = lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
