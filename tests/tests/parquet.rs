@@ -13,7 +13,7 @@ const SWEPT: &str = r#"(
     ],
     evaluate: (episodes: 3, seed: 18446744073709551615),
     sweep: { "tasks.arrival_probability": [0.0, 0.3], "system.devices": [4, 6],
-             "alpha.rule": [PerEpisode, Fixed] },
+             "energy": [Published, Physical] },
 )"#;
 
 const PLAIN: &str = r#"(
@@ -84,7 +84,7 @@ fn tables_of_run_folders_have_the_cells_of_csv_and_the_run_of_each_row() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.out, sandbox.succeed(&["report", "swept", "plain"]));
     let key = ["folder", "scenario", "policy", "seed", "sweep"];
-    let swept = ["alpha.rule", "system.devices", "tasks.arrival_probability"];
+    let swept = ["sweep.energy", "system.devices", "tasks.arrival_probability"];
     for name in TABLES {
         let found = table(&sandbox, &format!("tables/{name}.parquet"));
         let [mut rows, plain] = ["swept", "plain"]
@@ -99,7 +99,7 @@ fn tables_of_run_folders_have_the_cells_of_csv_and_the_run_of_each_row() {
             let point: Vec<(&str, &str)> = point.collect();
             assert_eq!(point.len(), if row[0] == "plain" { 0 } else { swept.len() });
             for (field, cell) in swept.iter().zip(&row[5..8]) {
-                let value = point.iter().find(|(swept, _)| swept == field);
+                let value = point.iter().find(|(swept, _)| field.ends_with(swept));
                 let value = value.map_or("", |(_, value)| *value);
                 // As a number, 0.0 is 0.
                 let is_same = value == cell || value.parse::<f64>() == cell.parse::<f64>();
@@ -117,7 +117,7 @@ fn tables_of_run_folders_have_the_cells_of_csv_and_the_run_of_each_row() {
         "policy text",
         "seed seed",
         "sweep text",
-        "alpha.rule text",
+        "sweep.energy text",
         "system.devices count",
         "tasks.arrival_probability number",
         "episode count",

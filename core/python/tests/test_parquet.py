@@ -21,7 +21,7 @@ SCENARIO = """(
     policies: [(plugin: "all-local"), (plugin: "random", name: "a, \\"b\\" ☃")],
     evaluate: (episodes: 120, seed: 18446744073709551615),
     sweep: { "tasks.arrival_probability": [0.0, 0.4], "system.devices": [4, 6],
-             "alpha.rule": [PerEpisode, Fixed] },
+             "energy": [Published, Physical] },
 )"""
 
 TABLES = ["episodes", "power-modes", "delays", "timing"]
@@ -60,7 +60,7 @@ def test_all_readers_agree(folder, table):
     assert set(frame["seed"]) == {18446744073709551615}
     assert frame.schema["system.devices"] == pl.Int64
     assert frame.schema["tasks.arrival_probability"] == pl.Float64
-    assert frame["alpha.rule"].unique().sort().to_list() == ["Fixed", "PerEpisode"]
+    assert frame["sweep.energy"].unique().sort().to_list() == ["Physical", "Published"]
 
 
 @pytest.mark.parametrize("table", TABLES)

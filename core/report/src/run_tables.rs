@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Each begins with the columns `folder`, `scenario`, `policy`, `seed` and `sweep`, and one for each
-//! swept field. Rows are read and written one by one: memory does not grow with their number.
+//! swept field: `tasks.deadline_slots`, or `sweep.energy` of a section that is swept as a whole. Rows are read and written one by one: memory does not grow with their number.
 
 use std::fs::File;
 use std::io::{BufWriter, Error as IoError};
@@ -93,9 +93,10 @@ impl Keys {
         let fixed = fields.len();
         for (name, value) in runs.flat_map(|run| &run.sweep) {
             let kind = kind_of(value);
-            match fields[fixed..].iter_mut().find(|field| field.id == *name) {
+            let column = column(name);
+            match fields[fixed..].iter_mut().find(|field| field.id == column) {
                 Some(known) => known.kind = common(known.kind, kind),
-                None => fields.push(Field::named(name.clone(), kind)),
+                None => fields.push(Field::named(column, kind)),
             }
         }
         Self { fields }
@@ -106,11 +107,17 @@ impl Keys {
         let mut cells: Vec<Cell> = [folder, &run.scenario, &run.policy].map(Cell::from).into();
         cells.extend([run.seed.into(), point.into()]);
         cells.extend(self.fields[cells.len()..].iter().map(|field| {
-            let value = run.sweep.iter().find(|(name, _)| field.id == *name);
+            let value = run.sweep.iter().find(|(name, _)| field.id == column(name));
             value.map_or(Cell::Empty, |(_, value)| swept_cell(value, field.kind))
         }));
         cells
     }
+}
+
+/// The name of a swept field's column. Of a section that is swept as a whole, such as `energy`, it could
+/// be that of a metric.
+fn column(swept: &str) -> String {
+    if swept.contains('.') { swept.to_owned() } else { format!("sweep.{swept}") }
 }
 
 /// The type of a swept value alone.
