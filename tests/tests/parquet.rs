@@ -190,6 +190,21 @@ fn tables_are_neither_overwritten_nor_kept_for_other_runs() {
     assert_eq!(table(&sandbox, "run/runs.parquet").rows.len(), 2);
 }
 
+/// More than files can be open.
+#[test]
+#[cfg(target_os = "linux")]
+fn any_number_of_folders_is_converted() {
+    let sandbox = Sandbox::new();
+    sandbox.write("plain.ron", PLAIN);
+    sandbox.succeed(&["run", "plain.ron", "--out", "plain"]);
+    let report = format!("report {} --parquet tables", "plain ".repeat(50));
+    let command = format!("ulimit -n 64; exec {} {report}", built().join("offramp").display());
+    let ran = Command::new("bash").args(["-c", &command]).current_dir(sandbox.path()).output();
+    let ran = ran.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(table(&sandbox, "tables/episodes.parquet").rows.len(), 100);
+}
+
 #[test]
 fn what_can_not_be_converted_is_refused() {
     let sandbox = folders();

@@ -33,13 +33,18 @@ const KEY_OF_RUN: usize = 4;
 ///
 /// # Errors
 /// [`Error::Taken`] if one of the files is there, [`Error::Unreadable`] with the fault in a run folder, or
-/// [`Error::Unwritable`]; nothing is left behind.
+/// [`Error::Unwritable`]; nothing is left behind but an empty folder.
 pub fn write(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
     if let Some(there) = PARQUET.map(|name| out.join(name)).into_iter().find(|path| path.exists()) {
         return Err(Error::Taken { path: there });
     }
-    let opened = folders.iter().map(|folder| RunFolder::open(folder));
-    let mut opened: Vec<RunFolder> = opened.collect::<Result<_, _>>()?;
+    let mut opened = Vec::with_capacity(folders.len());
+    for folder in folders {
+        let mut reader = RunFolder::open(folder)?;
+        // There may be more folders than files that can be open.
+        reader.pause();
+        opened.push(reader);
+    }
     let keys = Keys::of(opened.iter().flat_map(RunFolder::records));
     let unwritable = |cause| Error::Unwritable { path: out.to_owned(), cause };
     std::fs::create_dir_all(out).map_err(unwritable)?;
