@@ -3,9 +3,9 @@
 //! A table is written row by row; a [`Writer`] holds [`GROUP_ROWS`] rows at most, whatever the length of
 //! the table. The same rows make the same bytes.
 //!
-//! The writer is our own because the `parquet` crate costs more to build than all else that offramp
-//! prints with: 39 seconds of processor time and 27 crates, without Arrow and compression. This one needs
-//! what every reader has had for years: version 1 of the format, one data page per column and row group,
+//! The writer is our own because the `parquet` crate takes long to build: 39 seconds of processor time for
+//! 25 crates, without Arrow and compression. This one builds in half a second, and needs what every reader
+//! has had for years: version 1 of the format, one data page per column and row group,
 //! texts by dictionary, all else plain, and pages compressed as GZIP.
 //!
 //! | [`Kind`] | Parquet | Polars | DuckDB | pandas |
