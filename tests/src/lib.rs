@@ -3,6 +3,7 @@
 
 mod allocator;
 mod majority;
+mod parquet;
 mod sandbox;
 mod scenario_text;
 mod sources;
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 
 pub use allocator::CountingAllocator;
 pub use majority::majority_share;
+pub use parquet::{ParquetTable, csv, parquet};
 pub use sandbox::Sandbox;
 pub use scenario_text::{Fields, Value, plugin, quoted};
 pub use sources::{

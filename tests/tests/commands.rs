@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-use offramp_tests::{Ran, Sandbox, built, example, workspace};
+use offramp_tests::{Ran, Sandbox, built, csv, example, parquet, workspace};
 use serde_json::Value;
 
 const SYSTEM: &str = "system: (devices: 6, servers: 2, slots: 40)";
@@ -178,19 +178,27 @@ fn what_plugins_print_is_not_in_the_result() {
 }
 
 #[test]
-fn every_result_is_printed_as_json_and_csv() {
-    for format in ["json", "csv"] {
-        let desk = desk();
-        for command in &commands() {
-            let ran = offramp(&desk, command, &["--format", format]);
-            if format == "json" {
-                let json: Value = serde_json::from_str(&ran.out).unwrap();
-                assert!(json.is_object(), "{command:?}");
-            } else {
-                let columns = ran.out.lines().next().unwrap();
-                assert!(!columns.contains([' ', '|']), "{command:?}: {columns}");
-            }
-        }
+fn every_result_is_printed_as_json_csv_and_parquet() {
+    let [json, rows, typed] = [desk(), desk(), desk()];
+    for command in &commands() {
+        let object = offramp(&json, command, &["--format", "json"]).out;
+        let object: Value = serde_json::from_str(&object).unwrap();
+        assert!(object.is_object(), "{command:?}");
+        let expected = csv(&offramp(&rows, command, &["--format", "csv"]).out);
+        assert!(!expected[0].concat().contains([' ', '|']), "{command:?}: {:?}", expected[0]);
+        let mut offramp = Command::new(built().join("offramp"));
+        offramp.current_dir(typed.path()).args(command).args(["--format", "parquet"]);
+        let found = parquet(&offramp.output().unwrap().stdout);
+        let columns: Vec<&String> = found.columns.iter().map(|(name, _)| name).collect();
+        assert_eq!(columns, expected[0].iter().collect::<Vec<_>>(), "{command:?}");
+        // Times of decisions differ, and so does what is new.
+        let same = |name: &&String| !name.starts_with("decision_us");
+        let same: Vec<String> = expected[0].iter().filter(same).cloned().collect();
+        let places = same.iter().map(|name| expected[0].iter().position(|other| other == name));
+        let places: Vec<usize> = places.flatten().collect();
+        let kept = |row: &Vec<String>| places.iter().map(|&at| row[at].clone()).collect();
+        let expected: Vec<Vec<String>> = expected.iter().map(kept).collect();
+        assert_eq!(found.only(&same), expected, "{command:?}");
     }
 }
 
@@ -266,7 +274,7 @@ fn an_option_means_the_same_everywhere() {
         (&["tune"], "format jobs seed out quick resume plugins quiet"),
         (&["reproduce"], "format jobs out quick plugins quiet"),
         (&["merge"], "format power-modes out quiet"),
-        (&["report"], "format html open power-modes quiet"),
+        (&["report"], "format html open parquet power-modes quiet"),
         (&["replay"], "format jobs quiet"),
         (&["inspect"], "format quiet"),
         (&["plugins"], "format plugins quiet"),

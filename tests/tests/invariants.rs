@@ -10,14 +10,15 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
     ("core/timeline", &["offramp-model", "offramp-results"]),
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),
-    ("core/report", &["offramp-results"]),
+    ("core/columns", &[]),
+    ("core/report", &["offramp-columns", "offramp-results"]),
     (
         "core/harness",
         &[

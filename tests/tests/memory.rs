@@ -1,8 +1,9 @@
 //! Memory does not grow with the number of episodes: not while they run, and not when they are read,
-//! merged or reported.
+//! merged, reported or converted.
 
 use std::path::Path;
 
+use offramp_columns::{Column, GROUP_ROWS, Kind, Value, Writer};
 use offramp_harness::batch::Batch;
 use offramp_harness::bind::bind_evaluation;
 use offramp_harness::events::Quiet;
@@ -43,6 +44,21 @@ fn peaks(registry: &Registry, episodes: u64) -> [u64; 3] {
     [ran, read, merged]
 }
 
+/// Most bytes at a time of a Parquet file with so many row groups.
+fn peak_of_columns(groups: usize) -> u64 {
+    ALLOCATOR.peak_bytes(|| {
+        let columns = [("policy", Kind::Text), ("qoe", Kind::Number), ("delays", Kind::Counts)];
+        let columns = columns.map(|(name, kind)| Column::new(name, kind));
+        let mut table = Writer::new(std::io::sink(), columns.into()).unwrap();
+        for row in 0..groups * GROUP_ROWS {
+            let (policy, number) = (["all-local", "random"][row % 2], row as f64);
+            let cells = [Value::Text(policy), Value::Number(number), Value::Counts(&[7; 3])];
+            table.row(cells).unwrap();
+        }
+        table.finish().unwrap();
+    })
+}
+
 /// The only test of this file: the allocator is the process's.
 #[test]
 fn memory_does_not_grow_with_episodes() {
@@ -53,4 +69,7 @@ fn memory_does_not_grow_with_episodes() {
         // All episodes would be more than 3 MB.
         assert!(many < few + 64_000, "{what}: {few} bytes for 1,000 episodes, {many} for 10,000");
     }
+    let (few, many) = (peak_of_columns(2), peak_of_columns(12));
+    // A row group is more than 2 MB.
+    assert!(many < few + 64_000, "{few} bytes for 2 row groups, {many} for 12");
 }

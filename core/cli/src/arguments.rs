@@ -3,12 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{EnumValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use offramp_explain::Problem;
 use offramp_harness::engine::VERSION;
 use offramp_harness::resume::Start;
+use offramp_report::records::Records;
+use offramp_report::{
+    Format, results, results_by_power_mode, run_records, run_records_by_power_mode,
+};
 use offramp_results::files;
+use offramp_results::run_folder::StoredRun;
 use offramp_results::shard::Shard;
 use offramp_scenario::{Setting, SettingValue};
+
+use crate::output::{is_terminal, print, print_bytes};
 
 /// Simulator and policy workbench for task offloading in mobile edge computing.
 #[derive(Debug, Parser)]
@@ -68,8 +77,18 @@ pub(crate) struct SearchArguments {
 #[derive(Debug, Args)]
 pub(crate) struct FormatArguments {
     /// Format of the result
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, value_parser = format_parser(), default_value = "table")]
     format: FormatName,
+}
+
+/// Refuses at once what a terminal can't show, not after hours of work.
+fn format_parser() -> impl TypedValueParser<Value = FormatName> {
+    EnumValueParser::<FormatName>::new().try_map(|format| match format {
+        FormatName::Parquet if is_terminal() => {
+            Err("a terminal can't show it; send it to a file: add > NAME.parquet")
+        }
+        _ => Ok(format),
+    })
 }
 
 /// The spelling of a format.
@@ -81,15 +100,28 @@ enum FormatName {
     Json,
     /// For spreadsheets
     Csv,
+    /// For data frames (Polars, pandas, DuckDB): the columns of CSV, typed
+    Parquet,
 }
 
 impl FormatArguments {
-    pub(crate) fn format(&self) -> offramp_report::Format {
+    /// Prints a result: a text, or as Parquet the records that it has as CSV.
+    pub(crate) fn print(
+        &self,
+        text: impl FnOnce(Format) -> String,
+        records: impl FnOnce() -> Records,
+    ) -> Result<(), Problem> {
         match self.format {
-            FormatName::Table => offramp_report::Format::Table,
-            FormatName::Json => offramp_report::Format::Json,
-            FormatName::Csv => offramp_report::Format::Csv,
+            FormatName::Table => print(&text(Format::Table)),
+            FormatName::Json => print(&text(Format::Json)),
+            FormatName::Csv => print(&text(Format::Csv)),
+            FormatName::Parquet => print_bytes(&records().parquet().map_err(Problem::new)?),
         }
+    }
+
+    /// Prints records, which JSON has under `key`.
+    pub(crate) fn print_records(&self, key: &str, records: Records) -> Result<(), Problem> {
+        self.print(|format| records.print(key, format), || records.clone())
     }
 }
 
@@ -97,24 +129,20 @@ impl FormatArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ResultsArguments {
     #[command(flatten)]
-    format: FormatArguments,
+    pub(crate) format: FormatArguments,
     /// Add the metrics of each power mode; JSON always has them
     #[arg(long)]
     pub(crate) power_modes: bool,
 }
 
 impl ResultsArguments {
-    pub(crate) fn format(&self) -> offramp_report::Format {
-        self.format.format()
-    }
-
-    /// The results as they are to be printed.
-    pub(crate) fn text(&self, runs: &[offramp_results::run_folder::StoredRun]) -> String {
-        let format = self.format.format();
+    /// Prints the results.
+    pub(crate) fn print(&self, runs: &[StoredRun]) -> Result<(), Problem> {
         if self.power_modes {
-            offramp_report::results_by_power_mode(runs, format)
+            let text = |format| results_by_power_mode(runs, format);
+            self.format.print(text, || run_records_by_power_mode(runs))
         } else {
-            offramp_report::results(runs, format)
+            self.format.print(|format| results(runs, format), || run_records(runs))
         }
     }
 }
@@ -467,6 +495,10 @@ pub(crate) struct ReportArguments {
     /// Draw the main figure of one folder, as SVG
     #[arg(long, value_name = "FILE.svg", conflicts_with = "html")]
     pub(crate) figure: Option<PathBuf>,
+    /// Write the tables of these runs as Parquet, for data frames: runs.parquet, episodes.parquet, …;
+    /// DIR may be a run folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) parquet: Option<PathBuf>,
     /// Open the page in the browser: FILE, or the one in the folder
     #[arg(long)]
     pub(crate) open: bool,

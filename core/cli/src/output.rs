@@ -37,14 +37,27 @@ fn claimed() -> io::Result<File> {
 /// # Errors
 /// If it can't be written, to a full disk for example.
 pub(crate) fn print(text: &str) -> Result<(), Problem> {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints a result that is not a text.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Problem> {
     let written = match RESULTS.get() {
-        Some(mut results) => results.write_all(text.as_bytes()),
+        Some(mut results) => results.write_all(bytes),
         None => {
             let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            out.write_all(bytes).and_then(|()| out.flush())
         }
     };
     check(written)
+}
+
+/// True if results are shown on a terminal; asked before [`claim`].
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// The outcome of writing to standard output.

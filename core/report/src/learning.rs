@@ -9,7 +9,7 @@ use offramp_results::learning::{DistillationRow, Learned, Lesson, TrainingRow};
 use crate::axis;
 use crate::palette::Look;
 use crate::plot::{Figure, Lines, PlotError, Series};
-use crate::records::{Cell, Field, Records};
+use crate::records::{Cell, Field, Kind, Records};
 
 /// Training episodes whose mean is one point of a curve: single episodes scatter too much for a
 /// readable line.
@@ -18,11 +18,11 @@ pub const SMOOTHED: usize = 10;
 /// Digits after the point of AvgQoE and drops in tables.
 const DIGITS: usize = 1;
 
-const POINT: Field = Field::new("point");
-const FOLDER: Field = Field::new("folder");
-const VALIDATION_QOE: Field = Field::titled("validation_qoe", "best validation QoE");
-const VALIDATION_DROPPED: Field = Field::titled("validation_dropped", "drops then");
-const ERROR: Field = Field::new("error");
+const POINT: Field = Field::new("point", Kind::Text);
+const FOLDER: Field = Field::new("folder", Kind::Text);
+const VALIDATION_QOE: Field = Field::titled("validation_qoe", "best validation QoE", Kind::Number);
+const VALIDATION_DROPPED: Field = Field::titled("validation_dropped", "drops then", Kind::Number);
+const ERROR: Field = Field::new("error", Kind::Text);
 
 /// The outcome of each training: episodes and updates, and the validation with the highest QoE,
 /// whose checkpoint is `best.safetensors`.
@@ -30,9 +30,9 @@ pub fn trainings(trainings: &[Learned<TrainingRow>]) -> Records {
     let mut records = Records::new([
         POINT,
         FOLDER,
-        Field::new("episodes"),
-        Field::new("updates"),
-        Field::titled("best_episode", "best after"),
+        Field::new("episodes", Kind::Count),
+        Field::new("updates", Kind::Count),
+        Field::titled("best_episode", "best after", Kind::Count),
         VALIDATION_QOE,
         VALIDATION_DROPPED,
         ERROR,
@@ -60,12 +60,12 @@ pub fn distillations(distillations: &[Learned<DistillationRow>]) -> Records {
     let mut records = Records::new([
         POINT,
         FOLDER,
-        Field::new("steps"),
-        Field::new("states"),
-        Field::titled("best_step", "best after"),
+        Field::new("steps", Kind::Count),
+        Field::new("states", Kind::Count),
+        Field::titled("best_step", "best after", Kind::Count),
         VALIDATION_QOE,
         VALIDATION_DROPPED,
-        Field::titled("agreement", "agreement then"),
+        Field::titled("agreement", "agreement then", Kind::Number),
         ERROR,
     ]);
     for distillation in distillations {
@@ -89,7 +89,11 @@ pub fn distillations(distillations: &[Learned<DistillationRow>]) -> Records {
 
 /// The cost of each training and distillation of a study, in seconds.
 pub fn lessons(lessons: &[Lesson]) -> Records {
-    let mut records = Records::new(["policy", "seconds", "folder"].map(Field::new));
+    let mut records = Records::new([
+        Field::new("policy", Kind::Text),
+        Field::new("seconds", Kind::Number),
+        FOLDER,
+    ]);
     for Lesson { policy, folder, seconds } in lessons {
         let seconds = seconds.map_or(Cell::Empty, |seconds| Cell::Number(seconds, 1));
         let folder = folder.display().to_string();
@@ -137,8 +141,13 @@ fn label(name: &str, training: &Learned<TrainingRow>) -> String {
 
 /// The curves as CSV, one row per training and episode, not smoothed.
 pub fn curves_csv(name: &str, trainings: &[Learned<TrainingRow>]) -> String {
-    let ids = ["point", "episode", "qoe", "dropped", "validation_qoe"];
-    let mut records = Records::new(ids.map(Field::new));
+    let mut records = Records::new([
+        POINT,
+        Field::new("episode", Kind::Count),
+        Field::new("qoe", Kind::Number),
+        Field::new("dropped", Kind::Count),
+        VALIDATION_QOE,
+    ]);
     for training in trainings {
         records.rows.extend(training.rows.iter().map(|row| {
             vec![

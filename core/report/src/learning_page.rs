@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use offramp_results::learning::{self, DistillationRow, Learned, TrainingRow};
 use offramp_results::words::counted;
 
-use crate::Format;
 use crate::axis;
 use crate::learning::{SMOOTHED, averaged, distillations, trainings};
 use crate::page::figures::{Panel, grid};
@@ -47,17 +46,18 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     write_distillations(&name, &distilled, folder)
 }
 
-/// The table of what learned in a folder, in `format`. What failed before its first row is not there.
+/// What learned in a folder, and what it is called: trainings or distillations. What failed before its
+/// first row is not there.
 ///
 /// # Errors
 /// [`PageError`] names the file that can't be read.
-pub fn text(folder: &Path, format: Format) -> Result<String, PageError> {
+pub fn outcomes(folder: &Path) -> Result<(&'static str, Records), PageError> {
     let trained = learned(folder, "training.csv", learning::training)?;
     if !trained.is_empty() {
-        return Ok(trainings(&trained).print("trainings", format));
+        return Ok(("trainings", trainings(&trained)));
     }
     let distilled = learned(folder, "distillation.csv", learning::distillation)?;
-    Ok(distillations(&distilled).print("distillations", format))
+    Ok(("distillations", distillations(&distilled)))
 }
 
 /// The QoE of what learned in a folder: of trainings while they learn, of distillations in validation.

@@ -14,7 +14,9 @@
 //! 7. [`episode`]: an episode of several policies, as a page that plays it.
 //! 8. What pages are made of: [`page`], with [`table`], [`page::figures`], [`axis`] and [`palette`].
 //! 9. [`folder`]: any folder, as a page and a figure.
-//! 10. [`records`]: any other small table, in the same three formats.
+//! 10. [`records`]: any other small table, in the same formats. Its rows, and those of [`run_records`], are
+//!     what CSV and Parquet have.
+//! 11. [`run_tables`]: the tables of run folders, as Parquet.
 //!
 //! Figures are SVG and PNG with an embedded font; they do not depend on the system's fonts.
 //!
@@ -54,6 +56,8 @@ mod plot;
 pub mod records;
 pub mod replay;
 pub mod run_page;
+pub mod run_tables;
+mod runs;
 pub mod study;
 pub mod study_folder;
 pub mod study_page;
@@ -66,14 +70,16 @@ use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
 use serde_json::{Map, Value, json};
 
-use crate::records::{csv_text, json_text, markdown};
+use crate::records::{json_text, markdown};
 
 pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series, Strip, Strips};
+pub use runs::{run_records, run_records_by_power_mode};
 
 /// The text of what has no value.
 pub(crate) use offramp_results::metric::NONE;
 
-/// A format in which results are printed.
+/// A text format in which results are printed. Parquet, which is not a text, has the
+/// [`Records`](records::Records) of CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Tables and sentences, for people.
@@ -92,7 +98,7 @@ pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
         Format::Json => json_text(&as_json(runs)),
-        Format::Csv => as_csv(runs),
+        Format::Csv => run_records(runs).csv(),
     }
 }
 
@@ -103,7 +109,7 @@ pub fn results_by_power_mode(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs) + &power_mode_tables(runs),
         Format::Json => results(runs, format),
-        Format::Csv => as_csv_by_power_mode(runs),
+        Format::Csv => run_records_by_power_mode(runs).csv(),
     }
 }
 
@@ -240,68 +246,4 @@ fn as_json(runs: &[StoredRun]) -> Value {
         object
     };
     json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() })
-}
-
-/// The columns of CSV that identify a run.
-const KEY: [&str; 6] = ["scenario", "policy", "seed", "sweep", "episodes", "error"];
-
-/// The columns of CSV that hold the summarised metrics.
-fn metric_columns() -> impl Iterator<Item = String> {
-    metric::summarised()
-        .flat_map(|metric| [format!("{}_mean", metric.id), format!("{}_sd", metric.id)])
-}
-
-fn key_cells(record: &RunRecord) -> [String; 6] {
-    [
-        record.scenario.clone(),
-        record.policy.clone(),
-        record.seed.to_string(),
-        record.point(),
-        record.episodes.to_string(),
-        record.error.clone().unwrap_or_default(),
-    ]
-}
-
-/// Mean and standard deviation of each summarised metric; empty where `of` has no value.
-fn metric_cells(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Vec<String> {
-    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let cells = metric::summarised().flat_map(|metric| {
-        let (mean, sd) = parts(of(metric));
-        [cell(mean), cell(sd)]
-    });
-    cells.collect()
-}
-
-/// The metrics of a run over all power modes.
-fn overall_cells(run: &StoredRun) -> Vec<String> {
-    metric_cells(|metric| run.mean_sd(metric).filter(|_| run.record.error.is_none()))
-}
-
-fn as_csv(runs: &[StoredRun]) -> String {
-    let header = KEY.map(str::to_owned).into_iter().chain(metric_columns()).collect();
-    let row = |run: &StoredRun| {
-        let cells = key_cells(&run.record).into_iter().chain(overall_cells(run));
-        cells.collect::<Vec<_>>()
-    };
-    csv_text(std::iter::once(header).chain(runs.iter().map(row)))
-}
-
-fn as_csv_by_power_mode(runs: &[StoredRun]) -> String {
-    let key = KEY.into_iter().chain(["alpha"]).map(str::to_owned);
-    let header: Vec<String> = key.chain(metric_columns()).collect();
-    let row = |run: &StoredRun, alpha: String, metrics: Vec<String>| {
-        key_cells(&run.record).into_iter().chain([alpha]).chain(metrics).collect::<Vec<_>>()
-    };
-    let rows = runs.iter().flat_map(|run| {
-        let alphas = match run.record.error {
-            None => run.record.power_modes.as_slice(),
-            Some(_) => &[],
-        };
-        let modes = alphas.iter().enumerate().map(move |(mode, alpha)| {
-            let metrics = metric_cells(|metric| run.mean_sd_of_mode(mode, metric));
-            row(run, alpha.to_string(), metrics)
-        });
-        std::iter::once(row(run, String::new(), overall_cells(run))).chain(modes)
-    });
-    csv_text(std::iter::once(header).chain(rows))
 }

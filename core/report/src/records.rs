@@ -1,27 +1,34 @@
-//! Records: small tables with named fields, printed as a table, as JSON or as CSV.
+//! Records: small tables with named and typed fields, printed as a table, as JSON, as CSV or as Parquet.
 //!
-//! JSON and CSV use a field's id and full precision; tables use its title and round.
+//! JSON, CSV and Parquet use a field's id and full precision; tables use its title and round.
+
+use std::borrow::Cow;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value};
 
+use offramp_columns::{Column, Value as ColumnValue, Writer};
 use offramp_results::words::rounded;
 
 use crate::Format;
 
+pub use offramp_columns::{Error as ColumnError, Kind};
+
 /// A column of [`Records`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The JSON key and CSV column: `validation_qoe`.
-    pub id: &'static str,
+    /// The JSON key and the column of CSV and Parquet: `validation_qoe`.
+    pub id: Cow<'static, str>,
     /// The heading of tables: `validation QoE`.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
+    /// The type of its values.
+    pub kind: Kind,
 }
 
 /// A value of [`Records`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// No value: empty in tables and CSV, `null` in JSON.
+    /// No value: empty in tables and CSV, `null` in JSON and Parquet.
     Empty,
     /// A text.
     Text(String),
@@ -42,13 +49,18 @@ pub struct Records {
 
 impl Field {
     /// A field whose heading is its id.
-    pub const fn new(id: &'static str) -> Self {
-        Self { id, title: id }
+    pub const fn new(id: &'static str, kind: Kind) -> Self {
+        Self::titled(id, id, kind)
     }
 
     /// A field with a heading of its own.
-    pub const fn titled(id: &'static str, title: &'static str) -> Self {
-        Self { id, title }
+    pub const fn titled(id: &'static str, title: &'static str, kind: Kind) -> Self {
+        Self { id: Cow::Borrowed(id), title: Cow::Borrowed(title), kind }
+    }
+
+    /// A field whose id is not known before there are results.
+    pub fn named(id: String, kind: Kind) -> Self {
+        Self { title: id.clone().into(), id: id.into(), kind }
     }
 }
 
@@ -95,6 +107,15 @@ impl Cell {
         }
     }
 
+    pub(crate) fn column_value(&self) -> ColumnValue<'_> {
+        match self {
+            Self::Empty => ColumnValue::Empty,
+            Self::Text(text) => ColumnValue::Text(text),
+            Self::Count(count) => ColumnValue::Count(*count),
+            Self::Number(number, _) => ColumnValue::Number(*number),
+        }
+    }
+
     fn shown(&self) -> String {
         match self {
             Self::Number(number, digits) => rounded(*number, *digits),
@@ -133,7 +154,7 @@ impl Records {
         };
         let used = |at: &usize| any(*at, |cell| *cell != Cell::Empty);
         let used: Vec<usize> = (0..self.fields.len()).filter(used).collect();
-        let header = used.iter().map(|&at| self.fields[at].title.to_owned()).collect();
+        let header = used.iter().map(|&at| self.fields[at].title.clone().into_owned()).collect();
         let shown = |row: &Vec<Cell>| {
             let cells = used.iter().map(|&at| row.get(at).map_or_else(String::new, Cell::shown));
             cells.collect()
@@ -145,7 +166,7 @@ impl Records {
     /// An array with one object per row.
     pub fn json(&self) -> Value {
         let object = |row: &Vec<Cell>| {
-            let ids = self.fields.iter().map(|field| field.id.to_owned());
+            let ids = self.fields.iter().map(|field| field.id.clone().into_owned());
             Value::Object(ids.zip(row.iter().map(Cell::json)).collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()
@@ -153,9 +174,28 @@ impl Records {
 
     /// CSV with a header.
     pub fn csv(&self) -> String {
-        let header = self.fields.iter().map(|field| field.id.to_owned()).collect();
+        let header = self.fields.iter().map(|field| field.id.clone().into_owned()).collect();
         let rows = self.rows.iter().map(|row| row.iter().map(Cell::csv).collect::<Vec<_>>());
         csv_text(std::iter::once(header).chain(rows))
+    }
+
+    /// A Parquet file with the rows of [`Records::csv`].
+    ///
+    /// # Errors
+    /// [`ColumnError`] if a cell is not of its field's kind.
+    pub fn parquet(&self) -> Result<Vec<u8>, ColumnError> {
+        let mut table = Writer::new(Vec::new(), self.fields.iter().map(Column::from).collect())?;
+        for row in &self.rows {
+            table.row(row.iter().map(Cell::column_value))?;
+        }
+        table.finish()
+    }
+}
+
+/// A column of a Parquet file with that field.
+impl From<&Field> for Column {
+    fn from(field: &Field) -> Self {
+        Self { name: field.id.clone(), kind: field.kind }
     }
 }
 
@@ -165,7 +205,7 @@ pub fn json_text(value: &Value) -> String {
 }
 
 /// Rows as CSV, cells quoted where they must be.
-pub(crate) fn csv_text<R>(rows: impl Iterator<Item = R>) -> String
+fn csv_text<R>(rows: impl Iterator<Item = R>) -> String
 where
     R: IntoIterator,
     R::Item: AsRef<[u8]>,
@@ -215,7 +255,11 @@ mod tests {
     use super::*;
 
     fn records() -> Records {
-        let fields = [Field::new("name"), Field::titled("qoe", "AvgQoE"), Field::new("steps")];
+        let fields = [
+            Field::new("name", Kind::Text),
+            Field::titled("qoe", "AvgQoE", Kind::Number),
+            Field::new("steps", Kind::Count),
+        ];
         let mut records = Records::new(fields);
         records.rows.push(vec!["a \"b\", c".into(), Cell::Number(1.0 / 3.0, 2), 12.into()]);
         records.rows.push(vec!["d".into(), Cell::Empty, 1234.into()]);
@@ -235,7 +279,8 @@ mod tests {
 
     #[test]
     fn texts_do_not_end_cells_or_rows() {
-        let mut records = Records::new([Field::new("name"), Field::new("steps")]);
+        let mut records =
+            Records::new([Field::new("name", Kind::Text), Field::new("steps", Kind::Count)]);
         records.rows.push(vec!["a|b\nc\r\td".into(), 12.into()]);
         let expected = "\
 | name         | steps |
@@ -249,6 +294,15 @@ mod tests {
     fn csv_is_quoted_and_exact() {
         let expected = "name,qoe,steps\n\"a \"\"b\"\", c\",0.3333333333333333,12\nd,,1234\n";
         assert_eq!(records().print("runs", Format::Csv), expected);
+    }
+
+    #[test]
+    fn parquet_holds_cells_to_the_kinds_of_fields() {
+        let mut records = records();
+        assert!(records.parquet().unwrap().ends_with(b"PAR1"));
+        records.rows[1][2] = "many".into();
+        let error = records.parquet().unwrap_err().to_string();
+        assert_eq!(error, "column `steps` of Count has the cell Text(\"many\")");
     }
 
     #[test]

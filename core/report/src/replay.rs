@@ -3,7 +3,7 @@
 use offramp_results::replay::Replay;
 use serde_json::json;
 
-use crate::records::{Cell, Field, Records, json_text};
+use crate::records::{Cell, Field, Kind, Records, json_text};
 use crate::{Format, NONE};
 
 /// The replays in `format`.
@@ -11,7 +11,7 @@ pub fn replays(replays: &[Replay], format: Format) -> String {
     match format {
         Format::Table => replays.iter().map(outcome).collect(),
         Format::Json => as_json(replays),
-        Format::Csv => as_csv(replays),
+        Format::Csv => replay_records(replays).csv(),
     }
 }
 
@@ -80,21 +80,22 @@ fn as_json(replays: &[Replay]) -> String {
     json_text(&json!({ "traces": replays.iter().map(trace).collect::<Vec<_>>() }))
 }
 
-fn as_csv(replays: &[Replay]) -> String {
-    let ids = [
-        "trace",
-        "devices",
-        "servers",
-        "slots",
-        "tasks",
-        "dropped",
-        "delay_slots",
-        "energy",
-        "qoe",
-        "compared",
-        "differing",
+/// The replays as CSV and Parquet have them, one row per trace.
+pub fn replay_records(replays: &[Replay]) -> Records {
+    let fields = [
+        Field::new("trace", Kind::Text),
+        Field::new("devices", Kind::Count),
+        Field::new("servers", Kind::Count),
+        Field::new("slots", Kind::Count),
+        Field::new("tasks", Kind::Count),
+        Field::new("dropped", Kind::Count),
+        Field::new("delay_slots", Kind::Number),
+        Field::new("energy", Kind::Number),
+        Field::new("qoe", Kind::Number),
+        Field::new("compared", Kind::Count),
+        Field::new("differing", Kind::Count),
     ];
-    let mut records = Records::new(ids.map(Field::new));
+    let mut records = Records::new(fields);
     records.rows.extend(replays.iter().map(|replay| {
         let Replay { trace, devices, servers, slots, tasks, dropped, compared, differing, .. } =
             replay;
@@ -112,7 +113,7 @@ fn as_csv(replays: &[Replay]) -> String {
             (*differing).into(),
         ]
     }));
-    records.csv()
+    records
 }
 
 #[cfg(test)]

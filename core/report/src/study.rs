@@ -9,7 +9,7 @@ use offramp_results::tuning::Budget;
 use offramp_results::words::{counted, rounded, signed};
 use serde_json::{Map, Value, json};
 
-use crate::records::json_text;
+use crate::records::{Records, json_text};
 use crate::table::{Table, markdown};
 use crate::{Format, NONE};
 
@@ -55,8 +55,13 @@ impl StudyResults<'_> {
         match format {
             Format::Table => self.text(),
             Format::Json => json_text(&self.json()),
-            Format::Csv => rows::exhibit_records(self.exhibits).csv(),
+            Format::Csv => self.records().csv(),
         }
+    }
+
+    /// The results as CSV and Parquet have them, one row per number.
+    pub fn records(&self) -> Records {
+        rows::exhibit_records(self.exhibits)
     }
 
     fn text(&self) -> String {

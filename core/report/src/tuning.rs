@@ -8,7 +8,7 @@ use crate::Format;
 use crate::axis;
 use crate::palette::{GREY, Look};
 use crate::plot::{Figure, Lines, Series};
-use crate::records::{Cell, Field, Records, json_text};
+use crate::records::{Cell, Field, Kind, Records, json_text};
 
 /// Digits after the point of the selection score in tables: the mean AvgQoE on the episodes that judge.
 const DIGITS: usize = 1;
@@ -77,17 +77,18 @@ fn rung_count(search: &Search) -> u64 {
 /// What each rung took, and all of them.
 pub(crate) fn rungs(search: &Search) -> Records {
     let cost = search.unit.of_cost();
+    let of_all = if cost == "slots" { "slots of all" } else { "steps of all" };
     let mut fields = vec![
-        Field::new("rung"),
-        Field::new("configurations"),
-        Field::new("seeds"),
-        Field::titled("length", search.unit.of_length()),
+        Field::new("rung", Kind::Text),
+        Field::new("configurations", Kind::Count),
+        Field::new("seeds", Kind::Count),
+        Field::titled("length", search.unit.of_length(), Kind::Count),
     ];
     fields.extend([
-        Field::titled("budget", if cost == "slots" { "slots of all" } else { "steps of all" }),
-        Field::new("seconds"),
-        Field::new("failed"),
-        Field::titled("validation_qoe", "best selection score"),
+        Field::titled("budget", of_all, Kind::Count),
+        Field::new("seconds", Kind::Number),
+        Field::new("failed", Kind::Count),
+        Field::titled("validation_qoe", "best selection score", Kind::Number),
     ]);
     let mut records = Records::new(fields);
     for rung in (0..rung_count(search)).map(Some).chain([None]) {
@@ -115,19 +116,19 @@ pub(crate) fn rungs(search: &Search) -> Records {
 }
 
 /// The configurations on every rung, best first.
-pub(crate) fn all_standings(search: &Search) -> Records {
+pub fn all_standings(search: &Search) -> Records {
     standings(search, 0..rung_count(search))
 }
 
 /// The configurations on these rungs, best first.
 fn standings(search: &Search, rungs: std::ops::Range<u64>) -> Records {
     let mut records = Records::new([
-        Field::new("rung"),
-        Field::new("configuration"),
-        Field::titled("validation_qoe", "selection score"),
-        Field::titled("validation_qoe_sd", "± over seeds"),
-        Field::new("chosen"),
-        Field::new("values"),
+        Field::new("rung", Kind::Count),
+        Field::new("configuration", Kind::Count),
+        Field::titled("validation_qoe", "selection score", Kind::Number),
+        Field::titled("validation_qoe_sd", "± over seeds", Kind::Number),
+        Field::new("chosen", Kind::Text),
+        Field::new("values", Kind::Text),
     ]);
     for rung in rungs.clone() {
         for standing in search.standings(rung) {

@@ -34,6 +34,8 @@ pub struct Metric {
     pub pooling: Pooling,
     /// The definition, in a sentence or two.
     pub about: &'static str,
+    /// True if its values are whole numbers.
+    pub is_whole: bool,
     /// How it is taken from an episode.
     pub source: Source,
 }
@@ -177,28 +179,39 @@ impl Metric {
 
 /// A field of [`EpisodeMetrics`] as the value of a metric.
 trait Value {
+    /// True if the values are whole numbers.
+    const WHOLE: bool;
+
     fn value(self) -> Option<f64>;
 }
 
 impl Value for u64 {
+    const WHOLE: bool = true;
+
     fn value(self) -> Option<f64> {
         Some(self as f64)
     }
 }
 
 impl Value for f64 {
+    const WHOLE: bool = false;
+
     fn value(self) -> Option<f64> {
         Some(self)
     }
 }
 
 impl Value for Option<f64> {
+    const WHOLE: bool = false;
+
     fn value(self) -> Option<f64> {
         self
     }
 }
 
 impl Value for Option<u32> {
+    const WHOLE: bool = true;
+
     fn value(self) -> Option<f64> {
         self.map(f64::from)
     }
@@ -308,6 +321,7 @@ macro_rules! metrics {
                 id: stringify!($id),
                 name: stringify!($name),
                 about: concat!($($about),+),
+                is_whole: <$type as Value>::WHOLE,
                 source: Source::Tasks(|metrics| metrics.$id.value()),
                 $($attribute: $value),+
             },)+
@@ -315,6 +329,7 @@ macro_rules! metrics {
                 id: stringify!($episode_id),
                 name: stringify!($episode_name),
                 about: concat!($($episode_about),+),
+                is_whole: false,
                 source: Source::Episode($of),
                 $($episode_attribute: $episode_value),+
             },)+

@@ -33,6 +33,11 @@ pub use crate::rows::{RowFile, RowsRecord};
 /// The number of this format; a folder of another is refused.
 const FORMAT: u32 = 1;
 
+/// Files into which the tables of a run folder are converted for data frames: the runs, and then each
+/// table. A folder that is replaced loses them, as they are of its earlier runs.
+pub const PARQUET: [&str; 5] =
+    ["runs.parquet", "episodes.parquet", "power-modes.parquet", "delays.parquet", "timing.parquet"];
+
 /// The scenarios of a run folder as they were run: name and text, by name.
 pub type Scenarios = Vec<(String, String)>;
 
@@ -153,7 +158,9 @@ fn keep_others(old: &Path, folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(old)? {
         let entry = entry?;
         let kept = folder.join(entry.file_name());
-        if !kept.exists() && !TABLES.map(Some).contains(&entry.file_name().to_str()) {
+        let name = entry.file_name();
+        let is_of_old_runs = TABLES.iter().chain(&PARQUET).any(|file| name == **file);
+        if !kept.exists() && !is_of_old_runs {
             std::fs::rename(entry.path(), kept)?;
         }
     }
@@ -329,12 +336,12 @@ impl RunFolder {
     }
 
     /// The runs that have not been read.
-    pub(crate) fn records(&self) -> &[RunRecord] {
+    pub fn records(&self) -> &[RunRecord] {
         self.runs.as_slice()
     }
 
     /// Closes its files until the next episode is asked for.
-    pub(crate) fn pause(&mut self) {
+    pub fn pause(&mut self) {
         let Self { overall, modes, delays, timing, .. } = self;
         for table in [overall, modes, timing].into_iter().chain(delays) {
             table.table.pause();

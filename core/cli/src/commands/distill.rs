@@ -11,7 +11,6 @@ use offramp_results::learning::{self, Learned};
 use crate::Outcome;
 use crate::arguments::DistillArguments;
 use crate::logged::Logged;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -65,7 +64,7 @@ pub(crate) fn run(arguments: &DistillArguments, notes: Notes) -> Result<Outcome,
         };
         learned.push(Learned { point, folder, rows, error });
     }
-    print(&distillations(&learned).print("distillations", arguments.format.format()))?;
+    arguments.format.print_records("distillations", distillations(&learned))?;
     let failed = learned.iter().any(|distillation| distillation.error.is_some());
     let written = learning_page::write_distillations(&experiment.name, &learned, &out);
     let failed = failed || !logged;

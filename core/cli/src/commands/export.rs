@@ -7,12 +7,11 @@ use offramp_explain::Problem;
 use offramp_harness::bind::help_with;
 use offramp_host::OfferKind;
 use offramp_host::plugin::{ExportRequest, ExportedFile};
-use offramp_report::records::{Field, Records};
+use offramp_report::records::{Field, Kind, Records};
 use offramp_results::checkpoint;
 
 use crate::Outcome;
 use crate::arguments::ExportArguments;
-use crate::output::print;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -58,7 +57,11 @@ pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, 
         let count = wanted.len();
         notes.say(format!("{count} networks, one for each device; `--network N` exports one"));
     }
-    let fields = [Field::new("file"), Field::new("bytes"), Field::new("note")];
+    let fields = [
+        Field::new("file", Kind::Text),
+        Field::new("bytes", Kind::Count),
+        Field::new("note", Kind::Text),
+    ];
     let mut written = Records::new(fields);
     for ExportedFile { name, bytes, note } in files {
         let note = Some(note).filter(|note| !note.is_empty());
@@ -68,7 +71,7 @@ pub(crate) fn run(arguments: &ExportArguments, notes: Notes) -> Result<Outcome, 
             note.into(),
         ]);
     }
-    print(&written.print("files", arguments.format.format()))?;
+    arguments.format.print_records("files", written)?;
     Ok(Outcome::Success)
 }
 

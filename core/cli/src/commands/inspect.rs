@@ -2,38 +2,39 @@
 
 mod scenario;
 
-use offramp_explain::{Kind, Problem};
+use offramp_explain::Problem;
 use offramp_report::Format;
-use offramp_report::records::{Field, Records, json_text};
+use offramp_report::records::{Field, Kind, Records, json_text};
 use offramp_results::checkpoint::{self, Contents};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::arguments::InspectArguments;
-use crate::output::print;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
-    let format = arguments.format.format();
-    let text = if arguments.file.extension().is_some_and(|extension| extension == "ron") {
+    if arguments.file.extension().is_some_and(|extension| extension == "ron") {
         let experiment = super::read_scenario(&arguments.file, &[])?;
-        match format {
+        let text = |format| match format {
             Format::Table => scenario::text(&experiment),
             Format::Json => scenario::json(&experiment),
             Format::Csv => scenario::records(&experiment).csv(),
-        }
+        };
+        arguments.format.print(text, || scenario::records(&experiment))?;
     } else {
         let contents = checkpoint::read(&arguments.file).map_err(|error| {
             let help = "name a checkpoint (.safetensors) or a scenario (.ron); what a policy saves \
                         in a form of its own is only read by `offramp export --policy NAME`";
-            Problem::new(error).with_help(help).unless_mistaken(&arguments.file, Kind::Checkpoint)
+            Problem::new(error)
+                .with_help(help)
+                .unless_mistaken(&arguments.file, offramp_explain::Kind::Checkpoint)
         })?;
-        match format {
+        let text = |format| match format {
             Format::Table => checkpoint_text(&contents),
             Format::Json => checkpoint_json(&contents),
             Format::Csv => checkpoint_records(&contents).csv(),
-        }
-    };
-    print(&text)?;
+        };
+        arguments.format.print(text, || checkpoint_records(&contents))?;
+    }
     Ok(Outcome::Success)
 }
 
@@ -66,7 +67,7 @@ fn checkpoint_json(contents: &Contents) -> String {
 
 /// Rows of [`Records`] with the fields `kind`, `name` and `value`.
 fn named_values() -> Records {
-    Records::new(["kind", "name", "value"].map(Field::new))
+    Records::new(["kind", "name", "value"].map(|name| Field::new(name, Kind::Text)))
 }
 
 fn checkpoint_records(contents: &Contents) -> Records {

@@ -6,12 +6,11 @@ use offramp_results::merge::merge;
 
 use crate::Outcome;
 use crate::arguments::MergeArguments;
-use crate::output::print;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &MergeArguments, notes: Notes) -> Result<Outcome, Problem> {
     let runs = merge(&arguments.parts, &arguments.out)?;
-    let printed = print(&arguments.results.text(&runs));
+    let printed = arguments.results.print(&runs);
     notes.say(format_args!("results: {}", arguments.out.display()));
     printed?;
     Ok(super::with_page(super::outcome_of_runs(&runs), run_page::write(&arguments.out)))

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use offramp_explain::Problem;
 use offramp_host::Registry;
 use offramp_report::Format;
-use offramp_report::records::{Field, Records, json_text};
+use offramp_report::records::{Field, Kind, Records, json_text};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::arguments::NewArguments;
-use crate::output::print;
 
 /// A file of a new crate: its path, and its text with the placeholders `the-name` and `TheName`.
 type Template = (&'static str, &'static str);
@@ -80,15 +79,17 @@ pub(crate) fn run(arguments: &NewArguments) -> Result<Outcome, Problem> {
         commands.push(train.to_owned());
     }
     commands.push("offramp run scenario.ron --plugins target/release".to_owned());
-    print(&match arguments.format.format() {
+    let records = || {
+        let mut records = Records::new([Field::new("next_command", Kind::Text)]);
+        records.rows.extend(commands.iter().map(|command| vec![command.as_str().into()]));
+        records
+    };
+    let text = |format| match format {
         Format::Table => commands.iter().map(|command| format!("{command}\n")).collect(),
         Format::Json => json_text(&json!({ "folder": folder, "next_commands": commands })),
-        Format::Csv => {
-            let mut records = Records::new([Field::new("next_command")]);
-            records.rows.extend(commands.into_iter().map(|command| vec![command.into()]));
-            records.csv()
-        }
-    })?;
+        Format::Csv => records().csv(),
+    };
+    arguments.format.print(text, records)?;
     Ok(Outcome::Success)
 }
 

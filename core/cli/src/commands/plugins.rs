@@ -5,34 +5,35 @@ use std::path::Path;
 use offramp_explain::Problem;
 use offramp_host::{Library, Offer, OfferKind, Registry};
 use offramp_report::Format;
-use offramp_report::records::{Cell, Field, Records, json_text};
+use offramp_report::records::{Cell, Field, Kind, Records, json_text};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::arguments::{PluginsArguments, PluginsCommand};
-use crate::output::print;
+use crate::arguments::{FormatArguments, PluginsArguments, PluginsCommand};
 
 pub(crate) fn run(arguments: &PluginsArguments) -> Result<Outcome, Problem> {
-    let text = match &arguments.command {
-        Some(PluginsCommand::Inspect { file, format }) => inspect(file, format.format())?,
+    match &arguments.command {
+        Some(PluginsCommand::Inspect { file, format }) => inspect(file, format)?,
         None => {
             let registry = super::load_plugins(&arguments.search)?;
-            match arguments.format.format() {
+            let records = || offer_records(offers(&registry));
+            let text = |format| match format {
                 Format::Table => table(&registry),
                 Format::Json => registry_json(&registry),
-                Format::Csv => offer_records(offers(&registry)).csv(),
-            }
+                Format::Csv => records().csv(),
+            };
+            arguments.format.print(text, records)?;
         }
-    };
-    print(&text)?;
+    }
     Ok(Outcome::Success)
 }
 
-fn inspect(file: &Path, format: Format) -> Result<String, Problem> {
+fn inspect(file: &Path, format: &FormatArguments) -> Result<(), Problem> {
     let library = Library::load(file)
         .map_err(|error| Problem::new(format!("{}: {error}", file.display())))?;
-    let offers = library.offers.iter().map(|offer| (&*library, offer));
-    Ok(match format {
+    let offers = || library.offers.iter().map(|offer| (&*library, offer));
+    let records = || offer_records(offers());
+    let text = |format| match format {
         Format::Table => library_text(file, &library),
         Format::Json => {
             let Library { plugin, version, compiler, target, sha256, .. } = &*library;
@@ -43,11 +44,12 @@ fn inspect(file: &Path, format: Format) -> Result<String, Problem> {
                 "target": target,
                 "file": library.path,
                 "sha256": sha256,
-                "offers": offers.map(|(_, offer)| offer_json(offer)).collect::<Vec<_>>(),
+                "offers": offers().map(|(_, offer)| offer_json(offer)).collect::<Vec<_>>(),
             }))
         }
-        Format::Csv => offer_records(offers).csv(),
-    })
+        Format::Csv => records().csv(),
+    };
+    format.print(text, records)
 }
 
 fn library_text(file: &Path, library: &Library) -> String {
@@ -156,7 +158,7 @@ fn registry_json(registry: &Registry) -> String {
 
 fn offer_records<'o>(offers: impl IntoIterator<Item = (&'o Library, &'o Offer)>) -> Records {
     let ids = ["kind", "name", "plugin", "version", "file", "sha256"];
-    let mut records = Records::new(ids.map(Field::new));
+    let mut records = Records::new(ids.map(|id| Field::new(id, Kind::Text)));
     records.rows.extend(offers.into_iter().map(|(library, offer)| {
         let file = library.path.display().to_string();
         let Library { plugin, version, sha256, .. } = library;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use offramp_explain::Problem;
 use offramp_report::episode;
-use offramp_report::replay::{checked_replays, replays};
+use offramp_report::replay::{checked_replays, replay_records, replays};
 use offramp_results::replay::Replay;
 use offramp_results::words::counted;
 use offramp_trace::Trace;
@@ -12,7 +12,6 @@ use rayon::prelude::*;
 
 use crate::Outcome;
 use crate::arguments::ReplayArguments;
-use crate::output::print;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &ReplayArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -26,12 +25,11 @@ pub(crate) fn run(arguments: &ReplayArguments, notes: Notes) -> Result<Outcome, 
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let replayed: Vec<Replay> = threads.install(|| traces.par_iter().map(Trace::replay).collect());
-    let format = arguments.format.format();
+    let shown = if arguments.check { checked_replays } else { replays };
+    arguments.format.print(|format| shown(&replayed, format), || replay_records(&replayed))?;
     if !arguments.check {
-        print(&replays(&replayed, format))?;
         return Ok(Outcome::Success);
     }
-    print(&checked_replays(&replayed, format))?;
     let differing = replayed.iter().any(|replay| replay.differing > 0);
     Ok(if differing { Outcome::Failures } else { Outcome::Success })
 }

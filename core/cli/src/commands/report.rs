@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use offramp_explain::Problem;
 use offramp_report::folder::Kind;
 use offramp_report::page::{PageKind, check_ours};
-use offramp_report::tuning::search;
-use offramp_report::{learning_page, run_page};
-use offramp_results::run_folder::{self, StoredRun};
+use offramp_report::tuning::{all_standings, search};
+use offramp_report::{learning_page, run_page, run_tables};
+use offramp_results::Error;
+use offramp_results::run_folder::{self, PARQUET, StoredRun};
 use offramp_results::tuning::Search;
 
 use crate::Outcome;
 use crate::arguments::ReportArguments;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 /// The page of a study in its folder.
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &ReportArguments, notes: Notes) -> Result<Outcome, 
                     return Err(Problem::new(message).with_help(help));
                 }
             }
-            print(&arguments.results.text(&read(folders)?))?;
+            arguments.results.print(&read(folders, arguments, notes)?)?;
             Ok(Outcome::Success)
         }
     }
@@ -50,7 +50,7 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
         // A folder that is not there has nothing to be mistaken for.
         return Err(match folder.is_dir() {
             true => unknown(folder),
-            false => read(&[folder.to_owned()]).err().unwrap_or_else(|| unknown(folder)),
+            false => run_folder::read(folder).map_or_else(Problem::from, |_| unknown(folder)),
         });
     };
     if let Some(file) =
@@ -63,9 +63,13 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
         let message = format!("{}: the file exists and stays as it is", file.display());
         return Err(Problem::new(message).with_help("name another file, or move that one away"));
     }
-    if results.power_modes && kind != Kind::Runs {
-        let message = format!("{}: --power-modes is for runs", folder.display());
-        return Err(Problem::new(message).with_help("leave it out"));
+    for (option, is_given) in
+        [("--power-modes", results.power_modes), ("--parquet", arguments.parquet.is_some())]
+    {
+        if is_given && kind != Kind::Runs {
+            let message = format!("{}: {option} is for runs", folder.display());
+            return Err(Problem::new(message).with_help("leave it out"));
+        }
     }
     let drawn = match figure {
         None => None,
@@ -81,12 +85,17 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
             Some((drawn, file))
         }
     };
-    let text = match kind {
-        Kind::Runs => results.text(&run_folder::read(folder)?),
-        Kind::Learning => learning_page::text(folder, results.format()).map_err(super::of_page)?,
-        Kind::Search => search(&Search::read(folder)?, results.format()),
-    };
-    print(&text)?;
+    match kind {
+        Kind::Runs => results.print(&read(&arguments.folders, arguments, notes)?)?,
+        Kind::Learning => {
+            let (key, outcomes) = learning_page::outcomes(folder).map_err(super::of_page)?;
+            results.format.print_records(key, outcomes)?;
+        }
+        Kind::Search => {
+            let found = Search::read(folder)?;
+            results.format.print(|format| search(&found, format), || all_standings(&found))?;
+        }
+    }
     if let Some((drawn, file)) = drawn {
         drawn.write_svg(file).map_err(Problem::new)?;
         notes.say(format_args!("figure: {}", file.display()));
@@ -105,7 +114,7 @@ fn together(
     notes: Notes,
 ) -> Result<Outcome, Problem> {
     check_ours(page, PageKind::Results).map_err(super::of_page)?;
-    print(&arguments.results.text(&read(folders)?))?;
+    arguments.results.print(&read(folders, arguments, notes)?)?;
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     run_page::write_together(&folders, page).map_err(super::of_page)?;
     if arguments.open {
@@ -115,8 +124,12 @@ fn together(
     Ok(Outcome::Success)
 }
 
-fn read(folders: &[PathBuf]) -> Result<Vec<StoredRun>, Problem> {
-    let mut runs = Vec::new();
+/// The runs of run folders, whose tables are written as Parquet if that is asked for.
+fn read(
+    folders: &[PathBuf],
+    arguments: &ReportArguments,
+    notes: Notes,
+) -> Result<Vec<StoredRun>, Problem> {
     for folder in folders {
         if let Some(Kind::Learning | Kind::Search) = Kind::of(folder) {
             let message = format!("{}: not a run folder", folder.display());
@@ -124,8 +137,22 @@ fn read(folders: &[PathBuf]) -> Result<Vec<StoredRun>, Problem> {
                         its page is report.html in it";
             return Err(Problem::new(message).with_help(help));
         }
-        runs.extend(run_folder::read(folder)?);
     }
+    let Some(out) = &arguments.parquet else {
+        let runs = folders.iter().map(|folder| run_folder::read(folder));
+        return Ok(runs.collect::<Result<Vec<_>, _>>()?.concat());
+    };
+    let runs = run_tables::write(folders, out).map_err(|error| match error {
+        Error::Taken { .. } => {
+            Problem::new(error).with_help("name another folder with --parquet, or remove the file")
+        }
+        Error::Unwritable { .. } => {
+            Problem::new(error).with_help("name a folder that can be written with --parquet")
+        }
+        other => other.into(),
+    })?;
+    let tables = PARQUET.join(", ");
+    notes.say(format_args!("tables: {tables} in {}", out.display()));
     Ok(runs)
 }
 

@@ -18,7 +18,6 @@ use rayon::ThreadPool;
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.
@@ -85,7 +84,7 @@ impl Reproduction<'_> {
             budgets: &study.budgets,
         };
         study_folder::write(&results, &lessons, out).map_err(Problem::new)?;
-        print(&results.print(arguments.format.format()))?;
+        arguments.format.print(|format| results.print(format), || results.records())?;
         notes.say(format_args!("tables and figures: {}", out.join("index.html").display()));
         if !lessons.is_empty() {
             let seconds: f64 =

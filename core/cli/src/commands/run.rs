@@ -14,7 +14,6 @@ use rayon::ThreadPool;
 use super::watch;
 use crate::Outcome;
 use crate::arguments::RunArguments;
-use crate::output::print;
 use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -33,7 +32,7 @@ pub(crate) fn run(arguments: &RunArguments, notes: Notes) -> Result<Outcome, Pro
     }
     let threads = super::thread_pool(&arguments.threads)?;
     let runs = evaluate(arguments, notes, &experiments, &out, &threads)?;
-    let printed = print(&arguments.results.text(&runs));
+    let printed = arguments.results.print(&runs);
     let mut outcome = super::outcome_of_runs(&runs);
     let pages = watched(arguments, &experiments, &out);
     let episode = arguments.html.unwrap_or_default();

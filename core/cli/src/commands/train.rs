@@ -11,7 +11,6 @@ use offramp_results::learning::{self, Learned};
 use crate::Outcome;
 use crate::arguments::TrainArguments;
 use crate::logged::Logged;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -54,7 +53,7 @@ pub(crate) fn run(arguments: &TrainArguments, notes: Notes) -> Result<Outcome, P
         };
         learned.push(Learned { point, folder, rows, error });
     }
-    print(&trainings(&learned).print("trainings", arguments.format.format()))?;
+    arguments.format.print_records("trainings", trainings(&learned))?;
     let written = learning_page::write_trainings(&experiment.name, &learned, &out);
     let all = learned.len();
     learned.retain(|training| training.error.is_none());

@@ -2,13 +2,12 @@
 
 use offramp_explain::Problem;
 use offramp_harness::resume::{Claim, Work};
-use offramp_report::tuning::search;
+use offramp_report::tuning::{all_standings, search};
 use offramp_report::tuning_page;
 use offramp_tune::Tuning;
 
 use crate::Outcome;
 use crate::arguments::TuneArguments;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Problem> {
@@ -33,7 +32,7 @@ pub(crate) fn run(arguments: &TuneArguments, notes: Notes) -> Result<Outcome, Pr
             "rung {rung}, configuration {number} ({values}), seed {seed}: {error}"
         ));
     }
-    print(&search(&found, arguments.format.format()))?;
+    arguments.format.print(|format| search(&found, format), || all_standings(&found))?;
     match found.chosen {
         Some(_) => notes.say(format_args!("chosen: {}", out.join("chosen.ron").display())),
         None => show_failure("nothing was chosen: no configuration learned under all seeds"),

@@ -4,7 +4,7 @@ use offramp_results::exhibit::{Cell, Exhibit, Quantity};
 use offramp_results::statistics::{Interval, Scores};
 
 use super::{difference, interval, seeds};
-use crate::records::{self, Field, Records};
+use crate::records::{self, Field, Kind, Records};
 
 /// An exhibit as CSV, one row per number.
 pub fn csv(exhibit: &Exhibit) -> String {
@@ -12,27 +12,27 @@ pub fn csv(exhibit: &Exhibit) -> String {
 }
 
 /// The columns of an exhibit's CSV file.
-const COLUMNS: [&str; 15] = [
-    "item",
-    "point",
-    "policy",
-    "metric",
-    "training_seed",
-    "seeds",
-    "estimate",
-    "low",
-    "high",
-    "over",
-    "paper",
-    "less_reference",
-    "less_reference_low",
-    "less_reference_high",
-    "less_reference_over",
+const COLUMNS: [Field; 15] = [
+    Field::new("item", Kind::Text),
+    Field::new("point", Kind::Text),
+    Field::new("policy", Kind::Text),
+    Field::new("metric", Kind::Text),
+    Field::new("training_seed", Kind::Seed),
+    Field::new("seeds", Kind::Count),
+    Field::new("estimate", Kind::Number),
+    Field::new("low", Kind::Number),
+    Field::new("high", Kind::Number),
+    Field::new("over", Kind::Text),
+    Field::new("paper", Kind::Number),
+    Field::new("less_reference", Kind::Number),
+    Field::new("less_reference_low", Kind::Number),
+    Field::new("less_reference_high", Kind::Number),
+    Field::new("less_reference_over", Kind::Text),
 ];
 
 /// The numbers of exhibits, one row each, and one more for each training seed alone.
 pub(super) fn exhibit_records(exhibits: &[Exhibit]) -> Records {
-    let mut records = Records::new(COLUMNS.map(Field::new));
+    let mut records = Records::new(COLUMNS);
     for exhibit in exhibits {
         for cell in &exhibit.cells {
             for &quantity in &exhibit.quantities {
