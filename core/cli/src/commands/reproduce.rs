@@ -18,6 +18,7 @@ use rayon::ThreadPool;
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
+use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.

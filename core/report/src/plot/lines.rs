@@ -35,7 +35,7 @@ impl Lines {
         let font = (FONT, sheet.font);
         let mut builder = ChartBuilder::on(area);
         if sheet.is_file {
-            builder.caption(&self.title, (FONT, 24));
+            builder.caption(&self.title, sheet.title_font(area, &self.title));
         }
         let mut chart = builder
             .margin(sheet.pixels(6.0))

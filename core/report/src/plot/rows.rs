@@ -39,7 +39,7 @@ pub(super) fn chart<'a, 'n, B: DrawingBackend>(
     let font = (FONT, sheet.font);
     let mut builder = ChartBuilder::on(area);
     if sheet.is_file {
-        builder.caption(title, (FONT, 24));
+        builder.caption(title, sheet.title_font(area, title));
     }
     let mut chart = builder
         .margin(sheet.pixels(6.0))

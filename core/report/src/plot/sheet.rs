@@ -9,6 +9,10 @@ use plotters::prelude::*;
 /// The name of the font.
 pub(super) const FONT: &str = "sans-serif";
 
+/// The sizes of a title's letters.
+const LARGEST_TITLE: u32 = 24;
+const SMALLEST_TITLE: u32 = 10;
+
 /// A sheet: sizes are in units, of which `pixel` make a pixel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sheet {
@@ -39,17 +43,23 @@ impl Sheet {
         (pixels * f64::from(self.pixel) * larger).round() as u32
     }
 
-    /// The width of a text. Viewers of an SVG file may have wider letters than the embedded font.
+    /// The width of a text.
     pub(super) fn text_width<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
         text: &str,
     ) -> u32 {
-        let style = TextStyle::from((FONT, self.font).into_font());
-        let letters = text.chars().count() as u32;
-        let width =
-            area.estimate_text_size(text, &style).map_or(letters * self.font / 2, |size| size.0);
-        width + width / 6
+        width_of(area, text, self.font)
+    }
+
+    /// The font of a title: as large as the width allows.
+    pub(super) fn title_font<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        title: &str,
+    ) -> (&'static str, u32) {
+        let fits = |size: &u32| width_of(area, title, *size) <= self.width;
+        (FONT, (SMALLEST_TITLE..=LARGEST_TITLE).rev().find(fits).unwrap_or(SMALLEST_TITLE))
     }
 
     /// The text, cut with an ellipsis to fit into `width`.
@@ -67,6 +77,15 @@ impl Sheet {
         }
         fitted
     }
+}
+
+/// The width of a text of letters of that size. Viewers of an SVG file may have wider letters than the
+/// embedded font.
+fn width_of<B: DrawingBackend>(area: &DrawingArea<B, Shift>, text: &str, size: u32) -> u32 {
+    let style = TextStyle::from((FONT, size).into_font());
+    let letters = text.chars().count() as u32;
+    let width = area.estimate_text_size(text, &style).map_or(letters * size / 2, |size| size.0);
+    width + width / 6
 }
 
 /// The reason why something can't be drawn.
