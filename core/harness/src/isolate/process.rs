@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use offramp_host::plugin::{EpisodeStart, Needs, Observation, bytes_of, path_of};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
 use offramp_results::EpisodeResult;
-use offramp_scenario::{Experiment, Limits, Scenario, replace};
+use offramp_scenario::{Experiment, Limits, Scenario, replace, value_of};
 use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
@@ -30,8 +30,7 @@ struct Request {
     text: String,
     sha256: String,
     folder: Vec<u8>,
-    plugins: Vec<Vec<u8>>,
-    policy: usize,
+    plugin: Vec<u8>,
     limits: Limits,
 }
 
@@ -181,17 +180,18 @@ fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result
 
 fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
     let Evaluation { scenario, sha256, policies, .. } = evaluation;
-    let number = policies.iter().position(|entry| entry.label == policy.label);
-    // Its own library first, so that no other one takes the policy's name.
-    let libraries = std::iter::once(policy).chain(policies);
+    let number = policies.iter().position(|entry| entry.label == policy.label).unwrap_or_default();
+    // That policy alone: there may be thousands, which every process would read.
+    let entry = value_of(&scenario.text, &format!("policies.{number}")).unwrap_or_default();
+    let text = scenario.text.to_string();
+    let text = replace(&text, "policies", &format!("[{entry}]")).unwrap_or(text);
     Request {
         task,
         name: scenario.name.clone(),
-        text: replace(&scenario.text, "sweep", "{}").unwrap_or_else(|| scenario.text.to_string()),
+        text: replace(&text, "sweep", "{}").unwrap_or(text),
         sha256: sha256.clone(),
         folder: bytes_of(&scenario.folder),
-        plugins: libraries.map(|policy| bytes_of(&policy.plugin.library.path)).collect(),
-        policy: number.unwrap_or_default(),
+        plugin: bytes_of(&policy.plugin.library.path),
         limits,
     }
 }
@@ -347,18 +347,17 @@ fn answer(
     clock: &Arc<Clock>,
     say: &dyn Fn(&Answer) -> bool,
 ) -> Result<(), Failure> {
-    let Request { task, name, text, sha256, folder, plugins, policy, limits } = request;
+    let Request { task, name, text, sha256, folder, plugin, limits } = request;
     let refused = |cause: &dyn std::fmt::Display| Failure::Refused(cause.to_string());
-    let plugins: Vec<PathBuf> = plugins.iter().map(|path| path_of(path)).collect();
-    let registry = Registry::discover(&plugins, None).map_err(|error| refused(&error))?;
+    let registry = Registry::discover(&[path_of(plugin)], None).map_err(|error| refused(&error))?;
     let experiment = Experiment::parse(name, text.clone(), &path_of(folder), &[])
         .and_then(|experiment| experiment.try_map(|point| bind_evaluation(point, &registry)))
         .map_err(|fault| refused(&fault))?;
     let first = experiment.points.into_iter().next();
     let mut evaluation = first.ok_or_else(|| refused(&"there is nothing to run"))?;
     evaluation.sha256.clone_from(sha256);
-    let entry = evaluation.policies.get(*policy);
-    let entry = entry.ok_or_else(|| refused(&"there is no such policy"))?;
+    let entry = evaluation.policies.first();
+    let entry = entry.ok_or_else(|| refused(&"there is no policy"))?;
     let setup = RunSetup::new(&evaluation, entry)?;
     limit_memory(limits.memory_mib);
     if *task == Task::Check {
