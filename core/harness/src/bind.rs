@@ -5,13 +5,14 @@
 //! run: a scenario with nothing to train never becomes a [`Training`].
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use offramp_host::plugin::Capabilities;
 use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
     DistillationEntry, Fault, NamedFileError, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
-    named_file, nearest,
+    fields_of, named_file, nearest, replace, value_of,
 };
 
 /// A policy or explorer, ready to be created.
@@ -48,6 +49,40 @@ pub struct Evaluation {
     /// The folder that records of checkpoints are relative to: that of the scenario, unless they are
     /// kept elsewhere, in a folder that may be renamed.
     pub checkpoint_home: PathBuf,
+    /// Its text in parts, once a run asks for isolation.
+    parts: OnceLock<TextParts>,
+    /// The hash of what all of its runs depend on, once one of them asks for it.
+    pub(crate) shared_identity: OnceLock<String>,
+}
+
+/// The text of a scenario in parts: there may be thousands of policies, and a process that runs one of
+/// them reads no other.
+#[derive(Clone, Debug)]
+struct TextParts {
+    /// The text without policies and sweep.
+    rest: String,
+    /// The text of each policy.
+    policies: Vec<String>,
+}
+
+impl Evaluation {
+    /// The text of the scenario at this point, with only that policy.
+    pub(crate) fn text_with(&self, policy: &BoundPolicy) -> String {
+        let TextParts { rest, policies } = self.parts.get_or_init(|| {
+            let text = &self.scenario.text;
+            let policies = fields_of(value_of(text, "policies").unwrap_or_default());
+            let without = |text: &str, field, nothing| {
+                replace(text, field, nothing).unwrap_or_else(|| text.to_owned())
+            };
+            TextParts {
+                rest: without(&without(text, "policies", "[]"), "sweep", "{}"),
+                policies: policies.into_iter().map(|(_, text)| text.to_owned()).collect(),
+            }
+        });
+        let number = self.policies.iter().position(|entry| entry.label == policy.label);
+        let entry = number.and_then(|number| policies.get(number)).map_or("", String::as_str);
+        replace(rest, "policies", &format!("[{entry}]")).unwrap_or_else(|| rest.clone())
+    }
 }
 
 /// A scenario with a learner, ready to be trained.
@@ -98,7 +133,14 @@ pub fn bind_evaluation(scenario: Scenario, registry: &Registry) -> Result<Evalua
     let policies = policies.collect::<Result<_, _>>()?;
     let checkpoint_home = scenario.folder.clone();
     let sha256 = sha256(scenario.text.as_bytes());
-    Ok(Evaluation { scenario, sha256, policies, checkpoint_home })
+    Ok(Evaluation {
+        scenario,
+        sha256,
+        policies,
+        checkpoint_home,
+        parts: OnceLock::new(),
+        shared_identity: OnceLock::new(),
+    })
 }
 
 /// Binds the learner and the explorer of a scenario, to train the learner.

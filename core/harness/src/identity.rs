@@ -62,16 +62,18 @@ impl FileHashes {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
     ) -> Result<Identity, String> {
-        let scenario = &evaluation.scenario;
-        let mut fields = fields_of(&scenario.text);
-        fields.retain(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
-        fields.sort();
+        let shared = evaluation.shared_identity.get_or_init(|| {
+            let mut fields = fields_of(&evaluation.scenario.text);
+            fields.retain(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+            fields.sort();
+            sha256(format!("{fields:?}").as_bytes())
+        });
         let entry = (&policy.plugin.offer.name, &policy.parameters);
         let checkpoint = policy.checkpoint.as_deref();
         let home = &evaluation.checkpoint_home;
         Ok(Identity {
             engine: ENGINE.to_owned(),
-            scenario: sha256(format!("{fields:?}").as_bytes()),
+            scenario: shared.clone(),
             policy: sha256(format!("{entry:?}").as_bytes()),
             checkpoint: checkpoint
                 .map(|path| self.record(home, path, MAX_CHECKPOINT_BYTES))

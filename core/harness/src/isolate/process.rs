@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use offramp_host::plugin::{EpisodeStart, Needs, Observation, bytes_of, path_of};
 use offramp_host::{CallFailure, Learner, Policy, Registry, Saved, Student, ValueFunction};
 use offramp_results::EpisodeResult;
-use offramp_scenario::{Experiment, Limits, Scenario, replace, value_of};
+use offramp_scenario::{Experiment, Limits, Scenario};
 use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
@@ -179,16 +179,11 @@ fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result
 }
 
 fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
-    let Evaluation { scenario, sha256, policies, .. } = evaluation;
-    let number = policies.iter().position(|entry| entry.label == policy.label).unwrap_or_default();
-    // That policy alone: there may be thousands, which every process would read.
-    let entry = value_of(&scenario.text, &format!("policies.{number}")).unwrap_or_default();
-    let text = scenario.text.to_string();
-    let text = replace(&text, "policies", &format!("[{entry}]")).unwrap_or(text);
+    let Evaluation { scenario, sha256, .. } = evaluation;
     Request {
         task,
         name: scenario.name.clone(),
-        text: replace(&text, "sweep", "{}").unwrap_or(text),
+        text: evaluation.text_with(policy),
         sha256: sha256.clone(),
         folder: bytes_of(&scenario.folder),
         plugin: bytes_of(&policy.plugin.library.path),
