@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Man(ManArguments),
 }
 
-/// Search path for plugins, besides the folder of the executable.
+/// Search path for plugins, besides the folder of the executable and that of `cargo install`.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArguments {
     /// A folder of plugins, or the file of one; searched first

@@ -1,12 +1,15 @@
 //! Figures, as SVG and PNG files and as panels of pages. The font is embedded: nothing of the system
 //! is needed.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::FontStyle;
+use png::EncodingError;
 
 use crate::palette::Look;
 
@@ -143,8 +146,16 @@ impl Figure {
         self.write_svg(&stem.with_extension("svg"))?;
         let png = stem.with_extension("png");
         let sheet = self.sheet(Sheet::FILE);
-        let area = BitMapBackend::new(&png, (sheet.width, sheet.height)).into_drawing_area();
-        self.draw(&area, &sheet).map_err(|cause| PlotError { path: png.clone(), cause })
+        self.draw_png(&png, &sheet).map_err(|cause| PlotError { path: png, cause })
+    }
+
+    fn draw_png(&self, path: &Path, sheet: &Sheet) -> Result<(), String> {
+        let size = (sheet.width, sheet.height);
+        let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
+        let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+        self.draw(&area, sheet)?;
+        drop(area);
+        write_png(path, size, &pixels).map_err(|error| error.to_string())
     }
 
     /// Draws the figure to an SVG file.
@@ -252,6 +263,16 @@ impl Figure {
         }?;
         area.present().map_err(|error| error.to_string())
     }
+}
+
+/// Writes rows of red, green and blue bytes. Not by plotters, which would bring decoders of other formats.
+fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[u8]) -> Result<(), EncodingError> {
+    let file = BufWriter::new(File::create(path)?);
+    let mut encoder = png::Encoder::new(file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()
 }
 
 /// Registers the font, once per process; without one no label could be drawn.

@@ -15,6 +15,8 @@ pub(crate) mod train;
 pub(crate) mod tune;
 mod watch;
 
+use std::env::consts::DLL_EXTENSION;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use offramp_explain::{Kind, Problem};
@@ -68,6 +70,9 @@ fn thread_pool(arguments: &ThreadArguments) -> Result<rayon::ThreadPool, Problem
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Problem::new)
 }
 
+/// Where `cargo install` has put the plugins of this executable, see `build.rs`.
+const CARRIED_PLUGINS: Option<&str> = option_env!("OFFRAMP_CARRIED_PLUGINS");
+
 /// Where plugins are searched for by the user's wish: folders or files on the command line, then those
 /// of `OFFRAMP_PLUGINS`.
 fn named_plugins(search: &SearchArguments) -> Vec<PathBuf> {
@@ -78,13 +83,20 @@ fn named_plugins(search: &SearchArguments) -> Vec<PathBuf> {
     named
 }
 
-/// Loads the plugins: those named, then those of `OFFRAMP_PLUGINS`, then those beside the
-/// executable.
+/// Loads the plugins: those named, then those of `OFFRAMP_PLUGINS`, then those beside the executable
+/// or, if it stands alone, those installed with it.
 fn load_plugins(search: &SearchArguments) -> Result<Registry, Problem> {
     let named = named_plugins(search);
     let executable = std::env::current_exe().ok();
-    let beside = executable.as_deref().and_then(Path::parent);
-    Ok(Registry::discover(&named, beside)?)
+    let beside = executable.as_deref().and_then(Path::parent).filter(|folder| has_library(folder));
+    Ok(Registry::discover(&named, beside.or(CARRIED_PLUGINS.map(Path::new)))?)
+}
+
+/// True if a file of the folder is named like a library.
+fn has_library(folder: &Path) -> bool {
+    let is_library = |path: &Path| path.extension() == Some(OsStr::new(DLL_EXTENSION));
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|path| is_library(&path))
 }
 
 /// The executor of isolated runs: processes of this same executable.
