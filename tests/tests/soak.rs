@@ -85,7 +85,7 @@ fn a_batch_of_policies_that_crash_hang_and_leak_survives_kills_and_loses_nothing
         command.args(["run", "soak.ron", "--out", "soak", "--resume", "--plugins"]).arg(&plugin);
         let mut child = command.spawn().unwrap();
         // Each attempt has longer than the one before, so that the batch ends.
-        let mut left = (60 + u64::from(kills)) * runs / 160;
+        let mut left = ((48 + u64::from(kills)) * runs / 1280).max(5);
         let mut peak = 0;
         let status = loop {
             std::thread::sleep(Duration::from_millis(100));
