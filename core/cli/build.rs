@@ -25,15 +25,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let folder = data_folder()?.join("plugins").join(id(&out)?);
+    let folder = data_folder()?.join("plugins").join(id(&root)?);
     println!("cargo::rustc-env=OFFRAMP_CARRIED_PLUGINS={}", folder.display());
-    // A plugin that was removed by hand is put there again.
-    println!("cargo::rerun-if-changed={}", folder.display());
 
     let plugins = plugins(&root.join("policies"))?;
     let (target, built_in) = (env::var("TARGET")?, out.join("plugins"));
     let mut cargo = Command::new(env::var("CARGO")?);
-    cargo.current_dir(&root).args(["build", "--release", "--lib", "--target", &target]);
+    cargo.current_dir(&root).args(["build", "--locked", "--release", "--lib", "--target", &target]);
     cargo.arg("--target-dir").arg(&built_in);
     for plugin in &plugins {
         cargo.args(["--package", plugin]);
@@ -83,9 +81,9 @@ fn data_folder() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// A name of this checkout: installing from it again replaces its plugins, and those of no other.
-fn id(out: &Path) -> Result<String, Box<dyn Error>> {
+fn id(checkout: &Path) -> Result<String, Box<dyn Error>> {
     // FNV-1a, which stays the same across compilers.
-    let bytes = out.to_str().ok_or("the path of the checkout is not UTF-8")?.bytes();
+    let bytes = checkout.to_str().ok_or("the path of the checkout is not UTF-8")?.bytes();
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -155,8 +155,8 @@ impl From<StudyError> for Problem {
                 Self::new(error).with_help(help)
             }
             error @ StudyError::NoSuchJob { .. } => {
-                let help = "make the plan again: a job is called differently if the study, a plugin \
-                            or offramp itself has changed, also on another machine";
+                let help = "make the plan again: the names of jobs depend on the study, the plugins and the \
+                            version of offramp, which must be the same on every machine";
                 Self::new(error).with_help(help)
             }
             error @ (StudyError::TooLarge { .. } | StudyError::NoSuchItem { .. }) => {

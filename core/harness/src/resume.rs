@@ -174,15 +174,13 @@ impl Claim {
         }
         Ok(claim)
     }
-}
 
-impl Claim {
     /// Claims `folder`, which has been begun for `work`, together with other processes, none of which
     /// does the same part of it.
     ///
     /// # Errors
-    /// [`FolderError::Foreign`] if it has not been begun for this work, [`FolderError::Lock`] if a
-    /// process works in it alone.
+    /// [`FolderError::NotBegun`] if nothing has been begun in it, [`FolderError::Foreign`] if that is
+    /// something else, [`FolderError::Lock`] if a process works in it alone.
     pub fn share(folder: &Path, work: &Work) -> Result<Self, FolderError> {
         let begun = || {
             if folder.exists() && may_continue(folder, work)? {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Each begins with the columns `folder`, `scenario`, `policy`, `seed` and `sweep`, and one for each
-//! swept field: `tasks.deadline_slots`, or `sweep.energy` of a section that is swept as a whole. Rows are read and written one by one: memory does not grow with their number.
+//! swept field: `tasks.deadline_slots`, or `sweep.energy` of a section that is swept as a
+//! whole. Rows are read and written one by one: memory does not grow with their number.
 
 use std::fs::File;
 use std::io::{BufWriter, Error as IoError};
@@ -33,7 +34,7 @@ const KEY_OF_RUN: usize = 4;
 ///
 /// # Errors
 /// [`Error::Taken`] if one of the files is there, [`Error::Unreadable`] with the fault in a run folder, or
-/// [`Error::Unwritable`]; nothing is left behind but an empty folder.
+/// [`Error::Unwritable`]. No table is left behind half written.
 pub fn write(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
     if let Some(there) = PARQUET.map(|name| out.join(name)).into_iter().find(|path| path.exists()) {
         return Err(Error::Taken { path: there });

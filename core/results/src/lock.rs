@@ -6,7 +6,7 @@
 //! states who holds the lock, for people and for messages, and is removed with it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +82,12 @@ impl FolderLock {
                     return Ok(lock);
                 }
                 Err(TryLockError::WouldBlock) => {}
+                // Likewise, on a network file system.
+                Err(TryLockError::Error(cause))
+                    if cause.kind() == ErrorKind::StaleNetworkFileHandle =>
+                {
+                    continue;
+                }
                 Err(TryLockError::Error(cause)) => return Err(Error::Unlockable { path, cause }),
             }
             let mut text = String::new();

@@ -15,7 +15,7 @@ use crate::run::{PlannedItem, runs_of};
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{DATASET, Failure, Failures, ProgressLog};
 
-/// What a job does.
+/// Kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobKind {
     /// Trains a policy.
@@ -44,7 +44,7 @@ pub struct Job {
     pub alone: bool,
 }
 
-/// How a job ended.
+/// Outcome of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobOutcome {
     /// It is done.
@@ -67,10 +67,10 @@ enum Task<'p> {
 }
 
 impl Study {
-    /// The jobs that have not been done yet in the folder `out`, for the tables and figures whose ids
-    /// are in `only`, or for all if it is empty. A job comes after those it needs; those of the same
-    /// kind that need nothing of each other can be done at the same time, and all of them by
-    /// [`Study::run_job`] in processes of their own. [`Study::run`] then makes the tables and figures.
+    /// The jobs that have not succeeded yet in the folder `out`, for the tables and figures whose ids
+    /// are in `only`, or for all if it is empty. A job comes after those it needs. Jobs that do not need
+    /// each other can run at the same time, by [`Study::run_job`] in processes of their own, unless one
+    /// of them is [`alone`](Job::alone). [`Study::run`] then makes the tables and figures.
     ///
     /// # Errors
     /// As of [`Study::run`]: what is wrong shows before anything is done.
@@ -98,8 +98,8 @@ impl Study {
     }
 
     /// Does one job, which is called by what it [makes](Job::makes), in the folder `out`, which the
-    /// caller [shares](offramp_harness::resume::Claim::share) with others. It resumes what an earlier
-    /// process has left of it, and if it has been done, does nothing.
+    /// caller [shares](offramp_harness::resume::Claim::share) with others. It continues from the last
+    /// save of an earlier process (a dataset starts over), and if it has been done, does nothing.
     ///
     /// # Errors
     /// [`StudyError::NoSuchJob`], and others as of [`Study::run`].
@@ -167,7 +167,7 @@ impl StudyRunner<'_> {
         match task {
             Task::Learn(lesson) => self.is_learned(lesson),
             Task::Collect(lesson) => self.is_learned(lesson) || self.is_collected(lesson),
-            Task::Evaluate(run) => self.is_evaluated(&run.evaluation),
+            Task::Evaluate(run) => self.has_succeeded(&run.evaluation),
         }
     }
 

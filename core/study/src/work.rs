@@ -9,7 +9,7 @@ use offramp_results::exhibit::{ExhibitKind, Measured, MeasuredRun};
 use offramp_results::files::write_atomically;
 use offramp_results::learning::{Lesson, TimingRow};
 use offramp_results::lock::FolderLock;
-use offramp_results::run_folder::is_complete;
+use offramp_results::run_folder::{RunFolder, is_complete};
 use offramp_results::{Error, checkpoint, learning};
 use offramp_scenario::{DistillationEntry, Experiment, Scenario};
 use rayon::ThreadPoolBuilder;
@@ -369,6 +369,12 @@ impl StudyRunner<'_> {
     /// True if an evaluation has been done, with whatever outcome.
     pub(crate) fn is_evaluated(&self, evaluation: &EvaluationJob) -> bool {
         is_complete(&self.results_of(evaluation))
+    }
+
+    /// True if an evaluation has been done, and no run of it failed.
+    pub(crate) fn has_succeeded(&self, evaluation: &EvaluationJob) -> bool {
+        let folder = RunFolder::open(&self.results_of(evaluation));
+        folder.is_ok_and(|folder| folder.records().iter().all(|run| run.error.is_none()))
     }
 
     /// Evaluates, unless that has been done.

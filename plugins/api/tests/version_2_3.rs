@@ -1,4 +1,4 @@
-//! A plugin written against interface version 2.3, which uses everything that an author can name.
+//! A plugin written against interface version 2.3, which uses what an author in Rust needs.
 //!
 //! Frozen: it must compile and pass unchanged with every later revision of version 2, or plugins of
 //! others do not. What a revision adds gets a file of its own. (The binary interface is held by the

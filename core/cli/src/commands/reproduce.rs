@@ -18,7 +18,6 @@ use rayon::ThreadPool;
 
 use crate::Outcome;
 use crate::arguments::ReproduceArguments;
-use crate::output::print;
 use crate::progress::{Notes, show_failure};
 
 /// The paper's study, in a checkout of offramp.
@@ -105,20 +104,19 @@ impl Reproduction<'_> {
     }
 
     /// Writes what is left to do as jobs for other programs.
-    fn plan(self, study: &Path, plugins: &[PathBuf]) -> Result<Outcome, Problem> {
+    fn plan(self, study_file: &Path, plugins: &[PathBuf]) -> Result<Outcome, Problem> {
+        let Self { arguments, notes, study, registry, out } = self;
         let executor = super::isolated_executor()?;
-        let _claim = Claim::new(self.out, Start::Resume, &self.study.work())?;
-        let only = &self.arguments.only;
-        let jobs = self
-            .threads()?
-            .install(|| self.study.jobs(self.registry, self.out, only, &executor))?;
-        let plan = plan::Plan::new(self, study, plugins, jobs)?;
-        let folder = plan.write(self.out)?;
-        print(&plan.summary())?;
+        let _claim = Claim::new(out, Start::Resume, &study.work())?;
+        let jobs =
+            self.threads()?.install(|| study.jobs(registry, out, &arguments.only, &executor))?;
+        let plan = plan::Plan::new(self, study_file, plugins, jobs)?;
+        let folder = plan.write(out)?;
+        arguments.format.print_records("jobs", plan.summary())?;
         let hyperqueue = folder.join(hyperqueue::FILE);
         let slurm = folder.join(slurm::FILE);
-        self.notes.say(format_args!("HyperQueue: hq job submit-file {}", hyperqueue.display()));
-        self.notes.say(format_args!("Slurm: bash {}", slurm.display()));
+        notes.say(format_args!("HyperQueue: hq job submit-file {}", hyperqueue.display()));
+        notes.say(format_args!("Slurm: bash {}", slurm.display()));
         Ok(Outcome::Success)
     }
 

@@ -4,15 +4,16 @@
 //! OUT/plan/jobs.json        the jobs, each after those it needs
 //! OUT/plan/hyperqueue.toml  the same as a job file of HyperQueue
 //! OUT/plan/slurm.sh         a script that submits them to Slurm
-//! OUT/plan/log/             what jobs print that fail
+//! OUT/plan/slurm-KEY/       what that script refers to; KEY is a hash of the plan
+//! OUT/plan/log/             what jobs print
 //! ```
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
+use offramp_report::records::{Field, Kind, Records};
 use offramp_results::files::write_atomically;
-use offramp_results::words::counted;
 use offramp_study::{Job, JobKind};
 use serde_json::json;
 
@@ -78,9 +79,12 @@ impl Plan {
                 |name: &str, text: &str| write_atomically(&folder.join(name), text.as_bytes());
             write("jobs.json", &self.json())?;
             write(hyperqueue::FILE, &hyperqueue::job_file(self))?;
-            for (name, text) in slurm::files(self) {
-                write(&name, &text)?;
+            let script = slurm::Script::of(self);
+            std::fs::create_dir_all(folder.join(&script.folder))?;
+            for (name, text) in &script.files {
+                write(&format!("{}/{name}", script.folder), text)?;
             }
+            write(slurm::FILE, &script.text)?;
             Ok(())
         };
         write().map_err(|cause| {
@@ -90,18 +94,16 @@ impl Plan {
         Ok(folder)
     }
 
-    /// How many jobs of each kind there are.
-    pub(super) fn summary(&self) -> String {
-        use JobKind::{Dataset, Distillation, Evaluation, Training};
-        let counted = |kind: JobKind| {
-            let count = self.jobs.iter().filter(|job| job.kind == kind).count();
-            counted(count as u64, word(kind))
-        };
-        let [trainings, datasets, distillations, evaluations] =
-            [Training, Dataset, Distillation, Evaluation].map(counted);
-        format!(
-            "left to do: {trainings}, {datasets}, {distillations}, {evaluations}, and the page\n"
-        )
+    /// How many jobs of each kind are left.
+    pub(super) fn summary(&self) -> Records {
+        let mut records =
+            Records::new([Field::new("job", Kind::Text), Field::new("left", Kind::Count)]);
+        for kind in KINDS {
+            let left = self.jobs.iter().filter(|job| job.kind == kind).count();
+            records.rows.push(vec![word(kind).to_owned().into(), (left as u64).into()]);
+        }
+        records.rows.push(vec!["page".to_owned().into(), 1.into()]);
+        records
     }
 
     fn json(&self) -> String {
@@ -109,7 +111,7 @@ impl Plan {
             "makes": PAGE,
             "kind": "page",
             "needs": self.jobs.iter().map(|job| &job.makes).collect::<Vec<_>>(),
-            "alone": true,
+            "alone": false,
         });
         let jobs = self.jobs.iter().map(|job| {
             json!({
@@ -130,6 +132,10 @@ impl Plan {
     }
 }
 
+/// The kinds of jobs, in the order in which they are done.
+const KINDS: [JobKind; 4] =
+    [JobKind::Training, JobKind::Dataset, JobKind::Distillation, JobKind::Evaluation];
+
 /// The kind of a job, as a noun.
 fn word(kind: JobKind) -> &'static str {
     match kind {
@@ -141,10 +147,17 @@ fn word(kind: JobKind) -> &'static str {
 }
 
 /// An absolute path, as text.
+///
+/// # Errors
+/// If it is none, or has letters that mean something else in the files of a plan.
 fn text(path: &Path) -> Result<String, Problem> {
     let absolute = std::path::absolute(path).map_err(Problem::new)?;
-    absolute.to_str().map(str::to_owned).ok_or_else(|| {
-        Problem::new(format!("{}: a plan can't state this path: it is not UTF-8", path.display()))
-            .with_help("rename it")
+    let plain = |text: &&str| !text.contains(|letter: char| letter == '%' || letter.is_control());
+    absolute.to_str().filter(plain).map(str::to_owned).ok_or_else(|| {
+        let path = path.display();
+        Problem::new(format!(
+            "{path}: a plan can't state a path with `%`, control characters or no text"
+        ))
+        .with_help("rename it")
     })
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use offramp_results::files::sha256;
+
 use super::plan::{PAGE, Plan};
 
 /// The name of the script.
@@ -19,66 +21,79 @@ struct Array<'p> {
     alone: bool,
 }
 
-/// The script and the files it refers to, by their names in the plan's folder.
-pub(super) fn files(plan: &Plan) -> Vec<(String, String)> {
-    let levels = levels(plan);
-    let mut submissions = String::new();
-    let mut before: Option<String> = None;
-    let mut all = String::new();
-    let mut files = Vec::new();
-    for (at, arrays) in levels.iter().enumerate() {
-        submissions += &format!("level_{at}=\n");
-        for Array { name, jobs, alone } in arrays {
-            let after = before.as_deref().map_or(String::new(), |ids| format!("afterany{ids}"));
-            let exclusive = if *alone { " --exclusive" } else { "" };
-            submissions += &format!(
-                "level_{at}+=:$(submit {name} {} \"{after}\"{exclusive} \"$@\")\n",
-                jobs.len()
-            );
-            files.push((format!("slurm-{name}.txt"), jobs.join("\n") + "\n"));
+/// The script that submits a plan, and what it refers to.
+pub(super) struct Script {
+    /// The text of the script.
+    pub(super) text: String,
+    /// The folder of the files it refers to, in that of the plan. Jobs read them when they begin, and a
+    /// later plan must not change them, so each plan has a folder of its own.
+    pub(super) folder: String,
+    /// Those files: a script that does a job, and the lists of jobs.
+    pub(super) files: Vec<(String, String)>,
+}
+
+impl Script {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let mut submissions = String::new();
+        let mut before: Option<String> = None;
+        let mut all = String::new();
+        let mut files = Vec::new();
+        for (at, arrays) in levels(plan).iter().enumerate() {
+            submissions += &format!("level_{at}=\n");
+            for Array { name, jobs, alone } in arrays {
+                let after = before.as_deref().map_or(String::new(), |ids| format!("afterany{ids}"));
+                let exclusive = if *alone { " --exclusive" } else { "" };
+                submissions += &format!(
+                    "level_{at}+=:$(submit {name} {} \"{after}\"{exclusive} \"$@\")\n",
+                    jobs.len()
+                );
+                files.push((format!("{name}.txt"), jobs.join("\n") + "\n"));
+            }
+            before = Some(format!("$level_{at}"));
+            all += &format!("$level_{at}");
         }
-        before = Some(format!("$level_{at}"));
-        all += &format!("$level_{at}");
+        let after = if all.is_empty() { all } else { format!("afterok{all}") };
+        submissions += &format!("page=$(submit page 1 \"{after}\" \"$@\")\n");
+        files.push(("page.txt".to_owned(), format!("{PAGE}\n")));
+        let command: Vec<String> = plan.command.iter().map(|part| quoted(part)).collect();
+        files.push((
+            "job.sh".to_owned(),
+            format!(
+                "#!/bin/bash\n\
+                 # Does the job in that line of a list which Slurm's array names.\n\
+                 exec {} \"$(sed -n \"${{SLURM_ARRAY_TASK_ID}}p\" \"$1\")\"\n",
+                command.join(" "),
+            ),
+        ));
+        let folder = format!("slurm-{}", &sha256(format!("{files:?}").as_bytes())[..12]);
+        let text = text(plan, &folder, &submissions);
+        Self { text, folder, files }
     }
-    let after = if all.is_empty() { all } else { format!("afterok{all}") };
-    submissions += &format!("page=$(submit page 1 \"{after}\" \"$@\")\n");
-    files.push(("slurm-page.txt".to_owned(), format!("{PAGE}\n")));
-    let command: Vec<String> = plan.command.iter().map(|part| quoted(part)).collect();
-    files.push((
-        "slurm-job.sh".to_owned(),
-        format!(
-            "#!/bin/bash\n\
-             # Does the job in that line of a list which Slurm's array names.\n\
-             exec {} \"$(sed -n \"${{SLURM_ARRAY_TASK_ID}}p\" \"$1\")\"\n",
-            command.join(" "),
-        ),
-    ));
-    files.push((
-        FILE.to_owned(),
-        format!(
-            "#!/bin/bash\n\
-             # Submits the jobs of a study that were left when this was written: arrays, each after those\n\
-             # it needs, and in the end the page. Arguments go to each sbatch: --time=4:00:00\n\
-             # --partition=…. A job whose node dies is queued again and resumes. When jobs have failed or\n\
-             # took too long, plan again and submit what is left.\n\
-             set -eu\n\
-             plan={}\n\
-             # submit LIST JOBS DEPENDENCY OPTION…\n\
-             submit() {{\n    \
-                 local list=$1 jobs=$2 after=$3\n    \
-                 shift 3\n    \
-                 sbatch --parsable --job-name=\"offramp $list\" --array=\"1-$jobs\" --requeue \\\n        \
-                     --cpus-per-task={} ${{after:+--dependency=\"$after\" --kill-on-invalid-dep=yes}} \\\n        \
-                     --open-mode=append --output=\"$plan/log/slurm-%A-%a.txt\" \"$@\" \\\n        \
-                     \"$plan/slurm-job.sh\" \"$plan/slurm-$list.txt\"\n\
-             }}\n\
-             {submissions}\
-             echo \"submitted; the page is job $page\"\n",
-            quoted(&plan.folder),
-            plan.cores,
-        ),
-    ));
-    files
+}
+
+fn text(plan: &Plan, folder: &str, submissions: &str) -> String {
+    format!(
+        "#!/bin/bash\n\
+         # Submits the jobs of a study that were left when this was written: arrays, each after those\n\
+         # it needs, and in the end the page. Arguments go to each sbatch: --time=4:00:00\n\
+         # --partition=…. A job whose node dies is queued again and continues from its last save. When\n\
+         # jobs have failed or took too long, plan again and submit what is left.\n\
+         set -eu\n\
+         plan={}\n\
+         # submit LIST JOBS DEPENDENCY OPTION…\n\
+         submit() {{\n    \
+             local list=$1 jobs=$2 after=$3\n    \
+             shift 3\n    \
+             sbatch --parsable --job-name=\"offramp $list\" --array=\"1-$jobs\" --requeue \\\n        \
+                 --cpus-per-task={} ${{after:+--dependency=\"$after\" --kill-on-invalid-dep=yes}} \\\n        \
+                 --open-mode=append --output=\"$plan/log/slurm-%A-%a.txt\" \"$@\" \\\n        \
+                 \"$plan/{folder}/job.sh\" \"$plan/{folder}/$list.txt\"\n\
+         }}\n\
+         {submissions}\
+         echo \"submitted; the page is job $page\"\n",
+        quoted(&plan.folder),
+        plan.cores,
+    )
 }
 
 /// The jobs by the number of others that must be done one after another before them, in arrays; those
