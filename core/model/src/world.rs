@@ -11,6 +11,47 @@
 //! | [`fading`] | small-scale fading, slot by slot or averaged over a slot |
 //! | [`process`] | the correlated Gaussian process under line of sight, shadowing and fading |
 //! | [`special`] | the special functions that these need, with their errors |
+//!
+//! Per slot, in this order: move the devices, move their fading on, ask for links.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use offramp_model::world::fading::doppler_turns;
+//! use offramp_model::world::mobility::Manhattan;
+//! use offramp_model::world::{
+//!     Area, Channel, FadeClocks, LinkMemory, Mobility, Motion, PathLoss, Position, Radio,
+//!     RadioParameters, Whereabouts,
+//! };
+//!
+//! let (seed, episode, slot_seconds) = (1, 0, 0.1);
+//! // 60 vehicles in nine blocks of a city, and a station at the crossing in the middle.
+//! let mobility = Mobility::Manhattan(Manhattan::default());
+//! let area = Area { width_m: 1299.0, height_m: 750.0 };
+//! let station = Position { x_m: 649.5, y_m: 375.0 };
+//! let mut motion = Motion::new(&mobility, area, 60, slot_seconds, seed, episode)?;
+//! // Its uplink: 3GPP urban micro, 10 MHz at 3.5 GHz, Rayleigh fading.
+//! let radio = Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi))?);
+//! let channel = Channel::new(&radio, seed, episode);
+//! let mut fades = FadeClocks::new(60);
+//! // Optional: what one pair needs again in the next slot.
+//! let mut memory = LinkMemory::default();
+//!
+//! for _slot in 0..100 {
+//!     let at = Whereabouts {
+//!         distance_m: motion.position(7).distance_m(station),
+//!         travelled_m: motion.travelled_m(7),
+//!         fade: fades.fade(7),
+//!     };
+//!     let link = channel.link(&mut memory, 7, 0, at);
+//!     assert!((0.0..=74.063).contains(&link.rate_mbps));
+//!     motion.advance();
+//!     for device in 0..60 {
+//!         let speed = motion.speed_mps(device);
+//!         fades.advance(device, doppler_turns(speed, 3.5, slot_seconds));
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod fading;
 pub mod mobility;

@@ -13,7 +13,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, TAU};
 
 use super::process::{Nearby, Process};
-use super::special::{bessel_j0, exponential_integral_scaled, minus_ln_j0};
+use super::special::{exponential_integral_scaled, minus_ln_j0};
 use super::{InvalidWorld, check_between};
 
 /// Speed of light, m/s, as 3GPP TR 38.901 rounds it.
@@ -59,9 +59,9 @@ impl Fade {
     #[inline]
     #[must_use]
     pub fn after(self, turns: f64) -> Self {
-        let x = TAU * turns;
-        let sign = if bessel_j0(x) < 0.0 { -self.sign } else { self.sign };
-        Self { clock: self.clock + minus_ln_j0(x).min(FORGOTTEN), sign, turns }
+        let (decorrelation, sign) = minus_ln_j0(TAU * turns);
+        let clock = self.clock + decorrelation.min(FORGOTTEN);
+        Self { clock, sign: self.sign * sign, turns }
     }
 }
 
@@ -260,6 +260,7 @@ fn bessel_i0_scaled(z: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::rng::{Purpose, StreamFamily};
+    use crate::world::special::bessel_j0;
     use crate::world::statistics::{assert_mean, mean};
 
     const KINDS: [(Fading, f64); 4] = [

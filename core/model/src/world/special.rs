@@ -173,10 +173,16 @@ pub fn bessel_j0(x: f64) -> f64 {
     if x.abs() < 8.0 { 1.0 - one_minus_j0(x) } else { j0_far(x) }
 }
 
-/// −ln |J₀(x)|: 0 at 0, x²/4 to first order, accurate however small x is; ∞ at the zeros of J₀.
+/// −ln |J₀(x)| and the sign of J₀(x), ±1. The logarithm is 0 at 0, x²/4 to first order, accurate
+/// however small x is, and ∞ at the zeros of J₀.
 #[inline]
-pub fn minus_ln_j0(x: f64) -> f64 {
-    if x.abs() < 1.0 { -(-one_minus_j0(x)).ln_1p() } else { -bessel_j0(x).abs().ln() }
+pub fn minus_ln_j0(x: f64) -> (f64, f64) {
+    if x.abs() < 1.0 {
+        (-(-one_minus_j0(x)).ln_1p(), 1.0)
+    } else {
+        let j0 = bessel_j0(x);
+        (-j0.abs().ln(), 1.0_f64.copysign(j0))
+    }
 }
 
 /// e^x · E₁(x) for x > 0, E₁(x) = ∫ₓ^∞ e^(−t)/t dt; relative error at most 10⁻¹², without
@@ -313,14 +319,15 @@ mod tests {
 
     #[test]
     fn minus_ln_j0_keeps_its_relative_accuracy_near_0() {
-        assert_eq!(minus_ln_j0(0.0), 0.0);
+        assert_eq!(minus_ln_j0(0.0), (0.0, 1.0));
         for x in [1e-150, 1e-8, 1e-4, 1e-3] {
             // −ln J₀(x) = x²/4 + x⁴/64 + O(x⁶).
             let wanted = x * x / 4.0 + x * x * x * x / 64.0;
-            assert!((minus_ln_j0(x) / wanted - 1.0).abs() < 1e-12, "{x}");
+            assert!((minus_ln_j0(x).0 / wanted - 1.0).abs() < 1e-12, "{x}");
         }
         for x in [0.3, 0.999, 1.0, 1.9, 3.0, 9.0] {
-            assert!((minus_ln_j0(x) + bessel_j0(x).abs().ln()).abs() < 1e-13, "{x}");
+            let (minus_ln, sign) = minus_ln_j0(x);
+            assert!((sign * (-minus_ln).exp() - bessel_j0(x)).abs() < 1e-13, "{x}");
         }
     }
 

@@ -120,15 +120,12 @@ pub(super) struct State {
     lines: [Vec<f64>; 2],
     pub(super) heading: Vec<Heading>,
     /// The next node on the way.
-    node: Vec<Node>,
+    pub(super) node: Vec<Node>,
     /// Metres to the next node.
     left: Vec<f64>,
     /// Metres from the middle line to the vehicle's lane.
     lane: Vec<f64>,
     stream: Vec<Stream>,
-    /// Turns so far: straight, left, right.
-    #[cfg(test)]
-    pub(super) turned: [u32; 3],
 }
 
 impl State {
@@ -151,8 +148,6 @@ impl State {
             left: vec![0.0; devices],
             lane: vec![0.0; devices],
             stream: streams.collect(),
-            #[cfg(test)]
-            turned: [0; 3],
         };
         for device in 0..devices {
             state.start(model, bodies, device);
@@ -255,10 +250,6 @@ impl State {
         let drawn = self.stream[device].uniform();
         let Turns { straight, left, .. } = self.turns;
         let way = usize::from(drawn >= straight) + usize::from(drawn >= straight + left);
-        #[cfg(test)]
-        {
-            self.turned[way] += 1;
-        }
         (heading + [0, 1, 3][way]) % 4
     }
 }

@@ -29,6 +29,10 @@ fn all_models() -> Vec<Mobility> {
     vec![
         Mobility::Static(Placement::Uniform),
         waypoint(Distribution::Uniform(0.0, 30.0)),
+        Mobility::RandomWaypoint(RandomWaypoint {
+            speed_mps: (25.0, 25.0),
+            pause_slots: Distribution::Constant(0.0),
+        }),
         Mobility::GaussMarkov(gauss_markov()),
         Mobility::Manhattan(Manhattan { speed_mps: (5.0, 30.0), ..Manhattan::default() }),
         Mobility::Recorded(Arc::new(Tracks::new(&tracks.collect::<Vec<_>>()).unwrap())),
@@ -105,10 +109,9 @@ fn random_waypoint_is_stationary_from_the_start() {
             })
         };
         let at_start = squared(&motion);
-        for slot in [0, 5_000] {
-            if slot > 0 {
-                (0..slot).for_each(|_| motion.advance());
-            }
+        // At once, before anybody has forgotten the start, and long after.
+        for slots in [0, 50, 5_000] {
+            (0..slots).for_each(|_| motion.advance());
             let moving = all(&motion, |_, v| if v > 0.0 { v } else { f64::NAN });
             assert_mean("speed while moving", moving, 19.0 / 20.0_f64.ln());
             let share = all(&motion, |_, v| f64::from(u8::from(v == 0.0)));
@@ -174,6 +177,8 @@ fn manhattan_vehicles_keep_to_the_streets_and_turn_as_told() {
     let devices = 4_000;
     let mut motion = motion(&Mobility::Manhattan(model.clone()), devices);
     let total = 3.0 * (AREA.width_m + AREA.height_m);
+    // Straight on, left, back at the border, right: by quarter turns to the left.
+    let mut turned = [0_u32; 4];
     for slot in 0..=600 {
         let Model::Manhattan(state) = &motion.model else { unreachable!() };
         if slot % 300 == 0 {
@@ -198,11 +203,29 @@ fn manhattan_vehicles_keep_to_the_streets_and_turn_as_told() {
             });
             assert!(on_lane, "heading {heading} at ({x_m}, {y_m})");
         }
+        let before = motion.clone();
         motion.advance();
+        let (Model::Manhattan(from), Model::Manhattan(to)) = (&before.model, &motion.model) else {
+            unreachable!()
+        };
+        for device in 0..devices as usize {
+            let turn = (to.heading[device] + 4 - from.heading[device]) % 4;
+            if to.node[device] != from.node[device] {
+                turned[usize::from(turn)] += 1;
+                continue;
+            }
+            let (here, there) = (before.position(device as u32), motion.position(device as u32));
+            let (east, north) = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)]
+                [usize::from(from.heading[device])];
+            let ahead = (there.x_m - here.x_m) * east + (there.y_m - here.y_m) * north;
+            let way = motion.speed_mps(device as u32) * SLOT;
+            assert!((ahead - way).abs() < 1e-9 && (here.distance_m(there) - way).abs() < 1e-9);
+        }
     }
-    let Model::Manhattan(state) = &motion.model else { unreachable!() };
-    let n = f64::from(state.turned.iter().sum::<u32>());
-    for (turned, wanted) in state.turned.into_iter().zip([0.6, 0.3, 0.1]) {
+    let [straight, left, back, right] = turned;
+    assert!(back > 0);
+    let n = f64::from(straight + left + right);
+    for (turned, wanted) in [(straight, 0.6), (left, 0.3), (right, 0.1)] {
         let share = f64::from(turned) / n;
         assert_mean("share of turns", (share, (share * (1.0 - share) / n).sqrt()), wanted);
     }
@@ -244,6 +267,28 @@ fn recorded_devices_are_on_their_track() {
             ((40.0, 60.0, 0.0, 60.0), false, (5.0, 8.0, 0.0, 3.0), false),
         ]
     );
+}
+
+#[test]
+fn recorded_moments_are_met_in_spite_of_rounding() {
+    let sample = |time_s: f64| Sample {
+        time_s,
+        device: 0,
+        place: Position { x_m: 100.0 * time_s + 100.0, y_m: 1.0 },
+    };
+    // A track that starts before slot 0 and ends in slot 3 or 7: 0.1 · 3 and 0.1 · 7 are rounded up.
+    for last in [3, 7] {
+        let samples = [sample(-1.0), sample(0.1 * 0.5), sample(f64::from(last) / 10.0)];
+        let mobility = Mobility::Recorded(Arc::new(Tracks::new(&samples).unwrap()));
+        let mut motion = Motion::new(&mobility, AREA, 1, 0.1, 1, 0).unwrap();
+        for slot in 0..10 {
+            assert_eq!(motion.is_present(0), slot <= last, "slot {slot}");
+            let wanted = 10.0 * f64::from(slot.min(last));
+            assert!((motion.travelled_m(0) - wanted).abs() < 1e-9, "slot {slot}");
+            assert!((motion.position(0).x_m - 100.0 - wanted).abs() < 1e-9, "slot {slot}");
+            motion.advance();
+        }
+    }
 }
 
 #[test]

@@ -177,10 +177,12 @@ impl State {
 
     fn read(&mut self, bodies: &mut Bodies) {
         let time = self.slot as f64 * bodies.slot_seconds;
+        // Slot 3 of 0.1 s is at 0.30000000000000004 s, and a sample at 0.3 s is in it.
+        let rounding = 1e-6 * bodies.slot_seconds;
         for device in 0..self.passed.len() {
             let track = self.tracks.of(device);
             let mut passed = self.passed[device] as usize;
-            while track.get(passed).is_some_and(|next| next.time_s <= time) {
+            while track.get(passed).is_some_and(|next| next.time_s <= time + rounding) {
                 passed += 1;
             }
             self.passed[device] = passed as u32;
@@ -189,7 +191,7 @@ impl State {
                 (Some(last), Some(next)) => {
                     let (seconds, length) =
                         (next.time_s - last.time_s, next.travelled_m - last.travelled_m);
-                    let share = (time - last.time_s) / seconds;
+                    let share = ((time - last.time_s) / seconds).max(0.0);
                     let between = |from: f64, to: f64| from + share * (to - from);
                     let place = Position {
                         x_m: between(last.place.x_m, next.place.x_m),
@@ -197,7 +199,9 @@ impl State {
                     };
                     (place, last.travelled_m + share * length, length / seconds, true)
                 }
-                (Some(last), None) => (last.place, last.travelled_m, 0.0, last.time_s == time),
+                (Some(last), None) => {
+                    (last.place, last.travelled_m, 0.0, time <= last.time_s + rounding)
+                }
                 (None, Some(next)) => (next.place, 0.0, 0.0, false),
                 (None, None) => (Position::default(), 0.0, 0.0, false),
             };
