@@ -46,7 +46,8 @@ pub enum PathLoss {
 }
 
 /// Shadowing: Gaussian in dB, with correlation e^(−Δd/d_corr) along the way of the device
-/// (Gudmundson 1991), independent between pairs.
+/// (Gudmundson 1991), independent between pairs. It belongs to the way, not to the ground: a device
+/// that comes back to a place finds another loss there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shadowing {
     /// The loss is the mean.
@@ -114,6 +115,13 @@ impl RadioParameters {
 
 /// Loss over distance: intercept + slope·log₁₀ d₃D, dB.
 type Line = (f64, f64);
+
+/// Whether a device sees a station: an index, too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sight {
+    Clear,
+    Hidden,
+}
 
 /// σ (dB) and 1/d_corr (1/m).
 type Variation = (f64, f64);
@@ -209,13 +217,23 @@ impl Radio {
 
     /// Mean loss in line of sight at a 2-D distance in metres, dB.
     pub fn line_of_sight_loss_db(&self, distance_m: f64) -> f64 {
-        self.visible_loss_db(distance_m, self.log_distance(distance_m))
+        self.mean_loss_db(distance_m, Sight::Clear)
     }
 
     /// Mean loss out of line of sight at a 2-D distance in metres, dB.
     pub fn hidden_loss_db(&self, distance_m: f64) -> f64 {
-        let log_distance = self.log_distance(distance_m);
-        self.visible_loss_db(distance_m, log_distance).max(on(self.hidden, log_distance))
+        self.mean_loss_db(distance_m, Sight::Hidden)
+    }
+
+    #[inline]
+    fn mean_loss_db(&self, distance_m: f64, sight: Sight) -> f64 {
+        let log_distance = 0.5 * (distance_m * distance_m + self.height_squared).max(1.0).log10();
+        let on = |(intercept, slope): Line| intercept + slope * log_distance;
+        let clear = on(if distance_m <= self.break_m { self.near } else { self.far });
+        match sight {
+            Sight::Clear => clear,
+            Sight::Hidden => clear.max(on(self.hidden)),
+        }
     }
 
     /// Probability of a line of sight at a 2-D distance in metres.
@@ -234,25 +252,10 @@ impl Radio {
     pub fn noise_dbm(&self) -> f64 {
         noise_dbm(&self.parameters)
     }
-
-    #[inline]
-    fn log_distance(&self, distance_m: f64) -> f64 {
-        0.5 * (distance_m * distance_m + self.height_squared).max(1.0).log10()
-    }
-
-    #[inline]
-    fn visible_loss_db(&self, distance_m: f64, log_distance: f64) -> f64 {
-        on(if distance_m <= self.break_m { self.near } else { self.far }, log_distance)
-    }
 }
 
 fn noise_dbm(parameters: &RadioParameters) -> f64 {
     -174.0 + 10.0 * (parameters.bandwidth_mhz * 1e6).log10() + parameters.noise_figure_db
-}
-
-#[inline]
-fn on((intercept, slope): Line, log_distance: f64) -> f64 {
-    intercept + slope * log_distance
 }
 
 fn check_parameters(parameters: &RadioParameters) -> Result<(), InvalidWorld> {
@@ -366,30 +369,30 @@ impl Channel {
     ) -> Link {
         let radio = &*self.radio;
         let pair = (u64::from(device) << 32) | u64::from(station);
-        let log_distance = radio.log_distance(at.distance_m);
-        let probability = radio.line_of_sight_probability(at.distance_m);
-        let line_of_sight = probability >= 1.0 || {
-            // Φ(x) < p as x < Φ⁻¹(p).
-            let clock = at.travelled_m * LINE_OF_SIGHT_PER_M;
-            let x = self.line_of_sight.near(&mut memory.line_of_sight, pair, clock);
-            x < normal_quantile(probability)
-        };
-        let visible = radio.visible_loss_db(at.distance_m, log_distance);
-        let mut loss_db =
-            if line_of_sight { visible } else { visible.max(on(radio.hidden, log_distance)) };
+        let sight = self.sight(memory, pair, at);
+        let mut loss_db = radio.mean_loss_db(at.distance_m, sight);
         if let Some(variation) = radio.variation {
-            let sight = usize::from(!line_of_sight);
-            let (sigma_db, per_m) = variation[sight];
-            let clock = at.travelled_m * per_m;
-            let process = &self.shadowing[sight];
-            loss_db += sigma_db * process.near(&mut memory.shadowing, pair, clock);
+            let (sigma_db, per_m) = variation[sight as usize];
+            let process = &self.shadowing[sight as usize];
+            loss_db += sigma_db * process.near(&mut memory.shadowing, pair, at.travelled_m * per_m);
         }
         let sinr_db = radio.budget_db - loss_db;
         let efficiency =
             radio.gains.efficiency(&self.fading, &mut memory.fading, pair, at.fade, sinr_db);
         let efficiency = efficiency.min(radio.parameters.max_efficiency);
         let rate_mbps = radio.parameters.bandwidth_mhz * efficiency;
-        Link { line_of_sight, loss_db, sinr_db, efficiency, rate_mbps }
+        Link { line_of_sight: sight == Sight::Clear, loss_db, sinr_db, efficiency, rate_mbps }
+    }
+
+    fn sight(&self, memory: &mut LinkMemory, pair: u64, at: Whereabouts) -> Sight {
+        let probability = self.radio.line_of_sight_probability(at.distance_m);
+        if probability >= 1.0 {
+            return Sight::Clear;
+        }
+        // Φ(x) < p, as x < Φ⁻¹(p).
+        let clock = at.travelled_m * LINE_OF_SIGHT_PER_M;
+        let x = self.line_of_sight.near(&mut memory.line_of_sight, pair, clock);
+        if x < normal_quantile(probability) { Sight::Clear } else { Sight::Hidden }
     }
 }
 

@@ -80,6 +80,19 @@ fn losses_are_those_of_the_standard() {
 }
 
 #[test]
+fn a_hidden_station_is_never_nearer_than_a_visible_one() {
+    // At equal heights and 2 m the formula out of sight alone is 43.57 dB, below 49.60 dB in sight.
+    let heights = RadioParameters {
+        station_height_m: 5.0,
+        device_height_m: 5.0,
+        ..parameters(PathLoss::Umi)
+    };
+    let radio = Radio::new(heights).unwrap();
+    assert!((radio.line_of_sight_loss_db(2.0) - 49.603).abs() < 1e-3);
+    assert_eq!(radio.hidden_loss_db(2.0), radio.line_of_sight_loss_db(2.0));
+}
+
+#[test]
 fn free_space_and_log_distance_are_lines_over_the_logarithm() {
     let free = radio(PathLoss::FreeSpace);
     // 20·log₁₀(4π·1000·3.5·10⁹/(3·10⁸)) = 103.324 dB at 1 km from 8.5 m above: +0.0003 dB.
@@ -207,6 +220,22 @@ fn memory_changes_nothing() {
             fade = fade.after(0.002 * f64::from(slot % 700));
         }
     }
+}
+
+/// Links are part of every result. The last bits of logarithms depend on the machine.
+#[test]
+fn links_are_pinned() {
+    let channel =
+        Channel::new(&Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi)).unwrap()), 1, 0);
+    let rates =
+        [(100.0, 0.0), (200.0, 123.4), (300.0, 4_000.0)].map(|(distance_m, travelled_m)| {
+            let fade = Fade { clock: 0.1 * travelled_m, sign: -1.0, turns: 0.3 };
+            let at = Whereabouts { distance_m, travelled_m, fade };
+            channel.link(&mut LinkMemory::default(), 3, 2, at).rate_mbps
+        });
+    let pinned = [72.61401474875211, 3.507593363927347, 0.781103231030208];
+    let same = rates.iter().zip(pinned).all(|(rate, pinned)| (rate - pinned).abs() < 1e-9);
+    assert!(same, "{rates:?}");
 }
 
 #[test]
