@@ -1,4 +1,4 @@
-//! Speed of the world that moves: `cargo bench -p offramp-model --bench world`.
+//! Speed of the moving world: `cargo bench -p offramp-model --bench world`.
 //!
 //! Nanoseconds on one core (AMD EPYC, one of two cores of a shared machine; Rust 1.95, release
 //! profile), the least of repeated batches of 1,000; the means that criterion reports are up to
@@ -10,9 +10,9 @@
 //! | Gauss–Markov | 19 | 21 |
 //! | Manhattan | 1.6 | 2.8 |
 //! | recorded | 2.0 | |
-//! | fading moved on (J₀ and its logarithm) | 23 | |
+//! | fading (J₀ and its logarithm) | 23 | |
 //!
-//! | one link, with fading moved on | cold | warm |
+//! | one link, with its share of the fading above | cold | warm |
 //! |---|---|---|
 //! | free space, no fading or shadowing | 44 | 33 |
 //! | UMi, no fading | 292 | 66 |
@@ -140,12 +140,12 @@ fn rates(criterion: &mut Criterion) {
         let turns = doppler_turns(speed, 3.5, slot_seconds);
         let mut memories = vec![LinkMemory::default(); DEVICES as usize];
         let mut clocks = FadeClocks::new(DEVICES);
-        let mut way = 0.0;
+        let mut travelled_m = 0.0;
         let mut slot = |memories: Option<&mut [LinkMemory]>| {
-            way += speed * slot_seconds;
+            travelled_m += speed * slot_seconds;
             let at = |device: u32, fade: Fade| Whereabouts {
                 distance_m: 20.0 + f64::from(device % 200),
-                travelled_m: way,
+                travelled_m,
                 fade,
             };
             let sum = |rate: f64, link: Link| rate + link.rate_mbps;

@@ -1,18 +1,18 @@
-//! The world that moves: positions of devices, the radio channel to base stations, and fading.
+//! The moving world: positions of devices, their radio channel to base stations, and fading.
 //!
 //! Everything random here is a pure function of seed, episode, purpose and entity ([`crate::rng`]):
-//! every policy meets the same trajectories, shadowing and fading, bit-identical, whatever it
-//! decides and however often it asks.
+//! every policy sees bit-identical trajectories, shadowing and fading, whatever it decides and
+//! however often it asks.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`mobility`] | where devices are: parameters ([`Mobility`]) and the state of an episode ([`Motion`]) |
+//! | [`mobility`] | models of movement ([`Mobility`]) and the positions of an episode ([`Motion`]) |
 //! | [`radio`] | path loss, line of sight, shadowing, rate of a pair of device and station |
 //! | [`fading`] | small-scale fading, slot by slot or averaged over a slot |
 //! | [`process`] | the correlated Gaussian process under line of sight, shadowing and fading |
 //! | [`special`] | the special functions that these need, with their errors |
 //!
-//! Per slot, in this order: move the devices, move their fading on, ask for links.
+//! In each slot, compute the links you need, then advance the devices and their fading.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,7 +33,7 @@
 //! let radio = Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi))?);
 //! let channel = Channel::new(&radio, seed, episode);
 //! let mut fades = FadeClocks::new(60);
-//! // Optional: what one pair needs again in the next slot.
+//! // Caches one pair from slot to slot.
 //! let mut memory = LinkMemory::default();
 //!
 //! for _slot in 0..100 {

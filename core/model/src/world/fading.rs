@@ -26,7 +26,7 @@ pub enum Fading {
     None,
     /// g exponential: no direct path.
     Rayleigh,
-    /// A direct path with K times the power of all others. Its phase stays.
+    /// A direct path with K times the power of all others and a constant phase.
     Rician {
         /// K, dB, −30 … 30.
         k_db: f64,
@@ -36,7 +36,7 @@ pub enum Fading {
 /// The fading of a device in a slot, for its links to all stations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fade {
-    /// C: what the gain has decorrelated since slot 0, 0 or more.
+    /// C: decorrelation of the gain since slot 0, 0 or more.
     pub clock: f64,
     /// S: 1 or −1.
     pub sign: f64,
@@ -65,7 +65,7 @@ impl Fade {
     }
 }
 
-/// Clocks so far apart are independent: e^(−20) = 2 · 10⁻⁹. −ln|J₀| has poles.
+/// Cap on a step of the clock: −ln|J₀| has poles, and a correlation of e^(−20) = 2 · 10⁻⁹ is none.
 const FORGOTTEN: f64 = 20.0;
 
 /// f_D·τ: the Doppler frequency of a speed (m/s) at a carrier (GHz), times the slot (s).
@@ -86,7 +86,7 @@ impl FadeClocks {
         Self { fades: vec![Fade::at_start(0.0); devices as usize] }
     }
 
-    /// Moves one device to the next slot, with this f_D·τ. Each device once per slot.
+    /// Moves one device to the next slot, `turns` being its f_D·τ. Call it once per device and slot.
     #[inline]
     pub fn advance(&mut self, device: u32, turns: f64) {
         let fade = &mut self.fades[device as usize];

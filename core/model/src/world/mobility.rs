@@ -1,4 +1,4 @@
-//! Where devices are: models of mobility, and the positions of an episode.
+//! Mobility: models of how devices move, and their positions in an episode.
 //!
 //! | model | source | stationary from slot 0 on |
 //! |---|---|---|
@@ -8,8 +8,9 @@
 //! | [`Mobility::Manhattan`] | 3GPP TR 36.885, annex A.1.2 | yes |
 //! | [`Mobility::Recorded`] | tracks of real or simulated devices | |
 //!
-//! The way of a device depends on (seed, episode, device) and the parameters alone: each device
-//! reads a stream of its own in order, so more devices, or other decisions, do not move it.
+//! The trajectory of a device depends on (seed, episode, device) and the parameters alone: each
+//! device reads a stream of its own in order, so neither the number of devices nor any decision
+//! changes it.
 
 mod gauss_markov;
 mod manhattan;
@@ -27,7 +28,7 @@ use super::{InvalidWorld, check};
 use crate::distribution::Range;
 use crate::rng::{Purpose, Stream, StreamFamily};
 
-/// A place, metres from the south-western corner of the area.
+/// A position, metres from the south-western corner of the area.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Position {
     /// To the east.
@@ -37,7 +38,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The distance to another place, metres.
+    /// The distance to another position, metres.
     #[inline]
     pub fn distance_m(self, to: Self) -> f64 {
         // Not `hypot`, which is several times slower and guards against sizes that areas refuse.
@@ -61,12 +62,12 @@ impl Area {
         self.width_m.hypot(self.height_m)
     }
 
-    /// True for places in the area and on its border.
+    /// True for positions in the area and on its border.
     pub fn contains(self, place: Position) -> bool {
         (0.0..=self.width_m).contains(&place.x_m) && (0.0..=self.height_m).contains(&place.y_m)
     }
 
-    /// A place drawn uniformly; takes two draws.
+    /// A position drawn uniformly; takes two draws.
     fn draw(self, stream: &mut Stream) -> Position {
         let x_m = self.width_m * stream.uniform();
         Position { x_m, y_m: self.height_m * stream.uniform() }
@@ -78,9 +79,9 @@ impl Area {
 pub enum Mobility {
     /// Devices stay where they are.
     Static(Placement),
-    /// Straight to a place drawn uniformly, a pause, and on to the next.
+    /// Straight to a position drawn uniformly, a pause, and on to the next.
     RandomWaypoint(RandomWaypoint),
-    /// A velocity that forgets itself gradually.
+    /// A velocity whose memory fades gradually.
     GaussMarkov(GaussMarkov),
     /// Along the streets of a grid.
     Manhattan(Manhattan),
@@ -88,12 +89,12 @@ pub enum Mobility {
     Recorded(Arc<Tracks>),
 }
 
-/// The places of devices that do not move.
+/// The positions of devices that do not move.
 #[derive(Clone, Debug)]
 pub enum Placement {
     /// Drawn uniformly in the area, anew in each episode.
     Uniform,
-    /// A place per device, in the area.
+    /// One position per device, in the area.
     Listed(Vec<Position>),
 }
 
@@ -101,7 +102,7 @@ impl Mobility {
     /// Checks the parameters for `devices` devices in `area` and slots of `slot_seconds`.
     ///
     /// # Errors
-    /// [`InvalidWorld`] names the first parameter out of range, a place outside the area or a list
+    /// [`InvalidWorld`] names the first parameter out of range, a position outside the area or a list
     /// that does not fit the number of devices.
     pub fn check(&self, area: Area, devices: u32, slot_seconds: f64) -> Result<(), InvalidWorld> {
         check("slot_seconds", slot_seconds, Range::Positive)?;
@@ -125,7 +126,7 @@ impl Mobility {
     }
 }
 
-/// Checks that a place is in the area.
+/// Checks that a position is in the area.
 fn check_inside(parameter: &'static str, area: Area, place: Position) -> Result<(), InvalidWorld> {
     if area.contains(place) {
         return Ok(());
@@ -148,13 +149,14 @@ fn check_speeds((low, high): (f64, f64)) -> Result<(), InvalidWorld> {
     Ok(())
 }
 
-/// Checks that nobody goes more than 100 times `length_m` in a slot: the work of a slot is bounded.
+/// Checks that no device covers more than 100 times `length_m` in a slot, which bounds the work of
+/// a slot.
 fn check_step(speed_mps: f64, slot_seconds: f64, length_m: f64) -> Result<(), InvalidWorld> {
     if speed_mps * slot_seconds <= 100.0 * length_m {
         return Ok(());
     }
     let fault = format!(
-        "{speed_mps} m/s goes {} m in a slot, more than 100 times {length_m} m",
+        "{speed_mps} m/s is {} m per slot, more than 100 times {length_m} m",
         speed_mps * slot_seconds
     );
     Err(InvalidWorld { parameter: "speed_mps", fault })
@@ -167,7 +169,7 @@ pub struct Motion {
     model: Model,
 }
 
-/// What every model keeps of its devices, one entry each.
+/// The state that all models share, one entry per device.
 #[derive(Clone, Debug)]
 struct Bodies {
     x_m: Vec<f64>,
@@ -263,20 +265,20 @@ impl Motion {
         self.bodies.x_m.len() as u32
     }
 
-    /// The place of a device. One that is absent is where it enters, or where it left.
+    /// The position of a device; of an absent one, where it will enter or has left.
     #[inline]
     pub fn position(&self, device: u32) -> Position {
         let device = device as usize;
         Position { x_m: self.bodies.x_m[device], y_m: self.bodies.y_m[device] }
     }
 
-    /// The speed of a device at this moment, m/s.
+    /// The current speed of a device, m/s.
     #[inline]
     pub fn speed_mps(&self, device: u32) -> f64 {
         self.bodies.speed_mps[device as usize]
     }
 
-    /// The way of a device since slot 0, metres; never falls.
+    /// Distance travelled by a device since slot 0, metres; never decreases.
     #[inline]
     pub fn travelled_m(&self, device: u32) -> f64 {
         self.bodies.travelled_m[device as usize]

@@ -9,7 +9,8 @@
 //! for before, so a policy that looks at more stations would change the channel of another. Here a
 //! value is a pure function of (family, entity, clock), built from coarse to fine:
 //!
-//! 1. **Anchors** at multiples of 16 are independent; the process wants e^(−16) = 10⁻⁷.
+//! 1. **Anchors** at multiples of 16 are independent; exact would be a correlation of
+//!    e^(−16) = 10⁻⁷.
 //! 2. **Midpoints**, ten times over: between two points 2h apart the process at the middle is
 //!    normal with mean (x₀ + x₁)·ρ/(1 + ρ²) and variance (1 − ρ²)/(1 + ρ²), ρ = e^(−h).
 //! 3. **Cells**, the last intervals, are δ = 1/64 long. In a cell the process is its conditional
@@ -17,10 +18,10 @@
 //!    conditional variance. So the variance is 1 everywhere, and the correlation is exact between
 //!    clocks of different cells. Between two clocks of one cell it is too high, by at most
 //!    δ/4 = 0.004 (at the quarters). Finer cells would cost one more normal per halving; with a
-//!    correlation distance of 10 m, a cell is 16 cm of way.
+//!    correlation distance of 10 m, a cell is 16 cm.
 //!
 //! Every normal is the draw of the entity's stream at a position that names its point, so nothing
-//! is stored; a [`Nearby`] keeps the points around the last clock, and is only faster.
+//! is stored. A [`Nearby`] caches the points around the last clock.
 
 use super::special::next_normal;
 use crate::rng::{Stream, StreamFamily};
@@ -90,7 +91,7 @@ const fn sinh(x: f64) -> f64 {
     x * (1.0 + square * (1.0 / 6.0 + square * (1.0 / 120.0 + square * (1.0 / 5_040.0))))
 }
 
-/// The points of one process around one cell.
+/// A cache of the points of one process around one cell: 150 bytes.
 #[derive(Clone, Debug)]
 pub struct Nearby {
     /// Whose points they are, and the cell they surround; `None` before the first use.

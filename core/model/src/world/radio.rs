@@ -1,7 +1,7 @@
-//! The radio channel: from where a device is to the rate at which it sends to a station.
+//! The radio channel: the rate at which a device sends to a station.
 //!
 //! Loss grows with distance ([`PathLoss`]), depends on whether there is a line of sight, and varies
-//! around its mean along the way ([`Shadowing`]); fading ([`super::fading`]) varies it from slot to
+//! around its mean as the device moves ([`Shadowing`]); fading ([`super::fading`]) varies it from slot to
 //! slot. The rate is B·min(η_max, log₂(1 + SINR)).
 //!
 //! Formulas: 3GPP TR 38.901 (v16), table 7.4.1-1 (path loss), 7.4.2-1 (line of sight), 7.5-6
@@ -45,9 +45,9 @@ pub enum PathLoss {
     Uma,
 }
 
-/// Shadowing: Gaussian in dB, with correlation e^(−Δd/d_corr) along the way of the device
-/// (Gudmundson 1991), independent between pairs. It belongs to the way, not to the ground: a device
-/// that comes back to a place finds another loss there.
+/// Shadowing: Gaussian in dB, with correlation e^(−Δd/d_corr) over the distance Δd that the device
+/// travels (Gudmundson 1991), independent between pairs. It is a function of the distance travelled,
+/// not of the position: a device that returns to a place finds a different loss there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shadowing {
     /// The loss is the mean.
@@ -68,7 +68,7 @@ pub enum Shadowing {
 pub struct RadioParameters {
     /// Mean loss.
     pub path_loss: PathLoss,
-    /// Variation of the loss along the way.
+    /// Variation of the loss as the device moves.
     pub shadowing: Shadowing,
     /// Variation from slot to slot.
     pub fading: Fading,
@@ -116,11 +116,11 @@ impl RadioParameters {
 /// Loss over distance: intercept + slope·log₁₀ d₃D, dB.
 type Line = (f64, f64);
 
-/// Whether a device sees a station: an index, too.
+/// In or out of line of sight; as a number, an index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sight {
-    Clear,
-    Hidden,
+    Los,
+    Nlos,
 }
 
 /// σ (dB) and 1/d_corr (1/m).
@@ -134,12 +134,12 @@ pub struct Radio {
     /// 2-D distance from which `far` applies, metres.
     break_m: f64,
     far: Line,
-    /// Loss out of line of sight, if it is above that in it.
-    hidden: Line,
+    /// Loss out of line of sight, where it exceeds that in it.
+    nlos: Line,
     /// Square of the difference of heights, m².
     height_squared: f64,
-    /// 1/m by which the line of sight is lost; `None` if there always is one.
-    hiding: Option<f64>,
+    /// Decay of the probability of a line of sight, 1/m; `None` if there always is one.
+    los_decay: Option<f64>,
     /// In and out of line of sight; `None` without shadowing.
     variation: Option<[Variation; 2]>,
     gains: Gains,
@@ -161,7 +161,7 @@ impl Radio {
         let break_m = 4.0 * (station - 1.0) * (device - 1.0) * frequency_ghz * 1e9 / LIGHT_MPS;
         let beyond = (break_m * break_m + height_squared).log10();
         let above = device - 1.5;
-        let (near, break_m, far, hidden) = match path_loss {
+        let (near, break_m, far, nlos) = match path_loss {
             PathLoss::FreeSpace => {
                 let wave = 20.0 * (4.0 * std::f64::consts::PI * 1e9 / LIGHT_MPS).log10();
                 let line = (wave + carrier, 20.0);
@@ -172,15 +172,15 @@ impl Radio {
                 (line, f64::INFINITY, line, line)
             }
             PathLoss::Umi => {
-                let hidden = (22.4 + 21.3 * frequency_ghz.log10() - 0.3 * above, 35.3);
-                ((32.4 + carrier, 21.0), break_m, (32.4 + carrier - 9.5 * beyond, 40.0), hidden)
+                let nlos = (22.4 + 21.3 * frequency_ghz.log10() - 0.3 * above, 35.3);
+                ((32.4 + carrier, 21.0), break_m, (32.4 + carrier - 9.5 * beyond, 40.0), nlos)
             }
             PathLoss::Uma => {
-                let hidden = (13.54 + carrier - 0.6 * above, 39.08);
-                ((28.0 + carrier, 22.0), break_m, (28.0 + carrier - 9.0 * beyond, 40.0), hidden)
+                let nlos = (13.54 + carrier - 0.6 * above, 39.08);
+                ((28.0 + carrier, 22.0), break_m, (28.0 + carrier - 9.0 * beyond, 40.0), nlos)
             }
         };
-        let hiding = match path_loss {
+        let los_decay = match path_loss {
             PathLoss::Umi => Some(1.0 / 36.0),
             PathLoss::Uma => Some(1.0 / 63.0),
             PathLoss::FreeSpace | PathLoss::LogDistance { .. } => None,
@@ -201,9 +201,9 @@ impl Radio {
             near,
             break_m,
             far,
-            hidden,
+            nlos,
             height_squared,
-            hiding,
+            los_decay,
             variation,
             gains,
             budget_db,
@@ -216,13 +216,13 @@ impl Radio {
     }
 
     /// Mean loss in line of sight at a 2-D distance in metres, dB.
-    pub fn line_of_sight_loss_db(&self, distance_m: f64) -> f64 {
-        self.mean_loss_db(distance_m, Sight::Clear)
+    pub fn los_loss_db(&self, distance_m: f64) -> f64 {
+        self.mean_loss_db(distance_m, Sight::Los)
     }
 
     /// Mean loss out of line of sight at a 2-D distance in metres, dB.
-    pub fn hidden_loss_db(&self, distance_m: f64) -> f64 {
-        self.mean_loss_db(distance_m, Sight::Hidden)
+    pub fn nlos_loss_db(&self, distance_m: f64) -> f64 {
+        self.mean_loss_db(distance_m, Sight::Nlos)
     }
 
     #[inline]
@@ -231,18 +231,18 @@ impl Radio {
         let on = |(intercept, slope): Line| intercept + slope * log_distance;
         let clear = on(if distance_m <= self.break_m { self.near } else { self.far });
         match sight {
-            Sight::Clear => clear,
-            Sight::Hidden => clear.max(on(self.hidden)),
+            Sight::Los => clear,
+            Sight::Nlos => clear.max(on(self.nlos)),
         }
     }
 
     /// Probability of a line of sight at a 2-D distance in metres.
     #[inline]
-    pub fn line_of_sight_probability(&self, distance_m: f64) -> f64 {
-        match self.hiding {
-            Some(hiding) if distance_m > 18.0 => {
+    pub fn los_probability(&self, distance_m: f64) -> f64 {
+        match self.los_decay {
+            Some(decay) if distance_m > 18.0 => {
                 let share = 18.0 / distance_m;
-                share + (-distance_m * hiding).exp() * (1.0 - share)
+                share + (-distance_m * decay).exp() * (1.0 - share)
             }
             _ => 1.0,
         }
@@ -293,18 +293,18 @@ fn check_parameters(parameters: &RadioParameters) -> Result<(), InvalidWorld> {
 /// Correlation distance of the line of sight, 1/m (TR 38.901, 7.6.3: 50 m, UMi and UMa).
 const LINE_OF_SIGHT_PER_M: f64 = 1.0 / 50.0;
 
-/// Where a device is with respect to a station, and how it has come there.
+/// What a link depends on: the position of a device relative to a station, and its history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Whereabouts {
     /// 2-D distance to the station, metres.
     pub distance_m: f64,
-    /// The way of the device since slot 0, metres.
+    /// Distance travelled by the device since slot 0, metres.
     pub travelled_m: f64,
     /// The fading of the device in this slot.
     pub fade: Fade,
 }
 
-/// A pair of device and station in a slot.
+/// The link of a device to a station in one slot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
     /// True in line of sight.
@@ -320,8 +320,7 @@ pub struct Link {
     pub rate_mbps: f64,
 }
 
-/// What a caller may keep of one pair from slot to slot: makes [`Channel::link`] faster, changes
-/// nothing.
+/// A cache of one pair from slot to slot: makes [`Channel::link`] faster, never different. 600 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct LinkMemory {
     line_of_sight: Nearby,
@@ -381,18 +380,18 @@ impl Channel {
             radio.gains.efficiency(&self.fading, &mut memory.fading, pair, at.fade, sinr_db);
         let efficiency = efficiency.min(radio.parameters.max_efficiency);
         let rate_mbps = radio.parameters.bandwidth_mhz * efficiency;
-        Link { line_of_sight: sight == Sight::Clear, loss_db, sinr_db, efficiency, rate_mbps }
+        Link { line_of_sight: sight == Sight::Los, loss_db, sinr_db, efficiency, rate_mbps }
     }
 
     fn sight(&self, memory: &mut LinkMemory, pair: u64, at: Whereabouts) -> Sight {
-        let probability = self.radio.line_of_sight_probability(at.distance_m);
+        let probability = self.radio.los_probability(at.distance_m);
         if probability >= 1.0 {
-            return Sight::Clear;
+            return Sight::Los;
         }
         // Φ(x) < p, as x < Φ⁻¹(p).
         let clock = at.travelled_m * LINE_OF_SIGHT_PER_M;
         let x = self.line_of_sight.near(&mut memory.line_of_sight, pair, clock);
-        if x < normal_quantile(probability) { Sight::Clear } else { Sight::Hidden }
+        if x < normal_quantile(probability) { Sight::Los } else { Sight::Nlos }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gauss–Markov: a velocity that forgets itself gradually.
+//! Gauss–Markov: a velocity whose memory fades gradually.
 
 use super::{Bodies, Position};
 use crate::distribution::Range;
@@ -11,8 +11,8 @@ use crate::world::{InvalidWorld, check};
 /// standard deviation σ, its correlation n slots apart aⁿ.
 ///
 /// v̄ has the mean speed and a direction that each device draws once. At the border of the area a
-/// device is reflected, with v and v̄. The start is stationary: any place in the area is equally
-/// likely.
+/// device is reflected, with v and v̄. The start is stationary: positions
+/// are uniform in the area.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaussMarkov {
     /// |v̄|: m/s, 0 or more.

@@ -16,7 +16,7 @@ use crate::world::{InvalidWorld, check};
 /// of vehicles uniform along the streets, so the start, drawn uniformly, is stationary.
 ///
 /// A turn takes place in the middle of the crossing; the step across lanes that it makes takes no
-/// time and adds nothing to the way travelled.
+/// time and adds nothing to the distance travelled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manhattan {
     /// Distance between streets, metres, from west to east and from south to north; wider than all
@@ -32,7 +32,7 @@ pub struct Manhattan {
     pub turns: Turns,
 }
 
-/// Probabilities of the ways out of a crossing, each 0 … 1, together 1.
+/// Probabilities at a crossing, each 0 … 1, together 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turns {
     /// Straight on.
@@ -119,10 +119,10 @@ pub(super) struct State {
     /// Coordinates of nodes along each axis: the border, the streets, the border.
     lines: [Vec<f64>; 2],
     pub(super) heading: Vec<Heading>,
-    /// The next node on the way.
+    /// The next node ahead.
     pub(super) node: Vec<Node>,
     /// Metres to the next node.
-    left: Vec<f64>,
+    remaining_m: Vec<f64>,
     /// Metres from the middle line to the vehicle's lane.
     lane: Vec<f64>,
     stream: Vec<Stream>,
@@ -145,7 +145,7 @@ impl State {
             lines: [with_border(x, width_m), with_border(y, height_m)],
             heading: vec![0; devices],
             node: vec![(0, 0); devices],
-            left: vec![0.0; devices],
+            remaining_m: vec![0.0; devices],
             lane: vec![0.0; devices],
             stream: streams.collect(),
         };
@@ -155,7 +155,7 @@ impl State {
         state
     }
 
-    /// Puts a vehicle on a place drawn uniformly along all streets, in one of both directions.
+    /// Places a vehicle uniformly along all streets, in either direction.
     fn start(&mut self, model: &Manhattan, bodies: &mut Bodies, device: usize) {
         let stream = &mut self.stream[device];
         let extent = [bodies.area.width_m, bodies.area.height_m];
@@ -178,28 +178,28 @@ impl State {
         self.lane[device] = lane;
         let (street, next) = (street as i32 + 1, ahead as i32);
         let node = if axis == 0 { (next, street) } else { (street, next) };
-        let left = (self.lines[axis][ahead] - along).abs();
-        self.enter(bodies, device, (axis + 2 * backward) as Heading, node, left);
+        let remaining_m = (self.lines[axis][ahead] - along).abs();
+        self.enter(bodies, device, (axis + 2 * backward) as Heading, node, remaining_m);
     }
 
-    /// Puts a vehicle on its lane, `left` metres before a node.
+    /// Puts a vehicle on its lane, `remaining_m` before a node.
     fn enter(
         &mut self,
         bodies: &mut Bodies,
         device: usize,
         heading: Heading,
         node: Node,
-        left: f64,
+        remaining_m: f64,
     ) {
         self.heading[device] = heading;
         self.node[device] = node;
-        self.left[device] = left;
+        self.remaining_m[device] = remaining_m;
         let (east, north) = step(heading);
         let lane = self.lane[device];
         let place = self.place(node);
         // The right-hand side of (east, north) is (north, −east).
-        let x_m = place.x_m - left * east + lane * north;
-        let y_m = place.y_m - left * north - lane * east;
+        let x_m = place.x_m - remaining_m * east + lane * north;
+        let y_m = place.y_m - remaining_m * north - lane * east;
         bodies.place(device, Position { x_m, y_m });
     }
 
@@ -209,34 +209,34 @@ impl State {
     }
 
     pub(super) fn advance(&mut self, bodies: &mut Bodies) {
-        for device in 0..self.left.len() {
-            let way = bodies.speed_mps[device] * bodies.slot_seconds;
-            bodies.travelled_m[device] += way;
-            if self.left[device] > way {
-                self.left[device] -= way;
+        for device in 0..self.remaining_m.len() {
+            let step_m = bodies.speed_mps[device] * bodies.slot_seconds;
+            bodies.travelled_m[device] += step_m;
+            if self.remaining_m[device] > step_m {
+                self.remaining_m[device] -= step_m;
                 let (east, north) = step(self.heading[device]);
-                bodies.x_m[device] += way * east;
-                bodies.y_m[device] += way * north;
+                bodies.x_m[device] += step_m * east;
+                bodies.y_m[device] += step_m * north;
             } else {
-                self.pass_nodes(bodies, device, way);
+                self.pass_nodes(bodies, device, step_m);
             }
         }
     }
 
     /// A slot in which a vehicle reaches nodes.
-    fn pass_nodes(&mut self, bodies: &mut Bodies, device: usize, mut way: f64) {
-        while self.left[device] <= way {
-            way -= self.left[device];
+    fn pass_nodes(&mut self, bodies: &mut Bodies, device: usize, mut step_m: f64) {
+        while self.remaining_m[device] <= step_m {
+            step_m -= self.remaining_m[device];
             let node = self.node[device];
             let heading = self.turn(device, node);
             let (east, north) = STEPS[usize::from(heading)];
             let next = (node.0 + east, node.1 + north);
-            let left = self.place(node).distance_m(self.place(next));
-            self.enter(bodies, device, heading, next, left);
+            let remaining_m = self.place(node).distance_m(self.place(next));
+            self.enter(bodies, device, heading, next, remaining_m);
         }
         let (heading, node) = (self.heading[device], self.node[device]);
-        let left = self.left[device] - way;
-        self.enter(bodies, device, heading, node, left);
+        let remaining_m = self.remaining_m[device] - step_m;
+        self.enter(bodies, device, heading, node, remaining_m);
     }
 
     /// The heading out of a node.
@@ -248,9 +248,9 @@ impl State {
             return (heading + 2) % 4;
         }
         let drawn = self.stream[device].uniform();
-        let Turns { straight, left, .. } = self.turns;
-        let way = usize::from(drawn >= straight) + usize::from(drawn >= straight + left);
-        (heading + [0, 1, 3][way]) % 4
+        let Turns { straight, left: to_left, .. } = self.turns;
+        let choice = usize::from(drawn >= straight) + usize::from(drawn >= straight + to_left);
+        (heading + [0, 1, 3][choice]) % 4
     }
 }
 

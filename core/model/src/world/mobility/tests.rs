@@ -39,7 +39,7 @@ fn all_models() -> Vec<Mobility> {
     ]
 }
 
-/// A device's way, as bits.
+/// A device's trajectory, as bits.
 fn path(mobility: &Mobility, devices: u32, device: u32, slots: u32) -> Vec<[u64; 4]> {
     let mut motion = motion(mobility, devices);
     let state = |motion: &Motion| {
@@ -56,16 +56,16 @@ fn path(mobility: &Mobility, devices: u32, device: u32, slots: u32) -> Vec<[u64;
 }
 
 #[test]
-fn the_way_of_a_device_does_not_depend_on_the_number_of_devices() {
+fn trajectories_do_not_depend_on_the_number_of_devices() {
     for mobility in all_models() {
         let alone = path(&mobility, 4, 3, 300);
         assert_eq!(alone, path(&mobility, 400, 3, 300), "{mobility:?}");
     }
 }
 
-/// Ways are part of every result. The last bits of logarithms and powers depend on the machine.
+/// Trajectories are part of every result. The last bits of logarithms and powers depend on the machine.
 #[test]
-fn ways_are_pinned() {
+fn trajectories_are_pinned() {
     let places: Vec<_> = all_models()
         .iter()
         .map(|mobility| {
@@ -90,7 +90,7 @@ fn ways_are_pinned() {
 }
 
 #[test]
-fn devices_stay_in_the_area_and_travel_as_far_as_their_speed_says() {
+fn devices_stay_in_the_area_and_never_jump() {
     for mobility in all_models() {
         let mut motion = motion(&mobility, 60);
         for _ in 0..2_000 {
@@ -98,13 +98,14 @@ fn devices_stay_in_the_area_and_travel_as_far_as_their_speed_says() {
                 (0..60).map(|i| (motion.position(i), motion.travelled_m(i))).collect();
             motion.advance();
             for (device, (place, travelled)) in (0..).zip(before) {
-                let (now, way) = (motion.position(device), motion.travelled_m(device) - travelled);
+                let (now, moved) =
+                    (motion.position(device), motion.travelled_m(device) - travelled);
                 assert!(AREA.contains(now), "{mobility:?}: {now:?}");
-                assert!(way >= 0.0);
+                assert!(moved >= 0.0);
                 // The straight line is the shortest, except across the lanes of two turns.
                 let lanes = if matches!(mobility, Mobility::Manhattan(_)) { 15.0 } else { 1e-6 };
-                assert!(place.distance_m(now) <= way + lanes, "{mobility:?} {place:?} {now:?}");
-                assert!(way <= 30.0 * SLOT + 1e-9, "{mobility:?}: {way} m in a slot");
+                assert!(place.distance_m(now) <= moved + lanes, "{mobility:?} {place:?} {now:?}");
+                assert!(moved <= 30.0 * SLOT + 1e-9, "{mobility:?}: {moved} m in a slot");
             }
         }
     }
@@ -190,7 +191,7 @@ fn gauss_markov_fills_the_area_evenly() {
 }
 
 #[test]
-fn manhattan_vehicles_keep_to_the_streets_and_turn_as_told() {
+fn manhattan_vehicles_stay_on_their_lanes_and_turn_with_the_given_probabilities() {
     let model = Manhattan {
         speed_mps: (8.0, 17.0),
         turns: Turns { straight: 0.6, left: 0.3, right: 0.1 },
@@ -244,8 +245,8 @@ fn manhattan_vehicles_keep_to_the_streets_and_turn_as_told() {
             let (east, north) = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)]
                 [usize::from(from.heading[device])];
             let ahead = (there.x_m - here.x_m) * east + (there.y_m - here.y_m) * north;
-            let way = motion.speed_mps(device as u32) * SLOT;
-            assert!((ahead - way).abs() < 1e-9 && (here.distance_m(there) - way).abs() < 1e-9);
+            let moved = motion.speed_mps(device as u32) * SLOT;
+            assert!((ahead - moved).abs() < 1e-9 && (here.distance_m(there) - moved).abs() < 1e-9);
         }
     }
     let [straight, left, back, right] = turned;
@@ -296,7 +297,7 @@ fn recorded_devices_are_on_their_track() {
 }
 
 #[test]
-fn recorded_moments_are_met_in_spite_of_rounding() {
+fn recorded_tracks_end_in_the_right_slot_despite_rounding() {
     let sample = |time_s: f64| Sample {
         time_s,
         device: 0,

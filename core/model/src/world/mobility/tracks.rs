@@ -1,22 +1,23 @@
-//! Recorded tracks: where devices were at some moments.
+//! Recorded tracks: timed positions of devices.
 
 use std::sync::Arc;
 
 use super::{Area, Bodies, Position, check_inside};
 use crate::world::InvalidWorld;
 
-/// The place of a device at a moment.
+/// The position of a device at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     /// Seconds since the start of slot 0, any finite number.
     pub time_s: f64,
     /// The device.
     pub device: u32,
-    /// Its place.
+    /// Its position.
     pub place: Position,
 }
 
-/// Recorded tracks, checked. Between two samples a device moves straight and evenly.
+/// Recorded tracks, checked. Between two samples a device moves in a straight
+/// line at constant speed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tracks {
     /// All samples, by device and then time.
@@ -72,7 +73,7 @@ impl Tracks {
     /// The tracks of these samples, in any order. Devices without a sample are never present.
     ///
     /// # Errors
-    /// [`InvalidTracks`] names the first sample whose time or place is not finite, or the later of
+    /// [`InvalidTracks`] names the first sample whose time or position is not finite, or the later of
     /// two samples of one device and time.
     pub fn new(samples: &[Sample]) -> Result<Self, InvalidTracks> {
         for (index, sample) in samples.iter().enumerate() {
@@ -138,7 +139,7 @@ impl Tracks {
     }
 }
 
-/// How far the devices have come on their tracks.
+/// The progress of the devices along their tracks.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     tracks: Arc<Tracks>,

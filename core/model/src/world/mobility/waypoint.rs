@@ -1,4 +1,4 @@
-//! Random waypoint: straight to a place drawn uniformly in the area, a pause, and on.
+//! Random waypoint: straight to a position drawn uniformly in the area, a pause, and on.
 
 use super::{Area, Bodies, Position, check_speeds, check_step};
 use crate::distribution::{Distribution, Range};
@@ -7,17 +7,17 @@ use crate::world::InvalidWorld;
 
 /// The random waypoint model.
 ///
-/// A run that starts at drawn places slows down for hours, since slow legs last longer. Here
-/// devices start in the stationary regime, sampled exactly (Le Boudec and Vojnović 2005, "Perfect
-/// simulation and stationarity of a class of mobility models"): in a pause with the share of time
-/// that pauses take, else on a leg drawn in proportion to its length, at a place uniform on it, with
-/// a speed whose density is proportional to 1/v.
+/// A simulation that starts every device on a fresh leg slows down for a long time, because slow
+/// legs last longer. Here devices start in the stationary regime, sampled exactly (Le Boudec and
+/// Vojnović 2005, "Perfect simulation and stationarity of a class of mobility models"): pausing with
+/// probability equal to the share of time spent pausing; otherwise on a leg drawn in proportion to
+/// its length, uniformly along it, at a speed with density proportional to 1/v.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RandomWaypoint {
-    /// Speed of a leg, m/s: uniform between the two, the lower one above 0. As a share of time the
-    /// mean speed while moving is (high − low)/ln(high/low).
+    /// Speed of a leg, m/s: uniform between the two, the lower one above 0. The time
+    /// average while moving is (high − low)/ln(high/low).
     pub speed_mps: (f64, f64),
-    /// Length of a pause, slots, each 0 or more.
+    /// Length of a pause, slots, 0 or more.
     pub pause_slots: Distribution,
 }
 
@@ -38,7 +38,7 @@ impl RandomWaypoint {
     }
 }
 
-/// Mean distance of two places drawn uniformly in the area, metres (Ghosh 1951).
+/// Mean distance of two positions drawn uniformly in the area, metres (Ghosh 1951).
 fn mean_distance_m(Area { width_m: a, height_m: b }: Area) -> f64 {
     let d = a.hypot(b);
     let (a2, b2) = (a * a, b * b);
@@ -47,7 +47,7 @@ fn mean_distance_m(Area { width_m: a, height_m: b }: Area) -> f64 {
     cubes / 15.0 + logarithms / 6.0
 }
 
-/// The mean of a distribution, and a draw in proportion to its size: the pause met at a random time.
+/// A draw in proportion to its size: the pause met at a random time.
 fn length_biased(distribution: &Distribution, stream: &mut Stream) -> f64 {
     match distribution {
         Distribution::Constant(value) => *value,
@@ -83,7 +83,7 @@ pub(super) struct State {
     /// Metres per slot to the east and to the north; 0 in a pause.
     step: Vec<(f64, f64)>,
     /// Slots until the end of the leg or pause.
-    left: Vec<f64>,
+    remaining: Vec<f64>,
     stream: Vec<Stream>,
 }
 
@@ -98,7 +98,7 @@ impl State {
             model: model.clone(),
             target: vec![Position::default(); devices],
             step: vec![(0.0, 0.0); devices],
-            left: vec![0.0; devices],
+            remaining: vec![0.0; devices],
             stream: streams.collect(),
         };
         let pause = mean(&model.pause_slots) * bodies.slot_seconds;
@@ -118,7 +118,7 @@ impl State {
             bodies.place(device, place);
             self.target[device] = place;
             let pause = length_biased(&self.model.pause_slots, &mut stream);
-            self.left[device] = pause * stream.uniform();
+            self.remaining[device] = pause * stream.uniform();
         } else {
             // Rejection: a leg is kept with probability length / diagonal.
             let (from, to) = loop {
@@ -146,7 +146,7 @@ impl State {
         let distance = from.distance_m(to);
         let slots = distance / (speed_mps * bodies.slot_seconds);
         self.target[device] = to;
-        self.left[device] = slots;
+        self.remaining[device] = slots;
         // A leg without length has no direction, and ends at once.
         let per_slot = if distance > 0.0 { 1.0 / slots } else { 0.0 };
         self.step[device] = ((to.x_m - from.x_m) * per_slot, (to.y_m - from.y_m) * per_slot);
@@ -154,9 +154,9 @@ impl State {
     }
 
     pub(super) fn advance(&mut self, bodies: &mut Bodies) {
-        for device in 0..self.left.len() {
-            if self.left[device] > 1.0 {
-                self.left[device] -= 1.0;
+        for device in 0..self.remaining.len() {
+            if self.remaining[device] > 1.0 {
+                self.remaining[device] -= 1.0;
                 let (x, y) = self.step[device];
                 bodies.x_m[device] += x;
                 bodies.y_m[device] += y;
@@ -170,8 +170,8 @@ impl State {
     /// A slot in which a leg or pause ends, and the next ones begin.
     fn end_legs(&mut self, bodies: &mut Bodies, device: usize) {
         let mut rest = 1.0;
-        while self.left[device] <= rest {
-            let spent = self.left[device];
+        while self.remaining[device] <= rest {
+            let spent = self.remaining[device];
             rest -= spent;
             let moved = bodies.speed_mps[device] > 0.0;
             bodies.travelled_m[device] += bodies.speed_mps[device] * bodies.slot_seconds * spent;
@@ -179,7 +179,7 @@ impl State {
             let stream = &mut self.stream[device];
             let pause = if moved { self.model.pause_slots.draw(stream) } else { 0.0 };
             if pause > 0.0 {
-                self.left[device] = pause;
+                self.remaining[device] = pause;
                 self.step[device] = (0.0, 0.0);
                 bodies.speed_mps[device] = 0.0;
             } else {
@@ -189,7 +189,7 @@ impl State {
                 self.go(bodies, device, to, speed);
             }
         }
-        self.left[device] -= rest;
+        self.remaining[device] -= rest;
         let (x, y) = self.step[device];
         bodies.x_m[device] += x * rest;
         bodies.y_m[device] += y * rest;

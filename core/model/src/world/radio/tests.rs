@@ -68,19 +68,19 @@ fn losses_are_those_of_the_standard() {
         let parameters =
             RadioParameters { frequency_ghz, device_height_m, ..parameters(path_loss) };
         let radio = Radio::new(parameters).unwrap();
-        for &(distance, visible, hidden, probability) in rows {
+        for &(distance, los, nlos, probability) in rows {
             let near = |value: f64, wanted: f64| {
                 assert!((value - wanted).abs() < 1e-6, "{path_loss:?} {distance}: {value}");
             };
-            near(radio.line_of_sight_loss_db(distance), visible);
-            near(radio.hidden_loss_db(distance), hidden);
-            near(radio.line_of_sight_probability(distance), probability);
+            near(radio.los_loss_db(distance), los);
+            near(radio.nlos_loss_db(distance), nlos);
+            near(radio.los_probability(distance), probability);
         }
     }
 }
 
 #[test]
-fn a_hidden_station_is_never_nearer_than_a_visible_one() {
+fn nlos_loss_is_at_least_the_los_loss() {
     // At equal heights and 2 m the formula out of sight alone is 43.57 dB, below 49.60 dB in sight.
     let heights = RadioParameters {
         station_height_m: 5.0,
@@ -88,22 +88,22 @@ fn a_hidden_station_is_never_nearer_than_a_visible_one() {
         ..parameters(PathLoss::Umi)
     };
     let radio = Radio::new(heights).unwrap();
-    assert!((radio.line_of_sight_loss_db(2.0) - 49.603).abs() < 1e-3);
-    assert_eq!(radio.hidden_loss_db(2.0), radio.line_of_sight_loss_db(2.0));
+    assert!((radio.los_loss_db(2.0) - 49.603).abs() < 1e-3);
+    assert_eq!(radio.nlos_loss_db(2.0), radio.los_loss_db(2.0));
 }
 
 #[test]
 fn free_space_and_log_distance_are_lines_over_the_logarithm() {
     let free = radio(PathLoss::FreeSpace);
     // 20·log₁₀(4π·1000·3.5·10⁹/(3·10⁸)) = 103.324 dB at 1 km from 8.5 m above: +0.0003 dB.
-    assert!((free.line_of_sight_loss_db(1_000.0) - 103.324).abs() < 1e-3);
-    assert_eq!(free.line_of_sight_probability(1e6), 1.0);
+    assert!((free.los_loss_db(1_000.0) - 103.324).abs() < 1e-3);
+    assert_eq!(free.los_probability(1e6), 1.0);
     let path_loss = PathLoss::LogDistance { exponent: 3.0, reference_db: 40.0 };
     let radio = Radio::new(RadioParameters { station_height_m: 1.5, ..parameters(path_loss) });
     let radio = radio.unwrap();
     for (distance, wanted) in [(0.0, 40.0), (1.0, 40.0), (10.0, 70.0), (1_000.0, 130.0)] {
-        assert!((radio.line_of_sight_loss_db(distance) - wanted).abs() < 1e-12);
-        assert!((radio.hidden_loss_db(distance) - wanted).abs() < 1e-12);
+        assert!((radio.los_loss_db(distance) - wanted).abs() < 1e-12);
+        assert!((radio.nlos_loss_db(distance) - wanted).abs() < 1e-12);
     }
 }
 
@@ -137,14 +137,14 @@ fn rate_is_that_of_the_link_budget() {
     assert!(rate(&faded, 500.0, 0.5).1 != rate(&faded, 500.0, 2.0).1);
 }
 
-/// Links of device 0 to 40,000 stations, at these ways.
+/// Links of device 0 to 40,000 stations.
 fn links(channel: &Channel, distance_m: f64, travelled_m: f64) -> Vec<Link> {
     let at = Whereabouts { travelled_m, ..still(distance_m) };
     (0..40_000).map(|station| channel.link(&mut LinkMemory::default(), 0, station, at)).collect()
 }
 
 #[test]
-fn line_of_sight_has_its_probability_and_is_consistent_along_the_way() {
+fn line_of_sight_has_its_probability_and_is_consistent_over_distance() {
     for (path_loss, rows) in [(PathLoss::Umi, UMI_3_5_GHZ), (PathLoss::Uma, UMA_3_5_GHZ)] {
         let channel = Channel::new(&Arc::new(radio(path_loss)), 1, 0);
         for (distance, _, _, probability) in rows.into_iter().take(6) {
@@ -184,11 +184,10 @@ fn shadowing_has_the_deviation_and_correlation_of_its_model() {
         let radio = Radio::new(parameters).unwrap();
         // In sight at 10 m; at 3 km nearly always out of it, whose losses are apart.
         let distance = if in_sight { 10.0 } else { 3_000.0 };
-        let (visible, hidden) =
-            (radio.line_of_sight_loss_db(distance), radio.hidden_loss_db(distance));
+        let (los, nlos) = (radio.los_loss_db(distance), radio.nlos_loss_db(distance));
         let channel = Channel::new(&Arc::new(radio), 1, 0);
         let (here, there) = (links(&channel, distance, 7.0), links(&channel, distance, 17.0));
-        let shadow = |link: &Link| link.loss_db - if in_sight { visible } else { hidden };
+        let shadow = |link: &Link| link.loss_db - if in_sight { los } else { nlos };
         let pairs: Vec<_> = here
             .iter()
             .zip(&there)
@@ -210,13 +209,13 @@ fn memory_changes_nothing() {
         let channel = Channel::new(&Arc::new(Radio::new(parameters).unwrap()), 1, 0);
         let mut memory = LinkMemory::default();
         let mut fade = Fade::at_start(0.0);
-        let mut way = 0.0;
+        let mut travelled_m = 0.0;
         for slot in 0..2_000 {
             let distance_m = 60.0 + 55.0 * (0.01 * f64::from(slot)).sin();
-            let at = Whereabouts { distance_m, travelled_m: way, fade };
+            let at = Whereabouts { distance_m, travelled_m, fade };
             let link = channel.link(&mut memory, 3, 5, at);
             assert_eq!(link, channel.link(&mut LinkMemory::default(), 3, 5, at), "slot {slot}");
-            way += 0.6 + 0.5 * (0.3 * f64::from(slot)).sin();
+            travelled_m += 0.6 + 0.5 * (0.3 * f64::from(slot)).sin();
             fade = fade.after(0.002 * f64::from(slot % 700));
         }
     }
