@@ -139,7 +139,7 @@ fn rates(criterion: &mut Criterion) {
         let speed = 1.5;
         let turns = doppler_turns(speed, 3.5, slot_seconds);
         let mut memories = vec![LinkMemory::default(); DEVICES as usize];
-        let mut clocks = FadeClocks::new(DEVICES);
+        let mut clocks = FadeClocks::new((0..DEVICES).map(|_| turns));
         let mut travelled_m = 0.0;
         let mut slot = |memories: Option<&mut [LinkMemory]>| {
             travelled_m += speed * slot_seconds;

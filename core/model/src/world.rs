@@ -32,7 +32,10 @@
 //! // Its uplink: 3GPP urban micro, 10 MHz at 3.5 GHz, Rayleigh fading.
 //! let radio = Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi))?);
 //! let channel = Channel::new(&radio, seed, episode);
-//! let mut fades = FadeClocks::new(60);
+//! let turns = |motion: &Motion, device| {
+//!     doppler_turns(motion.speed_mps(device), 3.5, slot_seconds)
+//! };
+//! let mut fades = FadeClocks::new((0..60).map(|device| turns(&motion, device)));
 //! // Caches one pair from slot to slot.
 //! let mut memory = LinkMemory::default();
 //!
@@ -46,8 +49,7 @@
 //!     assert!((0.0..=74.063).contains(&link.rate_mbps));
 //!     motion.advance();
 //!     for device in 0..60 {
-//!         let speed = motion.speed_mps(device);
-//!         fades.advance(device, doppler_turns(speed, 3.5, slot_seconds));
+//!         fades.advance(device, turns(&motion, device));
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -81,9 +81,9 @@ pub struct FadeClocks {
 }
 
 impl FadeClocks {
-    /// Slot 0 of `devices` devices that stand still.
-    pub fn new(devices: u32) -> Self {
-        Self { fades: vec![Fade::at_start(0.0); devices as usize] }
+    /// All devices at slot 0; `turns` is the f_D·τ of each.
+    pub fn new(turns: impl IntoIterator<Item = f64>) -> Self {
+        Self { fades: turns.into_iter().map(Fade::at_start).collect() }
     }
 
     /// Moves one device to the next slot, `turns` being its f_D·τ. Call it once per device and slot.
@@ -278,7 +278,7 @@ mod tests {
     /// Gains of 100,000 pairs, and the same after slots with these f_D·τ.
     fn gains(fading: Fading, slots: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let (gains, parts) = (Gains::new(fading).unwrap(), parts());
-        let mut clocks = FadeClocks::new(1);
+        let mut clocks = FadeClocks::new([0.0]);
         // Not at an anchor of the process.
         clocks.advance(0, 0.13);
         let before = clocks.fade(0);
