@@ -22,8 +22,8 @@ const fn mix(mut z: u64) -> u64 {
 /// The purpose of a draw. Streams of different purposes are independent.
 ///
 /// This crate owns the purposes of the physics, numbers 1 to 5 and 100 to 199. Other crates define
-/// their own constants with other numbers from 6 on; no two constants anywhere may share a number. The numbers
-/// are part of every result: never renumber, only append.
+/// their own constants with other numbers from 6 on; no two constants anywhere may share a number.
+/// The numbers are part of every result: never renumber, only append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Purpose(u64);
 

@@ -1,8 +1,8 @@
 //! The radio channel: the rate at which a device sends to a station.
 //!
 //! Loss grows with distance ([`PathLoss`]), depends on whether there is a line of sight, and varies
-//! around its mean as the device moves ([`Shadowing`]); fading ([`super::fading`]) varies it from slot to
-//! slot. The rate is B·min(η_max, log₂(1 + SINR)).
+//! around its mean as the device moves ([`Shadowing`]); fading ([`super::fading`]) varies it from
+//! slot to slot. The rate is B·min(η_max, log₂(1 + SINR)).
 //!
 //! Formulas: 3GPP TR 38.901 (v16), table 7.4.1-1 (path loss), 7.4.2-1 (line of sight), 7.5-6
 //! (shadowing), 7.6.3 (spatial consistency). f_c in GHz, distances in metres, loss in dB:
@@ -320,7 +320,8 @@ pub struct Link {
     pub rate_mbps: f64,
 }
 
-/// A cache of one pair from slot to slot: makes [`Channel::link`] faster, never different. 600 bytes.
+/// A cache of one pair from slot to slot: makes [`Channel::link`] faster, never different.
+/// 600 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct LinkMemory {
     line_of_sight: Nearby,

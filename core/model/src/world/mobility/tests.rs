@@ -63,7 +63,7 @@ fn trajectories_do_not_depend_on_the_number_of_devices() {
     }
 }
 
-/// Trajectories are part of every result. The last bits of logarithms and powers depend on the machine.
+/// Trajectories are part of every result. The last bits of logarithms depend on the machine.
 #[test]
 fn trajectories_are_pinned() {
     let places: Vec<_> = all_models()
