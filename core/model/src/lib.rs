@@ -94,7 +94,8 @@
 //! # Modules
 //! Each is a noun of the paper, and depends only on those above it: `rng`, `distribution`;
 //! `device`, `server`, `channel`, `energy`; `task`, `queue`; `system`; `workload`, `reward`,
-//! `published`, `history`; `slot`; `observation`; `episode`.
+//! `published`, `history`; `slot`; `observation`; `episode`. Module [`world`] (positions that
+//! move, the radio channel) depends on `rng` and `distribution` alone.
 
 mod channel;
 mod device;
@@ -112,6 +113,7 @@ mod slot;
 mod system;
 mod task;
 mod workload;
+pub mod world;
 
 pub use channel::UplinkRates;
 pub use device::{Device, PowerPreference, PreferenceRule};

@@ -21,9 +21,9 @@ const fn mix(mut z: u64) -> u64 {
 
 /// The purpose of a draw. Streams of different purposes are independent.
 ///
-/// This crate owns the purposes of the physics, numbers 1 to 5. Other crates define their own
-/// constants with numbers from 6 on; no two constants anywhere may share a number. The numbers
-/// are part of every result: never renumber, only append.
+/// This crate owns the purposes of the physics, numbers 1 to 5 and 100 to 199. Other crates define
+/// their own constants with other numbers from 6 on; no two constants anywhere may share a number.
+/// The numbers are part of every result: never renumber, only append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Purpose(u64);
 
@@ -38,6 +38,19 @@ impl Purpose {
     pub const SERVER: Self = Self(4);
     /// The uplink rate R of a pair of device and server.
     pub const UPLINK: Self = Self(5);
+
+    /// The place and the movement of a device.
+    pub const MOBILITY: Self = Self(100);
+    /// The line of sight of a pair of device and station.
+    pub const LINE_OF_SIGHT: Self = Self(101);
+    /// The shadowing of a pair of device and station in line of sight.
+    pub const SHADOWING_LOS: Self = Self(102);
+    /// The shadowing of a pair of device and station out of line of sight.
+    pub const SHADOWING_NLOS: Self = Self(103);
+    /// The real part of the fading gain of a pair of device and station.
+    pub const FADING_REAL: Self = Self(104);
+    /// The imaginary part of the fading gain of a pair of device and station.
+    pub const FADING_IMAGINARY: Self = Self(105);
 
     /// The purpose with this number.
     pub const fn new(number: u64) -> Self {
@@ -136,6 +149,15 @@ mod tests {
             Purpose::UPLINK,
         ];
         assert_eq!(purposes.map(Purpose::number), [1, 2, 3, 4, 5]);
+        let purposes = [
+            Purpose::MOBILITY,
+            Purpose::LINE_OF_SIGHT,
+            Purpose::SHADOWING_LOS,
+            Purpose::SHADOWING_NLOS,
+            Purpose::FADING_REAL,
+            Purpose::FADING_IMAGINARY,
+        ];
+        assert_eq!(purposes.map(Purpose::number), [100, 101, 102, 103, 104, 105]);
         assert_eq!(Purpose::new(5), Purpose::UPLINK);
         assert_eq!(StreamFamily::new(1, 2, Purpose::UPLINK).seed(), 0x690b_3691_9389_5259);
     }
