@@ -303,7 +303,11 @@ fn a_wrong_job_is_explained() {
     let early = plan.jobs.iter().find(|job| job["kind"] == "dataset").unwrap();
     let ran = plan.run(early["makes"].as_str().unwrap());
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("has not been made: teacher"), "{}", ran.err);
+    assert!(ran.err.contains("which has not been made: do that job first"), "{}", ran.err);
+    let page = plan.run("index.html");
+    assert_eq!(page.code, 1);
+    let left = format!("index.html: 15 jobs before it left, such as {}", plan.jobs[0]["makes"]);
+    assert!(page.err.contains(&left.replace('"', "")), "{}", page.err);
     // Whoever makes the whole is alone.
     let training = plan.jobs[0]["makes"].as_str().unwrap();
     let mut running = plan.begin(training);

@@ -178,7 +178,7 @@ impl StudyRunner<'_> {
             Task::Evaluate(run) => run.job.as_ref(),
         };
         let missing = needed.filter(|lesson| !self.is_learned(lesson))?;
-        Some(format!("{} has not been made: {}", makes(missing), missing.name))
+        Some(format!("it needs {}, which has not been made: do that job first", makes(missing)))
     }
 }
 

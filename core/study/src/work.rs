@@ -76,6 +76,9 @@ pub(crate) type Attempt<T> = Result<T, Failure>;
 /// The failures of jobs, by their keys.
 pub(crate) type Failures = BTreeMap<String, Failure>;
 
+/// What a lesson yields. Without it, as after a removal by hand, it has not been done.
+pub(crate) const CHECKPOINT: &str = "best.safetensors";
+
 /// The file that states that a lesson has been done.
 const DONE: &str = "done";
 
@@ -150,7 +153,8 @@ impl StudyRunner<'_> {
 
     /// True if a lesson has been done.
     pub(crate) fn is_learned(&self, job: &TrainingJob) -> bool {
-        self.learned().join(&job.folder).join(DONE).exists()
+        let folder = self.learned().join(&job.folder);
+        folder.join(DONE).exists() && folder.join(CHECKPOINT).exists()
     }
 
     /// True if the states of a distillation have been collected.
@@ -331,7 +335,7 @@ impl StudyRunner<'_> {
                 if job.teacher.is_none() {
                     measured.trainings.push(learning::training(&folder)?);
                 }
-                let contents = checkpoint::read(&folder.join("best.safetensors"));
+                let contents = checkpoint::read(&folder.join(CHECKPOINT));
                 measured.parameters =
                     contents.ok().and_then(|contents| contents.parameters_as_in_the_paper());
             }

@@ -157,10 +157,8 @@ fn read(
 }
 
 fn unknown(folder: &Path) -> Problem {
-    let message = format!(
-        "{}: not the folder of a run, training, distillation, search or study",
-        folder.display()
-    );
+    let message =
+        format!("{}: not the folder of a run, training, distillation or search", folder.display());
     let help = "name a folder that offramp wrote; of a study, `reproduce` prints the results again, and \
                 --open shows its page";
     Problem::new(message).with_help(help)

@@ -13,7 +13,7 @@ use offramp_harness::resume::{Claim, Start};
 use offramp_report::study::{StudyResults, failures};
 use offramp_report::study_folder;
 use offramp_results::words::counted;
-use offramp_study::{JobOutcome, Size, Study, StudyOutcome};
+use offramp_study::{Job, JobOutcome, Size, Study, StudyOutcome};
 use rayon::ThreadPool;
 
 use crate::Outcome;
@@ -41,9 +41,9 @@ pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcom
     let work = Reproduction { arguments, notes, study: &study, registry: &registry, out: &out };
     match &arguments.job {
         _ if arguments.plan => work.plan(&path, &plugins),
-        // The page needs everything else, so it is what is left of the whole.
-        Some(job) if job != plan::PAGE => work.job(job),
-        _ => work.whole(),
+        Some(job) if job == plan::PAGE => work.page(),
+        Some(job) => work.job(job),
+        None => work.whole(),
     }
 }
 
@@ -105,12 +105,9 @@ impl Reproduction<'_> {
 
     /// Writes what is left to do as jobs for other programs.
     fn plan(self, study_file: &Path, plugins: &[PathBuf]) -> Result<Outcome, Problem> {
-        let Self { arguments, notes, study, registry, out } = self;
-        let executor = super::isolated_executor()?;
+        let Self { arguments, notes, study, out, .. } = self;
         let _claim = Claim::new(out, Start::Resume, &study.work())?;
-        let jobs =
-            self.threads()?.install(|| study.jobs(registry, out, &arguments.only, &executor))?;
-        let plan = plan::Plan::new(self, study_file, plugins, jobs)?;
+        let plan = plan::Plan::new(self, study_file, plugins, self.left()?)?;
         let folder = plan.write(out)?;
         arguments.format.print_records("jobs", plan.summary())?;
         let hyperqueue = folder.join(hyperqueue::FILE);
@@ -118,6 +115,28 @@ impl Reproduction<'_> {
         notes.say(format_args!("HyperQueue: hq job submit-file {}", hyperqueue.display()));
         notes.say(format_args!("Slurm: bash {}", slurm.display()));
         Ok(Outcome::Success)
+    }
+
+    /// The jobs that are left.
+    fn left(self) -> Result<Vec<Job>, Problem> {
+        let Self { arguments, study, registry, out, .. } = self;
+        let executor = super::isolated_executor()?;
+        let only = &arguments.only;
+        Ok(self.threads()?.install(|| study.jobs(registry, out, only, &executor))?)
+    }
+
+    /// Makes the tables and figures, for which all other jobs must have been done.
+    fn page(self) -> Result<Outcome, Problem> {
+        let claim = Claim::share(self.out, &self.study.work())?;
+        let left = self.left()?;
+        drop(claim);
+        let Some(first) = left.first() else { return self.whole() };
+        let (jobs, first) = (counted(left.len() as u64, "job"), &first.makes);
+        show_failure(format_args!(
+            "{}: {jobs} before it left, such as {first}; without --job, all is done at once",
+            plan::PAGE
+        ));
+        Ok(Outcome::Failures)
     }
 
     /// Does one job.

@@ -156,7 +156,7 @@ fn text(path: &Path) -> Result<String, Problem> {
     absolute.to_str().filter(plain).map(str::to_owned).ok_or_else(|| {
         let path = path.display();
         Problem::new(format!(
-            "{path}: a plan can't state a path with `%`, control characters or no text"
+            "{path}: a plan can't state a path that has `%` or control characters, or is not UTF-8"
         ))
         .with_help("rename it")
     })

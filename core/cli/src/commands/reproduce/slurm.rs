@@ -61,7 +61,7 @@ impl Script {
             format!(
                 "#!/bin/bash\n\
                  # Does the job in that line of a list which Slurm's array names.\n\
-                 exec {} \"$(sed -n \"${{SLURM_ARRAY_TASK_ID}}p\" \"$1\")\"\n",
+                 exec {} \"$(sed -n \"${{SLURM_ARRAY_TASK_ID:?}}p\" \"$1\")\"\n",
                 command.join(" "),
             ),
         ));
