@@ -75,7 +75,8 @@ impl Sandbox {
     }
 
     /// Runs `offramp` in it again and again until it is done, and kills it (`kill -9`) after a
-    /// time that grows from attempt to attempt. Returns the number of kills.
+    /// time that grows from attempt to attempt, at first before anything can be done. Returns the
+    /// number of kills.
     ///
     /// # Panics
     /// If it fails.
@@ -85,7 +86,7 @@ impl Sandbox {
             command.current_dir(self.path()).args(arguments);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             let mut running = command.spawn().unwrap_or_else(|error| panic!("{error}"));
-            std::thread::sleep(Duration::from_millis(60 + 17 * u64::from(kills)));
+            std::thread::sleep(Duration::from_millis(1 + 17 * u64::from(kills)));
             match running.try_wait().unwrap_or_else(|error| panic!("{error}")) {
                 Some(status) => {
                     assert!(status.success(), "{status}");
