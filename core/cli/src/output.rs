@@ -43,7 +43,7 @@ pub(crate) fn print(text: &str) -> Result<(), Problem> {
 /// Prints a result that is not a text.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Problem> {
     let written = match RESULTS.get() {
         Some(mut results) => results.write_all(bytes),
