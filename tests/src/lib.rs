@@ -7,6 +7,7 @@ mod parquet;
 mod sandbox;
 mod scenario_text;
 mod sources;
+mod study;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,6 +21,7 @@ pub use scenario_text::{Fields, Value, plugin, quoted};
 pub use sources::{
     Crate, Cycle, Dependency, cargo, crates, files, find_cycles, module_graph, names_crate, read,
 };
+pub use study::with_study;
 
 /// The workspace's folder.
 pub fn workspace() -> &'static Path {

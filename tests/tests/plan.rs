@@ -4,11 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use offramp_tests::{Ran, Sandbox, example};
+use offramp_tests::{Ran, Sandbox, example, with_study};
 use serde_json::Value;
-
-const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
-    tasks: (arrival_probability: 0.4)";
 
 const STUDY: &str = r#"(
     name: "toy",
@@ -41,33 +38,6 @@ const STUDY: &str = r#"(
         (id: "curves", title: "How it learned", form: Curves, policies: ["teacher"], metrics: []),
     ],
 )"#;
-
-fn with_study() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
-    sandbox.write(
-        "teacher.ron",
-        format!(
-            "(name: \"teacher\", {SYSTEM}, train: (
-                learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
-                explorer: (plugin: \"uniform\"), validate_every: 4, validate_episodes: 2,
-                episodes: 40,
-            ))"
-        ),
-    );
-    sandbox.write(
-        "student.ron",
-        format!(
-            "(name: \"student\", {SYSTEM}, distill: (
-                teacher: (plugin: \"d3qn\", checkpoint: \"elsewhere\"),
-                student: (plugin: \"student\", parameters: (teacher_hidden: 4, ratio: 0.5)),
-                states: 500, steps: 40, validate_every: 20, validate_episodes: 2,
-            ))"
-        ),
-    );
-    sandbox.write("toy.ron", STUDY);
-    sandbox
-}
 
 /// Files whose bytes the whole study determines, times apart.
 const TIMELESS: [&str; 3] = ["learned.csv", "learned-qoe.svg", "curves.svg"];
@@ -135,7 +105,7 @@ fn wait_for_lock(sandbox: &Sandbox, lesson: &str, running: &mut Child) {
 /// Three workers take whatever is ready; one dies with each job it has begun, at first.
 #[test]
 fn workers_that_die_and_share_a_folder_make_what_one_process_makes() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 40);
     let plan = planned(&sandbox, "shared");
     let names: Vec<&str> = plan.jobs.iter().map(|job| job["makes"].as_str().unwrap()).collect();
     let kinds = plan.jobs.iter().map(|job| job["kind"].as_str().unwrap());
@@ -194,7 +164,7 @@ fn workers_that_die_and_share_a_folder_make_what_one_process_makes() {
 fn the_script_for_slurm_submits_every_job_after_those_it_needs() {
     use std::os::unix::fs::PermissionsExt;
 
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 40);
     planned(&sandbox, "it's shared");
     let sbatch = sandbox.write(
         "sbatch",
@@ -246,7 +216,7 @@ wc -l <"$OFFRAMP_TEST_LOG.submitted"
 
 #[test]
 fn a_job_file_for_hyperqueue_has_every_job_with_what_it_needs() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 40);
     let plan = planned(&sandbox, "shared");
     let text = sandbox.read("shared/plan/hyperqueue.toml");
     let tasks: Vec<&str> = text.split("[[task]]").skip(1).collect();
@@ -267,7 +237,7 @@ fn a_job_file_for_hyperqueue_has_every_job_with_what_it_needs() {
 
 #[test]
 fn what_failed_is_planned_again() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 40);
     let failing = "Fixed(plugin: \"hostile\", parameters: (misdeed: FailIn(\"decide\")))";
     sandbox.write("toy.ron", STUDY.replace("Fixed(plugin: \"heuristic\")", failing));
     let plugin = example("hostile").display().to_string();
@@ -283,14 +253,32 @@ fn what_failed_is_planned_again() {
     assert_eq!(sandbox.succeed(&plan), first);
 }
 
+/// As if it had been done, and its checkpoint were lost.
+#[test]
+fn a_lesson_without_its_checkpoint_is_given_again_to_its_end() {
+    let sandbox = with_study(STUDY, 1_000_000);
+    let plan = planned(&sandbox, "shared");
+    let training = plan.jobs[0]["makes"].as_str().unwrap();
+    std::fs::create_dir_all(sandbox.path().join("shared").join(training)).unwrap();
+    sandbox.write(&format!("shared/{training}/done"), "");
+    let left = || planned(&sandbox, "shared").jobs.len();
+    assert_eq!(left(), plan.jobs.len());
+    let mut running = plan.begin(training);
+    while !sandbox.has(&format!("shared/{training}/best.safetensors")) {
+        assert!(running.try_wait().unwrap().is_none(), "{training} has ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(left(), plan.jobs.len(), "its first checkpoint was taken for its last");
+}
+
 #[test]
 fn a_wrong_job_is_explained() {
-    let sandbox = with_study();
+    // So long that it does not end before it is killed.
+    let sandbox = with_study(STUDY, 1_000_000);
     let refused = sandbox.offramp(&["reproduce", "toy.ron", "--out", "shared", "--job", "x"]);
     assert_eq!(refused.code, 2);
-    // So long that it does not end before it is killed.
-    let long = "Trained(scenario: \"teacher.ron\", set: { \"train.episodes\": 1000000 })";
-    sandbox.write("toy.ron", STUDY.replace("Trained(scenario: \"teacher.ron\")", long));
     let expected = "  × shared: the study toy has not been begun there\n  \
                     help: begin it, with --plan, or name its folder with --out\n";
     assert_eq!(refused.err, expected);

@@ -6,10 +6,7 @@ use offramp_harness::Registry;
 use offramp_harness::events::Quiet;
 use offramp_harness::executor::InProcess;
 use offramp_study::{Size, Study};
-use offramp_tests::{Ran, Sandbox, built, example, workspace};
-
-const SYSTEM: &str = "system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
-    tasks: (arrival_probability: 0.4)";
+use offramp_tests::{Ran, Sandbox, built, example, with_study, workspace};
 
 const STUDY: &str = r#"(
     name: "toy",
@@ -150,29 +147,6 @@ const STUDY: &str = r#"(
     ],
 )"#;
 
-fn with_study() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("system.ron", format!("(name: \"system\", {SYSTEM})"));
-    let learner = "learner: (plugin: \"d3qn\", parameters: (hidden: 4, every_slots: 4)),
-        explorer: (plugin: \"uniform\"), validate_every: 4, validate_episodes: 2";
-    sandbox.write(
-        "teacher.ron",
-        format!("(name: \"teacher\", {SYSTEM}, train: ({learner}, episodes: 8))"),
-    );
-    sandbox.write(
-        "student.ron",
-        format!(
-            "(name: \"student\", {SYSTEM}, distill: (
-                teacher: (plugin: \"d3qn\", checkpoint: \"elsewhere\"),
-                student: (plugin: \"student\", parameters: (teacher_hidden: 4, ratio: 0.5)),
-                states: 500, steps: 40, validate_every: 20, validate_episodes: 2,
-            ))"
-        ),
-    );
-    sandbox.write("toy.ron", STUDY);
-    sandbox
-}
-
 /// The names of what is in a folder.
 fn listed(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(sandbox.path().join(folder)).unwrap();
@@ -181,7 +155,7 @@ fn listed(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
 
 /// A folder with the study, made into `out`; and what that printed.
 fn made() -> (Sandbox, Ran) {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let first = sandbox.offramp(&REPRODUCE);
     assert_eq!(first.code, 0, "{}", first.err);
     (sandbox, first)
@@ -245,7 +219,7 @@ fn what_several_items_need_is_learned_once() {
 /// So seeds are paired where they share a training, and nowhere else.
 #[test]
 fn runs_know_the_training_that_they_descend_from() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let registry = Registry::discover(&[], Some(built())).unwrap();
     let study = Study::read(&sandbox.path().join("toy.ron"), Size::Full).unwrap();
     let out = sandbox.path().join("out");
@@ -287,7 +261,7 @@ fn a_study_that_is_made_is_not_made_again() {
 #[test]
 #[cfg(unix)]
 fn a_study_continues_in_a_folder_of_another_name() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let made = |out: &str| {
         let ran =
             sandbox.offramp(&["reproduce", "toy.ron", "--out", out, "--only", "plain,learned"]);
@@ -346,7 +320,7 @@ fn only_what_changed_of_a_study_is_made_again() {
 
 #[test]
 fn a_killed_study_resumes_bit_identical() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     sandbox.succeed(&["reproduce", "toy.ron", "--out", "whole"]);
     let kills = sandbox.killed_until_done(&["reproduce", "toy.ron", "--out", "killed"]);
     assert!(kills > 0, "it was never killed");
@@ -358,7 +332,7 @@ fn a_killed_study_resumes_bit_identical() {
 
 #[test]
 fn a_quick_study_is_smaller_and_says_so() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let ran = sandbox.offramp(&["reproduce", "toy.ron", "--quick", "--only", "plain,learned"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("toy-quick, the quick version: 2 episodes, 1 training seed"));
@@ -375,7 +349,7 @@ fn a_quick_study_is_smaller_and_says_so() {
 
 #[test]
 fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let mut errors = String::new();
     for (from, to) in [
         ("scenario: \"system.ron\"", "scenario: \"sistem.ron\""),
@@ -406,7 +380,7 @@ fn what_is_wrong_with_a_study_is_told_before_anything_is_done() {
 
 #[test]
 fn what_fails_is_a_row_and_the_rest_goes_on() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let failing = STUDY.replace(
         "plugin: \"heuristic\", parameters: (load_trust: 0.5)",
         "plugin: \"hostile\", parameters: (misdeed: PanicIn(\"decide\"))",
@@ -429,7 +403,7 @@ fn what_fails_is_a_row_and_the_rest_goes_on() {
 /// Before anything is learned, whatever comes first in the study.
 #[test]
 fn what_a_plugin_refuses_ends_a_study_before_it_begins() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     for (from, to, place) in [
         ("load_trust: 0.5", "load_trust: 7.0", "rules"),
         ("\"distill.explored\": 0.2", "\"distill.student.parameters.ratio\": -1.0", "ratio: -1.0"),
@@ -451,7 +425,7 @@ fn what_a_plugin_refuses_ends_a_study_before_it_begins() {
 /// Everything that a claim needs is there, or the reason is.
 #[test]
 fn a_claim_about_a_point_that_is_left_out_is_not_judged() {
-    let sandbox = with_study();
+    let sandbox = with_study(STUDY, 8);
     let quick = ["reproduce", "toy.ron", "--quick", "--only", "plain", "--format", "json"];
     let json: serde_json::Value = serde_json::from_str(&sandbox.succeed(&quick)).unwrap();
     let verdict = |number: usize| &json["claims"][number]["verdict"];

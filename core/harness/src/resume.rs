@@ -59,7 +59,7 @@ pub enum FolderError {
     NotBegun {
         /// The folder.
         path: PathBuf,
-        /// What was to be continued in it.
+        /// The work that was to be continued in it.
         wanted: String,
     },
     /// Another process works in it, or it can't be locked.

@@ -46,8 +46,8 @@ pub fn write(folder: &Path) -> Result<(), PageError> {
     write_distillations(&name, &distilled, folder)
 }
 
-/// What learned in a folder, and what it is called: trainings or distillations. What failed before its
-/// first row is not there.
+/// The trainings or distillations of a folder, one per row, and the word for them. One that failed before
+/// its first row is left out.
 ///
 /// # Errors
 /// [`PageError`] names the file that can't be read.

@@ -31,14 +31,14 @@ pub enum JobKind {
 /// A job of a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The file or folder that it makes, relative to the study's, by which it is called:
+    /// Its name: the path of the file or folder that it makes, relative to the study's folder, such as
     /// `learned/teacher-0123456789ab`.
     pub makes: String,
-    /// What it does.
+    /// Its kind.
     pub kind: JobKind,
-    /// The policy that it is about.
+    /// The policy that it trains, distils or evaluates.
     pub policy: String,
-    /// The jobs that must have been done before, by what they make.
+    /// The names of the jobs that must have succeeded before.
     pub needs: Vec<String>,
     /// True if it measures times, so that nothing else may run on its machine.
     pub alone: bool,
@@ -53,7 +53,7 @@ pub enum JobOutcome {
     Failed(String),
 }
 
-/// A job, with what does it.
+/// A job and its task.
 struct PlannedJob<'p> {
     job: Job,
     task: Task<'p>,
@@ -97,8 +97,7 @@ impl Study {
         Ok(left)
     }
 
-    /// Does one job, which is called by what it [makes](Job::makes), in the folder `out`, which the
-    /// caller [shares](offramp_harness::resume::Claim::share) with others. It continues from the last
+    /// Does the job of this [name](Job::makes) in the folder `out`, which the caller [shares](offramp_harness::resume::Claim::share) with others. It continues from the last
     /// save of an earlier process (a dataset starts over), and if it has been done, does nothing.
     ///
     /// # Errors
@@ -171,7 +170,7 @@ impl StudyRunner<'_> {
         }
     }
 
-    /// What must be done before, if it has not been.
+    /// The reason why a task can't begin yet: a lesson that has not been given.
     fn missing(&self, task: Task<'_>) -> Option<String> {
         let needed = match task {
             Task::Learn(lesson) | Task::Collect(lesson) => lesson.teacher.as_deref(),
@@ -182,7 +181,7 @@ impl StudyRunner<'_> {
     }
 }
 
-/// What a lesson makes.
+/// The name of the job of a lesson: its folder.
 fn makes(lesson: &TrainingJob) -> String {
     format!("learned/{}", lesson.folder)
 }

@@ -2,6 +2,7 @@
 //! already.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -76,7 +77,7 @@ pub(crate) type Attempt<T> = Result<T, Failure>;
 /// The failures of jobs, by their keys.
 pub(crate) type Failures = BTreeMap<String, Failure>;
 
-/// What a lesson yields. Without it, as after a removal by hand, it has not been done.
+/// The checkpoint that a lesson yields. A lesson without it has to be done again.
 pub(crate) const CHECKPOINT: &str = "best.safetensors";
 
 /// The file that states that a lesson has been done.
@@ -176,7 +177,16 @@ impl StudyRunner<'_> {
         std::fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
         let _lock = FolderLock::take(&folder)?;
         // Another process may have done it by then.
-        if self.is_learned(job) { Ok(Ok(())) } else { work(&folder) }
+        if self.is_learned(job) {
+            return Ok(Ok(()));
+        }
+        // Of a lesson whose checkpoint was lost: the next checkpoint is not its last.
+        match std::fs::remove_file(folder.join(DONE)) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                return Err(unwritable(&folder.join(DONE))(cause).into());
+            }
+            _ => work(&folder),
+        }
     }
 
     /// Notes in the folder of a lesson that it has been done.

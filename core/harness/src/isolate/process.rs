@@ -352,7 +352,7 @@ fn answer(
     let mut evaluation = first.ok_or_else(|| refused(&"there is nothing to run"))?;
     evaluation.sha256.clone_from(sha256);
     let entry = evaluation.policies.first();
-    let entry = entry.ok_or_else(|| refused(&"there is no policy"))?;
+    let entry = entry.ok_or_else(|| refused(&"the scenario has no policy"))?;
     let setup = RunSetup::new(&evaluation, entry)?;
     limit_memory(limits.memory_mib);
     if *task == Task::Check {

@@ -293,7 +293,7 @@ fn check_parameters(parameters: &RadioParameters) -> Result<(), InvalidWorld> {
 /// Correlation distance of the line of sight, 1/m (TR 38.901, 7.6.3: 50 m, UMi and UMa).
 const LINE_OF_SIGHT_PER_M: f64 = 1.0 / 50.0;
 
-/// What a link depends on: the position of a device relative to a station, and its history.
+/// The state of a device that its link to a station depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Whereabouts {
     /// 2-D distance to the station, metres.

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{Reproduction, hyperqueue, slurm};
 
-/// What the last job makes, by which it is called: the tables and figures.
+/// The name of the last job, which makes the tables and figures: the page that it writes.
 pub(super) const PAGE: &str = "index.html";
 
 /// Jobs, and the command that does one.
@@ -40,7 +40,7 @@ impl Plan {
     /// The plan of these jobs. Its command has absolute paths: jobs run in whichever folder.
     ///
     /// # Errors
-    /// If a path is not text, which the files of a plan are.
+    /// If a path can't be stated in the files of a plan: [`text`].
     pub(super) fn new(
         of: Reproduction<'_>,
         study: &Path,
@@ -149,7 +149,7 @@ fn word(kind: JobKind) -> &'static str {
 /// An absolute path, as text.
 ///
 /// # Errors
-/// If it is none, or has letters that mean something else in the files of a plan.
+/// If it is not UTF-8, or has characters that HyperQueue, Slurm or TOML would read as something else.
 fn text(path: &Path) -> Result<String, Problem> {
     let absolute = std::path::absolute(path).map_err(Problem::new)?;
     let plain = |text: &&str| !text.contains(|letter: char| letter == '%' || letter.is_control());
