@@ -20,13 +20,13 @@ mod rules;
 /// Of one device, whose CPU, uplinks and servers all differ.
 fn system(energy: offramp_model::EnergyAccounting) -> Arc<System> {
     let mut parameters = SystemParameters::paper(1, 3);
-    parameters.deadline_slots = 14;
+    parameters.classes[0].deadline_slots = 14;
     parameters.servers = [42.0, 4.5, 3.5].map(|ghz| Server { ghz, power_w: ghz / 10.0 }).to_vec();
-    parameters.uplink = UplinkRates::PerServer(vec![14.0, 25.0, 0.0]);
+    parameters.uplink = UplinkRates::PerServer(vec![14.0, 25.0, 0.0]).into();
     parameters.devices[0].cpu_ghz = 3.1;
     parameters.devices[0].idle_w = 0.4;
-    parameters.size_mbit = Distribution::Uniform(0.5, 9.0);
-    parameters.density = Distribution::Uniform(0.1, 0.6);
+    parameters.classes[0].size_mbit = Distribution::Uniform(0.5, 9.0);
+    parameters.classes[0].density = Distribution::Uniform(0.1, 0.6);
     parameters.energy = energy;
     Arc::new(System::new(parameters).unwrap())
 }
@@ -46,7 +46,7 @@ fn spec<T>(system: &System, call: impl FnOnce(&SystemSpec<'_>) -> T) -> T {
     let server_ghz: Vec<f64> = parameters.servers.iter().map(|server| server.ghz).collect();
     call(&SystemSpec {
         slot_seconds: parameters.slot_seconds,
-        deadline_slots: parameters.deadline_slots,
+        deadline_slots: system.deadline_slots(),
         arrival_slots: parameters.arrival_slots,
         device_ghz: device_ghz.as_slice().into(),
         compute_w: compute_w.as_slice().into(),
@@ -104,7 +104,14 @@ fn played(
 ) -> (Prediction, f64, u32, EndedTask) {
     let arrival = |slot, size_mbit| RecordedArrival {
         slot,
-        arrival: Arrival { device: 0, size_mbit, density, alpha },
+        arrival: Arrival {
+            device: 0,
+            size_mbit,
+            density,
+            alpha,
+            deadline_slots: system.deadline_slots(),
+            class: 0,
+        },
     };
     let mut arrivals: Vec<_> = before.iter().map(|&(slot, size, _)| arrival(slot, size)).collect();
     arrivals.push(arrival(SLOT, size_mbit));

@@ -139,7 +139,7 @@ fn first_tasks(system: &Arc<System>, seed: u64, episode: u64) -> Vec<(u32, u32, 
     let mut episode = Episode::new(system, Workload::Drawn { seed, episode }, observation);
     let mut tasks = Vec::new();
     for slot in 0..20 {
-        for &Arrival { device, size_mbit, density, alpha } in episode.arrivals() {
+        for &Arrival { device, size_mbit, density, alpha, .. } in episode.arrivals() {
             tasks.push((slot, device, [size_mbit, density, alpha].map(f64::to_bits)));
         }
         episode.advance(&vec![0; episode.arrivals().len()]).unwrap();

@@ -449,6 +449,9 @@ pub(crate) struct InspectArguments {
     /// A checkpoint (.safetensors) or a scenario (.ron)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Draw a map of the scenario's world, as SVG: stations, the ways of devices, rates by place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
 }

@@ -146,7 +146,7 @@ impl SystemTables {
         };
         Self {
             slot_seconds: parameters.slot_seconds,
-            deadline_slots: parameters.deadline_slots,
+            deadline_slots: system.deadline_slots(),
             arrival_slots: parameters.arrival_slots,
             device_ghz: of_devices(|device| device.cpu_ghz),
             compute_w: of_devices(|device| device.compute_w),

@@ -4,12 +4,13 @@
 //! hardware network i would decide for another device i. So a checkpoint records the hash of the
 //! hardware, and a policy with one network per device refuses a checkpoint of another.
 //!
-//! The hash covers each quantity in which devices or servers differ. One that is the same for all
+//! The hash covers each quantity in which devices or servers differ, and where stations are. One that is the same for all
 //! distinguishes none of them and is left out. So if everything is alike, there is no hash, and
 //! networks may be carried to other speeds, deadlines and loads. The arrival probability of a
 //! device describes its tasks, not its hardware.
 
-use offramp_model::{PreferenceRule, System, UplinkRates};
+use offramp_model::world::Position;
+use offramp_model::{PreferenceRule, System, Uplink, UplinkRates};
 use offramp_results::files::sha256;
 
 /// SHA-256 of the hardware of a system, in hexadecimal; empty if devices, servers and uplinks are
@@ -30,7 +31,12 @@ pub fn hardware_sha256(system: &System) -> String {
         values("idle_w", devices.map(|device| device.idle_w)),
         values("server_ghz", servers.clone().map(|server| server.ghz)),
         values("server_w", servers.map(|server| server.power_w)),
-        uplink(&parameters.uplink),
+        match &parameters.uplink {
+            Uplink::Constant(rates) => uplink(rates),
+            // Each episode plays another part of a recording: no device keeps rates of its own.
+            Uplink::Recorded(_) => None,
+        },
+        parameters.world.as_ref().and_then(|world| stations(&world.stations)),
         modes,
     ]
     .into_iter()
@@ -59,6 +65,15 @@ fn uplink(rates: &UplinkRates) -> Option<String> {
         // There may be too many pairs to read them all, and they follow from these two.
         UplinkRates::Drawn(distribution, streams) => (distribution.min() < distribution.max())
             .then(|| format!("uplink {distribution:?} drawn {:016x}", streams.seed())),
+    }
+}
+
+/// The places of stations, likewise.
+fn stations(places: &[Position]) -> Option<String> {
+    let (x, y) = (places.iter().map(|place| place.x_m), places.iter().map(|place| place.y_m));
+    match (values("station x", x), values("station y", y)) {
+        (None, None) => None,
+        (x, y) => Some([x, y].into_iter().flatten().collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn memory_is_that_of_the_delays_seen_whatever_the_deadline() {
         let mut parameters = offramp_model::SystemParameters::paper(2, 1);
-        parameters.deadline_slots = u32::MAX - 1000;
+        parameters.classes[0].deadline_slots = u32::MAX - 1000;
         let meter = EpisodeMeter::new(&System::new(parameters).unwrap());
         assert_eq!(meter.all.by_delay.capacity(), 0);
         let mut sums = Sums::default();

@@ -1,8 +1,9 @@
 //! The channel: the rate at which a device sends to a server (R of eq. 1).
-//!
-//! The engine reads rates through `System::uplink_mbps` alone.
+
+use std::sync::Arc;
 
 use crate::distribution::Distribution;
+use crate::recording::RecordedRates;
 use crate::rng::StreamFamily;
 
 /// R: Mbit/s by device and server, each 0 or above. Only [`UplinkRates::PerPair`] stores
@@ -65,6 +66,42 @@ impl UplinkRates {
             Self::PerDevice(rates) | Self::PerServer(rates) => most(rates),
             Self::PerPair(rows) => rows.iter().map(|row| most(row)).fold(0.0, f64::max),
             Self::Drawn(distribution, _) => distribution.max(),
+        }
+    }
+}
+
+/// The uplinks where no radio channel of a [`World`](crate::world::World) determines their rates.
+#[derive(Clone, Debug)]
+pub enum Uplink {
+    /// Rates that stay the same.
+    Constant(UplinkRates),
+    /// Rates that were recorded.
+    Recorded(Arc<RecordedRates>),
+}
+
+impl From<UplinkRates> for Uplink {
+    fn from(rates: UplinkRates) -> Self {
+        Self::Constant(rates)
+    }
+}
+
+impl Uplink {
+    /// As [`UplinkRates::slowest`].
+    pub(crate) fn slowest(&self, device: u32) -> Option<f64> {
+        match self {
+            Self::Constant(rates) => rates.slowest(device),
+            Self::Recorded(rates) => {
+                let (slowest, fastest) = rates.range();
+                (fastest > 0.0).then_some(slowest)
+            }
+        }
+    }
+
+    /// As [`UplinkRates::fastest`].
+    pub(crate) fn fastest(&self) -> f64 {
+        match self {
+            Self::Constant(rates) => rates.fastest(),
+            Self::Recorded(rates) => rates.range().1,
         }
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use crate::history::LoadHistory;
 use crate::observation::{ObservationKind, ObservationSpec, View};
 use crate::published::Published;
+use crate::scene::Scene;
 use crate::slot::{self, State};
 use crate::system::System;
 use crate::task::{Arrival, EndedTask, Place, TaskUnderWay};
 use crate::workload::{Source, Workload};
+use crate::world::Position;
+use crate::world::association::Handovers;
 
 /// An illegal decision. The episode has not advanced and can continue with another decision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +72,7 @@ pub struct Episode {
     arrivals: Vec<Arrival>,
     history: LoadHistory,
     state: State,
+    scene: Option<Box<Scene>>,
 }
 
 impl Episode {
@@ -81,9 +85,12 @@ impl Episode {
         let (devices, servers) = (system.device_count() as usize, system.server_count() as usize);
         let published = (observation.kind == ObservationKind::Published)
             .then(|| Published::new(devices, servers));
+        let (seed, number) = workload.streams();
+        let scene = Scene::new(system, seed, number).map(Box::new);
         let mut source = Source::new(system, workload);
         let mut arrivals = Vec::new();
         source.arrivals(system, 0, &mut arrivals);
+        drop_absent(scene.as_deref(), &mut arrivals);
         Self {
             system: Arc::clone(system),
             observation,
@@ -92,6 +99,7 @@ impl Episode {
             arrivals,
             history: LoadHistory::new(servers, observation.history_slots.max(1)),
             state: State::new(devices, servers, published),
+            scene,
         }
     }
 
@@ -114,14 +122,19 @@ impl Episode {
             let (device, action) = (self.arrivals[task].device, actions[task]);
             return Err(IllegalDecision::OutOfRange { slot, device, action, servers });
         }
-        slot::advance(&self.system, &mut self.state, slot, &self.arrivals, actions);
+        let scene = self.scene.as_deref_mut();
+        slot::advance(&self.system, scene, &mut self.state, slot, &self.arrivals, actions);
         self.history.push(&self.state.active);
         self.slot += 1;
         if self.is_over() {
-            slot::drop_open(&self.system, &mut self.state);
+            slot::drop_open(&self.system, self.scene.as_deref_mut(), &mut self.state);
             self.arrivals.clear();
         } else {
+            if let Some(scene) = &mut self.scene {
+                scene.advance(&self.system);
+            }
             self.source.arrivals(&self.system, self.slot, &mut self.arrivals);
+            drop_absent(self.scene.as_deref(), &mut self.arrivals);
         }
         Ok(())
     }
@@ -170,21 +183,30 @@ impl Episode {
         self.state.tasks.under_way()
     }
 
-    /// The tasks under way, device by device: those at its CPU, at its uplink, then at servers;
-    /// within a FIFO the oldest first.
+    /// The tasks under way, device by device: those at its CPU, at its uplink, at servers, then on the
+    /// backhaul; within a FIFO the oldest first.
     pub fn tasks_under_way(&self) -> impl Iterator<Item = TaskUnderWay> + '_ {
         let State { tasks, cpus, uplinks, flows, .. } = &self.state;
+        let transit = self.scene.as_ref().map(|scene| &scene.transit);
         (0..).zip(cpus.iter().zip(uplinks)).flat_map(move |(device, (cpu, uplink))| {
             let own = [(cpu, Place::Cpu), (uplink, Place::Uplink)];
             let at_servers = flows.of_device(device).map(|flow| (&flow.fifo, Place::Server));
-            own.into_iter().chain(at_servers).flat_map(move |(fifo, place)| {
+            let queued = own.into_iter().chain(at_servers).flat_map(move |(fifo, place)| {
                 fifo.all(tasks).map(move |(task, in_service)| TaskUnderWay {
                     device,
                     arrival_slot: task.arrival_slot,
                     place,
                     in_service,
                 })
-            })
+            });
+            let wired =
+                transit.into_iter().flat_map(move |transit| transit.of_device(tasks, device));
+            queued.chain(wired.map(move |task| TaskUnderWay {
+                device,
+                arrival_slot: task.arrival_slot,
+                place: Place::Backhaul,
+                in_service: true,
+            }))
         })
     }
 
@@ -194,10 +216,42 @@ impl Episode {
         self.source.modes()
     }
 
-    /// R of a device to a server in this slot, both counted from 0, Mbit/s.
+    /// R of a device to a server in this slot, both counted from 0, Mbit/s: what the device can
+    /// expect. Where devices share a band, it is divided between those that sent in the last slot.
     #[inline]
     pub fn uplink_mbps(&self, device: u32, server: u32) -> f64 {
-        self.system.uplink_mbps(device, server)
+        self.view().uplink_mbps(device, server)
+    }
+
+    /// The position of a device in this slot; `None` if the system has no positions.
+    pub fn position(&self, device: u32) -> Option<Position> {
+        Some(self.scene.as_ref()?.motion()?.position(device))
+    }
+
+    /// The speed of a device in this slot, m/s; 0 without positions.
+    pub fn speed_mps(&self, device: u32) -> f64 {
+        self.view().speed_mps(device)
+    }
+
+    /// False for a device whose recorded track has not begun, or has ended.
+    pub fn is_present(&self, device: u32) -> bool {
+        self.scene.as_ref().is_none_or(|scene| scene.is_present(device))
+    }
+
+    /// The station that serves a device in this slot, counted from 0; `None` outside all coverage, and
+    /// where devices reach each station over a link of its own.
+    pub fn serving(&self, device: u32) -> Option<u32> {
+        self.scene.as_ref()?.serving(device)
+    }
+
+    /// The share of its speed that each of the M servers has in this slot; `None` if all have all of it.
+    pub fn capacities(&self) -> Option<&[f64]> {
+        self.scene.as_ref()?.capacities()
+    }
+
+    /// Handovers up to this slot; `None` where no station serves.
+    pub fn handovers(&self) -> Option<Handovers> {
+        self.scene.as_ref()?.handovers()
     }
 
     /// τ^C and τ^T: slots, from this one on, for which the CPU and the uplink of a device stay
@@ -248,7 +302,14 @@ impl Episode {
 
     #[inline]
     fn view(&self) -> View<'_> {
-        let Self { system, state, slot, arrivals, .. } = self;
-        View { system, state, slot: *slot, arrivals }
+        let Self { system, state, slot, arrivals, scene, .. } = self;
+        View { system, scene: scene.as_deref(), state, slot: *slot, arrivals }
+    }
+}
+
+/// Removes the arrivals at devices that are absent.
+fn drop_absent(scene: Option<&Scene>, arrivals: &mut Vec<Arrival>) {
+    if let Some(scene) = scene {
+        arrivals.retain(|arrival| scene.is_present(arrival.device));
     }
 }

@@ -97,17 +97,23 @@
 //! `published`, `history`; `slot`; `observation`; `episode`. Module [`world`] (positions that
 //! move, the radio channel) depends on `rng` and `distribution` alone.
 
+mod arrivals;
+mod backhaul;
 mod channel;
+mod class;
 mod device;
 mod distribution;
 mod energy;
 mod episode;
 mod history;
 pub mod observation;
+mod outage;
 mod published;
 mod queue;
+mod recording;
 pub mod reward;
 pub mod rng;
+mod scene;
 mod server;
 mod slot;
 mod system;
@@ -115,7 +121,10 @@ mod task;
 mod workload;
 pub mod world;
 
-pub use channel::UplinkRates;
+pub use arrivals::Arrivals;
+pub use backhaul::{Backhaul, Ways};
+pub use channel::{Uplink, UplinkRates};
+pub use class::TaskClass;
 pub use device::{Device, PowerPreference, PreferenceRule};
 pub use distribution::{Distribution, Range};
 pub use energy::{Energies, Energy, EnergyAccounting};
@@ -123,6 +132,8 @@ pub use episode::{Episode, IllegalDecision};
 pub use observation::{
     Column, ColumnList, Feature, InvalidColumns, ObservationKind, ObservationSpec,
 };
+pub use outage::Outages;
+pub use recording::{RecordedRates, RecordedTask, RecordedTasks, Window};
 pub use server::Server;
 pub use system::{InvalidSystem, System, SystemParameters};
 pub use task::{Arrival, EndedTask, Outcome, Place, TaskUnderWay};

@@ -20,9 +20,11 @@
 use std::fmt;
 
 use crate::published::Published;
+use crate::scene::{OWN_SLOTS, Scene};
 use crate::slot::State;
 use crate::system::System;
 use crate::task::Arrival;
+use crate::world::Association;
 
 /// A named quantity of an observation table.
 #[derive(Clone, Copy)]
@@ -63,7 +65,7 @@ const SIZE_MBIT: Column = Column {
     name: "size_mbit",
     unit: "Mbit",
     about: "λ: size of the task",
-    scale: |system| system.parameters().size_mbit.max(),
+    scale: |system| system.largest_mbit(),
     values: Values::Task(|_, arrival| arrival.size_mbit),
 };
 
@@ -95,7 +97,7 @@ const DENSITY: Column = Column {
     name: "density_gcycles_per_mbit",
     unit: "Gcycles/Mbit",
     about: "ρ: computation that a Mbit of the task takes",
-    scale: |system| system.parameters().density.max(),
+    scale: |system| system.highest_density(),
     values: Values::Task(|_, arrival| arrival.density),
 };
 
@@ -104,14 +106,67 @@ const DEADLINE_SLOTS: Column = Column {
     unit: "slots",
     about: "D_max: slots within which the task must end, counting this one",
     scale: |system| f64::from(system.deadline_slots()),
-    values: Values::Task(|view, _| f64::from(view.system.deadline_slots())),
+    values: Values::Task(|_, arrival| f64::from(arrival.deadline_slots)),
 };
+
+const CLASS: Column = Column {
+    name: "class",
+    unit: "1",
+    about: "the class of the task, counted from 0",
+    scale: |system| (system.parameters().classes.len() as f64 - 1.0).max(1.0),
+    values: Values::Task(|_, arrival| f64::from(arrival.class)),
+};
+
+const SPEED_MPS: Column = Column {
+    name: "speed_mps",
+    unit: "m/s",
+    about: "speed of the task's device; 0 without positions",
+    // That of a vehicle in a city; no model of movement has a highest speed that it must state.
+    scale: |_| 15.0,
+    values: Values::Task(|view, arrival| view.speed_mps(arrival.device)),
+};
+
+/// The rate of a device over time, for what predicts it.
+const fn own_mbps(name: &'static str, about: &'static str, values: Values) -> Column {
+    Column { name, unit: "Mbit/s", about, scale: rate_scale, values }
+}
+
+const OWN_MBPS: Column = own_mbps(
+    "own_mbps",
+    "rate to the station that serves the task's device, or is nearest; without positions the fastest \
+     rate to a server; 0 if rates do not change",
+    Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, 0)),
+);
+
+const OWN_MBPS_1_AGO: Column = own_mbps(
+    "own_mbps_1_ago",
+    "`own_mbps` one slot ago",
+    Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, 1)),
+);
+
+const OWN_MBPS_2_AGO: Column = own_mbps(
+    "own_mbps_2_ago",
+    "`own_mbps` two slots ago",
+    Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, 2)),
+);
+
+const OWN_MBPS_4_AGO: Column = own_mbps(
+    "own_mbps_4_ago",
+    "`own_mbps` four slots ago",
+    Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, 4)),
+);
+
+const OWN_MBPS_8_AGO: Column = own_mbps(
+    "own_mbps_8_ago",
+    "`own_mbps` eight slots ago",
+    Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, OWN_SLOTS)),
+);
 
 const BACKLOG_MBIT: Column = Column {
     name: "backlog_mbit",
     unit: "Mbit",
     about: "B^E_j: Mbit of the task's device in service and waiting at the server",
-    scale: |system| system.parameters().size_mbit.max(),
+    scale: |system| system.largest_mbit(),
     values: Values::Link(|view, arrival, servers| view.backlogs(arrival.device, servers)),
 };
 
@@ -119,15 +174,42 @@ const UPLINK_MBPS: Column = Column {
     name: "uplink_mbps",
     unit: "Mbit/s",
     about: "R: rate at which the task's device sends to the server; 0 without coverage",
-    // Where no server covers any device, any scale will do.
-    scale: |system| match system.parameters().uplink.fastest() {
-        0.0 => 1.0,
-        fastest => fastest,
-    },
+    scale: rate_scale,
     values: Values::Link(|view, arrival, servers| {
         for (server, rate) in (0..).zip(servers) {
-            *rate = view.system.uplink_mbps(arrival.device, server);
+            *rate = view.uplink_mbps(arrival.device, server);
         }
+    }),
+};
+
+const SERVING: Column = Column {
+    name: "serving",
+    unit: "1",
+    about: "1 if the server is at the station that serves the task's device, otherwise 0; 1 for all \
+            where devices reach each server over a link of its own",
+    scale: |_| 1.0,
+    values: Values::Link(|view, arrival, servers| view.serving(arrival.device, servers)),
+};
+
+const DISTANCE_M: Column = Column {
+    name: "distance_m",
+    unit: "m",
+    about: "distance from the task's device to the server's station; 0 without one",
+    scale: |system| match &system.parameters().world {
+        Some(world) => world.area.diagonal_m(),
+        None => 1.0,
+    },
+    values: Values::Link(|view, arrival, servers| view.distances(arrival.device, servers)),
+};
+
+const UP: Column = Column {
+    name: "up",
+    unit: "1",
+    about: "share of its speed that the server has: 1, or less in an outage",
+    scale: |_| 1.0,
+    values: Values::Server(|view, servers| match view.scene.and_then(Scene::capacities) {
+        Some(shares) => servers.copy_from_slice(shares),
+        None => servers.fill(1.0),
     }),
 };
 
@@ -156,10 +238,23 @@ const GHZ: Column = Column {
 };
 
 /// Order is part of the plugin interface: append only.
-static TASK_COLUMNS: [Column; 6] =
-    [SIZE_MBIT, COMPUTE_QUEUE_SLOTS, UPLINK_QUEUE_SLOTS, ALPHA, DENSITY, DEADLINE_SLOTS];
-static LINK_COLUMNS: [Column; 2] = [BACKLOG_MBIT, UPLINK_MBPS];
-static SERVER_COLUMNS: [Column; 2] = [LOAD, GHZ];
+static TASK_COLUMNS: [Column; 13] = [
+    SIZE_MBIT,
+    COMPUTE_QUEUE_SLOTS,
+    UPLINK_QUEUE_SLOTS,
+    ALPHA,
+    DENSITY,
+    DEADLINE_SLOTS,
+    CLASS,
+    SPEED_MPS,
+    OWN_MBPS,
+    OWN_MBPS_1_AGO,
+    OWN_MBPS_2_AGO,
+    OWN_MBPS_4_AGO,
+    OWN_MBPS_8_AGO,
+];
+static LINK_COLUMNS: [Column; 4] = [BACKLOG_MBIT, UPLINK_MBPS, SERVING, DISTANCE_M];
+static SERVER_COLUMNS: [Column; 3] = [LOAD, GHZ, UP];
 
 const COLUMN_COUNT: usize = TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len();
 
@@ -194,6 +289,14 @@ pub fn server_columns() -> &'static [Column] {
 /// The columns of all tables: tasks, links, servers.
 pub fn columns() -> impl Iterator<Item = &'static Column> {
     TASK_COLUMNS.iter().chain(&LINK_COLUMNS).chain(&SERVER_COLUMNS)
+}
+
+/// The scale of a rate, Mbit/s: the fastest. Where no server covers any device, any will do.
+fn rate_scale(system: &System) -> f64 {
+    match system.fastest_mbps() {
+        0.0 => 1.0,
+        fastest => fastest,
+    }
 }
 
 /// The scale of a load, devices: N/M, the load of each server if all devices were active and
@@ -421,6 +524,7 @@ pub fn features(system: &System, kind: ObservationKind) -> Vec<Feature> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'e> {
     pub(crate) system: &'e System,
+    pub(crate) scene: Option<&'e Scene>,
     pub(crate) state: &'e State,
     /// t.
     pub(crate) slot: u32,
@@ -482,23 +586,56 @@ impl View<'_> {
     pub(crate) fn compute_queue_slots(&self, device: u32) -> u32 {
         let parameters = self.system.parameters();
         let mbit = parameters.devices[device as usize].cpu_ghz * parameters.slot_seconds;
-        self.state.cpus[device as usize].busy_slots(
-            &self.state.tasks,
-            self.slot,
-            parameters.deadline_slots,
-            |task| mbit / task.density,
-        )
+        self.state.cpus[device as usize]
+            .busy_slots(&self.state.tasks, self.slot, |task| mbit / task.density)
     }
 
     /// τ^T of a device, slots.
     pub(crate) fn uplink_queue_slots(&self, device: u32) -> u32 {
         let parameters = self.system.parameters();
-        self.state.uplinks[device as usize].busy_slots(
-            &self.state.tasks,
-            self.slot,
-            parameters.deadline_slots,
-            |task| self.system.uplink_mbps(device, task.action - 1) * parameters.slot_seconds,
-        )
+        self.state.uplinks[device as usize].busy_slots(&self.state.tasks, self.slot, |task| {
+            self.uplink_mbps(device, task.action - 1) * parameters.slot_seconds
+        })
+    }
+
+    /// R of a device to a server, Mbit/s.
+    #[inline]
+    pub(crate) fn uplink_mbps(&self, device: u32, server: u32) -> f64 {
+        match self.scene {
+            None => self.system.constant_mbps(device, server),
+            Some(scene) => scene.expected_mbps(self.system, device, server),
+        }
+    }
+
+    /// m/s.
+    pub(crate) fn speed_mps(&self, device: u32) -> f64 {
+        let motion = self.scene.and_then(Scene::motion);
+        motion.map_or(0.0, |motion| motion.speed_mps(device))
+    }
+
+    fn own_mbps_ago(&self, device: u32, slots: usize) -> f64 {
+        self.scene.map_or(0.0, |scene| scene.own_mbps_ago(device, slots))
+    }
+
+    /// 0 or 1, into a slice of M zeros.
+    fn serving(&self, device: u32, servers: &mut [f64]) {
+        let world = self.system.parameters().world.as_deref();
+        if world.is_none_or(|world| world.association == Association::Direct) {
+            servers.fill(1.0);
+        } else if let Some(station) = self.scene.and_then(|scene| scene.serving(device)) {
+            servers[station as usize] = 1.0;
+        }
+    }
+
+    /// Metres, into a slice of M zeros.
+    fn distances(&self, device: u32, servers: &mut [f64]) {
+        let world = self.system.parameters().world.as_deref();
+        if let (Some(world), Some(motion)) = (world, self.scene.and_then(Scene::motion)) {
+            let place = motion.position(device);
+            for (distance, station) in servers.iter_mut().zip(&world.stations) {
+                *distance = place.distance_m(*station);
+            }
+        }
     }
 
     /// B^E of a device, Mbit, into a slice of M zeros.
@@ -570,8 +707,9 @@ mod tests {
         assert_eq!(
             error(&["alpha", "size"]),
             "there is no observation column `size`; there are: size_mbit, compute_queue_slots, \
-             uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, backlog_mbit, \
-             uplink_mbps, load, ghz"
+             uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, class, speed_mps, \
+             own_mbps, own_mbps_1_ago, own_mbps_2_ago, own_mbps_4_ago, own_mbps_8_ago, \
+             backlog_mbit, uplink_mbps, serving, distance_m, load, ghz, up"
         );
         // All of them, in any order.
         let mut names: Vec<_> = columns().map(|column| column.name).collect();

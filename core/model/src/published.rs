@@ -57,7 +57,7 @@ impl Published {
         actions: &[u32],
     ) {
         let parameters = system.parameters();
-        let deadline = i64::from(parameters.deadline_slots);
+        let deadline = i64::from(system.deadline_slots());
         let slot = i64::from(slot);
         for (arrival, &action) in arrivals.iter().zip(actions) {
             // The code's own slip: a local task counts as nothing to send, and its computing
@@ -65,7 +65,7 @@ impl Published {
             let sending = match action {
                 0 => 0.0,
                 server => {
-                    let rate = system.uplink_mbps(arrival.device, server - 1);
+                    let rate = system.constant_mbps(arrival.device, server - 1);
                     (arrival.size_mbit / (rate * parameters.slot_seconds)).ceil()
                 }
             };

@@ -16,11 +16,17 @@ pub(crate) struct Task {
     pub(crate) alpha: f64,
     /// Energy of sending it, in the published units; 0 until it has been sent.
     pub(crate) published_transmit: f64,
+    /// Seconds for which it has been sent so far, where rates change.
+    pub(crate) sent_seconds: f64,
     pub(crate) device: u32,
     pub(crate) arrival_slot: u32,
+    pub(crate) deadline_slots: u32,
+    pub(crate) class: u32,
     pub(crate) action: u32,
-    /// The first slot in which its server could serve it.
-    pub(crate) at_server_slot: u32,
+    /// The slot after that in which its upload ended; 0 before.
+    pub(crate) sent_slot: u32,
+    /// The slot in which it entered service where it is computed, or [`NONE`].
+    pub(crate) service_slot: u32,
     /// The task behind it in its FIFO, or the next free place.
     pub(crate) next: u32,
 }
@@ -145,15 +151,15 @@ impl Fifo {
         &mut self,
         tasks: &mut Tasks,
         slot: u32,
-        deadline_slots: u32,
         mut expired: impl FnMut(Task),
     ) -> bool {
         if self.in_service != NONE {
             return false;
         }
         while let Some(task) = self.pop(tasks) {
-            let Task { arrival_slot, size_mbit, .. } = tasks[task];
+            let Task { arrival_slot, deadline_slots, size_mbit, .. } = tasks[task];
             if slot - arrival_slot < deadline_slots {
+                tasks[task].service_slot = slot;
                 self.in_service = task;
                 self.last_slot = arrival_slot + deadline_slots - 1;
                 self.remaining_mbit = size_mbit;
@@ -163,6 +169,14 @@ impl Fifo {
             expired(tasks.remove(task));
         }
         false
+    }
+
+    /// The task that is in service in `slot`, once [`Fifo::take_head`] has been called for it.
+    pub(crate) fn next_to_serve<'t>(&self, tasks: &'t Tasks, slot: u32) -> Option<&'t Task> {
+        if self.in_service != NONE {
+            return Some(&tasks[self.in_service]);
+        }
+        self.waiting(tasks).find(|task| slot - task.arrival_slot < task.deadline_slots)
     }
 
     /// The waiting tasks, oldest first, without the one in service.
@@ -222,18 +236,18 @@ impl Fifo {
         &self,
         tasks: &Tasks,
         now: u32,
-        deadline_slots: u32,
         mbit_per_slot: impl Fn(&Task) -> f64,
     ) -> u32 {
         let mut free = now;
         let mut serve = |task: &Task, mbit: f64, mbit_per_slot: f64| {
             // The slots before its deadline, were it to enter service when the FIFO is free.
-            let until_deadline = (task.arrival_slot + deadline_slots).saturating_sub(free);
+            let until_deadline = (task.arrival_slot + task.deadline_slots).saturating_sub(free);
             // At a rate of 0 the quotient is infinite, and the deadline counts.
             free += ((mbit / mbit_per_slot).ceil() as u32).min(until_deadline);
         };
         if self.in_service != NONE {
-            serve(&tasks[self.in_service], self.remaining_mbit, self.mbit_per_slot);
+            let task = &tasks[self.in_service];
+            serve(task, self.remaining_mbit, mbit_per_slot(task));
         }
         for task in self.waiting(tasks) {
             serve(task, task.size_mbit, mbit_per_slot(task));

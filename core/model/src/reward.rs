@@ -4,7 +4,7 @@ use crate::energy::EnergyAccounting;
 use crate::system::System;
 use crate::task::{EndedTask, Outcome};
 
-/// R_base = 4·D_max: the reward of meeting the deadline, before the cost.
+/// R_base = 4·D_max of a task: the reward of meeting the deadline, before the cost.
 pub fn base_reward(deadline_slots: u32) -> f64 {
     4.0 * f64::from(deadline_slots)
 }
@@ -40,7 +40,7 @@ pub fn cost(system: &System, task: &EndedTask) -> f64 {
 /// Reward of a task (eq. 12), its quality of experience: R_base − cost if done, −cost if dropped.
 pub fn reward(system: &System, task: &EndedTask) -> f64 {
     match task.outcome {
-        Outcome::Done => base_reward(system.deadline_slots()) - cost(system, task),
+        Outcome::Done => base_reward(task.deadline_slots) - cost(system, task),
         Outcome::Dropped => -cost(system, task),
     }
 }
@@ -60,6 +60,10 @@ mod tests {
             action: 0,
             outcome: Outcome::Done,
             delay_slots: 6,
+            deadline_slots: 10,
+            class: 0,
+            sent_slot: None,
+            service_slot: Some(2),
             size_mbit: 1.0,
             density: 0.3,
             alpha: 0.25,

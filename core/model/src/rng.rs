@@ -51,6 +51,16 @@ impl Purpose {
     pub const FADING_REAL: Self = Self(104);
     /// The imaginary part of the fading gain of a pair of device and station.
     pub const FADING_IMAGINARY: Self = Self(105);
+    /// The class of a task.
+    pub const TASK_CLASS: Self = Self(106);
+    /// Whether a device with bursty arrivals is on.
+    pub const BURSTS: Self = Self(107);
+    /// Whether a server is up.
+    pub const OUTAGES: Self = Self(108);
+    /// The part of a recording that an episode plays.
+    pub const WINDOW: Self = Self(109);
+    /// The place of a station that the scenario draws.
+    pub const STATIONS: Self = Self(110);
 
     /// The purpose with this number.
     pub const fn new(number: u64) -> Self {
@@ -156,8 +166,14 @@ mod tests {
             Purpose::SHADOWING_NLOS,
             Purpose::FADING_REAL,
             Purpose::FADING_IMAGINARY,
+            Purpose::TASK_CLASS,
+            Purpose::BURSTS,
+            Purpose::OUTAGES,
+            Purpose::WINDOW,
+            Purpose::STATIONS,
         ];
-        assert_eq!(purposes.map(Purpose::number), [100, 101, 102, 103, 104, 105]);
+        let numbers = [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110];
+        assert_eq!(purposes.map(Purpose::number), numbers);
         assert_eq!(Purpose::new(5), Purpose::UPLINK);
         assert_eq!(StreamFamily::new(1, 2, Purpose::UPLINK).seed(), 0x690b_3691_9389_5259);
     }

@@ -1,10 +1,18 @@
 //! The system: the devices, servers, channel and tasks, which stay the same during an episode.
 
-use crate::channel::UplinkRates;
+use std::sync::Arc;
+
+use crate::arrivals::Arrivals;
+use crate::backhaul::{Backhaul, Ways};
+use crate::channel::{Uplink, UplinkRates};
+use crate::class::TaskClass;
 use crate::device::{Device, PowerPreference, PreferenceRule};
 use crate::distribution::{Distribution, Range};
 use crate::energy::EnergyAccounting;
+use crate::outage::Outages;
+use crate::recording::{RecordedTasks, Window};
 use crate::server::Server;
+use crate::world::{Mobility, Radio, World};
 
 /// The parameters of a [`System`], not yet checked.
 #[derive(Clone, Debug)]
@@ -13,18 +21,28 @@ pub struct SystemParameters {
     pub slot_seconds: f64,
     /// S: slots in which tasks may arrive, at least 1.
     pub arrival_slots: u32,
-    /// D_max: slots within which a task must end, counting that of its arrival, at least 1.
-    pub deadline_slots: u32,
     /// The N devices, at least 1.
     pub devices: Vec<Device>,
     /// The M servers, at least 1.
     pub servers: Vec<Server>,
-    /// R: uplink rate of each device to each server, Mbit/s; 0 where there is no coverage.
-    pub uplink: UplinkRates,
-    /// λ: size of a task, Mbit, above 0.
-    pub size_mbit: Distribution,
-    /// ρ: density of a task, Gcycles per Mbit, above 0.
-    pub density: Distribution,
+    /// R: uplink rate of each device to each server, Mbit/s; 0 where there is no coverage. A radio
+    /// channel of `world` takes its place.
+    pub uplink: Uplink,
+    /// Positions, movement, radio channel and serving stations; `None` if rates depend on none.
+    pub world: Option<Arc<World>>,
+    /// The wired ways to servers.
+    pub backhaul: Backhaul,
+    /// Outages of servers; `None` if there are none.
+    pub outages: Option<Outages>,
+    /// The classes of tasks, at least one; by shares.
+    pub classes: Vec<TaskClass>,
+    /// The process by which tasks arrive.
+    pub arrivals: Arrivals,
+    /// Tasks that were recorded; they take the place of `arrivals` and are of the first class, or of
+    /// that which they name.
+    pub recorded: Option<Arc<RecordedTasks>>,
+    /// The part of recordings (of tasks, rates and tracks) that episodes are taken from.
+    pub window: Window,
     /// α: the power modes of devices, and the rule by which devices draw one.
     pub power_preference: PowerPreference,
     /// The accounting that rewards and metrics use.
@@ -46,6 +64,10 @@ pub struct InvalidSystem {
 pub struct System {
     parameters: SystemParameters,
     reference_energy: f64,
+    deadline_slots: u32,
+    /// Size and density.
+    largest: (f64, f64),
+    changes: bool,
 }
 
 impl SystemParameters {
@@ -86,12 +108,22 @@ impl SystemParameters {
         Self {
             slot_seconds: 0.1,
             arrival_slots: 100,
-            deadline_slots: 10,
             devices: vec![device; devices],
             servers: vec![Server { ghz: 42.0, power_w: 5.0 }; servers],
-            uplink: UplinkRates::Same(14.0),
-            size_mbit: Distribution::Uniform(1.0, 7.0),
-            density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
+            uplink: UplinkRates::Same(14.0).into(),
+            world: None,
+            backhaul: Backhaul::NONE,
+            outages: None,
+            classes: vec![TaskClass {
+                name: "task".into(),
+                share: 1.0,
+                size_mbit: Distribution::Uniform(1.0, 7.0),
+                density: Distribution::Choice(vec![0.197, 0.297, 0.397]),
+                deadline_slots: 10,
+            }],
+            arrivals: Arrivals::Bernoulli,
+            recorded: None,
+            window: Window::WHOLE,
             power_preference: PowerPreference {
                 modes: vec![0.25, 0.5, 0.75],
                 rule: PreferenceRule::PerEpisode,
@@ -111,7 +143,13 @@ impl System {
     pub fn new(parameters: SystemParameters) -> Result<Self, InvalidSystem> {
         check(&parameters)?;
         let reference_energy = reference_energy(&parameters);
-        Ok(Self { parameters, reference_energy })
+        let deadline_slots = longest_deadline(&parameters);
+        let largest = largest(&parameters);
+        let changes = parameters.world.is_some()
+            || parameters.outages.is_some()
+            || parameters.backhaul != Backhaul::NONE
+            || matches!(parameters.uplink, Uplink::Recorded(_));
+        Ok(Self { parameters, reference_energy, deadline_slots, largest, changes })
     }
 
     /// The system of [`SystemParameters::paper`]: the start of examples and tests.
@@ -140,14 +178,15 @@ impl System {
         self.parameters.servers.len() as u32
     }
 
-    /// D_max: slots within which a task must end, counting that of its arrival.
+    /// D_max: slots within which a task must end, counting that of its arrival; the longest of all
+    /// classes and recorded tasks.
     pub fn deadline_slots(&self) -> u32 {
-        self.parameters.deadline_slots
+        self.deadline_slots
     }
 
     /// T = S + D_max: slots of an episode, so that every task can meet its deadline.
     pub fn slot_count(&self) -> u32 {
-        self.parameters.arrival_slots + self.parameters.deadline_slots
+        self.parameters.arrival_slots + self.deadline_slots
     }
 
     /// The accounting that rewards and metrics use.
@@ -155,10 +194,68 @@ impl System {
         self.parameters.energy
     }
 
-    /// R of a device to a server, both counted from 0, Mbit/s.
+    /// R of a device to a server, Mbit/s, where rates are constant.
     #[inline]
-    pub fn uplink_mbps(&self, device: u32, server: u32) -> f64 {
-        self.parameters.uplink.mbps(device, server)
+    pub(crate) fn constant_mbps(&self, device: u32, server: u32) -> f64 {
+        match &self.parameters.uplink {
+            Uplink::Constant(rates) => rates.mbps(device, server),
+            Uplink::Recorded(_) => 0.0,
+        }
+    }
+
+    /// False if a device can never send to a server: its constant rate there is 0.
+    pub fn reaches(&self, device: u32, server: u32) -> bool {
+        self.rates_change() || self.constant_mbps(device, server) > 0.0
+    }
+
+    /// The fastest rate that an uplink can have, Mbit/s.
+    pub fn fastest_mbps(&self) -> f64 {
+        match self.radio() {
+            Some(radio) => radio.parameters().bandwidth_mhz * radio.parameters().max_efficiency,
+            None => self.parameters.uplink.fastest(),
+        }
+    }
+
+    /// True if uplink rates change during an episode.
+    pub fn rates_change(&self) -> bool {
+        self.radio().is_some() || matches!(self.parameters.uplink, Uplink::Recorded(_))
+    }
+
+    fn radio(&self) -> Option<&Radio> {
+        self.parameters.world.as_deref()?.radio.as_deref()
+    }
+
+    /// True if an episode has a [`Scene`](crate::scene::Scene): something besides its tasks changes, or
+    /// tasks take wired ways.
+    #[inline]
+    pub(crate) fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// This system, its episodes taken from another part of its recordings; itself where it has none.
+    ///
+    /// # Errors
+    /// [`InvalidSystem`] if that part is too short for an episode.
+    pub fn during(self: &Arc<Self>, window: Window) -> Result<Arc<Self>, InvalidSystem> {
+        let parameters = &self.parameters;
+        let tracks = |world: &Arc<World>| matches!(world.mobility, Mobility::Recorded(_));
+        let has_recordings = parameters.recorded.is_some()
+            || matches!(parameters.uplink, Uplink::Recorded(_))
+            || parameters.world.as_ref().is_some_and(tracks);
+        if !has_recordings || window == parameters.window {
+            return Ok(Arc::clone(self));
+        }
+        Self::new(SystemParameters { window, ..parameters.clone() }).map(Arc::new)
+    }
+
+    /// The largest size that a task is drawn with or was recorded with, Mbit.
+    pub fn largest_mbit(&self) -> f64 {
+        self.largest.0
+    }
+
+    /// The highest density that a task is drawn with or was recorded with, Gcycles per Mbit.
+    pub fn highest_density(&self) -> f64 {
+        self.largest.1
     }
 
     /// E_ref: physical energy, J, of the largest and densest task executed in the costliest way
@@ -171,12 +268,33 @@ impl System {
     }
 }
 
+/// The longest deadline of all tasks, slots.
+fn longest_deadline(parameters: &SystemParameters) -> u32 {
+    let classes = parameters.classes.iter().map(|class| class.deadline_slots);
+    let recorded = parameters.recorded.iter().flat_map(|recorded| recorded.tasks());
+    classes.chain(recorded.map(|task| task.arrival.deadline_slots)).max().unwrap_or(0)
+}
+
+/// The largest size, Mbit, and the highest density, Gcycles per Mbit, of all tasks.
+fn largest(parameters: &SystemParameters) -> (f64, f64) {
+    let classes =
+        parameters.classes.iter().map(|class| (class.size_mbit.max(), class.density.max()));
+    let recorded = parameters.recorded.iter().flat_map(|recorded| recorded.tasks());
+    let recorded = recorded.map(|task| (task.arrival.size_mbit, task.arrival.density));
+    classes.chain(recorded).fold((0.0, 0.0), |(size, density), (other, denser)| {
+        (size.max(other), f64::max(density, denser))
+    })
+}
+
 fn reference_energy(parameters: &SystemParameters) -> f64 {
-    let (size, density) = (parameters.size_mbit.max(), parameters.density.max());
-    let longest_wait = f64::from(parameters.deadline_slots) * parameters.slot_seconds;
+    let (size, density) = largest(parameters);
+    let longest_wait = f64::from(longest_deadline(parameters)) * parameters.slot_seconds;
+    let has_radio = parameters.world.as_ref().is_some_and(|world| world.radio.is_some());
     (0..).zip(&parameters.devices).fold(0.0, |most, (index, device)| {
         let local = device.compute_w * size * density / device.cpu_ghz;
-        let offloaded = parameters.uplink.slowest(index).map_or(0.0, |rate| {
+        // With a radio channel no rate is the slowest.
+        let slowest = if has_radio { Some(0.0) } else { parameters.uplink.slowest(index) };
+        let offloaded = slowest.map_or(0.0, |rate| {
             let sending = if rate > 0.0 {
                 device.transmit_w * size / rate
             } else {
@@ -210,10 +328,14 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
     if parameters.arrival_slots == 0 {
         return fail("arrival_slots", "at least one slot is needed".into());
     }
-    if parameters.deadline_slots == 0 {
+    if parameters.classes.is_empty() {
+        return fail("classes", "at least one class of tasks is needed".into());
+    }
+    if parameters.classes.iter().any(|class| class.deadline_slots == 0) {
         return fail("deadline_slots", "a deadline of at least one slot is needed".into());
     }
-    if parameters.arrival_slots.checked_add(parameters.deadline_slots).is_none() {
+    let longest = longest_deadline(parameters);
+    if parameters.arrival_slots.checked_add(longest).is_none() {
         return fail("arrival_slots", "arrival slots and deadline together are too many".into());
     }
     number("slot_seconds", parameters.slot_seconds, Range::Positive)?;
@@ -237,7 +359,16 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
         }
         rates.iter().try_for_each(|&rate| number("uplink", rate, Range::ZeroOrPositive))
     };
-    match &parameters.uplink {
+    let constant = match &parameters.uplink {
+        Uplink::Constant(rates) => rates,
+        Uplink::Recorded(recorded) => {
+            if recorded.servers().is_some_and(|count| count as usize != servers.len()) {
+                return fail("uplink", format!("rates to other than {} servers", servers.len()));
+            }
+            &UplinkRates::Same(0.0)
+        }
+    };
+    match constant {
         UplinkRates::Same(rate) => number("uplink", *rate, Range::ZeroOrPositive)?,
         UplinkRates::PerDevice(list) => rates(list, devices.len(), "devices")?,
         UplinkRates::PerServer(list) => rates(list, servers.len(), "servers")?,
@@ -250,8 +381,30 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
         }
         UplinkRates::Drawn(drawn, _) => distribution("uplink", drawn, Range::ZeroOrPositive)?,
     }
-    distribution("size_mbit", &parameters.size_mbit, Range::Positive)?;
-    distribution("density", &parameters.density, Range::Positive)?;
+    for class in &parameters.classes {
+        number("share", class.share, Range::Positive)?;
+        distribution("size_mbit", &class.size_mbit, Range::Positive)?;
+        distribution("density", &class.density, Range::Positive)?;
+    }
+    arrivals(parameters)?;
+    if let Some(world) = &parameters.world {
+        world.check(devices.len() as u32, servers.len() as u32, parameters.slot_seconds).map_err(
+            |invalid| InvalidSystem { parameter: invalid.parameter, fault: invalid.fault },
+        )?;
+    }
+    backhaul(parameters)?;
+    if let Some(outages) = &parameters.outages {
+        for (parameter, value) in
+            [("mean_up_slots", outages.mean_up_slots), ("mean_down_slots", outages.mean_down_slots)]
+        {
+            number(parameter, value, Range::Positive)?;
+            if value < 1.0 {
+                return fail(parameter, format!("{value} is out of range: 1 or more is needed"));
+            }
+        }
+        number("capacity", outages.capacity, Range::Unit)?;
+    }
+    windows(parameters)?;
     if power_preference.modes.is_empty() {
         return fail("power_preference", "at least one power mode is needed".into());
     }
@@ -260,6 +413,107 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
     }
     if let PreferenceRule::Switching(probability) = power_preference.rule {
         number("power_preference", probability, Range::Unit)?;
+    }
+    Ok(())
+}
+
+/// Checks the process of arrivals, and recorded tasks.
+fn arrivals(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
+    let fail = |parameter, fault: String| Err(InvalidSystem { parameter, fault });
+    match parameters.arrivals {
+        Arrivals::Bernoulli => {}
+        Arrivals::Bursty { p_on, p_off, probability_on, probability_off } => {
+            for value in [p_on, p_off, probability_on, probability_off] {
+                if let Some(fault) = Range::Unit.fault(value) {
+                    return fail("arrivals", fault);
+                }
+            }
+            if p_on == 0.0 || p_off == 0.0 {
+                return fail("arrivals", "p_on and p_off are above 0, so that bursts end".into());
+            }
+        }
+        Arrivals::Daily { period_slots, amplitude } => {
+            if let Some(fault) = Range::Positive.fault(period_slots) {
+                return fail("arrivals", fault);
+            }
+            if let Some(fault) = Range::Unit.fault(amplitude) {
+                return fail("arrivals", fault);
+            }
+            let most = parameters.devices.iter().map(|device| device.arrival_probability);
+            let most = most.fold(0.0, f64::max) * (1.0 + amplitude);
+            if most > 1.0 {
+                let fault = format!("at its peak the probability of an arrival is {most}, above 1");
+                return fail("arrivals", fault);
+            }
+        }
+    }
+    let Some(recorded) = &parameters.recorded else { return Ok(()) };
+    for task in recorded.tasks() {
+        if task.arrival.device as usize >= parameters.devices.len() {
+            let (device, devices) = (task.arrival.device, parameters.devices.len());
+            return fail("recorded", format!("a task of device {device}: there are {devices}"));
+        }
+        if task.arrival.class as usize >= parameters.classes.len() {
+            return fail("recorded", format!("a task of class {}", task.arrival.class));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the wired ways.
+fn backhaul(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
+    let fail = |parameter, fault: String| Err(InvalidSystem { parameter, fault });
+    let servers = parameters.servers.len();
+    let stations = parameters.world.as_ref().map_or(0, |world| world.stations.len());
+    let Backhaul { delay_slots, mbps } = &parameters.backhaul;
+    for (parameter, ways) in [("delay_slots", delay_slots), ("mbps", mbps)] {
+        match ways {
+            Ways::PerServer(values) if values.len() != servers => {
+                return fail(parameter, format!("{} values for {servers} servers", values.len()));
+            }
+            Ways::PerPair(rows)
+                if rows.len() != stations || rows.iter().any(|row| row.len() != servers) =>
+            {
+                let fault = format!("{stations} rows of {servers} values are needed");
+                return fail(parameter, fault);
+            }
+            _ => {}
+        }
+    }
+    for value in delay_slots.values() {
+        if !(0.0..=1e9).contains(&value) || value.fract() != 0.0 {
+            return fail("delay_slots", format!("{value} is not a number of slots from 0 to 10⁹"));
+        }
+    }
+    for value in mbps.values() {
+        if value != f64::INFINITY {
+            if let Some(fault) = Range::Positive.fault(value) {
+                return fail("mbps", fault);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each recording is long enough.
+fn windows(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
+    let fail = |parameter, fault: Option<String>| match fault {
+        Some(fault) => Err(InvalidSystem { parameter, fault }),
+        None => Ok(()),
+    };
+    let slots = parameters.arrival_slots + longest_deadline(parameters);
+    let window = parameters.window;
+    if let Some(recorded) = &parameters.recorded {
+        fail("recorded", window.fault(recorded.slot_count(), parameters.arrival_slots))?;
+    }
+    if let Uplink::Recorded(rates) = &parameters.uplink {
+        fail("uplink", window.fault(rates.slot_count(), slots))?;
+    }
+    let world = parameters.world.as_ref();
+    if let Some(tracks) =
+        world.and_then(|world| world.mobility.recorded_slots(parameters.slot_seconds))
+    {
+        fail("tracks", window.fault(tracks, slots))?;
     }
     Ok(())
 }

@@ -13,6 +13,10 @@ pub struct Arrival {
     pub density: f64,
     /// α of its device at this moment: weight of delay against energy, 0 … 1.
     pub alpha: f64,
+    /// D_max: slots within which it must end, counting that of its arrival, at least 1.
+    pub deadline_slots: u32,
+    /// Its class, an index into those of the system.
+    pub class: u32,
 }
 
 /// How a task ended.
@@ -36,9 +40,17 @@ pub struct EndedTask {
     pub action: u32,
     /// Done in time, or dropped.
     pub outcome: Outcome,
-    /// D: slots from arrival to end, counting the arrival slot, at least 1; D_max if it was
-    /// dropped at its deadline, T − arrival slot if the episode ended first.
+    /// D: slots from arrival to end, counting the arrival slot, at least 1; D_max if it was dropped.
     pub delay_slots: u32,
+    /// D_max of this task.
+    pub deadline_slots: u32,
+    /// Its class, an index into those of the system.
+    pub class: u32,
+    /// The slot in which its upload ended, if it was sent.
+    pub sent_slot: Option<u32>,
+    /// The slot in which it entered the service that it ended in, at a CPU, a server or an uplink;
+    /// `None` if it waited to its end.
+    pub service_slot: Option<u32>,
     /// λ: size, Mbit.
     pub size_mbit: f64,
     /// ρ: density, Gcycles per Mbit.
@@ -56,6 +68,8 @@ pub enum Place {
     Cpu,
     /// In the FIFO of its device's uplink.
     Uplink,
+    /// On the backhaul to its server.
+    Backhaul,
     /// In the FIFO of its device at the server it was sent to.
     Server,
 }

@@ -1,5 +1,7 @@
 //! The workload: the tasks of an episode, drawn from random streams or recorded.
 
+use crate::arrivals::{Arrivals, Switches};
+use crate::class::TaskClass;
 use crate::device::PreferenceRule;
 use crate::distribution::Range;
 use crate::rng::{Purpose, StreamFamily};
@@ -69,6 +71,16 @@ pub enum RecordingFault {
     },
 }
 
+impl Workload {
+    /// The seed and the episode of everything but recorded tasks.
+    pub(crate) fn streams(&self) -> (u64, u64) {
+        match self {
+            Self::Drawn { seed, episode } => (*seed, *episode),
+            Self::Recorded(_) => (0, 0),
+        }
+    }
+}
+
 impl Recording {
     /// A recording of `arrivals` at the devices of `system`.
     ///
@@ -114,6 +126,15 @@ fn check(
             return Err(RecordingFault::Quantity { quantity, fault });
         }
     }
+    if arrival.deadline_slots == 0 || arrival.deadline_slots > system.deadline_slots() {
+        let (quantity, longest) = ("deadline_slots", system.deadline_slots());
+        let fault = format!("{} is out of range 1 … {longest}", arrival.deadline_slots);
+        return Err(RecordingFault::Quantity { quantity, fault });
+    }
+    if arrival.class as usize >= system.parameters().classes.len() {
+        let fault = format!("{} is out of range", arrival.class);
+        return Err(RecordingFault::Quantity { quantity: "class", fault });
+    }
     match before.map(|before| (before.slot, before.arrival.device)) {
         Some(key) if key > (slot, arrival.device) => Err(RecordingFault::Unsorted),
         Some(key) if key == (slot, arrival.device) => Err(RecordingFault::Duplicate),
@@ -124,30 +145,39 @@ fn check(
 /// The tasks of an episode.
 #[derive(Clone, Debug)]
 pub enum Workload {
-    /// Drawn from the random streams of a seed and episode: the same for every policy.
+    /// Drawn from the random streams of a seed and episode, or the part of the system's recorded tasks
+    /// that these choose: the same for every policy. Positions, channel and outages are drawn from them
+    /// too.
     Drawn {
         /// The seed of the tasks.
         seed: u64,
         /// The episode, counted from 0.
         episode: u64,
     },
-    /// Read from a recording.
+    /// Read from a recording. All else is that of seed 0, episode 0.
     Recorded(Recording),
 }
 
 /// Draws or reads a workload slot by slot.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    Drawn {
-        arrivals: StreamFamily,
-        preferences: StreamFamily,
-        /// The power mode of each device in this slot.
-        modes: Vec<u32>,
-    },
-    Recorded {
-        tasks: Vec<RecordedArrival>,
-        read: usize,
-    },
+    Drawn(Drawn),
+    Recorded { tasks: Vec<RecordedArrival>, read: usize },
+}
+
+/// The tasks that a seed and an episode draw, or the part of the system's recorded tasks that they
+/// choose.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawn {
+    arrivals: StreamFamily,
+    classes: StreamFamily,
+    preferences: StreamFamily,
+    /// The power mode of each device in this slot.
+    modes: Vec<u32>,
+    /// With bursty arrivals, whether each device is on in this slot.
+    bursts: Option<Switches>,
+    /// With recorded tasks, the slot of the recording that slot 0 is, and the next task.
+    recorded: Option<(u32, usize)>,
 }
 
 /// Draws of a device in a slot: whether a task arrives, its size, its density.
@@ -156,14 +186,7 @@ const DRAWS_PER_SLOT: u64 = 3;
 impl Source {
     pub(crate) fn new(system: &System, workload: Workload) -> Self {
         match workload {
-            Workload::Drawn { seed, episode } => {
-                let preference = &system.parameters().power_preference;
-                let preferences = preference.streams(seed, episode);
-                let mut modes = vec![0; system.device_count() as usize];
-                preference.first_modes(preferences, &mut modes);
-                let arrivals = StreamFamily::new(seed, episode, Purpose::ARRIVALS);
-                Self::Drawn { arrivals, preferences, modes }
-            }
+            Workload::Drawn { seed, episode } => Self::Drawn(Drawn::new(system, seed, episode)),
             Workload::Recorded(Recording { arrivals, devices }) => {
                 assert!(devices <= system.device_count(), "a recording of a larger system");
                 Self::Recorded { tasks: arrivals, read: 0 }
@@ -180,24 +203,7 @@ impl Source {
             return;
         }
         match self {
-            Self::Drawn { arrivals, preferences, modes } => {
-                let preference = &parameters.power_preference;
-                if let PreferenceRule::Switching(_) = preference.rule {
-                    preference.switch(*preferences, slot, modes);
-                }
-                let position = DRAWS_PER_SLOT * u64::from(slot);
-                for (index, (device, mode)) in parameters.devices.iter().zip(&*modes).enumerate() {
-                    let mut stream = arrivals.of(index as u64).skip(position);
-                    if stream.uniform() < device.arrival_probability {
-                        into.push(Arrival {
-                            device: index as u32,
-                            size_mbit: parameters.size_mbit.draw(&mut stream),
-                            density: parameters.density.draw(&mut stream),
-                            alpha: preference.modes[*mode as usize],
-                        });
-                    }
-                }
-            }
+            Self::Drawn(drawn) => drawn.arrivals(system, slot, into),
             Self::Recorded { tasks, read } => {
                 while let Some(task) = tasks.get(*read).filter(|task| task.slot == slot) {
                     into.push(task.arrival);
@@ -210,9 +216,108 @@ impl Source {
     /// The power mode of each device in this slot, an index into the modes; empty if recorded.
     pub(crate) fn modes(&self) -> &[u32] {
         match self {
-            Self::Drawn { modes, .. } => modes,
+            Self::Drawn(drawn) => &drawn.modes,
             Self::Recorded { .. } => &[],
         }
+    }
+}
+
+impl Drawn {
+    fn new(system: &System, seed: u64, episode: u64) -> Self {
+        let parameters = system.parameters();
+        let devices = system.device_count() as usize;
+        let family = |purpose| StreamFamily::new(seed, episode, purpose);
+        let preferences = parameters.power_preference.streams(seed, episode);
+        let mut modes = vec![0; devices];
+        parameters.power_preference.first_modes(preferences, &mut modes);
+        let bursts = match parameters.arrivals {
+            Arrivals::Bursty { p_on, p_off, .. } => {
+                Some(Switches::new(family(Purpose::BURSTS), devices, p_on, p_off))
+            }
+            Arrivals::Bernoulli | Arrivals::Daily { .. } => None,
+        };
+        let recorded = parameters.recorded.as_ref().map(|recorded| {
+            let share = family(Purpose::WINDOW).of(0).uniform();
+            let (slots, needed) = (recorded.slot_count(), parameters.arrival_slots);
+            let from = parameters.window.first_slot(slots, needed, share);
+            (from, recorded.tasks().partition_point(|task| task.slot < from))
+        });
+        Self {
+            arrivals: family(Purpose::ARRIVALS),
+            classes: family(Purpose::TASK_CLASS),
+            preferences,
+            modes,
+            bursts,
+            recorded,
+        }
+    }
+
+    fn arrivals(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>) {
+        let parameters = system.parameters();
+        let preference = &parameters.power_preference;
+        if let PreferenceRule::Switching(_) = preference.rule {
+            preference.switch(self.preferences, slot, &mut self.modes);
+        }
+        if let (Some((from, next)), Some(recorded)) = (&mut self.recorded, &parameters.recorded) {
+            while let Some(task) =
+                recorded.tasks().get(*next).filter(|task| task.slot == *from + slot)
+            {
+                let mode = self.modes[task.arrival.device as usize];
+                let mut arrival = task.arrival;
+                if arrival.alpha.is_nan() {
+                    arrival.alpha = preference.modes[mode as usize];
+                }
+                into.push(arrival);
+                *next += 1;
+            }
+            return;
+        }
+        if let Some(bursts) = self.bursts.as_mut().filter(|_| slot > 0) {
+            bursts.advance(slot);
+        }
+        let factor = parameters.arrivals.factor(slot);
+        let position = DRAWS_PER_SLOT * u64::from(slot);
+        for (index, (device, mode)) in parameters.devices.iter().zip(&self.modes).enumerate() {
+            let probability = match (&parameters.arrivals, &self.bursts) {
+                (Arrivals::Bursty { probability_on, probability_off, .. }, Some(bursts)) => {
+                    if bursts.on()[index] {
+                        *probability_on
+                    } else {
+                        *probability_off
+                    }
+                }
+                _ => device.arrival_probability * factor,
+            };
+            let mut stream = self.arrivals.of(index as u64).skip(position);
+            if stream.uniform() < probability {
+                let class = self.class(&parameters.classes, index as u64, slot);
+                let TaskClass { size_mbit, density, deadline_slots, .. } =
+                    &parameters.classes[class];
+                into.push(Arrival {
+                    device: index as u32,
+                    size_mbit: size_mbit.draw(&mut stream),
+                    density: density.draw(&mut stream),
+                    alpha: preference.modes[*mode as usize],
+                    deadline_slots: *deadline_slots,
+                    class: class as u32,
+                });
+            }
+        }
+    }
+
+    /// The class of a task, by shares.
+    fn class(&self, classes: &[TaskClass], device: u64, slot: u32) -> usize {
+        if classes.len() == 1 {
+            return 0;
+        }
+        let all: f64 = classes.iter().map(|class| class.share).sum();
+        let mut left = all * self.classes.of(device).skip(u64::from(slot)).uniform();
+        let found = classes.iter().position(|class| {
+            left -= class.share;
+            left < 0.0
+        });
+        // Rounding may leave nothing for the last one.
+        found.unwrap_or(classes.len() - 1)
     }
 }
 
@@ -225,7 +330,14 @@ mod tests {
         let system = System::paper(3, 1);
         let task = |slot, device| RecordedArrival {
             slot,
-            arrival: Arrival { device, size_mbit: 2.0, density: 0.3, alpha: 0.5 },
+            arrival: Arrival {
+                device,
+                size_mbit: 2.0,
+                density: 0.3,
+                alpha: 0.5,
+                deadline_slots: 10,
+                class: 0,
+            },
         };
         let good = vec![task(0, 1), task(0, 2), task(4, 0)];
         assert_eq!(Recording::new(&system, good.clone()).unwrap().arrivals(), good);

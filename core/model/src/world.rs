@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`association`] | the station that serves a device, and handover |
 //! | [`mobility`] | models of movement ([`Mobility`]) and the positions of an episode ([`Motion`]) |
 //! | [`radio`] | path loss, line of sight, shadowing, rate of a pair of device and station |
 //! | [`fading`] | small-scale fading, slot by slot or averaged over a slot |
@@ -55,6 +56,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod association;
 pub mod fading;
 pub mod mobility;
 pub mod process;
@@ -63,14 +65,75 @@ pub mod special;
 #[cfg(test)]
 mod statistics;
 
+pub use association::{Association, Handover};
 pub use fading::{Fade, FadeClocks, Fading};
 pub use mobility::{Area, Mobility, Motion, Position, Tracks};
 pub use process::{Nearby, Process};
 pub use radio::{
-    Channel, Link, LinkMemory, PathLoss, Radio, RadioParameters, Shadowing, Whereabouts,
+    Channel, Link, LinkMemory, PathLoss, Radio, RadioParameters, Shadowing, Signal, Whereabouts,
 };
 
+use std::sync::Arc;
+
 use crate::distribution::Range;
+
+/// Where devices and stations are, and how they reach each other.
+///
+/// A base station (or road-side unit) has a server: server j stands at station j. Servers beyond the
+/// number of stations stand at none; they are clouds, reached over the
+/// [backhaul](crate::Backhaul) alone.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The rectangle in which devices move.
+    pub area: Area,
+    /// The stations, at least one and at most as many as servers; they may stand outside the area.
+    pub stations: Vec<Position>,
+    /// How devices move.
+    pub mobility: Mobility,
+    /// The radio channel; `None` if rates do not depend on positions.
+    pub radio: Option<Arc<Radio>>,
+    /// How a station's band is divided; matters with a radio channel only.
+    pub band: Band,
+    /// The stations that a device sends to.
+    pub association: Association,
+}
+
+/// The division of a station's band between the devices that send to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Band {
+    /// Each device has a band of its own.
+    PerDevice,
+    /// One band, divided equally between the devices that send in a slot.
+    Shared,
+}
+
+impl World {
+    /// Checks it for so many devices and servers and slots of `slot_seconds`.
+    ///
+    /// # Errors
+    /// [`InvalidWorld`] names the first parameter out of range.
+    pub fn check(&self, devices: u32, servers: u32, slot_seconds: f64) -> Result<(), InvalidWorld> {
+        let fail = |parameter, fault: String| Err(InvalidWorld { parameter, fault });
+        self.mobility.check(self.area, devices, slot_seconds)?;
+        if self.stations.is_empty() || self.stations.len() > servers as usize {
+            let fault = format!(
+                "{} for {servers} servers: at least one is needed, and at most one per server",
+                self.stations.len()
+            );
+            return fail("stations", fault);
+        }
+        for station in &self.stations {
+            for coordinate in [station.x_m, station.y_m] {
+                check_between("stations", coordinate, -1e6, 1e6)?;
+            }
+        }
+        if self.radio.is_none() && self.association != Association::Direct {
+            let fault = "serving stations need a radio channel: their signals decide".into();
+            return fail("association", fault);
+        }
+        self.association.check()
+    }
+}
 
 /// A parameter of the world that is out of range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

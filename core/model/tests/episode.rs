@@ -10,7 +10,8 @@ use offramp_model::{
 /// Two devices and three servers at rates of their own, one without coverage.
 fn uneven() -> SystemParameters {
     let mut parameters = SystemParameters::paper(2, 3);
-    parameters.uplink = UplinkRates::PerPair(vec![vec![14.0, 7.0, 0.0], vec![20.0, 0.5, 3.0]]);
+    parameters.uplink =
+        UplinkRates::PerPair(vec![vec![14.0, 7.0, 0.0], vec![20.0, 0.5, 3.0]]).into();
     parameters
 }
 
@@ -65,8 +66,8 @@ fn sizes_and_slots_are_those_of_the_parameters() {
 /// The reference energy of a system of one device after a change; `None` if it is refused.
 fn reference(change: impl FnOnce(&mut SystemParameters)) -> Option<f64> {
     let mut parameters = SystemParameters::paper(1, 2);
-    parameters.size_mbit = Distribution::Uniform(1.0, 6.0);
-    parameters.density = Distribution::Choice(vec![0.26, 0.13]);
+    parameters.classes[0].size_mbit = Distribution::Uniform(1.0, 6.0);
+    parameters.classes[0].density = Distribution::Choice(vec![0.26, 0.13]);
     change(&mut parameters);
     System::new(parameters).ok().map(|system| system.reference_energy())
 }
@@ -83,19 +84,19 @@ fn the_reference_energy_is_that_of_the_costliest_way() {
     close(reference(|system| system.devices[0].compute_w = 1.0), 2.3 * 6.0 / 14.0 + 0.1);
     // The slowest with coverage: 3 Mbit/s.
     let uplink = UplinkRates::PerServer(vec![3.0, 0.0]);
-    close(reference(|system| system.uplink = uplink), 2.3 * 2.0 + 0.1);
+    close(reference(|system| system.uplink = uplink.into()), 2.3 * 2.0 + 0.1);
     // The device that uses most.
     let device = |compute_w| Device { compute_w, ..SystemParameters::paper(1, 1).devices[0] };
     close(reference(|system| system.devices = [2.0, 4.0, 1.0].map(device).to_vec()), 2.4);
     // No coverage at all.
-    close(reference(|system| system.uplink = UplinkRates::Same(0.0)), 1.2);
+    close(reference(|system| system.uplink = UplinkRates::Same(0.0).into()), 1.2);
     // Rates from 0 up: sending ends with the deadline, after a second.
     let streams = offramp_model::rng::StreamFamily::new(1, 0, offramp_model::rng::Purpose::UPLINK);
     let drawn = UplinkRates::Drawn(Distribution::Uniform(0.0, 14.0), streams);
     close(
         reference(|system| {
-            system.uplink = drawn;
-            (system.devices[0].compute_w, system.deadline_slots) = (0.5, 20);
+            system.uplink = drawn.into();
+            (system.devices[0].compute_w, system.classes[0].deadline_slots) = (0.5, 20);
         }),
         2.3 * 2.0 + 0.1 * 2.0,
     );
@@ -116,15 +117,17 @@ fn what_is_out_of_range_is_refused_by_name() {
     assert_refused("devices", |system| system.devices.clear());
     assert_refused("servers", |system| system.servers.clear());
     assert_refused("arrival_slots", |system| system.arrival_slots = 0);
-    assert_refused("deadline_slots", |system| system.deadline_slots = 0);
+    assert_refused("deadline_slots", |system| system.classes[0].deadline_slots = 0);
     assert_refused("arrival_slots", |system| system.arrival_slots = u32::MAX - 9);
     for value in [0.0, -0.1, nan, inf] {
         assert_refused("slot_seconds", |system| system.slot_seconds = value);
         assert_refused("cpu_ghz", |system| system.devices[1].cpu_ghz = value);
         assert_refused("ghz", |system| system.servers[2].ghz = value);
-        assert_refused("size_mbit", |system| system.size_mbit = Distribution::Constant(value));
+        assert_refused("size_mbit", |system| {
+            system.classes[0].size_mbit = Distribution::Constant(value)
+        });
         assert_refused("density", |system| {
-            system.density = Distribution::Choice(vec![0.2, value]);
+            system.classes[0].density = Distribution::Choice(vec![0.2, value]);
         });
     }
     for value in [-0.1, nan, inf] {
@@ -132,9 +135,9 @@ fn what_is_out_of_range_is_refused_by_name() {
         assert_refused("transmit_w", |system| system.devices[1].transmit_w = value);
         assert_refused("idle_w", |system| system.devices[1].idle_w = value);
         assert_refused("power_w", |system| system.servers[0].power_w = value);
-        assert_refused("uplink", |system| system.uplink = UplinkRates::Same(value));
+        assert_refused("uplink", |system| system.uplink = UplinkRates::Same(value).into());
         assert_refused("uplink", |system| {
-            system.uplink = UplinkRates::PerDevice(vec![1.0, value]);
+            system.uplink = UplinkRates::PerDevice(vec![1.0, value]).into();
         });
     }
     for value in [-0.1, 1.1, nan] {
@@ -156,31 +159,31 @@ fn what_is_out_of_range_is_refused_by_name() {
 fn rates_that_are_too_few_or_too_many_are_refused() {
     for count in [1, 3] {
         let rates = vec![1.0; count];
-        assert_refused("uplink", |system| system.uplink = UplinkRates::PerDevice(rates));
+        assert_refused("uplink", |system| system.uplink = UplinkRates::PerDevice(rates).into());
     }
     for count in [2, 4] {
         let rates = vec![1.0; count];
         let rows = vec![vec![1.0; 3], rates.clone()];
-        assert_refused("uplink", |system| system.uplink = UplinkRates::PerServer(rates));
-        assert_refused("uplink", |system| system.uplink = UplinkRates::PerPair(rows));
+        assert_refused("uplink", |system| system.uplink = UplinkRates::PerServer(rates).into());
+        assert_refused("uplink", |system| system.uplink = UplinkRates::PerPair(rows).into());
     }
     for rows in [1, 3] {
         let rows = vec![vec![1.0; 3]; rows];
-        assert_refused("uplink", |system| system.uplink = UplinkRates::PerPair(rows));
+        assert_refused("uplink", |system| system.uplink = UplinkRates::PerPair(rows).into());
     }
 }
 
 #[test]
 fn the_ends_of_each_range_are_valid() {
     let mut parameters = SystemParameters::paper(2, 3);
-    (parameters.arrival_slots, parameters.deadline_slots) = (u32::MAX - 10, 10);
+    (parameters.arrival_slots, parameters.classes[0].deadline_slots) = (u32::MAX - 10, 10);
     parameters.devices[0].arrival_probability = 0.0;
     parameters.devices[1].arrival_probability = 1.0;
     for device in &mut parameters.devices {
         (device.compute_w, device.transmit_w, device.idle_w) = (0.0, 0.0, 0.0);
     }
     parameters.servers[0] = Server { power_w: 0.0, ..parameters.servers[0] };
-    parameters.uplink = UplinkRates::PerDevice(vec![0.0, 1.0]);
+    parameters.uplink = UplinkRates::PerDevice(vec![0.0, 1.0]).into();
     parameters.power_preference.modes = vec![0.0, 1.0];
     for probability in [0.0, 1.0] {
         parameters.power_preference.rule = PreferenceRule::Switching(probability);

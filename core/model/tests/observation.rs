@@ -19,8 +19,16 @@ fn tables_keep_their_columns_in_order() {
         "alpha",
         "density_gcycles_per_mbit",
         "deadline_slots",
+        "class",
+        "speed_mps",
+        "own_mbps",
+        "own_mbps_1_ago",
+        "own_mbps_2_ago",
+        "own_mbps_4_ago",
+        "own_mbps_8_ago",
     ];
-    let (links, servers) = (["backlog_mbit", "uplink_mbps"], ["load", "ghz"]);
+    let links = ["backlog_mbit", "uplink_mbps", "serving", "distance_m"];
+    let servers = ["load", "ghz", "up"];
     assert_eq!(names(task_columns()), tasks);
     assert_eq!(names(link_columns()), links);
     assert_eq!(names(server_columns()), servers);
@@ -39,9 +47,9 @@ fn tables_keep_their_columns_in_order() {
 fn scales_by_hand() {
     let mut parameters = SystemParameters::paper(6, 4);
     parameters.servers[2].ghz = 50.0;
-    parameters.deadline_slots = 12;
-    parameters.size_mbit = Distribution::Uniform(2.0, 9.0);
-    parameters.density = Distribution::Choice(vec![0.5, 0.25]);
+    parameters.classes[0].deadline_slots = 12;
+    parameters.classes[0].size_mbit = Distribution::Uniform(2.0, 9.0);
+    parameters.classes[0].density = Distribution::Choice(vec![0.5, 0.25]);
     let system = System::new(parameters).unwrap();
     assert_eq!(load_scale(&system), 1.5);
     let shown: Vec<_> =
@@ -55,10 +63,20 @@ fn scales_by_hand() {
             ("alpha", 1.0, "1"),
             ("density_gcycles_per_mbit", 0.5, "Gcycles/Mbit"),
             ("deadline_slots", 12.0, "slots"),
+            ("class", 1.0, "1"),
+            ("speed_mps", 15.0, "m/s"),
+            ("own_mbps", 14.0, "Mbit/s"),
+            ("own_mbps_1_ago", 14.0, "Mbit/s"),
+            ("own_mbps_2_ago", 14.0, "Mbit/s"),
+            ("own_mbps_4_ago", 14.0, "Mbit/s"),
+            ("own_mbps_8_ago", 14.0, "Mbit/s"),
             ("backlog_mbit", 9.0, "Mbit"),
             ("uplink_mbps", 14.0, "Mbit/s"),
+            ("serving", 1.0, "1"),
+            ("distance_m", 1.0, "m"),
             ("load", 1.5, "devices"),
             ("ghz", 50.0, "GHz"),
+            ("up", 1.0, "1"),
         ]
     );
 }

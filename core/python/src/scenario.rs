@@ -165,7 +165,7 @@ impl Scenario {
         let (devices, servers) = (system.device_count(), system.server_count());
         let links = (0..devices)
             .flat_map(|device| (0..servers).map(move |server| (device, server)))
-            .map(|(device, server)| system.uplink_mbps(device, server) > 0.0);
+            .map(|(device, server)| system.reaches(device, server));
         PyArray1::from_iter(py, links).reshape([devices as usize, servers as usize])
     }
 

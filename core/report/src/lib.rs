@@ -50,6 +50,7 @@ pub mod episode;
 pub mod folder;
 pub mod learning;
 pub mod learning_page;
+pub mod map;
 pub mod page;
 pub mod palette;
 mod plot;

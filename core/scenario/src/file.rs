@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use offramp_model::{Distribution, Range, SystemParameters, UplinkRates};
+use offramp_model::world::{PathLoss, RadioParameters};
+use offramp_model::{Distribution, Range, SystemParameters, TaskClass, Uplink, UplinkRates};
 use serde::Deserialize;
 
 use crate::Raw;
@@ -24,6 +25,17 @@ pub fn fields() -> Vec<Field> {
 /// The source of all defaults that describe the system.
 fn paper() -> SystemParameters {
     SystemParameters::paper(1, 1)
+}
+
+/// The paper's tasks.
+fn class() -> TaskClass {
+    let mut classes = paper().classes;
+    classes.swap_remove(0)
+}
+
+/// The radio channel of a handset in a city.
+fn radio() -> RadioParameters {
+    RadioParameters::new(PathLoss::Umi)
 }
 
 fn number(value: f64) -> Raw {
@@ -48,7 +60,7 @@ fn server(quantity: fn(&offramp_model::Server) -> f64) -> Raw {
 
 fn uplink() -> Raw {
     match paper().uplink {
-        UplinkRates::Same(rate) => number(rate),
+        Uplink::Constant(UplinkRates::Same(rate)) => number(rate),
         other => Raw(format!("{other:?}")),
     }
 }
@@ -79,6 +91,9 @@ sections! {
         settings: Vec<String> { default: Vec::new(), shown: "none", },
         /// Devices, servers, uplinks and time.
         system: SystemSection { default: SystemSection::default(), nested: section, },
+        /// Positions, movement and radio channel; without it devices are nowhere, and rates stay those of
+        /// `system.uplink_mbps`.
+        world: Option<WorldSection> { default: None, nested: section, },
         /// The tasks that arrive.
         tasks: TasksSection { default: TasksSection::default(), nested: section, },
         /// α, the power preference of devices.
@@ -135,12 +150,100 @@ sections! {
         /// with one row per device. 0 is no coverage: a task sent there never arrives, holds the
         /// uplink until its deadline, and takes no energy.
         uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
+        /// The wired ways from the station that receives a task to its server.
+        backhaul: BackhaulSection { default: BackhaulSection::default(), nested: section, },
+        /// Outages of servers, drawn for each.
+        outages: Option<OutageSection> { default: None, nested: section, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
         /// The seed of everything that is drawn once for the system: [quantities](#quantities) of
         /// devices and servers, uplink rates, and power modes that are `Fixed`. It is the same in
         /// training, validation and evaluation, whatever the seeds of their tasks.
         seed: u64 { default: 1, },
+    }
+
+    /// The wired ways from the station that receives a task to its server.
+    struct BackhaulSection("backhaul"): Default {
+        /// Slots of delay of a way: a number, for all ways to a server that does not stand at the
+        /// receiving station; a list, one per server whatever the station (a cloud is a fast server
+        /// with a delay); or `PerPair([[…], …])` with one row per station. Devices whose association is
+        /// `Direct` send to the server's own station.
+        delay_slots: Raw { default: Raw("0".to_owned()), unit: "slots", range: "whole, 0 … 10⁹", },
+        /// Rate of a way, in the same forms; without one, only the delay counts. Ways are not shared.
+        mbps: Option<Raw> { default: None, unit: "Mbit/s", range: "above 0", },
+    }
+
+    /// Outages of servers: a server is up and down by turns, for slots that are drawn.
+    struct OutageSection("outages") {
+        /// Mean slots between two outages of a server.
+        mean_up_slots: f64 { unit: "slots", range: "1 or more", },
+        /// Mean slots of an outage.
+        mean_down_slots: f64 { unit: "slots", range: "1 or more", },
+        /// Share of its speed that a server has in an outage. At 0 it serves nothing: its tasks wait.
+        capacity: f64 { default: 0.0, range: Range::Unit, },
+    }
+
+    /// Positions, movement and radio channel.
+    struct WorldSection("world") {
+        /// Width of the area, from west to east.
+        width_m: f64 { default: 1000.0, unit: "m", range: "above 0", },
+        /// Height of the area, from south to north.
+        height_m: f64 { default: 1000.0, unit: "m", range: "above 0", },
+        /// The base stations: `Grid(columns, rows)`, evenly spaced; `Drawn(n)`, uniform in the area;
+        /// or a list, `[(x, y), …]`, metres. Server j stands at station j; servers beyond the last
+        /// station are clouds.
+        stations: Raw { range: "1 … servers", },
+        /// How devices move: `Static`; `At([(x, y), …])`;
+        /// `RandomWaypoint(speed_mps: (1, 2), pause_slots: 0)`;
+        /// `GaussMarkov(mean_speed_mps: 1.5, memory: 0.9, sigma_mps: 0.5)`; or
+        /// `Manhattan(block_m: (433, 250), lanes: 2, lane_m: 3.5, speed_mps: (8.3, 16.7), straight: 0.5,
+        /// left: 0.25, right: 0.25)`, which may leave out any of these. Speeds are those of the devices
+        /// or, in parentheses, uniform between two.
+        mobility: Raw { default: Raw("Static".to_owned()), },
+        /// The radio channel; without it rates are those of `system.uplink_mbps`.
+        radio: Option<RadioSection> { default: None, nested: section, },
+        /// `Direct`: a device reaches each station over a link of its own. Or
+        /// `Serving(hysteresis_db: 3, time_to_trigger_slots: 2, interruption_slots: 1)`: it sends to its
+        /// serving station alone, and a neighbour whose signal is better by the hysteresis for the time
+        /// to trigger takes over; nothing is sent during the interruption.
+        association: Raw { default: Raw("Direct".to_owned()), },
+    }
+
+    /// The radio channel.
+    struct RadioSection("radio"): Default {
+        /// Mean loss over distance: `Umi` or `Uma` (3GPP TR 38.901), `FreeSpace`, or
+        /// `LogDistance(exponent: 3, reference_db: 43.3)`, the loss at 1 m.
+        path_loss: Raw { default: Raw("Umi".to_owned()), },
+        /// Variation of the loss along the way: `None`, `Standard` (of `Umi` and `Uma`), or
+        /// `Gudmundson(sigma_db: 6, correlation_m: 20)`.
+        shadowing: Option<Raw> { default: None, shown: "`Standard`, if the path loss has one", },
+        /// Variation from slot to slot: `None`, `Rayleigh`, or `Rician(k_db: 6)`.
+        fading: Raw { default: Raw("Rayleigh".to_owned()), },
+        /// f_c: carrier.
+        frequency_ghz: f64 { default: radio().frequency_ghz, unit: "GHz", range: "0.5 … 100", },
+        /// B: band of a station.
+        bandwidth_mhz: f64 { default: radio().bandwidth_mhz, unit: "MHz", range: Range::Positive, },
+        /// Whether each device has a band of its own (`PerDevice`), or those that send to a station in a
+        /// slot share it equally (`Shared`).
+        band: BandField { default: BandField::PerDevice, },
+        /// Power that a device radiates, with the gains of both antennas.
+        transmit_dbm: f64 { default: radio().transmit_dbm, unit: "dBm", range: "−200 … 200", },
+        /// Noise figure of a station.
+        noise_figure_db: f64 { default: radio().noise_figure_db, unit: "dB", range: "0 … 100", },
+        /// Rise of the noise by other cells' devices.
+        interference_margin_db: f64 {
+            default: radio().interference_margin_db, unit: "dB", range: "0 … 100",
+        },
+        /// SINR, averaged over fading, below which there is no coverage.
+        min_sinr_db: f64 { default: radio().min_sinr_db, unit: "dB", range: "−200 … 200", },
+        /// η_max: 7.4063 is 256-QAM.
+        max_efficiency: f64 {
+            default: radio().max_efficiency, unit: "bit/s/Hz", range: Range::Positive,
+        },
+        /// h_BS: height of stations.
+        station_height_m: Option<f64> { default: None, shown: "10, with `Uma` 25", unit: "m", },
+        /// h_UT: height of devices.
+        device_height_m: f64 { default: radio().device_height_m, unit: "m", },
     }
 
     /// Power of devices and servers.
@@ -173,15 +276,42 @@ sections! {
         /// λ: size of a task; a number, or `Uniform(low, high)` or `Choice([…])`, which are drawn
         /// for each task.
         size_mbit: Raw {
-            default: quantity(&paper().size_mbit), unit: "Mbit", range: Range::Positive,
+            default: quantity(&class().size_mbit), unit: "Mbit", range: Range::Positive,
         },
         /// ρ: density of a task; as for the size.
         density: Raw {
-            default: quantity(&paper().density), unit: "Gcycles/Mbit", range: Range::Positive,
+            default: quantity(&class().density), unit: "Gcycles/Mbit", range: Range::Positive,
         },
         /// D_max: slots within which a task must end, counting that of its arrival.
         deadline_slots: u32 {
-            default: paper().deadline_slots, unit: "slots", range: "1 or more",
+            default: class().deadline_slots, unit: "slots", range: "1 or more",
+        },
+        /// When tasks arrive: `Bernoulli` (in each slot with `arrival_probability`);
+        /// `Bursty(p_on: 0.05, p_off: 0.1, probability_on: 0.8, probability_off: 0.05)`, a Markov chain
+        /// of each device, whatever its `arrival_probability`; or
+        /// `Daily(period_slots: 100, amplitude: 0.5)`, the probability times a sine around 1.
+        arrivals: Raw { default: Raw("Bernoulli".to_owned()), },
+        /// Classes of tasks, such as applications; without any, all tasks are as above.
+        classes: Vec<ClassSection> { default: Vec::new(), nested: section, },
+    }
+
+    /// A class of tasks. What it leaves out is that of all tasks.
+    struct ClassSection("class") {
+        /// Its name; results have a row for each.
+        name: String {},
+        /// How often a task is of it, relative to the shares of the others.
+        share: f64 { default: 1.0, range: Range::Positive, },
+        /// λ: size of a task.
+        size_mbit: Option<Raw> {
+            default: None, shown: "`tasks.size_mbit`", unit: "Mbit", range: "above 0",
+        },
+        /// ρ: density of a task.
+        density: Option<Raw> {
+            default: None, shown: "`tasks.density`", unit: "Gcycles/Mbit", range: "above 0",
+        },
+        /// D_max: slots within which a task must end.
+        deadline_slots: Option<u32> {
+            default: None, shown: "`tasks.deadline_slots`", unit: "slots", range: "1 or more",
         },
     }
 
@@ -414,6 +544,21 @@ impl Shown for EnergyField {
     }
 }
 
+/// The division of a station's band.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) enum BandField {
+    /// Each device has its own.
+    PerDevice,
+    /// Those that send share it.
+    Shared,
+}
+
+impl Shown for BandField {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
 /// The named observations.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) enum NamedObservation {
@@ -459,6 +604,18 @@ pub(crate) enum NamedRates {
     PerPair(Vec<Vec<f64>>),
 }
 
+/// The named processes of arrivals.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) enum NamedArrivals {
+    /// Independent slots.
+    Bernoulli,
+    /// On and off by turns.
+    Bursty { p_on: f64, p_off: f64, probability_on: f64, probability_off: f64 },
+    /// A sine.
+    Daily { period_slots: f64, amplitude: f64 },
+}
+
 impl Raw {
     /// Reads a quantity: a number, a list, or a named distribution.
     pub(crate) fn quantity(&self) -> Result<Quantity, ron::error::SpannedError> {
@@ -496,9 +653,13 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/paper.ron");
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(system(&text), paper);
-        // It spells out every field of the system.
+        // It spells out every field of the system that the paper has.
+        let starts = |field: &Field, sections: &[&str]| {
+            sections.iter().any(|section| field.path.starts_with(section))
+        };
         let spelled_out = |field: &Field| {
-            ["system.", "tasks.", "alpha."].iter().any(|section| field.path.starts_with(section))
+            let beyond = ["system.backhaul", "system.outages", "tasks.arrivals", "tasks.classes"];
+            starts(field, &["system.", "tasks.", "alpha."]) && !starts(field, &beyond)
         };
         for Field { path, .. } in fields().iter().filter(|field| spelled_out(field)) {
             assert!(crate::has(&text, path), "{path}");

@@ -57,6 +57,7 @@ mod source;
 mod sweep;
 mod system;
 mod tuning;
+mod world;
 
 pub use entries::{
     DistillationEntry, EvaluationEntry, Limits, MiniBatch, PluginEntry, PolicyEntry, TrainingEntry,

@@ -2,14 +2,18 @@
 
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{
-    Device, Distribution, EnergyAccounting, PowerPreference, PreferenceRule, Server, System,
-    SystemParameters, UplinkRates,
+    Arrivals, Device, Distribution, EnergyAccounting, Outages, PowerPreference, PreferenceRule,
+    Range, Server, System, SystemParameters, TaskClass, UplinkRates, Window,
 };
+use serde::de::DeserializeOwned;
 
 use crate::fault::explain;
-use crate::file::{AlphaRule, DrawnQuantity, EnergyField, NamedRates, Quantity, ScenarioFile};
+use crate::file::{
+    AlphaRule, DrawnQuantity, EnergyField, NamedArrivals, NamedRates, Quantity, ScenarioFile,
+};
+use crate::scenario::check_name;
 use crate::source::Source;
-use crate::{Fault, Raw};
+use crate::{Fault, Raw, world};
 
 /// Upper bound on the numbers in a window of history, K × M.
 const MAX_LOADS: u64 = 100_000_000;
@@ -24,12 +28,20 @@ pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, 
     let parameters = SystemParameters {
         slot_seconds: file.system.slot_seconds,
         arrival_slots: file.system.slots,
-        deadline_slots: file.tasks.deadline_slots,
         devices: source.devices(file, drawn(Purpose::DEVICE))?,
         servers: source.servers(file, drawn(Purpose::SERVER))?,
-        uplink: source.uplink(&file.system.uplink_mbps, drawn(Purpose::UPLINK))?,
-        size_mbit: source.distribution("tasks.size_mbit", &file.tasks.size_mbit)?,
-        density: source.distribution("tasks.density", &file.tasks.density)?,
+        uplink: source.uplink(&file.system.uplink_mbps, drawn(Purpose::UPLINK))?.into(),
+        world: world::world(source, file, drawn(Purpose::STATIONS))?,
+        backhaul: world::backhaul(source, file)?,
+        outages: file.system.outages.as_ref().map(|section| Outages {
+            mean_up_slots: section.mean_up_slots,
+            mean_down_slots: section.mean_down_slots,
+            capacity: section.capacity,
+        }),
+        classes: source.classes(file)?,
+        arrivals: source.arrivals(file)?,
+        recorded: None,
+        window: Window::WHOLE,
         power_preference: PowerPreference {
             modes: file.alpha.modes.clone(),
             rule: match file.alpha.rule {
@@ -70,6 +82,76 @@ impl Source<'_> {
         let message = format!("the power mode {} is listed twice", modes[twice]);
         let help = "list each α once: devices draw all modes equally often".to_owned();
         Err(self.fault(&format!("alpha.modes.{twice}"), message, Some(help)))
+    }
+
+    /// The classes of tasks; one that is called `task` if none are named.
+    fn classes(&self, file: &ScenarioFile) -> Result<Vec<TaskClass>, Fault> {
+        let tasks = &file.tasks;
+        let all = TaskClass {
+            name: "task".to_owned(),
+            share: 1.0,
+            size_mbit: self.distribution("tasks.size_mbit", &tasks.size_mbit)?,
+            density: self.distribution("tasks.density", &tasks.density)?,
+            deadline_slots: tasks.deadline_slots,
+        };
+        if tasks.classes.is_empty() {
+            return Ok(vec![all]);
+        }
+        let mut classes: Vec<TaskClass> = Vec::with_capacity(tasks.classes.len());
+        for (number, section) in tasks.classes.iter().enumerate() {
+            let field = |name: &str| format!("tasks.classes.{number}.{name}");
+            check_name(&section.name).map_err(|fault| self.fault(&field("name"), fault, None))?;
+            if classes.iter().any(|class| class.name == section.name) {
+                let message = format!("two classes are called `{}`", section.name);
+                return Err(self.fault(&field("name"), message, None));
+            }
+            let own = |name: &str, raw: &Option<Raw>, all: &Distribution, range: &Range| {
+                let Some(raw) = raw else { return Ok(all.clone()) };
+                let drawn = self.distribution(&field(name), raw)?;
+                let fault = drawn.fault(range).map(|fault| self.fault(&field(name), fault, None));
+                fault.map_or(Ok(drawn), Err)
+            };
+            if section.deadline_slots == Some(0) {
+                let message = "a deadline of at least one slot is needed".to_owned();
+                return Err(self.fault(&field("deadline_slots"), message, None));
+            }
+            classes.push(TaskClass {
+                name: section.name.clone(),
+                share: section.share,
+                size_mbit: own("size_mbit", &section.size_mbit, &all.size_mbit, &Range::Positive)?,
+                density: own("density", &section.density, &all.density, &Range::Positive)?,
+                deadline_slots: section.deadline_slots.unwrap_or(tasks.deadline_slots),
+            });
+        }
+        Ok(classes)
+    }
+
+    /// The process of arrivals.
+    fn arrivals(&self, file: &ScenarioFile) -> Result<Arrivals, Fault> {
+        let forms = "Bernoulli, Bursty(p_on: …, p_off: …, probability_on: …, probability_off: …) or \
+                     Daily(period_slots: …, amplitude: …)";
+        Ok(match self.named("tasks.arrivals", &file.tasks.arrivals, forms)? {
+            NamedArrivals::Bernoulli => Arrivals::Bernoulli,
+            NamedArrivals::Bursty { p_on, p_off, probability_on, probability_off } => {
+                Arrivals::Bursty { p_on, p_off, probability_on, probability_off }
+            }
+            NamedArrivals::Daily { period_slots, amplitude } => {
+                Arrivals::Daily { period_slots, amplitude }
+            }
+        })
+    }
+
+    /// Reads a value that has a few named forms, which `forms` lists.
+    pub(crate) fn named<T: DeserializeOwned>(
+        &self,
+        field: &str,
+        raw: &Raw,
+        forms: &str,
+    ) -> Result<T, Fault> {
+        raw.read().map_err(|error| {
+            let (message, help) = explain(&error.code);
+            self.fault(field, message, Some(help.unwrap_or_else(|| format!("it may be {forms}"))))
+        })
     }
 
     fn devices(&self, file: &ScenarioFile, streams: StreamFamily) -> Result<Vec<Device>, Fault> {
@@ -142,7 +224,7 @@ impl Source<'_> {
 
     /// Checks that a distribution is valid before anything is drawn from it.
     fn drawable(&self, field: &str, distribution: &Distribution) -> Result<(), Fault> {
-        match distribution.fault(&offramp_model::Range::NotNegative) {
+        match distribution.fault(&Range::NotNegative) {
             None => Ok(()),
             Some(fault) => Err(self.fault(field, fault, None)),
         }
@@ -223,6 +305,14 @@ fn field_of(parameter: &str) -> &'static str {
         "arrival_slots" => "system.slots",
         "slot_seconds" => "system.slot_seconds",
         "deadline_slots" => "tasks.deadline_slots",
+        "arrivals" => "tasks.arrivals",
+        "classes" | "share" => "tasks.classes",
+        "recorded" => "tasks.recorded",
+        "delay_slots" => "system.backhaul.delay_slots",
+        "mbps" => "system.backhaul.mbps",
+        "mean_up_slots" => "system.outages.mean_up_slots",
+        "mean_down_slots" => "system.outages.mean_down_slots",
+        "capacity" => "system.outages.capacity",
         "cpu_ghz" => "system.device_ghz",
         "compute_w" => "system.power.compute_w",
         "transmit_w" => "system.power.transmit_w",
@@ -234,6 +324,6 @@ fn field_of(parameter: &str) -> &'static str {
         "size_mbit" => "tasks.size_mbit",
         "density" => "tasks.density",
         "power_preference" => "alpha",
-        _ => "",
+        parameter => world::field_of(parameter),
     }
 }

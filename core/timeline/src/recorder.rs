@@ -28,7 +28,7 @@ impl Recorder {
             servers: system.server_count(),
             slots: system.slot_count(),
             arrival_slots: parameters.arrival_slots,
-            deadline_slots: parameters.deadline_slots,
+            deadline_slots: system.deadline_slots(),
             slot_seconds: parameters.slot_seconds,
             device_ghz: parameters.devices.iter().map(|device| device.cpu_ghz).collect(),
             server_ghz: parameters.servers.iter().map(|server| server.ghz).collect(),
@@ -84,7 +84,7 @@ impl Recorder {
         for task in episode.ended() {
             add(&mut self.timeline.totals, task, episode.system());
             if let Some(story) = self.story(task.arrival_slot, task.device) {
-                ended(story, task, slot, episode.system());
+                ended(story, task, episode.system());
             }
         }
     }
@@ -126,6 +126,10 @@ fn moved(story: &mut TaskStory, task: &TaskUnderWay, slot: u32) {
             story.started.get_or_insert(slot);
         }
         Place::Cpu | Place::Uplink => {}
+        Place::Backhaul => {
+            story.started.get_or_insert(slot);
+            story.sent.get_or_insert(slot + 1);
+        }
         Place::Server => {
             // A task that was sent within one slot has never been seen at the uplink.
             story.started.get_or_insert(slot);
@@ -137,19 +141,17 @@ fn moved(story: &mut TaskStory, task: &TaskUnderWay, slot: u32) {
     }
 }
 
-/// Notes how a task ended in `slot`.
-fn ended(story: &mut TaskStory, task: &EndedTask, slot: u32, system: &System) {
+/// Notes how a task ended.
+fn ended(story: &mut TaskStory, task: &EndedTask, system: &System) {
     let energy = system.energy().of(&task.energy);
     story.energy = [energy.local, energy.transmit, energy.server, energy.idle];
     story.dropped = task.outcome == Outcome::Dropped;
     story.delay_slots = task.delay_slots;
     story.reward = reward::reward(system, task);
-    // A task that is taken out of a FIFO after its deadline was never in service there. Any other one
-    // was, if only in this slot.
-    let expired = slot >= task.arrival_slot + system.deadline_slots();
-    if !expired {
+    // It may have been in service in this slot alone.
+    if let Some(service) = task.service_slot {
         let last = if story.sent.is_some() { &mut story.served } else { &mut story.started };
-        last.get_or_insert(slot);
+        last.get_or_insert(service);
     }
 }
 
@@ -186,15 +188,22 @@ mod tests {
     fn toy(arrivals: &[(u32, f64)]) -> (Arc<System>, Workload) {
         let mut parameters = SystemParameters::paper(1, 1);
         parameters.slot_seconds = 1.0;
-        parameters.deadline_slots = 5;
+        parameters.classes[0].deadline_slots = 5;
         parameters.devices = vec![Device { cpu_ghz: 2.0, ..parameters.devices[0] }];
         parameters.servers = vec![Server { ghz: 8.0, power_w: 5.0 }];
         parameters.uplink = offramp_model::UplinkRates::Same(1.0);
-        parameters.size_mbit = Distribution::Uniform(1.0, 9.0);
+        parameters.classes[0].size_mbit = Distribution::Uniform(1.0, 9.0);
         let system = Arc::new(System::new(parameters).unwrap());
         let arrival = |&(slot, size_mbit): &(u32, f64)| RecordedArrival {
             slot,
-            arrival: Arrival { device: 0, size_mbit, density: 1.0, alpha: 0.5 },
+            arrival: Arrival {
+                device: 0,
+                size_mbit,
+                density: 1.0,
+                alpha: 0.5,
+                deadline_slots: 5,
+                class: 0,
+            },
         };
         let recording = Recording::new(&system, arrivals.iter().map(arrival).collect()).unwrap();
         (system, Workload::Recorded(recording))

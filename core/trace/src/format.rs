@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use offramp_model::{
     Arrival, Device, Distribution, EnergyAccounting, ObservationKind, PowerPreference,
-    PreferenceRule, RecordedArrival, Server, System, SystemParameters, UplinkRates,
+    PreferenceRule, RecordedArrival, Server, System, SystemParameters, TaskClass, UplinkRates,
 };
 use serde::Deserialize;
 
@@ -247,6 +247,8 @@ impl Columns {
                     size_mbit: positive("size", values[self.size]).map_err(at_row)?,
                     density: positive("density", values[self.density]).map_err(at_row)?,
                     alpha: file.alpha[device as usize],
+                    deadline_slots: file.deadline_slots,
+                    class: 0,
                 },
             },
             action: whole("action", values[self.action], file.edges).map_err(at_row)?,
@@ -324,18 +326,23 @@ fn system(file: &TraceFile) -> Result<System, Fault> {
     let parameters = SystemParameters {
         slot_seconds: file.slot_seconds,
         arrival_slots: file.slots,
-        deadline_slots: file.deadline_slots,
         devices: vec![device; file.devices],
         servers: vec![Server { ghz: file.edge_ghz, power_w: file.power.edge }; file.edges],
-        uplink: UplinkRates::Same(file.uplink_mbps),
-        size_mbit: Distribution::Constant(1.0),
-        density: Distribution::Constant(1.0),
+        uplink: UplinkRates::Same(file.uplink_mbps).into(),
+        classes: vec![TaskClass {
+            name: "task".into(),
+            share: 1.0,
+            size_mbit: Distribution::Constant(1.0),
+            density: Distribution::Constant(1.0),
+            deadline_slots: file.deadline_slots,
+        }],
         // Every recorded task has its α; no rule draws one.
         power_preference: PowerPreference {
             modes: file.alpha.clone(),
             rule: PreferenceRule::PerEpisode,
         },
         energy: EnergyAccounting::Published,
+        ..SystemParameters::paper(1, 1)
     };
     System::new(parameters).map_err(|invalid| {
         let name = match invalid.parameter {

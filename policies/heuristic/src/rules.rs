@@ -49,7 +49,6 @@ pub(crate) struct Rules {
     local: LocalColumns,
     load: ServerColumn,
     slot_seconds: f64,
-    deadline_slots: f64,
     device_ghz: Vec<f64>,
     compute_w: Vec<f64>,
     transmit_w: Vec<f64>,
@@ -91,7 +90,6 @@ impl Rules {
             local: LocalColumns::find(context)?,
             load: context.server_column("load")?,
             slot_seconds: 0.0,
-            deadline_slots: 0.0,
             device_ghz: Vec::new(),
             compute_w: Vec::new(),
             transmit_w: Vec::new(),
@@ -114,7 +112,6 @@ impl Rules {
             return Err(Error::new("the rules do not know the system's energy accounting"));
         }
         self.slot_seconds = system.slot_seconds;
-        self.deadline_slots = f64::from(system.deadline_slots);
         for (own, of_system) in [
             (&mut self.device_ghz, system.device_ghz),
             (&mut self.compute_w, system.compute_w),
@@ -240,7 +237,7 @@ impl Rules {
             EnergyAccounting::PHYSICAL => 10.0 * energy / self.reference_energy,
             _ => 10.0 * energy / 20.0,
         };
-        let delay = delay_slots.min(self.deadline_slots);
+        let delay = delay_slots.min(state.deadline_slots);
         let cost = 2.0 * (state.alpha * delay + (1.0 - state.alpha) * scaled);
         Prediction { delay_slots, cost, compared: cost, late: delay_slots > state.deadline_slots }
     }

@@ -1,5 +1,6 @@
 //! `offramp inspect`: the contents of a checkpoint or a scenario.
 
+mod map;
 mod scenario;
 
 use offramp_explain::Problem;
@@ -14,6 +15,9 @@ use crate::arguments::InspectArguments;
 pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
     if arguments.file.extension().is_some_and(|extension| extension == "ron") {
         let experiment = super::read_scenario(&arguments.file, &[])?;
+        if let Some(path) = &arguments.map {
+            map::write(&experiment, path)?;
+        }
         let text = |format| match format {
             Format::Table => scenario::text(&experiment),
             Format::Json => scenario::json(&experiment),
@@ -21,6 +25,10 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<Outcome, Problem> {
         };
         arguments.format.print(text, || scenario::records(&experiment))?;
     } else {
+        if arguments.map.is_some() {
+            let problem = Problem::new("only a scenario has a map");
+            return Err(problem.with_help("name a scenario (.ron), or leave out --map"));
+        }
         let contents = checkpoint::read(&arguments.file).map_err(|error| {
             let help = "name a checkpoint (.safetensors) or a scenario (.ron); what a policy saves \
                         in a form of its own is only read by `offramp export --policy NAME`";

@@ -126,6 +126,16 @@ impl Mobility {
     }
 }
 
+impl Mobility {
+    /// Slots of recorded tracks, up to the last sample; `None` if none are recorded.
+    pub(crate) fn recorded_slots(&self, slot_seconds: f64) -> Option<u32> {
+        match self {
+            Self::Recorded(tracks) => Some(tracks.slot_count(slot_seconds)),
+            _ => None,
+        }
+    }
+}
+
 /// Checks that a position is in the area.
 fn check_inside(parameter: &'static str, area: Area, place: Position) -> Result<(), InvalidWorld> {
     if area.contains(place) {
@@ -246,6 +256,15 @@ impl Motion {
             Mobility::Recorded(tracks) => Model::Recorded(tracks::State::new(tracks, &mut bodies)),
         };
         Ok(Self { bodies, model })
+    }
+
+    /// Begins recorded tracks at one of their slots; other models are as they were.
+    #[must_use]
+    pub fn from_slot(mut self, slot: u32) -> Self {
+        if let Model::Recorded(state) = &mut self.model {
+            state.begin(u64::from(slot), &mut self.bodies);
+        }
+        self
     }
 
     /// Moves to the next slot.

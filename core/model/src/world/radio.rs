@@ -82,6 +82,9 @@ pub struct RadioParameters {
     pub noise_figure_db: f64,
     /// Rise of the noise by other cells' devices, dB, 0 … 100.
     pub interference_margin_db: f64,
+    /// SINR, without fading, below which there is no coverage and nothing can be sent, dB,
+    /// −200 … 200; about −6.7 for the lowest CQI.
+    pub min_sinr_db: f64,
     /// η_max: bit/s/Hz, above 0; 7.4063 is 256-QAM at the highest CQI (3GPP TS 38.214, table
     /// 5.2.2.1-3).
     pub max_efficiency: f64,
@@ -93,8 +96,8 @@ pub struct RadioParameters {
 
 impl RadioParameters {
     /// An uplink of 10 MHz at 3.5 GHz from a hand-held device: 23 dBm, a noise figure of 5 dB, no
-    /// interference, heights of 10 m (UMa 25 m) and 1.5 m, Rayleigh fading, and the model's
-    /// shadowing where it has one.
+    /// interference, coverage down to −6.7 dB, heights of 10 m (UMa 25 m) and 1.5 m, Rayleigh
+    /// fading, and the model's shadowing where it has one.
     pub fn new(path_loss: PathLoss) -> Self {
         let urban = matches!(path_loss, PathLoss::Umi | PathLoss::Uma);
         Self {
@@ -106,6 +109,7 @@ impl RadioParameters {
             transmit_dbm: 23.0,
             noise_figure_db: 5.0,
             interference_margin_db: 0.0,
+            min_sinr_db: -6.7,
             max_efficiency: 7.4063,
             station_height_m: if path_loss == PathLoss::Uma { 25.0 } else { 10.0 },
             device_height_m: 1.5,
@@ -248,6 +252,22 @@ impl Radio {
         }
     }
 
+    /// Rate without shadowing and fading at a 2-D distance in metres, Mbit/s: the mean over in and out of
+    /// line of sight, with their probabilities.
+    pub fn expected_mbps(&self, distance_m: f64) -> f64 {
+        let rate = |loss_db: f64| {
+            let sinr_db = self.budget_db - loss_db;
+            if sinr_db < self.parameters.min_sinr_db {
+                return 0.0;
+            }
+            let efficiency = (1.0 + 10.0_f64.powf(0.1 * sinr_db)).log2();
+            self.parameters.bandwidth_mhz * efficiency.min(self.parameters.max_efficiency)
+        };
+        let clear = self.los_probability(distance_m);
+        clear * rate(self.los_loss_db(distance_m))
+            + (1.0 - clear) * rate(self.nlos_loss_db(distance_m))
+    }
+
     /// Noise of a station over the whole band, dBm: −174 + 10·log₁₀ B + noise figure, B in Hz.
     pub fn noise_dbm(&self) -> f64 {
         noise_dbm(&self.parameters)
@@ -287,7 +307,13 @@ fn check_parameters(parameters: &RadioParameters) -> Result<(), InvalidWorld> {
     check_between("transmit_dbm", parameters.transmit_dbm, -200.0, 200.0)?;
     check_between("noise_figure_db", parameters.noise_figure_db, 0.0, 100.0)?;
     check_between("interference_margin_db", parameters.interference_margin_db, 0.0, 100.0)?;
+    check_between("min_sinr_db", parameters.min_sinr_db, -200.0, 200.0)?;
     check("max_efficiency", parameters.max_efficiency, Range::Positive)
+}
+
+/// The entity that the streams of a pair have.
+fn pair(device: u32, station: u32) -> u64 {
+    (u64::from(device) << 32) | u64::from(station)
 }
 
 /// Correlation distance of the line of sight, 1/m (TR 38.901, 7.6.3: 50 m, UMi and UMa).
@@ -304,16 +330,26 @@ pub struct Whereabouts {
     pub fade: Fade,
 }
 
-/// The link of a device to a station in one slot.
+/// The signal of a device at a station in one slot, averaged over fading: what coverage and
+/// handover are judged by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
+pub struct Signal {
     /// True in line of sight.
     pub line_of_sight: bool,
     /// Path loss and shadowing, dB.
     pub loss_db: f64,
     /// SINR without fading, dB.
     pub sinr_db: f64,
-    /// min(η_max, log₂(1 + SINR·g)), bit/s/Hz; with the mean of the logarithm where a slot averages
+    /// False below [`RadioParameters::min_sinr_db`].
+    pub covered: bool,
+}
+
+/// The link of a device to a station in one slot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The signal.
+    pub signal: Signal,
+    /// 0 without coverage, else min(η_max, log₂(1 + SINR·g)), bit/s/Hz; with the mean of the logarithm where a slot averages
     /// over many fades.
     pub efficiency: f64,
     /// R: Mbit/s over the whole band.
@@ -368,7 +404,26 @@ impl Channel {
         at: Whereabouts,
     ) -> Link {
         let radio = &*self.radio;
-        let pair = (u64::from(device) << 32) | u64::from(station);
+        let signal = self.signal(memory, device, station, at);
+        let mut efficiency = 0.0;
+        if signal.covered {
+            let (pair, fades) = (pair(device, station), &mut memory.fading);
+            let faded = radio.gains.efficiency(&self.fading, fades, pair, at.fade, signal.sinr_db);
+            efficiency = faded.min(radio.parameters.max_efficiency);
+        }
+        Link { signal, efficiency, rate_mbps: radio.parameters.bandwidth_mhz * efficiency }
+    }
+
+    /// The signal of a device at a station; costs less than [`Channel::link`].
+    pub fn signal(
+        &self,
+        memory: &mut LinkMemory,
+        device: u32,
+        station: u32,
+        at: Whereabouts,
+    ) -> Signal {
+        let radio = &*self.radio;
+        let pair = pair(device, station);
         let sight = self.sight(memory, pair, at);
         let mut loss_db = radio.mean_loss_db(at.distance_m, sight);
         if let Some(variation) = radio.variation {
@@ -377,11 +432,8 @@ impl Channel {
             loss_db += sigma_db * process.near(&mut memory.shadowing, pair, at.travelled_m * per_m);
         }
         let sinr_db = radio.budget_db - loss_db;
-        let efficiency =
-            radio.gains.efficiency(&self.fading, &mut memory.fading, pair, at.fade, sinr_db);
-        let efficiency = efficiency.min(radio.parameters.max_efficiency);
-        let rate_mbps = radio.parameters.bandwidth_mhz * efficiency;
-        Link { line_of_sight: sight == Sight::Los, loss_db, sinr_db, efficiency, rate_mbps }
+        let covered = sinr_db >= radio.parameters.min_sinr_db;
+        Signal { line_of_sight: sight == Sight::Los, loss_db, sinr_db, covered }
     }
 
     fn sight(&self, memory: &mut LinkMemory, pair: u64, at: Whereabouts) -> Sight {

@@ -2,6 +2,7 @@
 //!
 //! One list of parts, each with named values, from which all formats are made.
 
+use offramp_harness::survey::{Survey, survey};
 use offramp_report::records::{Records, json_text};
 use offramp_scenario::{Experiment, FieldDefault, PluginEntry, PolicyEntry, Scenario};
 use offramp_scenario::{fields, value_of};
@@ -85,6 +86,11 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
             ],
         },
     ];
+    if let Some(survey) = survey(&first.system, first.evaluation.seed, SURVEYED) {
+        let world = section(first, "world");
+        parts.insert(2, world);
+        parts.insert(3, found(&survey));
+    }
     if !first.point.is_empty() {
         parts.push(sweep(experiment, first));
     }
@@ -108,6 +114,31 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
     parts
 }
 
+/// Episodes of a survey.
+const SURVEYED: u64 = 3;
+
+/// What devices find in a world that moves.
+fn found(survey: &Survey) -> Part {
+    let number = |value: f64, digits: i32| {
+        let power = 10.0_f64.powi(digits);
+        Value::from((value * power).round() / power)
+    };
+    let mut values = vec![
+        ("episodes".to_owned(), survey.episodes.into()),
+        ("mean_mbps".to_owned(), number(survey.mean_mbps, 2)),
+        ("covered".to_owned(), number(survey.covered, 4)),
+        ("mean_speed_mps".to_owned(), number(survey.mean_speed_mps, 2)),
+    ];
+    if let Some(handovers) = survey.handovers {
+        values.extend([
+            ("handovers_per_minute".to_owned(), number(handovers.per_minute, 2)),
+            ("ping_pongs".to_owned(), number(handovers.ping_pongs, 4)),
+            ("interrupted".to_owned(), number(handovers.interrupted, 4)),
+        ]);
+    }
+    Part { name: "found", values }
+}
+
 /// The fields of a section that are numbers or quantities, written or left out.
 fn section(scenario: &Scenario, name: &'static str) -> Part {
     let mut values = Vec::new();
@@ -118,7 +149,7 @@ fn section(scenario: &Scenario, name: &'static str) -> Part {
         };
         // Plugins and files are shown by their entries.
         let entries = ["learner", "explorer", "teacher", "student", "from"];
-        if entries.iter().any(|part| rest.starts_with(part)) {
+        if entries.iter().any(|part| rest.starts_with(part)) || is_absent(scenario, &field.path) {
             continue;
         }
         let value = match (value_of(&scenario.text, &field.path), &field.default) {
@@ -133,6 +164,17 @@ fn section(scenario: &Scenario, name: &'static str) -> Part {
         }
     }
     Part { name, values }
+}
+
+/// True for a field of a section that the scenario does not have, or of an entry of a list.
+fn is_absent(scenario: &Scenario, path: &str) -> bool {
+    let sections = path.match_indices('.').map(|(end, _)| &path[..end]);
+    let optional = |section: &str| {
+        let field = fields().into_iter().find(|field| field.path == section);
+        field.is_some_and(|field| field.default == FieldDefault::Words("none".to_owned()))
+    };
+    path.contains(".N.")
+        || sections.filter(|section| value_of(&scenario.text, section).is_none()).any(optional)
 }
 
 /// The swept fields, each with its values in order.

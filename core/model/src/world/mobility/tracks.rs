@@ -121,6 +121,12 @@ impl Tracks {
         (self.starts.len() - 1) as u32
     }
 
+    /// Slots up to the last sample, the slot of that one too.
+    pub(super) fn slot_count(&self, slot_seconds: f64) -> u32 {
+        let last = self.points.iter().map(|point| point.time_s).fold(0.0, f64::max);
+        ((last / slot_seconds + 1e-6) as u32).saturating_add(1)
+    }
+
     /// Checks that these are tracks of at most `devices` devices in `area`.
     pub(super) fn check(&self, area: Area, devices: u32) -> Result<(), InvalidWorld> {
         if self.device_count() > devices {
@@ -161,10 +167,18 @@ impl State {
             present: vec![false; devices],
             before_m: vec![0.0; devices],
         };
-        state.read(bodies);
-        state.before_m.copy_from_slice(&bodies.travelled_m);
-        bodies.travelled_m.fill(0.0);
+        state.begin(0, bodies);
         state
+    }
+
+    /// Makes `slot` of the tracks the present one and the origin of distances.
+    pub(super) fn begin(&mut self, slot: u64, bodies: &mut Bodies) {
+        self.slot = slot;
+        self.passed.fill(0);
+        self.before_m.fill(0.0);
+        self.read(bodies);
+        self.before_m.copy_from_slice(&bodies.travelled_m);
+        bodies.travelled_m.fill(0.0);
     }
 
     pub(super) fn advance(&mut self, bodies: &mut Bodies) {

@@ -120,8 +120,8 @@ fn rate_is_that_of_the_link_budget() {
         let channel = Channel::new(&Arc::new(Radio::new(parameters.clone()).unwrap()), 1, 0);
         let at = Whereabouts { fade: Fade::at_start(turns), ..still(distance) };
         let link = channel.link(&mut LinkMemory::default(), 0, 0, at);
-        assert!(link.line_of_sight);
-        (link.sinr_db, link.rate_mbps)
+        assert!(link.signal.line_of_sight);
+        (link.signal.sinr_db, link.rate_mbps)
     };
     // Noise −174 + 73.0103 + 5 = −95.9897 dBm; at 500 m a loss of 120.9691 dB; 23 dBm sent.
     let (sinr_db, rate_mbps) = rate(&parameters, 500.0, 0.0);
@@ -149,7 +149,7 @@ fn line_of_sight_has_its_probability_and_is_consistent_over_distance() {
         let channel = Channel::new(&Arc::new(radio(path_loss)), 1, 0);
         for (distance, _, _, probability) in rows.into_iter().take(6) {
             let seen = |links: &[Link]| -> Vec<f64> {
-                links.iter().map(|link| f64::from(u8::from(link.line_of_sight))).collect()
+                links.iter().map(|link| f64::from(u8::from(link.signal.line_of_sight))).collect()
             };
             let here = seen(&links(&channel, distance, 30.0));
             if probability == 1.0 {
@@ -187,11 +187,13 @@ fn shadowing_has_the_deviation_and_correlation_of_its_model() {
         let (los, nlos) = (radio.los_loss_db(distance), radio.nlos_loss_db(distance));
         let channel = Channel::new(&Arc::new(radio), 1, 0);
         let (here, there) = (links(&channel, distance, 7.0), links(&channel, distance, 17.0));
-        let shadow = |link: &Link| link.loss_db - if in_sight { los } else { nlos };
+        let shadow = |link: &Link| link.signal.loss_db - if in_sight { los } else { nlos };
         let pairs: Vec<_> = here
             .iter()
             .zip(&there)
-            .filter(|(a, b)| a.line_of_sight == in_sight && b.line_of_sight == in_sight)
+            .filter(|(a, b)| {
+                a.signal.line_of_sight == in_sight && b.signal.line_of_sight == in_sight
+            })
             .map(|(a, b)| (shadow(a), shadow(b)))
             .collect();
         assert!(pairs.len() > 35_000);
@@ -224,8 +226,9 @@ fn memory_changes_nothing() {
 /// Links are part of every result. The last bits of logarithms depend on the machine.
 #[test]
 fn links_are_pinned() {
-    let channel =
-        Channel::new(&Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi)).unwrap()), 1, 0);
+    // However weak, so that it has a rate.
+    let parameters = RadioParameters { min_sinr_db: -200.0, ..RadioParameters::new(PathLoss::Umi) };
+    let channel = Channel::new(&Arc::new(Radio::new(parameters).unwrap()), 1, 0);
     let rates =
         [(100.0, 0.0), (200.0, 123.4), (300.0, 4_000.0)].map(|(distance_m, travelled_m)| {
             let fade = Fade { clock: 0.1 * travelled_m, sign: -1.0, turns: 0.3 };
@@ -235,6 +238,28 @@ fn links_are_pinned() {
     let pinned = [72.61401474875211, 3.507593363927347, 0.781103231030208];
     let same = rates.iter().zip(pinned).all(|(rate, pinned)| (rate - pinned).abs() < 1e-9);
     assert!(same, "{rates:?}");
+}
+
+#[test]
+fn coverage_ends_where_the_signal_is_too_weak() {
+    let link = |distance_m, min_sinr_db| {
+        let parameters = RadioParameters {
+            min_sinr_db,
+            frequency_ghz: 1.0,
+            fading: Fading::None,
+            ..RadioParameters::new(PathLoss::FreeSpace)
+        };
+        let channel = Channel::new(&Arc::new(Radio::new(parameters).unwrap()), 1, 0);
+        let at = Whereabouts { distance_m, travelled_m: 0.0, fade: Fade::at_start(0.0) };
+        channel.link(&mut LinkMemory::default(), 0, 0, at)
+    };
+    let far = link(40_000.0, -200.0);
+    assert!(far.rate_mbps > 0.0 && far.signal.covered);
+    let sinr_db = far.signal.sinr_db;
+    let (within, beyond) = (link(40_000.0, sinr_db - 0.01), link(40_000.0, sinr_db + 0.01));
+    assert_eq!((within.rate_mbps, within.signal), (far.rate_mbps, far.signal));
+    assert!(beyond.rate_mbps == 0.0 && !beyond.signal.covered);
+    assert_eq!(beyond.signal.sinr_db, sinr_db);
 }
 
 #[test]
