@@ -73,7 +73,7 @@ impl RecordedRates {
     /// # Errors
     /// As for [`RecordedRates::per_device`], or if the traces are not so many per device.
     pub fn per_pair(traces: Vec<Vec<f64>>, servers: u32) -> Result<Self, String> {
-        if servers == 0 || traces.len() % servers as usize != 0 {
+        if servers == 0 || !traces.len().is_multiple_of(servers as usize) {
             return Err(format!("{} traces for {servers} servers", traces.len()));
         }
         Self::checked(Self { traces, servers: Some(servers) })

@@ -225,10 +225,9 @@ impl System {
         self.parameters.world.as_deref()?.radio.as_deref()
     }
 
-    /// True if an episode has a [`Scene`](crate::scene::Scene): something besides its tasks changes, or
-    /// tasks take wired ways.
+    /// True if something besides its tasks changes during an episode, or tasks take wired ways.
     #[inline]
-    pub(crate) fn changes(&self) -> bool {
+    pub fn changes(&self) -> bool {
         self.changes
     }
 
@@ -486,10 +485,10 @@ fn backhaul(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
         }
     }
     for value in mbps.values() {
-        if value != f64::INFINITY {
-            if let Some(fault) = Range::Positive.fault(value) {
-                return fail("mbps", fault);
-            }
+        // An infinite rate takes no time.
+        let fault = Range::Positive.fault(value).filter(|_| value != f64::INFINITY);
+        if let Some(fault) = fault {
+            return fail("mbps", fault);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use offramp_model::{ObservationSpec, System};
+use offramp_model::{ObservationKind, ObservationSpec, System};
 
 use crate::entries::{
     self, DistillationEntry, EvaluationEntry, Limits, PolicyEntry, TrainingEntry,
@@ -73,11 +73,19 @@ impl Scenario {
         check_name(&file.name).map_err(|message| source.fault("name", message, None))?;
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
         let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
+        let system = system::system(source, file)?;
+        let observation = observation::observation(source, file)?;
+        if observation.kind == ObservationKind::Published && system.changes() {
+            let message = "the public code knows no system in which anything but tasks changes";
+            let help = "use Paper, Extended or a list of columns, or leave out `world`, outages, \
+                        the backhaul and recorded rates";
+            return Err(source.fault("observation", message.to_owned(), Some(help.to_owned())));
+        }
         Ok(Self {
             name: file.name.clone(),
             about: file.about.clone(),
-            system: Arc::new(system::system(source, file)?),
-            observation: observation::observation(source, file)?,
+            system: Arc::new(system),
+            observation,
             policies: entries::policies(source, &file.policies)?,
             evaluation: entries::evaluation(&file.evaluate),
             training: file.train.as_ref().map(entries::training),

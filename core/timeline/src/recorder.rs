@@ -191,7 +191,7 @@ mod tests {
         parameters.classes[0].deadline_slots = 5;
         parameters.devices = vec![Device { cpu_ghz: 2.0, ..parameters.devices[0] }];
         parameters.servers = vec![Server { ghz: 8.0, power_w: 5.0 }];
-        parameters.uplink = offramp_model::UplinkRates::Same(1.0);
+        parameters.uplink = offramp_model::UplinkRates::Same(1.0).into();
         parameters.classes[0].size_mbit = Distribution::Uniform(1.0, 9.0);
         let system = Arc::new(System::new(parameters).unwrap());
         let arrival = |&(slot, size_mbit): &(u32, f64)| RecordedArrival {
