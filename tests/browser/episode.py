@@ -267,7 +267,7 @@ def check_every_slot(check, expected, page):
         check_slot(check, expected, page, slot)
         page.keyboard.press("ArrowRight")
     check.same("after the last slot", slot_of(page), slots)
-    for css in (".left", ".right"):
+    for css in (".left", ".right")[: len(state(page)["sides"])]:
         policy = page.locator(f"{css} select option:checked").inner_text()
         run = expected.runs[policy]
         whole = page.inner_text(f"{css} .whole")
@@ -529,7 +529,7 @@ def main():
         page = check.open(browser, "#slot=0", color_scheme="light")
         page.set_default_timeout(30_000)
         check_every_slot(check, expected, page)
-        first = [state(page)["left"], state(page)["right"]]
+        first = [side["policy"] for side in state(page)["sides"]]
         check.same("the two with the highest QoE are shown at first", first, best)
         check_keys(check, expected, page, best)
         check_mouse(check, expected, page, best)

@@ -81,7 +81,7 @@ fn a_sweep_has_lines_over_its_values_and_failures_come_first() {
     let html = assert_whole(&sandbox, "run/report.html");
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
     assert!(place("<h2>3 runs failed</h2>") < place("<h2>small</h2>"));
-    assert!(place("tasks.arrival_probability\n") > place("<h3>QoE per device</h3>"));
+    assert!(place("\narrival probability\n") > place("<h3>QoE per device</h3>"));
     assert!(!html.contains("by power mode"));
 }
 

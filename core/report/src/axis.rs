@@ -34,6 +34,26 @@ pub fn metric_label(metric: &Metric) -> String {
     }
 }
 
+/// The label of an axis of a swept field of scenarios: `arrival probability`; the field's path if it has no
+/// words of its own.
+pub(crate) fn of_field(path: &str) -> &str {
+    match path {
+        "system.devices" => "devices",
+        "system.servers" => "servers",
+        "system.slots" => "slots with arrivals",
+        "system.slot_seconds" => "length of a slot (s)",
+        "system.device_ghz" => "speed of a device (GHz)",
+        "system.server_ghz" => "speed of a server (GHz)",
+        "system.uplink_mbps" => "speed of an uplink (Mbit/s)",
+        "tasks.arrival_probability" => "arrival probability",
+        "tasks.size_mbit" => "task size (Mbit)",
+        "tasks.density" => "density ρ (Gcycles/Mbit)",
+        "tasks.deadline_slots" => "deadline (slots)",
+        "alpha.modes" => "power mode α",
+        path => path,
+    }
+}
+
 fn with_unit(words: &str, unit: &str) -> String {
     if unit.is_empty() { words.to_owned() } else { format!("{words} ({unit})") }
 }
@@ -68,5 +88,11 @@ mod tests {
         assert_eq!(of_metric("delay_slots"), "mean delay (slots)");
         assert_eq!(of_metric("dropped"), "dropped tasks per episode");
         assert_eq!(of_metric("energy"), "energy per device (the scenario’s units)");
+    }
+
+    #[test]
+    fn a_swept_field_has_words_or_its_path() {
+        assert_eq!(of_field("tasks.deadline_slots"), "deadline (slots)");
+        assert_eq!(of_field("policies.0.parameters.x"), "policies.0.parameters.x");
     }
 }

@@ -357,10 +357,9 @@ mod tests {
         let html = std::fs::read_to_string(folder.join(FILE)).unwrap();
         assert!(html.contains("<h1>teacher</h1>") && html.contains("1 training of teacher."));
         // After 20 of 40 episodes.
-        assert!(
-            html.contains("<td class=\"number\">20</td><td class=\"number\">8.0</td>"),
-            "{html}"
-        );
+        let best = "data-label=\"best after\">20</td>\
+                    <td class=\"number\" data-label=\"best validation QoE\">8.0</td>";
+        assert!(html.contains(best), "{html}");
         assert!(html.contains("<h3>mean Q</h3>") && !html.contains("TD error"), "{html}");
     }
 

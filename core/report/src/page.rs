@@ -248,12 +248,25 @@ pub fn details(summary: &str, html: &str) -> String {
     format!("<details>\n<summary>{}</summary>\n{html}</details>\n", escaped(summary))
 }
 
-/// A table as HTML. On a narrow screen it scrolls beside its last column of texts, whose cells head the
-/// rows; of two columns of texts the first then stands above the second. A rule separates the rows of one first text from those of the next.
+/// Numbers in a row from which on it folds on a narrow screen.
+const MANY_NUMBERS: usize = 4;
+
+/// A table as HTML. Its last column of texts heads the rows. On a narrow screen, a row of many numbers folds:
+/// one line per number, below its head; other tables scroll beside their heads if they must, and of two columns
+/// of texts the first stands above the second. A rule separates the rows of one first text from those of the next.
 pub fn table(table: &Table) -> String {
-    let linked: Vec<Vec<String>> =
-        table.rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
-    html_table(table, &linked)
+    let rows = table.rows.iter().map(|row| row.iter().map(|cell| with_interval(cell)).collect());
+    html_table(table, &rows.collect::<Vec<_>>())
+}
+
+/// A plain text as HTML; the interval at its end, if it has one, is small and stays on one line.
+fn with_interval(cell: &str) -> String {
+    match cell.strip_suffix(']').and_then(|cell| cell.split_once(" [")) {
+        Some((estimate, ends)) => {
+            format!("{} <small>[{}]</small>", escaped(estimate), escaped(ends))
+        }
+        None => escaped(cell),
+    }
 }
 
 /// The table with `rows` of HTML in place of its own.
@@ -265,11 +278,16 @@ pub fn html_table(table: &Table, rows: &[Vec<String>]) -> String {
         _ if column < *texts => "",
         _ => " class=\"number\"",
     };
+    let folds = header.len() - texts >= MANY_NUMBERS;
     let line = |cells: &[String], tag_of: &dyn Fn(usize) -> (&'static str, &'static str)| {
         let mut line = String::new();
         for (column, cell) in cells.iter().enumerate() {
             let (tag, scope) = tag_of(column);
-            let _ = write!(line, "<{tag}{scope}{}>", class(column));
+            let label = match folds && tag == "td" {
+                true => format!(" data-label=\"{}\"", escaped(&header[column])),
+                false => String::new(),
+            };
+            let _ = write!(line, "<{tag}{scope}{}{label}>", class(column));
             if *texts == 2 && column == 1 {
                 let _ = write!(line, "<small class=\"of\">{}</small>", cells[0]);
             }
@@ -287,14 +305,15 @@ pub fn html_table(table: &Table, rows: &[Vec<String>]) -> String {
         caption => caption.to_owned(),
     };
     let mut text = format!(
-        "<div class=\"table\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table>\n",
+        "<div class=\"table{}\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table>\n",
+        if folds { " folds" } else { "" },
         escaped(&label)
     );
     if !caption.is_empty() {
         let _ = writeln!(text, "<caption>{}</caption>", escaped(caption));
     }
-    let header: Vec<String> = header.iter().map(|name| escaped(name)).collect();
-    let _ = writeln!(text, "<thead><tr>{}</tr></thead>\n<tbody>", head(&header));
+    let titles: Vec<String> = header.iter().map(|name| escaped(name)).collect();
+    let _ = writeln!(text, "<thead><tr>{}</tr></thead>\n<tbody>", head(&titles));
     let mut before: Option<&String> = None;
     for row in rows {
         let first = row.first().filter(|_| *texts > 1);
@@ -382,5 +401,23 @@ mod tests {
             "{shown}"
         );
         assert_eq!(shown.matches("group").count(), 1, "{shown}");
+        assert!(!shown.contains("folds") && !shown.contains("data-label"), "{shown}");
+    }
+
+    #[test]
+    fn a_row_of_many_numbers_folds_into_lines_with_labels() {
+        let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
+        let shown = table(&Table {
+            caption: String::new(),
+            header: row(["policy", "delay", "\"energy\"", "QoE", "drops"]),
+            rows: vec![row(["a", "1.5 [1.2, 1.8]", "2", "", "<3"])],
+            texts: 1,
+        });
+        assert!(shown.starts_with("<div class=\"table folds\" role=\"region\""), "{shown}");
+        let expected = "<td class=\"number\" data-label=\"delay\">1.5 <small>[1.2, 1.8]</small></td>\
+                        <td class=\"number\" data-label=\"&quot;energy&quot;\">2</td>\
+                        <td class=\"number\" data-label=\"QoE\"></td>\
+                        <td class=\"number\" data-label=\"drops\">&lt;3</td>";
+        assert!(shown.contains(expected), "{shown}");
     }
 }

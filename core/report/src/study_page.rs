@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use offramp_results::claim::{Claim, Verdict};
 use offramp_results::exhibit::{Exhibit, ExhibitKind};
 use offramp_results::learning::Lesson;
+use offramp_results::metric;
 use offramp_results::words::{counted, rounded};
 
 use crate::NONE;
@@ -79,7 +80,7 @@ fn claims_section(claims: &[Claim]) -> Section {
         let class = verdict_name(shown).replace(' ', "-");
         let because = match shown {
             Verdict::NotJudged => claim.because.clone(),
-            _ => format!("deciding margin {}", claim.because),
+            _ => format!("deciding margin: {}", in_words(&claim.because)),
         };
         let compared = counted(claim.comparisons as u64, "comparison");
         let trained = match claim.basis.trainings() {
@@ -105,6 +106,17 @@ fn claims_section(claims: &[Claim]) -> Section {
     }
     html += "</ul>\n";
     section("claims", "Verdicts", html)
+}
+
+/// The reason of a verdict, with the title of its metric in the words of the figures.
+fn in_words(because: &str) -> String {
+    let titled = because.split_once(": ").and_then(|(title, margin)| {
+        Some((metric::all().iter().find(|metric| metric.title == title)?, margin))
+    });
+    match titled {
+        Some((metric, margin)) => format!("{}, {margin}", axis::metric_label(metric)),
+        None => because.to_owned(),
+    }
 }
 
 /// The figures of an exhibit, its tables (a click away, if there are figures) and its files.

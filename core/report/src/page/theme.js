@@ -11,5 +11,5 @@ addEventListener("DOMContentLoaded", () => {
     try { localStorage.setItem(remembered, root.dataset.theme); } catch {}
   });
   const contents = document.querySelector("nav details");
-  if (contents && matchMedia("(max-width: 75rem)").matches) contents.open = false;
+  if (contents && matchMedia("(max-width: 89.99rem)").matches) contents.open = false;
 });

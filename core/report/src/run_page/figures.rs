@@ -150,7 +150,7 @@ pub(super) fn sweep(
             means.sort_by(|a, b| a.0.total_cmp(&b.0));
             series(name, palette, means.into_iter())
         });
-        lines(field, axis::metric_label(metric), series.collect())
+        lines(axis::of_field(field), axis::metric_label(metric), series.collect())
     };
     drawn().filter_map(of_metric).collect()
 }

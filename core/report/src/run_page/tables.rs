@@ -4,6 +4,7 @@ use offramp_results::metric::{Better, Column, Form, Metric};
 use offramp_results::words::{counted, rounded, signed};
 
 use crate::NONE;
+use crate::axis;
 use crate::page::{details, escaped, html_table, more};
 use crate::plot::quartiles;
 use crate::table::Table;
@@ -34,7 +35,8 @@ fn swept(run: &Run) -> impl Iterator<Item = String> + '_ {
 fn form(column: Column) -> (f64, usize, &'static str) {
     match column.form {
         Form::MeanSd(digits) | Form::Mean(digits) => (1.0, digits, ""),
-        Form::Percent(digits) => (100.0, digits, " %"),
+        // A number and its unit stay on one line.
+        Form::Percent(digits) => (100.0, digits, "\u{a0}%"),
     }
 }
 
@@ -68,7 +70,8 @@ fn best(point: &Point, at: usize, metric: &Metric) -> Option<f64> {
 
 /// The first `most` runs with the means of their metrics, and a sentence about the others.
 pub(super) fn means(scenario: &Scenario, most: usize) -> String {
-    let shape = header(scenario, &["policy"], shown().map(|(metric, _)| metric.title.to_owned()));
+    let shape =
+        header(scenario, &["policy"], shown().map(|(metric, _)| axis::metric_label(metric)));
     let mut rows = Vec::new();
     for point in &scenario.points {
         let bests: Vec<Option<f64>> =
@@ -107,8 +110,8 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
         metric.better != Better::Neither && !matches!(column.form, Form::Mean(_))
     };
     let columns = || shown().enumerate().filter(|(_, shown)| compared(shown));
-    let titles = columns().map(|(_, (metric, _))| metric.title.to_owned());
-    let shape = header(scenario, &["policy", "minus"], titles);
+    let titles = columns().map(|(_, (metric, _))| axis::metric_label(metric));
+    let shape = header(scenario, &["policy minus best"], titles);
     let mut rows = Vec::new();
     let mut all = 0;
     for point in &scenario.points {
@@ -116,7 +119,7 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
         let others = point.runs.iter().filter(|run| !run.minus_best.is_empty());
         all += others.clone().count();
         rows.extend(others.take(most - rows.len()).map(|run| {
-            let names = [escaped(&run.record.policy), escaped(best)];
+            let names = format!("{} − {}", escaped(&run.record.policy), escaped(best));
             let cells = columns().map(|(at, (_, column))| {
                 let Some(difference) = run.minus_best[at] else { return NONE.to_owned() };
                 let (factor, digits, unit) = form(column);
@@ -133,7 +136,7 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
                     }
                 }
             });
-            swept(run).chain(names).chain(cells).collect()
+            swept(run).chain([names]).chain(cells).collect()
         }));
     }
     if rows.is_empty() {
@@ -150,7 +153,7 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
 /// The first `most` runs by power mode.
 pub(super) fn power_modes(scenario: &Scenario, most: usize) -> String {
     let columns = || shown().enumerate().filter(|(_, (_, column))| column.by_mode);
-    let titles = columns().map(|(_, (metric, _))| metric.title.to_owned());
+    let titles = columns().map(|(_, (metric, _))| axis::metric_label(metric));
     let shape = header(scenario, &["policy", "α"], titles);
     let rows = scenario.runs().flat_map(|run| {
         run.record.power_modes.iter().zip(&run.by_mode).map(move |(alpha, means)| {
@@ -165,7 +168,7 @@ pub(super) fn power_modes(scenario: &Scenario, most: usize) -> String {
 
 /// The quartiles that the figures of distributions show.
 pub(super) fn quartiles_of_episodes(scenario: &Scenario, most: usize) -> String {
-    let columns = drawn().map(|(_, metric)| metric.title.to_owned());
+    let columns = drawn().map(|(_, metric)| axis::metric_label(metric));
     let shape = header(scenario, &["policy"], columns);
     let row = |run: &Run| {
         let cells = drawn().zip(&run.values).map(|((_, metric), values)| {
@@ -189,7 +192,7 @@ pub(super) fn delays(scenario: &Scenario, most: usize) -> String {
     let rows = runs().map(|run| {
         let shares = completed_within(run);
         let share = |slots: usize| shares[slots.min(shares.len() - 1)].1;
-        let cells = (1..=slots).map(|slots| format!("{} %", rounded(100.0 * share(slots), 1)));
+        let cells = (1..=slots).map(|slots| format!("{}\u{a0}%", rounded(100.0 * share(slots), 1)));
         [escaped(&run.record.policy)].into_iter().chain(cells).collect()
     });
     let mut caption = "Share of tasks completed within n slots of arrival".to_owned();

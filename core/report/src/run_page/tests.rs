@@ -60,7 +60,7 @@ fn means_have_intervals_and_differences_are_from_the_best() {
     // On the same episodes the difference is always 2.
     assert!(html.contains("<strong>-2.0</strong> <small>[-2.0, -2.0]</small>"), "{html}");
     // Of 4 tasks 1 was completed within a slot and 3 within two.
-    assert!(html.contains("25.0 %</td><td class=\"number\">75.0 %"), "{html}");
+    assert!(html.contains("25.0\u{a0}%</td><td class=\"number\">75.0\u{a0}%"), "{html}");
 }
 
 #[test]

@@ -231,7 +231,9 @@ fn verdicts_are_counted_and_state_what_they_rest_on() {
     ];
     let page = page(&[], &claims);
     assert!(page.contains(">2 hold, 1 fails, 1 undecided<"), "{page}");
-    assert!(page.contains("6 comparisons, 10 training seeds; deciding margin Drop: "), "{page}");
+    let margin =
+        "deciding margin: dropped tasks per episode, first minus second at 0.6 -3.2 [-5.0, -1.4]";
+    assert!(page.contains(&format!("6 comparisons, 10 training seeds; {margin}<")), "{page}");
     assert!(page.contains("6 comparisons, nothing trained; "), "{page}");
     assert!(page.contains("holds <small>on 5 training seeds</small>"), "{page}");
 }
