@@ -202,6 +202,14 @@ const DISTANCE_M: Column = Column {
     values: Values::Link(|view, arrival, servers| view.distances(arrival.device, servers)),
 };
 
+const WIRED_SLOTS: Column = Column {
+    name: "wired_slots",
+    unit: "slots",
+    about: "slots that the task would take on the backhaul to the server, once it has been sent",
+    scale: |system| f64::from(system.deadline_slots()),
+    values: Values::Link(|view, arrival, servers| view.wired_slots(arrival, servers)),
+};
+
 const UP: Column = Column {
     name: "up",
     unit: "1",
@@ -253,7 +261,7 @@ static TASK_COLUMNS: [Column; 13] = [
     OWN_MBPS_4_AGO,
     OWN_MBPS_8_AGO,
 ];
-static LINK_COLUMNS: [Column; 4] = [BACKLOG_MBIT, UPLINK_MBPS, SERVING, DISTANCE_M];
+static LINK_COLUMNS: [Column; 5] = [BACKLOG_MBIT, UPLINK_MBPS, SERVING, DISTANCE_M, WIRED_SLOTS];
 static SERVER_COLUMNS: [Column; 3] = [LOAD, GHZ, UP];
 
 const COLUMN_COUNT: usize = TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len();
@@ -627,6 +635,15 @@ impl View<'_> {
         }
     }
 
+    /// Slots, into a slice of M zeros.
+    fn wired_slots(&self, arrival: &Arrival, servers: &mut [f64]) {
+        let Some(scene) = self.scene else { return };
+        let Arrival { device, size_mbit, .. } = *arrival;
+        for (server, slots) in (0..).zip(servers) {
+            *slots = f64::from(scene.wired_slots(self.system, device, server, size_mbit));
+        }
+    }
+
     /// Metres, into a slice of M zeros.
     fn distances(&self, device: u32, servers: &mut [f64]) {
         let world = self.system.parameters().world.as_deref();
@@ -709,7 +726,7 @@ mod tests {
             "there is no observation column `size`; there are: size_mbit, compute_queue_slots, \
              uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, class, speed_mps, \
              own_mbps, own_mbps_1_ago, own_mbps_2_ago, own_mbps_4_ago, own_mbps_8_ago, \
-             backlog_mbit, uplink_mbps, serving, distance_m, load, ghz, up"
+             backlog_mbit, uplink_mbps, serving, distance_m, wired_slots, load, ghz, up"
         );
         // All of them, in any order.
         let mut names: Vec<_> = columns().map(|column| column.name).collect();

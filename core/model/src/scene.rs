@@ -273,6 +273,19 @@ impl Scene {
         }
     }
 
+    /// Slots on the backhaul to a server, for what a device sends in this slot.
+    pub(crate) fn wired_slots(
+        &self,
+        system: &System,
+        device: u32,
+        server: u32,
+        size_mbit: f64,
+    ) -> u32 {
+        let parameters = system.parameters();
+        let station = self.station(system, device, server);
+        parameters.backhaul.slots(station, server, size_mbit, parameters.slot_seconds)
+    }
+
     /// The rate of a whole band from a device to a station in this slot.
     fn station_mbps(&self, system: &System, device: u32, station: u32) -> f64 {
         match (&self.place, system.parameters().world.as_deref()) {

@@ -226,9 +226,7 @@ fn uplinks<const CHANGES: bool>(
                 published.reached_server(task.device, server, size);
             }
             if let Some(scene) = scene.as_deref_mut().filter(|_| CHANGES) {
-                let station = scene.station(system, task.device, server);
-                let way = &parameters.backhaul;
-                let slots = way.slots(station, server, size, parameters.slot_seconds);
+                let slots = scene.wired_slots(system, task.device, server, size);
                 if slots > 0 {
                     scene.transit.push(slot.saturating_add(slots), place);
                     continue;

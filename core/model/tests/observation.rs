@@ -27,7 +27,7 @@ fn tables_keep_their_columns_in_order() {
         "own_mbps_4_ago",
         "own_mbps_8_ago",
     ];
-    let links = ["backlog_mbit", "uplink_mbps", "serving", "distance_m"];
+    let links = ["backlog_mbit", "uplink_mbps", "serving", "distance_m", "wired_slots"];
     let servers = ["load", "ghz", "up"];
     assert_eq!(names(task_columns()), tasks);
     assert_eq!(names(link_columns()), links);
@@ -74,6 +74,7 @@ fn scales_by_hand() {
             ("uplink_mbps", 14.0, "Mbit/s"),
             ("serving", 1.0, "1"),
             ("distance_m", 1.0, "m"),
+            ("wired_slots", 12.0, "slots"),
             ("load", 1.5, "devices"),
             ("ghz", 50.0, "GHz"),
             ("up", 1.0, "1"),

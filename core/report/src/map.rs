@@ -39,7 +39,7 @@ pub fn svg(map: &Map) -> String {
          @media (prefers-color-scheme: dark) {{ svg {{ --ink: #E8EAED; --ground: #16191D; --rate: #5F8BFB; --way: #F3572A }} }}\
          text {{ font: 12px system-ui, sans-serif; fill: var(--ink) }}</style>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"var(--ground)\"/>\n\
-         <text x=\"{SIDE}\" y=\"20\" font-weight=\"600\">{title}</text>\n",
+         <text x=\"{SIDE}\" y=\"20\" style=\"font-weight: 600\">{title}</text>\n",
         title = escaped(&map.title),
     );
     let most = map.rates.iter().flatten().copied().fold(0.0, f64::max);
@@ -48,12 +48,17 @@ pub fn svg(map: &Map) -> String {
     for (row, rates) in map.rates.iter().enumerate() {
         let (w, h) = (map.width_m / rates.len() as f64, map.height_m / side);
         for (column, &rate) in rates.iter().enumerate().filter(|(_, rate)| **rate > 0.0) {
-            let (x, y) = at((column as f64 * w, (row + 1) as f64 * h));
+            // Edges are rounded, not sizes, so that neighbours leave no gap.
+            let corner = |column: usize, row: usize| {
+                let (x, y) = at((column as f64 * w, row as f64 * h));
+                (x.round(), y.round())
+            };
+            let ((x, y), (right, bottom)) = (corner(column, row + 1), corner(column + 1, row));
             let _ = writeln!(
                 text,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" opacity=\"{:.2}\"/>",
-                w * scale,
-                h * scale,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" opacity=\"{:.2}\"/>",
+                right - x,
+                bottom - y,
                 0.06 + 0.54 * rate / most,
             );
         }

@@ -16,8 +16,8 @@ impl Predictor {
     }
 
     /// The slots that each action would take for the task of a row: exact for the device's own CPU
-    /// and uplink, and with a server shared as it was at the end of the last slot (eq. 5). `None`
-    /// without coverage.
+    /// and uplink, and with a server shared as it was at the end of the last slot (eq. 5); rates and
+    /// speeds stay those of this slot. `None` without coverage, or if the server is down.
     pub(crate) fn slots(&self, episode: &Episode, row: usize) -> Vec<Option<u32>> {
         let arrival = &episode.arrivals()[row];
         let system = episode.system();
@@ -26,18 +26,21 @@ impl Predictor {
         let (compute_queue, uplink_queue) = episode.queue_slots(arrival.device);
         let computing = service_slots(arrival, device.cpu_ghz * parameters.slot_seconds);
         let local = Some(whole(f64::from(compute_queue) + computing.ceil()));
-        let backlogs = self.backlogs(row, system.server_count() as usize);
+        let servers = system.server_count() as usize;
+        let backlogs = self.column("backlog_mbit", row, servers);
         let loads = backlogs.iter().zip(episode.active_devices()).zip(&parameters.servers);
         let offloaded = (0..).zip(loads).map(|(server, ((&backlog, &active), of_server))| {
             let rate = episode.uplink_mbps(arrival.device, server);
-            if rate <= 0.0 {
+            let up = episode.capacities().map_or(1.0, |shares| shares[server as usize]);
+            if rate <= 0.0 || up <= 0.0 {
                 return None;
             }
             let sending = (arrival.size_mbit / (rate * parameters.slot_seconds)).ceil();
-            let at_server = f64::from(uplink_queue) + sending;
+            let wired = self.column("wired_slots", row, servers)[server as usize];
+            let at_server = f64::from(uplink_queue) + sending + wired;
             // It is one of those active there already, or joins them.
             let sharing = if backlog > 0.0 { active.max(1) } else { active + 1 };
-            let gcycles = of_server.ghz * parameters.slot_seconds / f64::from(sharing);
+            let gcycles = up * of_server.ghz * parameters.slot_seconds / f64::from(sharing);
             let service = service_slots(arrival, gcycles).ceil();
             let mbit_per_slot = gcycles / arrival.density;
             let backlog_then = (backlog - mbit_per_slot * at_server).max(0.0);
@@ -47,12 +50,12 @@ impl Predictor {
         std::iter::once(local).chain(offloaded).collect()
     }
 
-    /// B^E of a row's device at each server, Mbit.
-    fn backlogs(&self, row: usize, servers: usize) -> &[f64] {
+    /// The values of a link column in a row, one per server.
+    fn column(&self, name: &str, row: usize, servers: usize) -> &[f64] {
         let columns = observation::link_columns();
-        let position = columns.iter().position(|column| column.name == "backlog_mbit");
-        // The model has this column, and promises never to take one away.
-        let Some(position) = position else { unreachable!("backlog_mbit") };
+        let position = columns.iter().position(|column| column.name == name);
+        // The model has these columns, and promises never to take one away.
+        let Some(position) = position else { unreachable!("{name}") };
         let from = (row * columns.len() + position) * servers;
         &self.links[from..from + servers]
     }

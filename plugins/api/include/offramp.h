@@ -81,9 +81,13 @@ typedef struct {
     OfframpTexts feature_names;    /* F */
     OfframpDoubles feature_scales; /* a size that each feature rarely exceeds */
     OfframpTexts task_columns;     /* size_mbit, compute_queue_slots, uplink_queue_slots, alpha,
-                                      density_gcycles_per_mbit, deadline_slots, ... */
-    OfframpTexts link_columns;     /* backlog_mbit, uplink_mbps, ... */
-    OfframpTexts server_columns;   /* load: devices active in the last slot; ghz; ... */
+                                      density_gcycles_per_mbit, deadline_slots, class,
+                                      speed_mps, own_mbps, own_mbps_1_ago, own_mbps_2_ago,
+                                      own_mbps_4_ago, own_mbps_8_ago, ... */
+    OfframpTexts link_columns;     /* backlog_mbit, uplink_mbps, serving, distance_m,
+                                      wired_slots, ... */
+    OfframpTexts server_columns;   /* load: devices active in the last slot; ghz;
+                                      up: share of its speed that a server has; ... */
     uint32_t history_slots;        /* K */
     double history_scale;          /* a load that is rarely exceeded */
     const char *kind;              /* Paper, Extended, Published or Columns; since revision 1 */

@@ -35,20 +35,33 @@ use crate::error::Error;
 use crate::observation::{Feature, Observation, ObservationSpec};
 
 /// The task columns of a [`Bench`], in the order of offramp's own, and what they hold at first.
-pub const TASK_COLUMNS: [(&str, f64); 6] = [
+pub const TASK_COLUMNS: [(&str, f64); 13] = [
     ("size_mbit", 4.0),
     ("compute_queue_slots", 0.0),
     ("uplink_queue_slots", 0.0),
     ("alpha", 0.5),
     ("density_gcycles_per_mbit", 0.297),
     ("deadline_slots", 10.0),
+    ("class", 0.0),
+    ("speed_mps", 0.0),
+    ("own_mbps", 0.0),
+    ("own_mbps_1_ago", 0.0),
+    ("own_mbps_2_ago", 0.0),
+    ("own_mbps_4_ago", 0.0),
+    ("own_mbps_8_ago", 0.0),
 ];
 
 /// The link columns of a [`Bench`], likewise.
-pub const LINK_COLUMNS: [(&str, f64); 2] = [("backlog_mbit", 0.0), ("uplink_mbps", 14.0)];
+pub const LINK_COLUMNS: [(&str, f64); 5] = [
+    ("backlog_mbit", 0.0),
+    ("uplink_mbps", 14.0),
+    ("serving", 1.0),
+    ("distance_m", 0.0),
+    ("wired_slots", 0.0),
+];
 
 /// The server columns of a [`Bench`], likewise.
-pub const SERVER_COLUMNS: [(&str, f64); 2] = [("load", 0.0), ("ghz", 42.0)];
+pub const SERVER_COLUMNS: [(&str, f64); 3] = [("load", 0.0), ("ghz", 42.0), ("up", 1.0)];
 
 /// E_ref, joules: computing 7 Mbit of 0.397 Gcycles/Mbit locally, at 2 W and 2.6 GHz.
 const REFERENCE_ENERGY: f64 = 2.0 * (7.0 * 0.397 / 2.6);
@@ -353,7 +366,7 @@ mod tests {
     fn a_missing_column_is_named_with_those_there_are() {
         let error = Bench::new(1, 1).context(|context| context.link_column("fading").unwrap_err());
         let expected = "there is no link column `fading` (this offramp has: backlog_mbit, \
-                        uplink_mbps)";
+                        uplink_mbps, serving, distance_m, wired_slots)";
         assert_eq!(error.message(), expected);
     }
 

@@ -5,7 +5,8 @@
 //! soft constraints) but not the rules; these are ours.
 //!
 //! - **Predict** delay and energy of each action from the device's own FIFOs, its own backlog at
-//!   each server, the last load m(t−1), and its task's λ, ρ and deadline.
+//!   each server, the last load m(t−1), and its task's λ, ρ and deadline; with the rates, wired ways
+//!   and speeds of servers of this slot.
 //! - **Hard**: actions predicted to miss the deadline are masked, unless all are.
 //! - **Soft**: among the rest, draw from softmax(−predicted cost / temperature); at temperature 0
 //!   the cheapest.
@@ -13,8 +14,8 @@
 use std::ops::RangeInclusive;
 
 use offramp_plugin::{
-    Context, EnergyAccounting, Error, LocalColumns, LocalState, Observation, ServerColumn,
-    SystemSpec,
+    Context, EnergyAccounting, Error, LinkColumn, LocalColumns, LocalState, Observation,
+    ServerColumn, SystemSpec,
 };
 use rand::Rng;
 
@@ -48,6 +49,8 @@ pub(crate) struct Rules {
     parameters: RuleParameters,
     local: LocalColumns,
     load: ServerColumn,
+    up: ServerColumn,
+    wired_slots: LinkColumn,
     slot_seconds: f64,
     device_ghz: Vec<f64>,
     compute_w: Vec<f64>,
@@ -75,6 +78,19 @@ pub(crate) struct Prediction {
     pub(crate) late: bool,
 }
 
+/// The way of a task to a server, as it is in this slot.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    /// R, Mbit/s; 0 without coverage.
+    rate_mbps: f64,
+    /// On the backhaul.
+    wired_slots: f64,
+    /// Speed of the server, less in an outage; 0 if it is down.
+    ghz: f64,
+    /// The load that is expected there, devices.
+    load: f64,
+}
+
 impl Rules {
     /// The rules for the system of `context`.
     ///
@@ -89,6 +105,8 @@ impl Rules {
             parameters,
             local: LocalColumns::find(context)?,
             load: context.server_column("load")?,
+            up: context.server_column("up")?,
+            wired_slots: context.link_column("wired_slots")?,
             slot_seconds: 0.0,
             device_ghz: Vec::new(),
             compute_w: Vec::new(),
@@ -154,9 +172,16 @@ impl Rules {
         let mut predictions = std::mem::take(&mut self.predictions);
         predictions.clear();
         predictions.push(self.local(device, &state));
+        let (up, wired_slots) =
+            (observation.server(self.up), observation.link(row, self.wired_slots));
         for (server, &rate_mbps) in state.uplink_mbps.iter().enumerate() {
-            let load = trust * load[server] + (1.0 - trust) * mean_load;
-            predictions.push(self.offload(device, &state, server, rate_mbps, load));
+            let way = Way {
+                rate_mbps,
+                wired_slots: wired_slots[server],
+                ghz: self.server_ghz[server] * up[server],
+                load: trust * load[server] + (1.0 - trust) * mean_load,
+            };
+            predictions.push(self.offload(device, &state, server, &way));
         }
         self.predictions = predictions;
         match self.predictions.iter().position(|prediction| prediction.cost.is_nan()) {
@@ -197,29 +222,29 @@ impl Rules {
         device: usize,
         state: &LocalState<'_>,
         server: usize,
-        rate_mbps: f64,
-        load: f64,
+        &Way { rate_mbps, wired_slots, ghz, load }: &Way,
     ) -> Prediction {
-        if rate_mbps <= 0.0 {
-            // Out of coverage: it never gets there.
+        if rate_mbps <= 0.0 || ghz <= 0.0 {
+            // Out of coverage it never gets there, and a server that is down serves nothing.
             let (delay_slots, cost) = (f64::INFINITY, f64::INFINITY);
             return Prediction { delay_slots, cost, compared: cost, late: true };
         }
         let sent_per_slot = rate_mbps * self.slot_seconds;
         let sending = (state.size_mbit / sent_per_slot).ceil();
-        let at_server = state.uplink_queue_slots + sending;
+        let at_server = state.uplink_queue_slots + sending + wired_slots;
         // Eq. (5): the server is shared with those active there, this device among them.
         let backlog = state.backlog_mbit[server];
         let sharing = if backlog > 0.0 { load.max(1.0) } else { load + 1.0 };
-        let served_per_slot =
-            self.server_ghz[server] * self.slot_seconds / state.density_gcycles_per_mbit / sharing;
+        let served_per_slot = ghz * self.slot_seconds / state.density_gcycles_per_mbit / sharing;
         let backlog_then = (backlog - served_per_slot * at_server).max(0.0);
         let waiting = (backlog_then / served_per_slot).ceil();
         let service = state.size_mbit / served_per_slot;
         let energy = |service_slots: f64| match self.energy {
             EnergyAccounting::PHYSICAL => {
                 self.transmit_w[device] * state.size_mbit / rate_mbps
-                    + self.idle_w[device] * (waiting + service_slots) * self.slot_seconds
+                    + self.idle_w[device]
+                        * (wired_slots + waiting + service_slots)
+                        * self.slot_seconds
             }
             _ => sending * sent_per_slot * self.transmit_w[device],
         };

@@ -303,7 +303,9 @@ fn a_batch_that_is_open_in_name_only_is_evaluated_row_by_row() {
     let features: Vec<f64> = (0..3 * FEATURES).map(|x| x as f64).collect();
     let history: Vec<f64> = (0..3 * WINDOW).map(|x| (x % 5) as f64).collect();
     let both = [&mut open, &mut fixed].map(|policy| values(policy, &features, &history));
-    assert_eq!(both[0], both[1]);
+    // The two graphs may add up in another order, by processor.
+    let close = both[0].iter().zip(&both[1]).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(both[0].len() == 3 * ACTIONS && close, "{both:?}");
 }
 
 #[test]

@@ -484,6 +484,10 @@ impl Twin<'_> {
             seen.links.extend(&rates);
             seen.links.extend(&self.around.serving[device]);
             seen.links.extend(&self.around.distances[device]);
+            seen.links.extend(
+                (0..self.active.len())
+                    .map(|server| f64::from(self.wired_slots(device, server, size_mbit))),
+            );
         }
         seen.servers = [load, ghz, self.around.capacity.clone()].concat();
         seen
