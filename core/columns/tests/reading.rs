@@ -3,6 +3,8 @@
 //! Each of `files` has the same 12 rows, written with Polars 2.1, pyarrow 26.0 and DuckDB 2.0: in two row
 //! groups with Snappy, in pages of version 2 of a few values with Snappy, and with GZIP.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::io::Cursor;
 
 use offramp_columns::{
