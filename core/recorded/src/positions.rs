@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::columns::Columns;
 use crate::fault::FileFault;
-use crate::table::{ANY, Expected, Kind, Table};
+use crate::table::{ANY, ENDINGS, Expected, Kind, Table};
 
 /// A position.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,6 +96,7 @@ const POSITIONS: Kind = Kind {
     measured: &["x_m", "y_m", "latitude", "longitude"],
     counted: &[],
     texts: &[],
+    endings: ENDINGS,
     expected: "the columns x_m and y_m, or latitude and longitude, and a row for each position",
 };
 
@@ -108,7 +109,8 @@ const LONGITUDE: Expected = Expected {
     accepts: |longitude| longitude.abs() <= 180.0,
 };
 
-/// Reads positions: CSV or Parquet, by the ending of the file's name (`.csv`, `.csv.gz`, `.parquet`).
+/// Reads positions: CSV or Parquet, by the ending of the file's name (`.csv`, `.tsv` or `.txt`, each also
+/// with `.gz`, or `.parquet`).
 ///
 /// | column | unit | cells |
 /// |---|---|---|

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::columns::Columns;
 use crate::devices::{Devices, Last};
 use crate::fault::FileFault;
-use crate::table::{self, Expected, Kind, Table, WHOLE};
+use crate::table::{self, ENDINGS, Expected, Kind, Table, WHOLE};
 use crate::text::Lines;
 use crate::time;
 use crate::when::{Timing, When};
@@ -28,6 +28,7 @@ const RATES: Kind = Kind {
     measured: &["time_s", "mbps", "kbps", "bps"],
     counted: &["slot", "device", "server"],
     texts: &[],
+    endings: ENDINGS,
     expected: "times and rates: two columns, or a header with time_s or slot and mbps, and rows",
 };
 

@@ -19,6 +19,8 @@ pub(crate) struct Kind {
     /// Whole numbers, and devices.
     pub(crate) counted: &'static [&'static str],
     pub(crate) texts: &'static [&'static str],
+    /// Endings of names, for a file that has none of them.
+    pub(crate) endings: &'static str,
     /// What to expect of an empty file.
     pub(crate) expected: &'static str,
 }
@@ -144,8 +146,7 @@ impl Table {
         if is_parquet(path) {
             return Self::parquet(path, columns, kind);
         }
-        let expected = ".csv, .csv.gz or .parquet";
-        Err(FileFault::UnknownFormat { path: path.into(), expected })
+        Err(FileFault::UnknownFormat { path: path.into(), expected: kind.endings })
     }
 
     /// Opens a text with a header.
@@ -404,6 +405,9 @@ impl Table {
         }
     }
 }
+
+/// Endings of names of tables.
+pub(crate) const ENDINGS: &str = "`.csv`, `.tsv` or `.txt`, each also with `.gz`, or `.parquet`";
 
 pub(crate) const ANY: Expected = Expected { description: "a finite number", accepts: |_| true };
 pub(crate) const WHOLE: Expected =

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::columns::Columns;
 use crate::devices::{Devices, Last};
 use crate::fault::FileFault;
-use crate::table::{Cell, Column, Expected, Kind, Table};
+use crate::table::{Cell, Column, ENDINGS, Expected, Kind, Table};
 use crate::when::{Timing, When};
 
 /// A task.
@@ -34,6 +34,7 @@ const TASKS: Kind = Kind {
     measured: &["time_s", "size_mbit", "density", "alpha"],
     counted: &["slot", "device", "deadline_slots"],
     texts: &["class"],
+    endings: ENDINGS,
     expected: "the columns slot or time_s, device, size_mbit and density, and a row for each task",
 };
 
@@ -50,7 +51,8 @@ const ALPHA: Expected = Expected {
     accepts: |alpha| (0.0..=1.0).contains(&alpha),
 };
 
-/// Reads tasks: CSV or Parquet, by the ending of the file's name (`.csv`, `.csv.gz`, `.parquet`).
+/// Reads tasks: CSV or Parquet, by the ending of the file's name (`.csv`, `.tsv` or `.txt`, each also
+/// with `.gz`, or `.parquet`).
 ///
 /// | column | unit | cells |
 /// |---|---|---|

@@ -29,11 +29,12 @@ const TRACKS: Kind = Kind {
     measured: &["time_s", "x_m", "y_m"],
     counted: &["device"],
     texts: &[],
+    endings: "`.csv`, `.tsv`, `.txt` or `.xml`, each also with `.gz`, or `.parquet`",
     expected: "the columns time_s, device, x_m and y_m, and a row for each device and time",
 };
 
 /// Reads tracks: CSV, Parquet, or SUMO's floating car data, by the ending of the file's name (`.csv`,
-/// `.csv.gz`, `.parquet`, `.xml`, `.xml.gz`).
+/// `.tsv`, `.txt` or `.xml`, each also with `.gz`, or `.parquet`).
 ///
 /// | column | unit | cells |
 /// |---|---|---|
@@ -48,7 +49,9 @@ const TRACKS: Kind = Kind {
 /// appear, even if all their ids are numbers, and persons are not vehicles of the same id: with
 /// [`Devices`], their names are `person/ID`. Coordinates are metres; `--fcd-output.geo` writes degrees,
 /// which this can't tell from metres. `columns` may name other attributes (by default `time`, `id`, `x`
-/// and `y`), and have factors, but no constants.
+/// and `y`), and have factors, but no constants. The CSV and Parquet files that SUMO writes instead are tables
+/// with the columns `timestep_time`, `vehicle_id`, `vehicle_x` and `vehicle_y`, to be named in `columns`; a person
+/// there is the vehicle of the same id.
 ///
 /// # Errors
 /// [`FileFault`].

@@ -229,7 +229,7 @@ fn each_bad_file_is_refused() {
     check_fault(tracks(&desk.0.path().join("none.csv"), &plain()), "none.csv: can't be read: ");
     check_fault(
         tracks(desk.0.path(), &plain()),
-        "unknown format; expected a name that ends in .csv",
+        "unknown format; expected a name that ends in `.csv`, `.tsv`,",
     );
     check_fault(tracks(&desk.file("a.json", "{}"), &plain()), "a.json: unknown format");
     let packed =
@@ -292,6 +292,11 @@ fn parquet_has_the_same_columns() {
     check_fault(tracks(&path, &plain()), "has no column `y_m`; it has `time_s`, `device`, `x_m`;");
     let columns = columns.named("x_m", "time_s");
     assert_eq!(tracks(&path, &columns).unwrap(), [row(1.0, 0, 1.0, 0.0), row(2.0, 0, 2.0, 0.0)]);
+    let columns = vec![Column::new("x_m", Kind::Number)];
+    let path =
+        desk.file("empty.parquet", Writer::new(Vec::new(), columns).unwrap().finish().unwrap());
+    let columns = plain().fixed("time_s", 0.0).fixed("device", 0.0).fixed("y_m", 0.0);
+    check_fault(tracks(&path, &columns), "empty.parquet: has no rows; expected the columns time_s");
     let path = desk.file("b.parquet", "time_s,device\n");
     check_fault(
         tracks(&path, &plain()),
