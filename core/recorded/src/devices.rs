@@ -17,7 +17,8 @@ use crate::table::{Cell, Column, Table, WHOLE};
 /// Numbers that are negative or not whole, and empty cells, are faults.
 ///
 /// Two files with names need not list them in the same order: read them with the same `Devices`, as
-/// [`tracks_of`](crate::tracks_of) does, and a name is the same device in both.
+/// [`tracks_of`](crate::tracks_of) does, and a name is the same device in both. A file with names comes before
+/// those with numbers, which are names then.
 #[derive(Clone, Debug, Default)]
 pub struct Devices {
     /// The number of each name; `None` while there are only numbers.
@@ -66,7 +67,7 @@ impl Devices {
             return Ok(device);
         }
         if self.names.is_none() {
-            if self.is_fixed {
+            if self.are_numbers() {
                 return Err(fault(
                     "a whole number, 0 to 4294967295, as in the file that was read before",
                 ));
@@ -87,7 +88,12 @@ impl Devices {
         Ok(last.device)
     }
 
-    /// The number of a name.
+    /// True if a file before had only numbers, so that this one can't have names.
+    pub(crate) fn are_numbers(&self) -> bool {
+        self.is_fixed && self.names.is_none()
+    }
+
+    /// The number of a name, where devices are not [numbers](Self::are_numbers).
     pub(crate) fn named(&mut self, name: &str) -> u32 {
         let names = self.names.get_or_insert_default();
         match names.get(name) {

@@ -127,6 +127,10 @@ pub(crate) fn read(
                 if id.is_empty() {
                     return Err(export.cell(&attributes.id, &id, "the id of a device"));
                 }
+                if devices.are_numbers() {
+                    let expected = "no id, since the file before has numbers; read this file first";
+                    return Err(export.cell(&attributes.id, &id, expected));
+                }
                 let device = match kind {
                     "person" => devices.named(&format!("person/{id}")),
                     _ => devices.named(&id),

@@ -152,6 +152,18 @@ fn files_may_share_their_devices() {
         tracks_of(&desk.0.path().join("a.csv"), &plain(), &mut devices),
         "found `bus`; expected a whole number, 0 to 4294967295, as in the file that was read before",
     );
+    let xml = desk.file(
+        "f.xml",
+        export("<timestep time=\"0\"><vehicle id=\"7\" x=\"0\" y=\"0\"/></timestep>"),
+    );
+    check_fault(
+        tracks_of(&xml, &plain(), &mut devices),
+        "line 4, column `id`: found `7`; expected no id, since the file before has numbers; read this file first",
+    );
+    let mut devices = Devices::default();
+    assert_eq!(tracks_of(&xml, &plain(), &mut devices).unwrap()[0].device, 0);
+    // 9 is another device than 7, the first.
+    assert_eq!(tracks_of(&numbers, &plain(), &mut devices).unwrap()[0].device, 1);
 }
 
 #[test]
