@@ -10,7 +10,7 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),
     ("core/columns", &[]),
+    ("core/recorded", &["offramp-columns"]),
     ("core/report", &["offramp-columns", "offramp-results"]),
     (
         "core/harness",
