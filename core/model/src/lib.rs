@@ -34,7 +34,7 @@
 //!
 //! // 1. The paper's system with four devices, two servers and a tighter deadline.
 //! let mut parameters = SystemParameters::paper(4, 2);
-//! parameters.deadline_slots = 8;
+//! parameters.classes[0].deadline_slots = 8;
 //! let system = std::sync::Arc::new(System::new(parameters)?);
 //! // 2. Tasks drawn from seed 1.
 //! let workload = Workload::Drawn { seed: 1, episode: 0 };
@@ -93,9 +93,10 @@
 //!
 //! # Modules
 //! Each is a noun of the paper, and depends only on those above it: `rng`, `distribution`;
-//! `device`, `server`, `channel`, `energy`; `task`, `queue`; `system`; `workload`, `reward`,
-//! `published`, `history`; `slot`; `observation`; `episode`. Module [`world`] (positions that
-//! move, the radio channel) depends on `rng` and `distribution` alone.
+//! `device`, `server`, `energy`; `task`, `class`, `recording`, `channel`; `arrivals`, `outage`; `queue`,
+//! `backhaul`; `system`; `workload`, `reward`, `published`, `history`; `scene` (what changes from slot
+//! to slot), `slot`; `observation`; `episode`. Module [`world`] (positions that move, the radio
+//! channel, serving stations) depends on `rng` and `distribution` alone.
 
 mod arrivals;
 mod backhaul;

@@ -2,10 +2,10 @@
 
 use crate::arrivals::{Arrivals, Switches};
 use crate::class::TaskClass;
-use crate::device::PreferenceRule;
+use crate::device::{Device, PreferenceRule};
 use crate::distribution::Range;
-use crate::rng::{Purpose, StreamFamily};
-use crate::system::System;
+use crate::rng::{Purpose, Stream, StreamFamily};
+use crate::system::{System, SystemParameters};
 use crate::task::Arrival;
 
 /// A recorded task: its arrival and the slot of it.
@@ -169,7 +169,8 @@ pub(crate) enum Source {
 /// choose.
 #[derive(Clone, Debug)]
 pub(crate) struct Drawn {
-    arrivals: StreamFamily,
+    /// The stream of each device's arrivals, at its start.
+    arrivals: Vec<Stream>,
     classes: StreamFamily,
     preferences: StreamFamily,
     /// The power mode of each device in this slot.
@@ -242,8 +243,9 @@ impl Drawn {
             let from = parameters.window.first_slot(slots, needed, share);
             (from, recorded.tasks().partition_point(|task| task.slot < from))
         });
+        let arrivals = family(Purpose::ARRIVALS);
         Self {
-            arrivals: family(Purpose::ARRIVALS),
+            arrivals: (0..devices as u64).map(|device| arrivals.of(device)).collect(),
             classes: family(Purpose::TASK_CLASS),
             preferences,
             modes,
@@ -275,21 +277,37 @@ impl Drawn {
         if let Some(bursts) = self.bursts.as_mut().filter(|_| slot > 0) {
             bursts.advance(slot);
         }
-        let factor = parameters.arrivals.factor(slot);
+        match (&parameters.arrivals, &self.bursts) {
+            (Arrivals::Bernoulli, _) => {
+                self.draw(parameters, slot, into, |_, device| device.arrival_probability);
+            }
+            (Arrivals::Bursty { probability_on, probability_off, .. }, Some(bursts)) => {
+                let on = bursts.on();
+                self.draw(parameters, slot, into, |index, _| {
+                    if on[index] { *probability_on } else { *probability_off }
+                });
+            }
+            (arrivals, _) => {
+                let factor = arrivals.factor(slot);
+                self.draw(parameters, slot, into, |_, device| device.arrival_probability * factor);
+            }
+        }
+    }
+
+    /// Draws the tasks of a slot, given the probability of one at each device.
+    #[inline]
+    fn draw(
+        &self,
+        parameters: &SystemParameters,
+        slot: u32,
+        into: &mut Vec<Arrival>,
+        probability: impl Fn(usize, &Device) -> f64,
+    ) {
         let position = DRAWS_PER_SLOT * u64::from(slot);
-        for (index, (device, mode)) in parameters.devices.iter().zip(&self.modes).enumerate() {
-            let probability = match (&parameters.arrivals, &self.bursts) {
-                (Arrivals::Bursty { probability_on, probability_off, .. }, Some(bursts)) => {
-                    if bursts.on()[index] {
-                        *probability_on
-                    } else {
-                        *probability_off
-                    }
-                }
-                _ => device.arrival_probability * factor,
-            };
-            let mut stream = self.arrivals.of(index as u64).skip(position);
-            if stream.uniform() < probability {
+        let devices = parameters.devices.iter().zip(&self.modes).zip(&self.arrivals);
+        for (index, ((device, mode), stream)) in devices.enumerate() {
+            let mut stream = stream.skip(position);
+            if stream.uniform() < probability(index, device) {
                 let class = self.class(&parameters.classes, index as u64, slot);
                 let TaskClass { size_mbit, density, deadline_slots, .. } =
                     &parameters.classes[class];
@@ -297,7 +315,7 @@ impl Drawn {
                     device: index as u32,
                     size_mbit: size_mbit.draw(&mut stream),
                     density: density.draw(&mut stream),
-                    alpha: preference.modes[*mode as usize],
+                    alpha: parameters.power_preference.modes[*mode as usize],
                     deadline_slots: *deadline_slots,
                     class: class as u32,
                 });

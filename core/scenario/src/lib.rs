@@ -47,6 +47,7 @@ mod experiment;
 mod fault;
 pub mod field;
 mod file;
+mod name;
 mod named_file;
 mod observation;
 mod outline;
@@ -66,10 +67,11 @@ pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::{Field, FieldDefault};
 pub use file::fields;
+pub use name::check_name;
 pub use named_file::{NamedFileError, named_file};
 pub use outline::{fields_of, has, replace, value_of};
 pub use raw::Raw;
-pub use scenario::{Scenario, check_name};
+pub use scenario::Scenario;
 pub use settings::{
     SettingsFile, TuningFacts, read_scenario_settings, read_scenario_text, read_settings,
 };

@@ -11,6 +11,7 @@ use crate::entries::{
 use crate::fault::{Fault, fault_of};
 use crate::field::Section;
 use crate::file::ScenarioFile;
+use crate::name::check_name;
 use crate::source::Source;
 use crate::tuning::{self, TuningEntry};
 use crate::{observation, system};
@@ -46,20 +47,6 @@ pub struct Scenario {
     pub text: Arc<str>,
     /// The point of the sweep: each swept field and its value; empty outside a sweep.
     pub point: Vec<(String, String)>,
-}
-
-/// Checks the name of a scenario or study, which folders are called by.
-///
-/// # Errors
-/// The rule that it breaks, as a message.
-pub fn check_name(name: &str) -> Result<(), String> {
-    let forbidden = |char: char| ['/', '\\'].contains(&char) || char.is_control();
-    if name.is_empty() || name.contains(forbidden) || name.starts_with('.') {
-        let message = "a name must not be empty, begin with a dot, or have slashes or line breaks or \
-                       other control characters";
-        return Err(message.to_owned());
-    }
-    Ok(())
 }
 
 impl Scenario {

@@ -11,7 +11,7 @@ use crate::fault::explain;
 use crate::file::{
     AlphaRule, DrawnQuantity, EnergyField, NamedArrivals, NamedRates, Quantity, ScenarioFile,
 };
-use crate::scenario::check_name;
+use crate::name::check_name;
 use crate::source::Source;
 use crate::{Fault, Raw, world};
 

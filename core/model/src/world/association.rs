@@ -1,7 +1,7 @@
 //! Association: the station that a device sends to, and handover from one to the next.
 //!
 //! Stations are compared by their signal averaged over fading ([`Signal::sinr_db`]). A device
-//! measures the eight stations nearest to the middle of its square of the map ([`Neighbours`]).
+//! measures the eight stations nearest to the middle of its square of the map.
 
 use super::mobility::Position;
 use super::radio::Signal;

@@ -333,10 +333,10 @@ impl Twin<'_> {
     fn wired_slots(&self, device: usize, server: usize, size: f64) -> u32 {
         use offramp_model::Ways;
         let station = self.around.stations[device][server];
-        let moves = self.system.world.is_some();
         let of = |ways: &Ways| match ways {
             Ways::PerServer(values) => Some(values[server]),
-            Ways::Same(value) if moves && station != Some(server) => Some(*value),
+            // Who can't send has no way to go.
+            Ways::Same(value) if station.is_some_and(|station| station != server) => Some(*value),
             Ways::Same(_) => None,
             Ways::PerPair(rows) => Some(rows[station.unwrap()][server]),
         };
