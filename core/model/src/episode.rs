@@ -167,7 +167,8 @@ impl Episode {
 
     /// The tasks that ended in the slot that [`Episode::advance`] carried out last. Order: at
     /// CPUs by device; at servers by server, and there the device that has been active longest
-    /// first; at uplinks by device; within a FIFO the oldest first.
+    /// first; at uplinks by device; within a FIFO the oldest first. What is on the backhaul after the
+    /// last slot comes last.
     pub fn ended(&self) -> &[EndedTask] {
         &self.state.ended
     }

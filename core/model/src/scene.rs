@@ -8,7 +8,7 @@ use crate::channel::Uplink;
 use crate::outage::Capacities;
 use crate::rng::{Purpose, StreamFamily};
 use crate::system::System;
-use crate::world::association::{Cells, Handovers, Neighbours};
+use crate::world::association::{Cells, Handovers};
 use crate::world::fading::{FadeClocks, Fading, doppler_turns};
 use crate::world::radio::{Channel, Link, LinkMemory, Signal, Whereabouts};
 use crate::world::{Association, Band, Motion, Position, World};
@@ -39,7 +39,6 @@ pub(crate) struct Scene {
 #[derive(Clone, Debug)]
 struct Place {
     motion: Motion,
-    neighbours: Neighbours,
     cells: Option<Cells>,
     links: Option<Links>,
 }
@@ -158,7 +157,7 @@ impl Scene {
                 Association::Serving(handover) => Some(Cells::new(handover, devices, slot_seconds)),
                 Association::Direct => None,
             };
-            Place { motion, neighbours: Neighbours::new(&world.stations), cells, links }
+            Place { motion, cells, links }
         });
         let shared = |world: &World| world.radio.is_some() && world.band == Band::Shared;
         let senders = parameters.world.as_deref().filter(|world| shared(world));
@@ -206,13 +205,11 @@ impl Scene {
 
     fn associate(&mut self, system: &System) {
         let Some(world) = system.parameters().world.as_deref() else { return };
-        let Some(Place { motion, neighbours, cells: Some(cells), links: Some(links) }) =
-            &mut self.place
-        else {
+        let Some(Place { motion, cells: Some(cells), links: Some(links) }) = &mut self.place else {
             return;
         };
         for device in 0..system.device_count() {
-            let measured = neighbours.of(motion.position(device));
+            let measured = system.stations_near(motion.position(device));
             let signal = |station| links.signal(world, motion, device, station);
             cells.advance(device, self.slot, motion.is_present(device), signal, measured);
         }
@@ -237,7 +234,7 @@ impl Scene {
             (Some(place), Some(world)) if place.links.is_some() => {
                 let station = match &place.cells {
                     Some(cells) => cells.sends_to(device, self.slot),
-                    None => Some(self.nearest(world, place, device)),
+                    None => Some(Self::nearest(system, world, place, device)),
                 };
                 station.map_or(0.0, |station| self.station_mbps(system, device, station))
             }
@@ -255,10 +252,10 @@ impl Scene {
     }
 
     /// The nearest of the stations that a device measures.
-    fn nearest(&self, world: &World, place: &Place, device: u32) -> u32 {
+    fn nearest(system: &System, world: &World, place: &Place, device: u32) -> u32 {
         let here = place.motion.position(device);
         let distance = |station: &u32| world.stations[*station as usize].distance_m(here);
-        let measured = place.neighbours.of(here).iter().copied();
+        let measured = system.stations_near(here).iter().copied();
         measured.min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
     }
 
@@ -269,7 +266,7 @@ impl Scene {
         match &place.cells {
             Some(cells) => cells.sends_to(device, self.slot),
             None if (server as usize) < world.stations.len() => Some(server),
-            None => Some(self.nearest(world, place, device)),
+            None => Some(Self::nearest(system, world, place, device)),
         }
     }
 

@@ -12,7 +12,8 @@ use crate::energy::EnergyAccounting;
 use crate::outage::Outages;
 use crate::recording::{RecordedTasks, Window};
 use crate::server::Server;
-use crate::world::{Mobility, Radio, World};
+use crate::world::association::Neighbours;
+use crate::world::{Mobility, Position, Radio, World};
 
 /// The parameters of a [`System`], not yet checked.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub struct System {
     /// Size and density.
     largest: (f64, f64),
     changes: bool,
+    /// The stations near each place, if there are positions.
+    neighbours: Option<Arc<Neighbours>>,
 }
 
 impl SystemParameters {
@@ -149,7 +152,9 @@ impl System {
             || parameters.outages.is_some()
             || parameters.backhaul != Backhaul::NONE
             || matches!(parameters.uplink, Uplink::Recorded(_));
-        Ok(Self { parameters, reference_energy, deadline_slots, largest, changes })
+        let neighbours = parameters.world.as_ref();
+        let neighbours = neighbours.map(|world| Arc::new(Neighbours::new(&world.stations)));
+        Ok(Self { parameters, reference_energy, deadline_slots, largest, changes, neighbours })
     }
 
     /// The system of [`SystemParameters::paper`]: the start of examples and tests.
@@ -219,6 +224,11 @@ impl System {
     /// True if uplink rates change during an episode.
     pub fn rates_change(&self) -> bool {
         self.radio().is_some() || matches!(self.parameters.uplink, Uplink::Recorded(_))
+    }
+
+    /// The stations that a device at `place` measures; none without positions.
+    pub(crate) fn stations_near(&self, place: Position) -> &[u32] {
+        self.neighbours.as_ref().map_or(&[], |neighbours| neighbours.of(place))
     }
 
     fn radio(&self) -> Option<&Radio> {

@@ -98,6 +98,9 @@ pub struct World {
     pub association: Association,
 }
 
+/// Upper bound on stations: each square of the map lists its nearest.
+const MAX_STATIONS: usize = 10_000;
+
 /// The division of a station's band between the devices that send to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Band {
@@ -120,6 +123,10 @@ impl World {
                 "{} for {servers} servers: at least one is needed, and at most one per server",
                 self.stations.len()
             );
+            return fail("stations", fault);
+        }
+        if self.stations.len() > MAX_STATIONS {
+            let fault = format!("{} are more than {MAX_STATIONS}", self.stations.len());
             return fail("stations", fault);
         }
         for station in &self.stations {

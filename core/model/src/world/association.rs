@@ -222,8 +222,11 @@ impl Neighbours {
             let (column, row) = (square % columns, square / columns);
             let place = Position { x_m: west + middle(column), y_m: south + middle(row) };
             let distance = |station: &u32| stations[*station as usize].distance_m(place);
-            nearest.sort_unstable_by(|a, b| distance(a).total_cmp(&distance(b)).then(a.cmp(b)));
+            let nearer = |a: &u32, b: &u32| distance(a).total_cmp(&distance(b)).then(a.cmp(b));
+            nearest.select_nth_unstable_by(each - 1, nearer);
+            let first = listed.len();
             listed.extend(&nearest[..each]);
+            listed[first..].sort_unstable_by(nearer);
         }
         Self {
             corner: Position { x_m: west, y_m: south },
