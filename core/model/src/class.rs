@@ -5,7 +5,7 @@ use crate::distribution::Distribution;
 /// A kind of task, such as an application of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskClass {
-    /// Its name; results have a row for each.
+    /// Its name.
     pub name: String,
     /// How often a task is of this class, relative to the shares of the others; above 0.
     pub share: f64,

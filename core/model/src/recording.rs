@@ -191,3 +191,66 @@ impl RecordedTasks {
         self.slots
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Episode, ObservationSpec, System, SystemParameters, Workload};
+
+    /// A task of device 0 in every slot of 1,000, whose size is the slot, plus 1.
+    fn system(window: Window) -> Result<System, crate::InvalidSystem> {
+        let task = |slot: u32| RecordedTask {
+            slot,
+            arrival: Arrival {
+                device: 0,
+                size_mbit: f64::from(slot + 1),
+                density: 0.3,
+                alpha: f64::NAN,
+                deadline_slots: 7,
+                class: 0,
+            },
+        };
+        let recorded = RecordedTasks::new((0..1000).rev().map(task).collect(), 1000).unwrap();
+        System::new(SystemParameters {
+            recorded: Some(Arc::new(recorded)),
+            window,
+            ..SystemParameters::paper(2, 1)
+        })
+    }
+
+    /// Training and evaluation never see the same recorded task, and an episode plays successive slots.
+    #[test]
+    fn episodes_play_their_window_alone() {
+        let first = |system: &Arc<System>, episode| {
+            let workload = Workload::Drawn { seed: 1, episode };
+            let mut played = Episode::new(system, workload, ObservationSpec::PAPER);
+            let mut sizes = Vec::new();
+            while !played.is_over() {
+                sizes.extend(played.arrivals().iter().map(|arrival| arrival.size_mbit));
+                assert!(played.arrivals().iter().all(|arrival| arrival.alpha > 0.0));
+                let actions = vec![0; played.arrivals().len()];
+                played.advance(&actions).unwrap();
+            }
+            assert_eq!(sizes.len(), 100);
+            assert!(sizes.windows(2).all(|pair| pair[1] == pair[0] + 1.0));
+            sizes[0] - 1.0
+        };
+        let evaluated = Arc::new(system(Window { from: 0.6, to: 1.0 }).unwrap());
+        let trained = evaluated.during(Window { from: 0.0, to: 0.6 }).unwrap();
+        let starts = |system| (0..200).map(|episode| first(system, episode)).collect::<Vec<_>>();
+        for (starts, low, high) in
+            [(starts(&trained), 0.0, 500.0), (starts(&evaluated), 600.0, 900.0)]
+        {
+            assert!(starts.iter().all(|start| (low..=high).contains(start)), "{starts:?}");
+            let (least, most) =
+                starts.iter().fold((f64::INFINITY, 0.0), |(least, most), &start| {
+                    (start.min(least), start.max(most))
+                });
+            assert!(least < low + 50.0 && most > high - 50.0, "{least} … {most}");
+        }
+        let fault = system(Window { from: 0.0, to: 0.05 }).unwrap_err().to_string();
+        assert!(fault.contains("has 50, and an episode needs 100"), "{fault}");
+    }
+}

@@ -489,6 +489,12 @@ fn backhaul(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
             _ => {}
         }
     }
+    let is_given = *delay_slots != Backhaul::NONE.delay_slots || *mbps != Backhaul::NONE.mbps;
+    let same = matches!((delay_slots, mbps), (Ways::Same(_), Ways::Same(_)));
+    if stations == 0 && same && is_given {
+        let fault = "one value for all ways has no effect without stations: list one per server";
+        return fail("delay_slots", fault.into());
+    }
     for value in delay_slots.values() {
         if !(0.0..=1e9).contains(&value) || value.fract() != 0.0 {
             return fail("delay_slots", format!("{value} is not a number of slots from 0 to 10⁹"));

@@ -93,7 +93,7 @@ sections! {
         system: SystemSection { default: SystemSection::default(), nested: section, },
         /// Positions, movement and radio channel; without it devices are nowhere, and rates stay those of
         /// `system.uplink_mbps`.
-        world: Option<WorldSection> { default: None, nested: section, },
+        world: Option<WorldSection> { default: None, shown: "none", nested: section, },
         /// The tasks that arrive.
         tasks: TasksSection { default: TasksSection::default(), nested: section, },
         /// α, the power preference of devices.
@@ -153,7 +153,7 @@ sections! {
         /// The wired ways from the station that receives a task to its server.
         backhaul: BackhaulSection { default: BackhaulSection::default(), nested: section, },
         /// Outages of servers, drawn for each.
-        outages: Option<OutageSection> { default: None, nested: section, },
+        outages: Option<OutageSection> { default: None, shown: "none", nested: section, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
         /// The seed of everything that is drawn once for the system: [quantities](#quantities) of
@@ -201,7 +201,7 @@ sections! {
         /// or, in parentheses, uniform between two.
         mobility: Raw { default: Raw("Static".to_owned()), },
         /// The radio channel; without it rates are those of `system.uplink_mbps`.
-        radio: Option<RadioSection> { default: None, nested: section, },
+        radio: Option<RadioSection> { default: None, shown: "none", nested: section, },
         /// `Direct`: a device reaches each station over a link of its own. Or
         /// `Serving(hysteresis_db: 3, time_to_trigger_slots: 2, interruption_slots: 1)`: it sends to its
         /// serving station alone, and a neighbour whose signal is better by the hysteresis for the time
@@ -297,7 +297,7 @@ sections! {
 
     /// A class of tasks. What it leaves out is that of all tasks.
     struct ClassSection("class") {
-        /// Its name; results have a row for each.
+        /// Its name, which no other class has.
         name: String {},
         /// How often a task is of it, relative to the shares of the others.
         share: f64 { default: 1.0, range: Range::Positive, },

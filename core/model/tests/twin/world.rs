@@ -382,6 +382,8 @@ pub(crate) fn moving(
         }
         system.backhaul = match wires {
             0 => Backhaul::NONE,
+            // One value for all ways needs stations.
+            1 if system.world.is_none() => Backhaul::NONE,
             1 => Backhaul { delay_slots: Ways::Same(f64::from(trigger)), mbps: Ways::Same(50.0) },
             _ => Backhaul {
                 delay_slots: Ways::PerServer((0..m).map(|j| (j % 3) as f64).collect()),
