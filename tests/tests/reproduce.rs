@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use offramp_harness::Registry;
 use offramp_harness::events::Quiet;
 use offramp_harness::executor::InProcess;
+use offramp_scenario::Experiment;
 use offramp_study::{Size, Study};
-use offramp_tests::{Ran, Sandbox, built, example, with_study, workspace};
+use offramp_tests::{Ran, Sandbox, built, example, offramp, with_study, workspace};
 
 const STUDY: &str = r#"(
     name: "toy",
@@ -442,6 +443,21 @@ const LEARNED: [&str; 7] =
 /// has been learned differs from processor to processor in its last bits, after a training in its
 /// decisions too, so only its shape is kept: its numbers are `#`, and what is measured against it is
 /// left out.
+/// Everything that its files name exists and fits, and learners and rules meet the same system.
+#[test]
+fn the_study_of_vehicles_can_begin() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.path().join("study").display().to_string();
+    let ran = offramp(workspace(), &["reproduce", "v2x", "--quick", "--plan", "--out", &out]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let system = |name: &str| {
+        let path = workspace().join("scenarios").join(name);
+        let experiment = Experiment::read(&path, &[]).unwrap();
+        format!("{:?}", experiment.points[0].system.parameters())
+    };
+    assert_eq!(system("v2x-manhattan.ron"), system("v2x-teacher.ron"));
+}
+
 #[test]
 fn the_quick_tables_of_the_paper_keep_their_shape() {
     let sandbox = Sandbox::new();

@@ -458,7 +458,7 @@ pub(crate) struct InspectArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArguments {
-    /// A study file; by default the paper's, scenarios/reproduce/paper.ron
+    /// A study file, or the name of one in scenarios/reproduce; by default `paper`
     #[arg(value_name = "STUDY")]
     pub(crate) study: Option<PathBuf>,
     /// Folder to write, by default runs/NAME; what it already contains is not computed again

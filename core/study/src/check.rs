@@ -215,8 +215,7 @@ impl Checked<'_> {
     /// Checks that the item of a claim, the policies it compares and their points exist.
     fn claim(&self, number: usize, claim: &ClaimSection) -> Result<(), Fault> {
         let at = format!("claims.{number}.holds_if");
-        let (Condition::Best { item, metric, .. } | Condition::Compare { item, metric, .. }) =
-            &claim.holds_if;
+        let (item, metric, _) = claim.holds_if.compared();
         let Some(exhibit) = self.file.items.iter().find(|listed| listed.id == *item) else {
             let help = nearest(item, self.file.items.iter().map(|listed| listed.id.as_str()))
                 .map(|near| format!("did you mean `{near}`?"));
@@ -239,7 +238,7 @@ impl Checked<'_> {
                 let message = format!("`{item}` has no policy `{policy}`");
                 return self.fault(&format!("{at}.{field}"), message, None);
             }
-            if *metric == Quantity::Parameters
+            if metric == Quantity::Parameters
                 && matches!(self.file.policies.get(policy), Some(PolicySource::Fixed { .. }))
             {
                 let message =
@@ -248,17 +247,29 @@ impl Checked<'_> {
             }
             Ok(())
         };
+        let ahead_of = |policy: &String, rivals: &[String]| {
+            compared("policy", policy)?;
+            self.list(&format!("{at}.rivals"), rivals)?;
+            for (number, rival) in rivals.iter().enumerate() {
+                let field = format!("rivals.{number}");
+                compared(&field, rival)?;
+                if rival == policy {
+                    let message = format!("`{policy}` can't be its own rival");
+                    return self.fault(&format!("{at}.{field}"), message, None);
+                }
+            }
+            Ok(())
+        };
         match &claim.holds_if {
-            Condition::Best { policy, rivals, .. } => {
-                compared("policy", policy)?;
-                self.list(&format!("{at}.rivals"), rivals)?;
-                for (number, rival) in rivals.iter().enumerate() {
-                    let field = format!("rivals.{number}");
-                    compared(&field, rival)?;
-                    if rival == policy {
-                        let message = format!("`{policy}` can't be its own rival");
-                        return self.fault(&format!("{at}.{field}"), message, None);
-                    }
+            Condition::Best { policy, rivals, .. } => ahead_of(policy, rivals)?,
+            Condition::Steadier { policy, rivals, from, to, .. } => {
+                ahead_of(policy, rivals)?;
+                for (field, point) in [("from", from), ("to", to)] {
+                    self.point(&format!("{at}.{field}"), exhibit, point)?;
+                }
+                if from == to {
+                    let message = "nothing changes from a point to itself".to_owned();
+                    return self.fault(&format!("{at}.to"), message, None);
                 }
             }
             Condition::Compare { left, factor, right, .. } => {
@@ -282,19 +293,23 @@ impl Checked<'_> {
     /// Checks that the item of a claim has the point that a place names.
     fn place(&self, at: &str, exhibit: &ExhibitSection, place: &Place) -> Result<(), Fault> {
         let Place { policy, point } = place;
-        let labels = || exhibit.points.iter().map(|point| point.label.as_str());
+        if !point.is_empty() || exhibit.points.iter().any(|listed| listed.label.is_empty()) {
+            return self.point(&format!("{at}.point"), exhibit, point);
+        }
+        let message = format!("`{}` has several points; which one of `{policy}`?", exhibit.id);
+        let first = exhibit.points.first().map(|listed| listed.label.as_str()).unwrap_or_default();
+        let help = format!("name one: (policy: \"{policy}\", point: \"{first}\")");
+        self.fault(at, message, Some(help))
+    }
+
+    /// Checks that an item has a point.
+    fn point(&self, at: &str, exhibit: &ExhibitSection, point: &str) -> Result<(), Fault> {
+        let labels = || exhibit.points.iter().map(|listed| listed.label.as_str());
         if labels().any(|label| label == point) {
             return Ok(());
         }
-        let id = &exhibit.id;
-        if point.is_empty() {
-            let message = format!("`{id}` has several points; which one of `{policy}`?");
-            let first = labels().next().unwrap_or_default();
-            let help = format!("name one: (policy: \"{policy}\", point: \"{first}\")");
-            return self.fault(at, message, Some(help));
-        }
         let help = nearest(point, labels()).map(|near| format!("did you mean `{near}`?"));
-        self.fault(&format!("{at}.point"), format!("`{id}` has no point `{point}`"), help)
+        self.fault(at, format!("`{}` has no point `{point}`", exhibit.id), help)
     }
 }
 
@@ -347,6 +362,13 @@ mod tests {
                     left: (policy: "student", point: "0.2"),
                     factor: 0.5,
                     right: (policy: "teacher", point: "0.2"),
+                ),
+            ),
+            (
+                text: "", source: "",
+                holds_if: Steadier(
+                    item: "loads", metric: Qoe, order: Above, policy: "student", rivals: ["rules"],
+                    from: "0.2", to: "0.6",
                 ),
             ),
         ],
@@ -441,6 +463,17 @@ mod tests {
             "(policy: \"student\", point: \"0.2\")",
             "(policy: \"local\", point: \"0.2\")",
             "`local` does not learn, so it has no parameters to count at \"local\"",
+        );
+        check_fault("to: \"0.6\"", "to: \"0.7\"", "`loads` has no point `0.7` at \"0.7\"");
+        check_fault(
+            "to: \"0.6\"",
+            "to: \"0.2\"",
+            "nothing changes from a point to itself at \"0.2\"",
+        );
+        check_fault(
+            "rivals: [\"rules\"]",
+            "rivals: [\"student\"]",
+            "`student` can't be its own rival at \"student\"",
         );
         check_fault(
             "Best(item: \"loads\"",

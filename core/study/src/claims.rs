@@ -24,14 +24,16 @@ struct Compared<'e> {
 
 /// Judges a claim; `None` if its exhibit was not made.
 pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim> {
-    let (Condition::Best { item, metric, order, .. }
-    | Condition::Compare { item, metric, order, .. }) = &claim.holds_if;
+    let (item, quantity, order) = claim.holds_if.compared();
     let exhibit = exhibits.iter().find(|made| made.id == *item)?;
-    let compared = Compared { exhibit, quantity: *metric, order: *order };
+    let compared = Compared { exhibit, quantity, order };
     let margins = match &claim.holds_if {
         Condition::Best { policy, rivals, .. } => compared.best(policy, rivals),
         Condition::Compare { left, factor, right, .. } => {
             compared.compare(left, *factor, right).map(|margin| vec![margin])
+        }
+        Condition::Steadier { policy, rivals, from, to, .. } => {
+            compared.steadier(policy, rivals, from, to)
         }
     };
     let ClaimSection { text, source, .. } = claim.clone();
@@ -147,13 +149,41 @@ impl Compared<'_> {
         Ok(Margin { what: format!("{} minus {times}{}", name(left), name(right)), margin })
     }
 
+    /// The margins by which a policy loses less than each rival from one point to another.
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn steadier(
+        &self,
+        policy: &str,
+        rivals: &[String],
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<Margin>, String> {
+        let both =
+            |policy: &str| Ok::<_, String>([self.scores(policy, from)?, self.scores(policy, to)?]);
+        let ours = both(policy)?;
+        let margin = |rival: &String| {
+            let theirs = both(rival)?;
+            let (ours, theirs) = (ours.each_ref(), theirs.each_ref());
+            let margin = match self.order {
+                Order::Above => Scores::change_minus(ours, theirs),
+                Order::Below => Scores::change_minus(theirs, ours),
+            };
+            let margin = margin.ok_or_else(not_the_same)?;
+            let what = format!("change of {policy} minus that of {rival}, from {from} to {to},");
+            Ok(Margin { what, margin })
+        };
+        rivals.iter().map(margin).collect()
+    }
+
     /// How far the first is ahead: above the second, or below it if that is the order.
     fn ahead(&self, ours: &Scores, theirs: &Scores) -> Result<Interval, String> {
         let margin = match self.order {
             Order::Above => ours.mean_minus(theirs),
             Order::Below => theirs.mean_minus(ours),
         };
-        margin.ok_or_else(|| "the two numbers are not of the same episodes".to_owned())
+        margin.ok_or_else(not_the_same)
     }
 
     fn scores(&self, policy: &str, point: &str) -> Result<Scores, String> {
@@ -179,6 +209,11 @@ impl Compared<'_> {
             None => difference,
         }
     }
+}
+
+/// Why numbers can't be compared.
+fn not_the_same() -> String {
+    "the numbers are not of the same episodes".to_owned()
 }
 
 /// A policy at a point, in words.

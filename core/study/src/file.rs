@@ -210,6 +210,33 @@ variants! {
             /// The right number: a policy at a point.
             right: Place { nested: section },
         },
+        /// A policy loses less than all rivals, or gains more, from one point of an item to another.
+        Steadier {
+            /// The id of the item.
+            item: String {},
+            /// The metric that is compared.
+            metric: Quantity {},
+            /// `Above` if larger numbers are ahead, `Below` if smaller ones are.
+            order: Order {},
+            /// The policy that loses less.
+            policy: String {},
+            /// The policies that it loses less than, at least one.
+            rivals: Vec<String> {},
+            /// The label of the first point.
+            from: String {},
+            /// The label of the second point.
+            to: String {},
+        },
+    }
+}
+
+impl Condition {
+    /// The item, the metric and the order of any condition.
+    pub(crate) fn compared(&self) -> (&String, Quantity, Order) {
+        let (Self::Best { item, metric, order, .. }
+        | Self::Compare { item, metric, order, .. }
+        | Self::Steadier { item, metric, order, .. }) = self;
+        (item, *metric, *order)
     }
 }
 

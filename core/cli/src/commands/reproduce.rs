@@ -20,8 +20,10 @@ use crate::Outcome;
 use crate::arguments::ReproduceArguments;
 use crate::progress::{Notes, show_failure};
 
-/// The paper's study, in a checkout of offramp.
-const DEFAULT_STUDY: &str = "scenarios/reproduce/paper.ron";
+/// The studies that a checkout of offramp has.
+const STUDIES: &str = "scenarios/reproduce";
+/// The paper's.
+const DEFAULT_STUDY: &str = "paper";
 
 pub(crate) fn run(arguments: &ReproduceArguments, notes: Notes) -> Result<Outcome, Problem> {
     let path = study_file(arguments)?;
@@ -161,15 +163,19 @@ impl Reproduction<'_> {
 
 /// The study that is named, or the paper's.
 fn study_file(arguments: &ReproduceArguments) -> Result<PathBuf, Problem> {
-    if let Some(path) = &arguments.study {
-        return Ok(path.clone());
+    let named = arguments.study.as_deref().unwrap_or(DEFAULT_STUDY.as_ref());
+    // A name alone is that of a study of ours, unless something here is called so.
+    let is_name = named.extension().is_none() && named.components().count() == 1;
+    if arguments.study.is_some() && (!is_name || named.is_file()) {
+        return Ok(named.to_owned());
     }
-    let default = PathBuf::from(DEFAULT_STUDY);
-    if default.exists() {
-        return Ok(default);
+    let path = Path::new(STUDIES).join(named).with_extension("ron");
+    if path.exists() {
+        return Ok(path);
     }
-    let message = format!("the default study, {DEFAULT_STUDY}, is not in the current folder");
-    let help = "run `offramp reproduce` in a checkout of offramp, or name a study: offramp \
-                reproduce STUDY";
+    let name = named.display();
+    let message = format!("the study `{name}`, {}, is not in the current folder", path.display());
+    let help = "run this in a checkout of offramp, or name the file of a study: offramp reproduce \
+                study.ron";
     Err(Problem::new(message).with_help(help))
 }

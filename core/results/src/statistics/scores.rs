@@ -75,25 +75,48 @@ impl Scores {
     /// mean has its own weights, so that comparisons across numbers of tasks are possible. `None`
     /// if the numbers of episodes differ.
     pub fn mean_minus(&self, other: &Self) -> Option<Interval> {
-        if self.episodes() != other.episodes() {
+        Self::sum_of_means([(1.0, self), (-1.0, other)])
+    }
+
+    /// How much more the mean of `ours` changes than that of `theirs`, from the first to the second
+    /// of each: a difference of differences, all on the same episodes and paired as in
+    /// [`mean_minus`](Self::mean_minus). `None` if the numbers of episodes differ.
+    pub fn change_minus(ours: [&Self; 2], theirs: [&Self; 2]) -> Option<Interval> {
+        let ([from, to], [their_from, their_to]) = (ours, theirs);
+        Self::sum_of_means([(1.0, to), (-1.0, from), (-1.0, their_to), (1.0, their_from)])
+    }
+
+    /// The sum of the means of `terms`, each times its factor.
+    fn sum_of_means<const N: usize>(terms: [(f64, &Self); N]) -> Option<Interval> {
+        let (_, first) = terms.first()?;
+        let episodes = first.episodes();
+        if terms.iter().any(|(_, scores)| scores.episodes() != episodes) {
             return None;
         }
-        let (ours, theirs) = (self.linear_mean(), other.linear_mean());
-        let minus =
-            |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
-        let columns = minus(&columns(&ours.influence), &columns(&theirs.influence));
-        let paired: Rows;
-        let groups = if self.shares_trainings(other) {
-            let rows = ours.influence.iter().zip(&theirs.influence);
-            paired = rows.map(|(ours, theirs)| minus(ours, theirs)).collect();
-            vec![&paired]
-        } else {
-            vec![&ours.influence, &theirs.influence]
+        let add = |sum: &mut [f64], factor: f64, row: &[f64]| {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += factor * value);
         };
-        let episodes = Episodes::all(self.present().min(other.present()));
-        let spread = Spread::of(&columns, &groups, episodes);
-        let basis = Basis::of([self.seeds(), other.seeds()]);
-        Some(Interval::new(ours.estimate - theirs.estimate, spread, basis))
+        let mut estimate = 0.0;
+        let mut by_episode = vec![0.0; episodes];
+        // Of scores that descend from the same trainings, what a seed adds to one it adds to all.
+        let mut groups: Vec<(&Self, Rows)> = Vec::new();
+        for (factor, scores) in terms {
+            let Linear { estimate: mean, influence } = scores.linear_mean();
+            estimate += factor * mean;
+            add(&mut by_episode, factor, &columns(&influence));
+            let at = groups.iter().position(|(other, _)| scores.shares_trainings(other));
+            let at = at.unwrap_or_else(|| {
+                groups.push((scores, vec![vec![0.0; episodes]; influence.len()]));
+                groups.len() - 1
+            });
+            for (sum, row) in groups[at].1.iter_mut().zip(&influence) {
+                add(sum, factor, row);
+            }
+        }
+        let rows: Vec<&Rows> = groups.iter().map(|(_, rows)| rows).collect();
+        let present = terms.iter().map(|(_, scores)| scores.present()).min()?;
+        let spread = Spread::of(&by_episode, &rows, Episodes::all(present));
+        Some(Interval::new(estimate, spread, Basis::of(terms.map(|(_, scores)| scores.seeds()))))
     }
 
     /// The mean of the middle half, with its interval; outliers hardly move it.

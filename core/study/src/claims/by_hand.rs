@@ -130,6 +130,54 @@ fn a_number_below_a_multiple_of_another_is_judged_by_hand() {
     assert_eq!(because, "AvgQoE: rival at 9 minus 3 × ours +1.0 [+1.0, +1.0]");
 }
 
+/// Each lost something from x to y, episode by episode: ours 1.1 and 0.9, the rivals 3 and 0.5.
+#[test]
+fn a_policy_that_loses_less_is_judged_by_hand() {
+    let made = [exhibit(
+        "item",
+        vec![
+            fixed("ours", "x", &[5.0, 7.0]),
+            fixed("ours", "y", &[3.9, 6.1]),
+            fixed("less", "x", &[9.0, 1.0]),
+            fixed("less", "y", &[8.5, 0.5]),
+            fixed("more", "x", &[2.0, 2.0]),
+            fixed("more", "y", &[-1.0, -1.0]),
+        ],
+    )];
+    let of = |order: Order, rivals: &[&str], (from, to): (&str, &str)| {
+        let judged = judge(
+            &claim(Condition::Steadier {
+                item: "item".into(),
+                metric: qoe(),
+                order,
+                policy: "ours".into(),
+                rivals: rivals.iter().map(|&rival| rival.into()).collect(),
+                from: from.into(),
+                to: to.into(),
+            }),
+            &made,
+        );
+        let Claim { verdict, comparisons, because, .. } = judged.unwrap();
+        assert_eq!(comparisons, rivals.len());
+        (verdict, because)
+    };
+    // The half width of two differences that are 0.1 from their mean is 1.27.
+    let (verdict, because) = of(Order::Above, &["more"], ("x", "y"));
+    assert_eq!(verdict, Verdict::Holds);
+    assert_eq!(
+        because,
+        "AvgQoE: change of ours minus that of more, from x to y, +2.0 [+0.7, +3.3]"
+    );
+    let (verdict, because) = of(Order::Above, &["more", "less"], ("x", "y"));
+    assert_eq!(verdict, Verdict::Undecided);
+    assert_eq!(
+        because,
+        "AvgQoE: change of ours minus that of less, from x to y, -0.5 [-1.8, +0.8]"
+    );
+    assert_eq!(of(Order::Below, &["more"], ("x", "y")).0, Verdict::Fails);
+    assert_eq!(of(Order::Below, &["more"], ("y", "x")).0, Verdict::Holds);
+}
+
 /// A claim that fails names the comparison that shows it best, not the widest interval.
 #[test]
 fn the_surest_failure_is_named() {
