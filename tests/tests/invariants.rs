@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
 const ARROWS: [(&str, &[&str]); 18] = [
     ("core/model", &[]),
-    ("core/scenario", &["offramp-model"]),
+    ("core/scenario", &["offramp-model", "offramp-recorded"]),
     ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
     ("core/timeline", &["offramp-model", "offramp-results"]),
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),

@@ -113,9 +113,9 @@ impl<'e> Planned<'e> {
         let records = files
             .iter()
             .map(|file| hashes.record(&evaluation.scenario.folder, file, MAX_DATA_BYTES));
-        let records = records.collect::<Result<_, _>>().map_err(|cause| fault(&cause))?;
+        let records = records.collect::<Result<Vec<_>, _>>().map_err(|cause| fault(&cause))?;
         if let Some(identity) = &mut self.record.identity {
-            identity.files = records;
+            identity.files.extend(records);
         }
         Ok(())
     }

@@ -193,7 +193,7 @@ impl Collector<'_> {
         let mut draws = seeds::exploration(seed, number);
         let tasks = seeds::dataset_tasks(seed);
         let mut environment =
-            Environment::new(&scenario.system, scenario.observation, tasks, number);
+            Environment::new(&scenario.training_system, scenario.observation, tasks, number);
         let (mut actions, mut values) = (Vec::new(), Vec::new());
         while !environment.is_over() {
             actions.clear();

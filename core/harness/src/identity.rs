@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use offramp_results::files::{FileRecord, MAX_CHECKPOINT_BYTES, MAX_DATA_BYTES, sha256};
 use offramp_results::run_folder::Identity;
-use offramp_scenario::fields_of;
+use offramp_scenario::{Scenario, fields_of};
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::absolute;
@@ -53,10 +53,11 @@ impl FileHashes {
         Ok(record)
     }
 
-    /// The identity of a run whose policy reads no files by itself.
+    /// The identity of a run whose policy reads no files by itself: its files are the recorded data of
+    /// the scenario.
     ///
     /// # Errors
-    /// That its checkpoint can't be read.
+    /// That its checkpoint or recorded data can't be read.
     pub(crate) fn identity(
         &self,
         evaluation: &Evaluation,
@@ -71,6 +72,9 @@ impl FileHashes {
         let entry = (&policy.plugin.offer.name, &policy.parameters);
         let checkpoint = policy.checkpoint.as_deref();
         let home = &evaluation.checkpoint_home;
+        let recordings = evaluation.scenario.recordings.iter();
+        let folder = &evaluation.scenario.folder;
+        let files = recordings.map(|path| self.record(folder, path, MAX_DATA_BYTES));
         Ok(Identity {
             engine: ENGINE.to_owned(),
             scenario: shared.clone(),
@@ -78,7 +82,7 @@ impl FileHashes {
             checkpoint: checkpoint
                 .map(|path| self.record(home, path, MAX_CHECKPOINT_BYTES))
                 .transpose()?,
-            files: Vec::new(),
+            files: files.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -93,7 +97,17 @@ pub(crate) fn changed_file(evaluation: &Evaluation, identity: &Identity) -> Opti
     then.zip(now).find(|(then, now)| *then != now).map(|(then, _)| then.path.clone())
 }
 
-/// The declared files of an earlier run of the same policy as they are now.
+/// The recorded data of a scenario.
+///
+/// # Errors
+/// The system's error, with the path.
+pub fn recorded_files(scenario: &Scenario) -> Result<Vec<FileRecord>, String> {
+    let hashes = FileHashes::default();
+    let record = |path: &PathBuf| hashes.record(&scenario.folder, path, MAX_DATA_BYTES);
+    scenario.recordings.iter().map(record).collect()
+}
+
+/// The files of an earlier run of the same scenario and policy as they are now.
 pub(crate) fn declared_now(evaluation: &Evaluation, earlier: &Identity) -> Vec<FileRecord> {
     earlier.files.iter().map(|then| now(&evaluation.scenario.folder, then)).collect()
 }

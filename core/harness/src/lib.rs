@@ -44,6 +44,7 @@
 //! The crate knows neither the names of policies, nor the architectures of networks, nor the
 //! executable it runs in.
 
+pub use identity::recorded_files;
 pub use offramp_host::Registry;
 pub use origin::{Origin, Refusal, files_of};
 

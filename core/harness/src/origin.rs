@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{PolicyContext, file_bytes};
 use crate::engine::ENGINE;
+use crate::identity::recorded_files;
 
 /// The parts of a training, a distillation or a search, in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,10 @@ impl Origin {
         for (field, value) in fields {
             let value = if value.len() > 60 { hash(value.as_bytes()) } else { value };
             origin.add(format!("`{field}`"), value);
+        }
+        // They were read a moment ago; one that has vanished since is another file now.
+        for FileRecord { path, sha256 } in recorded_files(scenario).unwrap_or_default() {
+            origin.add_hash(format!("the recorded data {path}"), &sha256);
         }
         origin
     }

@@ -306,7 +306,7 @@ impl<'t> Trainer<'t> {
     /// Plays a training episode, in which the learner learns after each slot.
     fn episode(&mut self, number: u64) -> Result<TrainingEpisode, RunError> {
         let Training { scenario, entry, .. } = self.training;
-        let system = &scenario.system;
+        let system = &scenario.training_system;
         let seed = seeds::training_tasks(entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);

@@ -62,6 +62,7 @@ fn play(
     episodes: u64,
     create: impl Fn() -> Result<Box<dyn Policy>, RunError> + Sync,
 ) -> Result<(f64, f64), RunError> {
+    let scenario = &scenario.in_validation();
     let instances = Instances::default();
     let results: Vec<EpisodeResult> = (0..episodes)
         .into_par_iter()

@@ -134,6 +134,14 @@ impl SystemParameters {
             energy: EnergyAccounting::Published,
         }
     }
+
+    /// True if tasks, rates or tracks are recorded, so that episodes are parts of recordings.
+    pub fn has_recordings(&self) -> bool {
+        let tracks = |world: &Arc<World>| matches!(world.mobility, Mobility::Recorded(_));
+        self.recorded.is_some()
+            || matches!(self.uplink, Uplink::Recorded(_))
+            || self.world.as_ref().is_some_and(tracks)
+    }
 }
 
 impl System {
@@ -247,11 +255,7 @@ impl System {
     /// [`InvalidSystem`] if that part is too short for an episode.
     pub fn during(self: &Arc<Self>, window: Window) -> Result<Arc<Self>, InvalidSystem> {
         let parameters = &self.parameters;
-        let tracks = |world: &Arc<World>| matches!(world.mobility, Mobility::Recorded(_));
-        let has_recordings = parameters.recorded.is_some()
-            || matches!(parameters.uplink, Uplink::Recorded(_))
-            || parameters.world.as_ref().is_some_and(tracks);
-        if !has_recordings || window == parameters.window {
+        if !parameters.has_recordings() || window == parameters.window {
             return Ok(Arc::clone(self));
         }
         Self::new(SystemParameters { window, ..parameters.clone() }).map(Arc::new)

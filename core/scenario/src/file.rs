@@ -109,6 +109,8 @@ sections! {
         history_slots: u32 { default: 10, unit: "slots", range: 1..=MAX_HISTORY_SLOTS, },
         /// The policies to compare, a list; `offramp run` needs at least one.
         policies: Vec<PolicySection> { default: Vec::new(), nested: section, },
+        /// The division of [recorded data](#recorded-data) in time; without it all is evaluated on.
+        recordings: Option<RecordingsSection> { default: None, shown: "none", nested: section, },
         /// What `offramp train` trains.
         train: Option<TrainSection> { default: None, nested: section, },
         /// What `offramp distill` distils.
@@ -146,8 +148,8 @@ sections! {
         /// f^E: CPU of a server; a quantity of each server.
         server_ghz: Raw { default: server(|server| server.ghz), unit: "GHz", range: Range::Positive, },
         /// R: rate of an uplink; a number, `Uniform(low, high)` or `Choice([…])`, which are drawn
-        /// for each device and server, `PerDevice([…])`, `PerServer([…])`, or `PerPair([[…], …])`
-        /// with one row per device. 0 is no coverage: a task sent there never arrives, holds the
+        /// for each device and server, `PerDevice([…])`, `PerServer([…])`, `PerPair([[…], …])`
+        /// with one row per device, or `Recorded("rates.csv")` ([recorded data](#recorded-data)). 0 is no coverage: a task sent there never arrives, holds the
         /// uplink until its deadline, and takes no energy.
         uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// The wired ways from the station that receives a task to its server.
@@ -190,16 +192,19 @@ sections! {
         /// Height of the area, from south to north.
         height_m: f64 { default: 1000.0, unit: "m", range: "above 0", },
         /// The base stations: `Grid(columns, rows)`, evenly spaced; `Drawn(n)`, uniform in the area;
-        /// or a list, `[(x, y), …]`, metres. Server j stands at station j; servers beyond the last
+        /// a list, `[(x, y), …]`, metres; or `Recorded("stations.csv")`. Server j stands at station j; servers beyond the last
         /// station are clouds.
         stations: Raw { range: "1 … servers", },
-        /// How devices move: `Static`; `At([(x, y), …])`;
+        /// How devices move: `Static`; `At([(x, y), …])` or `At("positions.csv")`; `Recorded("tracks.csv")`;
         /// `RandomWaypoint(speed_mps: (1, 2), pause_slots: 0)`;
         /// `GaussMarkov(mean_speed_mps: 1.5, memory: 0.9, sigma_mps: 0.5)`; or
         /// `Manhattan(block_m: (433, 250), lanes: 2, lane_m: 3.5, speed_mps: (8.3, 16.7), straight: 0.5,
         /// left: 0.25, right: 0.25)`, which may leave out any of these. Speeds are those of the devices
         /// or, in parentheses, uniform between two.
         mobility: Raw { default: Raw("Static".to_owned()), },
+        /// Latitude and longitude of the south-western corner of the area, for files of positions in
+        /// degrees; without it that of the stations' file, or else of the devices'.
+        origin: Option<(f64, f64)> { default: None, shown: "that of the file", unit: "°", },
         /// The radio channel; without it rates are those of `system.uplink_mbps`.
         radio: Option<RadioSection> { default: None, shown: "none", nested: section, },
         /// `Direct`: a device reaches each station over a link of its own. Or
@@ -288,8 +293,9 @@ sections! {
         },
         /// When tasks arrive: `Bernoulli` (in each slot with `arrival_probability`);
         /// `Bursty(p_on: 0.05, p_off: 0.1, probability_on: 0.8, probability_off: 0.05)`, a Markov chain
-        /// of each device, whatever its `arrival_probability`; or
-        /// `Daily(period_slots: 100, amplitude: 0.5)`, the probability times a sine around 1.
+        /// of each device, whatever its `arrival_probability`;
+        /// `Daily(period_slots: 100, amplitude: 0.5)`, the probability times a sine around 1; or
+        /// `Recorded("tasks.csv")`, whose tasks have sizes and densities of their own.
         arrivals: Raw { default: Raw("Bernoulli".to_owned()), },
         /// Classes of tasks, such as applications; without any, all tasks are as above.
         classes: Vec<ClassSection> { default: Vec::new(), nested: section, },
@@ -313,6 +319,15 @@ sections! {
         deadline_slots: Option<u32> {
             default: None, shown: "`tasks.deadline_slots`", unit: "slots", range: "1 or more",
         },
+    }
+
+    /// The division of recorded tasks, rates and tracks: first what is trained on, then what validates,
+    /// then what is evaluated on.
+    struct RecordingsSection("recordings") {
+        /// Share that trainings and datasets take their episodes from.
+        train: f64 { default: 0.6, range: "above 0", },
+        /// Share that validations take theirs from; together with `train` below 1.
+        validate: f64 { default: 0.2, range: "above 0", },
     }
 
     /// α, the power preference of devices.

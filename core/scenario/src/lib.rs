@@ -52,6 +52,7 @@ mod named_file;
 mod observation;
 mod outline;
 mod raw;
+mod recording;
 mod scenario;
 mod settings;
 mod source;

@@ -12,9 +12,10 @@ use crate::fault::{Fault, fault_of};
 use crate::field::Section;
 use crate::file::ScenarioFile;
 use crate::name::check_name;
+use crate::observation;
 use crate::source::Source;
+use crate::system::{self, Systems};
 use crate::tuning::{self, TuningEntry};
-use crate::{observation, system};
 
 /// A valid scenario: a whole file, or one point of its sweep.
 #[derive(Clone, Debug)]
@@ -23,8 +24,14 @@ pub struct Scenario {
     pub name: String,
     /// Its purpose, in a sentence; may be empty.
     pub about: String,
-    /// Devices, servers, uplinks and tasks.
+    /// Devices, servers, uplinks and tasks, as they are evaluated on.
     pub system: Arc<System>,
+    /// The same system, with the part of its recordings that trainings and datasets play.
+    pub training_system: Arc<System>,
+    /// The same system, with the part of its recordings that validations play.
+    pub validation_system: Arc<System>,
+    /// The files of recorded data that the system was made of.
+    pub recordings: Vec<PathBuf>,
     /// The observation of policies: the features o and the length of the history h.
     pub observation: ObservationSpec,
     /// The policies to compare; their labels differ. May be empty.
@@ -60,7 +67,8 @@ impl Scenario {
         check_name(&file.name).map_err(|message| source.fault("name", message, None))?;
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
         let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
-        let system = system::system(source, file)?;
+        let Systems { training, validation, evaluation: system, files } =
+            system::system(source, file)?;
         let observation = observation::observation(source, file)?;
         if observation.kind == ObservationKind::Published && system.changes() {
             let message = "the public code knows no system in which anything but tasks changes";
@@ -71,7 +79,10 @@ impl Scenario {
         Ok(Self {
             name: file.name.clone(),
             about: file.about.clone(),
-            system: Arc::new(system),
+            system,
+            training_system: training,
+            validation_system: validation,
+            recordings: files,
             observation,
             policies: entries::policies(source, &file.policies)?,
             evaluation: entries::evaluation(&file.evaluate),
@@ -84,6 +95,12 @@ impl Scenario {
             text: source.text.into(),
             point,
         })
+    }
+
+    /// The scenario as validations play it.
+    #[must_use]
+    pub fn in_validation(&self) -> Self {
+        Self { system: Arc::clone(&self.validation_system), ..self.clone() }
     }
 
     /// A fault of the value of `field`, such as `policies.0.plugin`.

@@ -1,9 +1,12 @@
 //! The system that a scenario describes.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::{
-    Arrivals, Device, Distribution, EnergyAccounting, Outages, PowerPreference, PreferenceRule,
-    Range, Server, System, SystemParameters, TaskClass, UplinkRates, Window,
+    Arrivals, Device, Distribution, EnergyAccounting, InvalidSystem, Outages, PowerPreference,
+    PreferenceRule, Range, Server, System, SystemParameters, TaskClass, Uplink, UplinkRates,
 };
 use serde::de::DeserializeOwned;
 
@@ -12,8 +15,9 @@ use crate::file::{
     AlphaRule, DrawnQuantity, EnergyField, NamedArrivals, NamedRates, Quantity, ScenarioFile,
 };
 use crate::name::check_name;
+use crate::recording::{Parts, Recordings};
 use crate::source::Source;
-use crate::{Fault, Raw, world};
+use crate::{Fault, Raw, recording, world};
 
 /// Upper bound on the numbers in a window of history, K × M.
 const MAX_LOADS: u64 = 100_000_000;
@@ -21,27 +25,38 @@ const MAX_LOADS: u64 = 100_000_000;
 const MAX_PAIRS: u64 = 10_000_000_000;
 
 /// The system of a scenario; what is drawn once for it is drawn with `system.seed`.
-pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, Fault> {
+pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<Systems, Fault> {
     source.bounds(file)?;
     source.modes(&file.alpha.modes)?;
     let drawn = |purpose| StreamFamily::new(file.system.seed, WHOLE_RUN, purpose);
+    // Tracks first: other files may use the names that they give to devices.
+    let mut recordings = Recordings::new(source, file)?;
+    let world = world::world(source, file, &mut recordings, drawn(Purpose::STATIONS))?;
+    let uplink = source.uplink(file, &mut recordings, drawn(Purpose::UPLINK))?;
+    let mut classes = source.classes(file)?;
+    let field = "tasks.arrivals";
+    let recorded = source.files_in(field, &file.tasks.arrivals, "Recorded")?;
+    let recorded =
+        recorded.map(|named| recordings.tasks(field, &named, file, &mut classes)).transpose()?;
+    let parts = Parts::of(file.recordings.as_ref());
     let parameters = SystemParameters {
         slot_seconds: file.system.slot_seconds,
         arrival_slots: file.system.slots,
         devices: source.devices(file, drawn(Purpose::DEVICE))?,
         servers: source.servers(file, drawn(Purpose::SERVER))?,
-        uplink: source.uplink(&file.system.uplink_mbps, drawn(Purpose::UPLINK))?.into(),
-        world: world::world(source, file, drawn(Purpose::STATIONS))?,
+        uplink,
+        world,
         backhaul: world::backhaul(source, file)?,
         outages: file.system.outages.as_ref().map(|section| Outages {
             mean_up_slots: section.mean_up_slots,
             mean_down_slots: section.mean_down_slots,
             capacity: section.capacity,
         }),
-        classes: source.classes(file)?,
-        arrivals: source.arrivals(file)?,
-        recorded: None,
-        window: Window::WHOLE,
+        classes,
+        // Recorded tasks take its place.
+        arrivals: if recorded.is_some() { Arrivals::Bernoulli } else { source.arrivals(file)? },
+        recorded,
+        window: parts.evaluation,
         power_preference: PowerPreference {
             modes: file.alpha.modes.clone(),
             rule: match file.alpha.rule {
@@ -55,8 +70,25 @@ pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<System, 
             EnergyField::Physical => EnergyAccounting::Physical,
         },
     };
-    System::new(parameters)
-        .map_err(|invalid| source.fault(field_of(invalid.parameter), invalid.fault, None))
+    recording::check(source, file, &parameters)?;
+    let invalid =
+        |invalid: InvalidSystem| source.fault(field_of(invalid.parameter), invalid.fault, None);
+    let evaluation = System::new(parameters).map(Arc::new).map_err(invalid)?;
+    Ok(Systems {
+        training: evaluation.during(parts.training).map_err(invalid)?,
+        validation: evaluation.during(parts.validation).map_err(invalid)?,
+        evaluation,
+        files: recordings.files,
+    })
+}
+
+/// A system, by the part of its recordings; one and the same if it has none.
+pub(crate) struct Systems {
+    pub(crate) training: Arc<System>,
+    pub(crate) validation: Arc<System>,
+    pub(crate) evaluation: Arc<System>,
+    /// The files of recorded data that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Source<'_> {
@@ -128,8 +160,8 @@ impl Source<'_> {
 
     /// The process of arrivals.
     fn arrivals(&self, file: &ScenarioFile) -> Result<Arrivals, Fault> {
-        let forms = "Bernoulli, Bursty(p_on: …, p_off: …, probability_on: …, probability_off: …) or \
-                     Daily(period_slots: …, amplitude: …)";
+        let forms = "Bernoulli, Bursty(p_on: …, p_off: …, probability_on: …, probability_off: …), \
+                     Daily(period_slots: …, amplitude: …) or Recorded(\"FILE\")";
         Ok(match self.named("tasks.arrivals", &file.tasks.arrivals, forms)? {
             NamedArrivals::Bernoulli => Arrivals::Bernoulli,
             NamedArrivals::Bursty { p_on, p_off, probability_on, probability_off } => {
@@ -243,9 +275,29 @@ impl Source<'_> {
         }
     }
 
-    /// Reads the uplink rates.
-    fn uplink(&self, raw: &Raw, streams: StreamFamily) -> Result<UplinkRates, Fault> {
-        let field = "system.uplink_mbps";
+    /// Reads the uplinks, whose rates are constant or recorded.
+    fn uplink(
+        &self,
+        file: &ScenarioFile,
+        recordings: &mut Recordings<'_>,
+        streams: StreamFamily,
+    ) -> Result<Uplink, Fault> {
+        let (field, raw) = ("system.uplink_mbps", &file.system.uplink_mbps);
+        match self.files_in(field, raw, "Recorded")? {
+            Some(named) => {
+                let rates = recordings.rates(field, &named, file.system.servers)?;
+                Ok(Uplink::Recorded(Arc::new(rates)))
+            }
+            None => self.constant_rates(field, raw, streams).map(Uplink::Constant),
+        }
+    }
+
+    fn constant_rates(
+        &self,
+        field: &str,
+        raw: &Raw,
+        streams: StreamFamily,
+    ) -> Result<UplinkRates, Fault> {
         let named = raw.0.starts_with(|first: char| first.is_alphabetic());
         let parsed = if named {
             ron::from_str::<NamedRates>(&raw.0)
@@ -255,7 +307,7 @@ impl Source<'_> {
         let rates = parsed.map_err(|error| {
             let (message, help) = explain(&error.code);
             let forms = "it may be a number, Uniform(low, high), Choice([…]), PerDevice([…]), \
-                         PerServer([…]) or PerPair([[…], …])";
+                         PerServer([…]), PerPair([[…], …]) or Recorded(\"FILE\")";
             self.fault(field, message, Some(help.unwrap_or_else(|| forms.to_owned())))
         })?;
         let drawn = |distribution: Distribution| {
@@ -307,7 +359,7 @@ fn field_of(parameter: &str) -> &'static str {
         "deadline_slots" => "tasks.deadline_slots",
         "arrivals" => "tasks.arrivals",
         "classes" | "share" => "tasks.classes",
-        "recorded" => "tasks.recorded",
+        "recorded" => "tasks.arrivals",
         "delay_slots" => "system.backhaul.delay_slots",
         "mbps" => "system.backhaul.mbps",
         "mean_up_slots" => "system.outages.mean_up_slots",

@@ -12,6 +12,7 @@ use offramp_model::{Backhaul, Distribution, Ways};
 use serde::Deserialize;
 
 use crate::file::{BandField, RadioSection, ScenarioFile, WorldSection};
+use crate::recording::Recordings;
 use crate::source::Source;
 use crate::{Fault, Raw};
 
@@ -114,6 +115,7 @@ enum NamedWays {
 pub(crate) fn world(
     source: Source<'_>,
     file: &ScenarioFile,
+    recordings: &mut Recordings<'_>,
     streams: StreamFamily,
 ) -> Result<Option<Arc<World>>, Fault> {
     let Some(section) = &file.world else { return Ok(None) };
@@ -137,8 +139,8 @@ pub(crate) fn world(
     };
     Ok(Some(Arc::new(World {
         area,
-        stations: source.stations(section, area, streams)?,
-        mobility: source.mobility(section)?,
+        stations: source.stations(section, area, recordings, streams)?,
+        mobility: source.mobility(section, file.system.devices, recordings)?,
         radio,
         band,
         association,
@@ -173,11 +175,15 @@ impl Source<'_> {
         &self,
         section: &WorldSection,
         area: Area,
+        recordings: &mut Recordings<'_>,
         streams: StreamFamily,
     ) -> Result<Vec<Position>, Fault> {
         let field = "world.stations";
-        let forms = "Grid(columns, rows), Drawn(n) or a list, [(x, y), …]";
+        let forms = "Grid(columns, rows), Drawn(n), a list, [(x, y), …], or Recorded(\"FILE\")";
         let raw = &section.stations;
+        if let Some(named) = self.files_in(field, raw, "Recorded")? {
+            return recordings.positions(field, &named);
+        }
         if raw.0.starts_with('[') {
             let places: Vec<(f64, f64)> = self.named(field, raw, forms)?;
             return Ok(places.into_iter().map(position).collect());
@@ -212,11 +218,26 @@ impl Source<'_> {
         }
     }
 
-    fn mobility(&self, section: &WorldSection) -> Result<Mobility, Fault> {
-        let forms = "Static, At([(x, y), …]), RandomWaypoint(speed_mps: …, pause_slots: …), \
-                     GaussMarkov(mean_speed_mps: …, memory: …, sigma_mps: …) or \
-                     Manhattan(block_m: …, speed_mps: …)";
-        Ok(match self.named("world.mobility", &section.mobility, forms)? {
+    fn mobility(
+        &self,
+        section: &WorldSection,
+        devices: u32,
+        recordings: &mut Recordings<'_>,
+    ) -> Result<Mobility, Fault> {
+        let forms = "Static, At([(x, y), …]), At(\"FILE\"), RandomWaypoint(speed_mps: …, pause_slots: \
+                     …), GaussMarkov(mean_speed_mps: …, memory: …, sigma_mps: …), \
+                     Manhattan(block_m: …, speed_mps: …) or Recorded(\"FILE\")";
+        let (field, raw) = ("world.mobility", &section.mobility);
+        if let Some(named) = self.files_in(field, raw, "Recorded")? {
+            return recordings.tracks(field, &named).map(Mobility::Recorded);
+        }
+        if let Some(named) = self.files_in(field, raw, "At")? {
+            let mut places = recordings.positions(field, &named)?;
+            // The first ones of a file that has more.
+            places.truncate(devices as usize);
+            return Ok(Mobility::Static(Placement::Listed(places)));
+        }
+        Ok(match self.named(field, raw, forms)? {
             NamedMobility::Static => Mobility::Static(Placement::Uniform),
             NamedMobility::At(places) => {
                 Mobility::Static(Placement::Listed(places.into_iter().map(position).collect()))

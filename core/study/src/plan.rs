@@ -12,7 +12,7 @@ use offramp_harness::bind::{
     Distillation, Training, bind_distillation, bind_evaluation, bind_training,
 };
 use offramp_harness::engine::ENGINE;
-use offramp_harness::files_of;
+use offramp_harness::{files_of, recorded_files};
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, Size, TrainedAt};
 use crate::study::{Study, StudyError, StudyRunner};
@@ -94,6 +94,12 @@ fn folder_name(name: &str, key: &str) -> String {
 fn described(files: &[FileRecord]) -> String {
     let file = |FileRecord { path, sha256 }: &FileRecord| format!(" {path} {sha256}");
     files.iter().map(file).collect()
+}
+
+/// The recorded data of a scenario.
+fn recordings(scenario: &Scenario) -> Result<Vec<FileRecord>, Box<Fault>> {
+    let fault = |cause| Box::new(scenario.fault("recordings", cause, None));
+    recorded_files(scenario).map_err(fault)
 }
 
 /// The record of the checkpoint that a scenario names in `field`, where learning begins.
@@ -274,7 +280,7 @@ impl StudyRunner<'_> {
 
     /// The plugin that learns in a job, and its parameters.
     fn learner(&self, job: &TrainingJob) -> Result<(String, String), Box<Fault>> {
-        let scenario = self.scenario(&job.name, &job.scenario, &self.study.folder)?;
+        let scenario = self.scenario(&job.name, &job.scenario, &job.home)?;
         let learner = match job.teacher {
             Some(_) => scenario.distillation.map(|entry| entry.student),
             None => scenario.training.map(|entry| entry.learner),
@@ -325,6 +331,7 @@ impl StudyRunner<'_> {
                 let Distillation { scenario: of_student, entry, student, .. } = read;
                 let mut files = files_of(&of_student, &student.plugin, &student.parameters);
                 files.extend(begun_from(&of_student, "distill.from", entry.from.as_deref())?);
+                files.extend(recordings(&of_student)?);
                 let files = described(&files);
                 let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
                 let key = sha256(
@@ -349,6 +356,7 @@ impl StudyRunner<'_> {
                     .flat_map(|bound| files_of(&of_learner, &bound.plugin, &bound.parameters))
                     .collect();
                 files.extend(begun_from(&of_learner, "train.from", entry.from.as_deref())?);
+                files.extend(recordings(&of_learner)?);
                 let files = described(&files);
                 let explorer = explorer.map(|bound| bound.plugin.library.sha256.clone());
                 let plugins = Some((learner.plugin.library.sha256.clone(), explorer));
@@ -377,7 +385,8 @@ impl StudyRunner<'_> {
         for (field, value) in [("policies", format!("[{listed}]")), ("evaluate", evaluate)] {
             text = self.set(scenario, &text, field, &value)?;
         }
-        let mut read = self.scenario(scenario, &text, &self.study.folder)?;
+        let home = self.home(scenario);
+        let mut read = self.scenario(scenario, &text, &home)?;
         // The checkpoint may not exist yet; everything else is checked now.
         if !job.is_empty() {
             read.policies.iter_mut().for_each(|policy| {
@@ -387,8 +396,7 @@ impl StudyRunner<'_> {
         let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
         let plugins: Vec<_> =
             read.policies.iter().map(|policy| policy.plugin.library.sha256.clone()).collect();
-        let home = self.home(scenario);
-        let mut files = String::new();
+        let mut files = described(&recordings(&read.scenario)?);
         // What has learned has its files in the key of that; what may crash is not created here.
         if job.is_empty() && read.scenario.isolation.is_none() {
             let scenario = Scenario { folder: home.clone(), ..read.scenario };
