@@ -4,6 +4,8 @@
 /** Slots for which a device leaves a trail, and for which a handover is shown. */
 const TRAIL_SLOTS = 12;
 const HANDOVER_SLOTS = 5;
+/** The opacity of devices other than the chosen one. */
+const FAINT = 0.2;
 /** Beyond so many devices there are no trails. */
 const MOST_TRAILS = 300;
 
@@ -86,6 +88,18 @@ class World {
 const world = new World(episode.world);
 for (const entry of document.querySelectorAll("[data-with]")) entry.hidden = !world.has[entry.dataset.with];
 
+/** Links bow by this share of their length: those along a street do not hide each other. */
+const BOW = 0.07;
+
+/** The middle of a bow between two points: its control point. */
+const bow = ([fromX, fromY], [toX, toY]) => [(fromX + toX) / 2 + BOW * (toY - fromY) * 2, (fromY + toY) / 2 - BOW * (toX - fromX) * 2];
+
+/** The point of a bow at a share of the way. */
+function onBow(from, to, share) {
+  const middle = bow(from, to);
+  return [0, 1].map((axis) => mix(mix(from[axis], middle[axis], share), mix(middle[axis], to[axis], share), share));
+}
+
 /** The device that the pointer is on in a map, or null. */
 let pointedDevice = null;
 
@@ -102,6 +116,8 @@ class DeviceMap {
     this.words = element("figcaption");
     section.insertBefore(element("figure", { class: "map" }, this.canvas, this.words), section.querySelector(".stage"));
     this.background = document.createElement("canvas");
+    /** The background with what changes from slot to slot only. */
+    this.backdrop = document.createElement("canvas");
     this.points = new Float64Array(2 * world.devices);
     this.links = [];
     this.listen();
@@ -125,7 +141,16 @@ class DeviceMap {
     this.at = (x, y) => [offset + (x - left) * scale, margin + (top - y) * scale];
     this.dot = Math.max(2.2, Math.min(5, Math.sqrt((world.width * world.height) / world.devices) * (scale / 11)));
     this.context = fitCanvas(this.canvas, width, height);
+    /** The way of each device in pixels: x and y of each slot. */
+    this.ways = world.x.map((column, device) => {
+      const way = new Float64Array(2 * system.slots);
+      column.forEach((x, slot) => way.set(this.at(x, world.y[device][slot]), 2 * slot));
+      return way;
+    });
+    this.marks = world.stations.map((_, station) => this.paintStation(station));
     this.paintBackground(fitCanvas(this.background, width, height));
+    this.backdropContext = fitCanvas(this.backdrop, width, height);
+    this.painted = null;
   }
 
   /** The area, the ways that devices take in it, and a bar for its scale. */
@@ -140,49 +165,51 @@ class DeviceMap {
     context.strokeStyle = colours.line;
     context.lineWidth = 2 * this.dot;
     context.lineJoin = "round";
+    context.lineCap = "round";
     context.globalAlpha = 0.25;
     for (let device = 0; device < Math.min(world.devices, MOST_TRAILS); device++) {
-      if (world.moves[device]) this.strokeWay(context, device, 0, system.slots - 1);
+      if (!world.moves[device]) continue;
+      context.beginPath();
+      this.traceWay(context, device, 0, system.slots - 1);
+      context.stroke();
     }
     context.globalAlpha = 1;
+    context.lineCap = "butt";
     context.lineWidth = 1;
     context.strokeRect(Math.round(left) + 0.5, Math.round(top) + 0.5, Math.round(right - left) - 1, Math.round(bottom - top) - 1);
     const length = roundLength((right - left) / scale / 4);
-    const y = height - 9.5;
+    // The foot is as wide as the area, if words fit there.
+    this.foot = right - left < 240 ? [margin, width - margin] : [left, right];
+    const [x, y] = [Math.round(this.foot[0]) + 0.5, height - 9.5];
+    const end = x + Math.round(length * scale);
     context.strokeStyle = colours.muted;
     context.beginPath();
-    context.moveTo(margin + 0.5, y - 4);
-    context.lineTo(margin + 0.5, y);
-    context.lineTo(margin + 0.5 + Math.round(length * scale), y);
-    context.lineTo(margin + 0.5 + Math.round(length * scale), y - 4);
+    for (const corner of [[x, y - 4], [x, y], [end, y], [end, y - 4]]) context.lineTo(...corner);
     context.stroke();
     context.fillStyle = colours.muted;
     context.font = "11px system-ui, sans-serif";
-    context.fillText(`${length} m`, margin + length * scale + 8, y);
+    context.fillText(`${length} m`, end + 8, y);
   }
 
-  /** Draws the way of a device between two times; where it is absent there is none. */
-  strokeWay(context, device, from, to) {
-    context.beginPath();
+  /** Adds the way of a device between two slots to the path; where it is absent there is none. */
+  traceWay(context, device, from, to) {
+    const way = this.ways[device];
     let begun = false;
-    const visit = (time) => {
-      if (world.absent[device][world.entry(Math.floor(time))]) begun = false;
+    for (let slot = from; slot <= to; slot++) {
+      if (world.absent[device][slot]) begun = false;
+      else if (begun) context.lineTo(way[2 * slot], way[2 * slot + 1]);
       else {
-        const [x, y] = this.at(...world.position(device, time));
-        if (begun) context.lineTo(x, y);
-        else context.moveTo(x, y);
+        context.moveTo(way[2 * slot], way[2 * slot + 1]);
         begun = true;
       }
-    };
-    for (let slot = Math.ceil(from); slot <= Math.floor(to); slot++) visit(slot);
-    if (!Number.isInteger(to)) visit(to);
-    context.stroke();
+    }
   }
 
   /** The rates at which the tasks of a run were sent, Mbit per slot, and the highest; 0 is unknown. */
   measure(run) {
     if (this.run === run) return;
     this.run = run;
+    this.painted = null;
     const { started, sent } = run.columns;
     this.rates = Float64Array.from(sent, (at, task) => (at === null || started[task] === null ? 0 : tasks.size_mbit[task] / Math.max(1, at - started[task])));
     this.fastest = this.rates.reduce((most, rate) => Math.max(most, rate), 1e-9);
@@ -198,18 +225,17 @@ class DeviceMap {
 
   /** Draws the world `time` slots after the beginning, and what the side's run does in it. */
   draw(time, focus, fade) {
-    const { context, colours, drawing, dot } = this;
-    const { run } = drawing;
-    this.measure(run);
+    const { context, drawing } = this;
+    this.measure(drawing.run);
     const slot = Math.floor(time);
     const entry = world.entry(slot);
     const followed = this.followed(focus);
-    const alpha = (device) => (focus.device !== null && device !== focus.device && device !== followed ? 0.2 : 1);
-    context.drawImage(this.background, 0, 0, this.width, this.height);
+    /** Devices by how they are drawn: faint ones, then the others. */
+    const layers = [[], []];
     for (let device = 0; device < world.devices; device++) {
       [this.points[2 * device], this.points[2 * device + 1]] = this.at(...world.position(device, time));
+      layers[focus.device === null || device === focus.device || device === followed ? 1 : 0].push(device);
     }
-    const point = (device) => [this.points[2 * device], this.points[2 * device + 1]];
 
     // What each device works on: a task at its CPU, one on its uplink.
     const computing = new Uint8Array(world.devices);
@@ -220,61 +246,86 @@ class DeviceMap {
       else if (item.place === Place.SENDING) sending.set(device, item);
     }
 
-    this.drawLoads(slot);
-    context.lineJoin = "round";
-    if (world.devices <= MOST_TRAILS) this.drawTrails(time, alpha);
-    if (followed !== null && world.moves[followed]) {
-      context.strokeStyle = colours.muted;
-      context.lineWidth = 1.5;
-      context.globalAlpha = 0.7;
-      this.strokeWay(context, followed, 0, system.slots - 1);
-      context.globalAlpha = 1;
-    }
-    if (world.has.serving) this.drawServing(entry, followed, alpha, point);
-    this.drawLinks(sending, slot, time - slot, followed, alpha, point);
-    for (let device = 0; device < world.devices; device++) {
-      context.globalAlpha = alpha(device);
-      this.drawDevice(device, entry, computing[device], sending.has(device), ...point(device));
-      const age = (time - world.handover[device][entry]) / HANDOVER_SLOTS;
-      if (world.handover[device][entry] >= 0 && age < 1 && slot < system.slots) {
-        context.globalAlpha = alpha(device) * (1 - age);
-        context.strokeStyle = colours.ink;
-        context.lineWidth = 2;
-        this.circle(...point(device), dot + 4 + 7 * age);
-        context.stroke();
-      }
-    }
-    context.globalAlpha = 1;
-    this.drawDrops(time, slot, fade, alpha, point);
-    this.drawStations();
-    if (followed !== null) this.drawFollowed(followed, focus, ...point(followed));
-    this.shown = { slot, silent: world.silent.filter((column) => column[entry]).length, absent: world.absent.filter((column) => column[entry]).length };
+    this.paintBackdrop(slot, layers, followed, focus);
+    context.drawImage(this.backdrop, 0, 0, this.width, this.height);
+    this.links = [];
+    layers.forEach((devices, layer) => {
+      const alpha = layer === 0 ? FAINT : 1;
+      if (world.has.serving) this.drawServing(devices, entry, followed, alpha);
+      this.drawLinks(devices, sending, slot, time - slot, followed, alpha);
+      this.drawDevices(devices, entry, computing, sending, alpha);
+      if (slot < system.slots) this.drawHandovers(devices, time, entry, alpha);
+    });
+    this.drawDrops(time, slot, fade, new Set(layers[0]));
+    world.stations.forEach(([x, y], station) => {
+      const [left, top] = this.at(x, y);
+      const { canvas, width, height } = this.marks[station];
+      context.drawImage(canvas, left - 10, top - 10, width, height);
+    });
+    if (followed !== null) this.drawFollowed(followed, focus, ...this.point(followed));
+
+    const count = (flags) => flags.reduce((sum, column) => sum + column[entry], 0);
+    this.shown = { time, silent: count(world.silent), absent: count(world.absent), handovers: world.handovers[entry] };
     if (world.has.serving) {
-      const count = world.handovers[entry];
-      context.fillStyle = colours.muted;
+      const { handovers } = this.shown;
+      context.fillStyle = this.colours.muted;
       context.font = "11px system-ui, sans-serif";
       context.textAlign = "right";
-      context.fillText(`${count} ${count === 1 ? "handover" : "handovers"} so far`, this.width - this.margin, this.height - 9.5);
+      context.fillText(`${handovers} ${handovers === 1 ? "handover" : "handovers"} so far`, this.foot[1], this.height - 9.5);
       context.textAlign = "start";
     }
-    this.write(slot, entry, followed, computing, sending);
+    this.write(slot, followed, computing, sending);
+  }
+
+  /** Where a device was drawn last. */
+  point(device) {
+    return [this.points[2 * device], this.points[2 * device + 1]];
+  }
+
+  traceBow(from, to) {
+    this.context.moveTo(...from);
+    this.context.quadraticCurveTo(...bow(from, to), ...to);
+  }
+
+  strokeBow(from, to) {
+    this.context.beginPath();
+    this.traceBow(from, to);
+    this.context.stroke();
   }
 
   circle(x, y, radius) {
     this.context.beginPath();
+    this.traceCircle(x, y, radius);
+  }
+
+  traceCircle(x, y, radius) {
+    this.context.moveTo(x + radius, y);
     this.context.arc(x, y, radius, 0, 2 * Math.PI);
   }
 
+  /** The background with loads, trails and the way of the device that is followed, painted once per slot. */
+  paintBackdrop(slot, layers, followed, focus) {
+    const key = `${slot} ${followed} ${focus.device}`;
+    if (this.painted === key) return;
+    this.painted = key;
+    const context = this.backdropContext;
+    context.drawImage(this.background, 0, 0, this.width, this.height);
+    this.paintLoads(context, slot);
+    if (world.devices <= MOST_TRAILS) layers.forEach((devices, layer) => this.paintTrails(context, devices, slot, layer === 0 ? FAINT : 1));
+    if (followed !== null) this.paintWay(context, followed);
+  }
+
   /** Discs at the stations: their areas show the active devices at the servers. */
-  drawLoads(slot) {
-    const { context, colours } = this;
+  paintLoads(context, slot) {
+    const { colours } = this;
     const active = slot > 0 ? this.run.columns.active[slot - 1] : [];
     context.fillStyle = colours.offloaded;
     context.strokeStyle = colours.offloaded;
     context.lineWidth = 1;
     world.stations.forEach(([x, y], station) => {
       if (!active[station]) return;
-      this.circle(...this.at(x, y), 7 + this.dot * 1.3 * Math.sqrt(active[station]));
+      context.beginPath();
+      context.arc(...this.at(x, y), 7 + this.dot * 1.3 * Math.sqrt(active[station]), 0, 2 * Math.PI);
       context.globalAlpha = 0.16;
       context.fill();
       context.globalAlpha = 0.45;
@@ -283,73 +334,80 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  drawTrails(time, alpha) {
-    const { context, colours, dot } = this;
-    context.strokeStyle = colours.muted;
-    context.lineWidth = Math.max(1.5, dot * 0.7);
-    for (let device = 0; device < world.devices; device++) {
-      if (!world.moves[device]) continue;
-      context.globalAlpha = 0.3 * alpha(device);
-      this.strokeWay(context, device, Math.max(0, time - TRAIL_SLOTS), Math.min(time, system.slots - 1));
+  paintTrails(context, devices, slot, alpha) {
+    context.strokeStyle = this.colours.muted;
+    context.lineWidth = Math.max(1.5, this.dot * 0.7);
+    context.lineJoin = "round";
+    context.globalAlpha = 0.35 * alpha;
+    context.beginPath();
+    for (const device of devices) {
+      if (world.moves[device]) this.traceWay(context, device, Math.max(0, slot - TRAIL_SLOTS), world.entry(slot));
     }
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  /** The whole way of a device. */
+  paintWay(context, device) {
+    context.strokeStyle = this.colours.muted;
+    context.lineWidth = 1.5;
+    context.globalAlpha = 0.7;
+    context.beginPath();
+    this.traceWay(context, device, 0, system.slots - 1);
+    context.stroke();
     context.globalAlpha = 1;
   }
 
   /** Thin lines to the stations that serve; broken ones where nothing can be sent. */
-  drawServing(entry, followed, alpha, point) {
+  drawServing(devices, entry, followed, alpha) {
     const { context, colours } = this;
-    for (let device = 0; device < world.devices; device++) {
-      const station = world.serving[device][entry];
-      if (station === 0) continue;
-      const silent = world.silent[device][entry];
-      context.strokeStyle = silent ? colours.dropped : colours.muted;
-      context.lineWidth = device === followed ? 1.5 : 1;
-      context.globalAlpha = (device === followed ? 1 : silent ? 0.8 : 0.35) * alpha(device);
-      context.setLineDash(silent ? [4, 3] : []);
+    const served = devices.filter((device) => world.serving[device][entry] > 0);
+    const station = (device) => this.at(...world.stations[world.serving[device][entry] - 1]);
+    const stroke = (those, colour, width, opacity, dashes) => {
+      if (those.length === 0) return;
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.globalAlpha = opacity * alpha;
+      context.setLineDash(dashes);
       context.beginPath();
-      context.moveTo(...point(device));
-      context.lineTo(...this.at(...world.stations[station - 1]));
+      for (const device of those) this.traceBow(this.point(device), station(device));
       context.stroke();
-    }
+    };
+    const silent = (device) => world.silent[device][entry] === 1;
+    stroke(served.filter((device) => !silent(device)), colours.muted, 1, 0.35, []);
+    stroke(served.filter((device) => device === followed && !silent(device)), colours.ink, 1.5, 1, []);
+    stroke(served.filter(silent), colours.dropped, 1.25, 0.9, [4, 3]);
     context.setLineDash([]);
     context.globalAlpha = 1;
   }
 
   /** The links in use: lines as wide as they are fast, with the task on its way. */
-  drawLinks(sending, slot, share, followed, alpha, point) {
+  drawLinks(devices, sending, slot, share, followed, alpha) {
     const { context, colours } = this;
-    this.links = [];
-    for (const [device, item] of sending) {
+    const size = Math.max(4, this.dot * 1.3);
+    context.strokeStyle = colours.offloaded;
+    for (const device of devices) {
+      const item = sending.get(device);
+      if (!item) continue;
       const server = this.run.columns.action[item.task];
       const station = world.stationFor(device, server, slot);
       if (station === 0) continue;
       this.links.push([device, station]);
-      const silent = world.silent[device][world.entry(slot)];
-      const from = point(device);
-      const to = this.at(...world.stations[station - 1]);
-      context.strokeStyle = colours.offloaded;
-      context.fillStyle = colours.offloaded;
-      context.globalAlpha = 0.85 * alpha(device);
-      if (!silent) {
-        context.lineWidth = 1 + 3 * Math.sqrt(this.rates[item.task] / this.fastest);
-        context.beginPath();
-        context.moveTo(...from);
-        context.lineTo(...to);
-        context.stroke();
+      const [from, to] = [this.point(device), this.at(...world.stations[station - 1])];
+      if (!world.silent[device][world.entry(slot)]) {
+        context.globalAlpha = 0.75 * alpha;
+        context.lineWidth = 0.75 + 2.75 * Math.sqrt(this.rates[item.task] / this.fastest);
+        this.strokeBow(from, to);
       }
+      context.globalAlpha = alpha;
       // The wire on to the server's own station, of the device that is followed alone.
       if (device === followed && server !== station && server <= world.stations.length) {
         context.lineWidth = 1.5;
         context.setLineDash([2, 4]);
-        context.beginPath();
-        context.moveTo(...to);
-        context.lineTo(...this.at(...world.stations[server - 1]));
-        context.stroke();
+        this.strokeBow(to, this.at(...world.stations[server - 1]));
         context.setLineDash([]);
       }
-      const sent = Math.min(1, item.share + item.rate * share);
-      const [x, y] = [mix(from[0], to[0], sent), mix(from[1], to[1], sent)];
-      const size = Math.max(4, this.dot * 1.3);
+      const [x, y] = onBow(from, to, Math.min(1, item.share + item.rate * share));
       context.fillStyle = colours.paper;
       context.fillRect(x - size / 2 - 1, y - size / 2 - 1, size + 2, size + 2);
       context.fillStyle = colours.offloaded;
@@ -358,42 +416,74 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  /** A dot: hollow without work; one half for its CPU, one for its uplink if both work. */
-  drawDevice(device, entry, computes, sends, x, y) {
+  /** Dots: hollow without work; one half for the CPU and one for the uplink if both work. */
+  drawDevices(devices, entry, computing, sending, alpha) {
     const { context, colours, dot } = this;
-    this.circle(x, y, dot);
-    context.lineWidth = 1.5;
-    if (world.absent[device][entry]) {
-      context.strokeStyle = colours.muted;
-      context.setLineDash([2, 2.5]);
-      context.stroke();
-      context.setLineDash([]);
-      return;
-    }
-    context.fillStyle = computes ? colours.local : sends ? colours.offloaded : colours.paper;
-    context.fill();
-    if (computes && sends) {
+    const trace = (those, radius) => {
       context.beginPath();
-      context.arc(x, y, dot, -Math.PI / 2, Math.PI / 2);
-      context.fillStyle = colours.offloaded;
-      context.fill();
-      this.circle(x, y, dot);
-    }
-    context.strokeStyle = computes || sends ? colours.paper : colours.muted;
-    context.lineWidth = computes || sends ? 1 : 1.5;
-    context.stroke();
-    if (world.silent[device][entry]) {
-      context.strokeStyle = colours.dropped;
-      context.lineWidth = 1.5;
-      context.setLineDash([3, 2.5]);
-      this.circle(x, y, dot + 3);
+      for (const device of those) this.traceCircle(...this.point(device), radius);
+    };
+    const stroke = (colour, width, dashes = []) => {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.setLineDash(dashes);
       context.stroke();
-      context.setLineDash([]);
+    };
+    const fill = (colour) => {
+      context.fillStyle = colour;
+      context.fill();
+    };
+    const absent = devices.filter((device) => world.absent[device][entry]);
+    const present = absent.length > 0 ? devices.filter((device) => !world.absent[device][entry]) : devices;
+    context.globalAlpha = alpha;
+    if (absent.length > 0) {
+      trace(absent, dot);
+      stroke(colours.muted, 1.5, [2, 2.5]);
     }
+    trace(present.filter((device) => !computing[device] && !sending.has(device)), dot);
+    fill(colours.paper);
+    stroke(colours.muted, 1.5);
+    trace(present.filter((device) => computing[device]), dot);
+    fill(colours.local);
+    stroke(colours.paper, 1);
+    trace(present.filter((device) => !computing[device] && sending.has(device)), dot);
+    fill(colours.offloaded);
+    stroke(colours.paper, 1);
+    context.beginPath();
+    for (const device of present) {
+      if (!computing[device] || !sending.has(device)) continue;
+      const [x, y] = this.point(device);
+      context.moveTo(x, y - dot);
+      context.arc(x, y, dot - 0.5, -Math.PI / 2, Math.PI / 2);
+    }
+    fill(colours.offloaded);
+    const silent = present.filter((device) => world.silent[device][entry]);
+    if (silent.length > 0) {
+      trace(silent, dot + 3);
+      stroke(colours.dropped, 1.5, [3, 2.5]);
+    }
+    context.setLineDash([]);
+    context.globalAlpha = 1;
+  }
+
+  /** Rings around devices that were handed over, which widen and fade. */
+  drawHandovers(devices, time, entry, alpha) {
+    const { context, colours, dot } = this;
+    context.strokeStyle = colours.ink;
+    context.lineWidth = 2;
+    for (const device of devices) {
+      const since = world.handover[device][entry];
+      const age = (time - since) / HANDOVER_SLOTS;
+      if (since < 0 || age >= 1) continue;
+      context.globalAlpha = alpha * (1 - age);
+      this.circle(...this.point(device), dot + 4 + 7 * age);
+      context.stroke();
+    }
+    context.globalAlpha = 1;
   }
 
   /** Crosses at the devices whose tasks were dropped, for as long as on the side. */
-  drawDrops(time, slot, fade, alpha, point) {
+  drawDrops(time, slot, fade, faint) {
     const { context, colours, dot } = this;
     const arm = Math.max(3, dot);
     for (let end = Math.max(1, slot - Math.ceil(fade)); end <= slot; end++) {
@@ -401,8 +491,9 @@ class DeviceMap {
       if (age >= 1) continue;
       for (const task of this.run.endedIn[end]) {
         if (!this.run.columns.dropped[task]) continue;
-        const [x, y] = point(tasks.device[task]);
-        context.globalAlpha = (1 - age * age) * alpha(tasks.device[task]);
+        const device = tasks.device[task];
+        const [x, y] = this.point(device);
+        context.globalAlpha = (1 - age * age) * (faint.has(device) ? FAINT : 1);
         for (const [colour, width] of [[colours.paper, 5], [colours.dropped, 2.5]]) {
           context.strokeStyle = colour;
           context.lineWidth = width;
@@ -418,25 +509,31 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  drawStations() {
-    const { context, colours } = this;
+  /** A station's mark and number, painted once: its canvas, and its size in the page. */
+  paintStation(station) {
+    const { colours } = this;
+    const canvas = document.createElement("canvas");
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    const [width, height] = [52, 20];
+    [canvas.width, canvas.height] = [width * scale, height * scale];
+    const context = canvas.getContext("2d");
+    context.scale(scale, scale);
     context.font = "600 11px system-ui, sans-serif";
     context.lineWidth = 3;
     context.lineJoin = "round";
     context.strokeStyle = colours.paper;
     context.fillStyle = colours.ink;
-    world.stations.forEach((station, index) => {
-      const [x, y] = this.at(...station);
-      context.beginPath();
-      context.moveTo(x, y - 7);
-      context.lineTo(x + 6, y + 4);
-      context.lineTo(x - 6, y + 4);
-      context.closePath();
-      context.stroke();
-      context.fill();
-      context.strokeText(String(index + 1), x + 9, y + 4);
-      context.fillText(String(index + 1), x + 9, y + 4);
-    });
+    // The station itself is at (10, 10).
+    context.beginPath();
+    context.moveTo(10, 3);
+    context.lineTo(16, 14);
+    context.lineTo(4, 14);
+    context.closePath();
+    context.stroke();
+    context.fill();
+    context.strokeText(String(station + 1), 19, 14);
+    context.fillText(String(station + 1), 19, 14);
+    return { canvas, width, height };
   }
 
   /** A ring and the number of the device that is followed; the ring is broken until it is chosen. */
@@ -449,13 +546,20 @@ class DeviceMap {
     context.stroke();
     context.setLineDash([]);
     context.font = "600 11px system-ui, sans-serif";
-    context.textAlign = x > this.width - 60 ? "right" : "left";
-    const left = x + (x > this.width - 60 ? -1 : 1) * (dot + 9);
+    const name = `device ${device}`;
+    const room = context.measureText(name).width + dot + 16;
+    // On the right, unless it ends there or a station has its number there.
+    const taken = world.stations.some((station) => {
+      const [stationX, stationY] = this.at(...station);
+      return stationX > x - 16 && stationX < x + room && Math.abs(stationY - y + 8) < 14;
+    });
+    const side = x + room > this.width || (taken && x > room) ? -1 : 1;
+    context.textAlign = side < 0 ? "right" : "left";
     context.lineWidth = 3;
     context.strokeStyle = colours.paper;
-    context.strokeText(`device ${device}`, left, y - 6);
+    context.strokeText(name, x + side * (dot + 9), y - 6);
     context.fillStyle = colours.ink;
-    context.fillText(`device ${device}`, left, y - 6);
+    context.fillText(name, x + side * (dot + 9), y - 6);
     context.textAlign = "start";
   }
 
@@ -482,7 +586,7 @@ class DeviceMap {
   }
 
   /** The words below the map, and its name. */
-  write(slot, entry, followed, computing, sending) {
+  write(slot, followed, computing, sending) {
     const key = `${slot} ${followed} ${this.run.policy}`;
     if (key !== this.written) {
       this.written = key;
@@ -495,11 +599,11 @@ class DeviceMap {
     }
     if (now.playing || this.labelled) return;
     this.labelled = true;
-    const { silent, absent } = this.shown;
+    const { silent, absent, handovers } = this.shown;
     const parts = [`${sending.size} of ${world.devices} devices send`];
     if (world.has.silent) parts.push(`${silent} cannot`);
     if (world.has.absent) parts.push(`${absent} are absent`);
-    if (world.has.serving) parts.push(`handovers so far: ${world.handovers[entry]}`);
+    if (world.has.serving) parts.push(`${handovers} handovers so far`);
     this.canvas.setAttribute("aria-label", `Map of ${this.run.policy} in slot ${slot}: ${parts.join(", ")}.`);
   }
 
@@ -545,7 +649,6 @@ class DeviceMap {
       devices: Array.from({ length: world.devices }, (_, device) => [this.points[2 * device], this.points[2 * device + 1]]),
       stations: pairs(world.stations.map(([x, y]) => this.at(x, y))),
       links: pairs(this.links),
-      handovers: world.handovers[world.entry(this.shown.slot)],
       pointed: pointedDevice,
     };
   }
