@@ -4,8 +4,6 @@
 /** Slots for which a device leaves a trail, and for which a handover is shown. */
 const TRAIL_SLOTS = 12;
 const HANDOVER_SLOTS = 5;
-/** The opacity of devices other than the chosen one. */
-const FAINT = 0.2;
 /** Beyond so many devices there are no trails. */
 const MOST_TRAILS = 300;
 
@@ -100,6 +98,13 @@ function onBow(from, to, share) {
   return [0, 1].map((axis) => mix(mix(from[axis], middle[axis], share), mix(middle[axis], to[axis], share), share));
 }
 
+function strokeBow(context, from, to) {
+  context.beginPath();
+  context.moveTo(...from);
+  context.quadraticCurveTo(...bow(from, to), ...to);
+  context.stroke();
+}
+
 /** The device that the pointer is on in a map, or null. */
 let pointedDevice = null;
 
@@ -107,6 +112,19 @@ let pointedDevice = null;
 function roundLength(length) {
   const power = 10 ** Math.floor(Math.log10(length));
   return [5, 2, 1].find((digit) => digit * power <= length) * power;
+}
+
+/** How a dot is painted whose device is absent. */
+const ABSENT = 4;
+
+/** A canvas of its own, in CSS pixels, for what is painted once. */
+function smallCanvas(width, height) {
+  const canvas = document.createElement("canvas");
+  const scale = Math.min(2, window.devicePixelRatio || 1);
+  [canvas.width, canvas.height] = [width * scale, height * scale];
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  return { canvas, context };
 }
 
 class DeviceMap {
@@ -147,7 +165,15 @@ class DeviceMap {
       column.forEach((x, slot) => way.set(this.at(x, world.y[device][slot]), 2 * slot));
       return way;
     });
+    /** True if no device moves out of its dot within a slot: its lines need not follow it there. */
+    this.steady = this.ways.every((way) => {
+      for (let at = 2; at < way.length; at += 2) {
+        if (Math.hypot(way[at] - way[at - 2], way[at + 1] - way[at - 1]) > this.dot) return false;
+      }
+      return true;
+    });
     this.marks = world.stations.map((_, station) => this.paintStation(station));
+    this.dots = [0, 1, 2, 3, ABSENT].map((work) => this.paintDot(work));
     this.paintBackground(fitCanvas(this.background, width, height));
     this.backdropContext = fitCanvas(this.backdrop, width, height);
     this.painted = null;
@@ -228,15 +254,14 @@ class DeviceMap {
     const { context, drawing } = this;
     this.measure(drawing.run);
     const slot = Math.floor(time);
-    const entry = world.entry(slot);
     const followed = this.followed(focus);
-    /** Devices by how they are drawn: faint ones, then the others. */
-    const layers = [[], []];
+    // Those other than the chosen device are faint, and below it.
+    const layers = [{ devices: [], alpha: 0.2 }, { devices: [], alpha: 1 }];
     for (let device = 0; device < world.devices; device++) {
       [this.points[2 * device], this.points[2 * device + 1]] = this.at(...world.position(device, time));
-      layers[focus.device === null || device === focus.device || device === followed ? 1 : 0].push(device);
+      const faint = focus.device !== null && device !== focus.device && device !== followed;
+      layers[faint ? 0 : 1].devices.push(device);
     }
-
     // What each device works on: a task at its CPU, one on its uplink.
     const computing = new Uint8Array(world.devices);
     const sending = new Map();
@@ -245,36 +270,26 @@ class DeviceMap {
       if (item.place === Place.CPU) computing[device] = 1;
       else if (item.place === Place.SENDING) sending.set(device, item);
     }
+    const moment = { time, slot, entry: world.entry(slot), followed, chosen: focus.device, computing, sending, layers };
 
-    this.paintBackdrop(slot, layers, followed, focus);
+    this.paintBackdrop(moment);
     context.drawImage(this.backdrop, 0, 0, this.width, this.height);
+    if (!this.steady) this.paintLines(context, moment, (device) => this.point(device));
     this.links = [];
-    layers.forEach((devices, layer) => {
-      const alpha = layer === 0 ? FAINT : 1;
-      if (world.has.serving) this.drawServing(devices, entry, followed, alpha);
-      this.drawLinks(devices, sending, slot, time - slot, followed, alpha);
-      this.drawDevices(devices, entry, computing, sending, alpha);
-      if (slot < system.slots) this.drawHandovers(devices, time, entry, alpha);
-    });
-    this.drawDrops(time, slot, fade, new Set(layers[0]));
+    for (const layer of layers) {
+      this.drawTasks(layer, moment);
+      this.drawDevices(layer, moment);
+      if (slot < system.slots) this.drawHandovers(layer, moment);
+    }
+    this.drawDrops(moment, fade);
     world.stations.forEach(([x, y], station) => {
       const [left, top] = this.at(x, y);
       const { canvas, width, height } = this.marks[station];
-      context.drawImage(canvas, left - 10, top - 10, width, height);
+      context.drawImage(canvas, Math.round(left) - 10, Math.round(top) - 10, width, height);
     });
     if (followed !== null) this.drawFollowed(followed, focus, ...this.point(followed));
-
-    const count = (flags) => flags.reduce((sum, column) => sum + column[entry], 0);
-    this.shown = { time, silent: count(world.silent), absent: count(world.absent), handovers: world.handovers[entry] };
-    if (world.has.serving) {
-      const { handovers } = this.shown;
-      context.fillStyle = this.colours.muted;
-      context.font = "11px system-ui, sans-serif";
-      context.textAlign = "right";
-      context.fillText(`${handovers} ${handovers === 1 ? "handover" : "handovers"} so far`, this.foot[1], this.height - 9.5);
-      context.textAlign = "start";
-    }
-    this.write(slot, followed, computing, sending);
+    this.time = time;
+    this.write(moment);
   }
 
   /** Where a device was drawn last. */
@@ -282,37 +297,29 @@ class DeviceMap {
     return [this.points[2 * device], this.points[2 * device + 1]];
   }
 
-  traceBow(from, to) {
-    this.context.moveTo(...from);
-    this.context.quadraticCurveTo(...bow(from, to), ...to);
-  }
-
-  strokeBow(from, to) {
-    this.context.beginPath();
-    this.traceBow(from, to);
-    this.context.stroke();
-  }
-
   circle(x, y, radius) {
     this.context.beginPath();
-    this.traceCircle(x, y, radius);
-  }
-
-  traceCircle(x, y, radius) {
-    this.context.moveTo(x + radius, y);
     this.context.arc(x, y, radius, 0, 2 * Math.PI);
   }
 
-  /** The background with loads, trails and the way of the device that is followed, painted once per slot. */
-  paintBackdrop(slot, layers, followed, focus) {
-    const key = `${slot} ${followed} ${focus.device}`;
+  /** The background with what stays as it is during a slot, painted once in each. */
+  paintBackdrop(moment) {
+    const { slot, entry, followed, chosen, layers } = moment;
+    const key = `${slot} ${followed} ${chosen}`;
     if (this.painted === key) return;
     this.painted = key;
     const context = this.backdropContext;
     context.drawImage(this.background, 0, 0, this.width, this.height);
     this.paintLoads(context, slot);
-    if (world.devices <= MOST_TRAILS) layers.forEach((devices, layer) => this.paintTrails(context, devices, slot, layer === 0 ? FAINT : 1));
+    if (world.devices <= MOST_TRAILS) for (const layer of layers) this.paintTrails(context, layer, slot);
     if (followed !== null) this.paintWay(context, followed);
+    if (this.steady) this.paintLines(context, moment, (device) => this.ways[device].subarray(2 * entry, 2 * entry + 2));
+    if (!world.has.serving) return;
+    const handovers = world.handovers[entry];
+    context.fillStyle = this.colours.muted;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.fillText(`${handovers} ${handovers === 1 ? "handover" : "handovers"} so far`, this.foot[1], this.height - 9.5);
   }
 
   /** Discs at the stations: their areas show the active devices at the servers. */
@@ -334,7 +341,7 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  paintTrails(context, devices, slot, alpha) {
+  paintTrails(context, { devices, alpha }, slot) {
     context.strokeStyle = this.colours.muted;
     context.lineWidth = Math.max(1.5, this.dot * 0.7);
     context.lineJoin = "round";
@@ -358,56 +365,74 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  /** Thin lines to the stations that serve; broken ones where nothing can be sent. */
-  drawServing(devices, entry, followed, alpha) {
-    const { context, colours } = this;
-    const served = devices.filter((device) => world.serving[device][entry] > 0);
-    const station = (device) => this.at(...world.stations[world.serving[device][entry] - 1]);
-    const stroke = (those, colour, width, opacity, dashes) => {
-      if (those.length === 0) return;
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.globalAlpha = opacity * alpha;
-      context.setLineDash(dashes);
-      context.beginPath();
-      for (const device of those) this.traceBow(this.point(device), station(device));
-      context.stroke();
-    };
-    const silent = (device) => world.silent[device][entry] === 1;
-    stroke(served.filter((device) => !silent(device)), colours.muted, 1, 0.35, []);
-    stroke(served.filter((device) => device === followed && !silent(device)), colours.ink, 1.5, 1, []);
-    stroke(served.filter(silent), colours.dropped, 1.25, 0.9, [4, 3]);
+  /** The lines of all devices, each from its `place`. */
+  paintLines(context, moment, place) {
+    for (const layer of moment.layers) {
+      if (world.has.serving) this.paintServing(context, layer, moment, place);
+      this.paintLinks(context, layer, moment, place);
+    }
     context.setLineDash([]);
     context.globalAlpha = 1;
   }
 
-  /** The links in use: lines as wide as they are fast, with the task on its way. */
-  drawLinks(devices, sending, slot, share, followed, alpha) {
-    const { context, colours } = this;
-    const size = Math.max(4, this.dot * 1.3);
-    context.strokeStyle = colours.offloaded;
+  /** Thin lines to the stations that serve; broken ones where nothing can be sent. */
+  paintServing(context, { devices, alpha }, { entry, followed }, place) {
+    const { colours } = this;
     for (const device of devices) {
-      const item = sending.get(device);
-      if (!item) continue;
-      const server = this.run.columns.action[item.task];
-      const station = world.stationFor(device, server, slot);
+      const station = world.serving[device][entry];
       if (station === 0) continue;
-      this.links.push([device, station]);
-      const [from, to] = [this.point(device), this.at(...world.stations[station - 1])];
-      if (!world.silent[device][world.entry(slot)]) {
+      const silent = world.silent[device][entry];
+      context.strokeStyle = silent ? colours.dropped : device === followed ? colours.ink : colours.muted;
+      context.lineWidth = silent ? 1.25 : 1;
+      context.globalAlpha = alpha * (silent ? 0.9 : device === followed ? 1 : 0.35);
+      context.setLineDash(silent ? [4, 3] : []);
+      strokeBow(context, place(device), this.at(...world.stations[station - 1]));
+    }
+    context.setLineDash([]);
+  }
+
+  /** The links in use: lines that are the wider, the faster they are. */
+  paintLinks(context, { devices, alpha }, { slot, entry, followed, sending }, place) {
+    context.strokeStyle = this.colours.offloaded;
+    for (const device of devices) {
+      const [server, station] = this.link(device, sending, slot);
+      if (station === 0) continue;
+      const to = this.at(...world.stations[station - 1]);
+      if (!world.silent[device][entry]) {
         context.globalAlpha = 0.75 * alpha;
-        context.lineWidth = 0.75 + 2.75 * Math.sqrt(this.rates[item.task] / this.fastest);
-        this.strokeBow(from, to);
+        context.lineWidth = 0.75 + 2.75 * Math.sqrt(this.rates[sending.get(device).task] / this.fastest);
+        strokeBow(context, place(device), to);
       }
-      context.globalAlpha = alpha;
       // The wire on to the server's own station, of the device that is followed alone.
       if (device === followed && server !== station && server <= world.stations.length) {
+        context.globalAlpha = 1;
         context.lineWidth = 1.5;
         context.setLineDash([2, 4]);
-        this.strokeBow(to, this.at(...world.stations[server - 1]));
+        strokeBow(context, to, this.at(...world.stations[server - 1]));
         context.setLineDash([]);
       }
-      const [x, y] = onBow(from, to, Math.min(1, item.share + item.rate * share));
+    }
+  }
+
+  /** The server to which a device sends, and the station over which it does; zeros if there is none. */
+  link(device, sending, slot) {
+    const item = sending.get(device);
+    if (!item) return [0, 0];
+    const server = this.run.columns.action[item.task];
+    return [server, world.stationFor(device, server, slot)];
+  }
+
+  /** The tasks that are being sent, on their way. */
+  drawTasks({ devices, alpha }, { time, slot, sending }) {
+    const { context, colours } = this;
+    const size = Math.max(2.5, this.dot * 1.3);
+    context.globalAlpha = alpha;
+    for (const device of devices) {
+      const [, station] = this.link(device, sending, slot);
+      if (station === 0) continue;
+      this.links.push([device, station]);
+      const { share, rate } = sending.get(device);
+      const [x, y] = onBow(this.point(device), this.at(...world.stations[station - 1]), Math.min(1, share + rate * (time - slot)));
       context.fillStyle = colours.paper;
       context.fillRect(x - size / 2 - 1, y - size / 2 - 1, size + 2, size + 2);
       context.fillStyle = colours.offloaded;
@@ -417,75 +442,46 @@ class DeviceMap {
   }
 
   /** Dots: hollow without work; one half for the CPU and one for the uplink if both work. */
-  drawDevices(devices, entry, computing, sending, alpha) {
+  drawDevices({ devices, alpha }, { entry, computing, sending }) {
     const { context, colours, dot } = this;
-    const trace = (those, radius) => {
-      context.beginPath();
-      for (const device of those) this.traceCircle(...this.point(device), radius);
-    };
-    const stroke = (colour, width, dashes = []) => {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.setLineDash(dashes);
-      context.stroke();
-    };
-    const fill = (colour) => {
-      context.fillStyle = colour;
-      context.fill();
-    };
-    const absent = devices.filter((device) => world.absent[device][entry]);
-    const present = absent.length > 0 ? devices.filter((device) => !world.absent[device][entry]) : devices;
     context.globalAlpha = alpha;
-    if (absent.length > 0) {
-      trace(absent, dot);
-      stroke(colours.muted, 1.5, [2, 2.5]);
-    }
-    trace(present.filter((device) => !computing[device] && !sending.has(device)), dot);
-    fill(colours.paper);
-    stroke(colours.muted, 1.5);
-    trace(present.filter((device) => computing[device]), dot);
-    fill(colours.local);
-    stroke(colours.paper, 1);
-    trace(present.filter((device) => !computing[device] && sending.has(device)), dot);
-    fill(colours.offloaded);
-    stroke(colours.paper, 1);
-    context.beginPath();
-    for (const device of present) {
-      if (!computing[device] || !sending.has(device)) continue;
+    for (const device of devices) {
       const [x, y] = this.point(device);
-      context.moveTo(x, y - dot);
-      context.arc(x, y, dot - 0.5, -Math.PI / 2, Math.PI / 2);
+      const work = world.absent[device][entry] ? ABSENT : computing[device] + (sending.has(device) ? 2 : 0);
+      const { canvas, size } = this.dots[work];
+      context.drawImage(canvas, x - size / 2, y - size / 2, size, size);
+      if (!world.silent[device][entry]) continue;
+      context.strokeStyle = colours.dropped;
+      context.lineWidth = 1.5;
+      context.setLineDash([3, 2.5]);
+      this.circle(x, y, dot + 3);
+      context.stroke();
+      context.setLineDash([]);
     }
-    fill(colours.offloaded);
-    const silent = present.filter((device) => world.silent[device][entry]);
-    if (silent.length > 0) {
-      trace(silent, dot + 3);
-      stroke(colours.dropped, 1.5, [3, 2.5]);
-    }
-    context.setLineDash([]);
     context.globalAlpha = 1;
   }
 
   /** Rings around devices that were handed over, which widen and fade. */
-  drawHandovers(devices, time, entry, alpha) {
+  drawHandovers({ devices, alpha }, { time, entry }) {
     const { context, colours, dot } = this;
     context.strokeStyle = colours.ink;
-    context.lineWidth = 2;
+    context.lineWidth = Math.max(1, 0.4 * dot);
     for (const device of devices) {
       const since = world.handover[device][entry];
       const age = (time - since) / HANDOVER_SLOTS;
       if (since < 0 || age >= 1) continue;
       context.globalAlpha = alpha * (1 - age);
-      this.circle(...this.point(device), dot + 4 + 7 * age);
+      this.circle(...this.point(device), dot * (2.2 + 1.4 * age));
       context.stroke();
     }
     context.globalAlpha = 1;
   }
 
   /** Crosses at the devices whose tasks were dropped, for as long as on the side. */
-  drawDrops(time, slot, fade, faint) {
+  drawDrops({ time, slot, layers }, fade) {
     const { context, colours, dot } = this;
-    const arm = Math.max(3, dot);
+    const faint = new Set(layers[0].devices);
+    const arm = Math.max(2.5, dot);
     for (let end = Math.max(1, slot - Math.ceil(fade)); end <= slot; end++) {
       const age = (time - end) / fade;
       if (age >= 1) continue;
@@ -493,7 +489,7 @@ class DeviceMap {
         if (!this.run.columns.dropped[task]) continue;
         const device = tasks.device[task];
         const [x, y] = this.point(device);
-        context.globalAlpha = (1 - age * age) * (faint.has(device) ? FAINT : 1);
+        context.globalAlpha = (1 - age * age) * (faint.has(device) ? layers[0].alpha : 1);
         for (const [colour, width] of [[colours.paper, 5], [colours.dropped, 2.5]]) {
           context.strokeStyle = colour;
           context.lineWidth = width;
@@ -509,21 +505,16 @@ class DeviceMap {
     context.globalAlpha = 1;
   }
 
-  /** A station's mark and number, painted once: its canvas, and its size in the page. */
+  /** A station's mark and number, painted once: the station itself is at (10, 10). */
   paintStation(station) {
     const { colours } = this;
-    const canvas = document.createElement("canvas");
-    const scale = Math.min(2, window.devicePixelRatio || 1);
     const [width, height] = [52, 20];
-    [canvas.width, canvas.height] = [width * scale, height * scale];
-    const context = canvas.getContext("2d");
-    context.scale(scale, scale);
+    const { canvas, context } = smallCanvas(width, height);
     context.font = "600 11px system-ui, sans-serif";
     context.lineWidth = 3;
     context.lineJoin = "round";
     context.strokeStyle = colours.paper;
     context.fillStyle = colours.ink;
-    // The station itself is at (10, 10).
     context.beginPath();
     context.moveTo(10, 3);
     context.lineTo(16, 14);
@@ -534,6 +525,40 @@ class DeviceMap {
     context.strokeText(String(station + 1), 19, 14);
     context.fillText(String(station + 1), 19, 14);
     return { canvas, width, height };
+  }
+
+  /** A dot, painted once: bit 0 of `work` is the CPU's, bit 1 the uplink's; or ABSENT. */
+  paintDot(work) {
+    const { colours, dot } = this;
+    const size = 2 * Math.ceil(dot + 2);
+    const { canvas, context } = smallCanvas(size, size);
+    const circle = (radius) => {
+      context.beginPath();
+      context.arc(size / 2, size / 2, radius, 0, 2 * Math.PI);
+    };
+    circle(dot);
+    context.lineWidth = 1.5;
+    context.strokeStyle = colours.muted;
+    if (work === ABSENT) {
+      context.setLineDash([2, 2.5]);
+      context.stroke();
+      return { canvas, size };
+    }
+    context.fillStyle = [colours.paper, colours.local, colours.offloaded, colours.local][work];
+    context.fill();
+    if (work === 3) {
+      context.beginPath();
+      context.arc(size / 2, size / 2, dot, -Math.PI / 2, Math.PI / 2);
+      context.fillStyle = colours.offloaded;
+      context.fill();
+    }
+    if (work > 0) {
+      context.lineWidth = 1;
+      context.strokeStyle = colours.paper;
+      circle(dot + 0.5);
+    }
+    context.stroke();
+    return { canvas, size };
   }
 
   /** A ring and the number of the device that is followed; the ring is broken until it is chosen. */
@@ -586,7 +611,7 @@ class DeviceMap {
   }
 
   /** The words below the map, and its name. */
-  write(slot, followed, computing, sending) {
+  write({ slot, followed, computing, sending }) {
     const key = `${slot} ${followed} ${this.run.policy}`;
     if (key !== this.written) {
       this.written = key;
@@ -599,12 +624,19 @@ class DeviceMap {
     }
     if (now.playing || this.labelled) return;
     this.labelled = true;
-    const { silent, absent, handovers } = this.shown;
+    const { silent, absent, handovers } = this.counts();
     const parts = [`${sending.size} of ${world.devices} devices send`];
     if (world.has.silent) parts.push(`${silent} cannot`);
     if (world.has.absent) parts.push(`${absent} are absent`);
     if (world.has.serving) parts.push(`${handovers} handovers so far`);
     this.canvas.setAttribute("aria-label", `Map of ${this.run.policy} in slot ${slot}: ${parts.join(", ")}.`);
+  }
+
+  /** Devices that can't send and that are absent, and the handovers so far. */
+  counts() {
+    const entry = world.entry(Math.floor(this.time));
+    const count = (flags) => flags.reduce((sum, column) => sum + column[entry], 0);
+    return { silent: count(world.silent), absent: count(world.absent), handovers: world.handovers[entry] };
   }
 
   /** The device drawn nearest to a point of the canvas, within `reach` pixels, or null. */
@@ -645,7 +677,8 @@ class DeviceMap {
   state() {
     const pairs = (points) => points.map((at) => [...at]);
     return {
-      ...this.shown,
+      time: this.time,
+      ...this.counts(),
       devices: Array.from({ length: world.devices }, (_, device) => [this.points[2 * device], this.points[2 * device + 1]]),
       stations: pairs(world.stations.map(([x, y]) => this.at(x, y))),
       links: pairs(this.links),
@@ -658,4 +691,14 @@ class DeviceMap {
     const box = this.canvas.getBoundingClientRect();
     return { x: box.left + this.points[2 * device], y: box.top + this.points[2 * device + 1] };
   }
+}
+
+let turn = 0;
+
+/** Draws the maps that are shown. While an episode plays, they take turns: little moves in a frame. */
+function drawMaps(shown, time, fade) {
+  turn += 1;
+  shown.forEach((map, index) => {
+    if (!now.playing || turn % shown.length === index) map.draw(time, now, fade);
+  });
 }

@@ -76,7 +76,7 @@ function draw() {
   const slot = Math.floor(time);
   const fade = now.playing ? Math.max(1, 0.7 * now.speed) : 1;
   for (const side of shownSides()) side.drawing.draw(time, now, fade);
-  shownSides().forEach((_, index) => maps[index].draw(time, now, fade)); // map
+  drawMaps(maps.slice(0, shownSides().length), time, fade); // map
   byId("chart-cursor").style.transform = `translateX(${(time / system.slots) * 100}%)`;
   if (slot === writtenSlot) return;
   writtenSlot = slot;
