@@ -35,9 +35,10 @@ const CONTROLS: &str = include_str!("episode/page.js");
 
 const MAP: &str = include_str!("episode/map.html");
 const MAP_NOTE: &str = "
-  <p>On the map, devices are where they are as the slot begins, and between two slots on the straight line. Lines
-  show the tasks that are being sent, to the station that serves the device or, without serving stations, to that
-  of the server.</p>";
+  <p>On the map, devices are where they are as the slot begins, and between two slots on the straight line. A task
+  is sent to the station that serves the device or, without serving stations, to that of the server; of the device
+  that is followed, a dotted line shows the wire on to the server’s own station. A device that cannot send is
+  outside coverage, or its handover interrupts the link.</p>";
 const MAP_STYLE: &str = include_str!("episode/map.css");
 const MAP_SCRIPT: &str = include_str!("episode/map.js");
 /// How the lines of `CONTROLS` end that are for pages with a map.
