@@ -123,8 +123,8 @@ fn compare_world(scenario: &Path, page: &Value) -> (u32, u32, u64) {
     let (silent, absent) = (columns("silent"), columns("absent"));
     let at = |differences: &[i64], slot: usize| differences.iter().take(slot + 1).sum::<i64>();
     let last = |changes: &[i64], slot: i64| {
-        let begun = changes.chunks(2).filter(|change| change[0] <= slot);
-        begun.last().map(|change| change[1])
+        let mut begun = changes.chunks(2).filter(|change| change[0] <= slot);
+        begun.next_back().map(|change| change[1])
     };
     let inside =
         |spans: &[i64], slot| spans.chunks(2).any(|span| (span[0]..span[1]).contains(&slot));
