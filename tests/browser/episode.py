@@ -17,6 +17,58 @@ WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 780}
 
 
+class World:
+    """Positions and stations as the page has them, unpacked."""
+
+    def __init__(self, columns, slots):
+        def metres(differences):
+            differences = differences + [0] * (slots - len(differences))
+            return [sum(differences[: slot + 1]) / 10 for slot in range(slots)]
+
+        def held(changes):
+            starts = list(zip(changes[::2], changes[1::2]))
+            return [[station for start, station in starts if start <= slot][-1] for slot in range(slots)]
+
+        def inside(spans):
+            return [any(a <= slot < b for a, b in zip(spans[::2], spans[1::2])) for slot in range(slots)]
+
+        self.slots = slots
+        self.size = (columns["width_m"], columns["height_m"])
+        self.stations = [(x / 10, y / 10) for x, y in columns["stations_dm"]]
+        self.ways = [list(zip(metres(x), metres(y))) for x, y in zip(columns["x_dm"], columns["y_dm"])]
+        self.serving = [held(changes) for changes in columns["serving"]]
+        self.silent = [inside(spans) for spans in columns["silent"]]
+        self.absent = [inside(spans) for spans in columns["absent"]]
+        self.serves = any(station for column in self.serving for station in column)
+
+    def entry(self, slot):
+        return min(slot, self.slots - 1)
+
+    def position(self, device, time):
+        """Between two slots on the straight line, unless it comes or goes."""
+        at, share = self.entry(int(time)), time - int(time)
+        then = self.entry(at + 1)
+        (x, y), (to_x, to_y) = self.ways[device][at], self.ways[device][then]
+        if self.absent[device][at] or self.absent[device][then]:
+            return x, y
+        return x + share * (to_x - x), y + share * (to_y - y)
+
+    def station_for(self, device, server, slot):
+        """The station over which a device sends to a server, both counted from 1; 0 is none."""
+        at = self.entry(slot)
+        if self.serves:
+            return self.serving[device][at]
+        if server <= len(self.stations):
+            return server
+        x, y = self.ways[device][at]
+        distances = [(a - x) ** 2 + (b - y) ** 2 for a, b in self.stations]
+        return distances.index(min(distances)) + 1
+
+    def handovers(self, slot):
+        columns = [column[: self.entry(slot) + 1] for column in self.serving]
+        return sum(a != b and a > 0 and b > 0 for column in columns for a, b in zip(column, column[1:]))
+
+
 class Expected:
     """What must be shown, worked out from the data alone."""
 
@@ -24,6 +76,7 @@ class Expected:
         self.data = data
         self.system, self.tasks = data["system"], data["tasks"]
         self.runs = {run["policy"]: run for run in data["runs"]}
+        self.world = World(data["world"], self.system["slots"]) if "world" in data else None
 
     def under_way(self, run, slot):
         for task, arrival in enumerate(self.tasks["slot"]):
@@ -206,6 +259,75 @@ def check_slot(check, expected, page, slot):
     check.same(f"slot {slot}, arrived", rows["arrived"], sorted(arrived))
     check.same(f"slot {slot}, under way", rows["under way"], sorted(under_way - arrived - ended))
     check.same(f"slot {slot}, ended", rows["ended"], sorted(ended))
+    if expected.world:
+        check_map(check, expected, page, slot)
+
+
+def check_map(check, expected, page, slot):
+    """Compares the maps with the data: every position to scale, and every link; paused within a slot, too."""
+    world, shown = expected.world, state(page)
+    entry = world.entry(slot)
+    for side, drawn in zip(shown["sides"], shown["maps"]):
+        where = f"slot {slot}, map of {side['policy']}"
+        metres = [world.position(device, drawn["time"]) for device in range(len(world.ways))] + world.stations
+        pixels = drawn["devices"] + drawn["stations"]
+        check.same(f"{where}, devices and stations", len(pixels), len(metres))
+        # Two points give the scale and the origin, from which all others follow; north is up.
+        west, east = (pick(range(len(metres)), key=lambda at: metres[at][0]) for pick in (min, max))
+        scale = (pixels[east][0] - pixels[west][0]) / (metres[east][0] - metres[west][0])
+        left = pixels[west][0] - scale * metres[west][0]
+        bottom = pixels[west][1] + scale * metres[west][1]
+        for at, ((x, y), (shown_x, shown_y)) in enumerate(zip(metres, pixels)):
+            off = max(abs(left + scale * x - shown_x), abs(bottom - scale * y - shown_y))
+            check.same(f"{where}, position {at}: {off} pixels off", off < 0.01, True)
+        run = expected.runs[side["policy"]]
+        links = []
+        for task in expected.under_way(run, slot):
+            if expected.place(run, task, slot) == ("uplink", True):
+                device = expected.tasks["device"][task]
+                links.append([device, world.station_for(device, run["action"][task], slot)])
+        links = sorted(link for link in links if link[1] > 0)
+        check.same(f"{where}, links", sorted(drawn["links"]), links)
+        check.same(f"{where}, cannot send", drawn["silent"], sum(column[entry] for column in world.silent))
+        check.same(f"{where}, absent", drawn["absent"], sum(column[entry] for column in world.absent))
+        check.same(f"{where}, handovers", drawn["handovers"], world.handovers(slot))
+
+
+def check_devices(check, expected, page):
+    """Devices on the maps, by mouse and by the list of devices."""
+    world, slot = expected.world, expected.system["slots"] // 2
+    follow_link(page, slot)
+    page.evaluate("document.querySelector('.left .map canvas').scrollIntoView({ block: 'center' })")
+    caption = page.locator(".left .map figcaption")
+    pointed = set()
+    for device in range(0, len(world.ways), 5):
+        at = page.evaluate(f"window.offramp.locateDevice(0, {device})")
+        page.mouse.move(at["x"], at["y"])
+        # Another device may be drawn over it.
+        if state(page)["maps"][0]["pointed"] != device:
+            continue
+        pointed.add(device)
+        text = caption.inner_text()
+        check.same("the caption's device", text.startswith(f"Device {device}: "), True)
+        serving = world.serving[device][slot]
+        if serving and not world.silent[device][slot]:
+            check.same(f"{text}, serving", f"served by station {serving}" in text, True)
+        check.same(f"{text}, cannot send", "cannot send" in text, bool(serving and world.silent[device][slot]))
+    check.same("devices were pointed at", len(pointed) >= 2, True)
+    device = max(pointed)
+    at = page.evaluate(f"window.offramp.locateDevice(0, {device})")
+    page.mouse.click(at["x"], at["y"])
+    check.same("a click chooses a device", (state(page)["device"], page.input_value("#device")), (device, str(device)))
+    page.mouse.move(5, 5)
+    check.same("the caption stays", caption.inner_text().startswith(f"Device {device}: "), True)
+    page.keyboard.press("ArrowRight")
+    check_slot(check, expected, page, slot + 1)
+    page.keyboard.press("Escape")
+    check.same("no device", (state(page)["device"], caption.inner_text()[:8]), (None, "Point at"))
+    page.select_option("#device", "1")
+    check.same("by the list", caption.inner_text().startswith("Device 1: "), True)
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
 
 
 def check_story(check, expected, page, task):
@@ -348,6 +470,7 @@ def check_mouse(check, expected, page, policies):
     box = page.locator("#slot").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     check.near("slider", slot_of(page), slots / 2, 1 / slots)
+    page.locator("#chart-canvas").scroll_into_view_if_needed()
     box = page.locator("#chart-canvas").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 20)
     check.near("chart", slot_of(page), slots / 4, 2 / slots)
@@ -384,6 +507,7 @@ def check_tasks(check, expected, page):
     """Tasks on the canvases, by mouse; the same tasks in the table, by mouse and by key."""
     slot = expected.system["slots"] // 3
     follow_link(page, slot)
+    page.evaluate("document.querySelector('.left .stage canvas').scrollIntoView()")
     hovered = set()
     for side, policy in enumerate([state(page)["left"], state(page)["right"]]):
         for task in expected.under_way(expected.runs[policy], slot):
@@ -465,13 +589,22 @@ def check_page(check, expected, browser, page):
     width = "[document.documentElement.scrollWidth, innerWidth]"
     check.same("phone's width", phone.evaluate(width), [360, 360])
     task = next(t for t in expected.under_way(expected.runs[state(phone)["left"]], 20))
-    phone.evaluate(f"document.querySelector('.left canvas').scrollIntoView()")
+    phone.evaluate("document.querySelector('.left .stage canvas').scrollIntoView()")
     at = phone.evaluate(f"window.offramp.locate(0, {task})")
     phone.touchscreen.tap(at["x"], at["y"])
     check.same("a tap chooses a task", state(phone)["task"] is not None, True)
     check_story(check, expected, phone, state(phone)["task"])
     check.same("phone's width with a story", phone.evaluate(width), [360, 360])
     check_slot(check, expected, phone, 20)
+    if expected.world:
+        phone.evaluate("document.querySelector('.left .map canvas').scrollIntoView()")
+        at = phone.evaluate("window.offramp.locateDevice(0, 0)")
+        phone.touchscreen.tap(at["x"], at["y"])
+        device = state(phone)["device"]
+        check.same("a tap chooses a device", device is not None, True)
+        caption = phone.inner_text(".left .map figcaption")
+        check.same("a tapped device's caption", caption.startswith(f"Device {device}: "), True)
+        check.same("phone's width with a device", phone.evaluate(width), [360, 360])
 
     still = check.open(browser, reduced_motion="reduce")
     check.same("reduced motion", (state(still)["playing"], state(still)["slot"]), (False, 0))
@@ -535,6 +668,8 @@ def main():
         check_mouse(check, expected, page, best)
         check_selects(check, expected, page)
         check_tasks(check, expected, page)
+        if expected.world:
+            check_devices(check, expected, page)
         check_page(check, expected, browser, page)
         check.same("width", page.evaluate("document.documentElement.scrollWidth <= innerWidth"), True)
         speed = frames_per_second(page)

@@ -1,5 +1,9 @@
 //! `--html`: pages that play an episode, and what they contain.
 
+use std::path::Path;
+
+use offramp_model::{Episode, ObservationSpec, Workload};
+use offramp_scenario::Experiment;
 use offramp_tests::{Sandbox, example, workspace};
 use serde_json::Value;
 
@@ -86,6 +90,107 @@ fn each_scenario_has_a_page_of_its_first_point() {
     // At a load of 0.1, about a third as many tasks as at 0.3.
     let tasks = |data: &Value| numbers(&data["tasks"]["slot"]).len();
     assert!(3 * tasks(&sweep) < 2 * tasks(&small), "{} {}", tasks(&sweep), tasks(&small));
+}
+
+fn integers(column: &Value) -> Vec<i64> {
+    column.as_array().unwrap().iter().map(|number| number.as_i64().unwrap()).collect()
+}
+
+/// Plays the first episode of `scenario`, with decisions of its own, and compares every device in every
+/// slot with the world of the page. Returns how often a device was served, could not send, and was
+/// handed over.
+fn compare_world(scenario: &Path, page: &Value) -> (u32, u32, u64) {
+    let experiment = Experiment::read(scenario, &[]).unwrap();
+    let (system, seed) = (&experiment.points[0].system, experiment.points[0].evaluation.seed);
+    let (devices, servers) = (system.device_count(), system.server_count());
+    let (world, shown) = (system.parameters().world.as_deref().unwrap(), &page["world"]);
+    assert_eq!(shown["width_m"], world.area.width_m);
+    assert_eq!(shown["height_m"], world.area.height_m);
+    let near = |metres: f64, decimetres: i64| (metres - decimetres as f64 / 10.0).abs() <= 0.0501;
+    for (station, shown) in world.stations.iter().zip(shown["stations_dm"].as_array().unwrap()) {
+        let shown = integers(shown);
+        assert!(
+            near(station.x_m, shown[0]) && near(station.y_m, shown[1]),
+            "{station:?} {shown:?}"
+        );
+    }
+    let columns = |name: &str| -> Vec<Vec<i64>> {
+        let columns: Vec<_> = shown[name].as_array().unwrap().iter().map(integers).collect();
+        assert_eq!(columns.len(), devices as usize, "{name}");
+        columns
+    };
+    let (x, y, serving) = (columns("x_dm"), columns("y_dm"), columns("serving"));
+    let (silent, absent) = (columns("silent"), columns("absent"));
+    let at = |differences: &[i64], slot: usize| differences.iter().take(slot + 1).sum::<i64>();
+    let last = |changes: &[i64], slot: i64| {
+        let mut begun = changes.chunks(2).filter(|change| change[0] <= slot);
+        begun.next_back().map(|change| change[1])
+    };
+    let inside =
+        |spans: &[i64], slot| spans.chunks(2).any(|span| (span[0]..span[1]).contains(&slot));
+    let workload = Workload::Drawn { seed, episode: 0 };
+    let mut episode = Episode::new(system, workload, ObservationSpec::PAPER);
+    let (mut served, mut silences) = (0, 0);
+    while !episode.is_over() {
+        let slot = episode.slot();
+        for device in 0..devices {
+            let (column, what) = (device as usize, format!("device {device} in slot {slot}"));
+            let position = episode.position(device).unwrap();
+            let shown = (at(&x[column], slot as usize), at(&y[column], slot as usize));
+            assert!(
+                near(position.x_m, shown.0) && near(position.y_m, shown.1),
+                "{what}: {shown:?}"
+            );
+            let station = episode.serving(device).map_or(0, |station| i64::from(station) + 1);
+            let slot = i64::from(slot);
+            assert_eq!(last(&serving[column], slot), Some(station), "{what}");
+            let is_present = episode.is_present(device);
+            assert_eq!(inside(&absent[column], slot), !is_present, "{what}");
+            let reaches = (0..servers).any(|server| episode.uplink_mbps(device, server) > 0.0);
+            assert_eq!(inside(&silent[column], slot), is_present && !reaches, "{what}");
+            served += u32::from(station > 0);
+            silences += u32::from(is_present && !reaches);
+        }
+        let arrivals = episode.arrivals().iter();
+        let actions: Vec<u32> = arrivals.map(|task| (task.device + slot) % (servers + 1)).collect();
+        episode.advance(&actions).unwrap();
+    }
+    (served, silences, episode.handovers().map_or(0, |totals| totals.handovers))
+}
+
+#[test]
+fn the_world_of_a_page_is_that_of_the_engine_whatever_is_decided() {
+    let sandbox = Sandbox::new();
+    // Two stations, a cloud, and devices that stay where they are.
+    let fixed = "(name: \"fixed\", system: (devices: 7, servers: 3),
+        world: (width_m: 300, height_m: 200, stations: Grid(2, 1), radio: ()),
+        policies: [(plugin: \"random\"), (plugin: \"heuristic\")])";
+    sandbox.write("fixed.ron", fixed);
+    let of = |path: &str| {
+        let ran = sandbox.offramp(&["run", path, "--quick", "--html", "--out", "run"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let page = data(&sandbox.read("run/episode.html"));
+        let found = compare_world(&sandbox.path().join(path), &page);
+        std::fs::remove_dir_all(sandbox.path().join("run")).unwrap();
+        (page, found)
+    };
+    let (page, (served, silences, handovers)) = of(&scenario("v2x-manhattan.ron"));
+    assert!(served > 6000 && silences > 100 && handovers > 50, "{served} {silences} {handovers}");
+    // The page counts the same handovers.
+    let changes = page["world"]["serving"].as_array().unwrap().iter().map(integers);
+    let stations =
+        changes.map(|changes| changes.into_iter().skip(1).step_by(2).collect::<Vec<_>>());
+    let counted =
+        |stations: Vec<i64>| stations.windows(2).filter(|two| two[0] * two[1] > 0).count();
+    assert_eq!(stations.map(counted).sum::<usize>() as u64, handovers);
+    let (_, (served, ..)) = of(&scenario("pedestrian-umi.ron"));
+    assert_eq!(served, 0, "each station has a link of its own");
+    // What does not move is stored once.
+    let (page, _) = of("fixed.ron");
+    for name in ["x_dm", "y_dm"] {
+        let columns = page["world"][name].as_array().unwrap();
+        assert!(columns.iter().all(|column| column.as_array().unwrap().len() == 1), "{page}");
+    }
 }
 
 #[test]

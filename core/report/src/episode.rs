@@ -4,8 +4,15 @@
 //! The page's parts are in `episode/`: `data.js` (the columns, and where a task is in a slot),
 //! `layout.js`, `draw.js` (one side), `story.js` (one task) and `page.js` (controls and table). They
 //! read the data as columns of JSON, one entry per task; `Episode` defines them.
+//!
+//! The page of a [`World`] has a map as well: `map.html`, `map.css`, `map.js`, and the lines of
+//! `page.js` that are marked as those of a map. Any other page has none of these.
+
+mod world;
 
 use std::path::Path;
+
+pub use world::{Whereabouts, World};
 
 use offramp_results::timeline::{TaskStory, Timeline};
 use serde::{Serialize, Serializer};
@@ -17,19 +24,41 @@ pub const MAX_BYTES: usize = 10_000_000;
 
 const PAGE: &str = include_str!("episode/page.html");
 const STYLE: &str = include_str!("episode/page.css");
-const SCRIPT: &str = concat!(
+/// The scripts that define what `CONTROLS` uses.
+const PARTS: &str = concat!(
     include_str!("episode/data.js"),
     include_str!("episode/layout.js"),
     include_str!("episode/draw.js"),
     include_str!("episode/story.js"),
-    include_str!("episode/page.js"),
 );
+const CONTROLS: &str = include_str!("episode/page.js");
+
+const MAP: &str = include_str!("episode/map.html");
+const MAP_NOTE: &str = "
+  <p>On the map, devices are where they are as the slot begins, and between two slots on the straight line. A task
+  is sent to the station that serves the device or, without serving stations, to that of the server; of the device
+  that is followed, a dotted line shows the wire on to the server’s own station. A device that cannot send is
+  outside coverage, or its handover interrupts the link.</p>";
+const MAP_STYLE: &str = include_str!("episode/map.css");
+const MAP_SCRIPT: &str = include_str!("episode/map.js");
+/// How the lines of `CONTROLS` end that are for pages with a map.
+const MAP_MARK: &str = " // map\n";
 
 /// The page of an episode. `runs` are the policies' names and what happened under each, at least
 /// one and all on the same tasks; the two with the highest QoE are shown at first. If the page would exceed
 /// [`MAX_BYTES`], it has the tasks of the first devices that fit, at least one, and states so.
 pub fn page(title: &str, about: &str, runs: &[(String, Timeline)]) -> String {
-    page_within(MAX_BYTES, title, about, runs)
+    page_within(MAX_BYTES, title, about, runs, None)
+}
+
+/// The [`page`] of an episode that took place in `world`, with a map for each side.
+pub fn page_in_world(
+    title: &str,
+    about: &str,
+    runs: &[(String, Timeline)],
+    world: &World,
+) -> String {
+    page_within(MAX_BYTES, title, about, runs, Some(world))
 }
 
 /// The name of the page of a scenario in a run folder; of the only one, if `scenario` is `None`.
@@ -53,18 +82,42 @@ pub fn write(
     crate::page::write(path, PageKind::Episode, &page(title, about, runs))
 }
 
+/// Writes the [`page_in_world`] to `path`, over an earlier page of offramp.
+///
+/// # Errors
+/// [`PageError`]; the file is as it was before.
+pub fn write_in_world(
+    path: &Path,
+    title: &str,
+    about: &str,
+    runs: &[(String, Timeline)],
+    world: &World,
+) -> Result<(), PageError> {
+    crate::page::write(path, PageKind::Episode, &page_in_world(title, about, runs, world))
+}
+
 /// Devices from which the size of a page is estimated: it is all but linear in them.
 const SAMPLE_DEVICES: u32 = 64;
 
-fn page_within(max_bytes: usize, title: &str, about: &str, runs: &[(String, Timeline)]) -> String {
+fn page_within(
+    max_bytes: usize,
+    title: &str,
+    about: &str,
+    runs: &[(String, Timeline)],
+    world: Option<&World>,
+) -> String {
+    let with_map = |part: &str| if world.is_some() { part.to_owned() } else { String::new() };
     let filled = |shown_devices| {
-        let data = Episode::new(title, about, runs, shown_devices).json();
+        let data = Episode::new(title, about, runs, world, shown_devices).json();
         fill(PAGE, |name| match name {
             "title" => escaped(title),
             "about" => escaped(about),
-            "style" => STYLE.to_owned(),
+            "style" => format!("{STYLE}{}", with_map(MAP_STYLE)),
+            "map" => with_map(MAP),
+            "map-note" => with_map(MAP_NOTE),
             "data" => data.clone(),
-            _ => SCRIPT.to_owned(),
+            _ if world.is_some() => format!("{PARTS}{MAP_SCRIPT}{CONTROLS}"),
+            _ => format!("{PARTS}{}", without_map(CONTROLS)),
         })
     };
     let devices = runs.first().map_or(0, |(_, timeline)| timeline.shown_devices);
@@ -99,6 +152,11 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     text
 }
 
+/// A script without its lines for pages with a map.
+fn without_map(script: &str) -> String {
+    script.split_inclusive('\n').filter(|line| !line.ends_with(MAP_MARK)).collect()
+}
+
 /// The data of the page.
 #[derive(Serialize)]
 struct Episode<'a> {
@@ -107,6 +165,8 @@ struct Episode<'a> {
     system: System<'a>,
     tasks: Tasks,
     runs: Vec<Run<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    world: Option<world::Columns>,
 }
 
 #[derive(Default, Serialize)]
@@ -165,6 +225,7 @@ impl<'a> Episode<'a> {
         title: &'a str,
         about: &'a str,
         runs: &'a [(String, Timeline)],
+        world: Option<&World>,
         shown_devices: u32,
     ) -> Self {
         let first = runs.first().map(|(_, timeline)| timeline);
@@ -177,6 +238,7 @@ impl<'a> Episode<'a> {
                 .iter()
                 .map(|(policy, timeline)| Run::new(policy, timeline, shown_devices))
                 .collect(),
+            world: world.map(|world| world::Columns::new(world, shown_devices)),
         }
     }
 
@@ -395,6 +457,27 @@ mod tests {
     }
 
     #[test]
+    fn only_the_page_of_a_world_has_a_map() {
+        let runs = [("a".to_owned(), timeline()), ("b".to_owned(), timeline())];
+        let plain = page("toy", "", &runs);
+        assert_eq!(data(&plain).get("world"), None);
+        assert!(!plain.contains("DeviceMap") && !plain.contains("// map"));
+        let page = page_in_world("toy", "", &runs, &world::tests::world());
+        assert_eq!(data(&page)["world"]["x_dm"][1], json!([30]));
+        assert_eq!(page.matches("\"x_dm\"").count(), 1, "once, whatever the number of policies");
+        assert!(!page.contains("{{"), "a placeholder was not filled");
+        for from_elsewhere in ["http:", "https:", " src=", "@import", "url("] {
+            assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
+        }
+        // Without its map, it is the other page.
+        let mut rest = page.replacen(MAP, "", 1).replacen(MAP_NOTE, "", 1);
+        rest = rest.replacen(MAP_STYLE, "", 1).replacen(MAP_SCRIPT, "", 1);
+        let (before, from) = rest.split_once(",\"world\":").unwrap();
+        let (_, after) = from.split_once("</script>").unwrap();
+        assert_eq!(without_map(&format!("{before}}}</script>{after}")), plain);
+    }
+
+    #[test]
     fn a_large_page_has_the_tasks_of_the_first_devices_that_fit() {
         let mut timeline = timeline();
         (timeline.devices, timeline.shown_devices) = (1000, 1000);
@@ -409,7 +492,7 @@ mod tests {
         let whole = page("toy", "", &runs);
         assert_eq!(data(&whole)["system"]["shown_devices"], 1000);
         let max_bytes = whole.len() - 100_000;
-        let cut = page_within(max_bytes, "toy", "", &runs);
+        let cut = page_within(max_bytes, "toy", "", &runs, None);
         assert!(cut.len() <= max_bytes && cut.len() > max_bytes - 20_000, "{}", cut.len());
         let cut = data(&cut);
         let shown = cut["system"]["shown_devices"].as_u64().unwrap() as usize;
@@ -419,7 +502,7 @@ mod tests {
         // What belongs to the whole episode is of all devices.
         assert_eq!(cut["runs"][0]["qoe"], 148);
         // At least one device, however small the limit.
-        let least = page_within(10, "toy", "", &runs);
+        let least = page_within(10, "toy", "", &runs, None);
         assert_eq!(data(&least)["system"]["shown_devices"], 1);
     }
 }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_harness::bind::{BoundPolicy, Evaluation};
+use offramp_harness::environment::Environment;
 use offramp_harness::run::watch_episode;
-use offramp_report::episode;
+use offramp_report::episode::{self, Whereabouts, World};
 use offramp_report::page::PageError;
 use offramp_results::timeline::Timeline;
 use offramp_results::words::counted;
-use offramp_scenario::Experiment;
+use offramp_scenario::{Experiment, Scenario};
 use rayon::prelude::*;
 
 use crate::progress::show_failure;
@@ -74,6 +75,45 @@ pub(super) fn write(
     }
     let seed = point.scenario.evaluation.seed;
     let about = format!("episode {episode} under seed {seed}");
-    episode::write(page, &experiment.name, &about, &played)?;
+    let shown_devices = played.first().map_or(0, |(_, timeline)| timeline.shown_devices);
+    match world(&point.scenario, episode, shown_devices) {
+        Some(world) => {
+            episode::write_in_world(page, &experiment.name, &about, &played, &world)?;
+        }
+        None => episode::write(page, &experiment.name, &about, &played)?,
+    }
     Ok(true)
+}
+
+/// Where stations and the first devices are in `episode`, slot by slot; `None` without positions.
+/// Decisions change none of it, so everyone computes locally.
+fn world(scenario: &Scenario, episode: u64, shown_devices: u32) -> Option<World> {
+    let (system, seed) = (&scenario.system, scenario.evaluation.seed);
+    let world = system.parameters().world.as_deref()?;
+    let mut environment = Environment::new(system, scenario.observation, seed, episode);
+    let mut ways = vec![Vec::new(); shown_devices as usize];
+    let mut actions = Vec::new();
+    while !environment.is_over() {
+        let episode = environment.episode();
+        for (device, way) in (0..).zip(&mut ways) {
+            let position = episode.position(device)?;
+            let mut servers = 0..system.server_count();
+            way.push(Whereabouts {
+                position: (position.x_m, position.y_m),
+                is_present: episode.is_present(device),
+                serving: episode.serving(device),
+                can_send: servers.any(|server| episode.uplink_mbps(device, server) > 0.0),
+            });
+        }
+        actions.clear();
+        actions.resize(environment.rows(), 0);
+        // An action of 0 is legal.
+        let _ = environment.step(&actions);
+    }
+    Some(World {
+        width_m: world.area.width_m,
+        height_m: world.area.height_m,
+        stations: world.stations.iter().map(|station| (station.x_m, station.y_m)).collect(),
+        ways,
+    })
 }
