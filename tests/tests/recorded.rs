@@ -49,9 +49,9 @@ fn a_run_with_other_recorded_data_is_not_resumed() {
 fn a_training_learns_on_its_part_alone() {
     let training = scenario()
         .set("train.learner.plugin", "\"d3qn\"")
-        .set("train.learner.parameters", "(hidden: 2)")
-        .set("train.episodes", 3)
-        .set("train.validate_every", 3)
+        .set("train.learner.parameters", "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)")
+        .set("train.episodes", 6)
+        .set("train.validate_every", 6)
         .set("train.validate_episodes", 2);
     let learned = |tasks: &str| {
         let sandbox = Sandbox::new();
@@ -93,14 +93,14 @@ fn a_training_learns_on_its_part_alone() {
 fn a_training_with_other_recorded_data_is_not_resumed() {
     let training = scenario()
         .set("train.learner.plugin", "\"d3qn\"")
-        .set("train.learner.parameters", "(hidden: 2)")
-        .set("train.episodes", 2);
+        .set("train.learner.parameters", "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)")
+        .set("train.episodes", 6);
     let sandbox = Sandbox::new();
     sandbox.write("tasks.csv", tasks(5.0));
     let ran = run(&sandbox, "train", &training, &[]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     sandbox.write("tasks.csv", tasks(6.0));
-    let ran = run(&sandbox, "train", &training.set("train.episodes", 3), &["--resume"]);
+    let ran = run(&sandbox, "train", &training.set("train.episodes", 7), &["--resume"]);
     assert_eq!(ran.code, 2, "{}", ran.out);
     assert!(ran.err.contains("the recorded data tasks.csv has changed"), "{}", ran.err);
 }

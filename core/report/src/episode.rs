@@ -5,8 +5,7 @@
 //! `layout.js`, `draw.js` (one side), `story.js` (one task) and `page.js` (controls and table). They
 //! read the data as columns of JSON, one entry per task; `Episode` defines them.
 //!
-//! The page of a [`World`] has a map as well: `map.html`, `map.css`, `map.js`, and the lines of
-//! `page.js` that are marked as those of a map. Any other page has none of these.
+//! The page of a [`World`] has maps as well: `map.js` draws them, `map.html` explains them.
 
 mod world;
 
@@ -23,15 +22,15 @@ use crate::page::{PageError, PageKind, escaped};
 pub const MAX_BYTES: usize = 10_000_000;
 
 const PAGE: &str = include_str!("episode/page.html");
-const STYLE: &str = include_str!("episode/page.css");
-/// The scripts that define what `CONTROLS` uses.
-const PARTS: &str = concat!(
+const STYLE: &str = concat!(include_str!("episode/page.css"), include_str!("episode/map.css"));
+const SCRIPT: &str = concat!(
     include_str!("episode/data.js"),
     include_str!("episode/layout.js"),
     include_str!("episode/draw.js"),
     include_str!("episode/story.js"),
+    include_str!("episode/map.js"),
+    include_str!("episode/page.js"),
 );
-const CONTROLS: &str = include_str!("episode/page.js");
 
 const MAP: &str = include_str!("episode/map.html");
 const MAP_NOTE: &str = "
@@ -39,26 +38,18 @@ const MAP_NOTE: &str = "
   is sent to the station that serves the device or, without serving stations, to that of the server; of the device
   that is followed, a dotted line shows the wire on to the server’s own station. A device that cannot send is
   outside coverage, or its handover interrupts the link.</p>";
-const MAP_STYLE: &str = include_str!("episode/map.css");
-const MAP_SCRIPT: &str = include_str!("episode/map.js");
-/// How the lines of `CONTROLS` end that are for pages with a map.
-const MAP_MARK: &str = " // map\n";
 
 /// The page of an episode. `runs` are the policies' names and what happened under each, at least
 /// one and all on the same tasks; the two with the highest QoE are shown at first. If the page would exceed
-/// [`MAX_BYTES`], it has the tasks of the first devices that fit, at least one, and states so.
-pub fn page(title: &str, about: &str, runs: &[(String, Timeline)]) -> String {
-    page_within(MAX_BYTES, title, about, runs, None)
-}
-
-/// The [`page`] of an episode that took place in `world`, with a map for each side.
-pub fn page_in_world(
+/// [`MAX_BYTES`], it has the tasks of the first devices that fit, at least one, and states so. With a
+/// `world`, each side has a map.
+pub fn page(
     title: &str,
     about: &str,
     runs: &[(String, Timeline)],
-    world: &World,
+    world: Option<&World>,
 ) -> String {
-    page_within(MAX_BYTES, title, about, runs, Some(world))
+    page_within(MAX_BYTES, title, about, runs, world)
 }
 
 /// The name of the page of a scenario in a run folder; of the only one, if `scenario` is `None`.
@@ -78,22 +69,9 @@ pub fn write(
     title: &str,
     about: &str,
     runs: &[(String, Timeline)],
+    world: Option<&World>,
 ) -> Result<(), PageError> {
-    crate::page::write(path, PageKind::Episode, &page(title, about, runs))
-}
-
-/// Writes the [`page_in_world`] to `path`, over an earlier page of offramp.
-///
-/// # Errors
-/// [`PageError`]; the file is as it was before.
-pub fn write_in_world(
-    path: &Path,
-    title: &str,
-    about: &str,
-    runs: &[(String, Timeline)],
-    world: &World,
-) -> Result<(), PageError> {
-    crate::page::write(path, PageKind::Episode, &page_in_world(title, about, runs, world))
+    crate::page::write(path, PageKind::Episode, &page(title, about, runs, world))
 }
 
 /// Devices from which the size of a page is estimated: it is all but linear in them.
@@ -112,12 +90,11 @@ fn page_within(
         fill(PAGE, |name| match name {
             "title" => escaped(title),
             "about" => escaped(about),
-            "style" => format!("{STYLE}{}", with_map(MAP_STYLE)),
+            "style" => STYLE.to_owned(),
             "map" => with_map(MAP),
             "map-note" => with_map(MAP_NOTE),
             "data" => data.clone(),
-            _ if world.is_some() => format!("{PARTS}{MAP_SCRIPT}{CONTROLS}"),
-            _ => format!("{PARTS}{}", without_map(CONTROLS)),
+            _ => SCRIPT.to_owned(),
         })
     };
     let devices = runs.first().map_or(0, |(_, timeline)| timeline.shown_devices);
@@ -150,11 +127,6 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
         }
     }
     text
-}
-
-/// A script without its lines for pages with a map.
-fn without_map(script: &str) -> String {
-    script.split_inclusive('\n').filter(|line| !line.ends_with(MAP_MARK)).collect()
 }
 
 /// The data of the page.
@@ -408,7 +380,7 @@ mod tests {
 
     #[test]
     fn columns_have_an_entry_per_task() {
-        let data = data(&page("toy", "by hand", &[("a".to_owned(), timeline())]));
+        let data = data(&page("toy", "by hand", &[("a".to_owned(), timeline())], None));
         assert_eq!(
             data["tasks"],
             json!({"slot": [0, 1], "device": [0, 1], "size_mbit": [2, 2],
@@ -430,17 +402,17 @@ mod tests {
     fn a_policy_without_values_has_none() {
         let mut timeline = timeline();
         timeline.tasks.iter_mut().for_each(|task| task.values.clear());
-        let data = data(&page("toy", "", &[("a".to_owned(), timeline)]));
+        let data = data(&page("toy", "", &[("a".to_owned(), timeline)], None));
         assert_eq!(data["runs"][0]["q"], Value::Null);
     }
 
     #[test]
     fn no_name_can_leave_its_place_in_the_page() {
         let hostile = "</script><!-- \"'{{script}}\u{2028}é & <script>";
-        let page = page(hostile, hostile, &[(hostile.to_owned(), timeline())]);
+        let page = page(hostile, hostile, &[(hostile.to_owned(), timeline())], None);
         assert_eq!(data(&page)["runs"][0]["policy"], hostile);
         assert_eq!(data(&page)["title"], hostile);
-        let plain = super::page("toy", "", &[("a".to_owned(), timeline())]);
+        let plain = super::page("toy", "", &[("a".to_owned(), timeline())], None);
         for tag in ["<script", "</script", "<!--", "<h1>"] {
             assert_eq!(page.matches(tag).count(), plain.matches(tag).count(), "{tag}");
         }
@@ -450,7 +422,7 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
-        let page = page("toy", "", &[("a".to_owned(), timeline())]);
+        let page = page("toy", "", &[("a".to_owned(), timeline())], None);
         for from_elsewhere in ["http:", "https:", " src=", "@import", "url("] {
             assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
         }
@@ -459,22 +431,17 @@ mod tests {
     #[test]
     fn only_the_page_of_a_world_has_a_map() {
         let runs = [("a".to_owned(), timeline()), ("b".to_owned(), timeline())];
-        let plain = page("toy", "", &runs);
+        let plain = page("toy", "", &runs, None);
         assert_eq!(data(&plain).get("world"), None);
-        assert!(!plain.contains("DeviceMap") && !plain.contains("// map"));
-        let page = page_in_world("toy", "", &runs, &world::tests::world());
+        assert!(!plain.contains(MAP_NOTE));
+        let page = page("toy", "", &runs, Some(&world::tests::world()));
         assert_eq!(data(&page)["world"]["x_dm"][1], json!([30]));
         assert_eq!(page.matches("\"x_dm\"").count(), 1, "once, whatever the number of policies");
+        assert!(page.contains(MAP_NOTE));
         assert!(!page.contains("{{"), "a placeholder was not filled");
         for from_elsewhere in ["http:", "https:", " src=", "@import", "url("] {
             assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
         }
-        // Without its map, it is the other page.
-        let mut rest = page.replacen(MAP, "", 1).replacen(MAP_NOTE, "", 1);
-        rest = rest.replacen(MAP_STYLE, "", 1).replacen(MAP_SCRIPT, "", 1);
-        let (before, from) = rest.split_once(",\"world\":").unwrap();
-        let (_, after) = from.split_once("</script>").unwrap();
-        assert_eq!(without_map(&format!("{before}}}</script>{after}")), plain);
     }
 
     #[test]
@@ -489,7 +456,7 @@ mod tests {
             .map(|(arrival_slot, device)| TaskStory { arrival_slot, device, ..task.clone() })
             .collect();
         let runs = [("a".to_owned(), timeline)];
-        let whole = page("toy", "", &runs);
+        let whole = page("toy", "", &runs, None);
         assert_eq!(data(&whole)["system"]["shown_devices"], 1000);
         let max_bytes = whole.len() - 100_000;
         let cut = page_within(max_bytes, "toy", "", &runs, None);

@@ -42,5 +42,6 @@ fn write_page(traces: &[Trace], path: &Path) -> Result<(), Problem> {
         return Err(Problem::new(message).with_help("name one trace, or leave out --html"));
     };
     let played = [("recorded".to_owned(), trace.timeline())];
-    episode::write(path, &trace.name, "a recorded run, replayed", &played).map_err(super::of_page)
+    episode::write(path, &trace.name, "a recorded run, replayed", &played, None)
+        .map_err(super::of_page)
 }

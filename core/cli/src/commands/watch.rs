@@ -76,12 +76,8 @@ pub(super) fn write(
     let seed = point.scenario.evaluation.seed;
     let about = format!("episode {episode} under seed {seed}");
     let shown_devices = played.first().map_or(0, |(_, timeline)| timeline.shown_devices);
-    match world(&point.scenario, episode, shown_devices) {
-        Some(world) => {
-            episode::write_in_world(page, &experiment.name, &about, &played, &world)?;
-        }
-        None => episode::write(page, &experiment.name, &about, &played)?,
-    }
+    let world = world(&point.scenario, episode, shown_devices);
+    episode::write(page, &experiment.name, &about, &played, world.as_ref())?;
     Ok(true)
 }
 

@@ -83,7 +83,8 @@ class World {
   }
 }
 
-const world = new World(episode.world);
+/** The world of the episode, or null: devices are nowhere then, and there are no maps. */
+const world = episode.world ? new World(episode.world) : null;
 for (const entry of document.querySelectorAll("[data-with]")) entry.hidden = !world.has[entry.dataset.with];
 
 /** Links bow by this share of their length: those along a street do not hide each other. */

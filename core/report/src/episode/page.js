@@ -40,7 +40,7 @@ function makeSide(id, name) {
 }
 
 const sides = [makeSide("left", "Left"), makeSide("right", "Right")];
-const maps = sides.map(({ section, drawing }) => new DeviceMap(section, drawing)); // map
+const maps = world ? sides.map(({ section, drawing }) => new DeviceMap(section, drawing)) : [];
 const shownSides = () => sides.slice(0, now.right === null ? 1 : 2);
 
 function writeNumbers(side, slot) {
@@ -76,7 +76,7 @@ function draw() {
   const slot = Math.floor(time);
   const fade = now.playing ? Math.max(1, 0.7 * now.speed) : 1;
   for (const side of shownSides()) side.drawing.draw(time, now, fade);
-  drawMaps(maps.slice(0, shownSides().length), time, fade); // map
+  drawMaps(maps.slice(0, shownSides().length), time, fade);
   byId("chart-cursor").style.transform = `translateX(${(time / system.slots) * 100}%)`;
   if (slot === writtenSlot) return;
   writtenSlot = slot;
@@ -98,7 +98,7 @@ function refresh() {
     side.drawing.fit(colours);
     side.drawing.use(runAt(policy));
     side.whole.hidden = true;
-    maps[index].fit(colours); // map
+    maps[index]?.fit(colours);
   });
   const shown = shownRuns();
   drawChart(byId("chart-canvas"), byId("chart-canvas").clientWidth, shown, colours);
@@ -501,9 +501,9 @@ window.offramp = {
     device: now.device,
     sides: shownSides().map((side) => side.drawing.shown),
     frame_times: [...frameTimes],
-    maps: shownSides().map((_, index) => maps[index].state()), // map
+    maps: maps.slice(0, shownSides().length).map((map) => map.state()),
   }),
-  locateDevice: (index, device) => maps[index].locate(device), // map
+  locateDevice: (index, device) => maps[index].locate(device),
   locate: (index, task) => {
     const { drawing, canvas } = sides[index];
     const box = canvas.getBoundingClientRect();
