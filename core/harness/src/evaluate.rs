@@ -25,7 +25,7 @@ use crate::check::{Planned, Unfit, check, plan};
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
 use crate::identity::{FileHashes, changed_file};
-use crate::run::{RunError, RunSetup, run_episode, runs};
+use crate::run::{RunError, RunSetup, runs};
 
 /// Receives the episodes of runs in order; only their summaries are kept otherwise.
 pub trait Sink: Sync {
@@ -181,7 +181,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
     fn new(at: usize, run: &'c Planned<'c>, common: &'c Common<'c, S>) -> Self {
         let progress = Progress {
             kept: None,
-            summary: Summary::new(run.record.power_modes.len()),
+            summary: Summary::new(),
             next: 0,
             waiting: BTreeMap::new(),
             begun: false,
@@ -303,9 +303,8 @@ impl<'c, S: Sink> RunJob<'c, S> {
             Some(format!("the file {file} has changed while it ran"))
         };
         let error = error.or_else(changed);
-        let none = || Summary::new(record.power_modes.len());
-        let summary = std::mem::replace(&mut progress.summary, none());
-        let summary = if error.is_none() { summary } else { none() };
+        let summary = std::mem::take(&mut progress.summary);
+        let summary = if error.is_none() { summary } else { Summary::new() };
         let record = RunRecord { episodes: summary.episodes(), error, ..record.clone() };
         let stored = StoredRun { record, summary };
         if let Some(kept) = progress.kept.take() {
@@ -329,8 +328,6 @@ impl<'c, S: Sink> RunJob<'c, S> {
     fn episode(&self, episode: u64) -> Result<EpisodeResult, RunError> {
         let setup = self.setup()?;
         let mut policy = setup.instance()?;
-        let scenario = &self.run.evaluation.scenario;
-        let seed = scenario.evaluation.seed;
-        run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
+        setup.episode(policy.as_mut(), episode)
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use offramp_scenario::Limits;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
+use crate::run::{OnEpisode, RunError, RunSetup};
 
 /// Creates the policy of one run, and carries out all of its episodes.
 pub trait Executor: Sync {
@@ -70,12 +70,9 @@ impl Executor for InProcess {
         on_episode: OnEpisode<'_>,
     ) -> Result<(), RunError> {
         let setup = RunSetup::new(evaluation, policy)?;
-        let scenario = &evaluation.scenario;
-        for episode in 0..scenario.evaluation.episodes {
+        for episode in 0..evaluation.scenario.evaluation.episodes {
             let mut policy = setup.instance()?;
-            let seed = scenario.evaluation.seed;
-            let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)?;
-            if on_episode(result).is_break() {
+            if on_episode(setup.episode(policy.as_mut(), episode)?).is_break() {
                 break;
             }
         }

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_journal_is_read_up_to_where_it_was_cut_off() {
-        let run = StoredRun { record: RunRecord::default(), summary: Summary::new(1) };
+        let run = StoredRun { record: RunRecord::default(), summary: Summary::new() };
         let done = Done { run, rows: RowsRecord::default() };
         let text = serde_json::to_string(&done).unwrap();
         let sum = sha256(text.as_bytes());

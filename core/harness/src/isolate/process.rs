@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
-use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
+use crate::run::{OnEpisode, RunError, RunSetup};
 
 /// A run for the process to carry out. Paths are bytes: the system's names need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
@@ -378,8 +378,7 @@ fn episodes(
     for episode in 0..scenario.evaluation.episodes {
         let inner = clock.timed(|| setup.instance()).map_err(RunError::from)?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
-        let seed = scenario.evaluation.seed;
-        let played = run_episode(scenario, &setup.context, &mut policy, seed, episode);
+        let played = setup.episode(&mut policy, episode);
         clock.timed(|| drop(policy));
         if !say(&Answer::Episode(played?)) {
             return Ok(());
