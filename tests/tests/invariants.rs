@@ -13,7 +13,7 @@ use serde_json::Value;
 const ARROWS: [(&str, &[&str]); 18] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model"]),
-    ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
+    ("core/results", &["offramp-columns", "offramp-model"]), // its random streams, in a test alone, see below
     ("core/timeline", &["offramp-model", "offramp-results"]),
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),

@@ -12,6 +12,7 @@ use offramp_report::records::Records;
 use offramp_report::{Format, results_by, run_records_by};
 use offramp_results::run_folder::StoredRun;
 use offramp_results::shard::Shard;
+use offramp_results::tasks::TaskFormat;
 use offramp_results::{Grouping, files};
 use offramp_scenario::{Setting, SettingValue};
 
@@ -139,8 +140,7 @@ pub(crate) struct ResultsArguments {
 impl ResultsArguments {
     /// Prints the results.
     pub(crate) fn print(&self, runs: &[StoredRun]) -> Result<(), Problem> {
-        let groupings =
-            [(self.power_modes, Grouping::PowerMode), (self.classes, Grouping::Class)];
+        let groupings = [(self.power_modes, Grouping::PowerMode), (self.classes, Grouping::Class)];
         let groupings = groupings.into_iter().filter(|(is_wanted, _)| *is_wanted);
         let groupings: Vec<Grouping> = groupings.map(|(_, grouping)| grouping).collect();
         let text = |format| results_by(&groupings, runs, format);
@@ -250,6 +250,10 @@ pub(crate) struct RunArguments {
         conflicts_with = "isolate",
     )]
     pub(crate) html: Option<u64>,
+    /// Write each task, one row after another, to tasks.csv in the run folder; with --format parquet to
+    /// tasks.parquet
+    #[arg(long)]
+    tasks: bool,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
     #[command(flatten)]
@@ -267,6 +271,15 @@ pub(crate) struct RunArguments {
 }
 
 impl RunArguments {
+    /// The format in which tasks are written, if they are.
+    pub(crate) fn tasks(&self) -> Option<TaskFormat> {
+        let format = match self.results.format.format {
+            FormatName::Parquet => TaskFormat::Parquet,
+            FormatName::Table | FormatName::Json | FormatName::Csv => TaskFormat::Csv,
+        };
+        self.tasks.then_some(format)
+    }
+
     /// The fields of a scenario that the command line overrides.
     pub(crate) fn settings(&self) -> Vec<Setting> {
         Settings::default()

@@ -72,7 +72,10 @@ impl Sums {
 ///
 /// # Errors
 /// [`NotFinite`].
-pub(crate) fn finite(mobility: EpisodeMobility, episode: u64) -> Result<EpisodeMobility, NotFinite> {
+pub(crate) fn finite(
+    mobility: EpisodeMobility,
+    episode: u64,
+) -> Result<EpisodeMobility, NotFinite> {
     match mobility.not_finite() {
         None => Ok(mobility),
         Some((metric, value)) => Err(NotFinite { episode, metric: metric.title, value }),

@@ -19,9 +19,10 @@ use crate::instances::Instances;
 use crate::metrics::{EpisodeMeter, NotFinite, finite};
 use crate::seeds;
 use crate::survey::Surveyor;
+use crate::tasks::{Detail, Played, TaskRecorder};
 
 /// Receives the episodes of a run in order; the run ends early if it breaks.
-pub type OnEpisode<'a> = &'a mut dyn FnMut(EpisodeResult) -> ControlFlow<()>;
+pub type OnEpisode<'a> = &'a mut dyn FnMut(Played) -> ControlFlow<()>;
 
 /// The reason why a run failed. Other runs continue.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum RunError {
     /// A decision can't be carried out.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
+    /// The tasks of an episode can't be kept until it is over.
+    #[error("can't write the tasks of an episode to a temporary file: {0}")]
+    Tasks(#[from] std::io::Error),
 }
 
 impl RunError {
@@ -61,7 +65,7 @@ impl RunError {
                 let crashed = matches!(failure.fault, CallFault::Panic(_));
                 !crashed && ["create", "files"].contains(&failure.call)
             }
-            Self::Isolated(_) | Self::NotFinite(_) | Self::Illegal(_) => false,
+            Self::Isolated(_) | Self::NotFinite(_) | Self::Illegal(_) | Self::Tasks(_) => false,
         }
     }
 }
@@ -183,6 +187,8 @@ struct Measured {
     meter: EpisodeMeter,
     /// Measures what devices find, if that is wanted and they find anything.
     surveyor: Option<Surveyor>,
+    /// Records the tasks, if they are kept.
+    tasks: Option<TaskRecorder>,
     decisions: u64,
     decide_ns: u64,
 }
@@ -192,6 +198,9 @@ impl EpisodeObserver for Measured {
         self.meter.before_slot(episode);
         if let Some(surveyor) = &mut self.surveyor {
             surveyor.before_slot(episode);
+        }
+        if let Some(tasks) = &mut self.tasks {
+            tasks.before_slot(episode);
         }
     }
 
@@ -213,6 +222,9 @@ impl EpisodeObserver for Measured {
         if let Some(surveyor) = self.surveyor.as_mut().filter(|_| episode.is_over()) {
             surveyor.after_episode(episode);
         }
+        if let Some(tasks) = &mut self.tasks {
+            tasks.after_slot(episode);
+        }
     }
 }
 
@@ -229,8 +241,8 @@ pub fn run_episode(
     episode: u64,
 ) -> Result<EpisodeResult, RunError> {
     let meter = EpisodeMeter::new(&scenario.system);
-    let measured = Measured { meter, surveyor: None, decisions: 0, decide_ns: 0 };
-    measured.episode(scenario, context, policy, seed, episode)
+    let measured = Measured { meter, surveyor: None, tasks: None, decisions: 0, decide_ns: 0 };
+    Ok(measured.episode(scenario, context, policy, seed, episode)?.result)
 }
 
 impl RunSetup<'_> {
@@ -242,11 +254,13 @@ impl RunSetup<'_> {
         &self,
         policy: &mut dyn Policy,
         episode: u64,
-    ) -> Result<EpisodeResult, RunError> {
+        detail: Detail,
+    ) -> Result<Played, RunError> {
         let scenario = &self.evaluation.scenario;
         let measured = Measured {
             meter: EpisodeMeter::new(&scenario.system),
             surveyor: Surveyor::new(&scenario.system),
+            tasks: (detail == Detail::Tasks).then(|| TaskRecorder::new(episode)),
             decisions: 0,
             decide_ns: 0,
         };
@@ -264,18 +278,20 @@ impl Measured {
         policy: &mut dyn Policy,
         seed: u64,
         episode: u64,
-    ) -> Result<EpisodeResult, RunError> {
+    ) -> Result<Played, RunError> {
         play(scenario, context, policy, seed, episode, &mut self)?;
-        let Self { meter, surveyor, decisions, decide_ns } = self;
-        let mobility = surveyor.map(|surveyor| finite(surveyor.mobility(&scenario.system), episode));
-        Ok(EpisodeResult {
+        let Self { meter, surveyor, tasks, decisions, decide_ns } = self;
+        let mobility =
+            surveyor.map(|surveyor| finite(surveyor.mobility(&scenario.system), episode));
+        let result = EpisodeResult {
             overall: meter.metrics(&scenario.system, episode)?,
             by_group: meter.metrics_by_group(&scenario.system),
             done_by_delay: meter.done_by_delay(),
             decisions,
             decide_ns,
             mobility: mobility.transpose()?.map(Box::new),
-        })
+        };
+        Ok(Played { result, tasks: tasks.map(TaskRecorder::finish).transpose()? })
     }
 }
 

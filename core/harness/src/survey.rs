@@ -115,8 +115,7 @@ impl Surveyor {
             mean_mbps: mean(self.mbps).filter(|_| !is_shared),
             station_minutes: handovers.map(|_| minutes(self.with_station as f64)),
             handovers: handovers.map(|_| self.handovers),
-            handovers_per_minute: handovers
-                .and_then(|of| some(of.per_minute, self.present as f64)),
+            handovers_per_minute: handovers.and_then(|of| some(of.per_minute, self.present as f64)),
             ping_pongs: handovers.and_then(|of| some(of.ping_pongs, self.handovers as f64)),
             interrupted: handovers.and_then(|of| some(of.interrupted, self.with_station as f64)),
         }

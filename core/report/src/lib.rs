@@ -202,7 +202,8 @@ fn mobility_table(runs: &[StoredRun]) -> String {
     let titles = shown_of_mobility().map(|(metric, _)| metric.title).collect();
     let (header, texts) = header(&runs[0].record, &[], titles);
     let rows = one_per_point(runs.iter(), |run| &run.record).map(|run| {
-        let cells = shown_of_mobility().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
+        let cells =
+            shown_of_mobility().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
         row(&run.record, cells)
     });
     let rows: Vec<_> = rows.collect();

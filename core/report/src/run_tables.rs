@@ -243,7 +243,8 @@ impl Tables {
             }
         }
         if let (Some(table), Some(found)) = (&mut self.mobility, mobility) {
-            let values = metric_values(metric::mobility().iter(), |metric| metric.of_mobility(found));
+            let values =
+                metric_values(metric::mobility().iter(), |metric| metric.of_mobility(found));
             table.row(key().chain(values))?;
         }
         // Folders of earlier versions have no delays, though tasks were completed.

@@ -76,9 +76,7 @@ fn group_cell(label: Label<'_>) -> Cell {
 }
 
 /// The columns of summarised metrics.
-fn metric_fields(
-    metrics: impl Iterator<Item = &'static Metric>,
-) -> impl Iterator<Item = Field> {
+fn metric_fields(metrics: impl Iterator<Item = &'static Metric>) -> impl Iterator<Item = Field> {
     metrics.flat_map(|metric| {
         ["mean", "sd"].map(|part| Field::named(format!("{}_{part}", metric.id), Kind::Number))
     })

@@ -8,7 +8,8 @@
 //!    a table, a CSV file or a study shows of it is one row, a [`Metric`]. [`group`]: the parts of its
 //!    tasks that have metrics of their own.
 //! 2. [`run_folder`]: the folder to which a batch is written and from which it is read again,
-//!    whole or as a [`shard`]; [`merge`] combines the shards.
+//!    whole or as a [`shard`]; [`merge`] combines the shards. [`tasks`]:
+//!    a row per task in it.
 //! 3. [`statistics`]: means, intervals and paired differences over episodes and training seeds.
 //! 4. [`learning`]: the rows that a training and a distillation write while they run; [`tuning`]:
 //!    those of a search for hyper-parameters, and what they choose;
@@ -85,6 +86,7 @@ pub mod shard;
 pub mod statistics;
 pub mod summary;
 mod table;
+pub mod tasks;
 pub mod timeline;
 pub mod tuning;
 pub mod words;

@@ -353,7 +353,8 @@ pub fn documentation() -> String {
 
 /// The table of [`mobility`] as Markdown, as `scenarios/README.md` has it.
 pub fn mobility_documentation() -> String {
-    let mut text = String::from("| column | title | unit | mean over | meaning |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| column | title | unit | mean over | meaning |\n|---|---|---|---|---|\n");
     for Metric { id, title, unit, pooling, about, .. } in MOBILITY {
         text += &format!("| `{id}` | {title} | {unit} | {} | {} |\n", pooling.name(), about.trim());
     }

@@ -11,6 +11,7 @@
 //! RUN/mobility.csv       one row per episode: what devices found, where they move or rates change
 //! RUN/delays.csv         one row per episode: how many tasks were completed in 1, 2, … slots
 //! RUN/timing.csv         one row per episode: decisions and the time they took
+//! RUN/tasks.csv          one row per task, on request; or tasks.parquet (see [`tasks`](crate::tasks))
 //! ```
 //!
 //! All but `timing.csv` is bit-identical for the same scenario, seed and plugins. A folder is
@@ -28,6 +29,7 @@ use crate::rows::{BLOCK_EPISODES, Delays, MOBILITY, TABLES, Tables, Timing, colu
 use crate::shard::Shard;
 use crate::summary::Summary;
 use crate::table::Table;
+use crate::tasks::{TaskFormat, TaskReader, TaskTable};
 use crate::{Error, files};
 
 pub use crate::record::{Identity, PluginRecord, RunRecord, StoredRun};
@@ -69,6 +71,7 @@ pub struct NewRunFolder {
     path: PathBuf,
     growing: tempfile::TempDir,
     tables: Tables,
+    tasks: Option<TaskTable>,
     runs: Vec<RunRecord>,
 }
 
@@ -83,7 +86,27 @@ impl NewRunFolder {
         let growing = tempfile::Builder::new().prefix(".offramp-").tempdir_in(home);
         let growing = growing.map_err(unwritable)?;
         let tables = Tables::create(growing.path()).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), growing, tables, runs: Vec::new() })
+        Ok(Self { path: path.to_owned(), growing, tables, tasks: None, runs: Vec::new() })
+    }
+
+    /// The same folder, with the tasks of its runs; each run is followed by its
+    /// [tasks](Self::add_tasks) then.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn with_tasks(mut self, format: TaskFormat) -> Result<Self, Error> {
+        let table = TaskTable::create(self.growing.path(), format);
+        self.tasks = Some(table.map_err(|cause| self.unwritable(cause))?);
+        Ok(self)
+    }
+
+    /// Adds the tasks of the run that was added last, from its [`TaskFile`](crate::tasks::TaskFile).
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn add_tasks(&mut self, rows: &Path) -> Result<(), Error> {
+        let copied = self.tasks.as_mut().map_or(Ok(()), |table| table.copy(rows));
+        copied.map_err(|cause| self.unwritable(cause))
     }
 
     /// Adds a run with the rows of its row file; `None` if it failed.
@@ -98,16 +121,21 @@ impl NewRunFolder {
         Ok(())
     }
 
-    /// Adds a run that `reader` is at; returns it with its statistics.
+    /// Adds a run that `reader` is at, and `tasks` if its tasks are kept; returns it with its statistics.
     ///
     /// # Errors
     /// [`Error::Unwritable`], or [`Error::Unreadable`] with the fault in the folder that is read.
-    pub(crate) fn add_from(&mut self, reader: &mut RunFolder) -> Result<Option<StoredRun>, Error> {
+    pub(crate) fn add_from(
+        &mut self,
+        reader: &mut RunFolder,
+        tasks: Option<&mut TaskReader>,
+    ) -> Result<Option<StoredRun>, Error> {
         let Some(record) = reader.next_run() else { return Ok(None) };
         let mut summary = Summary::new();
-        let (mut first, mut block) = (0, Vec::new());
+        let (mut first, mut block, mut count) = (0, Vec::new(), 0);
         while let Some(episode) = reader.next_episode()? {
             summary.add(&episode);
+            count += episode.overall.tasks;
             block.push(episode);
             if block.len() == BLOCK_EPISODES || summary.episodes() == record.episodes {
                 let added = self.tables.add(&record, first, &block);
@@ -115,6 +143,10 @@ impl NewRunFolder {
                 first += block.len() as u64;
                 block.clear();
             }
+        }
+        if let (Some(table), Some(tasks)) = (&mut self.tasks, tasks) {
+            let unwritable = |cause| Error::Unwritable { path: self.path.clone(), cause };
+            tasks.run(&record, count, |rows| table.add(rows).map_err(unwritable))?;
         }
         self.runs.push(record.clone());
         Ok(Some(StoredRun { record, summary }))
@@ -151,10 +183,10 @@ impl NewRunFolder {
         shard: Option<Shard>,
         put: fn(&Path, &Path) -> std::io::Result<()>,
     ) -> Result<(), Error> {
-        let Self { path, growing, tables, runs } = self;
+        let Self { path, growing, tables, tasks, runs } = self;
         let file =
             RunFile { format: FORMAT, offramp: env!("CARGO_PKG_VERSION").to_owned(), shard, runs };
-        complete(growing.path(), scenarios, &file, tables)
+        complete(growing.path(), scenarios, &file, tables, tasks)
             .and_then(|()| put(growing.path(), &path))
             .map_err(|cause| Error::Unwritable { path, cause })
     }
@@ -170,7 +202,9 @@ fn keep_others(old: &Path, folder: &Path) -> std::io::Result<()> {
         let entry = entry?;
         let kept = folder.join(entry.file_name());
         let name = entry.file_name();
-        let is_of_old_runs = TABLES.iter().chain(&PARQUET).any(|file| name == **file);
+        let of_tasks = TaskFormat::ALL.map(TaskFormat::file);
+        let is_of_old_runs =
+            TABLES.iter().chain(&PARQUET).chain(&of_tasks).any(|file| name == **file);
         if !kept.exists() && !is_of_old_runs {
             std::fs::rename(entry.path(), kept)?;
         }
@@ -183,6 +217,7 @@ fn complete(
     scenarios: &Scenarios,
     file: &RunFile,
     tables: Tables,
+    tasks: Option<TaskTable>,
 ) -> std::io::Result<()> {
     let scenarios_folder = folder.join("scenarios");
     std::fs::create_dir(&scenarios_folder)?;
@@ -190,6 +225,7 @@ fn complete(
         files::write_synced(&scenarios_folder.join(format!("{name}.ron")), &[text.as_bytes()])?;
     }
     tables.finish()?;
+    tasks.map_or(Ok(()), TaskTable::finish)?;
     let text = serde_json::to_string_pretty(file)? + "\n";
     files::write_synced(&folder.join("run.json"), &[text.as_bytes()])?;
     make_readable(folder)
@@ -356,10 +392,9 @@ impl RunFolder {
         let key = RowKey { record, point, episode: *next };
         let overall = self.overall.metrics(&key, None)?;
         let mut by_group = Grouped::default();
-        for (grouping, table) in [
-            (Grouping::PowerMode, Some(&mut self.modes)),
-            (Grouping::Class, self.classes.as_mut()),
-        ] {
+        for (grouping, table) in
+            [(Grouping::PowerMode, Some(&mut self.modes)), (Grouping::Class, self.classes.as_mut())]
+        {
             let Some(table) = table else { continue };
             for label in record.groups(grouping) {
                 by_group[grouping].push(table.metrics(&key, Some(label))?);

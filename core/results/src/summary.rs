@@ -66,8 +66,7 @@ impl Summary {
         let row = || vec![Running::default(); metric::all().len()];
         if self.overall.is_empty() {
             self.overall = row();
-            self.by_group =
-                Grouped::new(|grouping| vec![row(); episode.by_group[grouping].len()]);
+            self.by_group = Grouped::new(|grouping| vec![row(); episode.by_group[grouping].len()]);
             let quantities = episode.mobility.as_ref().map_or(0, |_| metric::mobility().len());
             self.mobility = vec![Running::default(); quantities];
         }

@@ -22,12 +22,7 @@ fn episode() -> EpisodeResult {
         delay_p95: Some(9),
         delay_p99: Some(11),
     };
-    EpisodeResult {
-        overall,
-        decisions: 8,
-        decide_ns: 20_000,
-        ..EpisodeResult::default()
-    }
+    EpisodeResult { overall, decisions: 8, decide_ns: 20_000, ..EpisodeResult::default() }
 }
 
 fn ids(metrics: impl Iterator<Item = &'static Metric>) -> Vec<&'static str> {

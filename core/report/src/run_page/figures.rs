@@ -124,8 +124,7 @@ pub(super) fn power_modes(scenario: &Scenario, policies: &[&str], palette: &Pale
     let of_metric = |(at, metric): (usize, _)| {
         let series = runs(scenario, policies).into_iter().map(|(name, runs)| {
             let means = runs.into_iter().flat_map(|run| {
-                let modes =
-                    run.record.power_modes.iter().zip(&run.by_group[Grouping::PowerMode]);
+                let modes = run.record.power_modes.iter().zip(&run.by_group[Grouping::PowerMode]);
                 modes.filter_map(|(&alpha, means)| Some((alpha, (*means.get(at)?)?)))
             });
             series(name, palette, means)

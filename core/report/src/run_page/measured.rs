@@ -238,16 +238,7 @@ fn run(
         }));
     }
     let minus_best = Vec::new();
-    let run = Run {
-        record,
-        means,
-        by_group,
-        mobility,
-        minus_best,
-        values,
-        done_by_delay,
-        tasks,
-    };
+    let run = Run { record, means, by_group, mobility, minus_best, values, done_by_delay, tasks };
     Ok((run, kept))
 }
 
