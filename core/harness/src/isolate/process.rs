@@ -54,7 +54,7 @@ enum Answer {
     /// Some rows of the tasks of the next episode that ends.
     Tasks(String),
     /// The next episode has ended.
-    Episode(EpisodeResult),
+    Episode(Box<EpisodeResult>),
     /// All is done, or something failed.
     Over(Result<(), Failure>),
 }
@@ -159,7 +159,7 @@ pub(crate) fn play(
     let mut listen = |answer| match answer {
         Answer::Episode(result) => {
             let tasks = std::mem::replace(&mut tasks, kept());
-            on_episode(Played { result, tasks })
+            on_episode(Played { result: *result, tasks })
         }
         Answer::Tasks(rows) => match tasks.as_mut().map(|tasks| tasks.add(rows.as_bytes())) {
             Some(Err(cause)) => {
@@ -420,7 +420,7 @@ fn episodes(
                 }
             }
         }
-        if !say(&Answer::Episode(result)) {
+        if !say(&Answer::Episode(Box::new(result))) {
             return Ok(());
         }
     }
