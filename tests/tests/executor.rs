@@ -10,6 +10,7 @@ use offramp_harness::evaluate::{Sink, evaluate, prepare};
 use offramp_harness::events::{Event, Quiet};
 use offramp_harness::executor::{Executor, InProcess};
 use offramp_harness::run::{OnEpisode, RunError};
+use offramp_harness::tasks::Detail;
 use offramp_host::Registry;
 use offramp_results::run_folder::StoredRun;
 use offramp_results::{EpisodeMetrics, EpisodeResult, Error};
@@ -47,11 +48,12 @@ impl Executor for Fake {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         limits: Limits,
+        detail: Detail,
         on_episode: OnEpisode<'_>,
     ) -> Result<(), RunError> {
         self.asked.lock().unwrap().push((policy.label.clone(), limits));
         match policy.label.as_str() {
-            "all-local" => InProcess.run(evaluation, policy, limits, on_episode),
+            "all-local" => InProcess.run(evaluation, policy, limits, detail, on_episode),
             _ => Err(RunError::Isolated("its process ended".to_owned())),
         }
     }

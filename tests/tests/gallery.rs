@@ -123,6 +123,11 @@ fn section(scenario: &Scenario, folder: &Path, picture: &Path) -> String {
     let table = comparable(&ran.out);
     // The line above a table is a paragraph of its own in Markdown.
     let table = table.replace("\n|", "\n\n|").replace("|\n\n|", "|\n|");
+    // A line below a table would be one of its rows.
+    let lines: Vec<&str> = table.lines().collect();
+    let is_row = |line: &str| line.starts_with('|');
+    let blocks = lines.chunk_by(|above, below| !is_row(above) || is_row(below) || below.is_empty());
+    let table = blocks.map(|block| block.join("\n") + "\n").collect::<Vec<_>>().join("\n");
     let rows = table.lines().filter(|line| line.starts_with('|')).count();
     let table = match rows {
         0..16 => table,

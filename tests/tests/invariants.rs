@@ -13,7 +13,8 @@ use serde_json::Value;
 const ARROWS: [(&str, &[&str]); 18] = [
     ("core/model", &[]),
     ("core/scenario", &["offramp-model", "offramp-recorded"]),
-    ("core/results", &["offramp-model"]), // its random streams, in a test alone, see below
+    // Of the model its random streams, in a test alone, see below.
+    ("core/results", &["offramp-columns", "offramp-model"]),
     ("core/timeline", &["offramp-model", "offramp-results"]),
     ("core/trace", &["offramp-model", "offramp-results", "offramp-timeline"]),
     ("core/tensorboard", &["offramp-results"]),

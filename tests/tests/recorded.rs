@@ -49,7 +49,10 @@ fn a_run_with_other_recorded_data_is_not_resumed() {
 fn a_training_learns_on_its_part_alone() {
     let training = scenario()
         .set("train.learner.plugin", "\"d3qn\"")
-        .set("train.learner.parameters", "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)")
+        .set(
+            "train.learner.parameters",
+            "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)",
+        )
         .set("train.episodes", 6)
         .set("train.validate_every", 6)
         .set("train.validate_episodes", 2);
@@ -93,7 +96,10 @@ fn a_training_learns_on_its_part_alone() {
 fn a_training_with_other_recorded_data_is_not_resumed() {
     let training = scenario()
         .set("train.learner.plugin", "\"d3qn\"")
-        .set("train.learner.parameters", "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)")
+        .set(
+            "train.learner.parameters",
+            "(hidden: 2, sharing: Shared, every_slots: 1, batch: 8, warm_up_slots: 40, anneal: 0)",
+        )
         .set("train.episodes", 6);
     let sandbox = Sandbox::new();
     sandbox.write("tasks.csv", tasks(5.0));

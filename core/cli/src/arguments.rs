@@ -9,12 +9,11 @@ use offramp_explain::Problem;
 use offramp_harness::engine::VERSION;
 use offramp_harness::resume::Start;
 use offramp_report::records::Records;
-use offramp_report::{
-    Format, results, results_by_power_mode, run_records, run_records_by_power_mode,
-};
-use offramp_results::files;
+use offramp_report::{Format, results_by, run_records_by};
 use offramp_results::run_folder::StoredRun;
 use offramp_results::shard::Shard;
+use offramp_results::tasks::TaskFormat;
+use offramp_results::{Grouping, files};
 use offramp_scenario::{Setting, SettingValue};
 
 use crate::output::{is_terminal, print, print_bytes};
@@ -133,17 +132,19 @@ pub(crate) struct ResultsArguments {
     /// Add the metrics of each power mode; JSON always has them
     #[arg(long)]
     pub(crate) power_modes: bool,
+    /// Add the metrics of each class of tasks, of scenarios with classes; JSON always has them
+    #[arg(long)]
+    pub(crate) classes: bool,
 }
 
 impl ResultsArguments {
     /// Prints the results.
     pub(crate) fn print(&self, runs: &[StoredRun]) -> Result<(), Problem> {
-        if self.power_modes {
-            let text = |format| results_by_power_mode(runs, format);
-            self.format.print(text, || run_records_by_power_mode(runs))
-        } else {
-            self.format.print(|format| results(runs, format), || run_records(runs))
-        }
+        let groupings = [(self.power_modes, Grouping::PowerMode), (self.classes, Grouping::Class)];
+        let groupings = groupings.into_iter().filter(|(is_wanted, _)| *is_wanted);
+        let groupings: Vec<Grouping> = groupings.map(|(_, grouping)| grouping).collect();
+        let text = |format| results_by(&groupings, runs, format);
+        self.format.print(text, || run_records_by(&groupings, runs))
     }
 }
 
@@ -249,6 +250,10 @@ pub(crate) struct RunArguments {
         conflicts_with = "isolate",
     )]
     pub(crate) html: Option<u64>,
+    /// Write each task, one row after another, to tasks.csv in the run folder; with --format parquet to
+    /// tasks.parquet
+    #[arg(long)]
+    tasks: bool,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
     #[command(flatten)]
@@ -266,6 +271,15 @@ pub(crate) struct RunArguments {
 }
 
 impl RunArguments {
+    /// The format in which tasks are written, if they are.
+    pub(crate) fn tasks(&self) -> Option<TaskFormat> {
+        let format = match self.results.format.format {
+            FormatName::Parquet => TaskFormat::Parquet,
+            FormatName::Table | FormatName::Json | FormatName::Csv => TaskFormat::Csv,
+        };
+        self.tasks.then_some(format)
+    }
+
     /// The fields of a scenario that the command line overrides.
     pub(crate) fn settings(&self) -> Vec<Setting> {
         Settings::default()

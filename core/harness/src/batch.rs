@@ -17,6 +17,7 @@ use offramp_results::run_folder::{
     self, NewRunFolder, RowFile, RunFolder, StoredRun, check_free, is_complete,
 };
 use offramp_results::shard::Shard;
+use offramp_results::tasks::{TaskFile, TaskFormat, TaskReader};
 use offramp_scenario::Experiment;
 
 use crate::bind::Evaluation;
@@ -29,12 +30,14 @@ use crate::journal::{self, Contents, Ids, Journal};
 use crate::record;
 use crate::resume::Start;
 use crate::run::runs;
+use crate::tasks::Detail;
 
 /// A batch: all of its runs, or those of one part.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'e> {
     experiments: &'e [Experiment<Evaluation>],
     shard: Option<Shard>,
+    tasks: Option<TaskFormat>,
 }
 
 /// Why a batch ended early. What was done by then is kept.
@@ -65,7 +68,12 @@ pub struct Attempt<'e> {
 impl<'e> Batch<'e> {
     /// All runs of `experiments`, or those of one part.
     pub fn new(experiments: &'e [Experiment<Evaluation>], shard: Option<Shard>) -> Self {
-        Self { experiments, shard }
+        Self { experiments, shard, tasks: None }
+    }
+
+    /// The same batch, which keeps each task of its runs in that format, if there is one.
+    pub fn with_tasks(self, tasks: Option<TaskFormat>) -> Self {
+        Self { tasks, ..self }
     }
 
     /// Number of episodes of all runs, including those that are done.
@@ -145,6 +153,7 @@ impl Attempt<'_> {
             }
         }
         self.check_all_belong(&ids)?;
+        self.check_tasks()?;
         check(&mut missing, isolated, &hashes)?;
         let episodes = kept.values().map(|run| run.record.episodes).sum();
         observer.on_event(Event::EpisodesEnded(episodes));
@@ -152,6 +161,7 @@ impl Attempt<'_> {
         let scenarios = record::scenarios(batch.experiments);
         let current = missing.is_empty()
             && self.whole.is_some()
+            && TaskFormat::of(&self.path) == batch.tasks
             && run_folder::consists_of(
                 &self.path,
                 kept.values().map(|run| &run.record),
@@ -159,7 +169,8 @@ impl Attempt<'_> {
             )?;
         if !current {
             self.begin(&partial)?;
-            let journal = Journal::open(&partial, &self.journal, &ids)?;
+            let detail = batch.tasks.map_or(Detail::Episodes, |_| Detail::Tasks);
+            let journal = Journal::open(&partial, &self.journal, &ids, detail)?;
             let new = evaluate(&missing, isolated, &journal, observer)?;
             kept.extend(missing.iter().map(|run| run.number).zip(new));
             self.finish(&partial, &ids, &kept)?;
@@ -202,6 +213,23 @@ impl Attempt<'_> {
         }
     }
 
+    /// Fails if the tasks of runs that are done were kept and are not to be now, or the other way round.
+    fn check_tasks(&self) -> Result<(), Error> {
+        let done = self.journal.done.values().map(|done| (&done.run, done.tasks.is_some()));
+        let whole_has_tasks = TaskFormat::of(&self.path).is_some();
+        let whole = self.whole.iter().flat_map(BTreeMap::values);
+        let mut earlier = done.chain(whole.map(|run| (run, whole_has_tasks)));
+        match earlier.find(|(_, has_tasks)| *has_tasks != self.batch.tasks.is_some()) {
+            None => Ok(()),
+            Some((run, true)) => {
+                Err(self.other(&run.record, "their tasks, which need --tasks again"))
+            }
+            Some((run, false)) => {
+                Err(self.other(&run.record, "not their tasks, as it was begun without --tasks"))
+            }
+        }
+    }
+
     fn other(&self, run: &run_folder::RunRecord, change: &str) -> Error {
         let path = if self.lock.is_some() { unfinished(&self.path) } else { self.path.clone() };
         Error::OtherBatch { path, run: run.title(), change: change.to_owned() }
@@ -227,19 +255,30 @@ impl Attempt<'_> {
         let Some(whole) = &self.whole else { return Ok(()) };
         std::fs::create_dir_all(partial.join("rows")).map_err(unwritable)?;
         let mut folder = RunFolder::open(&self.path)?;
+        let mut all_tasks = TaskReader::open(&self.path, partial)?;
         let mut names = Ids::default();
         while let Some(record) = folder.next_run() {
             let id = names.next(&record);
             let wanted = whole.contains_key(&id) && !self.journal.done.contains_key(&id);
             let create = || RowFile::create(&journal::rows_path(partial, &id), &record);
             let mut rows = wanted.then(create).transpose()?;
+            let mut count = 0;
             while let Some(episode) = folder.next_episode()? {
+                count += episode.overall.tasks;
                 if let Some(rows) = &mut rows {
                     rows.add(episode)?;
                 }
             }
             if let Some(rows) = rows {
                 rows.finish()?;
+            }
+            if let Some(all_tasks) = &mut all_tasks {
+                let create = || TaskFile::create(&journal::tasks_path(partial, &id), &record);
+                let mut tasks = wanted.then(create).transpose()?;
+                all_tasks.run(&record, count, |rows| match &mut tasks {
+                    Some(tasks) => tasks.add_whole(rows),
+                    None => Ok(()),
+                })?;
             }
         }
         Ok(())
@@ -253,10 +292,16 @@ impl Attempt<'_> {
         runs: &BTreeMap<usize, StoredRun>,
     ) -> Result<(), Error> {
         let mut folder = NewRunFolder::begin(&self.path, partial)?;
+        if let Some(format) = self.batch.tasks {
+            folder = folder.with_tasks(format)?;
+        }
         for (number, run) in runs {
             let rows = journal::rows_path(partial, &ids[number]);
             let rows = run.record.error.is_none().then_some(rows.as_path());
             folder.add(run.record.clone(), rows)?;
+            if self.batch.tasks.is_some() && rows.is_some() {
+                folder.add_tasks(&journal::tasks_path(partial, &ids[number]))?;
+            }
         }
         let scenarios = record::scenarios(self.batch.experiments);
         match self.whole {

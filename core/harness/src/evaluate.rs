@@ -25,7 +25,8 @@ use crate::check::{Planned, Unfit, check, plan};
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
 use crate::identity::{FileHashes, changed_file};
-use crate::run::{RunError, RunSetup, run_episode, runs};
+use crate::run::{RunError, RunSetup, runs};
+use crate::tasks::{Detail, EpisodeTasks, Played};
 
 /// Receives the episodes of runs in order; only their summaries are kept otherwise.
 pub trait Sink: Sync {
@@ -44,11 +45,25 @@ pub trait Sink: Sync {
     /// [`Error`].
     fn add(&self, run: &mut Self::Run, episode: EpisodeResult) -> Result<(), Error>;
 
+    /// Adds the tasks of the episode that is added next; called if [`detail`](Self::detail) asks for
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    fn add_tasks(&self, _: &mut Self::Run, _: EpisodeTasks) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Ends it, successfully or not.
     ///
     /// # Errors
     /// [`Error`].
     fn end(&self, run: Self::Run, stored: &StoredRun) -> Result<(), Error>;
+
+    /// How much it keeps: the episodes alone, unless it says otherwise.
+    fn detail(&self) -> Detail {
+        Detail::Episodes
+    }
 }
 
 /// Keeps no episodes.
@@ -170,20 +185,31 @@ struct Progress<R> {
     /// The first episode that has not been added.
     next: u64,
     /// Later ones that have ended.
-    waiting: BTreeMap<u64, Result<EpisodeResult, RunError>>,
+    waiting: BTreeMap<u64, Result<Played, RunError>>,
+    /// Bytes of their tasks.
+    waiting_bytes: u64,
     begun: bool,
+}
+
+/// Bytes of the tasks of an episode.
+fn task_bytes(played: &Result<Played, RunError>) -> u64 {
+    let tasks = played.as_ref().ok().and_then(|played| played.tasks.as_ref());
+    tasks.map_or(0, EpisodeTasks::bytes)
 }
 
 /// How far an episode may be ahead of the slowest one; at 500 bytes each, some megabytes.
 const MAX_AHEAD: u64 = 4096;
+/// Bytes of tasks that may wait for the slowest episode, apart from those of one episode per thread.
+const MAX_WAITING_BYTES: u64 = 1 << 24;
 
 impl<'c, S: Sink> RunJob<'c, S> {
     fn new(at: usize, run: &'c Planned<'c>, common: &'c Common<'c, S>) -> Self {
         let progress = Progress {
             kept: None,
-            summary: Summary::new(run.record.power_modes.len()),
+            summary: Summary::new(),
             next: 0,
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             begun: false,
         };
         Self {
@@ -248,7 +274,13 @@ impl<'c, S: Sink> RunJob<'c, S> {
                 }
             }
         };
-        let outcome = self.common.isolated.run(evaluation, policy, limits, &mut on_episode);
+        let outcome = self.common.isolated.run(
+            evaluation,
+            policy,
+            limits,
+            self.common.sink.detail(),
+            &mut on_episode,
+        );
         match error {
             Some(error) => Err(error),
             None => self.end(&mut lock(&self.progress), outcome.err().map(|why| why.to_string())),
@@ -256,15 +288,20 @@ impl<'c, S: Sink> RunJob<'c, S> {
     }
 
     /// Takes the result of an episode, and adds it and those that waited for it.
-    fn deliver(&self, episode: u64, result: Result<EpisodeResult, RunError>) -> Result<(), Error> {
+    fn deliver(&self, episode: u64, result: Result<Played, RunError>) -> Result<(), Error> {
         if result.is_err() {
             self.first_failure.fetch_min(episode, Ordering::Relaxed);
         }
         let mut progress = lock(&self.progress);
         let needed = || self.counts(episode) && !self.common.stop.load(Ordering::Relaxed);
-        while episode > progress.next + MAX_AHEAD && needed() {
+        let is_ahead = |progress: &Progress<S::Run>| {
+            episode > progress.next + MAX_AHEAD
+                || episode > progress.next && progress.waiting_bytes > MAX_WAITING_BYTES
+        };
+        while is_ahead(&progress) && needed() {
             progress = self.moved.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }
+        progress.waiting_bytes += task_bytes(&result);
         progress.waiting.insert(episode, result);
         let before = progress.next;
         let added = self.add_waiting(&mut progress);
@@ -277,6 +314,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
 
     fn add_waiting(&self, progress: &mut Progress<S::Run>) -> Result<(), Error> {
         while let Some(result) = progress.waiting.remove(&progress.next) {
+            progress.waiting_bytes -= task_bytes(&result);
             match result {
                 Ok(result) => self.add(progress, result)?,
                 Err(error) => return self.end(progress, Some(error.to_string())),
@@ -285,13 +323,15 @@ impl<'c, S: Sink> RunJob<'c, S> {
         if progress.next == self.episodes() { self.end(progress, None) } else { Ok(()) }
     }
 
-    fn add(&self, progress: &mut Progress<S::Run>, result: EpisodeResult) -> Result<(), Error> {
+    fn add(&self, progress: &mut Progress<S::Run>, played: Played) -> Result<(), Error> {
+        let Played { result, tasks } = played;
         progress.summary.add(&result);
         progress.next += 1;
-        match &mut progress.kept {
-            Some(kept) => self.common.sink.add(kept, result),
-            None => Ok(()),
+        let Some(kept) = &mut progress.kept else { return Ok(()) };
+        if let Some(tasks) = tasks {
+            self.common.sink.add_tasks(kept, tasks)?;
         }
+        self.common.sink.add(kept, result)
     }
 
     /// Ends the run, with the reason if it failed.
@@ -303,9 +343,8 @@ impl<'c, S: Sink> RunJob<'c, S> {
             Some(format!("the file {file} has changed while it ran"))
         };
         let error = error.or_else(changed);
-        let none = || Summary::new(record.power_modes.len());
-        let summary = std::mem::replace(&mut progress.summary, none());
-        let summary = if error.is_none() { summary } else { none() };
+        let summary = std::mem::take(&mut progress.summary);
+        let summary = if error.is_none() { summary } else { Summary::new() };
         let record = RunRecord { episodes: summary.episodes(), error, ..record.clone() };
         let stored = StoredRun { record, summary };
         if let Some(kept) = progress.kept.take() {
@@ -326,11 +365,9 @@ impl<'c, S: Sink> RunJob<'c, S> {
         Ok(made)
     }
 
-    fn episode(&self, episode: u64) -> Result<EpisodeResult, RunError> {
+    fn episode(&self, episode: u64) -> Result<Played, RunError> {
         let setup = self.setup()?;
         let mut policy = setup.instance()?;
-        let scenario = &self.run.evaluation.scenario;
-        let seed = scenario.evaluation.seed;
-        run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)
+        setup.episode(policy.as_mut(), episode, self.common.sink.detail())
     }
 }

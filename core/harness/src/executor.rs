@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use offramp_scenario::Limits;
 
 use crate::bind::{BoundPolicy, Evaluation};
-use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
+use crate::run::{OnEpisode, RunError, RunSetup};
+use crate::tasks::Detail;
 
 /// Creates the policy of one run, and carries out all of its episodes.
 pub trait Executor: Sync {
@@ -24,7 +25,8 @@ pub trait Executor: Sync {
         limits: Limits,
     ) -> Result<Vec<PathBuf>, RunError>;
 
-    /// Evaluates `policy`, one of those of `evaluation`, within `limits`.
+    /// Evaluates `policy`, one of those of `evaluation`, within `limits`, and keeps as much as `detail`
+    /// states.
     ///
     /// # Errors
     /// [`RunError`] of the first episode that failed.
@@ -33,6 +35,7 @@ pub trait Executor: Sync {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         limits: Limits,
+        detail: Detail,
         on_episode: OnEpisode<'_>,
     ) -> Result<(), RunError>;
 }
@@ -67,15 +70,13 @@ impl Executor for InProcess {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         _: Limits,
+        detail: Detail,
         on_episode: OnEpisode<'_>,
     ) -> Result<(), RunError> {
         let setup = RunSetup::new(evaluation, policy)?;
-        let scenario = &evaluation.scenario;
-        for episode in 0..scenario.evaluation.episodes {
+        for episode in 0..evaluation.scenario.evaluation.episodes {
             let mut policy = setup.instance()?;
-            let seed = scenario.evaluation.seed;
-            let result = run_episode(scenario, &setup.context, policy.as_mut(), seed, episode)?;
-            if on_episode(result).is_break() {
+            if on_episode(setup.episode(policy.as_mut(), episode, detail)?).is_break() {
                 break;
             }
         }
@@ -106,8 +107,9 @@ impl Executor for Isolated {
         evaluation: &Evaluation,
         policy: &BoundPolicy,
         limits: Limits,
+        detail: Detail,
         on_episode: OnEpisode<'_>,
     ) -> Result<(), RunError> {
-        crate::isolate::play(&self.executable, evaluation, policy, limits, on_episode)
+        crate::isolate::play(&self.executable, evaluation, policy, limits, detail, on_episode)
     }
 }

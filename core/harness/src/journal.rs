@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OUT.partial/journal  one line when a run begins, and one with its summary when it succeeded
-//! OUT.partial/rows/ID  the rows of each of these runs
+//! OUT.partial/rows/ID  the rows of each of these runs; ID.tasks those of its tasks, if they are kept
 //! ```
 //!
 //! A line that is cut off or altered ends the journal; a run whose rows are cut off or altered has
@@ -16,11 +16,13 @@ use std::sync::{Mutex, PoisonError};
 
 use offramp_results::files::sha256;
 use offramp_results::run_folder::{RowFile, RowsRecord, RunRecord, StoredRun};
+use offramp_results::tasks::TaskFile;
 use offramp_results::{EpisodeResult, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Planned;
 use crate::evaluate::Sink;
+use crate::tasks::{Detail, EpisodeTasks};
 
 /// The identifiers of runs: the same for the same scenario's name, policy's label and point, in
 /// every attempt.
@@ -47,6 +49,9 @@ impl Ids {
 pub(crate) struct Done {
     pub(crate) run: StoredRun,
     pub(crate) rows: RowsRecord,
+    /// Its tasks, if they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tasks: Option<RowsRecord>,
 }
 
 /// Contents of a journal.
@@ -69,6 +74,11 @@ pub(crate) fn rows_path(partial: &Path, id: &str) -> PathBuf {
     partial.join("rows").join(id)
 }
 
+/// The path of the rows of a run's tasks.
+pub(crate) fn tasks_path(partial: &Path, id: &str) -> PathBuf {
+    partial.join("rows").join(format!("{id}.tasks"))
+}
+
 /// Reads the journal in the folder `partial`; runs whose rows are not whole are left out.
 ///
 /// # Errors
@@ -84,7 +94,11 @@ pub(crate) fn read(partial: &Path) -> Result<Contents, Error> {
         _ => {}
     }
     let mut contents = parse(&text);
-    contents.done.retain(|id, done| done.rows.holds(&rows_path(partial, id)));
+    contents.done.retain(|id, done| {
+        let tasks = done.tasks.as_ref();
+        done.rows.holds(&rows_path(partial, id))
+            && tasks.is_none_or(|tasks| tasks.holds(&tasks_path(partial, id)))
+    });
     Ok(contents)
 }
 
@@ -128,6 +142,7 @@ pub(crate) struct Journal<'p> {
     partial: &'p Path,
     /// The identifiers of the planned runs, by their numbers.
     ids: &'p BTreeMap<usize, String>,
+    detail: Detail,
     file: Mutex<Lines>,
 }
 
@@ -157,6 +172,7 @@ impl Lines {
 pub(crate) struct Growing {
     id: String,
     rows: RowFile,
+    tasks: Option<TaskFile>,
 }
 
 impl<'p> Journal<'p> {
@@ -168,13 +184,14 @@ impl<'p> Journal<'p> {
         partial: &'p Path,
         contents: &Contents,
         ids: &'p BTreeMap<usize, String>,
+        detail: Detail,
     ) -> Result<Self, Error> {
         let unwritable = |cause| Error::Unwritable { path: partial.to_owned(), cause };
         std::fs::create_dir_all(partial.join("rows")).map_err(unwritable)?;
         let file = OpenOptions::new().append(true).create(true).open(journal_path(partial));
         let file = file.map_err(unwritable)?;
         file.set_len(contents.kept).map_err(unwritable)?;
-        Ok(Self { partial, ids, file: Mutex::new(Lines { file, bytes: contents.kept }) })
+        Ok(Self { partial, ids, detail, file: Mutex::new(Lines { file, bytes: contents.kept }) })
     }
 
     /// Adds a line. If the process is killed meanwhile, the line may be cut off; it is then ignored
@@ -192,19 +209,33 @@ impl Sink for Journal<'_> {
         let id = self.ids.get(&run.number).cloned().unwrap_or_default();
         self.add(&format!("begun {id} {}\n", run.record.title().replace('\n', " ")))?;
         let rows = RowFile::create(&rows_path(self.partial, &id), &run.record)?;
-        Ok(Growing { id, rows })
+        let create = || TaskFile::create(&tasks_path(self.partial, &id), &run.record);
+        let tasks = (self.detail == Detail::Tasks).then(create).transpose()?;
+        Ok(Growing { id, rows, tasks })
     }
 
     fn add(&self, run: &mut Growing, episode: EpisodeResult) -> Result<(), Error> {
         run.rows.add(episode)
     }
 
-    fn end(&self, Growing { id, rows }: Growing, stored: &StoredRun) -> Result<(), Error> {
+    fn add_tasks(&self, run: &mut Growing, tasks: EpisodeTasks) -> Result<(), Error> {
+        let Some(file) = &mut run.tasks else { return Ok(()) };
+        let unwritable = |cause| Error::Unwritable { path: self.partial.to_owned(), cause };
+        file.add(tasks.read().map_err(unwritable)?)
+    }
+
+    fn detail(&self) -> Detail {
+        self.detail
+    }
+
+    fn end(&self, Growing { id, rows, tasks }: Growing, stored: &StoredRun) -> Result<(), Error> {
         if stored.record.error.is_some() {
             let _ = std::fs::remove_file(rows_path(self.partial, &id));
+            let _ = std::fs::remove_file(tasks_path(self.partial, &id));
             return self.add(&format!("failed {id} -\n"));
         }
-        let done = Done { run: stored.clone(), rows: rows.finish()? };
+        let tasks = tasks.map(TaskFile::finish);
+        let done = Done { run: stored.clone(), rows: rows.finish()?, tasks };
         // It is plain data, which can always be serialised.
         let text = serde_json::to_string(&done).unwrap_or_default();
         self.add(&format!("done {id} {} {text}\n", sha256(text.as_bytes())))
@@ -218,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_journal_is_read_up_to_where_it_was_cut_off() {
-        let run = StoredRun { record: RunRecord::default(), summary: Summary::new(1) };
-        let done = Done { run, rows: RowsRecord::default() };
+        let run = StoredRun { record: RunRecord::default(), summary: Summary::new() };
+        let done = Done { run, rows: RowsRecord::default(), tasks: None };
         let text = serde_json::to_string(&done).unwrap();
         let sum = sha256(text.as_bytes());
         let whole =

@@ -74,5 +74,6 @@ pub mod run;
 pub mod seeds;
 pub mod side_by_side;
 pub mod survey;
+pub mod tasks;
 pub mod train;
 pub mod validation;

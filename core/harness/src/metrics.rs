@@ -1,7 +1,7 @@
 //! Measuring: the metrics of an episode, summed up while it runs (section 4 of the model).
 
-use offramp_model::{Episode, Outcome, PreferenceRule, System, reward};
-use offramp_results::EpisodeMetrics;
+use offramp_model::{EndedTask, Episode, Outcome, PreferenceRule, System, TaskClass, reward};
+use offramp_results::{EpisodeMetrics, EpisodeMobility, Grouped, Grouping};
 
 /// A metric of an episode is not a finite number.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -15,7 +15,7 @@ pub struct NotFinite {
     pub value: f64,
 }
 
-/// Sums over the tasks of an episode, or of one power mode in it, that have ended.
+/// Sums over the tasks of an episode, or of one group of them, that have ended.
 #[derive(Clone, Debug, Default)]
 struct Sums {
     dropped: u64,
@@ -29,6 +29,15 @@ struct Sums {
 }
 
 impl Sums {
+    fn add(&mut self, task: &EndedTask, reward: f64, energy: f64) {
+        self.dropped += u64::from(task.outcome == Outcome::Dropped);
+        self.local += u64::from(task.action == 0);
+        self.delay += u64::from(task.delay_slots);
+        self.reward += reward;
+        self.energy += energy;
+        count(&mut self.by_delay, task.delay_slots as usize);
+    }
+
     fn metrics(&self, devices: f64) -> EpisodeMetrics {
         let tasks: u64 = self.by_delay.iter().sum();
         let per_task = |sum: f64| (tasks > 0).then(|| sum / tasks as f64);
@@ -59,6 +68,20 @@ impl Sums {
     }
 }
 
+/// Checks what devices found in the episode of that number.
+///
+/// # Errors
+/// [`NotFinite`].
+pub(crate) fn finite(
+    mobility: EpisodeMobility,
+    episode: u64,
+) -> Result<EpisodeMobility, NotFinite> {
+    match mobility.not_finite() {
+        None => Ok(mobility),
+        Some((metric, value)) => Err(NotFinite { episode, metric: metric.title, value }),
+    }
+}
+
 /// Adds one to the count at `place`.
 fn count(counts: &mut Vec<u64>, place: usize) {
     if place >= counts.len() {
@@ -67,12 +90,31 @@ fn count(counts: &mut Vec<u64>, place: usize) {
     counts[place] += 1;
 }
 
+/// The classes into which the tasks of a system are divided; none if they are all of one.
+pub(crate) fn classes(system: &System) -> &[TaskClass] {
+    match system.parameters().classes.as_slice() {
+        [_] => &[],
+        several => several,
+    }
+}
+
+/// The group of a task, by its number in the order of the scenario.
+fn group(system: &System, grouping: Grouping, task: &EndedTask) -> Option<usize> {
+    match grouping {
+        Grouping::PowerMode => {
+            let modes = &system.parameters().power_preference.modes;
+            modes.iter().position(|&alpha| alpha == task.alpha)
+        }
+        Grouping::Class => Some(task.class as usize),
+    }
+}
+
 /// Measures an episode: call [`before_slot`](Self::before_slot) and
 /// [`after_slot`](Self::after_slot) around each step.
 #[derive(Debug)]
 pub struct EpisodeMeter {
     all: Sums,
-    by_mode: Vec<Sums>,
+    by_group: Grouped<Sums>,
     /// Completed tasks by delay.
     done: Vec<u64>,
     /// Device-slots in each power mode, over the slots with arrivals.
@@ -85,7 +127,13 @@ impl EpisodeMeter {
         let modes = system.parameters().power_preference.modes.len();
         Self {
             all: Sums::default(),
-            by_mode: vec![Sums::default(); modes],
+            by_group: Grouped::new(|grouping| {
+                let groups = match grouping {
+                    Grouping::PowerMode => modes,
+                    Grouping::Class => classes(system).len(),
+                };
+                vec![Sums::default(); groups]
+            }),
             done: Vec::new(),
             mode_device_slots: vec![0; modes],
         }
@@ -111,19 +159,15 @@ impl EpisodeMeter {
     /// Adds the tasks that ended. Call it at the end of each slot.
     pub fn after_slot(&mut self, episode: &Episode) {
         let system = episode.system();
-        let modes = &system.parameters().power_preference.modes;
         for task in episode.ended() {
             let reward = reward::reward(system, task);
             let energy = system.energy().of(&task.energy).total();
-            let mode = modes.iter().position(|&alpha| alpha == task.alpha);
-            let of_mode = mode.map(|mode| &mut self.by_mode[mode]);
-            for sums in std::iter::once(&mut self.all).chain(of_mode) {
-                sums.dropped += u64::from(task.outcome == Outcome::Dropped);
-                sums.local += u64::from(task.action == 0);
-                sums.delay += u64::from(task.delay_slots);
-                sums.reward += reward;
-                sums.energy += energy;
-                count(&mut sums.by_delay, task.delay_slots as usize);
+            self.all.add(task, reward, energy);
+            for grouping in Grouping::ALL {
+                let group = group(system, grouping, task);
+                if let Some(sums) = group.and_then(|at| self.by_group[grouping].get_mut(at)) {
+                    sums.add(task, reward, energy);
+                }
             }
             if task.outcome == Outcome::Done {
                 // A delay is at least one slot.
@@ -150,14 +194,18 @@ impl EpisodeMeter {
         self.done.clone()
     }
 
-    /// The metrics of each power mode, in the order of the scenario's modes.
-    pub fn metrics_by_mode(&self, system: &System) -> Vec<EpisodeMetrics> {
+    /// The metrics of each group, in the order of the scenario. A power mode has the devices that were
+    /// in it on average; tasks of any class arrive at all devices.
+    pub fn metrics_by_group(&self, system: &System) -> Grouped<EpisodeMetrics> {
         let slots = f64::from(system.parameters().arrival_slots);
-        self.by_mode
-            .iter()
-            .zip(&self.mode_device_slots)
-            .map(|(sums, &device_slots)| sums.metrics(device_slots as f64 / slots))
-            .collect()
+        Grouped::new(|grouping| {
+            let devices = |group: usize| match grouping {
+                Grouping::PowerMode => self.mode_device_slots[group] as f64 / slots,
+                Grouping::Class => f64::from(system.device_count()),
+            };
+            let groups = self.by_group[grouping].iter().enumerate();
+            groups.map(|(group, sums)| sums.metrics(devices(group))).collect()
+        })
     }
 }
 
@@ -278,15 +326,19 @@ mod tests {
     }
 
     /// Episodes, metered, against sums over all their tasks; of each power mode likewise, with the
-    /// mean number of devices in it over the slots with arrivals.
+    /// mean number of devices in it over the slots with arrivals, and of each class.
     #[test]
     fn an_episode_is_measured_as_its_tasks_are_summed_up() {
-        for (rule, energy) in [
-            (PreferenceRule::PerEpisode, EnergyAccounting::Published),
-            (PreferenceRule::Switching(0.2), EnergyAccounting::Physical),
+        for (rule, energy, classes_of_it) in [
+            (PreferenceRule::PerEpisode, EnergyAccounting::Published, 0),
+            (PreferenceRule::Switching(0.2), EnergyAccounting::Physical, 2),
         ] {
             let mut parameters = offramp_model::SystemParameters::paper(9, 2);
             parameters.arrival_slots = 40;
+            if classes_of_it == 2 {
+                let rare = TaskClass { share: 0.5, ..parameters.classes[0].clone() };
+                parameters.classes.push(rare);
+            }
             (parameters.power_preference.rule, parameters.energy) = (rule, energy);
             let system = Arc::new(System::new(parameters).unwrap());
             let workload = Workload::Drawn { seed: 5, episode: 3 };
@@ -315,9 +367,17 @@ mod tests {
             let expected: Vec<u64> = (1..=slowest).map(in_slots).collect();
             assert_eq!(meter.done_by_delay(), expected);
             assert_eq!(expected.iter().sum::<u64>(), all.tasks - all.dropped);
-            let by_mode = meter.metrics_by_mode(&system);
-            assert_eq!(by_mode.len(), 3);
-            let modes = [0.25, 0.5, 0.75].into_iter().zip(in_mode).zip(&by_mode);
+            let by_group = meter.metrics_by_group(&system);
+            let by_mode = &by_group[Grouping::PowerMode];
+            assert_eq!((by_mode.len(), by_group[Grouping::Class].len()), (3, classes_of_it));
+            let all_devices = by_group[Grouping::Class].iter().enumerate();
+            for (class, metrics) in all_devices {
+                let own: Vec<_> =
+                    tasks.iter().filter(|task| task.class as usize == class).copied().collect();
+                assert_same(metrics, &obvious(&system, &own, 9.0));
+                assert!(own.len() > 20);
+            }
+            let modes = [0.25, 0.5, 0.75].into_iter().zip(in_mode).zip(by_mode);
             for ((alpha, device_slots), metrics) in modes {
                 let own: Vec<_> =
                     tasks.iter().filter(|task| task.alpha == alpha).copied().collect();

@@ -6,6 +6,8 @@ use offramp_scenario::Experiment;
 
 use crate::bind::{BoundPolicy, Evaluation};
 use crate::engine::provenance;
+use crate::metrics::classes;
+use crate::survey::Surveyor;
 
 /// The record of a run before its first episode: scenario, point, policy, plugin and identity.
 pub(crate) fn run_record(
@@ -22,6 +24,8 @@ pub(crate) fn run_record(
         seed: scenario.evaluation.seed,
         sweep: scenario.point.clone(),
         power_modes: scenario.system.parameters().power_preference.modes.clone(),
+        classes: classes(&scenario.system).iter().map(|class| class.name.clone()).collect(),
+        moves: Surveyor::new(&scenario.system).is_some(),
         episodes: 0,
         plugin: PluginRecord {
             policy: policy.plugin.offer.name.clone(),

@@ -16,11 +16,13 @@ use crate::bind::{BoundPolicy, Evaluation};
 use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
 use crate::instances::Instances;
-use crate::metrics::{EpisodeMeter, NotFinite};
+use crate::metrics::{EpisodeMeter, NotFinite, finite};
 use crate::seeds;
+use crate::survey::Surveyor;
+use crate::tasks::{Detail, Played, TaskRecorder};
 
 /// Receives the episodes of a run in order; the run ends early if it breaks.
-pub type OnEpisode<'a> = &'a mut dyn FnMut(EpisodeResult) -> ControlFlow<()>;
+pub type OnEpisode<'a> = &'a mut dyn FnMut(Played) -> ControlFlow<()>;
 
 /// The reason why a run failed. Other runs continue.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,9 @@ pub enum RunError {
     /// A decision can't be carried out.
     #[error(transparent)]
     Illegal(#[from] IllegalDecision),
+    /// The tasks of an episode can't be kept until it is over.
+    #[error("can't write the tasks of an episode to a temporary file: {0}")]
+    Tasks(#[from] std::io::Error),
 }
 
 impl RunError {
@@ -60,7 +65,7 @@ impl RunError {
                 let crashed = matches!(failure.fault, CallFault::Panic(_));
                 !crashed && ["create", "files"].contains(&failure.call)
             }
-            Self::Isolated(_) | Self::NotFinite(_) | Self::Illegal(_) => false,
+            Self::Isolated(_) | Self::NotFinite(_) | Self::Illegal(_) | Self::Tasks(_) => false,
         }
     }
 }
@@ -180,6 +185,10 @@ fn play(
 /// Measures an episode, and the time of its decisions.
 struct Measured {
     meter: EpisodeMeter,
+    /// Measures what devices find, if that is wanted and they find anything.
+    surveyor: Option<Surveyor>,
+    /// Records the tasks, if they are kept.
+    tasks: Option<TaskRecorder>,
     decisions: u64,
     decide_ns: u64,
 }
@@ -187,6 +196,12 @@ struct Measured {
 impl EpisodeObserver for Measured {
     fn before_slot(&mut self, episode: &Episode) {
         self.meter.before_slot(episode);
+        if let Some(surveyor) = &mut self.surveyor {
+            surveyor.before_slot(episode);
+        }
+        if let Some(tasks) = &mut self.tasks {
+            tasks.before_slot(episode);
+        }
     }
 
     fn decide(
@@ -204,11 +219,17 @@ impl EpisodeObserver for Measured {
 
     fn after_slot(&mut self, episode: &Episode) {
         self.meter.after_slot(episode);
+        if let Some(surveyor) = self.surveyor.as_mut().filter(|_| episode.is_over()) {
+            surveyor.after_episode(episode);
+        }
+        if let Some(tasks) = &mut self.tasks {
+            tasks.after_slot(episode);
+        }
     }
 }
 
 /// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
-/// `policy`.
+/// `policy`; what devices find is not measured.
 ///
 /// # Errors
 /// [`RunError`] if a call fails or a decision can't be carried out.
@@ -220,16 +241,58 @@ pub fn run_episode(
     episode: u64,
 ) -> Result<EpisodeResult, RunError> {
     let meter = EpisodeMeter::new(&scenario.system);
-    let mut measured = Measured { meter, decisions: 0, decide_ns: 0 };
-    play(scenario, context, policy, seed, episode, &mut measured)?;
-    let Measured { meter, decisions, decide_ns } = measured;
-    Ok(EpisodeResult {
-        overall: meter.metrics(&scenario.system, episode)?,
-        by_mode: meter.metrics_by_mode(&scenario.system),
-        done_by_delay: meter.done_by_delay(),
-        decisions,
-        decide_ns,
-    })
+    let measured = Measured { meter, surveyor: None, tasks: None, decisions: 0, decide_ns: 0 };
+    Ok(measured.episode(scenario, context, policy, seed, episode)?.result)
+}
+
+impl RunSetup<'_> {
+    /// Plays an episode of the run with an instance of its policy, and measures everything.
+    ///
+    /// # Errors
+    /// [`RunError`] if a call fails or a decision can't be carried out.
+    pub(crate) fn episode(
+        &self,
+        policy: &mut dyn Policy,
+        episode: u64,
+        detail: Detail,
+    ) -> Result<Played, RunError> {
+        let scenario = &self.evaluation.scenario;
+        let measured = Measured {
+            meter: EpisodeMeter::new(&scenario.system),
+            surveyor: Surveyor::new(&scenario.system),
+            tasks: (detail == Detail::Tasks).then(|| TaskRecorder::new(episode)),
+            decisions: 0,
+            decide_ns: 0,
+        };
+        let seed = scenario.evaluation.seed;
+        measured.episode(scenario, &self.context, policy, seed, episode)
+    }
+}
+
+impl Measured {
+    /// Plays an episode, with the arguments of [`run_episode`].
+    fn episode(
+        mut self,
+        scenario: &Scenario,
+        context: &PolicyContext,
+        policy: &mut dyn Policy,
+        seed: u64,
+        episode: u64,
+    ) -> Result<Played, RunError> {
+        play(scenario, context, policy, seed, episode, &mut self)?;
+        let Self { meter, surveyor, tasks, decisions, decide_ns } = self;
+        let mobility =
+            surveyor.map(|surveyor| finite(surveyor.mobility(&scenario.system), episode));
+        let result = EpisodeResult {
+            overall: meter.metrics(&scenario.system, episode)?,
+            by_group: meter.metrics_by_group(&scenario.system),
+            done_by_delay: meter.done_by_delay(),
+            decisions,
+            decide_ns,
+            mobility: mobility.transpose()?.map(Box::new),
+        };
+        Ok(Played { result, tasks: tasks.map(TaskRecorder::finish).transpose()? })
+    }
 }
 
 /// Records an episode, with the values of the policy's actions if it has a value function.

@@ -1,9 +1,11 @@
-//! A survey of a world that moves: what devices find in it, whatever they decide.
+//! A survey of a world that moves: what devices find in it, whatever they decide. `offramp inspect`
+//! surveys a scenario; an evaluation has a [`Surveyor`] along in each episode.
 
 use std::sync::Arc;
 
-use offramp_model::world::Association;
+use offramp_model::world::{Association, Band};
 use offramp_model::{Episode, ObservationSpec, System, Workload};
+use offramp_results::EpisodeMobility;
 
 /// What devices find in the world of a system, over some episodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,39 +39,103 @@ pub struct HandoverRates {
 /// Ways that a survey keeps.
 const WAYS: u32 = 100;
 
+/// Measures what devices find in episodes: call [`before_slot`](Self::before_slot) before each slot
+/// and [`after_episode`](Self::after_episode) after the last.
+#[derive(Debug, Default)]
+pub(crate) struct Surveyor {
+    /// Sums over device-slots.
+    mbps: f64,
+    covered: f64,
+    speed_mps: f64,
+    device_slots: f64,
+    handovers: u64,
+    ping_pongs: u64,
+    /// Device-slots.
+    interrupted: u64,
+    with_station: u64,
+    present: u64,
+}
+
+impl Surveyor {
+    /// A surveyor for episodes of `system`; `None` if nothing there moves or changes its rate.
+    pub(crate) fn new(system: &System) -> Option<Self> {
+        let moves = system.parameters().world.is_some() || system.rates_change();
+        moves.then(Self::default)
+    }
+
+    /// Adds what devices find in the slot that is about to be carried out.
+    pub(crate) fn before_slot(&mut self, episode: &Episode) {
+        let (devices, servers) = (episode.system().device_count(), episode.system().server_count());
+        for device in (0..devices).filter(|&device| episode.is_present(device)) {
+            let rates = (0..servers).map(|server| episode.uplink_mbps(device, server));
+            let (sum, most) =
+                rates.fold((0.0, 0.0), |(sum, most), rate| (sum + rate, f64::max(most, rate)));
+            self.mbps += sum / f64::from(servers);
+            self.covered += f64::from(u8::from(most > 0.0));
+            self.speed_mps += episode.speed_mps(device);
+            self.device_slots += 1.0;
+        }
+    }
+
+    /// Adds the handovers of an episode that is over.
+    pub(crate) fn after_episode(&mut self, episode: &Episode) {
+        if let Some(totals) = episode.handovers() {
+            self.handovers += totals.handovers;
+            self.ping_pongs += totals.ping_pongs;
+            self.interrupted += totals.interrupted;
+            self.with_station += totals.covered;
+            self.present += totals.present;
+        }
+    }
+
+    /// Handovers so far, if devices have a serving station.
+    fn handover_rates(&self, system: &System) -> Option<HandoverRates> {
+        let world = system.parameters().world.as_ref()?;
+        let present_s = self.present as f64 * system.parameters().slot_seconds;
+        (world.association != Association::Direct).then(|| HandoverRates {
+            per_minute: 60.0 * share(self.handovers as f64, present_s),
+            ping_pongs: share(self.ping_pongs as f64, self.handovers as f64),
+            interrupted: share(self.interrupted as f64, self.with_station as f64),
+        })
+    }
+
+    /// What devices found in the one episode that was measured, as results have it.
+    pub(crate) fn mobility(&self, system: &System) -> EpisodeMobility {
+        let minutes = |slots: f64| slots * system.parameters().slot_seconds / 60.0;
+        let some = |value: f64, of: f64| (of > 0.0).then_some(value);
+        let mean = |sum: f64| some(share(sum, self.device_slots), self.device_slots);
+        let handovers = self.handover_rates(system);
+        let world = system.parameters().world.as_ref();
+        let is_shared =
+            world.is_some_and(|world| world.radio.is_some() && world.band == Band::Shared);
+        EpisodeMobility {
+            device_minutes: minutes(self.device_slots),
+            mean_speed_mps: mean(self.speed_mps),
+            covered: mean(self.covered),
+            mean_mbps: mean(self.mbps).filter(|_| !is_shared),
+            station_minutes: handovers.map(|_| minutes(self.with_station as f64)),
+            handovers: handovers.map(|_| self.handovers),
+            handovers_per_minute: handovers.and_then(|of| some(of.per_minute, self.present as f64)),
+            ping_pongs: handovers.and_then(|of| some(of.ping_pongs, self.handovers as f64)),
+            interrupted: handovers.and_then(|of| some(of.interrupted, self.with_station as f64)),
+        }
+    }
+}
+
 /// Surveys the world of `system` in episodes of `seed`; `None` if nothing there moves or changes its
 /// rate.
 pub fn survey(system: &Arc<System>, seed: u64, episodes: u64) -> Option<Survey> {
-    if system.parameters().world.is_none() && !system.rates_change() {
-        return None;
-    }
-    let (devices, servers) = (system.device_count(), system.server_count());
-    let mut survey = Survey {
-        episodes,
-        mean_mbps: 0.0,
-        covered: 0.0,
-        mean_speed_mps: 0.0,
-        handovers: None,
-        ways: vec![Vec::new(); devices.min(WAYS) as usize],
-    };
-    let (mut device_slots, mut present_s, mut with_station) = (0.0, 0.0, 0.0);
-    let (mut handovers, mut ping_pongs, mut interrupted) = (0.0, 0.0, 0.0);
+    let mut surveyor = Surveyor::new(system)?;
+    let mut ways = vec![Vec::new(); system.device_count().min(WAYS) as usize];
     for number in 0..episodes {
         let workload = Workload::Drawn { seed, episode: number };
         let mut episode = Episode::new(system, workload, ObservationSpec::PAPER);
         while !episode.is_over() {
-            for device in (0..devices).filter(|&device| episode.is_present(device)) {
-                let rates = (0..servers).map(|server| episode.uplink_mbps(device, server));
-                let (sum, most) =
-                    rates.fold((0.0, 0.0), |(sum, most), rate| (sum + rate, f64::max(most, rate)));
-                survey.mean_mbps += sum / f64::from(servers);
-                survey.covered += f64::from(u8::from(most > 0.0));
-                survey.mean_speed_mps += episode.speed_mps(device);
-                device_slots += 1.0;
-                if let (0, Some(way), Some(place)) =
-                    (number, survey.ways.get_mut(device as usize), episode.position(device))
-                {
-                    way.push((place.x_m, place.y_m));
+            surveyor.before_slot(&episode);
+            if number == 0 {
+                for (device, way) in (0..).zip(&mut ways) {
+                    let place = episode.position(device).filter(|_| episode.is_present(device));
+                    way.extend(place.map(|place| (place.x_m, place.y_m)));
                 }
             }
             // Everyone computes locally: bands are shared by nobody.
@@ -77,26 +143,17 @@ pub fn survey(system: &Arc<System>, seed: u64, episodes: u64) -> Option<Survey> 
             // An action of 0 is legal.
             let _ = episode.advance(&actions);
         }
-        if let Some(totals) = episode.handovers() {
-            handovers += totals.handovers as f64;
-            ping_pongs += totals.ping_pongs as f64;
-            interrupted += totals.interrupted as f64;
-            with_station += totals.covered as f64;
-            present_s += totals.present as f64 * system.parameters().slot_seconds;
-        }
+        surveyor.after_episode(&episode);
     }
-    for sum in [&mut survey.mean_mbps, &mut survey.covered, &mut survey.mean_speed_mps] {
-        *sum = share(*sum, device_slots);
-    }
-    let world = system.parameters().world.as_ref();
-    if world.is_some_and(|world| world.association != Association::Direct) {
-        survey.handovers = Some(HandoverRates {
-            per_minute: 60.0 * share(handovers, present_s),
-            ping_pongs: share(ping_pongs, handovers),
-            interrupted: share(interrupted, with_station),
-        });
-    }
-    Some(survey)
+    let mean = |sum: f64| share(sum, surveyor.device_slots);
+    Some(Survey {
+        episodes,
+        mean_mbps: mean(surveyor.mbps),
+        covered: mean(surveyor.covered),
+        mean_speed_mps: mean(surveyor.speed_mps),
+        handovers: surveyor.handover_rates(system),
+        ways,
+    })
 }
 
 /// 0 of nothing.

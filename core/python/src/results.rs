@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use offramp_report::{Format, results, results_by_power_mode};
+use offramp_report::{Format, results, results_by};
+use offramp_results::group::Label;
 use offramp_results::run_folder::{RunFolder, StoredRun};
 use offramp_results::statistics::{Interval, Scores, Weighted};
 use offramp_results::summary::Summary;
-use offramp_results::{EpisodeResult, Error, Metric, metric};
+use offramp_results::{EpisodeResult, Error, Grouping, Metric, metric};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::error::bad_input;
 
@@ -32,7 +33,7 @@ impl Results {
             let mut folder = RunFolder::open(&folder)?;
             let (mut runs, mut episodes) = (Vec::new(), Vec::new());
             while let Some(record) = folder.next_run() {
-                let mut summary = Summary::new(record.power_modes.len());
+                let mut summary = Summary::new();
                 let mut of_run = Vec::new();
                 while let Some(episode) = folder.next_episode()? {
                     summary.add(&episode);
@@ -47,13 +48,10 @@ impl Results {
     }
 
     /// The table that the command prints.
-    #[pyo3(signature = (by_power_mode = false))]
-    fn table(&self, by_power_mode: bool) -> String {
-        if by_power_mode {
-            results_by_power_mode(&self.runs, Format::Table)
-        } else {
-            results(&self.runs, Format::Table)
-        }
+    #[pyo3(signature = (by = None))]
+    fn table(&self, by: Option<&str>) -> PyResult<String> {
+        let groupings = by.map(known_grouping).transpose()?;
+        Ok(results_by(groupings.as_slice(), &self.runs, Format::Table))
     }
 
     /// The JSON that the command prints.
@@ -87,6 +85,58 @@ impl Results {
             let values: Vec<Option<f64>> =
                 values.map(|episode| metric.of(episode).map(|of| of.value)).collect();
             frame.set_item(metric.id, values)?;
+        }
+        Ok(frame)
+    }
+
+    /// One row per episode and group of its tasks, `power_modes` or `classes`: columns by name.
+    fn groups<'py>(&self, py: Python<'py>, by: &str) -> PyResult<Bound<'py, PyDict>> {
+        let grouping = known_grouping(by)?;
+        let all = || {
+            let runs = self.runs.iter().zip(&self.episodes);
+            runs.flat_map(|(run, episodes)| {
+                episodes.iter().enumerate().flat_map(move |(number, episode)| {
+                    let groups = 0..episode.by_group[grouping].len();
+                    groups.map(move |group| (run, number, episode, group))
+                })
+            })
+        };
+        let frame = self.keys(py, all().map(|(run, ..)| run))?;
+        frame.set_item("episode", all().map(|(_, number, ..)| number).collect::<Vec<_>>())?;
+        let labels = PyList::empty(py);
+        for (run, _, _, group) in all() {
+            match run.record.groups(grouping).get(group) {
+                Some(Label::Alpha(alpha)) => labels.append(alpha)?,
+                Some(Label::Class(name)) => labels.append(name)?,
+                None => labels.append(py.None())?,
+            }
+        }
+        frame.set_item(grouping.column(), labels)?;
+        for metric in metric::all().iter().filter(|metric| metric.has_groups()) {
+            let values = all().map(|(_, _, episode, group)| {
+                metric.of_group(&episode.by_group[grouping][group]).map(|of| of.value)
+            });
+            frame.set_item(metric.id, values.collect::<Vec<_>>())?;
+        }
+        Ok(frame)
+    }
+
+    /// One row per episode in which devices move or rates change: what devices found there.
+    fn mobility<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let all = || {
+            let runs = self.runs.iter().zip(&self.episodes);
+            runs.flat_map(|(run, episodes)| {
+                let found = episodes.iter().enumerate();
+                found.filter_map(move |(number, episode)| {
+                    Some((run, number, episode.mobility.as_deref()?))
+                })
+            })
+        };
+        let frame = self.keys(py, all().map(|(run, ..)| run))?;
+        frame.set_item("episode", all().map(|(_, number, _)| number).collect::<Vec<_>>())?;
+        for metric in metric::mobility() {
+            let values = all().map(|(.., found)| metric.of_mobility(found));
+            frame.set_item(metric.id, values.collect::<Vec<_>>())?;
         }
         Ok(frame)
     }
@@ -239,6 +289,15 @@ impl Results {
 
 fn estimate(interval: Interval) -> Estimate {
     (interval.estimate, interval.ends, interval.basis.name())
+}
+
+/// The grouping with that key: `power_modes` or `classes`.
+fn known_grouping(key: &str) -> PyResult<Grouping> {
+    let found = Grouping::ALL.into_iter().find(|grouping| grouping.key() == key);
+    found.ok_or_else(|| {
+        let keys = Grouping::ALL.map(Grouping::key).join(", ");
+        PyKeyError::new_err(format!("tasks are not grouped by `{key}`; there are: {keys}"))
+    })
 }
 
 /// The metric with that id.

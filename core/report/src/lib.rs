@@ -3,7 +3,7 @@
 //!
 //! In the order of use:
 //!
-//! 1. [`results`] and [`results_by_power_mode`]: the runs of run folders, as a table, JSON or CSV.
+//! 1. [`results`] and [`results_by`]: the runs of run folders, as a table, JSON or CSV.
 //!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
 //! 2. [`learning`]: the outcomes and curves of trainings and distillations.
 //! 3. [`tuning`]: searches for hyper-parameters.
@@ -37,7 +37,7 @@
 //!     episodes: 2,
 //!     ..RunRecord::default()
 //! };
-//! let mut summary = Summary::new(0);
+//! let mut summary = Summary::new();
 //! [610.0, 620.0].map(|qoe| summary.add(&episode(qoe)));
 //! let run = StoredRun { record, summary };
 //! let table = results(&[run], Format::Table);
@@ -66,6 +66,7 @@ pub mod table;
 pub mod tuning;
 pub mod tuning_page;
 
+use offramp_results::Grouping;
 use offramp_results::metric::{self, Metric};
 use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
@@ -74,7 +75,7 @@ use serde_json::{Map, Value, json};
 use crate::records::{json_text, markdown};
 
 pub use plot::{Bar, Bars, Figure, Lines, PlotError, Series, Strip, Strips};
-pub use runs::{run_records, run_records_by_power_mode};
+pub use runs::{run_records, run_records_by};
 
 /// The text of what has no value.
 pub(crate) use offramp_results::metric::NONE;
@@ -94,7 +95,8 @@ pub enum Format {
 /// The runs in `format`. JSON is a contract: `{"runs": [{"scenario", "policy", "seed", "sweep",
 /// "episodes", "metrics": {id: {"mean", "sd"}}, "power_modes": [{"alpha", "metrics"}]}]}`, with
 /// `null` for what has no value, and `error` in place of metrics and power modes if the run
-/// failed. CSV has one row per run.
+/// failed. Where there are classes, `"classes": [{"class", "metrics"}]` follows, and where devices
+/// move or rates change, `"mobility"` with the form of `metrics`. CSV has one row per run.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
@@ -103,14 +105,17 @@ pub fn results(runs: &[StoredRun], format: Format) -> String {
     }
 }
 
-/// The runs in `format`, with the metrics of each power mode: tables of their own; in JSON no
-/// more than [`results`] has; in CSV a column `alpha`, and after the row of a run, whose `alpha` is
-/// empty, one row per power mode.
-pub fn results_by_power_mode(runs: &[StoredRun], format: Format) -> String {
+/// The runs in `format`, with the metrics of each group of `groupings`, such as each power mode: tables
+/// of their own; in JSON no more than [`results`] has; in CSV a column for each grouping, and after the
+/// row of a run, which has an empty cell there, one row per group.
+pub fn results_by(groupings: &[Grouping], runs: &[StoredRun], format: Format) -> String {
     match format {
-        Format::Table => table(runs) + &power_mode_tables(runs),
+        Format::Table => {
+            let tables = groupings.iter().map(|&grouping| group_tables(grouping, runs));
+            table(runs) + &tables.collect::<String>()
+        }
         Format::Json => results(runs, format),
-        Format::Csv => run_records_by_power_mode(runs).csv(),
+        Format::Csv => run_records_by(groupings, runs).csv(),
     }
 }
 
@@ -166,27 +171,70 @@ fn table(runs: &[StoredRun]) -> String {
             };
             Some(format!("failed: {}{point}: {error}\n", run.record.policy))
         }));
+        text += &mobility_table(runs);
     }
     text
 }
 
-/// The metrics of each run by power mode.
-fn power_mode_tables(runs: &[StoredRun]) -> String {
+/// The quantities that tables of [`mobility`](metric::mobility) show.
+pub(crate) fn shown_of_mobility() -> impl Iterator<Item = (&'static Metric, metric::Column)> {
+    metric::mobility().iter().filter_map(|metric| Some((metric, metric.column?)))
+}
+
+/// The first run of each point that states what devices found there, which is the same for all of them.
+pub(crate) fn one_per_point<'r, R: 'r>(
+    runs: impl Iterator<Item = &'r R>,
+    record: impl Fn(&R) -> &RunRecord,
+) -> impl Iterator<Item = &'r R> {
+    let mut points: Vec<Vec<(String, String)>> = Vec::new();
+    runs.filter(move |run| {
+        let record = record(run);
+        let is_first = record.moves && record.error.is_none() && !points.contains(&record.sweep);
+        if is_first {
+            points.push(record.sweep.clone());
+        }
+        is_first
+    })
+}
+
+/// What devices found at each point of a scenario; empty if nothing moves there.
+fn mobility_table(runs: &[StoredRun]) -> String {
+    let titles = shown_of_mobility().map(|(metric, _)| metric.title).collect();
+    let (header, texts) = header(&runs[0].record, &[], titles);
+    let rows = one_per_point(runs.iter(), |run| &run.record).map(|run| {
+        let cells =
+            shown_of_mobility().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
+        row(&run.record, cells)
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let table = markdown(header, rows.into_iter(), |column| column >= texts);
+    format!("{}, what devices find\n{table}", runs[0].record.scenario)
+}
+
+/// The metrics of each run by group; of a scenario whose tasks are not divided so, no table.
+fn group_tables(grouping: Grouping, runs: &[StoredRun]) -> String {
     let shown = || {
         let columns = metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
-        columns.filter(|(_, column)| column.by_mode)
+        columns.filter(|(_, column)| column.by_group)
     };
     let mut text = String::new();
-    for runs in by_scenario(runs) {
-        text += &format!("{}, by power mode\n", runs[0].record.scenario);
-        let titles = ["α"].into_iter().chain(shown().map(|(metric, _)| metric.title)).collect();
-        let (header, texts) = header(&runs[0].record, &["policy"], titles);
+    let divided =
+        |runs: &&[StoredRun]| runs.iter().any(|run| !run.record.groups(grouping).is_empty());
+    for runs in by_scenario(runs).filter(divided) {
+        text += &format!("{}, by {}\n", runs[0].record.scenario, grouping.name());
+        let title = [grouping.title()].into_iter();
+        let titles = title.chain(shown().map(|(metric, _)| metric.title)).collect();
+        let (header, mut texts) = header(&runs[0].record, &["policy"], titles);
+        texts += usize::from(grouping == Grouping::Class);
         let succeeded = runs.iter().filter(|run| run.record.error.is_none());
         let rows = succeeded.flat_map(|run| {
-            run.record.power_modes.iter().enumerate().map(move |(mode, alpha)| {
-                let cells = shown()
-                    .map(|(metric, column)| column.form.text(run.mean_sd_of_mode(mode, metric)));
-                let texts = [run.record.policy.clone(), alpha.to_string()];
+            run.record.groups(grouping).into_iter().enumerate().map(move |(group, label)| {
+                let of = |metric| run.mean_sd_of_group(grouping, group, metric);
+                let cells = shown().map(|(metric, column)| column.form.text(of(metric)));
+                let texts = [run.record.policy.clone(), label.to_string()];
                 row(&run.record, texts.into_iter().chain(cells))
             })
         });
@@ -238,12 +286,22 @@ fn as_json(runs: &[StoredRun]) -> Value {
             return object;
         }
         object["metrics"] = metrics_json(metric::summarised(), |metric| run.mean_sd(metric));
-        let modes = record.power_modes.iter().enumerate().map(|(mode, alpha)| {
-            let split = metric::summarised().filter(|metric| metric.has_modes());
-            let metrics = metrics_json(split, |metric| run.mean_sd_of_mode(mode, metric));
-            json!({ "alpha": alpha, "metrics": metrics })
-        });
-        object["power_modes"] = modes.collect();
+        for grouping in Grouping::ALL {
+            let groups = record.groups(grouping).into_iter().enumerate().map(|(group, label)| {
+                let split = metric::summarised().filter(|metric| metric.has_groups());
+                let of = |metric| run.mean_sd_of_group(grouping, group, metric);
+                json!({ grouping.column(): label, "metrics": metrics_json(split, of) })
+            });
+            let groups: Vec<Value> = groups.collect();
+            // Every run has power modes.
+            if grouping == Grouping::PowerMode || !groups.is_empty() {
+                object[grouping.key()] = groups.into();
+            }
+        }
+        if record.moves {
+            object["mobility"] =
+                metrics_json(metric::mobility().iter(), |metric| run.mean_sd(metric));
+        }
         object
     };
     json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() })

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
+use offramp_results::Grouping;
 use offramp_results::words::counted;
 
 use crate::episode;
@@ -191,7 +192,9 @@ fn scenario_html(
         "run.json",
         "episodes.csv",
         "power-modes.csv",
+        "classes.csv",
         "delays.csv",
+        "mobility.csv",
         "timing.csv",
         &episodes[0],
         &episodes[1],
@@ -218,6 +221,8 @@ fn scenario_html(
     }
     html += "</p>\n";
     html += &tables::differences(scenario, rows);
+    html += &tables::groups(scenario, Grouping::Class, rows);
+    html += &tables::mobility(scenario, rows);
     let Some(palette) = palette else {
         let _ = writeln!(
             html,
@@ -252,7 +257,7 @@ fn scenario_html(
         }
         let numbers = tables::quartiles_of_episodes(scenario, rows)
             + &tables::delays(scenario, rows)
-            + &tables::power_modes(scenario, rows);
+            + &tables::groups(scenario, Grouping::PowerMode, rows);
         html += &details("Numbers of the figures", &numbers);
     }
     Ok(html)

@@ -5,6 +5,8 @@
 //! runs.parquet         one row per run: what `--format csv` prints
 //! episodes.parquet     one row per episode: the metrics
 //! power-modes.parquet  one row per episode and power mode: the same metrics
+//! classes.parquet      one row per episode and class, if a run has classes
+//! mobility.parquet     one row per episode: what devices found, if they move or rates change
 //! delays.parquet       one row per episode: the list of how many tasks were completed in 1, 2, … slots
 //! timing.parquet       one row per episode: decisions and the time they took
 //! ```
@@ -18,13 +20,14 @@ use std::io::{BufWriter, Error as IoError};
 use std::path::{Path, PathBuf};
 
 use offramp_columns::{Column, Value, Writer};
+use offramp_results::group::Label;
 use offramp_results::metric::{self, Source};
 use offramp_results::run_folder::{PARQUET, RunFolder, RunRecord, StoredRun};
 use offramp_results::summary::Summary;
-use offramp_results::{EpisodeMetrics, EpisodeResult, Error};
+use offramp_results::{EpisodeResult, Error, Grouping, Metric};
 
 use crate::records::{Cell, ColumnError, Field, Kind, Records};
-use crate::runs::run_records;
+use crate::runs::{group_field, run_records};
 use crate::swept_value;
 
 /// Columns of [`run_records`] that [`Keys`] has, too.
@@ -46,22 +49,27 @@ pub fn write(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
         reader.pause();
         opened.push(reader);
     }
-    let keys = Keys::of(opened.iter().flat_map(RunFolder::records));
+    let records = || opened.iter().flat_map(RunFolder::records);
+    let keys = Keys::of(records());
+    let extra = Extra {
+        classes: records().any(|run| !run.classes.is_empty()),
+        mobility: records().any(|run| run.moves),
+    };
     let unwritable = |cause| Error::Unwritable { path: out.to_owned(), cause };
     std::fs::create_dir_all(out).map_err(unwritable)?;
     let growing =
         tempfile::Builder::new().prefix(".offramp-").tempdir_in(out).map_err(unwritable)?;
     let failed = |error| Error::Unwritable { path: out.to_owned(), cause: cause(error) };
-    let mut tables = Tables::create(growing.path(), &keys).map_err(failed)?;
+    let mut tables = Tables::create(growing.path(), &keys, extra).map_err(failed)?;
     let (mut runs, mut of_runs) = (Vec::new(), Vec::new());
     for (folder, reader) in folders.iter().zip(&mut opened) {
         let folder = folder.display().to_string();
         while let Some(record) = reader.next_run() {
             let key = keys.cells(&folder, &record);
-            let mut summary = Summary::new(record.power_modes.len());
+            let mut summary = Summary::new();
             while let Some(episode) = reader.next_episode()? {
                 let number = summary.episodes();
-                tables.add(&key, number, &record.power_modes, &episode).map_err(failed)?;
+                tables.add(&key, number, &record, &episode).map_err(failed)?;
                 summary.add(&episode);
             }
             of_runs.push(key);
@@ -72,7 +80,7 @@ pub fn write(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
     tables.finish().map_err(failed)?;
     let table = with_keys(run_records(&runs), &keys, of_runs).parquet().map_err(failed)?;
     std::fs::write(growing.path().join(PARQUET[0]), table).map_err(unwritable)?;
-    for name in PARQUET {
+    for name in PARQUET.into_iter().filter(|name| growing.path().join(name).exists()) {
         std::fs::rename(growing.path().join(name), out.join(name)).map_err(unwritable)?;
     }
     Ok(runs)
@@ -163,30 +171,49 @@ fn with_keys(mut runs: Records, keys: &Keys, cells: Vec<Vec<Cell>>) -> Records {
     runs
 }
 
+/// Which tables are written that not every run has rows for.
+#[derive(Clone, Copy)]
+struct Extra {
+    classes: bool,
+    mobility: bool,
+}
+
+type TableFile = Writer<BufWriter<File>>;
+
 /// The tables with a row, or several, for each episode.
 struct Tables {
-    episodes: Writer<BufWriter<File>>,
-    modes: Writer<BufWriter<File>>,
-    delays: Writer<BufWriter<File>>,
-    timing: Writer<BufWriter<File>>,
+    episodes: TableFile,
+    delays: TableFile,
+    timing: TableFile,
+    groups: Vec<(Grouping, TableFile)>,
+    mobility: Option<TableFile>,
 }
 
 impl Tables {
-    fn create(folder: &Path, keys: &Keys) -> Result<Self, ColumnError> {
+    fn create(folder: &Path, keys: &Keys, extra: Extra) -> Result<Self, ColumnError> {
         let begin = |name: &str, more: Vec<Field>| {
             let episode = Field::new("episode", Kind::Count);
             let columns = keys.fields.iter().chain([&episode]).chain(&more).map(Column::from);
             let columns = columns.collect();
             Writer::new(BufWriter::new(File::create(folder.join(name))?), columns)
         };
-        let [_, episodes, modes, delays, timing] = PARQUET;
-        let alpha = [Field::new("alpha", Kind::Number)].into_iter();
+        let [_, episodes, modes, delays, timing, classes, mobility] = PARQUET;
+        let of_groups = |name: &str, grouping: Grouping| {
+            let fields = [group_field(grouping)].into_iter().chain(metric_fields(of_tasks()));
+            Ok::<_, ColumnError>((grouping, begin(name, fields.collect())?))
+        };
+        let mut groups = vec![of_groups(modes, Grouping::PowerMode)?];
+        if extra.classes {
+            groups.push(of_groups(classes, Grouping::Class)?);
+        }
+        let found = || begin(mobility, metric_fields(metric::mobility().iter()).collect());
         let counts = ["decisions", "decide_ns"].map(|name| Field::new(name, Kind::Count));
         Ok(Self {
-            episodes: begin(episodes, metric_fields().collect())?,
-            modes: begin(modes, alpha.chain(metric_fields()).collect())?,
+            episodes: begin(episodes, metric_fields(of_tasks()).collect())?,
+            groups,
             delays: begin(delays, vec![Field::new("done_by_delay", Kind::Counts)])?,
             timing: begin(timing, counts.into())?,
+            mobility: extra.mobility.then(found).transpose()?,
         })
     }
 
@@ -195,14 +222,30 @@ impl Tables {
         &mut self,
         key: &[Cell],
         number: u64,
-        power_modes: &[f64],
+        record: &RunRecord,
         episode: &EpisodeResult,
     ) -> Result<(), ColumnError> {
-        let EpisodeResult { overall, by_mode, done_by_delay, decisions, decide_ns } = episode;
+        let EpisodeResult { overall, by_group, done_by_delay, decisions, decide_ns, mobility } =
+            episode;
         let key = || key.iter().map(Cell::column_value).chain([Value::Count(number)]);
-        self.episodes.row(key().chain(metric_values(overall)))?;
-        for (&alpha, metrics) in power_modes.iter().zip(by_mode) {
-            self.modes.row(key().chain([Value::Number(alpha)]).chain(metric_values(metrics)))?;
+        let of = |metrics| {
+            let value = move |metric: &Metric| match metric.source {
+                Source::Tasks(value) => value(metrics),
+                Source::Episode(_) | Source::Mobility(_) => None,
+            };
+            metric_values(of_tasks(), value)
+        };
+        self.episodes.row(key().chain(of(overall)))?;
+        for (grouping, table) in &mut self.groups {
+            let labels = record.groups(*grouping);
+            for (&label, metrics) in labels.iter().zip(&by_group[*grouping]) {
+                table.row(key().chain([group_value(label)]).chain(of(metrics)))?;
+            }
+        }
+        if let (Some(table), Some(found)) = (&mut self.mobility, mobility) {
+            let values =
+                metric_values(metric::mobility().iter(), |metric| metric.of_mobility(found));
+            table.row(key().chain(values))?;
         }
         // Folders of earlier versions have no delays, though tasks were completed.
         let unknown = done_by_delay.is_empty() && overall.tasks > overall.dropped;
@@ -212,30 +255,43 @@ impl Tables {
     }
 
     fn finish(self) -> Result<(), ColumnError> {
-        let Self { episodes, modes, delays, timing } = self;
-        [episodes, modes, delays, timing].into_iter().try_for_each(|table| {
+        let Self { episodes, groups, delays, timing, mobility } = self;
+        let groups = groups.into_iter().map(|(_, table)| table);
+        [episodes, delays, timing].into_iter().chain(groups).chain(mobility).try_for_each(|table| {
             table.finish()?;
             Ok(())
         })
     }
 }
 
-/// The columns of [`EpisodeMetrics`].
-fn metric_fields() -> impl Iterator<Item = Field> {
-    let of_tasks = metric::all().iter().filter(|metric| metric.has_modes());
-    of_tasks.map(|metric| {
+/// The cell of [`group_field`].
+fn group_value(label: Label<'_>) -> Value<'_> {
+    match label {
+        Label::Alpha(alpha) => Value::Number(alpha),
+        Label::Class(name) => Value::Text(name),
+    }
+}
+
+/// The metrics that an episode's tasks have, and each group of them.
+fn of_tasks() -> impl Iterator<Item = &'static Metric> {
+    metric::all().iter().filter(|metric| metric.has_groups())
+}
+
+/// The columns of metrics.
+fn metric_fields(metrics: impl Iterator<Item = &'static Metric>) -> impl Iterator<Item = Field> {
+    metrics.map(|metric| {
         Field::new(metric.id, if metric.is_whole { Kind::Count } else { Kind::Number })
     })
 }
 
 /// The cells of [`metric_fields`].
-fn metric_values<'m>(metrics: &'m EpisodeMetrics) -> impl Iterator<Item = Value<'m>> {
-    metric::all().iter().filter_map(move |metric| match metric.source {
-        Source::Tasks(value) => Some(match value(metrics) {
-            None => Value::Empty,
-            Some(value) if metric.is_whole => Value::Count(value as u64),
-            Some(value) => Value::Number(value),
-        }),
-        Source::Episode(_) => None,
+fn metric_values<'m>(
+    metrics: impl Iterator<Item = &'static Metric>,
+    of: impl Fn(&Metric) -> Option<f64>,
+) -> impl Iterator<Item = Value<'m>> {
+    metrics.map(move |metric| match of(metric) {
+        None => Value::Empty,
+        Some(value) if metric.is_whole => Value::Count(value as u64),
+        Some(value) => Value::Number(value),
     })
 }

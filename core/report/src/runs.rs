@@ -1,5 +1,7 @@
-//! Runs as CSV and Parquet have them: one row per run, or one more per power mode.
+//! Runs as CSV and Parquet have them: one row per run, or one more per group of its tasks.
 
+use offramp_results::Grouping;
+use offramp_results::group::Label;
 use offramp_results::metric::{self, Metric};
 use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
@@ -19,39 +21,63 @@ const KEY: [Field; 6] = [
 
 /// One row per run.
 pub fn run_records(runs: &[StoredRun]) -> Records {
-    let mut records = Records::new(KEY.into_iter().chain(metric_fields()).collect::<Vec<_>>());
-    records.rows.extend(runs.iter().map(|run| {
-        let cells = key_cells(&run.record).into_iter().chain(overall_cells(run));
-        cells.collect::<Vec<_>>()
-    }));
-    records
+    run_records_by(&[], runs)
 }
 
-/// The same with a column `alpha`, and after the row of a run, whose `alpha` is empty, one row per power
-/// mode.
-pub fn run_records_by_power_mode(runs: &[StoredRun]) -> Records {
-    let key = KEY.into_iter().chain([Field::new("alpha", Kind::Number)]);
-    let mut records = Records::new(key.chain(metric_fields()).collect::<Vec<_>>());
-    let row = |run: &StoredRun, alpha: Cell, metrics: Vec<Cell>| {
-        key_cells(&run.record).into_iter().chain([alpha]).chain(metrics).collect::<Vec<_>>()
+/// The same with a column for each of `groupings`, such as `alpha`; and after the row of a run, which
+/// has empty cells there, one row per group.
+pub fn run_records_by(groupings: &[Grouping], runs: &[StoredRun]) -> Records {
+    let labels = groupings.iter().map(|&grouping| group_field(grouping));
+    // Where nothing moves, there are no columns of it.
+    let moves = runs.iter().any(|run| run.record.moves);
+    let mobility = || metric::mobility().iter().filter(move |_| moves);
+    let fields = KEY.into_iter().chain(labels).chain(metric_fields(metric::summarised()));
+    let mut records = Records::new(fields.chain(metric_fields(mobility())).collect::<Vec<_>>());
+    let row = |run: &StoredRun, group: Option<(Grouping, Label<'_>)>, metrics: Vec<Cell>| {
+        let labels = groupings.iter().map(|&grouping| match group {
+            Some((of, label)) if of == grouping => group_cell(label),
+            _ => Cell::Empty,
+        });
+        key_cells(&run.record).into_iter().chain(labels).chain(metrics).collect::<Vec<_>>()
     };
     for run in runs {
-        records.rows.push(row(run, Cell::Empty, overall_cells(run)));
-        let alphas = match run.record.error {
-            None => run.record.power_modes.as_slice(),
-            Some(_) => &[],
-        };
-        records.rows.extend(alphas.iter().enumerate().map(|(mode, &alpha)| {
-            let metrics = metric_cells(|metric| run.mean_sd_of_mode(mode, metric));
-            row(run, Cell::Number(alpha, 2), metrics)
-        }));
+        let of_run =
+            |metric: &'static Metric| run.mean_sd(metric).filter(|_| run.record.error.is_none());
+        let found = metric_cells(mobility(), of_run);
+        let overall = metric_cells(metric::summarised(), of_run);
+        records.rows.push(row(run, None, overall.into_iter().chain(found.clone()).collect()));
+        for &grouping in groupings.iter().filter(|_| run.record.error.is_none()) {
+            for (group, label) in run.record.groups(grouping).into_iter().enumerate() {
+                let of = |metric| run.mean_sd_of_group(grouping, group, metric);
+                let mut metrics = metric_cells(metric::summarised(), of);
+                metrics.resize(metrics.len() + found.len(), Cell::Empty);
+                records.rows.push(row(run, Some((grouping, label)), metrics));
+            }
+        }
     }
     records
 }
 
-/// The columns of the summarised metrics.
-fn metric_fields() -> impl Iterator<Item = Field> {
-    metric::summarised().flat_map(|metric| {
+/// The column that states the group of a row.
+pub(crate) fn group_field(grouping: Grouping) -> Field {
+    let kind = match grouping {
+        Grouping::PowerMode => Kind::Number,
+        Grouping::Class => Kind::Text,
+    };
+    Field::new(grouping.column(), kind)
+}
+
+/// The cell of [`group_field`].
+fn group_cell(label: Label<'_>) -> Cell {
+    match label {
+        Label::Alpha(alpha) => Cell::Number(alpha, 2),
+        Label::Class(name) => name.into(),
+    }
+}
+
+/// The columns of summarised metrics.
+fn metric_fields(metrics: impl Iterator<Item = &'static Metric>) -> impl Iterator<Item = Field> {
+    metrics.flat_map(|metric| {
         ["mean", "sd"].map(|part| Field::named(format!("{}_{part}", metric.id), Kind::Number))
     })
 }
@@ -68,16 +94,14 @@ fn key_cells(record: &RunRecord) -> [Cell; 6] {
     ]
 }
 
-/// Mean and standard deviation of each summarised metric; empty where `of` has no value.
-fn metric_cells(of: impl Fn(&'static Metric) -> Option<MeanSd>) -> Vec<Cell> {
-    let cells = metric::summarised().flat_map(|metric| {
+/// Mean and standard deviation of each metric; empty where `of` has no value.
+fn metric_cells(
+    metrics: impl Iterator<Item = &'static Metric>,
+    of: impl Fn(&'static Metric) -> Option<MeanSd>,
+) -> Vec<Cell> {
+    let cells = metrics.flat_map(|metric| {
         let (mean, sd) = parts(of(metric));
         [mean, sd].map(|part| part.map_or(Cell::Empty, |part| Cell::Number(part, metric.digits)))
     });
     cells.collect()
-}
-
-/// The metrics of a run over all power modes.
-fn overall_cells(run: &StoredRun) -> Vec<Cell> {
-    metric_cells(|metric| run.mean_sd(metric).filter(|_| run.record.error.is_none()))
 }

@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::group::Grouped;
 use crate::learning::TrainingRow;
 use crate::metric::{self, EpisodeResult, Metric, Pooling, QUANTITY_NAMES};
 use crate::run_folder::{RunFolder, RunRecord};
@@ -110,7 +111,7 @@ pub struct MeasuredRun {
     pub lineage: Option<Lineage>,
     /// What was run.
     pub record: RunRecord,
-    /// Its episodes in order, without their power modes and delays; empty if it failed.
+    /// Its episodes in order, without their groups, delays and mobility; empty if it failed.
     pub episodes: Vec<EpisodeResult>,
 }
 
@@ -129,8 +130,9 @@ impl MeasuredRun {
         let mut episodes = Vec::new();
         while let Some(episode) = folder.next_episode()? {
             episodes.push(EpisodeResult {
-                by_mode: Vec::new(),
+                by_group: Grouped::default(),
                 done_by_delay: Vec::new(),
+                mobility: None,
                 ..episode
             });
         }

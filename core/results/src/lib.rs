@@ -5,9 +5,11 @@
 //! use:
 //!
 //! 1. [`metric`]: the table of metrics. An episode yields an [`EpisodeResult`]; each number that
-//!    a table, a CSV file or a study shows of it is one row, a [`Metric`].
+//!    a table, a CSV file or a study shows of it is one row, a [`Metric`]. [`group`]: the parts of its
+//!    tasks that have metrics of their own.
 //! 2. [`run_folder`]: the folder to which a batch is written and from which it is read again,
-//!    whole or as a [`shard`]; [`merge`] combines the shards.
+//!    whole or as a [`shard`]; [`merge`] combines the shards. [`tasks`]:
+//!    a row per task in it.
 //! 3. [`statistics`]: means, intervals and paired differences over episodes and training seeds.
 //! 4. [`learning`]: the rows that a training and a distillation write while they run; [`tuning`]:
 //!    those of a search for hyper-parameters, and what they choose;
@@ -31,10 +33,10 @@
 //!         qoe: Some(qoe),
 //!         ..EpisodeMetrics::default()
 //!     },
-//!     by_mode: Vec::new(),
 //!     done_by_delay: vec![40, 60],
 //!     decisions: 100,
 //!     decide_ns: 5_000,
+//!     ..EpisodeResult::default()
 //! };
 //! let record = RunRecord {
 //!     scenario: "small".to_owned(),
@@ -69,6 +71,7 @@ pub mod claim;
 mod error;
 pub mod exhibit;
 pub mod files;
+pub mod group;
 mod holder;
 pub mod learning;
 pub mod lock;
@@ -83,9 +86,11 @@ pub mod shard;
 pub mod statistics;
 pub mod summary;
 mod table;
+pub mod tasks;
 pub mod timeline;
 pub mod tuning;
 pub mod words;
 
 pub use error::Error;
-pub use metric::{EpisodeMetrics, EpisodeResult, Metric};
+pub use group::{Grouped, Grouping};
+pub use metric::{EpisodeMetrics, EpisodeMobility, EpisodeResult, Metric};

@@ -8,6 +8,7 @@ use crate::run_folder::{
     NewRunFolder, RunFolder, RunRecord, Scenarios, StoredRun, check_free, read_scenarios,
 };
 use crate::shard::Shard;
+use crate::tasks::{TaskFormat, TaskReader};
 
 /// Combines the run folders of all parts of a batch, in any order, into the run folder `out`:
 /// what one run of the whole batch would have written. Returns its runs. Each run is copied row by
@@ -19,7 +20,7 @@ use crate::shard::Shard;
 /// can't be written. `out` does not exist then.
 pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
     check_free(out)?;
-    let (scenarios, mut parts) = parts(folders)?;
+    let (scenarios, mut parts, folders) = parts(folders)?;
     let home = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -27,26 +28,34 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Vec<StoredRun>, Error> {
     std::fs::create_dir_all(home)
         .map_err(|cause| Error::Unwritable { path: out.to_owned(), cause })?;
     let mut merged = NewRunFolder::begin(out, home)?;
+    let mut tasks = tasks(&folders, home)?;
+    if let Some((format, _)) = &tasks {
+        merged = merged.with_tasks(*format)?;
+    }
     let total = parts.iter().map(RunFolder::remaining).sum();
     let mut runs = Vec::new();
     // The first run of each part, then the second of each, and so on.
     for at in 0..total {
         let count = parts.len();
         let part = &mut parts[at % count];
-        let Some(run) = merged.add_from(part)? else {
+        let mut of_part = tasks.as_mut().map(|(_, readers)| &mut readers[at % count]);
+        let Some(run) = merged.add_from(part, of_part.as_deref_mut())? else {
             let cause = "the parts do not have the runs of one batch".to_owned();
             return Err(Error::Unmergeable { cause });
         };
         // However many parts there are, the files of one are open.
         part.pause();
+        if let Some(tasks) = of_part {
+            tasks.pause();
+        }
         runs.push(run);
     }
     merged.finish(&scenarios, None)?;
     Ok(runs)
 }
 
-/// The scenarios of a batch, and its parts in order.
-fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
+/// The scenarios of a batch, and its parts in order with their folders.
+fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>, Vec<&Path>), Error> {
     let unmergeable = |cause: String| Error::Unmergeable { cause };
     let mut parts = BTreeMap::new();
     let mut whole: Option<(u32, Scenarios, &Path)> = None;
@@ -65,7 +74,7 @@ fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
                 return Err(unmergeable(format!("{folder} and {first} are of different batches")));
             }
         }
-        if parts.insert(number, part).is_some() {
+        if parts.insert(number, (part, folder.as_path())).is_some() {
             return Err(unmergeable(format!("part {number}/{of} appears twice")));
         }
     }
@@ -74,10 +83,39 @@ fn parts(folders: &[PathBuf]) -> Result<(Scenarios, Vec<RunFolder>), Error> {
     match (1..=of).find(|number| !parts.contains_key(number)) {
         Some(missing) => Err(unmergeable(format!("part {missing}/{of} is missing"))),
         None => {
-            let parts: Vec<RunFolder> = parts.into_values().collect();
+            let (parts, folders): (Vec<RunFolder>, Vec<&Path>) = parts.into_values().unzip();
             same_engine(parts.iter().flat_map(RunFolder::records))?;
             same_files(parts.iter().flat_map(RunFolder::records))?;
-            Ok((scenarios, parts))
+            Ok((scenarios, parts, folders))
+        }
+    }
+}
+
+/// The tasks of parts, which have the format of the first; `None` if they were not kept.
+///
+/// # Errors
+/// [`Error::Unmergeable`] if only some parts have them.
+fn tasks(
+    folders: &[&Path],
+    scratch: &Path,
+) -> Result<Option<(TaskFormat, Vec<TaskReader>)>, Error> {
+    let mut readers = Vec::with_capacity(folders.len());
+    for folder in folders {
+        readers.extend(TaskReader::open(folder, scratch)?.map(|mut reader| {
+            reader.pause();
+            reader
+        }));
+    }
+    let Some(format) = folders.iter().find_map(|folder| TaskFormat::of(folder)) else {
+        return Ok(None);
+    };
+    match folders.iter().find(|folder| TaskFormat::of(folder).is_none()) {
+        None => Ok(Some((format, readers))),
+        Some(folder) => {
+            let folder = folder.display();
+            let cause =
+                format!("{folder} lacks the tasks that other parts have: run it with --tasks, too");
+            Err(Error::Unmergeable { cause })
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::files::FileRecord;
+use crate::group::{Grouping, Label};
 use crate::metric::Metric;
 use crate::provenance::Provenance;
 use crate::statistics::MeanSd;
@@ -21,6 +22,12 @@ pub struct RunRecord {
     pub sweep: Vec<(String, String)>,
     /// The power modes' α, in the order of `power-modes.csv`.
     pub power_modes: Vec<f64>,
+    /// The names of the classes of tasks, in the order of `classes.csv`; none if there is one kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// True if devices move or rates change: each episode has a row in `mobility.csv`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     /// Number of episodes; 0 if the run failed.
     pub episodes: u64,
     /// The plugin that decided.
@@ -79,6 +86,16 @@ pub struct StoredRun {
 }
 
 impl RunRecord {
+    /// The groups of its tasks, in the order of the scenario; none if they are not divided so.
+    pub fn groups(&self, grouping: Grouping) -> Vec<Label<'_>> {
+        match grouping {
+            Grouping::PowerMode => {
+                self.power_modes.iter().map(|&alpha| Label::Alpha(alpha)).collect()
+            }
+            Grouping::Class => self.classes.iter().map(|name| Label::Class(name)).collect(),
+        }
+    }
+
     /// The point of the sweep as one text, `field=value; field=value`; empty outside a sweep.
     pub fn point(&self) -> String {
         let parts: Vec<_> =
@@ -140,9 +157,14 @@ impl StoredRun {
         self.summary.mean_sd(metric)
     }
 
-    /// The same in one power mode, by its number in [`RunRecord::power_modes`].
-    pub fn mean_sd_of_mode(&self, mode: usize, metric: &Metric) -> Option<MeanSd> {
-        self.summary.mean_sd_of_mode(mode, metric)
+    /// The same of one group of tasks, by its number in [`RunRecord::groups`].
+    pub fn mean_sd_of_group(
+        &self,
+        grouping: Grouping,
+        group: usize,
+        metric: &Metric,
+    ) -> Option<MeanSd> {
+        self.summary.mean_sd_of_group(grouping, group, metric)
     }
 }
 

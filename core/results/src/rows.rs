@@ -14,13 +14,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::files::{hexadecimal, sha256_of_file};
-use crate::metric::{EpisodeMetrics, EpisodeResult};
+use crate::group::Grouping;
+use crate::metric::{EpisodeMetrics, EpisodeMobility, EpisodeResult};
 use crate::record::RunRecord;
 use crate::{Error, table};
 
 /// The tables of a run folder, in the order of a block's parts.
-pub(crate) const TABLES: [&str; 4] =
-    ["episodes.csv", "power-modes.csv", "delays.csv", "timing.csv"];
+pub(crate) const TABLES: [&str; 6] = [
+    "episodes.csv",
+    Grouping::PowerMode.file(),
+    "delays.csv",
+    "timing.csv",
+    Grouping::Class.file(),
+    MOBILITY,
+];
+/// Every run folder has the first so many; the others are there if a run has rows for them.
+const ALWAYS: usize = 4;
+/// The table of what devices found.
+pub(crate) const MOBILITY: &str = "mobility.csv";
 
 /// The columns that state to which episode a row belongs.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -29,12 +40,6 @@ pub(crate) struct Key<'r> {
     policy: &'r str,
     sweep: &'r str,
     episode: u64,
-}
-
-/// The column of `power-modes.csv` that states to which power mode a row belongs.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Mode {
-    alpha: f64,
 }
 
 /// The other column of `delays.csv`.
@@ -64,13 +69,18 @@ pub(crate) struct Timing {
 }
 
 /// The columns of each table, in order.
-pub(crate) fn columns() -> [Vec<String>; 4] {
+pub(crate) fn columns() -> [Vec<String>; 6] {
     let (key, metrics) = (table::columns::<Key<'_>>(), table::columns::<EpisodeMetrics>());
+    let with_key = |own: &[String]| [&key[..], own].concat();
+    let of_groups =
+        |grouping: Grouping| [&key[..], &[grouping.column().to_owned()], &metrics].concat();
     [
-        [&key[..], &metrics].concat(),
-        [&key[..], &table::columns::<Mode>(), &metrics].concat(),
-        [&key[..], &table::columns::<Delays>()].concat(),
-        [&key[..], &table::columns::<Timing>()].concat(),
+        with_key(&metrics),
+        of_groups(Grouping::PowerMode),
+        with_key(&table::columns::<Delays>()),
+        with_key(&table::columns::<Timing>()),
+        of_groups(Grouping::Class),
+        with_key(&table::columns::<EpisodeMobility>()),
     ]
 }
 
@@ -79,19 +89,27 @@ fn block(
     record: &RunRecord,
     first: u64,
     episodes: &[EpisodeResult],
-) -> Result<[Vec<u8>; 4], csv::Error> {
+) -> Result<[Vec<u8>; 6], csv::Error> {
     let begin = || {
         let bytes = Vec::with_capacity(160 * episodes.len());
         csv::WriterBuilder::new().has_headers(false).from_writer(bytes)
     };
-    let [mut overall, mut modes, mut delays, mut timing] = [begin(), begin(), begin(), begin()];
+    let [mut overall, mut modes, mut delays, mut timing, mut classes, mut mobility] =
+        TABLES.map(|_| begin());
     let sweep = record.point();
     let (scenario, policy) = (record.scenario.as_str(), record.policy.as_str());
     for (episode, result) in (first..).zip(episodes) {
         let key = Key { scenario, policy, sweep: &sweep, episode };
         overall.serialize((key, &result.overall))?;
-        for (&alpha, metrics) in record.power_modes.iter().zip(&result.by_mode) {
-            modes.serialize((key, Mode { alpha }, metrics))?;
+        for (grouping, table) in
+            [(Grouping::PowerMode, &mut modes), (Grouping::Class, &mut classes)]
+        {
+            for (label, metrics) in record.groups(grouping).iter().zip(&result.by_group[grouping]) {
+                table.serialize((key, label, metrics))?;
+            }
+        }
+        if let Some(found) = &result.mobility {
+            mobility.serialize((key, found))?;
         }
         delays.serialize((key, Delays::new(&result.done_by_delay)))?;
         let EpisodeResult { decisions, decide_ns, .. } = *result;
@@ -100,7 +118,14 @@ fn block(
     let bytes = |writer: csv::Writer<Vec<u8>>| {
         writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
     };
-    Ok([bytes(overall)?, bytes(modes)?, bytes(delays)?, bytes(timing)?])
+    Ok([
+        bytes(overall)?,
+        bytes(modes)?,
+        bytes(delays)?,
+        bytes(timing)?,
+        bytes(classes)?,
+        bytes(mobility)?,
+    ])
 }
 
 /// Episodes that are turned into rows at once.
@@ -188,21 +213,33 @@ impl RowsRecord {
 /// The tables of a new run folder.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    tables: [BufWriter<File>; 4],
+    folder: PathBuf,
+    /// `None` if it is not there yet.
+    tables: [Option<BufWriter<File>>; 6],
 }
 
 impl Tables {
     /// Begins the tables, with their headers.
     pub(crate) fn create(folder: &Path) -> std::io::Result<Self> {
-        let begin = |name: &str| File::create(folder.join(name)).map(BufWriter::new);
-        let [episodes, modes, delays, timing] = TABLES.map(begin);
-        let mut tables = [episodes?, modes?, delays?, timing?];
-        for (table, columns) in tables.iter_mut().zip(columns()) {
-            let mut writer = csv::Writer::from_writer(table);
-            writer.write_record(columns)?;
-            writer.flush()?;
-        }
-        Ok(Self { tables })
+        let mut tables = Self { folder: folder.to_owned(), tables: Default::default() };
+        (0..ALWAYS).try_for_each(|number| tables.table(number).map(drop))?;
+        Ok(tables)
+    }
+
+    /// A table, which is begun if it is not there.
+    fn table(&mut self, number: usize) -> std::io::Result<&mut BufWriter<File>> {
+        let table = match self.tables[number].take() {
+            Some(table) => table,
+            None => {
+                let mut table = BufWriter::new(File::create(self.folder.join(TABLES[number]))?);
+                let mut writer = csv::Writer::from_writer(&mut table);
+                writer.write_record(&columns()[number])?;
+                writer.flush()?;
+                drop(writer);
+                table
+            }
+        };
+        Ok(self.tables[number].insert(table))
     }
 
     /// Appends the rows of a row file.
@@ -215,8 +252,12 @@ impl Tables {
                 return Ok(());
             }
             let mut lengths = line.split_whitespace().map(str::parse);
-            for table in &mut self.tables {
+            for number in 0..TABLES.len() {
                 let length: u64 = lengths.next().and_then(Result::ok).ok_or_else(damaged)?;
+                if length == 0 {
+                    continue;
+                }
+                let table = self.table(number)?;
                 let copied = std::io::copy(&mut rows.by_ref().take(length), table)?;
                 if copied != length {
                     return Err(damaged());
@@ -233,15 +274,15 @@ impl Tables {
         episodes: &[EpisodeResult],
     ) -> std::io::Result<()> {
         let rows = block(record, first, episodes)?;
-        for (table, rows) in self.tables.iter_mut().zip(&rows) {
-            table.write_all(rows)?;
+        for (number, rows) in rows.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            self.table(number)?.write_all(rows)?;
         }
         Ok(())
     }
 
     /// Writes everything to the disk.
     pub(crate) fn finish(self) -> std::io::Result<()> {
-        for table in self.tables {
+        for table in self.tables.into_iter().flatten() {
             table.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         }
         Ok(())

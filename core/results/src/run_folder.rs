@@ -7,8 +7,11 @@
 //! RUN/scenarios/NAME.ron the scenario as it was run
 //! RUN/episodes.csv       one row per episode: the metrics
 //! RUN/power-modes.csv    one row per episode and power mode: the same metrics
+//! RUN/classes.csv        one row per episode and class of tasks, where there are classes
+//! RUN/mobility.csv       one row per episode: what devices found, where they move or rates change
 //! RUN/delays.csv         one row per episode: how many tasks were completed in 1, 2, … slots
 //! RUN/timing.csv         one row per episode: decisions and the time they took
+//! RUN/tasks.csv          one row per task, on request; or tasks.parquet (see [`tasks`](crate::tasks))
 //! ```
 //!
 //! All but `timing.csv` is bit-identical for the same scenario, seed and plugins. A folder is
@@ -20,11 +23,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{EpisodeMetrics, EpisodeResult};
-use crate::rows::{BLOCK_EPISODES, Delays, TABLES, Tables, Timing, columns};
+use crate::group::{Grouped, Grouping, Label};
+use crate::metric::{EpisodeMetrics, EpisodeMobility, EpisodeResult, Metric};
+use crate::rows::{BLOCK_EPISODES, Delays, MOBILITY, TABLES, Tables, Timing, columns};
 use crate::shard::Shard;
 use crate::summary::Summary;
 use crate::table::Table;
+use crate::tasks::{TaskFormat, TaskReader, TaskTable};
 use crate::{Error, files};
 
 pub use crate::record::{Identity, PluginRecord, RunRecord, StoredRun};
@@ -34,9 +39,17 @@ pub use crate::rows::{RowFile, RowsRecord};
 const FORMAT: u32 = 1;
 
 /// Files into which the tables of a run folder are converted for data frames: the runs, and then each
-/// table. A folder that is replaced loses them, as they are of its earlier runs.
-pub const PARQUET: [&str; 5] =
-    ["runs.parquet", "episodes.parquet", "power-modes.parquet", "delays.parquet", "timing.parquet"];
+/// table, where a run has rows for it. A folder that is replaced loses them, as they are of its earlier
+/// runs.
+pub const PARQUET: [&str; 7] = [
+    "runs.parquet",
+    "episodes.parquet",
+    "power-modes.parquet",
+    "delays.parquet",
+    "timing.parquet",
+    "classes.parquet",
+    "mobility.parquet",
+];
 
 /// The scenarios of a run folder as they were run: name and text, by name.
 pub type Scenarios = Vec<(String, String)>;
@@ -58,6 +71,7 @@ pub struct NewRunFolder {
     path: PathBuf,
     growing: tempfile::TempDir,
     tables: Tables,
+    tasks: Option<TaskTable>,
     runs: Vec<RunRecord>,
 }
 
@@ -72,7 +86,27 @@ impl NewRunFolder {
         let growing = tempfile::Builder::new().prefix(".offramp-").tempdir_in(home);
         let growing = growing.map_err(unwritable)?;
         let tables = Tables::create(growing.path()).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), growing, tables, runs: Vec::new() })
+        Ok(Self { path: path.to_owned(), growing, tables, tasks: None, runs: Vec::new() })
+    }
+
+    /// The same folder, with the tasks of its runs; each run is followed by its
+    /// [tasks](Self::add_tasks) then.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn with_tasks(mut self, format: TaskFormat) -> Result<Self, Error> {
+        let table = TaskTable::create(self.growing.path(), format);
+        self.tasks = Some(table.map_err(|cause| self.unwritable(cause))?);
+        Ok(self)
+    }
+
+    /// Adds the tasks of the run that was added last, from its [`TaskFile`](crate::tasks::TaskFile).
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`].
+    pub fn add_tasks(&mut self, rows: &Path) -> Result<(), Error> {
+        let copied = self.tasks.as_mut().map_or(Ok(()), |table| table.copy(rows));
+        copied.map_err(|cause| self.unwritable(cause))
     }
 
     /// Adds a run with the rows of its row file; `None` if it failed.
@@ -87,16 +121,21 @@ impl NewRunFolder {
         Ok(())
     }
 
-    /// Adds a run that `reader` is at; returns it with its statistics.
+    /// Adds a run that `reader` is at, and `tasks` if its tasks are kept; returns it with its statistics.
     ///
     /// # Errors
     /// [`Error::Unwritable`], or [`Error::Unreadable`] with the fault in the folder that is read.
-    pub(crate) fn add_from(&mut self, reader: &mut RunFolder) -> Result<Option<StoredRun>, Error> {
+    pub(crate) fn add_from(
+        &mut self,
+        reader: &mut RunFolder,
+        tasks: Option<&mut TaskReader>,
+    ) -> Result<Option<StoredRun>, Error> {
         let Some(record) = reader.next_run() else { return Ok(None) };
-        let mut summary = Summary::new(record.power_modes.len());
-        let (mut first, mut block) = (0, Vec::new());
+        let mut summary = Summary::new();
+        let (mut first, mut block, mut count) = (0, Vec::new(), 0);
         while let Some(episode) = reader.next_episode()? {
             summary.add(&episode);
+            count += episode.overall.tasks;
             block.push(episode);
             if block.len() == BLOCK_EPISODES || summary.episodes() == record.episodes {
                 let added = self.tables.add(&record, first, &block);
@@ -104,6 +143,10 @@ impl NewRunFolder {
                 first += block.len() as u64;
                 block.clear();
             }
+        }
+        if let (Some(table), Some(tasks)) = (&mut self.tasks, tasks) {
+            let unwritable = |cause| Error::Unwritable { path: self.path.clone(), cause };
+            tasks.run(&record, count, |rows| table.add(rows).map_err(unwritable))?;
         }
         self.runs.push(record.clone());
         Ok(Some(StoredRun { record, summary }))
@@ -140,10 +183,10 @@ impl NewRunFolder {
         shard: Option<Shard>,
         put: fn(&Path, &Path) -> std::io::Result<()>,
     ) -> Result<(), Error> {
-        let Self { path, growing, tables, runs } = self;
+        let Self { path, growing, tables, tasks, runs } = self;
         let file =
             RunFile { format: FORMAT, offramp: env!("CARGO_PKG_VERSION").to_owned(), shard, runs };
-        complete(growing.path(), scenarios, &file, tables)
+        complete(growing.path(), scenarios, &file, tables, tasks)
             .and_then(|()| put(growing.path(), &path))
             .map_err(|cause| Error::Unwritable { path, cause })
     }
@@ -159,7 +202,9 @@ fn keep_others(old: &Path, folder: &Path) -> std::io::Result<()> {
         let entry = entry?;
         let kept = folder.join(entry.file_name());
         let name = entry.file_name();
-        let is_of_old_runs = TABLES.iter().chain(&PARQUET).any(|file| name == **file);
+        let of_tasks = TaskFormat::ALL.map(TaskFormat::file);
+        let is_of_old_runs =
+            TABLES.iter().chain(&PARQUET).chain(&of_tasks).any(|file| name == **file);
         if !kept.exists() && !is_of_old_runs {
             std::fs::rename(entry.path(), kept)?;
         }
@@ -172,6 +217,7 @@ fn complete(
     scenarios: &Scenarios,
     file: &RunFile,
     tables: Tables,
+    tasks: Option<TaskTable>,
 ) -> std::io::Result<()> {
     let scenarios_folder = folder.join("scenarios");
     std::fs::create_dir(&scenarios_folder)?;
@@ -179,6 +225,7 @@ fn complete(
         files::write_synced(&scenarios_folder.join(format!("{name}.ron")), &[text.as_bytes()])?;
     }
     tables.finish()?;
+    tasks.map_or(Ok(()), TaskTable::finish)?;
     let text = serde_json::to_string_pretty(file)? + "\n";
     files::write_synced(&folder.join("run.json"), &[text.as_bytes()])?;
     make_readable(folder)
@@ -252,7 +299,7 @@ pub fn read(folder: &Path) -> Result<Vec<StoredRun>, Error> {
     let mut folder = RunFolder::open(folder)?;
     let mut runs = Vec::new();
     while let Some(record) = folder.next_run() {
-        let mut summary = Summary::new(record.power_modes.len());
+        let mut summary = Summary::new();
         while let Some(episode) = folder.next_episode()? {
             summary.add(&episode);
         }
@@ -274,6 +321,9 @@ pub struct RunFolder {
     /// Earlier versions of offramp did not write it.
     delays: Option<KeyedTable>,
     timing: KeyedTable,
+    /// These are there if a run has rows for them.
+    classes: Option<KeyedTable>,
+    mobility: Option<KeyedTable>,
 }
 
 impl RunFolder {
@@ -283,20 +333,38 @@ impl RunFolder {
     /// [`Error::Unreadable`] if it is not one.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let RunFile { shard, runs, .. } = read_run_file(path)?;
-        let [overall, modes, delays, timing] = columns();
-        let [of_overall, of_modes, of_delays, of_timing] = TABLES.map(|name| path.join(name));
-        Ok(Self {
+        let columns = columns();
+        let open = |number: usize| KeyedTable::open(&path.join(TABLES[number]), &columns[number]);
+        let open_if_there = |number: usize| -> Result<Option<KeyedTable>, Error> {
+            path.join(TABLES[number]).exists().then(|| open(number)).transpose()
+        };
+        let folder = Self {
             shard,
-            runs: runs.into_iter(),
             current: None,
-            overall: KeyedTable::open(&of_overall, &overall)?,
-            modes: KeyedTable::open(&of_modes, &modes)?,
-            delays: of_delays
-                .exists()
-                .then(|| KeyedTable::open(&of_delays, &delays))
-                .transpose()?,
-            timing: KeyedTable::open(&of_timing, &timing)?,
-        })
+            overall: open(0)?,
+            modes: open(1)?,
+            delays: open_if_there(2)?,
+            timing: open(3)?,
+            classes: open_if_there(4)?,
+            mobility: open_if_there(5)?,
+            runs: runs.into_iter(),
+        };
+        let any = |has: fn(&RunRecord) -> bool| {
+            folder.records().iter().any(|run| run.episodes > 0 && has(run))
+        };
+        for (name, is_missing) in [
+            (
+                Grouping::Class.file(),
+                folder.classes.is_none() && any(|run| !run.classes.is_empty()),
+            ),
+            (MOBILITY, folder.mobility.is_none() && any(|run| run.moves)),
+        ] {
+            if is_missing {
+                let cause = "the file is missing".to_owned();
+                return Err(Error::Unreadable { path: path.join(name), cause });
+            }
+        }
+        Ok(folder)
     }
 
     /// Number of runs that have not been read.
@@ -322,17 +390,27 @@ impl RunFolder {
             return Ok(None);
         }
         let key = RowKey { record, point, episode: *next };
-        let overall: EpisodeMetrics = self.overall.metrics(&key, None)?;
-        let modes = &mut self.modes;
-        let of_modes = record.power_modes.iter().map(|&alpha| modes.metrics(&key, Some(alpha)));
-        let by_mode = of_modes.collect::<Result<_, _>>()?;
+        let overall = self.overall.metrics(&key, None)?;
+        let mut by_group = Grouped::default();
+        for (grouping, table) in
+            [(Grouping::PowerMode, Some(&mut self.modes)), (Grouping::Class, self.classes.as_mut())]
+        {
+            let Some(table) = table else { continue };
+            for label in record.groups(grouping) {
+                by_group[grouping].push(table.metrics(&key, Some(label))?);
+            }
+        }
+        let mobility = match &mut self.mobility {
+            Some(table) if record.moves => Some(Box::new(table.mobility(&key)?)),
+            _ => None,
+        };
         let done_by_delay = match &mut self.delays {
             Some(delays) => delays.counts(&key)?,
             None => Vec::new(),
         };
         let Timing { decisions, decide_ns } = self.timing.next(&key, None)?;
         *next += 1;
-        Ok(Some(EpisodeResult { overall, by_mode, done_by_delay, decisions, decide_ns }))
+        Ok(Some(EpisodeResult { overall, by_group, done_by_delay, decisions, decide_ns, mobility }))
     }
 
     /// The runs that have not been read.
@@ -342,8 +420,9 @@ impl RunFolder {
 
     /// Closes its files until the next episode is asked for.
     pub fn pause(&mut self) {
-        let Self { overall, modes, delays, timing, .. } = self;
-        for table in [overall, modes, timing].into_iter().chain(delays) {
+        let Self { overall, modes, delays, timing, classes, mobility, .. } = self;
+        let optional = [delays, classes, mobility].into_iter().flatten();
+        for table in [overall, modes, timing].into_iter().chain(optional) {
             table.table.pause();
         }
     }
@@ -372,33 +451,45 @@ struct RowKey<'r> {
 #[derive(Debug)]
 struct KeyedTable {
     table: Table,
-    /// The places of scenario, policy, sweep, episode and α.
+    /// The places of scenario, policy, sweep, episode and group.
     places: [usize; 5],
 }
 
 impl KeyedTable {
     fn open(path: &Path, columns: &[String]) -> Result<Self, Error> {
         let table = Table::open(path, columns)?;
-        let names = ["scenario", "policy", "sweep", "episode", "alpha"];
-        let places = names.map(|name| table.place(name));
-        Ok(Self { table, places })
+        let [scenario, policy, sweep, episode] =
+            ["scenario", "policy", "sweep", "episode"].map(|name| table.place(name));
+        let group = Grouping::ALL.map(|grouping| table.place(grouping.column()));
+        // A table has one of these columns at most.
+        let group = group.into_iter().min().unwrap_or(usize::MAX);
+        Ok(Self { table, places: [scenario, policy, sweep, episode, group] })
     }
 
     /// The metrics of [`KeyedTable::next`], which are finite numbers.
-    fn metrics(&mut self, key: &RowKey<'_>, alpha: Option<f64>) -> Result<EpisodeMetrics, Error> {
-        let metrics: EpisodeMetrics = self.next(key, alpha)?;
-        match metrics.not_finite() {
-            None => Ok(metrics),
-            Some((metric, value)) => {
-                let RowKey { record, episode, .. } = key;
-                let cause = format!(
-                    "`{}` is {value} in episode {episode} of {}",
-                    metric.id,
-                    record.title()
-                );
-                Err(self.table.fault(cause))
-            }
-        }
+    fn metrics(
+        &mut self,
+        key: &RowKey<'_>,
+        group: Option<Label<'_>>,
+    ) -> Result<EpisodeMetrics, Error> {
+        let metrics: EpisodeMetrics = self.next(key, group)?;
+        self.finite(key, metrics.not_finite())?;
+        Ok(metrics)
+    }
+
+    /// The quantities of [`KeyedTable::next`] in the table of mobility, which are finite numbers.
+    fn mobility(&mut self, key: &RowKey<'_>) -> Result<EpisodeMobility, Error> {
+        let mobility: EpisodeMobility = self.next(key, None)?;
+        self.finite(key, mobility.not_finite())?;
+        Ok(mobility)
+    }
+
+    /// Fails if there is a value that is not finite.
+    fn finite(&self, key: &RowKey<'_>, found: Option<(&Metric, f64)>) -> Result<(), Error> {
+        let Some((metric, value)) = found else { return Ok(()) };
+        let RowKey { record, episode, .. } = key;
+        let title = record.title();
+        Err(self.table.fault(format!("`{}` is {value} in episode {episode} of {title}", metric.id)))
     }
 
     /// The counts of [`KeyedTable::next`] in the table of delays.
@@ -414,20 +505,20 @@ impl KeyedTable {
         })
     }
 
-    /// The next row, which must be that of `key` and, in the table of power modes, `alpha`.
+    /// The next row, which must be that of `key` and, in the table of a grouping, of `group`.
     fn next<R: serde::de::DeserializeOwned>(
         &mut self,
         key: &RowKey<'_>,
-        alpha: Option<f64>,
+        group: Option<Label<'_>>,
     ) -> Result<R, Error> {
         let RowKey { record, point, episode } = key;
-        let [scenario, policy, sweep, number, mode] = self.places;
+        let [scenario, policy, sweep, number, of_group] = self.places;
         if let Some(row) = self.table.next()?
             && row.cell(scenario) == record.scenario
             && row.cell(policy) == record.policy
             && row.cell(sweep) == *point
             && row.cell(number).parse() == Ok(*episode)
-            && alpha.is_none_or(|alpha| row.cell(mode).parse() == Ok(alpha))
+            && group.is_none_or(|group| group.is(row.cell(of_group)))
         {
             return row.read();
         }
@@ -439,7 +530,7 @@ impl KeyedTable {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 4] = TABLES;
+    const NAMES: [&str; 6] = TABLES;
 
     fn record() -> RunRecord {
         RunRecord {
@@ -447,6 +538,8 @@ mod tests {
             policy: "a, \"b\"\nc".to_owned(),
             sweep: vec![("x".to_owned(), "0.5".to_owned())],
             power_modes: vec![0.25, 1.0],
+            classes: vec!["video, live".to_owned(), "0.5".to_owned(), "c".to_owned()],
+            moves: true,
             episodes: 300,
             ..RunRecord::default()
         }
@@ -462,10 +555,18 @@ mod tests {
         let qoe = 0.1 + 0.2 * number as f64;
         EpisodeResult {
             overall: metrics(qoe),
-            by_mode: vec![metrics(qoe - 1.0), metrics(qoe + 0.1)],
+            by_group: Grouped::new(|grouping| match grouping {
+                Grouping::PowerMode => vec![metrics(qoe - 1.0), metrics(qoe + 0.1)],
+                Grouping::Class => [2.0, 3.0, 5.0].map(|part| metrics(qoe / part)).into(),
+            }),
             done_by_delay: vec![0; number as usize % 3].into_iter().chain([number, 7]).collect(),
             decisions: 7,
             decide_ns: 1_750 + number,
+            mobility: Some(Box::new(EpisodeMobility {
+                device_minutes: 1.0 / (1.0 + number as f64),
+                handovers: Some(number),
+                ..EpisodeMobility::default()
+            })),
         }
     }
 
@@ -513,6 +614,15 @@ mod tests {
         assert_eq!((runs[1].record.error.as_deref(), runs[1].summary.episodes()), (Some("why"), 0));
         let header = std::fs::read_to_string(path.join("power-modes.csv")).unwrap();
         assert!(header.starts_with("scenario,policy,sweep,episode,alpha,tasks,devices,qoe,"));
+        let header = std::fs::read_to_string(path.join("classes.csv")).unwrap();
+        assert!(header.starts_with("scenario,policy,sweep,episode,class,tasks,devices,qoe,"));
+        // Without the tables that only these runs have, it is not whole.
+        for name in ["classes.csv", "mobility.csv"] {
+            std::fs::rename(path.join(name), path.join("away")).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("{name}: the file is missing")), "{error}");
+            std::fs::rename(path.join("away"), path.join(name)).unwrap();
+        }
         assert!(matches!(check_free(&path).unwrap_err(), Error::Taken { .. }));
         assert!(is_complete(&path));
     }

@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{self, EpisodeMetrics, EpisodeResult, Metric};
+use crate::group::{Grouped, Grouping};
+use crate::metric::{self, EpisodeResult, Metric, Source};
 use crate::statistics::{MeanSd, Weighted};
 
 /// The statistics of every metric over the episodes so far.
@@ -18,8 +19,12 @@ pub struct Summary {
     episodes: u64,
     /// One per metric, in the order of [`metric::all`].
     overall: Vec<Running>,
-    /// The same for each power mode.
-    by_mode: Vec<Vec<Running>>,
+    /// The same for each group.
+    #[serde(flatten)]
+    by_group: Grouped<Vec<Running>>,
+    /// One per quantity of [`metric::mobility`]; none if nothing moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mobility: Vec<Running>,
 }
 
 /// A weighted mean, as a sum so that counts stay exact, and a deviation (Welford 1962) under way.
@@ -50,20 +55,29 @@ impl Running {
 }
 
 impl Summary {
-    /// The summary of no episodes, each of which will have so many power modes.
-    pub fn new(power_modes: usize) -> Self {
-        let row = vec![Running::default(); metric::all().len()];
-        Self { episodes: 0, by_mode: vec![row.clone(); power_modes], overall: row }
+    /// The summary of no episodes.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Adds an episode.
+    /// Adds an episode, which has the groups of those before it.
     pub fn add(&mut self, episode: &EpisodeResult) {
         self.episodes += 1;
-        add(&mut self.overall, |metric| metric.of(episode));
-        for (row, mode) in self.by_mode.iter_mut().zip(&episode.by_mode) {
-            let mode: &EpisodeMetrics = mode;
-            add(row, |metric| metric.of_mode(mode));
+        let row = || vec![Running::default(); metric::all().len()];
+        if self.overall.is_empty() {
+            self.overall = row();
+            self.by_group = Grouped::new(|grouping| vec![row(); episode.by_group[grouping].len()]);
+            let quantities = episode.mobility.as_ref().map_or(0, |_| metric::mobility().len());
+            self.mobility = vec![Running::default(); quantities];
         }
+        add(&mut self.overall, metric::all(), |metric| metric.of(episode));
+        for grouping in Grouping::ALL {
+            let rows = self.by_group[grouping].iter_mut().zip(&episode.by_group[grouping]);
+            for (row, group) in rows {
+                add(row, metric::all(), |metric| metric.of_group(group));
+            }
+        }
+        add(&mut self.mobility, metric::mobility(), |metric| metric.of(episode));
     }
 
     /// The number of episodes.
@@ -73,26 +87,34 @@ impl Summary {
 
     /// Mean and standard deviation of a metric; `None` if no episode has a value.
     pub fn mean_sd(&self, metric: &Metric) -> Option<MeanSd> {
-        of(&self.overall, metric)
+        match metric.source {
+            Source::Mobility(_) => of(&self.mobility, metric::mobility(), metric),
+            Source::Tasks(_) | Source::Episode(_) => of(&self.overall, metric::all(), metric),
+        }
     }
 
-    /// The same in one power mode, by its number; `None` if no episode has a value there, or the
-    /// metric is not defined by power mode.
-    pub fn mean_sd_of_mode(&self, mode: usize, metric: &Metric) -> Option<MeanSd> {
-        of(self.by_mode.get(mode)?, metric)
+    /// The same of one group, by its number; `None` if no episode has a value there, or the metric is
+    /// not defined by group.
+    pub fn mean_sd_of_group(
+        &self,
+        grouping: Grouping,
+        group: usize,
+        metric: &Metric,
+    ) -> Option<MeanSd> {
+        of(self.by_group[grouping].get(group)?, metric::all(), metric)
     }
 }
 
-fn add(row: &mut [Running], value: impl Fn(&Metric) -> Option<Weighted>) {
-    for (running, metric) in row.iter_mut().zip(metric::all()) {
+fn add(row: &mut [Running], metrics: &[Metric], value: impl Fn(&Metric) -> Option<Weighted>) {
+    for (running, metric) in row.iter_mut().zip(metrics) {
         if let Some(weighted) = value(metric) {
             running.add(weighted);
         }
     }
 }
 
-fn of(row: &[Running], metric: &Metric) -> Option<MeanSd> {
-    let at = metric::all().iter().position(|own| own == metric)?;
+fn of(row: &[Running], metrics: &[Metric], metric: &Metric) -> Option<MeanSd> {
+    let at = metrics.iter().position(|own| own == metric)?;
     row.get(at)?.mean_sd()
 }
 
@@ -101,6 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metric::EpisodeMetrics;
 
     fn metric(id: &str) -> &'static Metric {
         metric::by_id(id).unwrap()
@@ -119,7 +142,7 @@ mod tests {
     }
 
     fn summary(episodes: &[EpisodeResult]) -> Summary {
-        let mut summary = Summary::new(episodes.first().map_or(0, |first| first.by_mode.len()));
+        let mut summary = Summary::new();
         episodes.iter().for_each(|episode| summary.add(episode));
         summary
     }
@@ -148,9 +171,14 @@ mod tests {
         assert_eq!(summary.mean_sd(metric("delay_slots")), None);
         assert_eq!(summary.mean_sd(metric("decision_us")), None);
         assert_eq!(summary.mean_sd(metric("qoe")), Some(MeanSd { mean: 0.0, sd: None }));
-        assert_eq!(Summary::new(1).mean_sd(metric("qoe")), None);
-        assert_eq!(Summary::new(1).mean_sd_of_mode(0, metric("qoe")), None);
-        assert_eq!(Summary::new(1).mean_sd_of_mode(1, metric("qoe")), None);
+        let none = Summary::new();
+        assert_eq!(none.mean_sd(metric("qoe")), None);
+        for (grouping, group) in
+            [(Grouping::PowerMode, 0), (Grouping::PowerMode, 1), (Grouping::Class, 0)]
+        {
+            assert_eq!(none.mean_sd_of_group(grouping, group, metric("qoe")), None);
+        }
+        assert_eq!(none.mean_sd(&metric::mobility()[0]), None);
     }
 
     proptest! {
@@ -179,15 +207,18 @@ mod tests {
                     let of = |(tasks, delay, devices, reward)| metrics(tasks, delay, devices, reward);
                     EpisodeResult {
                         overall: of(whole),
-                        by_mode: modes.into_iter().map(of).collect(),
+                        by_group: Grouped::new(|grouping| match grouping {
+                            Grouping::PowerMode => modes.iter().copied().map(of).collect(),
+                            Grouping::Class => Vec::new(),
+                        }),
                         ..EpisodeResult::default()
                     }
                 })
                 .collect();
             let summary = summary(&results);
             for (id, weight) in [("delay_slots", "tasks"), ("qoe", "devices")] {
-                let weights = (0..3).map(|mode| summary.mean_sd_of_mode(mode, metric(weight)).unwrap().mean);
-                let mean = |mode| summary.mean_sd_of_mode(mode, metric(id)).map_or(0.0, |of| of.mean);
+                let weights = (0..3).map(|mode| summary.mean_sd_of_group(Grouping::PowerMode, mode, metric(weight)).unwrap().mean);
+                let mean = |mode| summary.mean_sd_of_group(Grouping::PowerMode, mode, metric(id)).map_or(0.0, |of| of.mean);
                 let sum: f64 = weights.clone().enumerate().map(|(mode, weight)| weight * mean(mode)).sum();
                 let total: f64 = weights.sum();
                 match summary.mean_sd(metric(id)) {

@@ -22,13 +22,7 @@ fn episode() -> EpisodeResult {
         delay_p95: Some(9),
         delay_p99: Some(11),
     };
-    EpisodeResult {
-        overall,
-        by_mode: Vec::new(),
-        done_by_delay: Vec::new(),
-        decisions: 8,
-        decide_ns: 20_000,
-    }
+    EpisodeResult { overall, decisions: 8, decide_ns: 20_000, ..EpisodeResult::default() }
 }
 
 fn ids(metrics: impl Iterator<Item = &'static Metric>) -> Vec<&'static str> {
@@ -62,8 +56,8 @@ fn each_metric_is_taken_from_an_episode_with_its_weight() {
         assert_eq!(metric.of(&episode), taken, "{id}");
         let of_whole = matches!(metric.source, Source::Episode(_));
         assert_eq!(of_whole, id == "decision_us");
-        assert_eq!(metric.has_modes(), !of_whole, "{id}");
-        assert_eq!(metric.of_mode(&episode.overall), taken.filter(|_| !of_whole), "{id}");
+        assert_eq!(metric.has_groups(), !of_whole, "{id}");
+        assert_eq!(metric.of_group(&episode.overall), taken.filter(|_| !of_whole), "{id}");
     }
 }
 
@@ -74,11 +68,11 @@ fn an_episode_without_a_value_or_a_weight_is_left_out() {
     for metric in all() {
         let counts = ["tasks", "devices", "dropped"].contains(&metric.id);
         let zero = Weighted { value: 0.0, weight: 1.0 };
-        assert_eq!(metric.of_mode(&empty), counts.then_some(zero), "{}", metric.id);
+        assert_eq!(metric.of_group(&empty), counts.then_some(zero), "{}", metric.id);
     }
     // A value, but no devices to share it.
     let qoe = EpisodeMetrics { qoe: Some(7.0), ..empty };
-    assert_eq!(by_name("Qoe").unwrap().of_mode(&qoe), None);
+    assert_eq!(by_name("Qoe").unwrap().of_group(&qoe), None);
 }
 
 #[test]
@@ -118,7 +112,7 @@ fn a_name_that_no_metric_has_finds_none() {
     let qoe = by_name("Qoe").unwrap();
     assert_eq!((qoe.id, qoe.title, qoe.pooling), ("qoe", "AvgQoE", Pooling::Devices));
     assert_eq!(qoe.better, Better::Higher);
-    assert_eq!(qoe.column, Some(Column { form: Form::MeanSd(1), by_mode: true }));
+    assert_eq!(qoe.column, Some(Column { form: Form::MeanSd(1), by_group: true }));
     assert_eq!(by_id("dropped").unwrap().better, Better::Lower);
 }
 

@@ -63,9 +63,11 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
         let message = format!("{}: the file exists and stays as it is", file.display());
         return Err(Problem::new(message).with_help("name another file, or move that one away"));
     }
-    for (option, is_given) in
-        [("--power-modes", results.power_modes), ("--parquet", arguments.parquet.is_some())]
-    {
+    for (option, is_given) in [
+        ("--power-modes", results.power_modes),
+        ("--classes", results.classes),
+        ("--parquet", arguments.parquet.is_some()),
+    ] {
         if is_given && kind != Kind::Runs {
             let message = format!("{}: {option} is for runs", folder.display());
             return Err(Problem::new(message).with_help("leave it out"));
@@ -151,7 +153,8 @@ fn read(
         }
         other => other.into(),
     })?;
-    let tables = PARQUET.join(", ");
+    let tables: Vec<&str> = PARQUET.into_iter().filter(|name| out.join(name).exists()).collect();
+    let tables = tables.join(", ");
     notes.say(format_args!("tables: {tables} in {}", out.display()));
     Ok(runs)
 }

@@ -83,7 +83,7 @@ fn evaluate(
     out: &Path,
     threads: &ThreadPool,
 ) -> Result<Vec<StoredRun>, Problem> {
-    let batch = Batch::new(experiments, arguments.shard);
+    let batch = Batch::new(experiments, arguments.shard).with_tasks(arguments.tasks());
     let attempt = batch.open(out, arguments.folder.start())?;
     for what in attempt.interrupted() {
         notes.say(format_args!("the last attempt ended while this ran: {what}"));

@@ -4,8 +4,8 @@
 //! The process is usually the same executable, started with [`ARGUMENT`] to [`serve`] one run. It
 //! plays all episodes of that run, so the only overhead per call is two atomic stores that mark
 //! when it began. The child reports over a socket, one JSON line each: the age of the current call
-//! (20 times a second), the files that the policy reads, each episode with its results, and the end.
-//! So neither side keeps more than one episode. A process needs a few file handles: as
+//! (20 times a second), the files that the policy reads, each episode with its results (its tasks, if they
+//! are kept, come before, part by part), and the end. So neither side keeps more than one episode. A process needs a few file handles: as
 //! many run at a time as the system allows.
 
 #[cfg(unix)]
@@ -41,6 +41,7 @@ pub(crate) fn play(
     _: &crate::bind::Evaluation,
     _: &crate::bind::BoundPolicy,
     _: offramp_scenario::Limits,
+    _: crate::tasks::Detail,
     _: crate::run::OnEpisode<'_>,
 ) -> Result<(), crate::run::RunError> {
     Err(crate::run::RunError::Refused("`isolate` needs a Unix system".to_owned()))

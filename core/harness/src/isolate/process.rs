@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
 use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
-use crate::run::{OnEpisode, RunError, RunSetup, run_episode};
+use crate::run::{OnEpisode, RunError, RunSetup};
+use crate::tasks::{Detail, EpisodeTasks, Played};
 
 /// A run for the process to carry out. Paths are bytes: the system's names need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ enum Task {
     /// Its policy is created and dropped.
     Check,
     /// All of it.
-    Play,
+    Play(Detail),
 }
 
 /// A report of the process.
@@ -50,8 +51,10 @@ enum Answer {
     Busy(u64),
     /// The policy was created; the files that it reads by itself.
     Created(Vec<Vec<u8>>),
+    /// Some rows of the tasks of the next episode that ends.
+    Tasks(String),
     /// The next episode has ended.
-    Episode(EpisodeResult),
+    Episode(Box<EpisodeResult>),
     /// All is done, or something failed.
     Over(Result<(), Failure>),
 }
@@ -148,13 +151,28 @@ pub(crate) fn play(
     evaluation: &Evaluation,
     policy: &BoundPolicy,
     limits: Limits,
+    detail: Detail,
     on_episode: OnEpisode<'_>,
 ) -> Result<(), RunError> {
+    let kept = || (detail == Detail::Tasks).then(EpisodeTasks::new);
+    let (mut tasks, mut error) = (kept(), None);
     let mut listen = |answer| match answer {
-        Answer::Episode(result) => on_episode(result),
+        Answer::Episode(result) => {
+            let tasks = std::mem::replace(&mut tasks, kept());
+            on_episode(Played { result: *result, tasks })
+        }
+        Answer::Tasks(rows) => match tasks.as_mut().map(|tasks| tasks.add(rows.as_bytes())) {
+            Some(Err(cause)) => {
+                error = Some(cause);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        },
         _ => ControlFlow::Continue(()),
     };
-    carry_out(executable, &request(Task::Play, evaluation, policy, limits), &mut listen)
+    let request = request(Task::Play(detail), evaluation, policy, limits);
+    let played = carry_out(executable, &request, &mut listen);
+    error.map_or(played, |cause| Err(cause.into()))
 }
 
 /// Receives what a process reports; the process is ended if it breaks.
@@ -224,7 +242,7 @@ fn converse(
                 line.clear();
                 heard = Instant::now();
                 match answer {
-                    Ok(answer @ (Answer::Episode(_) | Answer::Created(_))) => {
+                    Ok(answer @ (Answer::Episode(_) | Answer::Tasks(_) | Answer::Created(_))) => {
                         *episodes += u64::from(matches!(answer, Answer::Episode(_)));
                         if listen(answer).is_break() {
                             return Ok(Some(Ok(())));
@@ -363,25 +381,46 @@ fn answer(
         say(&Answer::Created(files.iter().map(|file| bytes_of(file)).collect()));
         return Ok(());
     }
-    let played = episodes(&setup, &evaluation.scenario, clock, say);
+    let detail = if let Task::Play(detail) = task { *detail } else { Detail::Episodes };
+    let played = episodes(&setup, &evaluation.scenario, detail, clock, say);
     clock.timed(|| drop(setup));
     played
 }
+
+/// Bytes of rows that are reported at once, or a row more.
+const CHUNK: usize = 1 << 16;
 
 /// Plays the episodes of a run and reports each, as long as someone listens.
 fn episodes(
     setup: &RunSetup<'_>,
     scenario: &Scenario,
+    detail: Detail,
     clock: &Arc<Clock>,
     say: &dyn Fn(&Answer) -> bool,
 ) -> Result<(), Failure> {
     for episode in 0..scenario.evaluation.episodes {
         let inner = clock.timed(|| setup.instance()).map_err(RunError::from)?;
         let mut policy = Timed { inner, clock: Arc::clone(clock) };
-        let seed = scenario.evaluation.seed;
-        let played = run_episode(scenario, &setup.context, &mut policy, seed, episode);
+        let played = setup.episode(&mut policy, episode, detail);
         clock.timed(|| drop(policy));
-        if !say(&Answer::Episode(played?)) {
+        let Played { result, tasks } = played?;
+        if let Some(tasks) = tasks {
+            let mut tasks = tasks.read().map_err(RunError::from)?;
+            loop {
+                let mut rows = String::new();
+                // Rows of a few hundred bytes, as many as fit.
+                while rows.len() < CHUNK && tasks.read_line(&mut rows).map_err(RunError::from)? > 0
+                {
+                }
+                if rows.is_empty() {
+                    break;
+                }
+                if !say(&Answer::Tasks(rows)) {
+                    return Ok(());
+                }
+            }
+        }
+        if !say(&Answer::Episode(Box::new(result))) {
             return Ok(());
         }
     }

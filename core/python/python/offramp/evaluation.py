@@ -76,6 +76,23 @@ class Results:
         return Frame(self._results.rows())
 
     @property
+    def power_modes(self) -> Frame:
+        """One row per run, episode and power mode: the value of each metric."""
+        return Frame(self._results.groups("power_modes"))
+
+    @property
+    def classes(self) -> Frame:
+        """One row per run, episode and class of tasks: the value of each metric; no row of a scenario
+        without classes."""
+        return Frame(self._results.groups("classes"))
+
+    @property
+    def mobility(self) -> Frame:
+        """One row per run and episode: what devices found, such as handovers; no row of a scenario in
+        which nothing moves."""
+        return Frame(self._results.mobility())
+
+    @property
     def errors(self) -> dict[str, str]:
         """Why runs have failed, by policy; empty if none has."""
         return dict(self._results.errors)
@@ -119,7 +136,11 @@ class Results:
 
     def by_power_mode(self) -> str:
         """The table with the metrics of each power mode, as text."""
-        return self._results.table(True)
+        return self._results.table("power_modes")
+
+    def by_class(self) -> str:
+        """The table with the metrics of each class of tasks, as text."""
+        return self._results.table("classes")
 
     def __len__(self) -> int:
         return len(self._results)

@@ -1,5 +1,7 @@
 //! The figures of runs.
 
+use offramp_results::Grouping;
+
 use crate::axis;
 use crate::page::figures::Panel;
 use crate::palette::Palette;
@@ -122,7 +124,7 @@ pub(super) fn power_modes(scenario: &Scenario, policies: &[&str], palette: &Pale
     let of_metric = |(at, metric): (usize, _)| {
         let series = runs(scenario, policies).into_iter().map(|(name, runs)| {
             let means = runs.into_iter().flat_map(|run| {
-                let modes = run.record.power_modes.iter().zip(&run.by_mode);
+                let modes = run.record.power_modes.iter().zip(&run.by_group[Grouping::PowerMode]);
                 modes.filter_map(|(&alpha, means)| Some((alpha, (*means.get(at)?)?)))
             });
             series(name, palette, means)
@@ -130,7 +132,7 @@ pub(super) fn power_modes(scenario: &Scenario, policies: &[&str], palette: &Pale
         let y = format!("{}, by power mode", axis::metric_label(metric));
         lines("power mode α", y, series.collect())
     };
-    let several = scenario.runs().any(|run| run.by_mode.len() > 1);
+    let several = scenario.runs().any(|run| run.by_group[Grouping::PowerMode].len() > 1);
     if several { drawn().filter_map(of_metric).collect() } else { Vec::new() }
 }
 

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use offramp_results::metric::{self, Column, EpisodeMetrics, EpisodeResult, Metric};
+use offramp_results::metric::{self, Column, EpisodeResult, Metric};
 use offramp_results::run_folder::{RunFolder, RunRecord};
 use offramp_results::statistics::{Interval, MeanSd, Scores, Weighted};
 use offramp_results::summary::Summary;
+use offramp_results::{Grouped, Grouping};
 
 use crate::page::PageError;
 
-/// Most scores (a metric of an episode, or of a power mode in it) that are kept of the runs of one
+/// Most scores (a metric of an episode, or of a group of its tasks) that are kept of the runs of one
 /// point until their intervals are known: a few megabytes. Beyond that means and deviations remain.
 const MAX_SCORES: u64 = 200_000;
 /// Most values of single episodes that a page keeps for its distributions.
@@ -59,8 +60,10 @@ pub(super) struct Run {
     pub(super) record: RunRecord,
     /// One per metric of [`shown`].
     pub(super) means: Vec<Option<Mean>>,
-    /// The same for each power mode; empty in a sweep.
-    pub(super) by_mode: Vec<Vec<Option<Mean>>>,
+    /// The same for each group of its tasks; empty in a sweep.
+    pub(super) by_group: Grouped<Vec<Option<Mean>>>,
+    /// What devices found, one per quantity of [`shown_of_mobility`](crate::shown_of_mobility).
+    pub(super) mobility: Vec<Option<MeanSd>>,
     /// The same, minus the best run of the point, episode by episode.
     pub(super) minus_best: Vec<Option<Interval>>,
     /// The values of single episodes, ascending, one list per metric of [`drawn`]; empty in a sweep,
@@ -81,11 +84,11 @@ pub(super) struct Mean {
     pub(super) sd: Option<f64>,
 }
 
-/// The scores of a run, one list per metric of [`shown`], and the same for each power mode.
+/// The scores of a run, one list per metric of [`shown`], and the same for each group.
 #[derive(Debug, Default)]
 struct Kept {
     overall: Vec<Vec<Option<Weighted>>>,
-    by_mode: Vec<Vec<Vec<Option<Weighted>>>>,
+    by_group: Grouped<Vec<Vec<Option<Weighted>>>>,
 }
 
 impl Mean {
@@ -157,11 +160,14 @@ pub(super) fn read(path: &Path) -> Result<Folder, PageError> {
             scores = 0;
         }
         let Some(record) = record else { break };
-        let modes = if record.sweep.is_empty() { record.power_modes.len() } else { 0 };
-        let size = record.episodes.saturating_mul((shown().count() * (1 + modes)) as u64);
+        let groups = Grouped::new(|grouping| match record.sweep.is_empty() {
+            true => vec![(); record.groups(grouping).len()],
+            false => Vec::new(),
+        });
+        let size = record.episodes.saturating_mul((shown().count() * (1 + groups.count())) as u64);
         let keep = size.saturating_add(scores) <= MAX_SCORES;
         scores += if keep { size } else { 0 };
-        let (mut run, scores) = run(&mut folder, record, modes, keep)?;
+        let (mut run, scores) = run(&mut folder, record, &groups, keep)?;
         if values >= MAX_VALUES {
             run.values.clear();
         }
@@ -176,15 +182,16 @@ pub(super) fn read(path: &Path) -> Result<Folder, PageError> {
 fn run(
     folder: &mut RunFolder,
     record: RunRecord,
-    modes: usize,
+    groups: &Grouped<()>,
     keep: bool,
 ) -> Result<(Run, Kept), PageError> {
     let lists = || vec![Vec::new(); shown().count()];
     let mut kept = Kept::default();
     if keep {
-        kept = Kept { overall: lists(), by_mode: vec![lists(); modes] };
+        let by_group = Grouped::new(|grouping| vec![lists(); groups[grouping].len()]);
+        kept = Kept { overall: lists(), by_group };
     }
-    let mut summary = Summary::new(if keep { 0 } else { modes });
+    let mut summary = Summary::new();
     let (mut done_by_delay, mut tasks) = (Vec::<u64>::new(), 0);
     while let Some(episode) = folder.next_episode()? {
         tasks += episode.overall.tasks;
@@ -195,24 +202,32 @@ fn run(
         }
         if keep {
             kept.add(&episode);
-        } else {
+        }
+        if !keep || episode.mobility.is_some() {
             summary.add(&episode);
         }
     }
     let mean = |scores: &Vec<Option<Weighted>>| {
         Scores::untrained(scores.clone()).map(|scores| Mean::of(scores.mean()))
     };
-    let (means, by_mode) = if keep {
-        let of_modes = kept.by_mode.iter().map(|mode| mode.iter().map(mean).collect());
-        (kept.overall.iter().map(mean).collect(), of_modes.collect())
+    let (means, by_group) = if keep {
+        let of_group = |group: &Vec<_>| group.iter().map(mean).collect();
+        let by_group =
+            Grouped::new(|grouping| kept.by_group[grouping].iter().map(of_group).collect());
+        (kept.overall.iter().map(mean).collect(), by_group)
     } else {
         let overall = shown().map(|(metric, _)| summary.mean_sd(metric).map(Mean::summary));
-        let of_mode = |mode| {
-            let means = shown().map(|(metric, _)| summary.mean_sd_of_mode(mode, metric));
-            means.map(|mean| mean.map(Mean::summary)).collect()
-        };
-        (overall.collect(), (0..modes).map(of_mode).collect())
+        let by_group = Grouped::new(|grouping| {
+            let of_group = |group| {
+                let means =
+                    shown().map(|(metric, _)| summary.mean_sd_of_group(grouping, group, metric));
+                means.map(|mean| mean.map(Mean::summary)).collect()
+            };
+            (0..groups[grouping].len()).map(of_group).collect()
+        });
+        (overall.collect(), by_group)
     };
+    let mobility = crate::shown_of_mobility().map(|(metric, _)| summary.mean_sd(metric)).collect();
     let mut values = Vec::new();
     if keep && record.sweep.is_empty() {
         values.extend(drawn().map(|(at, _)| {
@@ -222,7 +237,8 @@ fn run(
             values
         }));
     }
-    let run = Run { record, means, by_mode, minus_best: Vec::new(), values, done_by_delay, tasks };
+    let minus_best = Vec::new();
+    let run = Run { record, means, by_group, mobility, minus_best, values, done_by_delay, tasks };
     Ok((run, kept))
 }
 
@@ -231,10 +247,12 @@ impl Kept {
         for (scores, (metric, _)) in self.overall.iter_mut().zip(shown()) {
             scores.push(metric.of(episode));
         }
-        for (lists, mode) in self.by_mode.iter_mut().zip(&episode.by_mode) {
-            let mode: &EpisodeMetrics = mode;
-            for (scores, (metric, _)) in lists.iter_mut().zip(shown()) {
-                scores.push(metric.of_mode(mode));
+        for grouping in Grouping::ALL {
+            let groups = self.by_group[grouping].iter_mut().zip(&episode.by_group[grouping]);
+            for (lists, group) in groups {
+                for (scores, (metric, _)) in lists.iter_mut().zip(shown()) {
+                    scores.push(metric.of_group(group));
+                }
             }
         }
     }

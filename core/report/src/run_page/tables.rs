@@ -1,5 +1,6 @@
 //! The tables of runs.
 
+use offramp_results::Grouping;
 use offramp_results::metric::{Better, Column, Form, Metric};
 use offramp_results::words::{counted, rounded, signed};
 
@@ -150,20 +151,34 @@ pub(super) fn differences(scenario: &Scenario, most: usize) -> String {
     details("Differences from the best", &format!("{about}{table}"))
 }
 
-/// The first `most` runs by power mode.
-pub(super) fn power_modes(scenario: &Scenario, most: usize) -> String {
-    let columns = || shown().enumerate().filter(|(_, (_, column))| column.by_mode);
+/// The first `most` runs by group of tasks; empty if they are not divided so.
+pub(super) fn groups(scenario: &Scenario, grouping: Grouping, most: usize) -> String {
+    let columns = || shown().enumerate().filter(|(_, (_, column))| column.by_group);
     let titles = columns().map(|(_, (metric, _))| axis::metric_label(metric));
-    let shape = header(scenario, &["policy", "α"], titles);
+    let shape = header(scenario, &["policy", grouping.title()], titles);
     let rows = scenario.runs().flat_map(|run| {
-        run.record.power_modes.iter().zip(&run.by_mode).map(move |(alpha, means)| {
+        let groups = run.record.groups(grouping).into_iter().zip(&run.by_group[grouping]);
+        groups.map(move |(label, means)| {
             let cells = columns().map(|(at, (_, column))| {
                 mean_cell(means.get(at).copied().flatten(), column, false)
             });
-            [escaped(&run.record.policy), alpha.to_string()].into_iter().chain(cells).collect()
+            let texts = [escaped(&run.record.policy), escaped(&label.to_string())];
+            texts.into_iter().chain(cells).collect()
         })
     });
-    table_with("By power mode", &shape, rows.collect(), most)
+    table_with(&format!("By {}", grouping.name()), &shape, rows.collect(), most)
+}
+
+/// What devices found at the first `most` points; empty if nothing moves.
+pub(super) fn mobility(scenario: &Scenario, most: usize) -> String {
+    let titles = crate::shown_of_mobility().map(|(metric, _)| axis::metric_label(metric));
+    let shape = header(scenario, &[], titles);
+    let runs = crate::one_per_point(scenario.runs(), |run| &run.record);
+    let rows = runs.map(|run| {
+        let cells = crate::shown_of_mobility().zip(&run.mobility);
+        swept(run).chain(cells.map(|((_, column), mean)| column.form.text(*mean))).collect()
+    });
+    table_with("What devices find, whatever they decide", &shape, rows.collect(), most)
 }
 
 /// The quartiles that the figures of distributions show.
