@@ -1,5 +1,7 @@
 //! Recorded data that a scenario names, from its files to the system.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::path::Path;
 
 use offramp_model::world::{Mobility, Position};
