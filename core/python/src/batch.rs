@@ -43,7 +43,7 @@ pub(crate) struct Batch {
 }
 
 /// The family that tasks are drawn from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Tasks {
     Training,
     Validation,
@@ -166,15 +166,30 @@ impl Batch {
             );
             return Err(PyMemoryError::new_err(message));
         }
+        let system = match tasks {
+            Tasks::Training => &point.training_system,
+            Tasks::Validation => &point.validation_system,
+            Tasks::Evaluation => &point.system,
+        };
+        let parameters = system.parameters();
+        if parameters.has_recordings()
+            && tasks != Tasks::Evaluation
+            && parameters.window == point.system.parameters().window
+        {
+            let message = "tasks: what is recorded here is not divided, so training on it would be training \
+                           on what is evaluated; state `recordings: (train: 0.6, validate: 0.2)` in the \
+                           scenario";
+            return Err(PyValueError::new_err(message));
+        }
         let place = |_| Place {
-            environment: Environment::new(&point.system, point.observation, 0, 0),
+            environment: Environment::new(system, point.observation, 0, 0),
             actions: Vec::new(),
             ended: Vec::new(),
             asked: Asked::default(),
         };
         Ok(Self {
             places: (0..num_envs).map(place).collect(),
-            system: Arc::clone(&point.system),
+            system: Arc::clone(system),
             observation: point.observation,
             needs,
             double,

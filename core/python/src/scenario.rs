@@ -159,7 +159,14 @@ impl Scenario {
         Ok(observation::load_scale(&self.point()?.system))
     }
 
-    /// True for each device and server between which there is a link: N × M.
+    /// True if uplink rates change during an episode.
+    #[getter]
+    fn rates_change(&self) -> PyResult<bool> {
+        Ok(self.point()?.system.rates_change())
+    }
+
+    /// True for each device and server between which there is a link: N × M. Where rates change, all are
+    /// true, and the column `uplink_mbps` of links says which rates are 0.
     fn reachable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, numpy::PyArray2<bool>>> {
         let system = &self.point()?.system;
         let (devices, servers) = (system.device_count(), system.server_count());

@@ -180,3 +180,26 @@ def test_wrong_actions_cost_nothing(tiny):
 def test_wrong_arguments_are_refused(tiny, arguments, error):
     with pytest.raises(error):
         offramp.Batch(tiny, **arguments)
+
+
+def test_recorded_tasks_are_divided(tmp_path):
+    rows = "".join(f"{slot},0,{1 + slot / 1000},0.3\n" for slot in range(400))
+    (tmp_path / "tasks.csv").write_text("slot,device,size_mbit,density\n" + rows)
+    text = """(
+        name: "recorded", system: (devices: 1, servers: 1, slots: 20),
+        tasks: (arrivals: Recorded("tasks.csv")), recordings: (train: 0.5, validate: 0.25),
+    )"""
+    scenario = offramp.Scenario(text, tmp_path)
+
+    def first(tasks):
+        batch = offramp.Batch(scenario, 100, dtype=np.float64, tasks=tasks)
+        sizes = batch.reset(seed=1).features[:, 0]
+        return round((sizes.min() - 1) * 1000), round((sizes.max() - 1) * 1000)
+
+    for tasks, low, high in [("training", 0, 180), ("validation", 200, 280), ("evaluation", 300, 380)]:
+        least, most = first(tasks)
+        assert low <= least < most <= high
+    undivided = scenario.with_({"recordings": None})
+    with pytest.raises(ValueError, match="training on what is evaluated"):
+        offramp.Batch(undivided, tasks="training")
+    offramp.Batch(undivided, tasks="evaluation").reset(seed=1)

@@ -105,6 +105,29 @@ def test_masks_close_what_is_out_of_reach(tiny):
     assert seen["device_5"]["action_mask"].tolist() == [1, 0, 0, 0]
 
 
+def test_masks_follow_the_rates_of_a_world_that_moves(tiny):
+    # Devices cross a border of the coverage of a weak station.
+    world = """(
+        width_m: 400, height_m: 50, stations: [(0, 25)],
+        mobility: RandomWaypoint(speed_mps: (30, 60)),
+        radio: (shadowing: None, fading: None, transmit_dbm: -20, path_loss: LogDistance(exponent: 3, reference_db: 43)),
+    )"""
+    scenario = tiny.with_({"world": offramp.Ron(world), "system.servers": 1, "tasks.arrival_probability": 1.0})
+    env = offramp.env(scenario)
+    batch = offramp.Batch(scenario, parts=("links",))
+    _, info = env.reset(seed=1)
+    seen = batch.reset(seed=1)
+    rate = scenario.columns()[1].index("uplink_mbps")
+    counts = set()
+    while seen.device.size:
+        covered = seen.links[:, rate, 0] > 0
+        assert (info["action_mask"][seen.device, 1] == covered).all() and info["action_mask"][:, 0].all()
+        counts.add(int(covered.sum()))
+        *_, info = env.step(np.zeros(scenario.devices, int))
+        seen = batch.step(np.zeros(seen.device.size, int)).observation
+    assert len(counts) > 1
+
+
 def test_closed_and_wrong_environments_say_so(tiny):
     env = offramp.env(tiny)
     with pytest.raises(RuntimeError, match="call reset"):

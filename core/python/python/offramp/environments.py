@@ -16,7 +16,7 @@ Without a seed the first one is drawn, as Gymnasium does; further resets without
 that follow under it. A copied or unpickled environment is a new one of the same scenario.
 
 A device without a task may answer anything; `info["action_mask"]` allows it 0 alone. Where a server
-is out of reach of a device, its action is masked, too.
+is out of reach of a device, in this slot if rates change, its action is masked, too.
 
 The tasks are those of training unless `tasks="evaluation"` asks for those of `offramp.evaluate`.
 """
@@ -39,7 +39,7 @@ except ImportError as error:  # pragma: no cover
         "environments need Gymnasium and PettingZoo: pip install gymnasium pettingzoo"
     ) from error
 
-from .batch import Batch, Ended, Observation, Tasks
+from .batch import Batch, Ended, Observation, Part, Tasks
 from .scenario import Scenario
 
 Array = npt.NDArray[Any]
@@ -49,7 +49,12 @@ class _Devices:
     """The devices of `num_envs` environments: their vectors, masks and rewards, environments × N."""
 
     def __init__(self, scenario: Scenario, num_envs: int, tasks: Tasks, threads: int | None) -> None:
-        self.batch = Batch(scenario, num_envs, tasks=tasks, threads=threads)
+        # Where rates change, so does who can reach which server.
+        parts: tuple[Part, ...] = ("features", "history")
+        self._rate = Scenario.columns()[1].index("uplink_mbps") if scenario.rates_change else None
+        if self._rate is not None:
+            parts = (*parts, "links")
+        self.batch = Batch(scenario, num_envs, parts=parts, tasks=tasks, threads=threads)
         self.count, self.servers = scenario.devices, scenario.servers
         self.shape = (num_envs, self.count)
         self._features = len(scenario.features)
@@ -59,8 +64,9 @@ class _Devices:
         self._history_scale = np.float32(scenario.history_scale)
         reachable = np.asarray(scenario.reachable())
         self._open = np.concatenate([np.ones((self.count, 1), bool), reachable], axis=1)
-        self.all_reachable = bool(reachable.all())
+        self.all_reachable = self._rate is None and bool(reachable.all())
         self._rows = np.empty(0, np.int64)
+        self._reached = np.empty((0, self.servers), bool)
 
     def space(self) -> spaces.Box:
         return spaces.Box(-np.inf, np.inf, (self.width,), np.float32)
@@ -87,13 +93,20 @@ class _Devices:
 
     def masks(self) -> Array:
         """The actions that are allowed, environments × N × (1 + M)."""
-        masks = np.where(self.waiting()[:, :, None], self._open[None], False)
+        if self._rate is None:
+            masks = np.where(self.waiting()[:, :, None], self._open[None], False)
+        else:
+            masks = np.zeros((*self.shape, 1 + self.servers), bool)
+            masks.reshape(-1, 1 + self.servers)[self._rows, 1:] = self._reached
         masks[:, :, 0] = True
         return masks
 
     def _vectors(self, observation: Observation) -> Array:
         assert observation.features is not None and observation.history is not None
         self._rows = observation.env * self.count + observation.device
+        if self._rate is not None:
+            assert observation.links is not None
+            self._reached = observation.links[:, self._rate] > 0
         vectors = np.zeros((*self.shape, self.width), np.float32)
         flat = vectors.reshape(-1, self.width)
         flat[self._rows, : self._features] = observation.features / self._scale
