@@ -443,6 +443,43 @@ const LEARNED: [&str; 7] =
 /// has been learned differs from processor to processor in its last bits, after a training in its
 /// decisions too, so only its shape is kept: its numbers are `#`, and what is measured against it is
 /// left out.
+/// The files are relative to the scenario, which need not be in the folder of the study or of its results.
+#[test]
+fn a_study_reads_recorded_data_beside_its_scenarios() {
+    let sandbox = Sandbox::new();
+    for folder in ["systems", "studies"] {
+        std::fs::create_dir(sandbox.path().join(folder)).unwrap();
+    }
+    let rows: String = (0..200).map(|slot| format!("{slot},{},1,0.3\n", slot % 3)).collect();
+    sandbox.write("systems/tasks.csv", format!("slot,device,size_mbit,density\n{rows}"));
+    let system = "name: \"recorded\", system: (devices: 3, servers: 2, slots: 20), \
+                  tasks: (arrivals: Recorded(\"tasks.csv\")), recordings: (train: 0.5, validate: 0.25)";
+    sandbox.write("systems/system.ron", format!("({system})"));
+    let learner = "(plugin: \"d3qn\", parameters: (hidden: 2, sharing: Shared, every_slots: 1, batch: 8, \
+                   warm_up_slots: 40))";
+    let train = format!("train: (learner: {learner}, episodes: 4, validate_episodes: 2)");
+    sandbox.write("systems/teacher.ron", format!("({system}, {train})"));
+    let study = r#"(
+        name: "recorded", scenario: "../systems/system.ron", training_seeds: [1],
+        evaluate: (episodes: 2, seed: 3),
+        policies: {
+            "local": Fixed(plugin: "all-local"),
+            "teacher": Trained(scenario: "../systems/teacher.ron"),
+        },
+        items: [(id: "all", title: "All", form: Table, policies: ["local", "teacher"], metrics: [Qoe])],
+    )"#;
+    sandbox.write("studies/study.ron", study);
+    let made = sandbox.succeed(&["reproduce", "studies/study.ron", "--out", "out"]);
+    assert!(made.contains("| teacher"), "{made}");
+    // Other tasks are another study.
+    sandbox.write(
+        "systems/tasks.csv",
+        format!("slot,device,size_mbit,density\n{rows}").replace(",1,", ",2,"),
+    );
+    let other = sandbox.succeed(&["reproduce", "studies/study.ron", "--out", "out"]);
+    assert_ne!(made, other);
+}
+
 /// Everything that its files name exists and fits, and learners and rules meet the same system.
 #[test]
 fn the_study_of_vehicles_can_begin() {

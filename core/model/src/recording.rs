@@ -40,9 +40,12 @@ impl Window {
         }
         let (_, count) = self.slots(slots);
         (count < needed).then(|| {
+            let rounded = |share: f64| (share * 1e6).round() / 1e6;
             format!(
-                "the part {from} … {to} of a recording of {slots} slots has {count}, and an episode \
-                 needs {needed}"
+                "the part {} … {} of a recording of {slots} slots has {count}, and an episode needs \
+                 {needed}",
+                rounded(from),
+                rounded(to)
             )
         })
     }

@@ -239,8 +239,9 @@ impl Drawn {
         };
         let recorded = parameters.recorded.as_ref().map(|recorded| {
             let share = family(Purpose::WINDOW).of(0).uniform();
-            let (slots, needed) = (recorded.slot_count(), parameters.arrival_slots);
-            let from = parameters.window.first_slot(slots, needed, share);
+            // As long as an episode, where it can be: so recordings of one length stay in step.
+            let from =
+                parameters.window.first_slot(recorded.slot_count(), system.slot_count(), share);
             (from, recorded.tasks().partition_point(|task| task.slot < from))
         });
         let arrivals = family(Purpose::ARRIVALS);

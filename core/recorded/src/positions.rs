@@ -59,6 +59,9 @@ const MAX_REACH_M: f64 = 250e3;
 /// Upper bound on latitudes, degrees: parallels near the poles are too curved.
 const MAX_LATITUDE: f64 = 80.0;
 
+/// A degree of latitude, m: a little less than the shortest.
+const METRES_PER_DEGREE: f64 = 110_000.0;
+
 /// WGS 84: the larger half axis, m, and the square of the eccentricity.
 const AXIS_M: f64 = 6_378_137.0;
 const ECCENTRICITY_SQUARED: f64 = 0.006_694_379_990_141_317;
@@ -118,8 +121,7 @@ const LONGITUDE: Expected = Expected {
 /// | `latitude`, `longitude` | ° | instead, if there is no `x_m`: −80 to 80, −180 to 180 |
 ///
 /// Degrees become metres by `around`, the projection of a file that was read before, or one of your own;
-/// without it, around the south-western corner of this file, so that no position is negative except by the
-/// curvature of the parallels.
+/// without it, around the south-western corner of this file, so that no position is negative.
 ///
 /// # Errors
 /// [`FileFault`]; also for a point more than 250 km from the origin.
@@ -141,12 +143,20 @@ pub fn positions(
         let rows = pairs.into_iter().map(|(x_m, y_m)| PositionRow { x_m, y_m }).collect();
         return Ok(Positions { rows, projection: None });
     }
-    let projection = around.unwrap_or_else(|| corner(&pairs));
-    let rows: Vec<_> = pairs
-        .iter()
-        .map(|&(latitude, longitude)| projection.position(latitude, longitude))
-        .collect();
-    match rows.iter().position(|row| row.x_m.hypot(row.y_m) > MAX_REACH_M) {
+    let projected = |projection: Projection| -> Vec<PositionRow> {
+        let row = |&(latitude, longitude): &_| projection.position(latitude, longitude);
+        pairs.iter().map(row).collect()
+    };
+    let mut projection = around.unwrap_or_else(|| corner(&pairs));
+    let mut rows = projected(projection);
+    let south_m = rows.iter().map(|row| row.y_m).fold(0.0, f64::min);
+    let is_far = |row: &PositionRow| row.x_m.hypot(row.y_m) > MAX_REACH_M;
+    if around.is_none() && south_m < 0.0 && !rows.iter().any(is_far) {
+        // South of the corner by the curvature of its parallel.
+        projection.latitude += south_m / METRES_PER_DEGREE;
+        rows = projected(projection);
+    }
+    match rows.iter().position(is_far) {
         None => Ok(Positions { rows, projection: Some(projection) }),
         Some(far) => {
             let ((latitude, longitude), (south, west)) = (pairs[far], projection.origin());

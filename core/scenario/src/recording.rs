@@ -8,7 +8,8 @@ use std::sync::Arc;
 use offramp_model::world::Position;
 use offramp_model::world::mobility::{Sample, Tracks};
 use offramp_model::{
-    Arrival, RecordedRates, RecordedTask, RecordedTasks, SystemParameters, TaskClass, Window,
+    Arrival, RecordedRates, RecordedTask, RecordedTasks, SystemParameters, TaskClass, Uplink,
+    Window,
 };
 use offramp_recorded::{Columns, Devices, Projection, RateRow, TaskRow, When};
 use serde::Deserialize;
@@ -40,7 +41,7 @@ impl From<Files> for Vec<String> {
 
 /// Files, and how their columns are called and measured.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename = "Recorded")]
 struct Described {
     file: Files,
     #[serde(default)]
@@ -103,6 +104,9 @@ pub(crate) struct Recordings<'s> {
     devices: Devices,
     /// What makes metres of degrees, for all files.
     projection: Option<Projection>,
+    tracks: Option<Arc<Tracks>>,
+    /// The slots of the tracks and rates that were read, if there are any.
+    slots: Option<u32>,
     /// The files that were read, in order.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -126,6 +130,8 @@ impl<'s> Recordings<'s> {
             slot_seconds: file.system.slot_seconds,
             devices: Devices::default(),
             projection,
+            tracks: None,
+            slots: None,
             files: Vec::new(),
         })
     }
@@ -214,7 +220,10 @@ impl<'s> Recordings<'s> {
         let tracks = Tracks::new(&samples).map_err(|invalid| {
             self.at_row(field, file.as_ref(), invalid.index, &invalid.fault.to_string())
         })?;
-        Ok(Arc::new(tracks))
+        let tracks = Arc::new(tracks);
+        self.slots = self.slots.max(Some(tracks.slot_count(self.slot_seconds)));
+        self.tracks = Some(Arc::clone(&tracks));
+        Ok(tracks)
     }
 
     /// Rates of uplinks: of one file, by device and server if it has such columns, or of several, one
@@ -269,6 +278,7 @@ impl<'s> Recordings<'s> {
             // Where one ends earlier, nothing is known of it afterwards.
             length = length.min(self.length(field, &files, &slots)?);
         }
+        self.slots = self.slots.max(Some(length));
         if f64::from(length) * traces.len() as f64 > MAX_SLOTS {
             let message = format!("{files}: has more than 10⁸ rates, slot by slot");
             return Err(self.source.fault(field, message, None));
@@ -298,14 +308,23 @@ impl<'s> Recordings<'s> {
             of_file(&rows, classes);
         }
         let slots: Vec<f64> = rows.iter().map(|row| self.slot(row.when)).collect();
-        // A recording as long as an episode may end in slots without a task.
+        // A recording may end in slots without a task: it is as long as an episode, and as the others.
         let length = self.length(field, name, &slots)?.max(file.system.slots);
+        let length = length.max(self.slots.unwrap_or(0));
         let mut tasks = Vec::with_capacity(rows.len());
         for (at, (row, slot)) in rows.iter().zip(slots).enumerate() {
             let TaskRow { device, size_mbit, density, deadline_slots, alpha, class, .. } = row;
             if *device >= file.system.devices {
                 let there_are = file.system.devices;
                 let message = format!("device {device} is out of range: there are {there_are}");
+                return Err(self.at_row(field, name.as_ref(), at, &message));
+            }
+            if self.tracks.as_ref().is_some_and(|tracks| !tracks.has(*device)) {
+                let message = "its device has no track in the file of `world.mobility`";
+                return Err(self.at_row(field, name.as_ref(), at, message));
+            }
+            if let Some(alpha) = alpha.filter(|alpha| !file.alpha.modes.contains(alpha)) {
+                let message = format!("alpha {alpha} is none of `alpha.modes`");
                 return Err(self.at_row(field, name.as_ref(), at, &message));
             }
             let class = match class {
@@ -328,9 +347,10 @@ impl<'s> Recordings<'s> {
             tasks.push(RecordedTask { slot: slot as u32, arrival });
         }
         RecordedTasks::new(tasks, length).map(Arc::new).map_err(|fault| {
-            let help = "a device gets at most one task in a slot: shorten `system.slot_seconds`, or \
-                        spread the tasks over more devices";
-            self.source.fault(field, format!("{name}: {fault}"), Some(help.to_owned()))
+            let help = "a device gets at most one task in a slot: shorten `system.slot_seconds`, spread \
+                        the tasks over more devices, or keep the tasks of one run";
+            let help = fault.contains("has two tasks").then(|| help.to_owned());
+            self.source.fault(field, format!("{name}: {fault}"), help)
         })
     }
 }
@@ -402,6 +422,19 @@ pub(crate) fn check(
     file: &ScenarioFile,
     parameters: &SystemParameters,
 ) -> Result<(), Fault> {
+    if let Some(RecordingsSection { train, validate }) = file.recordings {
+        let is_share = |share: f64| share > 0.0 && share < 1.0;
+        if !(is_share(train) && is_share(validate) && train + validate < 1.0) {
+            let message = "`train` and `validate` are above 0, and together below 1".to_owned();
+            return Err(source.fault("recordings", message, None));
+        }
+    }
+    if let (Uplink::Recorded(_), Some(world)) = (&parameters.uplink, &parameters.world)
+        && world.radio.is_some()
+    {
+        let message = "recorded rates have no effect here: `world.radio` determines all rates";
+        return Err(source.fault("system.uplink_mbps", message.to_owned(), None));
+    }
     let learns = [
         ("train", file.train.is_some()),
         ("distill", file.distill.is_some()),

@@ -71,8 +71,12 @@ pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<Systems,
         },
     };
     recording::check(source, file, &parameters)?;
-    let invalid =
-        |invalid: InvalidSystem| source.fault(field_of(invalid.parameter), invalid.fault, None);
+    let invalid = |InvalidSystem { parameter, fault }: InvalidSystem| {
+        // What is too short may be so because of the division.
+        let is_divided = file.recordings.is_some() && fault.starts_with("the part ");
+        let field = if is_divided { "recordings" } else { field_of(parameter) };
+        source.fault(field, fault, None)
+    };
     let evaluation = System::new(parameters).map(Arc::new).map_err(invalid)?;
     Ok(Systems {
         training: evaluation.during(parts.training).map_err(invalid)?,

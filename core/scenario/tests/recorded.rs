@@ -147,6 +147,9 @@ fn tasks_that_do_not_fit_are_refused_with_their_place() {
         of(2, &format!("{file}, classes: [(name: \"game\")]")),
         "tasks.csv, row 2: `tasks.classes` has no class `film`"
     );
+    let other =
+        fault(folder.path(), &format!("alpha: (modes: [0.25, 0.75]), {}", with_tasks(2, file)));
+    assert_eq!(other, "tasks.csv, row 2: alpha 0.5 is none of `alpha.modes`");
     assert_eq!(
         of(2, "arrivals: Recorded(\"twice.csv\")"),
         "twice.csv: device 1 has two tasks in slot 0"
@@ -205,8 +208,25 @@ fn tracks_move_devices() {
     let devices: Vec<u32> =
         tasks(&scenario).tasks().iter().map(|task| task.arrival.device).collect();
     assert_eq!(devices, [1]);
-    let fault = fault(folder.path(), &fields("back.csv"));
-    assert!(fault.starts_with("back.csv, row 2: "), "{fault}");
+    // Tasks last as long as tracks, so that both stay in step.
+    assert_eq!(tasks(&scenario).slot_count(), 201);
+    let back = fault(folder.path(), &fields("back.csv"));
+    assert!(back.starts_with("back.csv, row 2: "), "{back}");
+    std::fs::write(folder.path().join("tasks.csv"), "slot,device,size_mbit,density\n3,eve,1,0.3\n")
+        .unwrap();
+    let three = fields("walk.csv").replace("devices: 2", "devices: 3");
+    assert_eq!(
+        fault(folder.path(), &three),
+        "tasks.csv, row 1: its device has no track in the file of `world.mobility`"
+    );
+    let rates = three.replace("servers: 1", "servers: 1, uplink_mbps: Recorded(\"rates.csv\")");
+    std::fs::write(folder.path().join("rates.csv"), "0 1\n20 1\n").unwrap();
+    std::fs::write(folder.path().join("tasks.csv"), "slot,device,size_mbit,density\n3,ann,1,0.3\n")
+        .unwrap();
+    assert_eq!(
+        fault(folder.path(), &rates),
+        "recorded rates have no effect here: `world.radio` determines all rates"
+    );
 }
 
 #[test]
@@ -231,6 +251,10 @@ fn recordings_are_divided_in_time() {
     );
     let short = fault(folder.path(), &with("recordings: (train: 0.95, validate: 0.04)"));
     assert!(short.contains("has 1, and an episode needs 10"), "{short}");
+    assert_eq!(
+        fault(folder.path(), &with("recordings: (train: 0.6, validate: 0.4)")),
+        "`train` and `validate` are above 0, and together below 1"
+    );
     assert_eq!(
         fault(folder.path(), "recordings: (train: 0.5)"),
         "nothing is recorded here, so there is nothing to divide"

@@ -366,8 +366,9 @@ impl StudyRunner<'_> {
 
     /// An evaluation, ready to run. Its checkpoint is recorded relative to the study's folder.
     fn bound(&self, evaluation: &EvaluationJob) -> Result<Experiment<Evaluation>, StudyError> {
-        let experiment = self.parse(&evaluation.name, &evaluation.scenario, self.out)?;
+        let experiment = self.parse(&evaluation.name, &evaluation.scenario, &evaluation.home)?;
         let bind = |scenario| {
+            let scenario = Scenario { folder: self.out.to_owned(), ..scenario };
             let mut bound = bind_evaluation(scenario, self.registry)?;
             // A process of its own binds again, and would not find a checkpoint from there.
             if bound.scenario.isolation.is_none()

@@ -426,7 +426,7 @@ fn bad_floating_car_data_is_refused() {
 fn the_examples_are_read() {
     let rows = tracks(&example("crossing.fcd.xml"), &plain()).unwrap();
     assert_eq!(rows.len(), 21 + 18 + 13);
-    assert_eq!(rows[20], row(9.0, 2, 216.7, 1.6));
+    assert_eq!(rows[20], row(9.0, 2, 216.7, 101.6));
     let rows = tracks(&example("walk.csv"), &plain()).unwrap();
     assert_eq!((rows.len(), rows[20]), (21, row(30.0, 2, 53.0, 38.0)));
 }

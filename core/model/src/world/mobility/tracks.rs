@@ -121,8 +121,14 @@ impl Tracks {
         (self.starts.len() - 1) as u32
     }
 
+    /// False for a device without a sample, which is never present.
+    pub fn has(&self, device: u32) -> bool {
+        let device = device as usize;
+        self.starts.get(device + 1).is_some_and(|end| self.starts[device] < *end)
+    }
+
     /// Slots up to the last sample, the slot of that one too.
-    pub(super) fn slot_count(&self, slot_seconds: f64) -> u32 {
+    pub fn slot_count(&self, slot_seconds: f64) -> u32 {
         let last = self.points.iter().map(|point| point.time_s).fold(0.0, f64::max);
         ((last / slot_seconds + 1e-6) as u32).saturating_add(1)
     }
