@@ -1,5 +1,5 @@
 //! A survey of a world that moves: what devices find in it, whatever they decide. `offramp inspect`
-//! surveys a scenario; an evaluation has a [`Surveyor`] along in each episode.
+//! surveys a scenario; an evaluation has a `Surveyor` along in each episode.
 
 use std::sync::Arc;
 
