@@ -110,7 +110,7 @@ def test_masks_follow_the_rates_of_a_world_that_moves(tiny):
     world = """(
         width_m: 400, height_m: 50, stations: [(0, 25)],
         mobility: RandomWaypoint(speed_mps: (30, 60)),
-        radio: (shadowing: None, fading: None, transmit_dbm: -20, path_loss: LogDistance(exponent: 3, reference_db: 43)),
+        radio: (shadowing: None, fading: None, transmit_dbm: 0, path_loss: LogDistance(exponent: 3, reference_db: 43)),
     )"""
     scenario = tiny.with_({"world": offramp.Ron(world), "system.servers": 1, "tasks.arrival_probability": 1.0})
     env = offramp.env(scenario)
