@@ -1,4 +1,4 @@
-//! Classes of tasks and what devices find, in results: tables, JSON, CSV, Parquet, pages; however the
+//! Classes of tasks, mobility and rates, in results: tables, JSON, CSV, Parquet, pages; however the
 //! batch was carried out.
 
 use offramp_tests::{Sandbox, csv, parquet, untimed};
@@ -39,7 +39,7 @@ fn whole(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn classes_and_what_devices_find_are_shown() {
+fn classes_mobility_and_rates_are_shown() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(untimed(&whole(&sandbox)));
     let header = |name: &str| csv(&sandbox.read(&format!("whole/{name}")))[0].clone();
@@ -76,7 +76,7 @@ fn classes_and_what_devices_find_are_shown() {
         assert_eq!(runs[4][key], Value::Null);
     }
     let page = sandbox.read("whole/report.html");
-    assert!(page.contains("What devices find, whatever they decide"));
+    assert!(page.contains("Mobility and rates, the same for every policy"));
     // Tables by group are of single points.
     assert!(!page.contains("By class") && page.contains("By power mode"));
     // In CSV, each run has a row and then one per group.

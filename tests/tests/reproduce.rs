@@ -458,7 +458,8 @@ fn a_study_reads_recorded_data_beside_its_scenarios() {
     let learner = "(plugin: \"d3qn\", parameters: (hidden: 2, sharing: Shared, every_slots: 1, batch: 8, \
                    warm_up_slots: 40))";
     let train = format!("train: (learner: {learner}, episodes: 4, validate_episodes: 2)");
-    sandbox.write("systems/teacher.ron", format!("({system}, {train})"));
+    // In a process of its own, which finds both the data and the checkpoint.
+    sandbox.write("systems/teacher.ron", format!("({system}, isolate: true, {train})"));
     let study = r#"(
         name: "recorded", scenario: "../systems/system.ron", training_seeds: [1],
         evaluate: (episodes: 2, seed: 3),

@@ -124,14 +124,28 @@ pub struct Distillation {
 /// # Errors
 /// If there is no policy, a plugin or checkpoint is missing, or a plugin is not the pinned one.
 pub fn bind_evaluation(scenario: Scenario, registry: &Registry) -> Result<Evaluation, Fault> {
+    let home = scenario.folder.clone();
+    bind_evaluation_with(scenario, home, registry)
+}
+
+/// Binds the policies of a scenario whose checkpoints are relative to `checkpoint_home`, unlike all other
+/// files that it names.
+///
+/// # Errors
+/// As for [`bind_evaluation`].
+pub fn bind_evaluation_with(
+    scenario: Scenario,
+    checkpoint_home: PathBuf,
+    registry: &Registry,
+) -> Result<Evaluation, Fault> {
     if scenario.policies.is_empty() {
         let message = "there is no policy to run".to_owned();
         let help = "give at least one, like (plugin: \"random\")".to_owned();
         return Err(scenario.fault("policies", message, Some(help)));
     }
-    let policies = scenario.policies.iter().map(|entry| policy(&scenario, entry, registry));
+    let at_home = Scenario { folder: checkpoint_home.clone(), ..scenario.clone() };
+    let policies = scenario.policies.iter().map(|entry| policy(&at_home, entry, registry));
     let policies = policies.collect::<Result<_, _>>()?;
-    let checkpoint_home = scenario.folder.clone();
     let sha256 = sha256(scenario.text.as_bytes());
     Ok(Evaluation {
         scenario,

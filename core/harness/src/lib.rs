@@ -15,7 +15,7 @@
 //!    ([`resume`]).
 //! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run, [`engine`] what computes it.
 //!
-//! 5. [`survey`] says what devices find in a world that moves; [`mod@side_by_side`] does many trainings or distillations on all threads.
+//! 5. [`survey`] measures mobility, coverage and rates of a world that moves; [`mod@side_by_side`] does many trainings or distillations on all threads.
 //!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
 //! [`context`], and take their randomness from [`seeds`].

@@ -68,7 +68,7 @@ impl Sums {
     }
 }
 
-/// Checks what devices found in the episode of that number.
+/// Checks mobility and rates of the episode of that number.
 ///
 /// # Errors
 /// [`NotFinite`].

@@ -185,7 +185,7 @@ fn play(
 /// Measures an episode, and the time of its decisions.
 struct Measured {
     meter: EpisodeMeter,
-    /// Measures what devices find, if that is wanted and they find anything.
+    /// Measures mobility and rates, if that is wanted and anything moves.
     surveyor: Option<Surveyor>,
     /// Records the tasks, if they are kept.
     tasks: Option<TaskRecorder>,
@@ -229,7 +229,7 @@ impl EpisodeObserver for Measured {
 }
 
 /// Plays one evaluation episode of `scenario`, whose context is `context`, under `seed` with
-/// `policy`; what devices find is not measured.
+/// `policy`; mobility and rates are not measured.
 ///
 /// # Errors
 /// [`RunError`] if a call fails or a decision can't be carried out.

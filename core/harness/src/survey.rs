@@ -1,4 +1,4 @@
-//! A survey of a world that moves: what devices find in it, whatever they decide. `offramp inspect`
+//! A survey of a world that moves: mobility, coverage and rates, the same for every policy. `offramp inspect`
 //! surveys a scenario; an evaluation has a `Surveyor` along in each episode.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use offramp_model::world::{Association, Band};
 use offramp_model::{Episode, ObservationSpec, System, Workload};
 use offramp_results::EpisodeMobility;
 
-/// What devices find in the world of a system, over some episodes.
+/// Mobility, coverage and rates of a system, over some episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Survey {
     /// Episodes that it is from.
@@ -39,7 +39,7 @@ pub struct HandoverRates {
 /// Ways that a survey keeps.
 const WAYS: u32 = 100;
 
-/// Measures what devices find in episodes: call [`before_slot`](Self::before_slot) before each slot
+/// Measures mobility, coverage and rates of episodes: call [`before_slot`](Self::before_slot) before each slot
 /// and [`after_episode`](Self::after_episode) after the last.
 #[derive(Debug, Default)]
 pub(crate) struct Surveyor {
@@ -63,7 +63,7 @@ impl Surveyor {
         moves.then(Self::default)
     }
 
-    /// Adds what devices find in the slot that is about to be carried out.
+    /// Adds the slot that is about to be carried out.
     pub(crate) fn before_slot(&mut self, episode: &Episode) {
         let (devices, servers) = (episode.system().device_count(), episode.system().server_count());
         for device in (0..devices).filter(|&device| episode.is_present(device)) {
@@ -99,7 +99,7 @@ impl Surveyor {
         })
     }
 
-    /// What devices found in the one episode that was measured, as results have it.
+    /// The row of the only episode that was measured, as results have it.
     pub(crate) fn mobility(&self, system: &System) -> EpisodeMobility {
         let minutes = |slots: f64| slots * system.parameters().slot_seconds / 60.0;
         let some = |value: f64, of: f64| (of > 0.0).then_some(value);

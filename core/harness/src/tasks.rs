@@ -74,7 +74,7 @@ pub(crate) struct TaskRecorder {
     /// The tasks that are not written, by their arrival slots; those of the first of which is `first`.
     slots: VecDeque<SlotTasks>,
     first: u32,
-    /// What was seen of the tasks that were sent, by arrival slot and device.
+    /// When tasks that were sent reached each stage, by arrival slot and device.
     ways: HashMap<(u32, u32), Way>,
     rows: EpisodeTasks,
     /// The first error of writing them.

@@ -121,7 +121,7 @@ impl Results {
         Ok(frame)
     }
 
-    /// One row per episode in which devices move or rates change: what devices found there.
+    /// One row per episode in which devices move or rates change: mobility and rates.
     fn mobility<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let all = || {
             let runs = self.runs.iter().zip(&self.episodes);

@@ -181,7 +181,7 @@ pub(crate) fn shown_of_mobility() -> impl Iterator<Item = (&'static Metric, metr
     metric::mobility().iter().filter_map(|metric| Some((metric, metric.column?)))
 }
 
-/// The first run of each point that states what devices found there, which is the same for all of them.
+/// The first run of each point that states mobility and rates there, which are the same for all of them.
 pub(crate) fn one_per_point<'r, R: 'r>(
     runs: impl Iterator<Item = &'r R>,
     record: impl Fn(&R) -> &RunRecord,
@@ -197,7 +197,7 @@ pub(crate) fn one_per_point<'r, R: 'r>(
     })
 }
 
-/// What devices found at each point of a scenario; empty if nothing moves there.
+/// Mobility and rates at each point of a scenario; empty if nothing moves there.
 fn mobility_table(runs: &[StoredRun]) -> String {
     let titles = shown_of_mobility().map(|(metric, _)| metric.title).collect();
     let (header, texts) = header(&runs[0].record, &[], titles);
@@ -211,7 +211,7 @@ fn mobility_table(runs: &[StoredRun]) -> String {
         return String::new();
     }
     let table = markdown(header, rows.into_iter(), |column| column >= texts);
-    format!("{}, what devices find\n{table}", runs[0].record.scenario)
+    format!("{}, mobility and rates\n{table}", runs[0].record.scenario)
 }
 
 /// The metrics of each run by group; of a scenario whose tasks are not divided so, no table.

@@ -6,7 +6,7 @@
 //! episodes.parquet     one row per episode: the metrics
 //! power-modes.parquet  one row per episode and power mode: the same metrics
 //! classes.parquet      one row per episode and class, if a run has classes
-//! mobility.parquet     one row per episode: what devices found, if they move or rates change
+//! mobility.parquet     one row per episode: mobility and rates, if devices move or rates change
 //! delays.parquet       one row per episode: the list of how many tasks were completed in 1, 2, … slots
 //! timing.parquet       one row per episode: decisions and the time they took
 //! ```

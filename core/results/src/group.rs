@@ -14,7 +14,7 @@ pub enum Grouping {
     Class,
 }
 
-/// What a group is called: α of a power mode, or the name of a class.
+/// The label of a group: α of a power mode, or the name of a class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Label<'r> {
     /// α of a power mode.

@@ -132,7 +132,7 @@ pub enum Source {
     Tasks(fn(&EpisodeMetrics) -> Option<f64>),
     /// From the episode as a whole; `None` if it has no value.
     Episode(fn(&EpisodeResult) -> Option<f64>),
-    /// From what devices found in the episode; `None` if it has no value.
+    /// From mobility and rates of the episode; `None` if it has no value.
     Mobility(fn(&EpisodeMobility) -> Option<f64>),
 }
 
@@ -152,7 +152,7 @@ pub struct EpisodeResult {
     /// Time spent in the policy's `decide`, nanoseconds; the one number that is not
     /// reproducible.
     pub decide_ns: u64,
-    /// What devices found, if they move or rates change.
+    /// Mobility and rates, if devices move or rates change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobility: Option<Box<EpisodeMobility>>,
 }
@@ -179,7 +179,7 @@ impl Metric {
         }
     }
 
-    /// The value of what devices found; `None` if there is none, or it is of something else.
+    /// Its value, of a metric of mobility and rates; `None` if there is none, or it is of something else.
     pub fn of_mobility(&self, mobility: &EpisodeMobility) -> Option<f64> {
         match self.source {
             Source::Mobility(value) => value(mobility),
@@ -309,7 +309,7 @@ pub fn all() -> &'static [Metric] {
     TABLE
 }
 
-/// What devices find in an episode whatever they decide, in the order of the columns of `mobility.csv`;
+/// Mobility and rates of an episode, the same for every policy, in the order of the columns of `mobility.csv`;
 /// studies have no names for it.
 pub fn mobility() -> &'static [Metric] {
     MOBILITY
@@ -411,7 +411,7 @@ macro_rules! metrics {
             },)+
         ];
 
-        /// What devices found in one episode, whatever they decided.
+        /// Mobility and rates of one episode, the same for every policy.
         ///
         /// Without a device there is no share and no mean; of handovers there is nothing where devices
         /// reach each station over a link of its own.

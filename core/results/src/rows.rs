@@ -30,7 +30,7 @@ pub(crate) const TABLES: [&str; 6] = [
 ];
 /// Every run folder has the first so many; the others are there if a run has rows for them.
 const ALWAYS: usize = 4;
-/// The table of what devices found.
+/// The table of mobility and rates.
 pub(crate) const MOBILITY: &str = "mobility.csv";
 
 /// The columns that state to which episode a row belongs.

@@ -8,7 +8,7 @@
 //! RUN/episodes.csv       one row per episode: the metrics
 //! RUN/power-modes.csv    one row per episode and power mode: the same metrics
 //! RUN/classes.csv        one row per episode and class of tasks, where there are classes
-//! RUN/mobility.csv       one row per episode: what devices found, where they move or rates change
+//! RUN/mobility.csv       one row per episode: mobility and rates, where devices move or rates change
 //! RUN/delays.csv         one row per episode: how many tasks were completed in 1, 2, … slots
 //! RUN/timing.csv         one row per episode: decisions and the time they took
 //! RUN/tasks.csv          one row per task, on request; or tasks.parquet (see [`tasks`](crate::tasks))

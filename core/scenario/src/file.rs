@@ -149,8 +149,9 @@ sections! {
         server_ghz: Raw { default: server(|server| server.ghz), unit: "GHz", range: Range::Positive, },
         /// R: rate of an uplink; a number, `Uniform(low, high)` or `Choice([…])`, which are drawn
         /// for each device and server, `PerDevice([…])`, `PerServer([…])`, `PerPair([[…], …])`
-        /// with one row per device, or `Recorded("rates.csv")` ([recorded data](#recorded-data)). 0 is no coverage: a task sent there never arrives, holds the
-        /// uplink until its deadline, and takes no energy.
+        /// with one row per device, or `Recorded("rates.csv")` ([recorded data](#recorded-data)). 0 is
+        /// no coverage: a task sent there never arrives, holds the uplink until its deadline, and takes no
+        /// energy.
         uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// The wired ways from the station that receives a task to its server.
         backhaul: BackhaulSection { default: BackhaulSection::default(), nested: section, },
@@ -192,8 +193,8 @@ sections! {
         /// Height of the area, from south to north.
         height_m: f64 { default: 1000.0, unit: "m", range: "above 0", },
         /// The base stations: `Grid(columns, rows)`, evenly spaced; `Drawn(n)`, uniform in the area;
-        /// a list, `[(x, y), …]`, metres; or `Recorded("stations.csv")`. Server j stands at station j; servers beyond the last
-        /// station are clouds.
+        /// a list, `[(x, y), …]`, metres; or `Recorded("stations.csv")`. Server j stands at station j;
+        /// servers beyond the last station are clouds.
         stations: Raw { range: "1 … servers", },
         /// How devices move: `Static`; `At([(x, y), …])` or `At("positions.csv")`; `Recorded("tracks.csv")`;
         /// `RandomWaypoint(speed_mps: (1, 2), pause_slots: 0)`;
@@ -324,10 +325,11 @@ sections! {
     /// The division of recorded tasks, rates and tracks: first what is trained on, then what validates,
     /// then what is evaluated on.
     struct RecordingsSection("recordings") {
-        /// Share that trainings and datasets take their episodes from.
-        train: f64 { default: 0.6, range: "above 0", },
+        /// Share that trainings and datasets take their episodes from; 0, with `validate`, if nothing was
+        /// learned from these recordings.
+        train: f64 { default: 0.6, range: "0 or more", },
         /// Share that validations take theirs from; together with `train` below 1.
-        validate: f64 { default: 0.2, range: "above 0", },
+        validate: f64 { default: 0.2, range: "0 or more", },
     }
 
     /// α, the power preference of devices.

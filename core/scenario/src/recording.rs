@@ -1,15 +1,15 @@
 //! Recorded data that a scenario names: files, how their columns are called, and what the system makes of
 //! their rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offramp_model::world::Position;
 use offramp_model::world::mobility::{Sample, Tracks};
 use offramp_model::{
-    Arrival, RecordedRates, RecordedTask, RecordedTasks, SystemParameters, TaskClass, Uplink,
-    Window,
+    Arrival, Range, RecordedRates, RecordedTask, RecordedTasks, SystemParameters, TaskClass,
+    Uplink, Window,
 };
 use offramp_recorded::{Columns, Devices, Projection, RateRow, TaskRow, When};
 use serde::Deserialize;
@@ -312,6 +312,8 @@ impl<'s> Recordings<'s> {
         let length = self.length(field, name, &slots)?.max(file.system.slots);
         let length = length.max(self.slots.unwrap_or(0));
         let mut tasks = Vec::with_capacity(rows.len());
+        // By slot and device, the row of the task.
+        let mut taken = HashMap::with_capacity(rows.len());
         for (at, (row, slot)) in rows.iter().zip(slots).enumerate() {
             let TaskRow { device, size_mbit, density, deadline_slots, alpha, class, .. } = row;
             if *device >= file.system.devices {
@@ -336,6 +338,20 @@ impl<'s> Recordings<'s> {
                     })?
                 }
             };
+            for (column, value) in [("size_mbit", size_mbit), ("density", density)] {
+                if let Some(fault) = Range::Positive.fault(*value) {
+                    let message = format!("{column}: {fault}");
+                    return Err(self.at_row(field, name.as_ref(), at, &message));
+                }
+            }
+            if let Some(earlier) = taken.insert((slot as u32, *device), at) {
+                let message =
+                    format!("its device has a task in slot {slot} already, in row {}", earlier + 1);
+                let fault = self.at_row(field, name.as_ref(), at, &message);
+                let help = "a device gets at most one task in a slot: shorten `system.slot_seconds`, \
+                            spread the tasks over more devices, or keep the tasks of one run";
+                return Err(Fault { help: Some(help.to_owned()), ..fault });
+            }
             let arrival = Arrival {
                 device: *device,
                 size_mbit: *size_mbit,
@@ -346,12 +362,8 @@ impl<'s> Recordings<'s> {
             };
             tasks.push(RecordedTask { slot: slot as u32, arrival });
         }
-        RecordedTasks::new(tasks, length).map(Arc::new).map_err(|fault| {
-            let help = "a device gets at most one task in a slot: shorten `system.slot_seconds`, spread \
-                        the tasks over more devices, or keep the tasks of one run";
-            let help = fault.contains("has two tasks").then(|| help.to_owned());
-            self.source.fault(field, format!("{name}: {fault}"), help)
-        })
+        let recorded = RecordedTasks::new(tasks, length).map(Arc::new);
+        recorded.map_err(|fault| self.source.fault(field, format!("{name}: {fault}"), None))
     }
 }
 
@@ -397,14 +409,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// In time: first what is trained on. Without the section, everything is evaluated on.
+    /// In time: first what is trained on. Undivided, everything is evaluated on.
     pub(crate) fn of(section: Option<&RecordingsSection>) -> Self {
-        let Some(&RecordingsSection { train, validate }) = section else {
-            return Self {
-                training: Window::WHOLE,
-                validation: Window::WHOLE,
-                evaluation: Window::WHOLE,
-            };
+        let divided = section.filter(|section| !section.is_unlearned());
+        let Some(&RecordingsSection { train, validate }) = divided else {
+            let whole = Window::WHOLE;
+            return Self { training: whole, validation: whole, evaluation: whole };
         };
         let (first, second) = (train, train + validate);
         Self {
@@ -422,11 +432,11 @@ pub(crate) fn check(
     file: &ScenarioFile,
     parameters: &SystemParameters,
 ) -> Result<(), Fault> {
-    if let Some(RecordingsSection { train, validate }) = file.recordings {
-        let is_share = |share: f64| share > 0.0 && share < 1.0;
-        if !(is_share(train) && is_share(validate) && train + validate < 1.0) {
-            let message = "`train` and `validate` are above 0, and together below 1".to_owned();
-            return Err(source.fault("recordings", message, None));
+    if let Some(section @ RecordingsSection { train, validate }) = &file.recordings {
+        let is_divided = *train > 0.0 && *validate > 0.0 && train + validate < 1.0;
+        if !(is_divided || section.is_unlearned()) {
+            let message = "`train` and `validate` are above 0 and together below 1, or both 0";
+            return Err(source.fault("recordings", message.to_owned(), None));
         }
     }
     if let (Uplink::Recorded(_), Some(world)) = (&parameters.uplink, &parameters.world)
@@ -435,24 +445,43 @@ pub(crate) fn check(
         let message = "recorded rates have no effect here: `world.radio` determines all rates";
         return Err(source.fault("system.uplink_mbps", message.to_owned(), None));
     }
+    let has_recordings = parameters.has_recordings();
+    if !has_recordings && file.recordings.is_some() {
+        let message = "nothing is recorded here, so there is nothing to divide";
+        return Err(source.fault("recordings", message.to_owned(), None));
+    }
+    let help = "divide them in time: recordings: (train: 0.6, validate: 0.2)";
     let learns = [
         ("train", file.train.is_some()),
         ("distill", file.distill.is_some()),
         ("tune", file.tune.is_some()),
     ];
-    let learns = learns.iter().find(|(_, is_given)| *is_given);
-    match (parameters.has_recordings(), &file.recordings, learns) {
-        (false, Some(_), _) => {
-            let message = "nothing is recorded here, so there is nothing to divide";
-            Err(source.fault("recordings", message.to_owned(), None))
-        }
-        (true, None, Some((field, _))) => {
-            let message =
-                "what is learned would be learned on the recordings that are evaluated on";
-            let help = "divide them in time: recordings: (train: 0.6, validate: 0.2)";
-            Err(source.fault(field, message.to_owned(), Some(help.to_owned())))
+    let undivided = file.recordings.as_ref().is_none_or(RecordingsSection::is_unlearned);
+    if let Some((field, _)) =
+        learns.iter().find(|(_, is_given)| has_recordings && undivided && *is_given)
+    {
+        let message = "what is learned would be learned on the recordings that are evaluated on";
+        return Err(source.fault(field, message.to_owned(), Some(help.to_owned())));
+    }
+    let mut learned = (0..).zip(&file.policies).filter(|(_, policy)| policy.checkpoint.is_some());
+    match learned.next() {
+        Some((number, _)) if has_recordings && file.recordings.is_none() => {
+            let message = "this may have been learned on the recordings that it is evaluated on";
+            let help = format!(
+                "{help}, as where it was trained; or, if it was trained on something else, recordings: \
+                 (train: 0, validate: 0)"
+            );
+            let field = format!("policies.{number}.checkpoint");
+            Err(source.fault(&field, message.to_owned(), Some(help)))
         }
         _ => Ok(()),
+    }
+}
+
+impl RecordingsSection {
+    /// True if it says that nothing is learned, or was, from what is recorded.
+    fn is_unlearned(&self) -> bool {
+        self.train == 0.0 && self.validate == 0.0
     }
 }
 

@@ -75,7 +75,9 @@ pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<Systems,
         // What is too short may be so because of the division.
         let is_divided = file.recordings.is_some() && fault.starts_with("the part ");
         let field = if is_divided { "recordings" } else { field_of(parameter) };
-        source.fault(field, fault, None)
+        let help = "record for longer, or shorten `system.slots`".to_owned();
+        let help = fault.starts_with("the part ").then_some(help);
+        source.fault(field, fault, help)
     };
     let evaluation = System::new(parameters).map(Arc::new).map_err(invalid)?;
     Ok(Systems {

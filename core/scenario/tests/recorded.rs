@@ -152,7 +152,7 @@ fn tasks_that_do_not_fit_are_refused_with_their_place() {
     assert_eq!(other, "tasks.csv, row 2: alpha 0.5 is none of `alpha.modes`");
     assert_eq!(
         of(2, "arrivals: Recorded(\"twice.csv\")"),
-        "twice.csv: device 1 has two tasks in slot 0"
+        "twice.csv, row 3: its device has a task in slot 0 already, in row 1"
     );
 }
 
@@ -249,11 +249,24 @@ fn recordings_are_divided_in_time() {
         fault(folder.path(), &with(train)),
         "what is learned would be learned on the recordings that are evaluated on"
     );
+    let learned =
+        "policies: [(plugin: \"random\"), (plugin: \"d3qn\", checkpoint: \"best.safetensors\")]";
+    assert_eq!(
+        fault(folder.path(), &with(learned)),
+        "this may have been learned on the recordings that it is evaluated on"
+    );
+    let elsewhere = |more: &str| with(&format!("recordings: (train: 0, validate: 0), {more}"));
+    let whole = read(folder.path(), &elsewhere(learned)).unwrap();
+    assert_eq!(whole.system.parameters().window, Window::WHOLE);
+    assert_eq!(
+        fault(folder.path(), &elsewhere(train)),
+        "what is learned would be learned on the recordings that are evaluated on"
+    );
     let short = fault(folder.path(), &with("recordings: (train: 0.95, validate: 0.04)"));
     assert!(short.contains("has 1, and an episode needs 10"), "{short}");
     assert_eq!(
         fault(folder.path(), &with("recordings: (train: 0.6, validate: 0.4)")),
-        "`train` and `validate` are above 0, and together below 1"
+        "`train` and `validate` are above 0 and together below 1, or both 0"
     );
     assert_eq!(
         fault(folder.path(), "recordings: (train: 0.5)"),

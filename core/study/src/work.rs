@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use offramp_harness::Refusal;
 use offramp_harness::batch::{Batch, BatchError};
 use offramp_harness::bind::{
-    Distillation, Evaluation, Training, bind_distillation, bind_evaluation, bind_training,
+    Distillation, Evaluation, Training, bind_distillation, bind_evaluation_with, bind_training,
 };
 use offramp_harness::check::check_evaluation;
 use offramp_harness::distill::{self, DistillError};
@@ -367,17 +367,7 @@ impl StudyRunner<'_> {
     /// An evaluation, ready to run. Its checkpoint is recorded relative to the study's folder.
     fn bound(&self, evaluation: &EvaluationJob) -> Result<Experiment<Evaluation>, StudyError> {
         let experiment = self.parse(&evaluation.name, &evaluation.scenario, &evaluation.home)?;
-        let bind = |scenario| {
-            let scenario = Scenario { folder: self.out.to_owned(), ..scenario };
-            let mut bound = bind_evaluation(scenario, self.registry)?;
-            // A process of its own binds again, and would not find a checkpoint from there.
-            if bound.scenario.isolation.is_none()
-                || bound.policies.iter().all(|policy| policy.checkpoint.is_none())
-            {
-                bound.scenario.folder.clone_from(&evaluation.home);
-            }
-            Ok(bound)
-        };
+        let bind = |scenario| bind_evaluation_with(scenario, self.out.to_owned(), self.registry);
         Ok(experiment.try_map(bind).map_err(Box::new)?)
     }
 

@@ -19,7 +19,7 @@ use offramp_scenario::{Experiment, Limits, Scenario};
 use serde::{Deserialize, Serialize};
 
 use super::ARGUMENT;
-use crate::bind::{BoundPolicy, Evaluation, bind_evaluation};
+use crate::bind::{BoundPolicy, Evaluation, bind_evaluation_with};
 use crate::run::{OnEpisode, RunError, RunSetup};
 use crate::tasks::{Detail, EpisodeTasks, Played};
 
@@ -31,6 +31,7 @@ struct Request {
     text: String,
     sha256: String,
     folder: Vec<u8>,
+    checkpoint_home: Vec<u8>,
     plugin: Vec<u8>,
     limits: Limits,
 }
@@ -197,13 +198,14 @@ fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result
 }
 
 fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Limits) -> Request {
-    let Evaluation { scenario, sha256, .. } = evaluation;
+    let Evaluation { scenario, sha256, checkpoint_home, .. } = evaluation;
     Request {
         task,
         name: scenario.name.clone(),
         text: evaluation.text_with(policy),
         sha256: sha256.clone(),
         folder: bytes_of(&scenario.folder),
+        checkpoint_home: bytes_of(checkpoint_home),
         plugin: bytes_of(&policy.plugin.library.path),
         limits,
     }
@@ -360,11 +362,14 @@ fn answer(
     clock: &Arc<Clock>,
     say: &dyn Fn(&Answer) -> bool,
 ) -> Result<(), Failure> {
-    let Request { task, name, text, sha256, folder, plugin, limits } = request;
+    let Request { task, name, text, sha256, folder, checkpoint_home, plugin, limits } = request;
     let refused = |cause: &dyn std::fmt::Display| Failure::Refused(cause.to_string());
     let registry = Registry::discover(&[path_of(plugin)], None).map_err(|error| refused(&error))?;
     let experiment = Experiment::parse(name, text.clone(), &path_of(folder), &[])
-        .and_then(|experiment| experiment.try_map(|point| bind_evaluation(point, &registry)))
+        .and_then(|experiment| {
+            let home = path_of(checkpoint_home);
+            experiment.try_map(|point| bind_evaluation_with(point, home.clone(), &registry))
+        })
         .map_err(|fault| refused(&fault))?;
     let first = experiment.points.into_iter().next();
     let mut evaluation = first.ok_or_else(|| refused(&"there is nothing to run"))?;

@@ -1,7 +1,7 @@
 //! The engine against a slow, obvious twin on random systems and random decisions: dense FIFOs in
 //! a table of devices × servers, every step and every observation spelled out.
 
-#![allow(clippy::unwrap_used, reason = "a fault of a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a fault of a test may panic")]
 
 mod world;
 

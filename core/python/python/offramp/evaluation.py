@@ -88,7 +88,7 @@ class Results:
 
     @property
     def mobility(self) -> Frame:
-        """One row per run and episode: what devices found, such as handovers; no row of a scenario in
+        """One row per run and episode: mobility and rates, such as handovers; no row of a scenario in
         which nothing moves."""
         return Frame(self._results.mobility())
 

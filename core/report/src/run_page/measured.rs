@@ -62,7 +62,7 @@ pub(super) struct Run {
     pub(super) means: Vec<Option<Mean>>,
     /// The same for each group of its tasks; empty in a sweep.
     pub(super) by_group: Grouped<Vec<Option<Mean>>>,
-    /// What devices found, one per quantity of [`shown_of_mobility`](crate::shown_of_mobility).
+    /// Mobility and rates, one number per quantity of [`shown_of_mobility`](crate::shown_of_mobility).
     pub(super) mobility: Vec<Option<MeanSd>>,
     /// The same, minus the best run of the point, episode by episode.
     pub(super) minus_best: Vec<Option<Interval>>,

@@ -169,7 +169,7 @@ pub(super) fn groups(scenario: &Scenario, grouping: Grouping, most: usize) -> St
     table_with(&format!("By {}", grouping.name()), &shape, rows.collect(), most)
 }
 
-/// What devices found at the first `most` points; empty if nothing moves.
+/// Mobility and rates at the first `most` points; empty if nothing moves.
 pub(super) fn mobility(scenario: &Scenario, most: usize) -> String {
     let titles = crate::shown_of_mobility().map(|(metric, _)| axis::metric_label(metric));
     let shape = header(scenario, &[], titles);
@@ -178,7 +178,7 @@ pub(super) fn mobility(scenario: &Scenario, most: usize) -> String {
         let cells = crate::shown_of_mobility().zip(&run.mobility);
         swept(run).chain(cells.map(|((_, column), mean)| column.form.text(*mean))).collect()
     });
-    table_with("What devices find, whatever they decide", &shape, rows.collect(), most)
+    table_with("Mobility and rates, the same for every policy", &shape, rows.collect(), most)
 }
 
 /// The quartiles that the figures of distributions show.

@@ -117,7 +117,7 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
 /// Episodes of a survey.
 const SURVEYED: u64 = 3;
 
-/// What devices find in a world that moves.
+/// Mobility, coverage and rates of a world that moves.
 fn found(survey: &Survey) -> Part {
     let number = |value: f64, digits: i32| {
         let power = 10.0_f64.powi(digits);
