@@ -26,6 +26,7 @@ pub struct Environment {
     system: Arc<System>,
     observation: ObservationSpec,
     episode: Episode,
+    threads: usize,
     seen: Buffers,
     ended: Vec<EndedTask>,
 }
@@ -80,6 +81,7 @@ impl Environment {
             episode: Episode::new(system, workload, observation),
             system: Arc::clone(system),
             observation,
+            threads: 1,
             seen: Buffers::default(),
             ended: Vec::new(),
         }
@@ -90,6 +92,13 @@ impl Environment {
     pub fn reset(&mut self, seed: u64, episode: u64) {
         let workload = Workload::Drawn { seed, episode };
         self.episode = Episode::new(&self.system, workload, self.observation);
+        self.episode.set_threads(self.threads);
+    }
+
+    /// Carries out each slot on at most so many threads, as [`Episode::set_threads`] says.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
+        self.episode.set_threads(threads);
     }
 
     /// The episode under way: its slot, its arrivals, the tasks that ended.

@@ -112,7 +112,11 @@ pub fn evaluate<S: Sink>(
     sink: &S,
     observer: &dyn Observer,
 ) -> Result<Vec<StoredRun>, Error> {
+    // Episodes of thousands of devices are few and long: each has the threads that would be idle.
+    let episodes = planned.iter().map(tasks_of).fold(0, u64::saturating_add);
+    let threads = rayon::current_num_threads() as u64;
     let common = Common {
+        episode_threads: (threads / episodes.max(1)).max(1) as usize,
         isolated,
         sink,
         observer,
@@ -123,12 +127,7 @@ pub fn evaluate<S: Sink>(
     let common = &common;
     let tasks = planned.iter().enumerate().flat_map(|(at, run)| {
         let job = Arc::new(RunJob::new(at, run, common));
-        // A run in a process of its own is one task, any other one task per episode.
-        let count = match run.evaluation.scenario.isolation {
-            None if run.failed.is_none() => run.evaluation.scenario.evaluation.episodes,
-            _ => 1,
-        };
-        let tasks = (0..count).map(move |episode| (Arc::clone(&job), episode));
+        let tasks = (0..tasks_of(run)).map(move |episode| (Arc::clone(&job), episode));
         tasks.take_while(|(job, episode)| job.counts(*episode))
     });
     let ends = || common.stop.load(Ordering::Relaxed) || observer.interrupted();
@@ -146,6 +145,14 @@ pub fn evaluate<S: Sink>(
     }
 }
 
+/// How many tasks a run is: one per episode, or a single one if it has a process of its own.
+fn tasks_of(run: &Planned<'_>) -> u64 {
+    match run.evaluation.scenario.isolation {
+        None if run.failed.is_none() => run.evaluation.scenario.evaluation.episodes,
+        _ => 1,
+    }
+}
+
 /// The value in a lock; a lock is poisoned by a panic alone, which is a bug that ends everything.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -153,6 +160,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// State that all runs of an evaluation share.
 struct Common<'c, S> {
+    /// Threads of each episode.
+    episode_threads: usize,
     isolated: &'c dyn Executor,
     sink: &'c S,
     observer: &'c dyn Observer,
@@ -360,7 +369,8 @@ impl<'c, S: Sink> RunJob<'c, S> {
         if let Some(setup) = &*setup {
             return Ok(Arc::clone(setup));
         }
-        let made = Arc::new(RunSetup::new(self.run.evaluation, self.run.policy)?);
+        let made = RunSetup::new(self.run.evaluation, self.run.policy)?;
+        let made = Arc::new(made.on_threads(self.common.episode_threads));
         *setup = Some(Arc::clone(&made));
         Ok(made)
     }

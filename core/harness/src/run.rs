@@ -88,6 +88,8 @@ pub(crate) struct RunSetup<'r> {
     /// The absolute path of its file, as bytes; empty if there is none.
     checkpoint_file: Vec<u8>,
     instances: Instances,
+    /// Threads on which the slots of an episode are carried out.
+    threads: usize,
 }
 
 impl<'r> RunSetup<'r> {
@@ -107,7 +109,12 @@ impl<'r> RunSetup<'r> {
         let context = PolicyContext::new(&evaluation.scenario, &evaluation.sha256);
         let checkpoint_file = file_bytes(policy.checkpoint.as_deref());
         let instances = Instances::default();
-        Ok(Self { evaluation, policy, context, checkpoint, checkpoint_file, instances })
+        Ok(Self { evaluation, policy, context, checkpoint, checkpoint_file, instances, threads: 1 })
+    }
+
+    /// The same, with the slots of each episode carried out on so many threads.
+    pub(crate) fn on_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// An instance of the policy for an episode.
@@ -153,16 +160,19 @@ trait EpisodeObserver {
     fn after_slot(&mut self, episode: &Episode);
 }
 
-/// Plays an evaluation episode of `scenario`, whose context is `context`, under `seed` with `policy`.
+/// Plays an evaluation episode of `scenario`, whose context is `context`, under `seed` with `policy`,
+/// its slots on `threads` threads.
 fn play(
     scenario: &Scenario,
     context: &PolicyContext,
     policy: &mut dyn Policy,
     seed: u64,
     episode: u64,
+    threads: usize,
     observer: &mut impl EpisodeObserver,
 ) -> Result<(), RunError> {
     let mut environment = Environment::new(&scenario.system, scenario.observation, seed, episode);
+    environment.set_threads(threads);
     let mut actions = Vec::new();
     let needs = policy.needs();
     let seed = seeds::policy_episode(seed, episode);
@@ -242,7 +252,7 @@ pub fn run_episode(
 ) -> Result<EpisodeResult, RunError> {
     let meter = EpisodeMeter::new(&scenario.system);
     let measured = Measured { meter, surveyor: None, tasks: None, decisions: 0, decide_ns: 0 };
-    Ok(measured.episode(scenario, context, policy, seed, episode)?.result)
+    Ok(measured.episode(scenario, context, policy, seed, episode, 1)?.result)
 }
 
 impl RunSetup<'_> {
@@ -265,12 +275,12 @@ impl RunSetup<'_> {
             decide_ns: 0,
         };
         let seed = scenario.evaluation.seed;
-        measured.episode(scenario, &self.context, policy, seed, episode)
+        measured.episode(scenario, &self.context, policy, seed, episode, self.threads)
     }
 }
 
 impl Measured {
-    /// Plays an episode, with the arguments of [`run_episode`].
+    /// Plays an episode, with the arguments of [`run_episode`], its slots on `threads` threads.
     fn episode(
         mut self,
         scenario: &Scenario,
@@ -278,8 +288,9 @@ impl Measured {
         policy: &mut dyn Policy,
         seed: u64,
         episode: u64,
+        threads: usize,
     ) -> Result<Played, RunError> {
-        play(scenario, context, policy, seed, episode, &mut self)?;
+        play(scenario, context, policy, seed, episode, threads, &mut self)?;
         let Self { meter, surveyor, tasks, decisions, decide_ns } = self;
         let mobility =
             surveyor.map(|surveyor| finite(surveyor.mobility(&scenario.system), episode));
@@ -346,6 +357,6 @@ pub fn watch_episode(
     let recorder = Recorder::new(&scenario.system);
     let mut recorded = Recorded { recorder, width, values: Vec::new() };
     let seed = scenario.evaluation.seed;
-    play(scenario, &setup.context, policy.as_mut(), seed, episode, &mut recorded)?;
+    play(scenario, &setup.context, policy.as_mut(), seed, episode, 1, &mut recorded)?;
     Ok(recorded.recorder.finish())
 }

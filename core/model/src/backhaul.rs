@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::queue::{Task, Tasks};
+use crate::queue::Task;
 
 /// Slots of delay and rate of each wired way. Ways are not shared: a task takes its delay, and its
 /// size over the rate, whatever else is under way.
@@ -73,36 +73,32 @@ impl Backhaul {
 /// The tasks on the backhaul.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transit {
-    /// Slot in which each reaches its server, and its place; by slot, then by time of departure.
-    tasks: VecDeque<(u32, u32)>,
+    /// Slot in which each reaches its server, its device, and the task; by slot, then by time of
+    /// departure.
+    tasks: VecDeque<(u32, u32, Task)>,
 }
 
 impl Transit {
-    /// A task sets out, to reach its server in `slot`.
-    pub(crate) fn push(&mut self, slot: u32, place: u32) {
-        let at = self.tasks.partition_point(|&(due, _)| due <= slot);
-        self.tasks.insert(at, (slot, place));
+    /// A task of a device sets out, to reach its server in `slot`.
+    pub(crate) fn push(&mut self, slot: u32, device: u32, task: Task) {
+        let at = self.tasks.partition_point(|&(due, ..)| due <= slot);
+        self.tasks.insert(at, (slot, device, task));
     }
 
-    /// Removes the tasks that reach their servers in `slot`, in order.
-    pub(crate) fn due(&mut self, slot: u32) -> impl Iterator<Item = u32> {
-        let count = self.tasks.partition_point(|&(due, _)| due <= slot);
-        self.tasks.drain(..count).map(|(_, place)| place)
+    /// Removes the tasks that reach their servers in `slot`, in order, with their devices.
+    pub(crate) fn due(&mut self, slot: u32) -> impl Iterator<Item = (u32, Task)> {
+        let count = self.tasks.partition_point(|&(due, ..)| due <= slot);
+        self.tasks.drain(..count).map(|(_, device, task)| (device, task))
     }
 
     /// The tasks of a device, in the order in which they reach their servers.
-    pub(crate) fn of_device<'t>(
-        &'t self,
-        tasks: &'t Tasks,
-        device: u32,
-    ) -> impl Iterator<Item = &'t Task> {
-        let all = self.tasks.iter().map(|&(_, place)| &tasks[place]);
-        all.filter(move |task| task.device == device)
+    pub(crate) fn of_device(&self, device: u32) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter(move |of| of.1 == device).map(|(_, _, task)| task)
     }
 
     /// Removes all.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = u32> {
-        self.tasks.drain(..).map(|(_, place)| place)
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (u32, Task)> {
+        self.tasks.drain(..).map(|(_, device, task)| (device, task))
     }
 }
 
@@ -131,11 +127,12 @@ mod tests {
     #[test]
     fn tasks_arrive_by_slot_and_then_by_departure() {
         let mut transit = Transit::default();
-        for (slot, place) in [(5, 1), (3, 2), (5, 3), (4, 4)] {
-            transit.push(slot, place);
+        for (slot, device) in [(5, 1), (3, 2), (5, 3), (4, 4)] {
+            transit.push(slot, device, Task::default());
         }
         assert_eq!(transit.due(2).count(), 0);
-        assert_eq!(transit.due(4).collect::<Vec<_>>(), [2, 4]);
-        assert_eq!(transit.drain().collect::<Vec<_>>(), [1, 3]);
+        let device = |(device, _)| device;
+        assert_eq!(transit.due(4).map(device).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(transit.drain().map(device).collect::<Vec<_>>(), [1, 3]);
     }
 }

@@ -32,6 +32,13 @@ impl UplinkRates {
     pub(crate) fn mbps(&self, device: u32, server: u32) -> f64 {
         match self {
             Self::Same(rate) => *rate,
+            other => other.differing_mbps(device, server),
+        }
+    }
+
+    fn differing_mbps(&self, device: u32, server: u32) -> f64 {
+        match self {
+            Self::Same(rate) => *rate,
             Self::PerDevice(rates) => rates[device as usize],
             Self::PerServer(rates) => rates[server as usize],
             Self::PerPair(rates) => rates[device as usize][server as usize],

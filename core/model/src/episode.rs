@@ -6,7 +6,8 @@ use crate::history::LoadHistory;
 use crate::observation::{ObservationKind, ObservationSpec, View};
 use crate::published::Published;
 use crate::scene::Scene;
-use crate::slot::{self, State};
+use crate::slot::Shard;
+use crate::state::State;
 use crate::system::System;
 use crate::task::{Arrival, EndedTask, Place, TaskUnderWay};
 use crate::workload::{Source, Workload};
@@ -73,6 +74,7 @@ pub struct Episode {
     history: LoadHistory,
     state: State,
     scene: Option<Box<Scene>>,
+    threads: usize,
 }
 
 impl Episode {
@@ -89,7 +91,7 @@ impl Episode {
         let scene = Scene::new(system, seed, number).map(Box::new);
         let mut source = Source::new(system, workload);
         let mut arrivals = Vec::new();
-        source.arrivals(system, 0, &mut arrivals);
+        source.arrivals(system, 0, &mut arrivals, 1);
         drop_absent(scene.as_deref(), &mut arrivals);
         Self {
             system: Arc::clone(system),
@@ -98,9 +100,16 @@ impl Episode {
             slot: 0,
             arrivals,
             history: LoadHistory::new(servers, observation.history_slots.max(1)),
-            state: State::new(devices, servers, published),
+            state: State::new(system, published),
             scene,
+            threads: 1,
         }
+    }
+
+    /// Carries out each slot on at most so many threads. What happens is the same for any number;
+    /// more than one help where there are thousands of devices.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads.max(1);
     }
 
     /// Carries out this slot with one action for each of [`Episode::arrivals`] (0 computes
@@ -123,17 +132,17 @@ impl Episode {
             return Err(IllegalDecision::OutOfRange { slot, device, action, servers });
         }
         let scene = self.scene.as_deref_mut();
-        slot::advance(&self.system, scene, &mut self.state, slot, &self.arrivals, actions);
+        self.state.advance(&self.system, scene, slot, &self.arrivals, actions, self.threads);
         self.history.push(&self.state.active);
         self.slot += 1;
         if self.is_over() {
-            slot::drop_open(&self.system, self.scene.as_deref_mut(), &mut self.state);
+            self.state.drop_open(&self.system, self.scene.as_deref_mut(), self.threads);
             self.arrivals.clear();
         } else {
             if let Some(scene) = &mut self.scene {
                 scene.advance(&self.system);
             }
-            self.source.arrivals(&self.system, self.slot, &mut self.arrivals);
+            self.source.arrivals(&self.system, self.slot, &mut self.arrivals, self.threads);
             drop_absent(self.scene.as_deref(), &mut self.arrivals);
         }
         Ok(())
@@ -170,7 +179,7 @@ impl Episode {
     /// first; at uplinks by device; within a FIFO the oldest first. What is on the backhaul after the
     /// last slot comes last.
     pub fn ended(&self) -> &[EndedTask] {
-        &self.state.ended
+        self.state.ended()
     }
 
     /// m(t−1): for each of the M servers, how many devices had a task waiting or in service there
@@ -181,17 +190,17 @@ impl Episode {
 
     /// How many tasks are under way: decided and not ended.
     pub fn under_way(&self) -> usize {
-        self.state.tasks.under_way()
+        self.state.under_way()
     }
 
     /// The tasks under way, device by device: those at its CPU, at its uplink, at servers, then on the
     /// backhaul; within a FIFO the oldest first.
     pub fn tasks_under_way(&self) -> impl Iterator<Item = TaskUnderWay> + '_ {
-        let State { tasks, cpus, uplinks, flows, .. } = &self.state;
         let transit = self.scene.as_ref().map(|scene| &scene.transit);
-        (0..).zip(cpus.iter().zip(uplinks)).flat_map(move |(device, (cpu, uplink))| {
-            let own = [(cpu, Place::Cpu), (uplink, Place::Uplink)];
-            let at_servers = flows.of_device(device).map(|flow| (&flow.fifo, Place::Server));
+        (0..self.system.device_count()).flat_map(move |device| {
+            let (Shard { tasks, cpus, uplinks, flows, .. }, index) = self.state.of_device(device);
+            let own = [(cpus.of(index), Place::Cpu), (uplinks.of(index), Place::Uplink)];
+            let at_servers = flows.of_device(index).map(|flow| (&flow.fifo, Place::Server));
             let queued = own.into_iter().chain(at_servers).flat_map(move |(fifo, place)| {
                 fifo.all(tasks).map(move |(task, in_service)| TaskUnderWay {
                     device,
@@ -200,8 +209,7 @@ impl Episode {
                     in_service,
                 })
             });
-            let wired =
-                transit.into_iter().flat_map(move |transit| transit.of_device(tasks, device));
+            let wired = transit.into_iter().flat_map(move |transit| transit.of_device(device));
             queued.chain(wired.map(move |task| TaskUnderWay {
                 device,
                 arrival_slot: task.arrival_slot,

@@ -117,6 +117,7 @@ pub mod rng;
 mod scene;
 mod server;
 mod slot;
+mod state;
 mod system;
 mod task;
 mod workload;

@@ -21,7 +21,7 @@ use std::fmt;
 
 use crate::published::Published;
 use crate::scene::{OWN_SLOTS, Scene};
-use crate::slot::State;
+use crate::state::State;
 use crate::system::System;
 use crate::task::Arrival;
 use crate::world::Association;
@@ -594,14 +594,15 @@ impl View<'_> {
     pub(crate) fn compute_queue_slots(&self, device: u32) -> u32 {
         let parameters = self.system.parameters();
         let mbit = parameters.devices[device as usize].cpu_ghz * parameters.slot_seconds;
-        self.state.cpus[device as usize]
-            .busy_slots(&self.state.tasks, self.slot, |task| mbit / task.density)
+        let (shard, index) = self.state.of_device(device);
+        shard.cpus.of(index).busy_slots(&shard.tasks, self.slot, |task| mbit / task.density)
     }
 
     /// τ^T of a device, slots.
     pub(crate) fn uplink_queue_slots(&self, device: u32) -> u32 {
         let parameters = self.system.parameters();
-        self.state.uplinks[device as usize].busy_slots(&self.state.tasks, self.slot, |task| {
+        let (shard, index) = self.state.of_device(device);
+        shard.uplinks.of(index).busy_slots(&shard.tasks, self.slot, |task| {
             self.uplink_mbps(device, task.action - 1) * parameters.slot_seconds
         })
     }
@@ -657,8 +658,9 @@ impl View<'_> {
 
     /// B^E of a device, Mbit, into a slice of M zeros.
     fn backlogs(&self, device: u32, servers: &mut [f64]) {
-        for flow in self.state.flows.of_device(device) {
-            servers[flow.server as usize] = flow.fifo.backlog_mbit(&self.state.tasks);
+        let (shard, index) = self.state.of_device(device);
+        for flow in shard.flows.of_device(index) {
+            servers[flow.server as usize] = flow.fifo.backlog_mbit(&shard.tasks);
         }
     }
 }

@@ -128,11 +128,29 @@ impl Stream {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
+    /// As `self.uniform() < probability`, for the chance of that probability.
+    #[inline]
+    pub(crate) fn happens(&mut self, chance: Chance) -> bool {
+        self.next_u64() >> 11 < chance.0
+    }
+
     /// The next number uniform in 0 … `bound` − 1, by one multiplication; the bias is below
     /// `bound` · 2⁻⁶⁴.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
+    }
+}
+
+/// A probability as a bound on the 53 bits of a draw, so that a draw is compared as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    /// The chance of an event of this probability, 0 … 1.
+    pub(crate) fn new(probability: f64) -> Self {
+        // Exact: a power of two changes the exponent alone.
+        Self((probability * (1_u64 << 53) as f64).ceil() as u64)
     }
 }
 
@@ -176,6 +194,24 @@ mod tests {
         assert_eq!(purposes.map(Purpose::number), numbers);
         assert_eq!(Purpose::new(5), Purpose::UPLINK);
         assert_eq!(StreamFamily::new(1, 2, Purpose::UPLINK).seed(), 0x690b_3691_9389_5259);
+    }
+
+    #[test]
+    fn a_chance_is_met_as_its_probability_is() {
+        let one = 1.0 / (1_u64 << 53) as f64;
+        let edges = [0.0, f64::MIN_POSITIVE, one, 1.5 * one, 0.3, 0.5, 1.0 - one, 1.0];
+        let mut stream = StreamFamily::new(1, 2, Purpose::ARRIVALS).of(3);
+        let drawn = [stream.uniform(), stream.uniform(), stream.uniform()];
+        for probability in drawn.into_iter().chain(edges) {
+            let mut stream = StreamFamily::new(1, 2, Purpose::ARRIVALS).of(3);
+            for _ in 0..3 {
+                let expected = stream.clone().uniform() < probability;
+                assert_eq!(stream.happens(Chance::new(probability)), expected, "{probability}");
+            }
+        }
+        // Mixing nothing gives 0, the smallest draw.
+        assert!(!Stream { state: 0_u64.wrapping_sub(GOLDEN) }.happens(Chance::new(0.0)));
+        assert!(Stream { state: 0_u64.wrapping_sub(GOLDEN) }.happens(Chance::new(one)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A task: its arrival at a device, and its end.
 
-use crate::energy::Energies;
+use crate::energy::{Energies, Energy};
 
 /// A task that has just arrived and waits for its decision (section 3 of the paper).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +59,25 @@ pub struct EndedTask {
     pub alpha: f64,
     /// Its energy in both accountings.
     pub energy: Energies,
+}
+
+impl EndedTask {
+    /// Fills storage that no task has used.
+    pub(crate) const NONE: Self = Self {
+        device: 0,
+        arrival_slot: 0,
+        action: 0,
+        outcome: Outcome::Dropped,
+        delay_slots: 0,
+        deadline_slots: 0,
+        class: 0,
+        sent_slot: None,
+        service_slot: None,
+        size_mbit: 0.0,
+        density: 0.0,
+        alpha: 0.0,
+        energy: Energies { published: Energy::NONE, physical: Energy::NONE },
+    };
 }
 
 /// Where a task under way is at the start of a slot.

@@ -4,7 +4,8 @@ use crate::arrivals::{Arrivals, Switches};
 use crate::class::TaskClass;
 use crate::device::{Device, PreferenceRule};
 use crate::distribution::Range;
-use crate::rng::{Purpose, Stream, StreamFamily};
+use crate::rng::{Chance, Purpose, Stream, StreamFamily};
+use crate::state::on_threads;
 use crate::system::{System, SystemParameters};
 use crate::task::Arrival;
 
@@ -171,6 +172,8 @@ pub(crate) enum Source {
 pub(crate) struct Drawn {
     /// The stream of each device's arrivals, at its start.
     arrivals: Vec<Stream>,
+    /// The chance of an arrival at each device; empty where it changes.
+    chances: Vec<Chance>,
     classes: StreamFamily,
     preferences: StreamFamily,
     /// The power mode of each device in this slot.
@@ -180,6 +183,9 @@ pub(crate) struct Drawn {
     /// With recorded tasks, the slot of the recording that slot 0 is, and the next task.
     recorded: Option<(u32, usize)>,
 }
+
+/// Devices for which a thread draws tasks at least: it takes microseconds to begin.
+const LEAST_OF_A_THREAD: usize = 8192;
 
 /// Draws of a device in a slot: whether a task arrives, its size, its density.
 const DRAWS_PER_SLOT: u64 = 3;
@@ -197,14 +203,20 @@ impl Source {
 
     /// Fills `into` with the arrivals of `slot`, in the order of devices. Slots must be asked for
     /// in order, each once.
-    pub(crate) fn arrivals(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>) {
+    pub(crate) fn arrivals(
+        &mut self,
+        system: &System,
+        slot: u32,
+        into: &mut Vec<Arrival>,
+        threads: usize,
+    ) {
         into.clear();
         let parameters = system.parameters();
         if slot >= parameters.arrival_slots {
             return;
         }
         match self {
-            Self::Drawn(drawn) => drawn.arrivals(system, slot, into),
+            Self::Drawn(drawn) => drawn.arrivals(system, slot, into, threads),
             Self::Recorded { tasks, read } => {
                 while let Some(task) = tasks.get(*read).filter(|task| task.slot == slot) {
                     into.push(task.arrival);
@@ -245,8 +257,11 @@ impl Drawn {
             (from, recorded.tasks().partition_point(|task| task.slot < from))
         });
         let arrivals = family(Purpose::ARRIVALS);
+        let constant = parameters.arrivals == Arrivals::Bernoulli;
+        let chances = parameters.devices.iter().filter(|_| constant);
         Self {
             arrivals: (0..devices as u64).map(|device| arrivals.of(device)).collect(),
+            chances: chances.map(|device| Chance::new(device.arrival_probability)).collect(),
             classes: family(Purpose::TASK_CLASS),
             preferences,
             modes,
@@ -255,7 +270,7 @@ impl Drawn {
         }
     }
 
-    fn arrivals(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>) {
+    fn arrivals(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>, threads: usize) {
         let parameters = system.parameters();
         let preference = &parameters.power_preference;
         if let PreferenceRule::Switching(_) = preference.rule {
@@ -280,43 +295,82 @@ impl Drawn {
         }
         match (&parameters.arrivals, &self.bursts) {
             (Arrivals::Bernoulli, _) => {
-                self.draw(parameters, slot, into, |_, device| device.arrival_probability);
+                self.draw(parameters, slot, into, threads, |index, _| self.chances[index]);
             }
             (Arrivals::Bursty { probability_on, probability_off, .. }, Some(bursts)) => {
                 let on = bursts.on();
-                self.draw(parameters, slot, into, |index, _| {
-                    if on[index] { *probability_on } else { *probability_off }
+                let chances = [*probability_off, *probability_on].map(Chance::new);
+                self.draw(parameters, slot, into, threads, |index, _| {
+                    chances[usize::from(on[index])]
                 });
             }
             (arrivals, _) => {
                 let factor = arrivals.factor(slot);
-                self.draw(parameters, slot, into, |_, device| device.arrival_probability * factor);
+                self.draw(parameters, slot, into, threads, |_, device| {
+                    Chance::new(device.arrival_probability * factor)
+                });
             }
         }
     }
 
-    /// Draws the tasks of a slot, given the probability of one at each device.
+    /// Draws the tasks of a slot, given the chance of one at each device.
     #[inline]
     fn draw(
         &self,
         parameters: &SystemParameters,
         slot: u32,
         into: &mut Vec<Arrival>,
-        probability: impl Fn(usize, &Device) -> f64,
+        threads: usize,
+        chance: impl Fn(usize, &Device) -> Chance + Sync,
+    ) {
+        let devices = parameters.devices.len();
+        let part = devices.div_ceil(threads).next_multiple_of(64).max(LEAST_OF_A_THREAD);
+        if part >= devices {
+            return self.draw_some(parameters, slot, 0..devices, into, &chance);
+        }
+        let ranges = (0..devices).step_by(part).map(|from| from..devices.min(from + part));
+        let mut parts: Vec<_> = ranges.map(|range| (range, Vec::new())).collect();
+        on_threads(parts.iter_mut(), |(range, into)| {
+            self.draw_some(parameters, slot, range.clone(), into, &chance);
+        });
+        into.extend(parts.into_iter().flat_map(|(_, arrivals)| arrivals));
+    }
+
+    /// Appends the tasks at devices of `range`, which begins at a multiple of 64.
+    #[inline]
+    fn draw_some(
+        &self,
+        parameters: &SystemParameters,
+        slot: u32,
+        range: std::ops::Range<usize>,
+        into: &mut Vec<Arrival>,
+        chance: &impl Fn(usize, &Device) -> Chance,
     ) {
         let position = DRAWS_PER_SLOT * u64::from(slot);
-        let devices = parameters.devices.iter().zip(&self.modes).zip(&self.arrivals);
-        for (index, ((device, mode), stream)) in devices.enumerate() {
-            let mut stream = stream.skip(position);
-            if stream.uniform() < probability(index, device) {
-                let class = self.class(&parameters.classes, index as u64, slot);
+        let modes = &parameters.power_preference.modes;
+        let devices = parameters.devices[range.clone()].chunks(64);
+        let blocks = devices.zip(self.arrivals[range.clone()].chunks(64));
+        for (block, (devices, streams)) in blocks.enumerate() {
+            // First whether a task arrives at each device, without a branch: it would be mispredicted
+            // for every task.
+            let first = range.start + 64 * block;
+            let mut arriving = 0_u64;
+            for (bit, (device, stream)) in devices.iter().zip(streams).enumerate() {
+                let arrives = stream.skip(position).happens(chance(first + bit, device));
+                arriving |= u64::from(arrives) << bit;
+            }
+            while arriving != 0 {
+                let bit = arriving.trailing_zeros() as usize;
+                arriving &= arriving - 1;
+                let mut stream = streams[bit].skip(position + 1);
+                let class = self.class(&parameters.classes, (first + bit) as u64, slot);
                 let TaskClass { size_mbit, density, deadline_slots, .. } =
                     &parameters.classes[class];
                 into.push(Arrival {
-                    device: index as u32,
+                    device: (first + bit) as u32,
                     size_mbit: size_mbit.draw(&mut stream),
                     density: density.draw(&mut stream),
-                    alpha: parameters.power_preference.modes[*mode as usize],
+                    alpha: modes[self.modes[first + bit] as usize],
                     deadline_slots: *deadline_slots,
                     class: class as u32,
                 });

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use offramp_model::{
-    Device, Distribution, Episode, ObservationKind, ObservationSpec, PreferenceRule, Server,
-    System, SystemParameters, UplinkRates, Workload,
+    Arrival, Device, Distribution, EndedTask, Episode, ObservationKind, ObservationSpec, Outcome,
+    PreferenceRule, Server, System, SystemParameters, UplinkRates, Workload,
 };
 
 /// Two devices and three servers at rates of their own, one without coverage.
@@ -189,4 +189,53 @@ fn the_ends_of_each_range_are_valid() {
         parameters.power_preference.rule = PreferenceRule::Switching(probability);
         assert_eq!(System::new(parameters.clone()).unwrap().slot_count(), u32::MAX);
     }
+}
+
+#[test]
+fn what_happens_is_the_same_on_any_number_of_threads() {
+    let mut parameters = SystemParameters::paper(3000, 7);
+    parameters.arrival_slots = 12;
+    parameters.servers.iter_mut().for_each(|server| server.ghz *= 40.0);
+    let system = Arc::new(System::new(parameters).unwrap());
+    let shown = |kind, threads| {
+        let mut episode = begin(&system, ObservationSpec { kind, history_slots: 3 });
+        episode.set_threads(threads);
+        let mut shown = Vec::new();
+        while !episode.is_over() {
+            let decide = |task: &Arrival| (task.device * 7 + episode.slot() * 3) % 8;
+            let actions: Vec<_> = episode.arrivals().iter().map(decide).collect();
+            episode.advance(&actions).unwrap();
+            assert_eq!(episode.under_way(), episode.tasks_under_way().count());
+            let under_way: Vec<_> = episode.tasks_under_way().collect();
+            shown.push((episode.ended().to_vec(), episode.active_devices().to_vec(), under_way));
+        }
+        shown
+    };
+    // Where the observation is the published one, all devices are carried out together.
+    let one = shown(ObservationKind::Published, 1);
+    let done = |task: &&EndedTask| task.outcome == Outcome::Done && task.action > 0;
+    assert!(one.iter().flat_map(|slot| &slot.0).filter(done).count() > 3000);
+    for threads in [1, 2, 3, 8] {
+        assert!(shown(ObservationKind::Paper, threads) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn what_arrives_is_the_same_on_any_number_of_threads() {
+    let mut parameters = SystemParameters::paper(30_000, 1);
+    (parameters.arrival_slots, parameters.classes[0].deadline_slots) = (3, 1);
+    let system = Arc::new(System::new(parameters).unwrap());
+    let arrivals = |threads| {
+        let mut episode = begin(&system, ObservationSpec::PAPER);
+        episode.set_threads(threads);
+        let mut all = Vec::new();
+        while !episode.is_over() {
+            all.extend_from_slice(episode.arrivals());
+            episode.advance(&vec![0; episode.arrivals().len()]).unwrap();
+        }
+        all
+    };
+    let one = arrivals(1);
+    assert!(one.len() > 20_000);
+    assert!(arrivals(3) == one && arrivals(100) == one);
 }
