@@ -222,7 +222,9 @@ sections! {
         path_loss: Raw { default: Raw("Umi".to_owned()), },
         /// Variation of the loss along the way: `None`, `Standard` (of `Umi` and `Uma`), or
         /// `Gudmundson(sigma_db: 6, correlation_m: 20)`.
-        shadowing: Option<Raw> { default: None, shown: "`Standard`, if the path loss has one", },
+        shadowing: Raw {
+            default: Raw::default(), shown: "`Standard`, if the path loss has one",
+        },
         /// Variation from slot to slot: `None`, `Rayleigh`, or `Rician(k_db: 6)`.
         fading: Raw { default: Raw("Rayleigh".to_owned()), },
         /// f_c: carrier.

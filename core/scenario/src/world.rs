@@ -288,15 +288,17 @@ impl Source<'_> {
         };
         let usual = RadioParameters::new(path_loss);
         let forms = "None, Standard or Gudmundson(sigma_db: …, correlation_m: …)";
-        let shadowing = match &section.shadowing {
-            None => usual.shadowing,
-            Some(raw) => match self.named("world.radio.shadowing", raw, forms)? {
+        // Not an `Option`: RON would read the shadowing `None` as one that was not given.
+        let shadowing = if section.shadowing == Raw::default() {
+            usual.shadowing
+        } else {
+            match self.named("world.radio.shadowing", &section.shadowing, forms)? {
                 NamedShadowing::None => Shadowing::None,
                 NamedShadowing::Standard => Shadowing::Standard,
                 NamedShadowing::Gudmundson { sigma_db, correlation_m } => {
                     Shadowing::Gudmundson { sigma_db, correlation_m }
                 }
-            },
+            }
         };
         let forms = "None, Rayleigh or Rician(k_db: …)";
         let fading = match self.named("world.radio.fading", &section.fading, forms)? {
