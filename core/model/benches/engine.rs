@@ -20,7 +20,13 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use offramp_model::rng::{Purpose, StreamFamily};
-use offramp_model::{Episode, ObservationKind, ObservationSpec, System, Workload};
+use offramp_model::world::mobility::RandomWaypoint;
+use offramp_model::world::{
+    Area, Association, Band, Handover, Mobility, PathLoss, Position, Radio, RadioParameters, World,
+};
+use offramp_model::{
+    Distribution, Episode, ObservationKind, ObservationSpec, System, SystemParameters, Workload,
+};
 
 /// The decisions' own randomness: not the physics', so the number is ours.
 const DECISIONS: Purpose = Purpose::new(6);
@@ -44,12 +50,45 @@ fn episode(system: &Arc<System>, number: u64) -> usize {
     ended
 }
 
+/// Devices that walk between stations on a grid, 50 of them per km², over a channel with shadowing and
+/// fading.
+fn moving(devices: usize, servers: usize, association: Association) -> SystemParameters {
+    let side_m = 1000.0 * (devices as f64 / 50.0).sqrt();
+    let columns = (servers as f64).sqrt().ceil() as usize;
+    let step_m = side_m / columns as f64;
+    let place = |at: usize| step_m * (at as f64 + 0.5);
+    let station = |server| Position { x_m: place(server % columns), y_m: place(server / columns) };
+    let Ok(radio) = Radio::new(RadioParameters::new(PathLoss::Umi)) else {
+        unreachable!("the channel of a handset in a city")
+    };
+    let world = World {
+        area: Area { width_m: side_m, height_m: side_m },
+        stations: (0..servers).map(station).collect(),
+        mobility: Mobility::RandomWaypoint(RandomWaypoint {
+            speed_mps: (1.0, 2.0),
+            pause_slots: Distribution::Constant(0.0),
+        }),
+        radio: Some(Arc::new(radio)),
+        band: Band::PerDevice,
+        association,
+    };
+    SystemParameters { world: Some(Arc::new(world)), ..SystemParameters::paper(devices, servers) }
+}
+
 fn engine(criterion: &mut Criterion) {
+    let handover = Handover { hysteresis_db: 3.0, time_to_trigger_slots: 2, interruption_slots: 1 };
+    let serving = Association::Serving(handover);
+    let (few, many) = ((50, 5), (100_000, 100));
     let mut group = criterion.benchmark_group("engine");
-    for (name, devices, servers, samples) in
-        [("paper", 50, 5, 100), ("100,000 devices", 100_000, 100, 10)]
-    {
-        let system = Arc::new(System::paper(devices, servers));
+    for (name, parameters, samples) in [
+        ("paper", SystemParameters::paper(few.0, few.1), 100),
+        ("100,000 devices", SystemParameters::paper(many.0, many.1), 10),
+        ("moving", moving(few.0, few.1, Association::Direct), 100),
+        ("moving, handover", moving(few.0, few.1, serving), 100),
+        ("100,000 moving", moving(many.0, many.1, Association::Direct), 10),
+    ] {
+        let Ok(system) = System::new(parameters) else { unreachable!("the paper's, and a world") };
+        let system = Arc::new(system);
         let device_slots = u64::from(system.device_count()) * u64::from(system.slot_count());
         group.throughput(Throughput::Elements(device_slots)).sample_size(samples);
         let mut number = 0;

@@ -623,7 +623,7 @@ impl View<'_> {
     }
 
     fn own_mbps_ago(&self, device: u32, slots: usize) -> f64 {
-        self.scene.map_or(0.0, |scene| scene.own_mbps_ago(device, slots))
+        self.scene.map_or(0.0, |scene| scene.own_mbps_ago(self.system, device, slots))
     }
 
     /// 0 or 1, into a slice of M zeros.

@@ -1,7 +1,7 @@
 //! The scene of an episode: everything besides the tasks that changes from slot to slot. Positions,
 //! rates, serving stations, the capacity of servers, and the tasks on the backhaul.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::backhaul::Transit;
 use crate::channel::Uplink;
@@ -23,6 +23,8 @@ pub(crate) const OWN_SLOTS: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     slot: u32,
+    seed: u64,
+    episode: u64,
     /// The slot of a recording of rates that slot 0 plays.
     rates_from: u32,
     place: Option<Place>,
@@ -30,9 +32,9 @@ pub(crate) struct Scene {
     pub(crate) transit: Transit,
     /// Devices that sent to each station in the last slot, where they share its band.
     senders: Vec<u32>,
-    /// The own rate of each device in this slot and the last [`OWN_SLOTS`], a ring; empty if rates
-    /// are constant.
-    own: Vec<f64>,
+    /// The own rate of each device in this slot and the last [`OWN_SLOTS`], a ring; kept from when
+    /// someone first asks for it, since few policies do and it costs as much as all else.
+    own: OnceLock<Vec<f64>>,
 }
 
 /// Where everything is.
@@ -104,15 +106,12 @@ impl Links {
         link
     }
 
-    fn signal(&self, world: &World, motion: &Motion, device: u32, station: u32) -> Signal {
+    fn signal(&mut self, world: &World, motion: &Motion, device: u32, station: u32) -> Signal {
         let at = self.whereabouts(motion, device, world.stations[station as usize]);
-        let mut cache = self.cached();
+        let cache = self.cache.get_mut().unwrap_or_else(PoisonError::into_inner);
         match cache.get_mut(device as usize * self.stations + station as usize) {
             Some(cached) => self.channel.signal(&mut cached.memory, device, station, at),
-            None => {
-                drop(cache);
-                self.channel.signal(&mut LinkMemory::default(), device, station, at)
-            }
+            None => self.channel.signal(&mut LinkMemory::default(), device, station, at),
         }
     }
 }
@@ -165,9 +164,10 @@ impl Scene {
             Uplink::Recorded(rates) => start(rates.slot_count()),
             Uplink::Constant(_) => 0,
         };
-        let own = if system.rates_change() { devices as usize * (OWN_SLOTS + 1) } else { 0 };
         let mut scene = Self {
             slot: 0,
+            seed,
+            episode,
             rates_from,
             place,
             capacities: parameters
@@ -176,10 +176,9 @@ impl Scene {
                 .map(|outages| Capacities::new(outages, servers as usize, seed, episode)),
             transit: Transit::default(),
             senders: vec![0; senders.map_or(0, |world| world.stations.len())],
-            own: vec![0.0; own],
+            own: OnceLock::new(),
         };
         scene.associate(system);
-        scene.remember(system);
         Some(scene)
     }
 
@@ -215,16 +214,29 @@ impl Scene {
         }
     }
 
-    /// Keeps the own rate of every device.
+    /// Keeps the own rate of every device, once someone has asked for one.
     fn remember(&mut self, system: &System) {
-        if self.own.is_empty() {
-            return;
-        }
+        let Some(mut own) = self.own.take() else { return };
         let ring = OWN_SLOTS + 1;
         for device in 0..system.device_count() {
             let rate = self.own_mbps(system, device);
-            self.own[device as usize * ring + self.slot as usize % ring] = rate;
+            own[device as usize * ring + self.slot as usize % ring] = rate;
         }
+        self.own = OnceLock::from(own);
+    }
+
+    /// The own rates of all devices. Whoever is first to ask finds those of earlier slots, too: what
+    /// they depend on does not depend on tasks, and is gone through again.
+    fn own(&self, system: &System) -> &[f64] {
+        self.own.get_or_init(|| {
+            let Some(mut again) = Self::new(system, self.seed, self.episode) else {
+                return Vec::new();
+            };
+            again.own = OnceLock::from(vec![0.0; system.device_count() as usize * (OWN_SLOTS + 1)]);
+            again.remember(system);
+            (0..self.slot).for_each(|_| again.advance(system));
+            again.own.take().unwrap_or_default()
+        })
     }
 
     /// The rate to the station that serves a device or, with links of its own to all, to the nearest
@@ -245,10 +257,10 @@ impl Scene {
     }
 
     /// The own rate of a device so many slots ago, at most [`OWN_SLOTS`]; 0 before the episode.
-    pub(crate) fn own_mbps_ago(&self, device: u32, slots: usize) -> f64 {
-        let Some(then) = (self.slot as usize).checked_sub(slots) else { return 0.0 };
+    pub(crate) fn own_mbps_ago(&self, system: &System, device: u32, slots: usize) -> f64 {
+        let then = (self.slot as usize).checked_sub(slots).filter(|_| system.rates_change());
         let ring = OWN_SLOTS + 1;
-        self.own.get(device as usize * ring + then % ring).copied().unwrap_or(0.0)
+        then.map_or(0.0, |then| self.own(system)[device as usize * ring + then % ring])
     }
 
     /// The nearest of the stations that a device measures.

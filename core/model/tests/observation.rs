@@ -1,9 +1,18 @@
 //! The tables of observations as policies and plugins address them.
 
+use std::sync::Arc;
+
 use offramp_model::observation::{
     Column, Table, columns, link_columns, load_scale, server_columns, task_columns,
 };
-use offramp_model::{ColumnList, Distribution, ObservationKind, System, SystemParameters};
+use offramp_model::world::mobility::RandomWaypoint;
+use offramp_model::world::{
+    Area, Association, Band, Handover, Mobility, PathLoss, Position, Radio, RadioParameters, World,
+};
+use offramp_model::{
+    ColumnList, Distribution, Episode, ObservationKind, ObservationSpec, System, SystemParameters,
+    Workload,
+};
 
 fn names<'c>(columns: impl IntoIterator<Item = &'c Column>) -> Vec<&'static str> {
     columns.into_iter().map(|column| column.name).collect()
@@ -97,4 +106,51 @@ fn kinds_are_named_as_scenarios_spell_them_and_have_their_widths() {
     assert_eq!(list, ColumnList::new(["load", "alpha"]).unwrap());
     assert_ne!(list, ColumnList::new(["load"]).unwrap());
     assert_ne!(list, ColumnList::new(["load", "ghz"]).unwrap());
+}
+
+/// What lies in the past is shown as it was, whether or not anyone looked at it then.
+#[test]
+fn rates_of_the_past_are_shown_to_whoever_looks_late() {
+    let mut parameters = SystemParameters::paper(6, 3);
+    let area = Area { width_m: 600.0, height_m: 400.0 };
+    let at = |x_m| Position { x_m, y_m: 200.0 };
+    parameters.world = Some(Arc::new(World {
+        area,
+        stations: vec![at(100.0), at(300.0), at(500.0)],
+        mobility: Mobility::RandomWaypoint(RandomWaypoint {
+            speed_mps: (5.0, 20.0),
+            pause_slots: Distribution::Constant(2.0),
+        }),
+        radio: Some(Arc::new(Radio::new(RadioParameters::new(PathLoss::Umi)).unwrap())),
+        band: Band::Shared,
+        association: Association::Serving(Handover {
+            hysteresis_db: 1.0,
+            time_to_trigger_slots: 1,
+            interruption_slots: 1,
+        }),
+    }));
+    let system = Arc::new(System::new(parameters).unwrap());
+    let episode =
+        || Episode::new(&system, Workload::Drawn { seed: 4, episode: 1 }, ObservationSpec::PAPER);
+    let (mut always, mut seen) = (episode(), Vec::new());
+    let (mut shown, mut changes) = (Vec::new(), 0);
+    while !always.is_over() {
+        always.task_table(&mut shown);
+        changes += usize::from(seen.last().is_some_and(|before| before != &shown));
+        seen.push(shown.clone());
+        let actions: Vec<u32> = always.arrivals().iter().map(|task| task.device % 4).collect();
+        always.advance(&actions).unwrap();
+    }
+    assert!(changes > 50);
+    for late in [0, 1, 7, 30] {
+        let mut episode = episode();
+        while episode.slot() < late + 3 {
+            if episode.slot() >= late {
+                episode.task_table(&mut shown);
+                assert_eq!(shown, seen[episode.slot() as usize], "slot {}", episode.slot());
+            }
+            let actions: Vec<u32> = episode.arrivals().iter().map(|task| task.device % 4).collect();
+            episode.advance(&actions).unwrap();
+        }
+    }
 }

@@ -130,6 +130,19 @@ impl Nearby {
         }
     }
 
+    /// The process at the ends of the interval around `cell` below the first `levels` midpoints. The
+    /// left one is the last midpoint of which the cell is to the right, or the anchor.
+    #[inline]
+    fn ends(&self, cell: u64, levels: usize) -> (f64, f64) {
+        // One bit per midpoint, the last one lowest: 1 where the cell is to its right.
+        let sides = cell >> (LEVELS - levels);
+        let last = |sides: u64, anchor: f64| {
+            let above = sides.trailing_zeros() as usize;
+            if above < levels { self.midpoints[levels - 1 - above] } else { anchor }
+        };
+        (last(sides, self.anchors[0]), last(!sides, self.anchors[1]))
+    }
+
     /// The points around `cell`; the anchors and the first `shared` midpoints are known already.
     fn descend(&mut self, stream: Stream, cell: u64, shared: Option<usize>) {
         // Point `i`, at clock i·δ, has position 2i in the stream; cell `i` has 2i + 1.
@@ -140,19 +153,16 @@ impl Nearby {
             self.anchors = [anchor, anchor + 1].map(|anchor| normal(2 * (anchor << LEVELS)));
         }
         let known = shared.unwrap_or(0);
-        let [mut left, mut right] = self.anchors;
-        for (level, (midpoint, (weight, deviation))) in
-            self.midpoints.iter_mut().zip(MIDPOINTS).enumerate()
-        {
+        let (mut left, mut right) = self.ends(cell, known);
+        for (level, &(weight, deviation)) in MIDPOINTS.iter().enumerate().skip(known) {
             let half = 1 << (LEVELS - 1 - level);
-            if level >= known {
-                let point = (cell & !(2 * half - 1)) | half;
-                *midpoint = weight * (left + right) + deviation * normal(2 * point);
-            }
+            let point = (cell & !(2 * half - 1)) | half;
+            let midpoint = weight * (left + right) + deviation * normal(2 * point);
+            self.midpoints[level] = midpoint;
             if cell & half == 0 {
-                right = *midpoint;
+                right = midpoint;
             } else {
-                left = *midpoint;
+                left = midpoint;
             }
         }
         (self.left, self.right) = (left, right);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::fading::{Fade, Fading, Gains, LIGHT_MPS};
 use super::process::{Nearby, Process};
-use super::special::normal_quantile;
+use super::special::Quantiles;
 use super::{InvalidWorld, check, check_between};
 use crate::distribution::Range;
 use crate::rng::{Purpose, StreamFamily};
@@ -144,6 +144,7 @@ pub struct Radio {
     height_squared: f64,
     /// Decay of the probability of a line of sight, 1/m; `None` if there always is one.
     los_decay: Option<f64>,
+    quantiles: Quantiles,
     /// In and out of line of sight; `None` without shadowing.
     variation: Option<[Variation; 2]>,
     gains: Gains,
@@ -208,6 +209,7 @@ impl Radio {
             nlos,
             height_squared,
             los_decay,
+            quantiles: Quantiles::new(),
             variation,
             gains,
             budget_db,
@@ -444,7 +446,7 @@ impl Channel {
         // Φ(x) < p, as x < Φ⁻¹(p).
         let clock = at.travelled_m * LINE_OF_SIGHT_PER_M;
         let x = self.line_of_sight.near(&mut memory.line_of_sight, pair, clock);
-        if x < normal_quantile(probability) { Sight::Los } else { Sight::Nlos }
+        if self.radio.quantiles.is_below(x, probability) { Sight::Los } else { Sight::Nlos }
     }
 }
 

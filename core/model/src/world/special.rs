@@ -39,6 +39,38 @@ fn tail_quantile(probability: f64, q: f64) -> f64 {
     size.copysign(q)
 }
 
+/// Compares numbers with normal quantiles, nearly always without computing one.
+#[derive(Clone, Debug)]
+pub(super) struct Quantiles {
+    /// Φ⁻¹ at multiples of 1/64.
+    steps: [f64; Self::STEPS + 1],
+}
+
+impl Quantiles {
+    const STEPS: usize = 64;
+    /// Above the error of a quantile between −8.2 and 8.2.
+    const MARGIN: f64 = 1e-9;
+
+    pub(super) fn new() -> Self {
+        let step = |step| normal_quantile(step as f64 / Self::STEPS as f64);
+        Self { steps: std::array::from_fn(step) }
+    }
+
+    /// `x < normal_quantile(probability)`, for a probability in 0 … 1.
+    #[inline]
+    pub(super) fn is_below(&self, x: f64, probability: f64) -> bool {
+        let step = ((probability * Self::STEPS as f64) as usize).min(Self::STEPS - 1);
+        // The quantile of a probability between two steps lies between theirs.
+        if x < self.steps[step] - Self::MARGIN {
+            true
+        } else if x > self.steps[step + 1] + Self::MARGIN {
+            false
+        } else {
+            x < normal_quantile(probability)
+        }
+    }
+}
+
 /// The next standard normal number of `stream`; takes one draw. Its tails end at ±8.2, beyond
 /// which lie 2 · 10⁻¹⁶ of the distribution.
 #[inline]
@@ -263,6 +295,16 @@ mod tests {
             (0.999999, 4.753424308817087),
         ];
         check(normal_quantile, &references, 2e-15);
+        let quantiles = Quantiles::new();
+        let mut stream = StreamFamily::new(1, 0, Purpose::DEVICE).of(0);
+        for number in 0..100_000 {
+            let probability = if number < 65 { f64::from(number) / 64.0 } else { stream.uniform() };
+            let quantile = normal_quantile(probability);
+            for x in [next_normal(&mut stream), quantile, quantile.next_down(), quantile.next_up()]
+            {
+                assert_eq!(quantiles.is_below(x, probability), x < quantile, "{x}, {probability}");
+            }
+        }
         assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
         assert_eq!(normal_quantile(1.0), f64::INFINITY);
     }
