@@ -14,7 +14,7 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// Draws one value. Takes exactly one draw of `stream`, whatever the distribution.
+    /// Draws one value. Takes one draw of `stream`; a constant takes none.
     #[inline]
     pub fn draw(&self, stream: &mut Stream) -> f64 {
         match self {

@@ -362,14 +362,16 @@ impl Drawn {
             while arriving != 0 {
                 let bit = arriving.trailing_zeros() as usize;
                 arriving &= arriving - 1;
-                let mut stream = streams[bit].skip(position + 1);
+                // Each quantity has its place, so that the one does not depend on how the other is drawn.
+                let [mut of_size, mut of_density] =
+                    [1, 2].map(|place| streams[bit].skip(position + place));
                 let class = self.class(&parameters.classes, (first + bit) as u64, slot);
                 let TaskClass { size_mbit, density, deadline_slots, .. } =
                     &parameters.classes[class];
                 into.push(Arrival {
                     device: (first + bit) as u32,
-                    size_mbit: size_mbit.draw(&mut stream),
-                    density: density.draw(&mut stream),
+                    size_mbit: size_mbit.draw(&mut of_size),
+                    density: density.draw(&mut of_density),
                     alpha: modes[self.modes[first + bit] as usize],
                     deadline_slots: *deadline_slots,
                     class: class as u32,
@@ -397,6 +399,7 @@ impl Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distribution::Distribution;
 
     #[test]
     fn recordings_that_contradict_themselves_are_refused() {
@@ -455,5 +458,24 @@ mod tests {
             with(|arrival| arrival.alpha = 1.5),
             "recorded task 1: alpha: 1.5 is out of range: a number from 0 to 1 is needed"
         );
+    }
+
+    #[test]
+    fn what_is_drawn_of_a_task_does_not_depend_on_how_the_rest_is() {
+        let arrivals = |size_mbit: Distribution| {
+            let mut parameters = SystemParameters::paper(20, 1);
+            parameters.classes[0].size_mbit = size_mbit;
+            let system = System::new(parameters).unwrap();
+            let mut source = Source::new(&system, Workload::Drawn { seed: 1, episode: 0 });
+            let (mut all, mut slot) = (Vec::new(), Vec::new());
+            for number in 0..20 {
+                source.arrivals(&system, number, &mut slot, 1);
+                all.extend(slot.iter().map(|task| (number, task.device, task.density)));
+            }
+            all
+        };
+        let drawn = arrivals(Distribution::Uniform(1.0, 7.0));
+        assert!(drawn.len() > 80);
+        assert_eq!(arrivals(Distribution::Constant(3.0)), drawn);
     }
 }

@@ -74,6 +74,7 @@ impl Experiment {
         let text = with_settings(&text, settings);
         let source = Source { name: &name, text: &text, folder };
         let file = source.read_file()?;
+        without_effect(source, &file, settings)?;
         let points = sweep::points(&source, &file.sweep)?
             .into_iter()
             .map(|values| point(source, &file, values))
@@ -92,6 +93,26 @@ impl<P> Experiment<P> {
         let points = points.into_iter().map(bind).collect::<Result<_, _>>()?;
         Ok(Experiment { name, text, points })
     }
+}
+
+/// A setting of what is swept would be replaced at every point.
+fn without_effect(
+    source: Source<'_>,
+    file: &ScenarioFile,
+    settings: &[Setting],
+) -> Result<(), Fault> {
+    let is_in = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    for swept in file.sweep.keys() {
+        let set = |setting: &&Setting| is_in(setting.field, swept) || is_in(swept, setting.field);
+        if let Some(Setting { field, .. }) = settings.iter().find(set) {
+            let message = format!("`{swept}` is swept: another value of `{field}` has no effect");
+            let help = format!("leave out the option that sets it, or `{swept}` here");
+            return Err(source.fault(&format!("sweep.{swept}"), message, Some(help)));
+        }
+    }
+    Ok(())
 }
 
 fn with_settings(text: &str, settings: &[Setting]) -> String {
@@ -139,6 +160,33 @@ fn point(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_swept_can_not_be_set() {
+        let read = |sweep: &str, field| {
+            let text = format!(
+                "(name: \"x\", sweep: {{ \"{sweep}\": [{}] }})",
+                match sweep {
+                    "evaluate" => "(seed: 1)",
+                    _ => "1",
+                }
+            );
+            let setting = Setting { field, value: SettingValue::Is("3".into()) };
+            Experiment::parse("x.ron", text, Path::new(""), &[setting])
+                .map(|read| read.points.len())
+        };
+        for (sweep, field) in [
+            ("evaluate.seed", "evaluate.seed"),
+            ("evaluate.episodes", "evaluate.episodes"),
+            ("evaluate", "evaluate.seed"),
+        ] {
+            assert_eq!(
+                read(sweep, field).unwrap_err().message,
+                format!("`{sweep}` is swept: another value of `{field}` has no effect")
+            );
+        }
+        assert_eq!(read("evaluate.seed", "evaluate.episodes").unwrap(), 1);
+    }
 
     #[test]
     fn a_bound_changes_larger_values_alone() {

@@ -199,9 +199,9 @@ sections! {
         /// How devices move: `Static`; `At([(x, y), …])` or `At("positions.csv")`; `Recorded("tracks.csv")`;
         /// `RandomWaypoint(speed_mps: (1, 2), pause_slots: 0)`;
         /// `GaussMarkov(mean_speed_mps: 1.5, memory: 0.9, sigma_mps: 0.5)`; or
-        /// `Manhattan(block_m: (433, 250), lanes: 2, lane_m: 3.5, speed_mps: (8.3, 16.7), straight: 0.5,
-        /// left: 0.25, right: 0.25)`, which may leave out any of these. Speeds are those of the devices
-        /// or, in parentheses, uniform between two.
+        /// `Manhattan(block_m: (433, 250), lanes: 2, lane_m: 3.5, speed_mps: 16.7, straight: 0.5,
+        /// left: 0.25, right: 0.25)`, which may leave out any of these. A speed is that of all
+        /// devices or, in parentheses, of each drawn between two; a mean speed is of all.
         mobility: Raw { default: Raw("Static".to_owned()), },
         /// Latitude and longitude of the south-western corner of the area, for files of positions in
         /// degrees; without it that of the stations' file, or else of the devices'.
@@ -249,9 +249,9 @@ sections! {
             default: radio().max_efficiency, unit: "bit/s/Hz", range: Range::Positive,
         },
         /// h_BS: height of stations.
-        station_height_m: Option<f64> { default: None, shown: "10, with `Uma` 25", unit: "m", },
+        station_height_m: Option<f64> { default: None, shown: "10, with `Uma` 25", unit: "m", range: "`Umi`, `Uma`: 5 … 50", },
         /// h_UT: height of devices.
-        device_height_m: f64 { default: radio().device_height_m, unit: "m", },
+        device_height_m: f64 { default: radio().device_height_m, unit: "m", range: "`Umi`, `Uma`: 1.5 … 13", },
     }
 
     /// Power of devices and servers.

@@ -15,7 +15,7 @@ use offramp_recorded::{Columns, Devices, Projection, RateRow, TaskRow, When};
 use serde::Deserialize;
 
 use crate::fault::explain;
-use crate::file::{RecordingsSection, ScenarioFile};
+use crate::file::{RecordingsSection, ScenarioFile, SystemSection};
 use crate::source::Source;
 use crate::{Fault, Raw, named_file};
 
@@ -232,8 +232,9 @@ impl<'s> Recordings<'s> {
         &mut self,
         field: &str,
         named: &Named,
-        servers: u32,
+        system: &SystemSection,
     ) -> Result<RecordedRates, Fault> {
+        let &SystemSection { devices: system_devices, servers, .. } = system;
         // By device and server.
         let mut traces: BTreeMap<(u32, u32), Vec<(f64, f64)>> = BTreeMap::new();
         let (mut per_server, mut files) = (false, Vec::new());
@@ -271,6 +272,13 @@ impl<'s> Recordings<'s> {
                 let message = format!("{files}: has no rate of device {}{to}", expected.0);
                 return Err(self.source.fault(field, message, None));
             }
+        }
+        let devices = traces.len() as u64 / u64::from(columns);
+        if named.files.len() == 1 && devices > 1 && devices != u64::from(system_devices) {
+            let message =
+                format!("{files}: rates of {devices} devices: the system has {system_devices}");
+            let help = format!("`system.devices: {devices}`, or a file for each trace, in a list");
+            return Err(self.source.fault(field, message, Some(help)));
         }
         let mut length = u32::MAX;
         for trace in traces.values() {

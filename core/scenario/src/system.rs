@@ -194,16 +194,17 @@ impl Source<'_> {
 
     fn devices(&self, file: &ScenarioFile, streams: StreamFamily) -> Result<Vec<Device>, Fault> {
         let count = file.system.devices as usize;
-        let each = |field: &'static str, raw: &Raw, draw: u64| {
-            self.each(field, raw, "devices", count, streams, draw)
+        let each = |field: &'static str, raw: &Raw, draw: u64, range: Range| {
+            self.each(field, raw, ("devices", count), (streams, draw), range)
         };
         // The last number is the position of the quantity in its device's stream: never renumber.
         let power = &file.system.power;
-        let cpu = each("system.device_ghz", &file.system.device_ghz, 0)?;
-        let compute = each("system.power.compute_w", &power.compute_w, 1)?;
-        let transmit = each("system.power.transmit_w", &power.transmit_w, 2)?;
-        let idle = each("system.power.idle_w", &power.idle_w, 3)?;
-        let arrival = each("tasks.arrival_probability", &file.tasks.arrival_probability, 4)?;
+        let cpu = each("system.device_ghz", &file.system.device_ghz, 0, Range::Positive)?;
+        let compute = each("system.power.compute_w", &power.compute_w, 1, Range::NotNegative)?;
+        let transmit = each("system.power.transmit_w", &power.transmit_w, 2, Range::NotNegative)?;
+        let idle = each("system.power.idle_w", &power.idle_w, 3, Range::NotNegative)?;
+        let arrival =
+            each("tasks.arrival_probability", &file.tasks.arrival_probability, 4, Range::Unit)?;
         let device = |index| Device {
             cpu_ghz: cpu.at(index),
             compute_w: compute.at(index),
@@ -216,26 +217,27 @@ impl Source<'_> {
 
     fn servers(&self, file: &ScenarioFile, streams: StreamFamily) -> Result<Vec<Server>, Fault> {
         let count = file.system.servers as usize;
-        let each = |field: &'static str, raw: &Raw, draw: u64| {
-            self.each(field, raw, "servers", count, streams, draw)
+        let each = |field: &'static str, raw: &Raw, draw: u64, range: Range| {
+            self.each(field, raw, ("servers", count), (streams, draw), range)
         };
         // As for devices: never renumber.
-        let ghz = each("system.server_ghz", &file.system.server_ghz, 0)?;
-        let power = each("system.power.server_w", &file.system.power.server_w, 1)?;
+        let ghz = each("system.server_ghz", &file.system.server_ghz, 0, Range::Positive)?;
+        let power =
+            each("system.power.server_w", &file.system.power.server_w, 1, Range::NotNegative)?;
         let server = |index| Server { ghz: ghz.at(index), power_w: power.at(index) };
         Ok((0..count).map(server).collect())
     }
 
-    /// A quantity of each of `count` devices or servers, named `of` in errors. Distributions are
-    /// drawn from each entity's stream, at position `draw`.
+    /// A quantity of each of `count` devices or servers, named `of` in errors, drawn from each one's
+    /// stream, at position `draw`. What a distribution can yield must be in `range`; other values are
+    /// checked with the system.
     fn each(
         &self,
         field: &'static str,
         raw: &Raw,
-        of: &str,
-        count: usize,
-        streams: StreamFamily,
-        draw: u64,
+        (of, count): (&str, usize),
+        (streams, draw): (StreamFamily, u64),
+        range: Range,
     ) -> Result<Each, Fault> {
         let distribution = match self.quantity(field, raw)? {
             Quantity::One(value) => return Ok(Each::Same(value)),
@@ -246,7 +248,7 @@ impl Source<'_> {
             }
             Quantity::Drawn(drawn) => drawn.into(),
         };
-        self.drawable(field, &distribution)?;
+        self.drawable(field, &distribution, range)?;
         let value = |entity| distribution.draw(&mut streams.of(entity).skip(draw));
         Ok(Each::List((0..count as u64).map(value).collect()))
     }
@@ -261,8 +263,13 @@ impl Source<'_> {
     }
 
     /// Checks that a distribution is valid before anything is drawn from it.
-    fn drawable(&self, field: &str, distribution: &Distribution) -> Result<(), Fault> {
-        match distribution.fault(&Range::NotNegative) {
+    fn drawable(
+        &self,
+        field: &str,
+        distribution: &Distribution,
+        range: Range,
+    ) -> Result<(), Fault> {
+        match distribution.fault(&range) {
             None => Ok(()),
             Some(fault) => Err(self.fault(field, fault, None)),
         }
@@ -291,7 +298,7 @@ impl Source<'_> {
         let (field, raw) = ("system.uplink_mbps", &file.system.uplink_mbps);
         match self.files_in(field, raw, "Recorded")? {
             Some(named) => {
-                let rates = recordings.rates(field, &named, file.system.servers)?;
+                let rates = recordings.rates(field, &named, &file.system)?;
                 Ok(Uplink::Recorded(Arc::new(rates)))
             }
             None => self.constant_rates(field, raw, streams).map(Uplink::Constant),
@@ -317,7 +324,7 @@ impl Source<'_> {
             self.fault(field, message, Some(help.unwrap_or_else(|| forms.to_owned())))
         })?;
         let drawn = |distribution: Distribution| {
-            self.drawable(field, &distribution)?;
+            self.drawable(field, &distribution, Range::ZeroOrPositive)?;
             Ok(UplinkRates::Drawn(distribution, streams))
         };
         match rates {

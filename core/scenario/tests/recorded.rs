@@ -70,8 +70,15 @@ fn a_file_names_columns_devices_and_servers() {
         "\"time_s\": \"ms\", \"device\": \"car\", \"server\": \"unit\", \"kbps\": \"kbit\"";
     let file =
         format!("file: \"links.csv\", columns: {{{columns}}}, factors: {{\"time_s\": 0.001}}");
-    let scenario = read(folder.path(), &with_rates(&file)).unwrap();
-    assert_eq!(rates(&scenario)[..2], [[2.0, 0.5, 0.0], [4.0, 4.0, 0.0]]);
+    let two = with_rates(&file).replace("devices: 3", "devices: 2");
+    let scenario = read(folder.path(), &two).unwrap();
+    assert_eq!(rates(&scenario), [[2.0, 0.5, 0.0], [4.0, 4.0, 0.0]]);
+    // Nobody else's rates are made up, and nobody's are left out.
+    for devices in [1, 3] {
+        let other = with_rates(&file).replace("devices: 3", &format!("devices: {devices}"));
+        let message = format!("links.csv: rates of 2 devices: the system has {devices}");
+        assert_eq!(fault(folder.path(), &other), message);
+    }
 }
 
 #[test]
