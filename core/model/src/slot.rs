@@ -1,9 +1,9 @@
 //! One slot of some devices, in a fixed order: local CPUs, servers, uplinks, activity (difference 1
 //! from the paper, see the crate's front page). The order matters, and so does every `≤`.
 //!
-//! This is the hot loop. What makes it fast: the state of a FIFO is 40 bytes in a plain array
-//! indexed by device, a task is touched only while it is in service, random access follows the
-//! tasks under way, and nothing is allocated once the buffers have grown to their size.
+//! This is the hot loop. What makes it fast: FIFOs that hold no task are not visited, a FIFO stores
+//! its oldest task itself, so that service goes through memory in order, and nothing is allocated once
+//! the buffers have grown to their size.
 
 use std::ops::Range;
 
