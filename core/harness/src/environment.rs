@@ -95,7 +95,7 @@ impl Environment {
         self.episode.set_threads(self.threads);
     }
 
-    /// Carries out each slot on at most so many threads, as [`Episode::set_threads`] says.
+    /// Carries out each slot on at most `threads` threads; see [`Episode::set_threads`].
     pub fn set_threads(&mut self, threads: usize) {
         self.threads = threads;
         self.episode.set_threads(threads);

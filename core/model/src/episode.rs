@@ -106,8 +106,9 @@ impl Episode {
         }
     }
 
-    /// Carries out each slot on at most so many threads. What happens is the same for any number;
-    /// more than one help where there are thousands of devices.
+    /// Carries out each slot on at most `threads` threads, 1 by default; 0 counts as 1. Results are
+    /// bit-identical for any number. Only systems of thousands of devices in which nothing
+    /// [changes](System::changes) gain from more than one.
     pub fn set_threads(&mut self, threads: usize) {
         self.threads = threads.max(1);
     }

@@ -241,8 +241,8 @@ impl Fifo {
 #[derive(Clone, Debug)]
 pub(crate) struct Fifos {
     fifos: Vec<Fifo>,
-    /// One bit per FIFO, 64 to a word: does it hold a task? Whether it does is a toss of a coin, and
-    /// a branch on it would be mispredicted as often.
+    /// One bit per FIFO, 64 to a word: set if it holds a task. A branch per FIFO would be mispredicted
+    /// too often.
     busy: Vec<u64>,
 }
 
@@ -291,7 +291,7 @@ pub(crate) struct Flow {
     /// Idle energy of the task in service so far, in the published units; `fifo.energy` is the
     /// server's.
     pub(crate) idle_energy: f64,
-    /// Of the devices whose flows these are, counted from 0.
+    /// Its device, counted from the first one of the shard.
     pub(crate) device: u32,
     pub(crate) server: u32,
     /// The slot at whose end it became active.

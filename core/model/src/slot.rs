@@ -35,11 +35,11 @@ pub(crate) struct Shard {
     since: Vec<u32>,
 }
 
-/// What else a slot depends on.
+/// What a slot depends on besides the state of the shard.
 pub(crate) struct Surroundings<'s> {
     pub(crate) system: &'s System,
     pub(crate) slot: u32,
-    /// For each server the devices active at it at the end of the last slot.
+    /// m(t−1): for each server the devices active at it at the end of the last slot.
     pub(crate) active: &'s [u32],
 }
 

@@ -108,7 +108,7 @@ fn kinds_are_named_as_scenarios_spell_them_and_have_their_widths() {
     assert_ne!(list, ColumnList::new(["load", "ghz"]).unwrap());
 }
 
-/// What lies in the past is shown as it was, whether or not anyone looked at it then.
+/// A past rate is the same whether or not it was asked for at the time.
 #[test]
 fn rates_of_the_past_are_shown_to_whoever_looks_late() {
     let mut parameters = SystemParameters::paper(6, 3);

@@ -10,7 +10,7 @@ fn fault(fields: &str) -> Option<String> {
     Experiment::parse("x.ron", text, Path::new("."), &[]).err().map(|fault| fault.message)
 }
 
-/// Whether it is refused does not depend on what is drawn.
+/// A distribution is accepted or refused as a whole, whatever values a seed draws from it.
 #[test]
 fn a_distribution_must_lie_in_the_range_of_its_quantity() {
     for (fields, expected) in [
