@@ -10,8 +10,9 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("core/model", &[]),
+    ("core/hindsight", &["offramp-model"]),
     ("core/scenario", &["offramp-model", "offramp-recorded"]),
     // Of the model its random streams, in a test alone, see below.
     ("core/results", &["offramp-columns", "offramp-model"]),
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     (
         "core/harness",
         &[
+            "offramp-hindsight",
             "offramp-host",
             "offramp-model",
             "offramp-results",

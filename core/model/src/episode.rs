@@ -233,6 +233,19 @@ impl Episode {
         self.view().uplink_mbps(device, server)
     }
 
+    /// The slots that a task of `size_mbit` would take on the backhaul from a device to a server in this
+    /// slot, both counted from 0; [`u32::MAX`] if it would not arrive.
+    pub fn wired_slots(&self, device: u32, server: u32, size_mbit: f64) -> u32 {
+        let scene = self.scene.as_ref();
+        scene.map_or(0, |scene| scene.wired_slots(&self.system, device, server, size_mbit))
+    }
+
+    /// The station over which a device sends to a server in this slot, all counted from 0; `None` outside
+    /// coverage, and without positions.
+    pub fn station(&self, device: u32, server: u32) -> Option<u32> {
+        self.scene.as_ref()?.station(&self.system, device, server)
+    }
+
     /// The position of a device in this slot; `None` if the system has no positions.
     pub fn position(&self, device: u32) -> Option<Position> {
         Some(self.scene.as_ref()?.motion()?.position(device))

@@ -11,7 +11,7 @@ use crate::system::System;
 use crate::world::association::{Cells, Handovers};
 use crate::world::fading::{FadeClocks, Fading, doppler_turns};
 use crate::world::radio::{Channel, Link, LinkMemory, Signal, Whereabouts};
-use crate::world::{Association, Band, Motion, Position, World};
+use crate::world::{Association, Motion, Position, World};
 
 /// Up to so many pairs of device and station have their links cached from slot to slot; beyond, each
 /// is computed from nothing, to the same bits.
@@ -158,8 +158,7 @@ impl Scene {
             };
             Place { motion, cells, links }
         });
-        let shared = |world: &World| world.radio.is_some() && world.band == Band::Shared;
-        let senders = parameters.world.as_deref().filter(|world| shared(world));
+        let senders = parameters.world.as_deref().filter(|_| system.shares_bands());
         let rates_from = match &parameters.uplink {
             Uplink::Recorded(rates) => start(rates.slot_count()),
             Uplink::Constant(_) => 0,

@@ -13,7 +13,7 @@ use crate::outage::Outages;
 use crate::recording::{RecordedTasks, Window};
 use crate::server::Server;
 use crate::world::association::Neighbours;
-use crate::world::{Mobility, Position, Radio, World};
+use crate::world::{Band, Mobility, Position, Radio, World};
 
 /// The parameters of a [`System`], not yet checked.
 #[derive(Clone, Debug)]
@@ -207,9 +207,9 @@ impl System {
         self.parameters.energy
     }
 
-    /// R of a device to a server, Mbit/s, where rates are constant.
+    /// R of a device to a server, both counted from 0, Mbit/s, where rates are constant; otherwise 0.
     #[inline]
-    pub(crate) fn constant_mbps(&self, device: u32, server: u32) -> f64 {
+    pub fn constant_mbps(&self, device: u32, server: u32) -> f64 {
         match &self.parameters.uplink {
             Uplink::Constant(rates) => rates.mbps(device, server),
             Uplink::Recorded(_) => 0.0,
@@ -232,6 +232,12 @@ impl System {
     /// True if uplink rates change during an episode.
     pub fn rates_change(&self) -> bool {
         self.radio().is_some() || matches!(self.parameters.uplink, Uplink::Recorded(_))
+    }
+
+    /// True if the devices that send to a station in a slot share its band.
+    pub fn shares_bands(&self) -> bool {
+        let world = self.parameters.world.as_ref();
+        world.is_some_and(|world| world.radio.is_some() && world.band == Band::Shared)
     }
 
     /// The stations that a device at `place` measures; none without positions.
