@@ -83,9 +83,11 @@ typedef struct {
     OfframpTexts task_columns;     /* size_mbit, compute_queue_slots, uplink_queue_slots, alpha,
                                       density_gcycles_per_mbit, deadline_slots, class,
                                       speed_mps, own_mbps, own_mbps_1_ago, own_mbps_2_ago,
-                                      own_mbps_4_ago, own_mbps_8_ago, ... */
+                                      own_mbps_4_ago, own_mbps_8_ago, local_delay_slots,
+                                      local_energy, ... */
     OfframpTexts link_columns;     /* backlog_mbit, uplink_mbps, serving, distance_m,
-                                      wired_slots, ... */
+                                      wired_slots, predicted_delay_slots,
+                                      predicted_energy, ... */
     OfframpTexts server_columns;   /* load: devices active in the last slot; ghz;
                                       up: share of its speed that a server has; ... */
     uint32_t history_slots;        /* K */
