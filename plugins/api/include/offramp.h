@@ -120,8 +120,8 @@ typedef struct {
     /* Since revision 1. */
     const char *folder;          /* the scenario's, absolute: where relative paths start */
     const char *checkpoint_file; /* its path; NULL if there is none */
-    /* Since revision 2: how often learn will be called in this training (episodes x slots of an
-     * episode; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
+    /* Since revision 2: how often learn will be called in this training (the slots of all
+     * episodes; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
      * and without OFFRAMP_NEEDS_LENGTH, which also forbids to resume with another length. */
     uint64_t learning_steps;
     /* Since revision 3: SHA-256 of the quantities in which devices, servers and uplinks differ,
