@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 13] = [
+const PURPOSES: [(&str, Purpose); 14] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -25,6 +25,7 @@ const PURPOSES: [(&str, Purpose); 13] = [
     ("tasks of datasets", seeds::DATASET_TASKS),
     ("search", seeds::SEARCH),
     ("selection", seeds::SELECTION),
+    ("systems", seeds::SYSTEMS),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -50,7 +51,7 @@ const TASKS: [(&str, OfTasks); 5] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -86,6 +87,8 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
     ];
     let tasks = |seed| first(StreamFamily::new(seed, episode, Purpose::ARRIVALS).of(0));
     drawn.extend(TASKS.map(|(name, under)| (format!("tasks of {name}"), tasks(under(seed)))));
+    let system = |seed| first(seeds::system(seed, episode));
+    drawn.extend(TASKS.map(|(name, under)| (format!("system of {name}"), system(under(seed)))));
     drawn.push(("search".to_owned(), first(seeds::search(seed, episode, 0))));
     for device in [0, 1, 49] {
         let name = format!("mini_batch of device {device}");

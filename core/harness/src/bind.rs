@@ -161,7 +161,8 @@ pub fn bind_evaluation_with(
 ///
 /// # Errors
 /// If the scenario has no `train` section, a plugin is missing or not the pinned one, the learner
-/// can't learn, or the checkpoint it begins from is missing.
+/// can't learn, learner or explorer does not cope with the systems that are drawn, or the checkpoint it
+/// begins from is missing.
 pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training, Fault> {
     let entry = scenario.training.clone().ok_or_else(|| nothing_to(&scenario, "train"))?;
     let learner = plugin(&scenario, &entry.learner, OfferKind::Policy, registry)?;
@@ -172,6 +173,12 @@ pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training
     let explorer = entry.explorer.as_ref();
     let explorer = explorer.map(|entry| plugin(&scenario, entry, OfferKind::Explorer, registry));
     let explorer = explorer.transpose()?;
+    if entry.systems.is_some() {
+        let named = explorer.iter().zip(&entry.explorer);
+        for (bound, entry) in std::iter::once((&learner, &entry.learner)).chain(named) {
+            copes_with_any_system(&scenario, bound, entry)?;
+        }
+    }
     let from = entry.from.as_deref().map(|file| checkpoint(&scenario, "train.from", file));
     let from = from.transpose()?;
     let sha256 = sha256(scenario.text.as_bytes());
@@ -197,6 +204,25 @@ pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Dist
     let from = from.transpose()?;
     let sha256 = sha256(scenario.text.as_bytes());
     Ok(Distillation { sha256, scenario, entry, teacher, student, from })
+}
+
+/// Checks that a plugin may be handed an episode in any system.
+fn copes_with_any_system(
+    scenario: &Scenario,
+    bound: &BoundPlugin,
+    entry: &PluginEntry,
+) -> Result<(), Fault> {
+    if bound.plugin.offer.capabilities.has(Capabilities::ANY_SYSTEM) {
+        return Ok(());
+    }
+    let name = &entry.name;
+    let message = format!(
+        "`{name}` does not cope with a system that differs from episode to episode: it lacks the \
+         capability `any_system`"
+    );
+    let help = "name a plugin that has it (`offramp plugins` lists them), or leave out \
+                `train.systems`";
+    Err(scenario.fault(&format!("{}.plugin", entry.field), message, Some(help.to_owned())))
 }
 
 fn bind_teacher(

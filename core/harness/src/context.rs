@@ -32,7 +32,7 @@ pub struct PolicyContext {
 
 /// The quantities of a system, one vector each.
 #[derive(Debug)]
-struct SystemTables {
+pub(crate) struct SystemTables {
     slot_seconds: f64,
     deadline_slots: u32,
     arrival_slots: u32,
@@ -139,7 +139,7 @@ impl LentContext<'_> {
 }
 
 impl SystemTables {
-    fn new(system: &System) -> Self {
+    pub(crate) fn new(system: &System) -> Self {
         let parameters = system.parameters();
         let of_devices = |quantity: fn(&offramp_model::Device) -> f64| {
             parameters.devices.iter().map(quantity).collect::<Vec<_>>()
@@ -161,7 +161,7 @@ impl SystemTables {
         }
     }
 
-    fn spec(&self) -> SystemSpec<'_> {
+    pub(crate) fn spec(&self) -> SystemSpec<'_> {
         SystemSpec {
             slot_seconds: self.slot_seconds,
             deadline_slots: self.deadline_slots,

@@ -340,7 +340,7 @@ impl<'d> Distiller<'d> {
         let Distillation { scenario, entry, .. } = setup.distillation;
         let (validation_loss, agreement) = held_out(scenario, states, student.as_mut())?;
         let (validation_qoe, validation_dropped) =
-            validate(scenario, &setup.context, entry.seed, entry.validate_episodes, || {
+            validate(scenario, &setup.context, None, entry.seed, entry.validate_episodes, || {
                 setup.student(checkpoint)
             })?;
         let diagnostics =

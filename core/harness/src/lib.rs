@@ -74,6 +74,7 @@ pub mod run;
 pub mod seeds;
 pub mod side_by_side;
 pub mod survey;
+mod systems;
 pub mod tasks;
 pub mod train;
 pub mod validation;

@@ -1,6 +1,6 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 14 to this module; 10 was in use once. The
+//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 15 to this module; 10 was in use once. The
 //! numbers are part of every result: never renumber, only append.
 //!
 //! Training, the collection of datasets, validation, searches and evaluation each have tasks of their
@@ -30,6 +30,8 @@ pub const DATASET_TASKS: Purpose = Purpose::new(12);
 pub const SEARCH: Purpose = Purpose::new(13);
 /// The episodes by which a search judges what has learned.
 pub const SELECTION: Purpose = Purpose::new(14);
+/// The systems of episodes, where each is played in another one.
+pub const SYSTEMS: Purpose = Purpose::new(15);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -94,4 +96,10 @@ pub fn search(seed: u64, number: u64, attempt: u64) -> Stream {
 /// The seed under which the episodes are drawn by which a search judges what has learned.
 pub fn selection(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, SELECTION).seed()
+}
+
+/// The draws of the system of an episode whose tasks are drawn under `tasks`, such as
+/// [`training_tasks`] or [`validation`]: so each purpose has systems of its own.
+pub fn system(tasks: u64, episode: u64) -> Stream {
+    StreamFamily::new(tasks, episode, SYSTEMS).of(0)
 }

@@ -4,6 +4,7 @@
 //! RUN/scenario.ron            the scenario as it was trained
 //! RUN/training.csv            one row per episode
 //! RUN/timing.csv              the wall-clock time of each episode
+//! RUN/systems.csv             the system of each episode, if they are drawn
 //! RUN/best.safetensors        the checkpoint with the best validation so far
 //! RUN/final.safetensors       the checkpoint of the last episode
 //! RUN/state                   everything needed to resume, as of the last save
@@ -15,6 +16,9 @@
 //! episodes, unless learner or explorer depends on their number, and then learns what it would have
 //! learned at once; what differs is the validation after the episode that was the last one. What it
 //! learns from must be the same.
+//!
+//! Each episode may be played in a system of its own ([`train.systems`](TrainingEntry::systems)). It is
+//! drawn from a stream of its own, so that it depends on seed and episode alone, too.
 //!
 //! A validation plays separate instances, created from the checkpoint, on episodes that are neither
 //! trained on nor part of an evaluation.
@@ -40,14 +44,16 @@ use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
+use crate::systems::{EpisodeSystem, Systems};
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "distill",
     "tune",
     "train.validate_every",
     "train.validate_episodes",
+    "train.validate_systems",
     "train.stop_after",
     "train.save_every",
     // The hashes of the plugins themselves, and of the checkpoint, are compared.
@@ -130,6 +136,7 @@ struct State {
 /// A training under way.
 struct Trainer<'t> {
     training: &'t Training,
+    systems: Systems<'t>,
     context: PolicyContext,
     origin: Origin,
     folder: PathBuf,
@@ -187,6 +194,9 @@ pub fn train(
     let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let done = saved.map_or(0, |state| state.next_episode);
     let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
+    let drawn = trainer.systems.are_drawn();
+    let systems = drawn.then(|| Table::open_below(&folder.join("systems.csv"), done));
+    let mut systems = systems.transpose()?;
     observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
     for episode in done..episodes {
         if trainer.stopped {
@@ -197,8 +207,9 @@ pub fn train(
             return Err(FolderError::Interrupted.into());
         }
         let begun = Instant::now();
-        let mut played =
-            trainer.episode(episode).map_err(|cause| TrainError::Failed { episode, cause })?;
+        let system = trainer.systems.episode(episode)?;
+        let played = trainer.episode(episode, &system);
+        let mut played = played.map_err(|cause| TrainError::Failed { episode, cause })?;
         let ended = Instant::now();
         played.timing =
             TimingRow { episode, seconds: (ended - begun).as_secs_f64(), validation_seconds: None };
@@ -210,6 +221,9 @@ pub fn train(
         }
         table.add(played.row)?;
         timing.add(played.timing)?;
+        if let (Some(systems), Some(row)) = (&mut systems, system.row(episode)) {
+            systems.add(row)?;
+        }
         // Before the save: what is saved has been reported.
         observer.on_event(Event::TrainingEpisode(&played));
         if last || trainer.stopped || count.is_multiple_of(save_every) {
@@ -242,7 +256,11 @@ impl<'t> Trainer<'t> {
         let Training { scenario, entry, learner, explorer, from, .. } = training;
         let from = Checkpoint::read("train.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
-        let steps = entry.episodes.saturating_mul(u64::from(scenario.system.slot_count()));
+        let systems = Systems::of_training(scenario, entry);
+        let steps = systems.slots(entry.episodes)?;
+        let validations = seeds::validation(entry.seed);
+        let validations = Systems::of_validation(scenario, Some(entry), validations);
+        validations.slots(entry.validate_systems.min(entry.validate_episodes))?;
         let learner_steps = learning_steps(&learner.plugin, steps);
         let explorer_steps =
             explorer.as_ref().map_or(0, |explorer| learning_steps(&explorer.plugin, steps));
@@ -288,6 +306,7 @@ impl<'t> Trainer<'t> {
         };
         Ok(Self {
             training,
+            systems,
             context,
             origin,
             folder: folder.to_owned(),
@@ -303,14 +322,18 @@ impl<'t> Trainer<'t> {
         })
     }
 
-    /// Plays a training episode, in which the learner learns after each slot.
-    fn episode(&mut self, number: u64) -> Result<TrainingEpisode, RunError> {
+    /// Plays a training episode in a system, in which the learner learns after each slot.
+    fn episode(
+        &mut self,
+        number: u64,
+        played_in: &EpisodeSystem,
+    ) -> Result<TrainingEpisode, RunError> {
         let Training { scenario, entry, .. } = self.training;
-        let system = &scenario.training_system;
+        let system = &played_in.system;
         let seed = seeds::training_tasks(entry.seed);
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
-        let needs = self.begin_episode(number)?;
+        let needs = self.begin_episode(number, played_in)?;
         let mut actions = Vec::new();
         let mut sums = EpisodeSums {
             actions: vec![0; system.server_count() as usize + 1],
@@ -366,16 +389,18 @@ impl<'t> Trainer<'t> {
     }
 
     /// Begins an episode for learner and explorer; returns the parts of an observation they need.
-    fn begin_episode(&mut self, number: u64) -> Result<Needs, CallFailure> {
+    fn begin_episode(&mut self, number: u64, system: &EpisodeSystem) -> Result<Needs, CallFailure> {
         let seed = self.training.entry.seed;
         let lent = self.context.lend();
         let mut needs = self.learner.needs();
         let own = seeds::policy_episode(seed, number);
-        self.learner.begin_episode(&lent.training_start(number, own))?;
+        let start = lent.training_start(number, own);
+        system.begin(start, |start| self.learner.begin_episode(start))?;
         if let Some(explorer) = &mut self.explorer {
             needs = needs.and(explorer.needs());
             let own = seeds::explorer_episode(seed, number);
-            explorer.begin_episode(&lent.training_start(number, own))?;
+            let start = lent.training_start(number, own);
+            system.begin(start, |start| explorer.begin_episode(start))?;
         }
         Ok(needs)
     }
@@ -434,7 +459,7 @@ impl<'t> Trainer<'t> {
             Ok(learner.plugin.create_policy(&context)?)
         };
         let (qoe, dropped) =
-            validate(scenario, context, entry.seed, entry.validate_episodes, create)
+            validate(scenario, context, Some(entry), entry.seed, entry.validate_episodes, create)
                 .map_err(failed)?;
         row.validation_qoe = Some(qoe);
         row.validation_dropped = Some(dropped);

@@ -95,7 +95,7 @@
 //! Each is a noun of the paper, and depends only on those above it: `rng`, `distribution`;
 //! `device`, `server`, `energy`; `task`, `class`, `recording`, `channel`; `arrivals`, `outage`; `queue`,
 //! `backhaul`; `system`; `workload`, `reward`, `published`, `history`; `scene` (what changes from slot
-//! to slot), `slot`; `observation`; `episode`. Module [`world`] (positions that move, the radio
+//! to slot), `slot`; `prediction`, `observation`; `episode`. Module [`world`] (positions that move, the radio
 //! channel, serving stations) depends on `rng` and `distribution` alone.
 
 mod arrivals;
@@ -109,6 +109,7 @@ mod episode;
 mod history;
 pub mod observation;
 mod outage;
+mod prediction;
 mod published;
 mod queue;
 mod recording;

@@ -19,6 +19,7 @@
 
 use std::fmt;
 
+use crate::prediction::{self, ENERGY_SCALE, Prediction, Way};
 use crate::published::Published;
 use crate::scene::{OWN_SLOTS, Scene};
 use crate::state::State;
@@ -162,6 +163,34 @@ const OWN_MBPS_8_AGO: Column = own_mbps(
     Values::Task(|view, arrival| view.own_mbps_ago(arrival.device, OWN_SLOTS)),
 );
 
+/// A predicted delay or energy: finite, and at most [`prediction::CAP`] times its scale.
+const fn predicted_slots(name: &'static str, about: &'static str, values: Values) -> Column {
+    Column {
+        name,
+        unit: "slots",
+        about,
+        scale: |system| f64::from(system.deadline_slots()),
+        values,
+    }
+}
+
+const fn predicted_energy(name: &'static str, about: &'static str, values: Values) -> Column {
+    Column { name, unit: "1", about, scale: |_| ENERGY_SCALE, values }
+}
+
+const LOCAL_DELAY_SLOTS: Column = predicted_slots(
+    "local_delay_slots",
+    "slots up to the end of the task if it is computed locally, this one included: τ^C and the slots \
+     it takes itself; at most 4 D_max",
+    Values::Task(|view, arrival| view.local(arrival).delay_slots),
+);
+
+const LOCAL_ENERGY: Column = predicted_energy(
+    "local_energy",
+    "E_scaled of eq. (11) if it is computed locally, by the scenario's accounting; at most 40",
+    Values::Task(|view, arrival| view.local(arrival).energy),
+);
+
 const BACKLOG_MBIT: Column = Column {
     name: "backlog_mbit",
     unit: "Mbit",
@@ -210,6 +239,25 @@ const WIRED_SLOTS: Column = Column {
     values: Values::Link(|view, arrival, servers| view.wired_slots(arrival, servers)),
 };
 
+const PREDICTED_DELAY_SLOTS: Column = predicted_slots(
+    "predicted_delay_slots",
+    "slots up to the end of the task if it is sent to the server, this one included, should rate, \
+     speed and load stay as they are: τ^T, sending, the wired way, the device's backlog there and its \
+     own service; at most 4 D_max, and so many without coverage or if the server is down",
+    Values::Link(|view, arrival, servers| {
+        view.offloaded(arrival, servers, |prediction| prediction.delay_slots);
+    }),
+);
+
+const PREDICTED_ENERGY: Column = predicted_energy(
+    "predicted_energy",
+    "E_scaled of eq. (11) if it is sent to the server, likewise, by the scenario's accounting; at \
+     most 40, and so much without coverage or if the server is down",
+    Values::Link(|view, arrival, servers| {
+        view.offloaded(arrival, servers, |prediction| prediction.energy);
+    }),
+);
+
 const UP: Column = Column {
     name: "up",
     unit: "1",
@@ -246,7 +294,7 @@ const GHZ: Column = Column {
 };
 
 /// Order is part of the plugin interface: append only.
-static TASK_COLUMNS: [Column; 13] = [
+static TASK_COLUMNS: [Column; 15] = [
     SIZE_MBIT,
     COMPUTE_QUEUE_SLOTS,
     UPLINK_QUEUE_SLOTS,
@@ -260,8 +308,18 @@ static TASK_COLUMNS: [Column; 13] = [
     OWN_MBPS_2_AGO,
     OWN_MBPS_4_AGO,
     OWN_MBPS_8_AGO,
+    LOCAL_DELAY_SLOTS,
+    LOCAL_ENERGY,
 ];
-static LINK_COLUMNS: [Column; 5] = [BACKLOG_MBIT, UPLINK_MBPS, SERVING, DISTANCE_M, WIRED_SLOTS];
+static LINK_COLUMNS: [Column; 7] = [
+    BACKLOG_MBIT,
+    UPLINK_MBPS,
+    SERVING,
+    DISTANCE_M,
+    WIRED_SLOTS,
+    PREDICTED_DELAY_SLOTS,
+    PREDICTED_ENERGY,
+];
 static SERVER_COLUMNS: [Column; 3] = [LOAD, GHZ, UP];
 
 const COLUMN_COUNT: usize = TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len();
@@ -656,6 +714,35 @@ impl View<'_> {
         }
     }
 
+    /// The outcome of computing a task locally.
+    fn local(&self, arrival: &Arrival) -> Prediction {
+        let queue = f64::from(self.compute_queue_slots(arrival.device));
+        prediction::local(self.system, arrival, queue)
+    }
+
+    /// `value` of the outcome of sending a task to each server, into a slice of M zeros.
+    fn offloaded(&self, arrival: &Arrival, servers: &mut [f64], value: fn(&Prediction) -> f64) {
+        let uplink_queue_slots = f64::from(self.uplink_queue_slots(arrival.device));
+        let capacities = self.scene.and_then(Scene::capacities);
+        let of_servers = &self.system.parameters().servers;
+        self.backlogs(arrival.device, servers);
+        for (server, into) in servers.iter_mut().enumerate() {
+            let index = server as u32;
+            let wired = |scene: &Scene| {
+                scene.wired_slots(self.system, arrival.device, index, arrival.size_mbit)
+            };
+            let way = Way {
+                uplink_queue_slots,
+                uplink_mbps: self.uplink_mbps(arrival.device, index),
+                wired_slots: self.scene.map_or(0.0, |scene| f64::from(wired(scene))),
+                ghz: of_servers[server].ghz * capacities.map_or(1.0, |shares| shares[server]),
+                load: f64::from(self.state.active[server]),
+                backlog_mbit: *into,
+            };
+            *into = value(&prediction::offloaded(self.system, arrival, &way));
+        }
+    }
+
     /// B^E of a device, Mbit, into a slice of M zeros.
     fn backlogs(&self, device: u32, servers: &mut [f64]) {
         let (shard, index) = self.state.of_device(device);
@@ -728,7 +815,8 @@ mod tests {
             "there is no observation column `size`; there are: size_mbit, compute_queue_slots, \
              uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, class, speed_mps, \
              own_mbps, own_mbps_1_ago, own_mbps_2_ago, own_mbps_4_ago, own_mbps_8_ago, \
-             backlog_mbit, uplink_mbps, serving, distance_m, wired_slots, load, ghz, up"
+             local_delay_slots, local_energy, backlog_mbit, uplink_mbps, serving, distance_m, \
+             wired_slots, predicted_delay_slots, predicted_energy, load, ghz, up"
         );
         // All of them, in any order.
         let mut names: Vec<_> = columns().map(|column| column.name).collect();

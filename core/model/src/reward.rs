@@ -19,15 +19,23 @@ pub fn scaled_energy(system: &System, task: &EndedTask) -> f64 {
     match system.energy() {
         EnergyAccounting::Published => {
             let energy = &task.energy.published;
-            10.0 * (energy.local + energy.transmit) / 20.0
+            scaled(system, energy.local + energy.transmit)
         }
         EnergyAccounting::Physical => {
             let energy = &task.energy.physical;
-            match system.reference_energy() {
-                0.0 => 0.0,
-                reference => 10.0 * (energy.local + energy.transmit + energy.idle) / reference,
-            }
+            scaled(system, energy.local + energy.transmit + energy.idle)
         }
+    }
+}
+
+/// E_scaled of the energy that counts by the system's accounting, in its unit.
+pub(crate) fn scaled(system: &System, energy: f64) -> f64 {
+    match system.energy() {
+        EnergyAccounting::Published => 10.0 * energy / 20.0,
+        EnergyAccounting::Physical => match system.reference_energy() {
+            0.0 => 0.0,
+            reference => 10.0 * energy / reference,
+        },
     }
 }
 

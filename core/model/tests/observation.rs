@@ -35,8 +35,18 @@ fn tables_keep_their_columns_in_order() {
         "own_mbps_2_ago",
         "own_mbps_4_ago",
         "own_mbps_8_ago",
+        "local_delay_slots",
+        "local_energy",
     ];
-    let links = ["backlog_mbit", "uplink_mbps", "serving", "distance_m", "wired_slots"];
+    let links = [
+        "backlog_mbit",
+        "uplink_mbps",
+        "serving",
+        "distance_m",
+        "wired_slots",
+        "predicted_delay_slots",
+        "predicted_energy",
+    ];
     let servers = ["load", "ghz", "up"];
     assert_eq!(names(task_columns()), tasks);
     assert_eq!(names(link_columns()), links);
@@ -79,11 +89,15 @@ fn scales_by_hand() {
             ("own_mbps_2_ago", 14.0, "Mbit/s"),
             ("own_mbps_4_ago", 14.0, "Mbit/s"),
             ("own_mbps_8_ago", 14.0, "Mbit/s"),
+            ("local_delay_slots", 12.0, "slots"),
+            ("local_energy", 10.0, "1"),
             ("backlog_mbit", 9.0, "Mbit"),
             ("uplink_mbps", 14.0, "Mbit/s"),
             ("serving", 1.0, "1"),
             ("distance_m", 1.0, "m"),
             ("wired_slots", 12.0, "slots"),
+            ("predicted_delay_slots", 12.0, "slots"),
+            ("predicted_energy", 10.0, "1"),
             ("load", 1.5, "devices"),
             ("ghz", 50.0, "GHz"),
             ("up", 1.0, "1"),

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::drawn::{self, DrawnSystems};
 use crate::fault::explain;
 use crate::field::Bounds;
 use crate::file::{
@@ -47,7 +48,7 @@ pub struct EvaluationEntry {
 }
 
 /// The training of a scenario.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainingEntry {
     /// The policy that learns.
     pub learner: PluginEntry,
@@ -66,6 +67,10 @@ pub struct TrainingEntry {
     pub validate_episodes: u64,
     /// Validations in a row without a better one after which it ends early, 1 … 10⁹.
     pub stop_after: Option<u64>,
+    /// The distribution of the systems of its episodes; without it all are in the scenario's own.
+    pub systems: Option<DrawnSystems>,
+    /// Systems of that distribution that validations play in turn; 0 for the scenario's own alone.
+    pub validate_systems: u64,
     /// Episodes between saves, 1 … 10⁹.
     pub save_every: u64,
 }
@@ -182,8 +187,13 @@ fn trained_or_not(
 }
 
 /// The training that a section describes.
-pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
-    TrainingEntry {
+pub(crate) fn training(source: Source<'_>, section: &TrainSection) -> Result<TrainingEntry, Fault> {
+    let systems = drawn::systems(source, "train.systems", &section.systems)?;
+    if section.validate_systems > 0 && systems.is_none() {
+        let message = "there are no `systems` that validations could draw from".to_owned();
+        return Err(source.fault("train.validate_systems", message, None));
+    }
+    Ok(TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
         from: section.from.clone(),
@@ -192,8 +202,10 @@ pub(crate) fn training(section: &TrainSection) -> TrainingEntry {
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
         stop_after: section.stop_after,
+        systems,
+        validate_systems: section.validate_systems,
         save_every: section.save_every,
-    }
+    })
 }
 
 /// The distillation that a section describes.

@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::fault::{Fault, ScenarioError, read_text};
 use crate::file::ScenarioFile;
 use crate::outline::{has, replace, value_of};
-use crate::scenario::{Scenario, point_text};
+use crate::scenario::Scenario;
 use crate::settings;
 use crate::source::Source;
-use crate::sweep;
+use crate::sweep::{self, point_text};
 
 /// A scenario file that has been read, with every point of its sweep.
 ///

@@ -383,6 +383,14 @@ sections! {
         validate_episodes: u64 { default: 20, range: 1..=MAX_COUNT, },
         /// Validations in a row without a better one after which the training ends early.
         stop_after: Option<u64> { default: None, unit: "validations", range: IfGiven(1..=MAX_COUNT), },
+        /// Fields of the system that are drawn anew for each training episode
+        /// ([many systems](#training-over-many-systems)), by their paths, and what each may be:
+        /// `Choice([…])`, `Uniform(low, high)`, `LogUniform(low, high)`, or `Whole(low, high)`. Fields
+        /// that are not drawn stay as they are. Learner and explorer must cope with any system.
+        systems: BTreeMap<String, DrawnField> { default: BTreeMap::new(), },
+        /// Systems that validations draw, once and for all, from what `systems` describes; they are
+        /// played in turn. 0 validates in the scenario's own system alone.
+        validate_systems: u64 { default: 0, range: 0..=MAX_COUNT, },
         /// Episodes between saves of everything that `--resume` needs.
         save_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },
     }
@@ -496,6 +504,19 @@ sections! {
         /// Memory beyond what the process has before the policy is created.
         memory_mib: u64 { default: 4096, unit: "MiB", range: 1..=1 << 30, },
     }
+}
+
+/// What a field may be in a drawn system.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) enum DrawnField {
+    /// One of these, all equally likely.
+    Choice(Vec<Raw>),
+    /// A number between two numbers.
+    Uniform(Raw, Raw),
+    /// Likewise, with a logarithm that is uniform.
+    LogUniform(Raw, Raw),
+    /// A whole number between two, which it may be itself.
+    Whole(Raw, Raw),
 }
 
 /// What a field may be in a search.

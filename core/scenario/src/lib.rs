@@ -42,6 +42,8 @@
 //! replaces text, so that comments and fields stay as they were written and every error shows its
 //! place in the file.
 
+mod domain;
+mod drawn;
 mod entries;
 mod experiment;
 mod fault;
@@ -61,6 +63,8 @@ mod system;
 mod tuning;
 mod world;
 
+pub use domain::{Domain, Scale};
+pub use drawn::DrawnSystems;
 pub use entries::{
     DistillationEntry, EvaluationEntry, Limits, MiniBatch, PluginEntry, PolicyEntry, TrainingEntry,
 };
@@ -76,4 +80,4 @@ pub use scenario::Scenario;
 pub use settings::{
     SettingsFile, TuningFacts, read_scenario_settings, read_scenario_text, read_settings,
 };
-pub use tuning::{Domain, Scale, Tuned, TuningEntry};
+pub use tuning::{Tuned, TuningEntry};

@@ -1,6 +1,6 @@
 //! The observation that a scenario chooses: one of the named ones, or a list of columns.
 
-use offramp_model::{ColumnList, InvalidColumns, ObservationKind, ObservationSpec};
+use offramp_model::{ColumnList, InvalidColumns, ObservationKind, ObservationSpec, System};
 
 use crate::Fault;
 use crate::fault::{explain, nearest};
@@ -15,6 +15,21 @@ pub(crate) fn observation(
     let text = file.observation.0.as_str();
     let kind = if text.starts_with('[') { list(source, text) } else { named(source, text) };
     Ok(ObservationSpec { kind: kind?, history_slots: file.history_slots })
+}
+
+/// Checks that the observation exists in that system.
+pub(crate) fn check(
+    source: Source<'_>,
+    observation: &ObservationSpec,
+    system: &System,
+) -> Result<(), Fault> {
+    if observation.kind != ObservationKind::Published || !system.changes() {
+        return Ok(());
+    }
+    let message = "the public code knows no system in which anything but tasks changes";
+    let help = "use Paper, Extended or a list of columns, or leave out `world`, outages, the \
+                backhaul and recorded rates";
+    Err(source.fault("observation", message.to_owned(), Some(help.to_owned())))
 }
 
 fn named(source: Source<'_>, text: &str) -> Result<ObservationKind, Fault> {

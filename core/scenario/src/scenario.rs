@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use offramp_model::{ObservationKind, ObservationSpec, System};
+use offramp_model::{ObservationSpec, System};
 
+use crate::drawn;
 use crate::entries::{
     self, DistillationEntry, EvaluationEntry, Limits, PolicyEntry, TrainingEntry,
 };
@@ -14,6 +15,7 @@ use crate::file::ScenarioFile;
 use crate::name::check_name;
 use crate::observation;
 use crate::source::Source;
+use crate::sweep::point_text;
 use crate::system::{self, Systems};
 use crate::tuning::{self, TuningEntry};
 
@@ -66,16 +68,12 @@ impl Scenario {
         file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
         check_name(&file.name).map_err(|message| source.fault("name", message, None))?;
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
+        let train = file.train.as_ref().map(|section| entries::training(source, section));
         let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
         let Systems { training, validation, evaluation: system, files } =
             system::system(source, file)?;
         let observation = observation::observation(source, file)?;
-        if observation.kind == ObservationKind::Published && system.changes() {
-            let message = "the public code knows no system in which anything but tasks changes";
-            let help = "use Paper, Extended or a list of columns, or leave out `world`, outages, \
-                        the backhaul and recorded rates";
-            return Err(source.fault("observation", message.to_owned(), Some(help.to_owned())));
-        }
+        observation::check(source, &observation, &system)?;
         Ok(Self {
             name: file.name.clone(),
             about: file.about.clone(),
@@ -86,7 +84,7 @@ impl Scenario {
             observation,
             policies: entries::policies(source, &file.policies)?,
             evaluation: entries::evaluation(&file.evaluate),
-            training: file.train.as_ref().map(entries::training),
+            training: train.transpose()?,
             distillation: distill.transpose()?,
             tuning: tune.transpose()?,
             isolation: file.isolate.then(|| entries::limits(&file.limits)),
@@ -103,6 +101,15 @@ impl Scenario {
         Self { system: Arc::clone(&self.validation_system), ..self.clone() }
     }
 
+    /// The system of this scenario with other values of some fields: path and value of each.
+    ///
+    /// # Errors
+    /// [`Fault`] if they do not describe a system, with its place in a text that has these values.
+    pub fn system_with(&self, values: &[(String, String)]) -> Result<Arc<System>, Fault> {
+        let Self { source_name, text, folder, .. } = self;
+        drawn::system_with(Source { name: source_name, text, folder }, values)
+    }
+
     /// A fault of the value of `field`, such as `policies.0.plugin`.
     pub fn fault(&self, field: &str, message: String, help: Option<String>) -> Fault {
         fault_of(&self.source_name, &self.text, field, message, help)
@@ -112,10 +119,4 @@ impl Scenario {
     pub fn point_text(&self) -> String {
         point_text(&self.point)
     }
-}
-
-/// A point of a sweep as `field = value, …`.
-pub(crate) fn point_text(point: &[(String, String)]) -> String {
-    let parts: Vec<_> = point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
-    parts.join(", ")
 }

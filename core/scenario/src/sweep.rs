@@ -47,6 +47,12 @@ pub(crate) fn points(
     Ok(all)
 }
 
+/// A point of a sweep, or another choice of values, as `field = value, …`.
+pub(crate) fn point_text(point: &[(String, String)]) -> String {
+    let parts: Vec<_> = point.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+    parts.join(", ")
+}
+
 /// A text that is equal for equal values: `1` and `1.0` are the same number.
 pub(crate) fn identity(value: &str) -> String {
     let plain = value.replace('_', "");

@@ -1,6 +1,7 @@
 //! The `tune` section: the values that a search may give to fields, and how long it may be.
 
 use crate::Fault;
+use crate::domain::{Domain, Scale, real, whole};
 use crate::file::{DomainField, ScenarioFile, TuneSection};
 use crate::source::Source;
 use crate::sweep::identity;
@@ -86,26 +87,6 @@ impl Tuned {
             ],
         }
     }
-}
-
-/// What a field may be.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Domain {
-    /// One of these values, as RON; at least one, all different.
-    Values(Vec<String>),
-    /// A whole number from the first to the second, which is larger.
-    Whole(i64, i64, Scale),
-    /// A number between the first and the second, which is larger.
-    Real(f64, f64, Scale),
-}
-
-/// The scale on which a number is uniform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// That of the numbers.
-    Linear,
-    /// That of their logarithms; both bounds are above 0.
-    Log,
 }
 
 /// The search that a section describes.
@@ -201,37 +182,20 @@ fn domain(source: Source<'_>, path: &str, field: &DomainField) -> Result<Domain,
             }
             Ok(Domain::Values(values.iter().map(|value| value.0.clone()).collect()))
         }
-        DomainField::Range(low, high) => range(source, path, [&low.0, &high.0], Scale::Linear),
-        DomainField::LogRange(low, high) => range(source, path, [&low.0, &high.0], Scale::Log),
+        DomainField::Range(low, high) => either(source, path, [&low.0, &high.0], Scale::Linear),
+        DomainField::LogRange(low, high) => either(source, path, [&low.0, &high.0], Scale::Log),
     }
 }
 
-/// The numbers between two bounds, as they are written.
-fn range(source: Source<'_>, path: &str, bounds: [&str; 2], scale: Scale) -> Result<Domain, Fault> {
-    let mut numbers = [0.0; 2];
-    for (at, bound) in bounds.iter().enumerate() {
-        let path = format!("{path}.{at}");
-        let number = bound.replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite());
-        let Some(number) = number else {
-            return Err(source.fault(&path, format!("a number is needed, not {bound}"), None));
-        };
-        if scale == Scale::Log && number <= 0.0 {
-            let message = format!("{bound} has no logarithm: it is not above 0");
-            return Err(source.fault(&path, message, None));
-        }
-        numbers[at] = number;
-    }
-    let [low, high] = numbers;
-    if low >= high {
-        let message = format!("{} is not below {}", bounds[0], bounds[1]);
-        let help = "a range begins with its smaller number".to_owned();
-        return Err(source.fault(path, message, Some(help)));
-    }
-    let whole = bounds.map(|bound| bound.replace('_', "").parse::<i64>());
-    Ok(match whole {
-        [Ok(low), Ok(high)] => Domain::Whole(low, high, scale),
-        _ => Domain::Real(low, high, scale),
-    })
+/// The numbers between two bounds: whole ones alone if the bounds are written so.
+fn either(
+    source: Source<'_>,
+    path: &str,
+    bounds: [&str; 2],
+    scale: Scale,
+) -> Result<Domain, Fault> {
+    let real = real(source, path, bounds, scale)?;
+    Ok(whole(bounds).map_or(real, |[low, high]| Domain::Whole(low, high, scale)))
 }
 
 #[cfg(test)]

@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 
 use offramp_harness::seeds;
-use offramp_scenario::{Domain, Scale, TuningEntry};
+use offramp_scenario::{Domain, TuningEntry};
 
 /// Attempts at a configuration that differs from all before it.
 const ATTEMPTS: u64 = 10_000;
-
-/// Digits of a number of a range that is not whole.
-const DIGITS: usize = 4;
 
 /// Draws configurations, each a value per field as RON, all of them different: as many as the search
 /// asks for, or as the space has. The first ones do not depend on how many are drawn.
@@ -44,35 +41,12 @@ fn size(entry: &TuningEntry) -> Option<u128> {
 /// One attempt at a configuration.
 fn draw(entry: &TuningEntry, number: u64, attempt: u64) -> Vec<String> {
     let mut stream = seeds::search(entry.seed, number, attempt);
-    let mut value = |(_, domain): &(String, Domain)| match domain {
-        Domain::Values(values) => values[stream.below(values.len())].clone(),
-        Domain::Whole(low, high, scale) => {
-            // Each number has an interval of its own, of length 1.
-            let (from, to) = (*low as f64 - 0.5, *high as f64 + 0.5);
-            let number = between(from, to, *scale, stream.uniform()).round();
-            (number as i64).clamp(*low, *high).to_string()
-        }
-        Domain::Real(low, high, scale) => {
-            let number = between(*low, *high, *scale, stream.uniform());
-            // What fits on a line is easier to compare, and no learner needs more.
-            let short = format!("{number:.*e}", DIGITS - 1);
-            format!("{:?}", short.parse().unwrap_or(number).clamp(*low, *high))
-        }
-    };
-    entry.space.iter().map(&mut value).collect()
-}
-
-/// The number at a share of the way from `low` to `high`.
-fn between(low: f64, high: f64, scale: Scale, share: f64) -> f64 {
-    match scale {
-        Scale::Linear => low + share * (high - low),
-        Scale::Log => (low.ln() + share * (high.ln() - low.ln())).exp(),
-    }
+    entry.space.iter().map(|(_, domain)| domain.draw(&mut stream)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use offramp_scenario::Tuned;
+    use offramp_scenario::{Scale, Tuned};
 
     use super::*;
 

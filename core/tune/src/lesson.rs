@@ -159,7 +159,12 @@ impl Lesson {
         let checkpoint = files::read(&checkpoint, MAX_CHECKPOINT_BYTES)
             .map_err(|cause| unreadable(&checkpoint, cause))?;
         let (scenario, learner) = (self.scenario(), self.learner());
-        let result = judge(scenario, learner, &checkpoint, entry.seed, entry.validate_episodes);
+        let trained = match self {
+            Self::Training(training) => Some(&training.entry),
+            Self::Distillation(_) => None,
+        };
+        let episodes = entry.validate_episodes;
+        let result = judge(scenario, learner, &checkpoint, trained, entry.seed, episodes);
         let (validation_qoe, validation_dropped) = match result {
             Ok(means) => means,
             Err(error) => return Ok(Err(format!("the episodes that judge: {error}"))),

@@ -83,9 +83,11 @@ typedef struct {
     OfframpTexts task_columns;     /* size_mbit, compute_queue_slots, uplink_queue_slots, alpha,
                                       density_gcycles_per_mbit, deadline_slots, class,
                                       speed_mps, own_mbps, own_mbps_1_ago, own_mbps_2_ago,
-                                      own_mbps_4_ago, own_mbps_8_ago, ... */
+                                      own_mbps_4_ago, own_mbps_8_ago, local_delay_slots,
+                                      local_energy, ... */
     OfframpTexts link_columns;     /* backlog_mbit, uplink_mbps, serving, distance_m,
-                                      wired_slots, ... */
+                                      wired_slots, predicted_delay_slots,
+                                      predicted_energy, ... */
     OfframpTexts server_columns;   /* load: devices active in the last slot; ghz;
                                       up: share of its speed that a server has; ... */
     uint32_t history_slots;        /* K */
@@ -118,8 +120,8 @@ typedef struct {
     /* Since revision 1. */
     const char *folder;          /* the scenario's, absolute: where relative paths start */
     const char *checkpoint_file; /* its path; NULL if there is none */
-    /* Since revision 2: how often learn will be called in this training (episodes x slots of an
-     * episode; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
+    /* Since revision 2: how often learn will be called in this training (the slots of all
+     * episodes; explorers are told too), or fit in this distillation (steps). 0 if it only decides,
      * and without OFFRAMP_NEEDS_LENGTH, which also forbids to resume with another length. */
     uint64_t learning_steps;
     /* Since revision 3: SHA-256 of the quantities in which devices, servers and uplinks differ,

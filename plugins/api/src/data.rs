@@ -101,7 +101,7 @@ pub struct Context<'a> {
     /// it. Since revision 1.
     pub checkpoint_file: RSlice<'a, u8>,
     /// How often it will be called to learn in all: [`Learner::learn`](crate::Learner::learn) in a
-    /// training (episodes × slots of an episode, which explorers are told too), or
+    /// training (the slots of all episodes together, which explorers are told too), or
     /// [`Student::fit`](crate::Student::fit) in a distillation (steps). 0 for an instance that only
     /// decides, and for a policy or explorer without [`Needs::LENGTH`](crate::Needs::LENGTH). Since
     /// revision 2.

@@ -34,8 +34,9 @@ use crate::data::{
 use crate::error::Error;
 use crate::observation::{Feature, Observation, ObservationSpec};
 
-/// The task columns of a [`Bench`], in the order of offramp's own, and what they hold at first.
-pub const TASK_COLUMNS: [(&str, f64); 13] = [
+/// The task columns of a [`Bench`], in the order of offramp's own, and what they hold at first. None
+/// follows another: a test that sets a size sets the delay predicted for it, too, if that is read.
+pub const TASK_COLUMNS: [(&str, f64); 15] = [
     ("size_mbit", 4.0),
     ("compute_queue_slots", 0.0),
     ("uplink_queue_slots", 0.0),
@@ -49,15 +50,19 @@ pub const TASK_COLUMNS: [(&str, f64); 13] = [
     ("own_mbps_2_ago", 0.0),
     ("own_mbps_4_ago", 0.0),
     ("own_mbps_8_ago", 0.0),
+    ("local_delay_slots", 5.0),
+    ("local_energy", 2.267_129),
 ];
 
 /// The link columns of a [`Bench`], likewise.
-pub const LINK_COLUMNS: [(&str, f64); 5] = [
+pub const LINK_COLUMNS: [(&str, f64); 7] = [
     ("backlog_mbit", 0.0),
     ("uplink_mbps", 14.0),
     ("serving", 1.0),
     ("distance_m", 0.0),
     ("wired_slots", 0.0),
+    ("predicted_delay_slots", 4.0),
+    ("predicted_energy", 4.83),
 ];
 
 /// The server columns of a [`Bench`], likewise.
@@ -366,7 +371,8 @@ mod tests {
     fn a_missing_column_is_named_with_those_there_are() {
         let error = Bench::new(1, 1).context(|context| context.link_column("fading").unwrap_err());
         let expected = "there is no link column `fading` (this offramp has: backlog_mbit, \
-                        uplink_mbps, serving, distance_m, wired_slots)";
+                        uplink_mbps, serving, distance_m, wired_slots, predicted_delay_slots, \
+                        predicted_energy)";
         assert_eq!(error.message(), expected);
     }
 

@@ -1,0 +1,326 @@
+//! Drawn systems: a distribution over the systems that episodes are played in.
+//!
+//! It is stated as a sweep is, by the paths of fields, so that whatever a sweep can set of a system
+//! can be drawn; a list of fields that may be drawn would be a second definition of them. What is
+//! drawn once for a system (quantities of devices and servers, rates) is drawn anew with it: its
+//! `system.seed` is a draw, too, unless it is named.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use offramp_model::System;
+use offramp_model::rng::Stream;
+
+use crate::domain::{Domain, Scale, real, whole};
+use crate::fault::nearest;
+use crate::field::Section;
+use crate::file::{DrawnField, fields};
+use crate::outline::{replace, value_of};
+use crate::source::Source;
+use crate::sweep::point_text;
+use crate::{Fault, observation, system};
+
+/// The sections and fields that describe a system.
+const OF_SYSTEM: [&str; 5] = ["system", "world", "tasks", "alpha", "energy"];
+
+/// The field of the seed of all that is drawn once for a system.
+const SEED: &str = "system.seed";
+
+/// A distribution of systems: fields of a scenario, each drawn on its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnSystems {
+    /// The path of each field, and what it may be; at least one.
+    fields: Vec<(String, Domain)>,
+}
+
+impl DrawnSystems {
+    /// The path of each field, in order, and what it may be; at least one.
+    pub fn fields(&self) -> &[(String, Domain)] {
+        &self.fields
+    }
+
+    /// Draws a system from `stream`: fields and values, for
+    /// [`Scenario::system_with`](crate::Scenario::system_with).
+    pub fn draw(&self, mut stream: Stream) -> Vec<(String, String)> {
+        let seed = (SEED.to_owned(), stream.next_u64().to_string());
+        let drawn = self.fields.iter().map(|(field, domain)| {
+            let value = domain.draw(&mut stream);
+            (field.clone(), value)
+        });
+        // First, so that a value of its own replaces it.
+        std::iter::once(seed).chain(drawn).collect()
+    }
+}
+
+/// The distribution that the map at `path` describes; `None` if it is empty.
+pub(crate) fn systems(
+    source: Source<'_>,
+    path: &str,
+    map: &BTreeMap<String, DrawnField>,
+) -> Result<Option<DrawnSystems>, Fault> {
+    let mut drawn = Vec::with_capacity(map.len());
+    for (field, form) in map {
+        let at = format!("{path}.{field}");
+        check_field(source, &at, field)?;
+        let inside = |other: &&String| {
+            other.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        if let Some(part) = map.keys().find(inside) {
+            let message = format!("`{part}` is a part of `{field}`, which is drawn too");
+            let help = "draw one of them".to_owned();
+            return Err(source.fault(&format!("{path}.{part}"), message, Some(help)));
+        }
+        drawn.push((field.clone(), domain(source, &at, form)?));
+    }
+    if drawn.is_empty() {
+        return Ok(None);
+    }
+    check_edges(source, path, &drawn)?;
+    Ok(Some(DrawnSystems { fields: drawn }))
+}
+
+/// Checks that a path, at `at` in the file, names a field of the system.
+fn check_field(source: Source<'_>, at: &str, field: &str) -> Result<(), Fault> {
+    let is_in = |path: &str, outer: &str| {
+        path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let fields = fields();
+    let known = || fields.iter().map(|field| field.path.as_str());
+    let of_system = known().filter(|path| OF_SYSTEM.iter().any(|section| is_in(path, section)));
+    // Entries of lists have numbers.
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = field.split('.').map(|part| if number(part) { "N" } else { part });
+    let general = parts.collect::<Vec<_>>().join(".");
+    let is_section = |path: &str| known().any(|other| other != path && is_in(other, path));
+    // A part of a value, such as a bound of a distribution.
+    let is_part = |path: &str| {
+        !is_section(path) && is_in(&general, path) && value_of(source.text, field).is_some()
+    };
+    if of_system.clone().any(|path| path == general || is_part(path)) {
+        return Ok(());
+    }
+    let message = match known().any(|path| path == general) {
+        true => format!("`{field}` does not describe a system"),
+        false => format!("there is no field `{field}`"),
+    };
+    let help = nearest(field, of_system).map_or_else(
+        || format!("fields of {} can be drawn", OF_SYSTEM.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(source.fault(at, message, Some(help)))
+}
+
+/// What the field at `path` may be.
+fn domain(source: Source<'_>, path: &str, form: &DrawnField) -> Result<Domain, Fault> {
+    match form {
+        DrawnField::Choice(values) if values.is_empty() => {
+            Err(source.fault(path, "Choice([]) has nothing to choose from".to_owned(), None))
+        }
+        DrawnField::Choice(values) => {
+            Ok(Domain::Values(values.iter().map(|value| value.0.clone()).collect()))
+        }
+        DrawnField::Uniform(low, high) => real(source, path, [&low.0, &high.0], Scale::Linear),
+        DrawnField::LogUniform(low, high) => real(source, path, [&low.0, &high.0], Scale::Log),
+        DrawnField::Whole(low, high) => {
+            let bounds = [low.0.as_str(), &high.0];
+            real(source, path, bounds, Scale::Linear)?;
+            let Some([low, high]) = whole(bounds) else {
+                let message = "whole numbers are needed here".to_owned();
+                return Err(source.fault(path, message, None));
+            };
+            Ok(Domain::Whole(low, high, Scale::Linear))
+        }
+    }
+}
+
+/// Checks each value at the edge of a field, with the others at their first, so that most mistakes
+/// show when the file is read. Combinations are checked when it is known which of them are drawn.
+fn check_edges(source: Source<'_>, path: &str, drawn: &[(String, Domain)]) -> Result<(), Fault> {
+    let first = |(field, domain): &(String, Domain)| {
+        (field.clone(), domain.edges().into_iter().next().unwrap_or_default())
+    };
+    let first: Vec<_> = drawn.iter().map(first).collect();
+    for (number, (field, domain)) in drawn.iter().enumerate() {
+        // That of all first values is checked with the first field.
+        for value in domain.edges().into_iter().skip(usize::from(number > 0)) {
+            let mut values = first.clone();
+            values[number].1 = value;
+            system_with(source, &values).map_err(|Fault { message, help, .. }| {
+                let whole = message.starts_with("a whole number is needed");
+                let help = match domain {
+                    Domain::Real(..) if whole => Some("`Whole(low, high)` draws them".to_owned()),
+                    _ => help,
+                };
+                let message = format!("with {}: {message}", point_text(&values));
+                source.fault(&format!("{path}.{field}"), message, help)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The system of a scenario with `values` in the places of its own.
+pub(crate) fn system_with(
+    source: Source<'_>,
+    values: &[(String, String)],
+) -> Result<Arc<System>, Fault> {
+    let mut text = source.text.to_owned();
+    for (field, value) in values {
+        text = replace(&text, field, value).ok_or_else(|| {
+            let message = format!("this scenario has no place for `{field}`");
+            source.fault(field, message, None)
+        })?;
+    }
+    let name = format!("{} (drawn, {})", source.name, point_text(values));
+    let source = Source { name: &name, text: &text, folder: source.folder };
+    let file = source.read_file()?;
+    file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
+    let systems = system::system(source, &file)?;
+    if !systems.files.is_empty() {
+        let message = "a system with recorded data can't be drawn anew for each episode";
+        return Err(source.fault("", message.to_owned(), None));
+    }
+    observation::check(source, &observation::observation(source, &file)?, &systems.evaluation)?;
+    Ok(systems.evaluation)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use offramp_model::rng::{Purpose, StreamFamily};
+
+    use super::*;
+    use crate::{Experiment, Scenario};
+
+    fn read(systems: &str, fields: &str) -> Result<Scenario, Fault> {
+        let train = format!("train: (learner: (plugin: \"a\"), episodes: 9, systems: {systems})");
+        let text = format!("(name: \"x\", {fields} {train})");
+        let mut experiment = Experiment::parse("x.ron", text, "".as_ref(), &[])?;
+        Ok(experiment.points.remove(0))
+    }
+
+    fn drawn(scenario: &Scenario, episode: u64) -> Vec<(String, String)> {
+        let systems = scenario.training.as_ref().unwrap().systems.as_ref().unwrap();
+        systems.draw(StreamFamily::new(1, episode, Purpose::new(15)).of(0))
+    }
+
+    #[test]
+    fn whatever_describes_a_system_can_be_drawn() {
+        let systems = "{
+            \"tasks.arrival_probability\": Uniform(0.05, 0.7),
+            \"system.devices\": Choice([10, 20, 50]),
+            \"system.servers\": Whole(1, 4),
+            \"tasks.deadline_slots\": Whole(4, 20),
+            \"system.device_ghz\": Choice([2.6, Uniform(1.5, 4.0)]),
+            \"system.server_ghz\": LogUniform(10, 100),
+            \"system.uplink_mbps\": Uniform(5, 30),
+            \"tasks.size_mbit.1\": Uniform(3, 9),
+            \"energy\": Choice([Published, Physical]),
+        }";
+        let scenario = read(systems, "tasks: (size_mbit: Uniform(1.0, 7.0)),").unwrap();
+        let mut seen = BTreeSet::new();
+        let (mut heterogeneous, mut whole) = (0, BTreeSet::new());
+        for episode in 0..100 {
+            let values = drawn(&scenario, episode);
+            assert_eq!(values, drawn(&scenario, episode));
+            assert!(seen.insert(values.clone()), "{values:?}");
+            let system = scenario.system_with(&values).unwrap();
+            assert!([10, 20, 50].contains(&system.device_count()));
+            whole.insert(system.server_count());
+            assert!((4..=20).contains(&system.deadline_slots()));
+            assert!((3.0..=9.0).contains(&system.largest_mbit()));
+            let devices = &system.parameters().devices;
+            assert!((0.05..=0.7).contains(&devices[0].arrival_probability));
+            heterogeneous += u32::from(devices[0].cpu_ghz != devices[1].cpu_ghz);
+        }
+        assert_eq!(whole, BTreeSet::from([1, 2, 3, 4]));
+        // One half, with a standard error of 5.
+        assert!((30..70).contains(&heterogeneous), "{heterogeneous}");
+    }
+
+    /// Two systems with the same speeds to draw from have other devices.
+    #[test]
+    fn what_is_drawn_once_for_a_system_is_drawn_anew() {
+        let fields = "system: (device_ghz: Uniform(1, 4), seed: 7),";
+        let speeds = |systems: &str, episode: u64| {
+            let scenario = read(systems, fields).unwrap();
+            let system = scenario.system_with(&drawn(&scenario, episode)).unwrap();
+            system.parameters().devices.iter().map(|device| device.cpu_ghz).collect::<Vec<_>>()
+        };
+        let loads = "{\"tasks.arrival_probability\": Choice([0.3])}";
+        assert_ne!(speeds(loads, 0), speeds(loads, 1));
+        let fixed = "{\"system.seed\": Choice([7])}";
+        assert_eq!(speeds(fixed, 0), speeds(fixed, 1));
+        assert!(read("{}", fields).unwrap().training.unwrap().systems.is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_drawn_is_refused_at_its_place() {
+        let check = |systems: &str, at: &str, message: &str, help: &str| {
+            let fault = read(systems, "").unwrap_err();
+            assert_eq!((fault.message.as_str(), &fault.text[fault.span.clone()]), (message, at));
+            assert_eq!(fault.help.as_deref().unwrap_or(""), help);
+        };
+        check(
+            "{\"tasks.arrival_probabilty\": Uniform(0, 1)}",
+            "Uniform(0, 1)",
+            "there is no field `tasks.arrival_probabilty`",
+            "did you mean `tasks.arrival_probability`?",
+        );
+        check(
+            "{\"evaluate.seed\": Choice([1])}",
+            "Choice([1])",
+            "`evaluate.seed` does not describe a system",
+            "fields of system, world, tasks, alpha, energy can be drawn",
+        );
+        check(
+            "{\"observation\": Choice([Paper])}",
+            "Choice([Paper])",
+            "`observation` does not describe a system",
+            "fields of system, world, tasks, alpha, energy can be drawn",
+        );
+        check(
+            "{\"system.devices\": Uniform(1, 9)}",
+            "Uniform(1, 9)",
+            "with system.devices = 1.0: a whole number is needed, not 1.0: write 1",
+            "`Whole(low, high)` draws them",
+        );
+        check(
+            "{\"system.devices\": Whole(0, 9)}",
+            "Whole(0, 9)",
+            "with system.devices = 0: 0 is out of range 1 … 10⁸",
+            "",
+        );
+        check(
+            "{\"system.servers\": Choice([2, 3]), \"tasks.arrival_probability\": Uniform(0.5, 2)}",
+            "Uniform(0.5, 2)",
+            "with system.servers = 2, tasks.arrival_probability = 2.0: 2 is out of range: a \
+             number from 0 to 1 is needed",
+            "",
+        );
+        check(
+            "{\"tasks\": Choice([()]), \"tasks.density\": Choice([0.2])}",
+            "Choice([0.2])",
+            "`tasks.density` is a part of `tasks`, which is drawn too",
+            "draw one of them",
+        );
+        check(
+            "{\"energy\": Choice([])}",
+            "Choice([])",
+            "Choice([]) has nothing to choose from",
+            "",
+        );
+        check(
+            "{\"system.slots\": Whole(1, 2.5)}",
+            "Whole(1, 2.5)",
+            "whole numbers are needed here",
+            "",
+        );
+        let validates = "{}, validate_systems: 3";
+        assert_eq!(
+            read(validates, "").unwrap_err().message,
+            "there are no `systems` that validations could draw from"
+        );
+    }
+}
