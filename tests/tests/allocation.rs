@@ -33,7 +33,7 @@ fn a_warm_slot_allocates_nothing() {
     let context = PolicyContext::new(scenario, &evaluation.sha256);
     let policy = &evaluation.policies[0];
     let lent = context.lend();
-    let mut policy = policy.plugin.create_policy(&lent.context("", None, 1, 1)).unwrap();
+    let mut policy = policy.plugin().unwrap().create_policy(&lent.context("", None, 1, 1)).unwrap();
     policy.begin_episode(&lent.start(0, 1)).unwrap();
 
     let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);

@@ -64,7 +64,7 @@ fn seen() -> Vec<Seen> {
     let context = PolicyContext::new(scenario, &evaluation.sha256);
     let lent = context.lend();
     let context = lent.context("", Some(&checkpoint), 1, 1);
-    let mut student = policy.plugin.create_policy(&context).unwrap();
+    let mut student = policy.plugin().unwrap().create_policy(&context).unwrap();
     let mut all = Vec::new();
     let mut environment = Environment::new(&scenario.system, scenario.observation, 3, 0);
     for number in 0..5 {

@@ -366,7 +366,7 @@ fn call(
     let context = PolicyContext::new(scenario, sha256);
     let lent = context.lend();
     let context = lent.context(&policies[0].parameters, None, 1, 1);
-    let mut policy = policies[0].plugin.create_policy(&context).unwrap();
+    let mut policy = policies[0].plugin().unwrap().create_policy(&context).unwrap();
     let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
     call(policy.as_mut(), &mut environment).unwrap_err().to_string()
 }
@@ -420,7 +420,7 @@ fn capabilities_are_discovered() {
     let Evaluation { scenario, sha256, policies, .. } =
         one_policy(&registry, "(plugin: \"all-local\")");
     let context = PolicyContext::new(&scenario, &sha256);
-    let found = &policies[0].plugin;
+    let found = policies[0].plugin().unwrap();
     let mut policy = found.create_policy(&context.lend().context("", None, 1, 1)).unwrap();
     assert!(policy.learner().is_none() && policy.saved().is_none());
     assert!(policy.value_function().is_none() && policy.student().is_none());

@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 14] = [
+const PURPOSES: [(&str, Purpose); 15] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -26,6 +26,7 @@ const PURPOSES: [(&str, Purpose); 14] = [
     ("search", seeds::SEARCH),
     ("selection", seeds::SELECTION),
     ("systems", seeds::SYSTEMS),
+    ("references", seeds::REFERENCES),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -51,7 +52,7 @@ const TASKS: [(&str, OfTasks); 5] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16]);
 }
 
 fn first(mut stream: Stream) -> u64 {

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Reproduce(ReproduceArguments),
     /// Print the results in run folders again
     Report(ReportArguments),
+    /// Show what was attainable in the episodes of a scenario
+    Hindsight(HindsightArguments),
     /// Replay recorded traces through the engine
     Replay(ReplayArguments),
     /// List the plugins that were found, and those that were refused and why
@@ -250,6 +252,10 @@ pub(crate) struct RunArguments {
         conflicts_with = "isolate",
     )]
     pub(crate) html: Option<u64>,
+    /// Show what was attainable: rows of chance, of a central plan and of a plan that knows the future, and
+    /// each policy's share of hindsight
+    #[arg(long)]
+    hindsight: bool,
     /// Write each task, one row after another, to tasks.csv in the run folder; with --format parquet to
     /// tasks.parquet
     #[arg(long)]
@@ -287,6 +293,39 @@ impl RunArguments {
             .set("evaluate.episodes", self.episodes.episodes)
             .quick(&self.quick, "evaluate.episodes", 3)
             .set("isolate", self.isolate.then_some(true))
+            .set("hindsight", self.hindsight.then_some(true))
+            .list
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HindsightArguments {
+    /// A scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// Write the plans there as traces, which `offramp replay` plays: central-0.json, hindsight-0.json and
+    /// so on, of several points in a folder each
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    quick: QuickArguments,
+    #[command(flatten)]
+    episodes: EpisodesArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+}
+
+impl HindsightArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        Settings::default()
+            .set("evaluate.seed", self.seed.seed)
+            .set("evaluate.episodes", self.episodes.episodes)
+            .quick(&self.quick, "evaluate.episodes", 3)
             .list
     }
 }

@@ -63,6 +63,7 @@ fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments, notes),
         Command::Report(arguments) => commands::report::run(&arguments, notes),
         Command::Replay(arguments) => commands::replay::run(&arguments, notes),
+        Command::Hindsight(arguments) => commands::hindsight::run(&arguments, notes),
         Command::Plugins(arguments) => commands::plugins::run(&arguments),
         Command::New(arguments) => commands::new::run(&arguments),
         Command::Completions(arguments) => commands::shell::completions(&arguments),

@@ -15,6 +15,8 @@ use offramp_scenario::{
     fields_of, named_file, nearest, replace, value_of,
 };
 
+use crate::reference::Reference;
+
 /// A policy or explorer, ready to be created.
 #[derive(Clone, Debug)]
 pub struct BoundPlugin {
@@ -27,10 +29,48 @@ pub struct BoundPlugin {
 /// A policy, ready to be created, with the file of what it has learned.
 #[derive(Clone, Debug)]
 pub struct BoundPolicy {
-    /// The plugin that provides it.
-    pub plugin: PluginRef,
+    /// The plugin that provides it, or what it is without one.
+    pub decider: Decider,
     /// The name that results use.
     pub label: String,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+    /// The file with what it has learned, if it has one.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// What decides in a run.
+#[derive(Clone, Debug)]
+pub enum Decider {
+    /// A plugin.
+    Plugin(PluginRef),
+    /// A reference that offramp itself provides.
+    Reference(Reference),
+}
+
+impl BoundPolicy {
+    /// The name of the policy in its plugin, or that of a reference.
+    pub fn name(&self) -> &str {
+        match &self.decider {
+            Decider::Plugin(plugin) => &plugin.offer.name,
+            Decider::Reference(reference) => reference.name(),
+        }
+    }
+
+    /// The plugin that provides it; `None` of a reference.
+    pub fn plugin(&self) -> Option<&PluginRef> {
+        match &self.decider {
+            Decider::Plugin(plugin) => Some(plugin),
+            Decider::Reference(_) => None,
+        }
+    }
+}
+
+/// A teacher, ready to be created.
+#[derive(Clone, Debug)]
+pub struct BoundTeacher {
+    /// The plugin that provides it.
+    pub plugin: PluginRef,
     /// The RON text of its parameters; empty if there are none.
     pub parameters: String,
     /// The file with what it has learned, if it has one.
@@ -75,7 +115,11 @@ impl Evaluation {
                 replace(text, field, nothing).unwrap_or_else(|| text.to_owned())
             };
             TextParts {
-                rest: without(&without(text, "policies", "[]"), "sweep", "{}"),
+                rest: without(
+                    &without(&without(text, "policies", "[]"), "sweep", "{}"),
+                    "hindsight",
+                    "false",
+                ),
                 policies: policies.into_iter().map(|(_, text)| text.to_owned()).collect(),
             }
         });
@@ -112,14 +156,15 @@ pub struct Distillation {
     /// How it is distilled.
     pub entry: DistillationEntry,
     /// The teacher, which has a value function.
-    pub teacher: BoundPolicy,
+    pub teacher: BoundTeacher,
     /// The student, which can be fitted to a teacher.
     pub student: BoundPlugin,
     /// The file of the checkpoint that the student begins from, if there is one.
     pub from: Option<PathBuf>,
 }
 
-/// Binds the policies of a scenario, to evaluate them.
+/// Binds the policies of a scenario, to evaluate them; its references follow if it asks for
+/// [`hindsight`](Scenario::hindsight).
 ///
 /// # Errors
 /// If there is no policy, a plugin or checkpoint is missing, or a plugin is not the pinned one.
@@ -138,14 +183,19 @@ pub fn bind_evaluation_with(
     checkpoint_home: PathBuf,
     registry: &Registry,
 ) -> Result<Evaluation, Fault> {
-    if scenario.policies.is_empty() {
+    if scenario.policies.is_empty() && !scenario.hindsight {
         let message = "there is no policy to run".to_owned();
         let help = "give at least one, like (plugin: \"random\")".to_owned();
         return Err(scenario.fault("policies", message, Some(help)));
     }
     let at_home = Scenario { folder: checkpoint_home.clone(), ..scenario.clone() };
     let policies = scenario.policies.iter().map(|entry| policy(&at_home, entry, registry));
-    let policies = policies.collect::<Result<_, _>>()?;
+    let mut policies = policies.collect::<Result<Vec<_>, _>>()?;
+    if scenario.hindsight {
+        for reference in Reference::ALL {
+            policies.push(referred(&scenario, reference)?);
+        }
+    }
     let sha256 = sha256(scenario.text.as_bytes());
     Ok(Evaluation {
         scenario,
@@ -272,14 +322,33 @@ fn policy(
     registry: &Registry,
 ) -> Result<BoundPolicy, Fault> {
     let bound = plugin(scenario, &entry.plugin, OfferKind::Policy, registry)?;
-    with_checkpoint(scenario, entry, bound)
+    let BoundTeacher { plugin, parameters, checkpoint } = with_checkpoint(scenario, entry, bound)?;
+    Ok(BoundPolicy {
+        decider: Decider::Plugin(plugin),
+        label: entry.label.clone(),
+        parameters,
+        checkpoint,
+    })
+}
+
+/// A reference as a policy; no other has its name.
+fn referred(scenario: &Scenario, reference: Reference) -> Result<BoundPolicy, Fault> {
+    let label = reference.name().to_owned();
+    let mut labels = scenario.policies.iter().map(|entry| &entry.label);
+    if let Some(index) = labels.position(|other| *other == label) {
+        let message = format!("`hindsight` adds a row that is called `{label}`, too");
+        let help = "give this policy another `name`".to_owned();
+        return Err(scenario.fault(&format!("policies.{index}"), message, Some(help)));
+    }
+    let decider = Decider::Reference(reference);
+    Ok(BoundPolicy { decider, label, parameters: String::new(), checkpoint: None })
 }
 
 fn with_checkpoint(
     scenario: &Scenario,
     entry: &PolicyEntry,
     bound: BoundPlugin,
-) -> Result<BoundPolicy, Fault> {
+) -> Result<BoundTeacher, Fault> {
     let BoundPlugin { plugin, parameters } = bound;
     let learns = plugin.offer.capabilities.has(Capabilities::SAVED);
     if learns && entry.checkpoint.is_none() && !entry.untrained {
@@ -297,7 +366,7 @@ fn with_checkpoint(
     let file = entry.checkpoint.as_deref();
     let field = format!("{}.checkpoint", entry.plugin.field);
     let checkpoint = file.map(|file| checkpoint(scenario, &field, file)).transpose()?;
-    Ok(BoundPolicy { plugin, label: entry.label.clone(), parameters, checkpoint })
+    Ok(BoundTeacher { plugin, parameters, checkpoint })
 }
 
 /// The file of a checkpoint.

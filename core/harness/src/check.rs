@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use offramp_results::files::MAX_DATA_BYTES;
 use offramp_results::run_folder::RunRecord;
+use offramp_scenario::Limits;
 use rayon::prelude::*;
 
 use crate::bind::{BoundPolicy, Evaluation};
@@ -91,6 +92,11 @@ impl<'e> Planned<'e> {
         Ok(Self { number, evaluation, policy, record, failed: None })
     }
 
+    /// The limits of the process that it has for itself, if it has one: references are trusted.
+    pub(crate) fn isolation(&self) -> Option<Limits> {
+        self.policy.plugin().and(self.evaluation.scenario.isolation)
+    }
+
     /// Creates the policy once. If that crashes, the run has failed.
     ///
     /// # Errors
@@ -98,7 +104,7 @@ impl<'e> Planned<'e> {
     fn check(&mut self, isolated: &dyn Executor, hashes: &FileHashes) -> Result<(), UnfitRun> {
         let Self { evaluation, policy, .. } = *self;
         let fault = |cause: &dyn fmt::Display| unfit(evaluation, policy, cause);
-        let created = match evaluation.scenario.isolation {
+        let created = match self.isolation() {
             Some(limits) => isolated.check(evaluation, policy, limits),
             None => InProcess::create(evaluation, policy),
         };

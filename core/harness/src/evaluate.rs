@@ -147,7 +147,7 @@ pub fn evaluate<S: Sink>(
 
 /// How many tasks a run is: one per episode, or a single one if it has a process of its own.
 fn tasks_of(run: &Planned<'_>) -> u64 {
-    match run.evaluation.scenario.isolation {
+    match run.isolation() {
         None if run.failed.is_none() => run.evaluation.scenario.evaluation.episodes,
         _ => 1,
     }
@@ -247,7 +247,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
         if let Some(error) = &self.run.failed {
             return self.end(&mut lock(&self.progress), Some(error.to_string()));
         }
-        match self.run.evaluation.scenario.isolation {
+        match self.run.isolation() {
             Some(limits) => self.apart(limits),
             None if !self.counts(episode) => Ok(()),
             None => {

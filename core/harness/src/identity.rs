@@ -18,8 +18,17 @@ use crate::context::absolute;
 use crate::engine::ENGINE;
 
 /// Fields of a scenario that no result depends on, or that an identity has separately.
-const LEFT_OUT: [&str; 10] = [
-    "name", "about", "settings", "policies", "sweep", "isolate", "limits", "train", "distill",
+const LEFT_OUT: [&str; 11] = [
+    "name",
+    "about",
+    "settings",
+    "policies",
+    "hindsight",
+    "sweep",
+    "isolate",
+    "limits",
+    "train",
+    "distill",
     "tune",
 ];
 
@@ -69,7 +78,7 @@ impl FileHashes {
             fields.sort();
             sha256(format!("{fields:?}").as_bytes())
         });
-        let entry = (&policy.plugin.offer.name, &policy.parameters);
+        let entry = (policy.name(), &policy.parameters);
         let checkpoint = policy.checkpoint.as_deref();
         let home = &evaluation.checkpoint_home;
         let recordings = evaluation.scenario.recordings.iter();

@@ -1,10 +1,11 @@
 //! Records: the runs of an evaluation as run folders store them.
 
+use offramp_results::reference;
 use offramp_results::run_folder::{Identity, PluginRecord, RunRecord, Scenarios};
 
 use offramp_scenario::Experiment;
 
-use crate::bind::{BoundPolicy, Evaluation};
+use crate::bind::{BoundPolicy, Decider, Evaluation};
 use crate::engine::provenance;
 use crate::metrics::classes;
 use crate::survey::Surveyor;
@@ -16,8 +17,6 @@ pub(crate) fn run_record(
     identity: Identity,
 ) -> RunRecord {
     let scenario = &evaluation.scenario;
-    let library = &policy.plugin.library;
-    let file = library.path.file_name();
     RunRecord {
         scenario: scenario.name.clone(),
         policy: policy.label.clone(),
@@ -27,16 +26,34 @@ pub(crate) fn run_record(
         classes: classes(&scenario.system).iter().map(|class| class.name.clone()).collect(),
         moves: Surveyor::new(&scenario.system).is_some(),
         episodes: 0,
-        plugin: PluginRecord {
-            policy: policy.plugin.offer.name.clone(),
-            name: library.plugin.clone(),
-            version: library.version.clone(),
-            file: file.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            sha256: library.sha256.clone(),
-        },
+        plugin: plugin_record(policy),
         provenance: Some(provenance()),
         identity: Some(identity),
         error: None,
+    }
+}
+
+/// What decides in a run. References are part of the engine, which the provenance states.
+fn plugin_record(policy: &BoundPolicy) -> PluginRecord {
+    let name = policy.name().to_owned();
+    match &policy.decider {
+        Decider::Plugin(plugin) => {
+            let library = &plugin.library;
+            let file = library.path.file_name();
+            PluginRecord {
+                policy: name,
+                name: library.plugin.clone(),
+                version: library.version.clone(),
+                file: file.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                sha256: library.sha256.clone(),
+            }
+        }
+        Decider::Reference(_) => PluginRecord {
+            policy: name,
+            name: reference::PROVIDER.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..PluginRecord::default()
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use offramp_results::{EpisodeResult, checkpoint};
 use offramp_scenario::{Experiment, Scenario};
 use offramp_timeline::Recorder;
 
-use crate::bind::{BoundPolicy, Evaluation};
+use crate::bind::{BoundPolicy, Decider, Evaluation};
 use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
 use crate::instances::Instances;
@@ -136,7 +136,12 @@ impl<'r> RunSetup<'r> {
         let lent = self.context.lend();
         let context = lent.context(&policy.parameters, checkpoint, seed, 1);
         let checkpoint_file = self.checkpoint_file.as_slice().into();
-        policy.plugin.create_policy(&Context { checkpoint_file, ..context })
+        match &policy.decider {
+            Decider::Plugin(plugin) => {
+                plugin.create_policy(&Context { checkpoint_file, ..context })
+            }
+            Decider::Reference(reference) => Ok(reference.policy(&evaluation.scenario)),
+        }
     }
 }
 

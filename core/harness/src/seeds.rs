@@ -32,6 +32,8 @@ pub const SEARCH: Purpose = Purpose::new(13);
 pub const SELECTION: Purpose = Purpose::new(14);
 /// The systems of episodes, where each is played in another one.
 pub const SYSTEMS: Purpose = Purpose::new(15);
+/// The decisions of references: of chance, and of plans that know the future.
+pub const REFERENCES: Purpose = Purpose::new(16);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -96,6 +98,12 @@ pub fn search(seed: u64, number: u64, attempt: u64) -> Stream {
 /// The seed under which the episodes are drawn by which a search judges what has learned.
 pub fn selection(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, SELECTION).seed()
+}
+
+/// The draws of a reference in an evaluation episode under `seed`: the decisions of chance, or the moves
+/// of the search for a plan.
+pub fn reference(seed: u64, episode: u64) -> Stream {
+    StreamFamily::new(seed, episode, REFERENCES).of(0)
 }
 
 /// The draws of the system of an episode whose tasks are drawn under `tasks`, such as

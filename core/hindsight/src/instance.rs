@@ -300,6 +300,12 @@ impl Instance {
         Service { free: end, joins, sent: end, energy, delay_slots: 0, done: false }
     }
 
+    /// The energy of sending a task and nothing more, in published units as E_scaled has them.
+    pub(crate) fn published_upload(&self, task: &Task) -> f64 {
+        let device = &self.system.parameters().devices[task.device as usize];
+        self.scaled(device.transmit_w * task.size_mbit)
+    }
+
     /// True if devices that send to a station share its band.
     pub(crate) fn shares_bands(&self) -> bool {
         self.system.shares_bands()

@@ -30,6 +30,7 @@
 //! assert_eq!(hindsight.actions.len(), known.tasks());
 //! ```
 
+mod bound;
 mod instance;
 mod schedule;
 mod search;
@@ -91,14 +92,9 @@ impl Known {
 
     /// Uniform decisions.
     pub fn chance(&self, stream: &mut Stream) -> Plan {
-        let mut schedule = Schedule::new(&self.instance);
         let actions = self.instance.servers() as usize + 1;
-        for task in 0..self.tasks() as u32 {
-            let action = stream.below(actions) as u32;
-            let gain = schedule.try_out(&[Change { task, action }]);
-            schedule.accept(gain);
-        }
-        self.plan(&schedule)
+        let drawn: Vec<u32> = (0..self.tasks()).map(|_| stream.below(actions) as u32).collect();
+        self.plan(&self.scheduled(&drawn))
     }
 
     /// The myopic central plan: the tasks of each slot are decided together, each the best response to
@@ -119,6 +115,33 @@ impl Known {
         }
         descend(&mut schedule, &self.instance);
         self.plan(&schedule)
+    }
+
+    /// A sum of rewards that no plan exceeds: the maximum of a linear programme that asks less of plans than
+    /// the model does. `None` if the solver does not find it.
+    pub fn bound(&self) -> Option<f64> {
+        bound::bound(&self.instance)
+    }
+
+    /// The plan with these actions, one per task by slot and then device; `None` if their number is another,
+    /// or one is above M.
+    pub fn carry_out(&self, actions: Vec<u32>) -> Option<Plan> {
+        let legal = |action: &u32| *action <= self.instance.servers();
+        if actions.len() != self.tasks() || !actions.iter().all(legal) {
+            return None;
+        }
+        Some(self.plan(&self.scheduled(&actions)))
+    }
+
+    fn scheduled(&self, actions: &[u32]) -> Schedule<'_> {
+        let mut schedule = Schedule::new(&self.instance);
+        for slot in 0..self.instance.slots() {
+            let change = |task| Change { task, action: actions[task as usize] };
+            let changes: Vec<Change> = self.instance.of_slot(slot).map(change).collect();
+            let gain = schedule.try_out(&changes);
+            schedule.accept(gain);
+        }
+        schedule
     }
 
     fn centrally_planned(&self) -> Schedule<'_> {

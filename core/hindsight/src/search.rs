@@ -53,8 +53,9 @@ pub(crate) struct Annealing {
 }
 
 impl Annealing {
-    /// Chosen on episodes of seed 7 of the paper's system, at loads 0.3, 0.5 and 0.6.
-    pub(crate) const DEFAULT: Self = Self { trials: 0, hot: 20.0, cold: 0.05, swaps: 0.5 };
+    /// Chosen on episodes of seeds 7 and 8 of the paper's system, at loads 0.3, 0.5 and 0.6: less heat is
+    /// better at 0.3, more at 0.6.
+    pub(crate) const DEFAULT: Self = Self { trials: 0, hot: 30.0, cold: 0.3, swaps: 0.2 };
 }
 
 /// Tasks at most so far apart are swapped.

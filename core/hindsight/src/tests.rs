@@ -185,6 +185,18 @@ fn plans_of_all_kinds_are_worth_what_the_engine_pays() {
     }
 }
 
+#[test]
+fn no_plan_exceeds_the_bound() {
+    for (name, system) in systems() {
+        let known = Known::new(&system, WORKLOAD);
+        let bound = known.bound().unwrap();
+        let found = known.hindsight(50, &mut stream()).reward;
+        let chance = known.chance(&mut stream()).reward;
+        assert!(found <= bound, "{name}: {found} > {bound}");
+        println!("{name}: {chance} {found} {bound}");
+    }
+}
+
 /// Two devices, one server, and all 3,000 or so plans of their tasks.
 #[test]
 fn of_few_tasks_the_best_plan_is_found() {

@@ -68,6 +68,7 @@ pub mod tuning_page;
 
 use offramp_results::Grouping;
 use offramp_results::metric::{self, Metric};
+use offramp_results::reference::{SHARE_ID, SHARE_TITLE, share_of_hindsight};
 use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
 use serde_json::{Map, Value, json};
@@ -96,7 +97,8 @@ pub enum Format {
 /// "episodes", "metrics": {id: {"mean", "sd"}}, "power_modes": [{"alpha", "metrics"}]}]}`, with
 /// `null` for what has no value, and `error` in place of metrics and power modes if the run
 /// failed. Where there are classes, `"classes": [{"class", "metrics"}]` follows, and where devices
-/// move or rates change, `"mobility"` with the form of `metrics`. CSV has one row per run.
+/// move or rates change, `"mobility"` with the form of `metrics`. Where hindsight was evaluated,
+/// `"share_of_hindsight"` is a number. CSV has one row per run.
 pub fn results(runs: &[StoredRun], format: Format) -> String {
     match format {
         Format::Table => table(runs),
@@ -149,7 +151,9 @@ fn table(runs: &[StoredRun]) -> String {
             record.seed
         );
         let shown = || metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
-        let titles = shown().map(|(metric, _)| metric.title).collect();
+        let has_shares = runs.iter().any(|run| share_of_hindsight(run, runs).is_some());
+        let share = has_shares.then_some(SHARE_TITLE);
+        let titles = shown().map(|(metric, _)| metric.title).chain(share).collect();
         let (header, texts) = header(record, &["policy"], titles);
         let rows = runs.iter().map(|run| {
             let policy = run.record.policy.clone();
@@ -158,7 +162,8 @@ fn table(runs: &[StoredRun]) -> String {
                 None => {
                     let cells =
                         shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
-                    row(&run.record, [policy].into_iter().chain(cells))
+                    let share = share.map(|_| share_text(share_of_hindsight(run, runs)));
+                    row(&run.record, [policy].into_iter().chain(cells).chain(share))
                 }
             }
         });
@@ -174,6 +179,11 @@ fn table(runs: &[StoredRun]) -> String {
         text += &mobility_table(runs);
     }
     text
+}
+
+/// A share of hindsight as tables show it.
+pub(crate) fn share_text(share: Option<f64>) -> String {
+    share.map_or_else(|| NONE.to_owned(), |share| format!("{share:.3}"))
 }
 
 /// The quantities that tables of [`mobility`](metric::mobility) show.
@@ -297,6 +307,9 @@ fn as_json(runs: &[StoredRun]) -> Value {
             if grouping == Grouping::PowerMode || !groups.is_empty() {
                 object[grouping.key()] = groups.into();
             }
+        }
+        if let Some(share) = share_of_hindsight(run, runs) {
+            object[SHARE_ID] = share.into();
         }
         if record.moves {
             object["mobility"] =

@@ -3,6 +3,7 @@
 use offramp_results::Grouping;
 use offramp_results::group::Label;
 use offramp_results::metric::{self, Metric};
+use offramp_results::reference::{SHARE_ID, share_of_hindsight};
 use offramp_results::run_folder::{RunRecord, StoredRun};
 use offramp_results::statistics::MeanSd;
 
@@ -32,7 +33,12 @@ pub fn run_records_by(groupings: &[Grouping], runs: &[StoredRun]) -> Records {
     let moves = runs.iter().any(|run| run.record.moves);
     let mobility = || metric::mobility().iter().filter(move |_| moves);
     let fields = KEY.into_iter().chain(labels).chain(metric_fields(metric::summarised()));
-    let mut records = Records::new(fields.chain(metric_fields(mobility())).collect::<Vec<_>>());
+    let shares: Vec<_> = runs.iter().map(|run| share_of_hindsight(run, runs)).collect();
+    // Nor are there where no hindsight was evaluated.
+    let share = shares.iter().any(Option::is_some);
+    let share = || share.then_some(Field::new(SHARE_ID, Kind::Number)).into_iter();
+    let fields = fields.chain(metric_fields(mobility())).chain(share());
+    let mut records = Records::new(fields.collect::<Vec<_>>());
     let row = |run: &StoredRun, group: Option<(Grouping, Label<'_>)>, metrics: Vec<Cell>| {
         let labels = groupings.iter().map(|&grouping| match group {
             Some((of, label)) if of == grouping => group_cell(label),
@@ -40,10 +46,12 @@ pub fn run_records_by(groupings: &[Grouping], runs: &[StoredRun]) -> Records {
         });
         key_cells(&run.record).into_iter().chain(labels).chain(metrics).collect::<Vec<_>>()
     };
-    for run in runs {
+    for (run, share_of_run) in runs.iter().zip(shares) {
         let of_run =
             |metric: &'static Metric| run.mean_sd(metric).filter(|_| run.record.error.is_none());
-        let found = metric_cells(mobility(), of_run);
+        let mut found = metric_cells(mobility(), of_run);
+        let share_of_run = share_of_run.map_or(Cell::Empty, |share| Cell::Number(share, 3));
+        found.extend(share().map(|_| share_of_run.clone()));
         let overall = metric_cells(metric::summarised(), of_run);
         records.rows.push(row(run, None, overall.into_iter().chain(found.clone()).collect()));
         for &grouping in groupings.iter().filter(|_| run.record.error.is_none()) {

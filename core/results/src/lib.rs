@@ -10,7 +10,8 @@
 //! 2. [`run_folder`]: the folder to which a batch is written and from which it is read again,
 //!    whole or as a [`shard`]; [`merge`] combines the shards. [`tasks`]:
 //!    a row per task in it.
-//! 3. [`statistics`]: means, intervals and paired differences over episodes and training seeds.
+//! 3. [`reference`](mod@reference): what was attainable, and the share of it that each run reaches;
+//!    [`statistics`]: means, intervals and paired differences over episodes and training seeds.
 //! 4. [`learning`]: the rows that a training and a distillation write while they run; [`tuning`]:
 //!    those of a search for hyper-parameters, and what they choose;
 //!    [`checkpoint`]: what a checkpoint states about itself.
@@ -79,6 +80,7 @@ pub mod merge;
 pub mod metric;
 pub mod provenance;
 mod record;
+pub mod reference;
 pub mod replay;
 mod rows;
 pub mod run_folder;

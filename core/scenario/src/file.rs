@@ -119,6 +119,10 @@ sections! {
         tune: Option<TuneSection> { default: None, nested: section, },
         /// How policies are evaluated.
         evaluate: EvaluateSection { default: EvaluateSection::default(), nested: section, },
+        /// Whether to show what was attainable: rows of `chance`, which knows nothing, of `central` and of
+        /// `hindsight`, which know more than any device, and each row's
+        /// [share of hindsight](#share-of-hindsight).
+        hindsight: bool { default: false, },
         /// Whether each run has a process of its own. A policy that crashes, hangs or exhausts
         /// memory is then a failed row, and the other runs continue.
         isolate: bool { default: false, },

@@ -38,6 +38,8 @@ pub struct Scenario {
     pub observation: ObservationSpec,
     /// The policies to compare; their labels differ. May be empty.
     pub policies: Vec<PolicyEntry>,
+    /// True if references are evaluated too: chance, the central plan and hindsight.
+    pub hindsight: bool,
     /// How they are evaluated.
     pub evaluation: EvaluationEntry,
     /// The training, if the scenario has a `train` section.
@@ -83,6 +85,7 @@ impl Scenario {
             recordings: files,
             observation,
             policies: entries::policies(source, &file.policies)?,
+            hindsight: file.hindsight,
             evaluation: entries::evaluation(&file.evaluate),
             training: train.transpose()?,
             distillation: distill.transpose()?,

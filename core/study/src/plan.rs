@@ -9,7 +9,7 @@ use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
 use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
 
 use offramp_harness::bind::{
-    Distillation, Training, bind_distillation, bind_evaluation, bind_training,
+    BoundPolicy, Distillation, Training, bind_distillation, bind_evaluation, bind_training,
 };
 use offramp_harness::engine::ENGINE;
 use offramp_harness::{files_of, recorded_files};
@@ -394,14 +394,19 @@ impl StudyRunner<'_> {
             });
         }
         let read = bind_evaluation(read, self.registry).map_err(Box::new)?;
-        let plugins: Vec<_> =
-            read.policies.iter().map(|policy| policy.plugin.library.sha256.clone()).collect();
+        let plugins: Vec<_> = read
+            .policies
+            .iter()
+            .filter_map(BoundPolicy::plugin)
+            .map(|plugin| plugin.library.sha256.clone())
+            .collect();
         let mut files = described(&recordings(&read.scenario)?);
         // What has learned has its files in the key of that; what may crash is not created here.
         if job.is_empty() && read.scenario.isolation.is_none() {
             let scenario = Scenario { folder: home.clone(), ..read.scenario };
             for policy in &read.policies {
-                files += &described(&files_of(&scenario, &policy.plugin, &policy.parameters));
+                let Some(plugin) = policy.plugin() else { continue };
+                files += &described(&files_of(&scenario, plugin, &policy.parameters));
             }
         }
         let key = sha256(format!("{ENGINE} {job} {plugins:?} {text}{files}").as_bytes());

@@ -7,6 +7,7 @@
 //! 1. [`Trace::read`] reads a file and checks that it is consistent.
 //! 2. [`Trace::replay`] runs its arrivals and decisions through the engine and compares every
 //!    recorded value. The outcome is plain data, an [`offramp_results::replay::Replay`].
+//! 3. [`record()`] writes one: an episode that the engine plays.
 //!
 //! It knows nothing of plugins or scenarios.
 //!
@@ -33,7 +34,9 @@
 
 mod comparison;
 mod format;
+mod record;
 mod replay;
 
 pub use comparison::TOLERANCE;
 pub use format::{Trace, TraceError};
+pub use record::{NotATrace, can_record, record};

@@ -206,7 +206,7 @@ fn request(task: Task, evaluation: &Evaluation, policy: &BoundPolicy, limits: Li
         sha256: sha256.clone(),
         folder: bytes_of(&scenario.folder),
         checkpoint_home: bytes_of(checkpoint_home),
-        plugin: bytes_of(&policy.plugin.library.path),
+        plugin: bytes_of(policy.plugin().map_or(Path::new(""), |plugin| &plugin.library.path)),
         limits,
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use offramp_results::metric::{self, Column, EpisodeResult, Metric};
+use offramp_results::reference::{is_reference, share_of};
 use offramp_results::run_folder::{RunFolder, RunRecord};
 use offramp_results::statistics::{Interval, MeanSd, Scores, Weighted};
 use offramp_results::summary::Summary;
@@ -89,6 +90,17 @@ pub(super) struct Mean {
 struct Kept {
     overall: Vec<Vec<Option<Weighted>>>,
     by_group: Grouped<Vec<Vec<Option<Weighted>>>>,
+}
+
+impl Point {
+    /// The share of hindsight that each run reaches.
+    pub(super) fn shares(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        let qoe = shown().position(|(metric, _)| metric.id == "qoe");
+        let mean = move |run: &Run| Some(run.means.get(qoe?).copied()??.mean);
+        self.runs
+            .iter()
+            .map(move |run| share_of(run, self.runs.iter(), |run| (&run.record, mean(run))))
+    }
 }
 
 impl Mean {
@@ -264,7 +276,9 @@ fn point(mut runs: Vec<Run>, kept: Vec<Kept>) -> Point {
     let mean_qoe =
         |run: &Run| run.means.get(qoe).copied().flatten().filter(|mean| mean.sd.is_none());
     let mut best: Option<(usize, f64)> = None;
-    for (number, run) in runs.iter().enumerate() {
+    // No policy could be as good as a reference that knows more.
+    let policies = runs.iter().enumerate().filter(|(_, run)| !is_reference(&run.record));
+    for (number, run) in policies {
         let Some(Mean { mean, .. }) = mean_qoe(run) else { continue };
         if best.is_none_or(|(_, highest)| mean > highest) {
             best = Some((number, mean));

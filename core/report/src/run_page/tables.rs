@@ -2,13 +2,14 @@
 
 use offramp_results::Grouping;
 use offramp_results::metric::{Better, Column, Form, Metric};
+use offramp_results::reference::{SHARE_TITLE, is_reference};
 use offramp_results::words::{counted, rounded, signed};
 
-use crate::NONE;
 use crate::axis;
 use crate::page::{details, escaped, html_table, more};
 use crate::plot::quartiles;
 use crate::table::Table;
+use crate::{NONE, share_text};
 
 use super::figures::completed_within;
 use super::measured::{Mean, Point, Run, Scenario, drawn, shown};
@@ -57,9 +58,10 @@ fn mean_cell(mean: Option<Mean>, column: Column, is_best: bool) -> String {
     estimate + &spread
 }
 
-/// The best mean of a metric at a point; `None` if nothing is better than anything else.
+/// The best mean of a metric at a point, apart from references; `None` if nothing is better than anything else.
 fn best(point: &Point, at: usize, metric: &Metric) -> Option<f64> {
-    let means = || point.runs.iter().filter_map(|run| Some(run.means.get(at).copied()??.mean));
+    let policies = || point.runs.iter().filter(|run| !is_reference(&run.record));
+    let means = || policies().filter_map(|run| Some(run.means.get(at).copied()??.mean));
     let (low, high) = (means().reduce(f64::min)?, means().reduce(f64::max)?);
     match metric.better {
         _ if low >= high => None,
@@ -71,13 +73,16 @@ fn best(point: &Point, at: usize, metric: &Metric) -> Option<f64> {
 
 /// The first `most` runs with the means of their metrics, and a sentence about the others.
 pub(super) fn means(scenario: &Scenario, most: usize) -> String {
-    let shape =
-        header(scenario, &["policy"], shown().map(|(metric, _)| axis::metric_label(metric)));
+    let has_shares = scenario.points.iter().any(|point| point.shares().flatten().next().is_some());
+    let share = has_shares.then(|| SHARE_TITLE.to_owned());
+    let titles = shown().map(|(metric, _)| axis::metric_label(metric)).chain(share);
+    let shape = header(scenario, &["policy"], titles);
     let mut rows = Vec::new();
     for point in &scenario.points {
         let bests: Vec<Option<f64>> =
             shown().enumerate().map(|(at, (metric, _))| best(point, at, metric)).collect();
-        rows.extend(point.runs.iter().take(most - rows.len()).map(|run| {
+        let runs = point.runs.iter().zip(point.shares());
+        rows.extend(runs.take(most - rows.len()).map(|(run, share)| {
             let mut row: Vec<String> = swept(run).chain([escaped(&run.record.policy)]).collect();
             if !run.succeeded() {
                 row.push("failed".to_owned());
@@ -86,9 +91,11 @@ pub(super) fn means(scenario: &Scenario, most: usize) -> String {
             }
             row.extend(shown().enumerate().map(|(at, (_, column))| {
                 let mean = run.means.get(at).copied().flatten();
-                let is_best = mean.is_some_and(|of| bests[at] == Some(of.mean));
+                let is_best =
+                    mean.is_some_and(|of| bests[at] == Some(of.mean)) && !is_reference(&run.record);
                 mean_cell(mean, column, is_best)
             }));
+            row.extend(has_shares.then(|| share_text(share)));
             row
         }));
     }
