@@ -91,6 +91,7 @@ impl From<Output> for Ran {
 pub fn offramp(folder: &Path, arguments: &[&str]) -> Ran {
     let mut command = Command::new(built().join("offramp"));
     command.current_dir(folder).args(arguments).env_remove("OFFRAMP_PLUGINS");
+    command.env("OFFRAMP_CACHE", folder.join("cache"));
     command.output().unwrap_or_else(|error| panic!("{error}")).into()
 }
 

@@ -153,7 +153,8 @@ fn table(runs: &[StoredRun]) -> String {
         let shown = || metric::all().iter().filter_map(|metric| Some((metric, metric.column?)));
         let has_shares = runs.iter().any(|run| share_of_hindsight(run, runs).is_some());
         let share = has_shares.then_some(SHARE_TITLE);
-        let titles = shown().map(|(metric, _)| metric.title).chain(share).collect();
+        let titles = shown().map(|(metric, _)| metric.title);
+        let titles = before_last(titles.collect(), share);
         let (header, texts) = header(record, &["policy"], titles);
         let rows = runs.iter().map(|run| {
             let policy = run.record.policy.clone();
@@ -163,7 +164,8 @@ fn table(runs: &[StoredRun]) -> String {
                     let cells =
                         shown().map(|(metric, column)| column.form.text(run.mean_sd(metric)));
                     let share = share.map(|_| share_text(share_of_hindsight(run, runs)));
-                    row(&run.record, [policy].into_iter().chain(cells).chain(share))
+                    let cells = before_last(cells.collect(), share);
+                    row(&run.record, [policy].into_iter().chain(cells))
                 }
             }
         });
@@ -179,6 +181,14 @@ fn table(runs: &[StoredRun]) -> String {
         text += &mobility_table(runs);
     }
     text
+}
+
+/// Columns with one more before the last, which is the time of a decision: what follows from other
+/// columns is not to stand behind what differs from run to run.
+pub(crate) fn before_last<T>(mut columns: Vec<T>, column: Option<T>) -> Vec<T> {
+    let last = columns.len().saturating_sub(1);
+    column.into_iter().for_each(|column| columns.insert(last, column));
+    columns
 }
 
 /// A share of hindsight as tables show it.

@@ -9,7 +9,7 @@ use crate::axis;
 use crate::page::{details, escaped, html_table, more};
 use crate::plot::quartiles;
 use crate::table::Table;
-use crate::{NONE, share_text};
+use crate::{NONE, before_last, share_text};
 
 use super::figures::completed_within;
 use super::measured::{Mean, Point, Run, Scenario, drawn, shown};
@@ -75,8 +75,8 @@ fn best(point: &Point, at: usize, metric: &Metric) -> Option<f64> {
 pub(super) fn means(scenario: &Scenario, most: usize) -> String {
     let has_shares = scenario.points.iter().any(|point| point.shares().flatten().next().is_some());
     let share = has_shares.then(|| SHARE_TITLE.to_owned());
-    let titles = shown().map(|(metric, _)| axis::metric_label(metric)).chain(share);
-    let shape = header(scenario, &["policy"], titles);
+    let titles = shown().map(|(metric, _)| axis::metric_label(metric)).collect();
+    let shape = header(scenario, &["policy"], before_last(titles, share).into_iter());
     let mut rows = Vec::new();
     for point in &scenario.points {
         let bests: Vec<Option<f64>> =
