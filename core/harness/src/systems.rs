@@ -72,10 +72,9 @@ impl<'s> Systems<'s> {
         entry: Option<&'s TrainingEntry>,
         seed: u64,
     ) -> Self {
-        let entry = entry.filter(|entry| entry.validate_systems > 0);
         let drawn = entry.and_then(|entry| {
-            let count = Some(entry.validate_systems);
-            entry.systems.as_ref().map(|distribution| Drawn { distribution, seed, count })
+            let (distribution, count) = (entry.systems.as_ref()?, entry.validate_systems?);
+            Some(Drawn { distribution, seed, count: Some(count) })
         });
         Self { scenario, own: &scenario.validation_system, drawn }
     }
