@@ -287,6 +287,23 @@ mod tests {
         assert!((30..70).contains(&heterogeneous), "{heterogeneous}");
     }
 
+    /// Its files would be read in each episode, and may change meanwhile.
+    #[test]
+    fn recorded_data_is_not_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |slot: u32| format!("{slot},0,1,14\n");
+        let rows: String = (0..200).map(row).collect();
+        let rates = format!("slot,device,server,mbps\n{rows}");
+        std::fs::write(folder.path().join("rates.csv"), rates).unwrap();
+        let text = "(name: \"x\", system: (devices: 1, servers: 1), train: (episodes: 1,
+            learner: (plugin: \"a\"),
+            systems: {\"system.uplink_mbps\": Choice([9, Recorded(\"rates.csv\")])}))";
+        let fault = Experiment::parse("x.ron", text.to_owned(), folder.path(), &[]).unwrap_err();
+        let expected = "with system.uplink_mbps = Recorded(\"rates.csv\"): a system with recorded data \
+                        can't be drawn anew for each episode";
+        assert_eq!(fault.message, expected);
+    }
+
     /// Two systems with the same speeds to draw from have other devices.
     #[test]
     fn what_is_drawn_once_for_a_system_is_drawn_anew() {
@@ -365,6 +382,11 @@ mod tests {
             "whole numbers are needed here",
             "",
         );
+        let fault = read("{\"energy\": Choice([Published])}", "observation: Published,");
+        assert!(fault.is_ok());
+        let world = "world: (stations: Grid(1, 1)), observation: Published,";
+        let fault = read("{\"energy\": Choice([Published])}", world).unwrap_err();
+        assert!(fault.message.starts_with("the public code knows no system"), "{fault}");
         let validates = "{}, validate_systems: 3";
         assert_eq!(
             read(validates, "").unwrap_err().message,
