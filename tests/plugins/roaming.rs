@@ -26,7 +26,6 @@ impl Policy for Roaming {
     const NEEDS: Needs = Needs::SERVERS.and(Needs::HISTORY).and(Needs::LENGTH);
 
     fn create(context: &Context<'_>) -> Result<Self, Error> {
-        context.no_parameters()?;
         let system = context.system;
         let mut roaming = Self {
             record: format!("{}\n", context.learning_steps),

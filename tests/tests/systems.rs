@@ -89,14 +89,9 @@ fn neither_threads_nor_interruptions_change_the_systems() {
     sandbox.write("many.ron", training().set("train.systems", other).to_string());
     let refused = sandbox.offramp(&command);
     assert_eq!(refused.code, 2);
-    assert!(
-        refused.err.contains(
-            "`train.systems.tasks.arrival_probability` was Uniform(0.05, 0.7) when it began, and is \
-             Uniform(0.05, 0.6) now"
-        ),
-        "{}",
-        refused.err
-    );
+    for part in ["`train.systems.tasks.arrival_probability` was", "is Uniform(0.05, 0.6) now"] {
+        assert!(refused.err.contains(part), "{}", refused.err);
+    }
     sandbox.write("many.ron", training().set("train.validate_systems", 1).to_string());
     sandbox.succeed(&command);
 }
@@ -126,19 +121,18 @@ fn a_validation_plays_the_same_systems_each_time() {
 
 #[test]
 fn what_does_not_cope_with_other_systems_is_refused() {
-    let check = |scenario: &Fields, name: &str, column: &str| {
+    let check = |scenario: &Fields, name: &str, place: &str| {
         let (sandbox, _) = sandbox(scenario);
         let fresh = example("fresh").display().to_string();
         let roaming = example("roaming").display().to_string();
         let command =
             ["train", "many.ron", "--out", "run", "--plugins", &fresh, "--plugins", &roaming];
         let refused = sandbox.offramp(&command);
-        let message = format!(
-            "`{name}` does not cope with a system that differs from episode to episode: it lacks the \
-             capability `any_system`"
-        );
         assert_eq!(refused.code, 2, "{}", refused.err);
-        assert!(refused.err.contains(&message) && refused.err.contains(column), "{}", refused.err);
+        let message = format!("`{name}` does not cope with a system that differs");
+        for part in [&message, "capability `any_system`", place] {
+            assert!(refused.err.contains(part), "{}", refused.err);
+        }
         assert!(!sandbox.has("run"));
     };
     check(&training().set("train.learner", plugin("d3qn")), "d3qn", "(plugin: \"d3qn\")");

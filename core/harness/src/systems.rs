@@ -22,7 +22,6 @@ pub(crate) const FIELD: &str = "train.systems";
 /// The systems of the episodes of a training or of validations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Systems<'s> {
-    scenario: &'s Scenario,
     /// The system of each episode, if none is drawn.
     own: &'s Arc<System>,
     drawn: Option<Drawn<'s>>,
@@ -62,7 +61,7 @@ impl<'s> Systems<'s> {
         let seed = seeds::training_tasks(entry.seed);
         let drawn = entry.systems.as_ref();
         let drawn = drawn.map(|distribution| Drawn { distribution, seed, count: None });
-        Self { scenario, own: &scenario.training_system, drawn }
+        Self { own: &scenario.training_system, drawn }
     }
 
     /// The systems of validation episodes whose tasks are drawn under `seed`: those that the training
@@ -72,12 +71,11 @@ impl<'s> Systems<'s> {
         entry: Option<&'s TrainingEntry>,
         seed: u64,
     ) -> Self {
-        let entry = entry.filter(|entry| entry.validate_systems > 0);
         let drawn = entry.and_then(|entry| {
-            let count = Some(entry.validate_systems);
-            entry.systems.as_ref().map(|distribution| Drawn { distribution, seed, count })
+            let (distribution, count) = (entry.systems.as_ref()?, entry.validate_systems?);
+            Some(Drawn { distribution, seed, count: Some(count) })
         });
-        Self { scenario, own: &scenario.validation_system, drawn }
+        Self { own: &scenario.validation_system, drawn }
     }
 
     /// True if systems are drawn.
@@ -94,7 +92,7 @@ impl<'s> Systems<'s> {
             return Ok(EpisodeSystem { system: Arc::clone(self.own), drawn: None });
         };
         let values = distribution.draw(seeds::system(seed, count.map_or(number, |n| number % n)));
-        let system = self.scenario.system_with(&values).map_err(|fault| {
+        let system = distribution.system(&values).map_err(|fault| {
             let (shown, message) = (shown(&values), fault.message);
             let cause = format!("the system of episode {number} ({shown}): {message}");
             Refusal { field: FIELD.to_owned(), cause }

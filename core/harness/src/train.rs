@@ -260,7 +260,8 @@ impl<'t> Trainer<'t> {
         let steps = systems.slots(entry.episodes)?;
         let validations = seeds::validation(entry.seed);
         let validations = Systems::of_validation(scenario, Some(entry), validations);
-        validations.slots(entry.validate_systems.min(entry.validate_episodes))?;
+        let count = entry.validate_systems.unwrap_or(0).min(entry.validate_episodes);
+        validations.slots(count)?;
         let learner_steps = learning_steps(&learner.plugin, steps);
         let explorer_steps =
             explorer.as_ref().map_or(0, |explorer| learning_steps(&explorer.plugin, steps));

@@ -504,6 +504,7 @@ impl fmt::Debug for ColumnList {
 }
 
 /// The columns that make up the flat feature vector o of a row.
+#[expect(clippy::large_enum_variant, reason = "an episode has one, and a plain value is simpler")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObservationKind {
     /// Eq. (10) with the true values: λ, τ^C, τ^T, B^E_1…M, α: 4 + M features.
@@ -720,8 +721,15 @@ impl View<'_> {
         prediction::local(self.system, arrival, queue)
     }
 
-    /// `value` of the outcome of sending a task to each server, into a slice of M zeros.
-    fn offloaded(&self, arrival: &Arrival, servers: &mut [f64], value: fn(&Prediction) -> f64) {
+    /// `value` of the outcome of sending a task to each server, into a slice of M zeros. Compiled for
+    /// each value, so that no other is computed.
+    #[inline(always)]
+    fn offloaded(
+        &self,
+        arrival: &Arrival,
+        servers: &mut [f64],
+        value: impl Fn(&Prediction) -> f64,
+    ) {
         let uplink_queue_slots = f64::from(self.uplink_queue_slots(arrival.device));
         let capacities = self.scene.and_then(Scene::capacities);
         let of_servers = &self.system.parameters().servers;

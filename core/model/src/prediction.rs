@@ -65,6 +65,7 @@ pub(crate) fn local(system: &System, arrival: &Arrival, compute_queue_slots: f64
 }
 
 /// The outcome of sending the task to a server.
+#[inline(always)]
 pub(crate) fn offloaded(system: &System, arrival: &Arrival, way: &Way) -> Prediction {
     let &Way { uplink_queue_slots, uplink_mbps, wired_slots, ghz, load, backlog_mbit } = way;
     if uplink_mbps <= 0.0 || ghz <= 0.0 {
@@ -95,6 +96,7 @@ pub(crate) fn offloaded(system: &System, arrival: &Arrival, way: &Way) -> Predic
     capped(system, delay_slots, reward::scaled(system, energy))
 }
 
+#[inline]
 fn capped(system: &System, delay_slots: f64, energy: f64) -> Prediction {
     Prediction {
         delay_slots: delay_slots.min(CAP * f64::from(system.deadline_slots())),

@@ -4,8 +4,12 @@
 //! can be drawn; a list of fields that may be drawn would be a second definition of them. What is
 //! drawn once for a system (quantities of devices and servers, rates) is drawn anew with it: its
 //! `system.seed` is a draw, too, unless it is named.
+//!
+//! A sweep replaces values of the whole text, field by field. There may be thousands of episodes, so
+//! here the places of the fields are found once, in a text that has the system alone.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use offramp_model::System;
@@ -15,7 +19,7 @@ use crate::domain::{Domain, Scale, real, whole};
 use crate::fault::nearest;
 use crate::field::Section;
 use crate::file::{DrawnField, fields};
-use crate::outline::{replace, value_of};
+use crate::outline::{Outline, fields_of, replace, value_of};
 use crate::source::Source;
 use crate::sweep::point_text;
 use crate::{Fault, observation, system};
@@ -26,11 +30,20 @@ const OF_SYSTEM: [&str; 5] = ["system", "world", "tasks", "alpha", "energy"];
 /// The field of the seed of all that is drawn once for a system.
 const SEED: &str = "system.seed";
 
+/// What else a text needs of which a system is read.
+const BESIDES: [&str; 3] = ["name", "observation", "history_slots"];
+
 /// A distribution of systems: fields of a scenario, each drawn on its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawnSystems {
     /// The path of each field, and what it may be; at least one.
     fields: Vec<(String, Domain)>,
+    /// The text of the scenario's system, with a [`mark`] in the place of each value.
+    text: String,
+    /// How errors refer to the scenario.
+    source_name: String,
+    /// The folder that paths in it are relative to.
+    folder: PathBuf,
 }
 
 impl DrawnSystems {
@@ -39,17 +52,49 @@ impl DrawnSystems {
         &self.fields
     }
 
-    /// Draws a system from `stream`: fields and values, for
-    /// [`Scenario::system_with`](crate::Scenario::system_with).
+    /// Draws a system from `stream`: fields and values, for [`system`](Self::system).
     pub fn draw(&self, mut stream: Stream) -> Vec<(String, String)> {
+        // Always drawn, so that naming it changes no other value.
         let seed = (SEED.to_owned(), stream.next_u64().to_string());
         let drawn = self.fields.iter().map(|(field, domain)| {
             let value = domain.draw(&mut stream);
             (field.clone(), value)
         });
-        // First, so that a value of its own replaces it.
-        std::iter::once(seed).chain(drawn).collect()
+        own_seed(&self.fields).then_some(seed).into_iter().chain(drawn).collect()
     }
+
+    /// The system with these values, as [`draw`](Self::draw) returned them.
+    ///
+    /// # Errors
+    /// [`Fault`] if they do not describe a system.
+    pub fn system(&self, values: &[(String, String)]) -> Result<Arc<System>, Fault> {
+        let mut text = self.text.clone();
+        for (number, (_, value)) in values.iter().enumerate() {
+            text = text.replacen(&mark(number), value, 1);
+        }
+        let name = format!("{} (drawn, {})", self.source_name, point_text(values));
+        let source = Source { name: &name, text: &text, folder: &self.folder };
+        let file = source.read_file()?;
+        file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
+        let systems = system::system(source, &file)?;
+        if !systems.files.is_empty() {
+            let message = "a system with recorded data can't be drawn anew for each episode";
+            return Err(source.fault("", message.to_owned(), None));
+        }
+        let seen = observation::observation(source, &file)?;
+        observation::check(source, &seen, &systems.evaluation)?;
+        Ok(systems.evaluation)
+    }
+}
+
+/// True if the seed of a system is drawn without being named.
+fn own_seed(fields: &[(String, Domain)]) -> bool {
+    fields.iter().all(|(field, _)| field != SEED)
+}
+
+/// Stands for the value of that number in a text; no text of a person has it.
+fn mark(number: usize) -> String {
+    format!("\u{1}{number}\u{1}")
 }
 
 /// The distribution that the map at `path` describes; `None` if it is empty.
@@ -58,7 +103,7 @@ pub(crate) fn systems(
     path: &str,
     map: &BTreeMap<String, DrawnField>,
 ) -> Result<Option<DrawnSystems>, Fault> {
-    let mut drawn = Vec::with_capacity(map.len());
+    let mut fields = Vec::with_capacity(map.len());
     for (field, form) in map {
         let at = format!("{path}.{field}");
         check_field(source, &at, field)?;
@@ -70,13 +115,35 @@ pub(crate) fn systems(
             let help = "draw one of them".to_owned();
             return Err(source.fault(&format!("{path}.{part}"), message, Some(help)));
         }
-        drawn.push((field.clone(), domain(source, &at, form)?));
+        fields.push((field.clone(), domain(source, &at, form)?));
     }
-    if drawn.is_empty() {
+    if fields.is_empty() {
         return Ok(None);
     }
-    check_edges(source, path, &drawn)?;
-    Ok(Some(DrawnSystems { fields: drawn }))
+    let text = marked(source, path, &fields)?;
+    let (source_name, folder) = (source.name.to_owned(), source.folder.to_owned());
+    let systems = DrawnSystems { fields, text, source_name, folder };
+    check_edges(source, path, &systems)?;
+    Ok(Some(systems))
+}
+
+/// The text of the system alone, with marks in the places of the values that are drawn.
+fn marked(source: Source<'_>, path: &str, fields: &[(String, Domain)]) -> Result<String, Fault> {
+    let kept = |name: &str| OF_SYSTEM.iter().chain(&BESIDES).any(|kept| *kept == name);
+    let own = fields_of(source.text).into_iter().filter(|(name, _)| kept(name));
+    let own: Vec<_> = own.map(|(name, value)| format!("{name}: {value}")).collect();
+    // With what stands before the struct, such as extensions of RON.
+    let before = &source.text[..Outline::of(source.text).span.start];
+    let mut text = format!("{before}({})", own.join(",\n"));
+    let seed = own_seed(fields).then_some(SEED);
+    let paths = seed.into_iter().chain(fields.iter().map(|(field, _)| field.as_str()));
+    for (number, field) in paths.enumerate() {
+        text = replace(&text, field, &mark(number)).ok_or_else(|| {
+            let message = format!("this scenario has no place for `{field}`");
+            source.fault(&format!("{path}.{field}"), message, None)
+        })?;
+    }
+    Ok(text)
 }
 
 /// Checks that a path, at `at` in the file, names a field of the system.
@@ -96,6 +163,10 @@ fn check_field(source: Source<'_>, at: &str, field: &str) -> Result<(), Fault> {
     let is_part = |path: &str| {
         !is_section(path) && is_in(&general, path) && value_of(source.text, field).is_some()
     };
+    if field == "system" {
+        let message = "`system` is drawn by its fields, each on its own".to_owned();
+        return Err(source.fault(at, message, None));
+    }
     if of_system.clone().any(|path| path == general || is_part(path)) {
         return Ok(());
     }
@@ -135,53 +206,30 @@ fn domain(source: Source<'_>, path: &str, form: &DrawnField) -> Result<Domain, F
 
 /// Checks each value at the edge of a field, with the others at their first, so that most mistakes
 /// show when the file is read. Combinations are checked when it is known which of them are drawn.
-fn check_edges(source: Source<'_>, path: &str, drawn: &[(String, Domain)]) -> Result<(), Fault> {
+fn check_edges(source: Source<'_>, path: &str, systems: &DrawnSystems) -> Result<(), Fault> {
     let first = |(field, domain): &(String, Domain)| {
         (field.clone(), domain.edges().into_iter().next().unwrap_or_default())
     };
-    let first: Vec<_> = drawn.iter().map(first).collect();
-    for (number, (field, domain)) in drawn.iter().enumerate() {
+    let first: Vec<_> = systems.fields.iter().map(first).collect();
+    for (number, (field, domain)) in systems.fields.iter().enumerate() {
         // That of all first values is checked with the first field.
         for value in domain.edges().into_iter().skip(usize::from(number > 0)) {
             let mut values = first.clone();
             values[number].1 = value;
-            system_with(source, &values).map_err(|Fault { message, help, .. }| {
+            let shown = point_text(&values);
+            let seed = own_seed(&systems.fields).then(|| (SEED.to_owned(), "0".to_owned()));
+            let values: Vec<_> = seed.into_iter().chain(values).collect();
+            systems.system(&values).map_err(|Fault { message, help, .. }| {
                 let whole = message.starts_with("a whole number is needed");
                 let help = match domain {
                     Domain::Real(..) if whole => Some("`Whole(low, high)` draws them".to_owned()),
                     _ => help,
                 };
-                let message = format!("with {}: {message}", point_text(&values));
-                source.fault(&format!("{path}.{field}"), message, help)
+                source.fault(&format!("{path}.{field}"), format!("with {shown}: {message}"), help)
             })?;
         }
     }
     Ok(())
-}
-
-/// The system of a scenario with `values` in the places of its own.
-pub(crate) fn system_with(
-    source: Source<'_>,
-    values: &[(String, String)],
-) -> Result<Arc<System>, Fault> {
-    let mut text = source.text.to_owned();
-    for (field, value) in values {
-        text = replace(&text, field, value).ok_or_else(|| {
-            let message = format!("this scenario has no place for `{field}`");
-            source.fault(field, message, None)
-        })?;
-    }
-    let name = format!("{} (drawn, {})", source.name, point_text(values));
-    let source = Source { name: &name, text: &text, folder: source.folder };
-    let file = source.read_file()?;
-    file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
-    let systems = system::system(source, &file)?;
-    if !systems.files.is_empty() {
-        let message = "a system with recorded data can't be drawn anew for each episode";
-        return Err(source.fault("", message.to_owned(), None));
-    }
-    observation::check(source, &observation::observation(source, &file)?, &systems.evaluation)?;
-    Ok(systems.evaluation)
 }
 
 #[cfg(test)]
@@ -191,17 +239,16 @@ mod tests {
     use offramp_model::rng::{Purpose, StreamFamily};
 
     use super::*;
-    use crate::{Experiment, Scenario};
+    use crate::Experiment;
 
-    fn read(systems: &str, fields: &str) -> Result<Scenario, Fault> {
+    fn read(systems: &str, fields: &str) -> Result<Option<DrawnSystems>, Fault> {
         let train = format!("train: (learner: (plugin: \"a\"), episodes: 9, systems: {systems})");
         let text = format!("(name: \"x\", {fields} {train})");
-        let mut experiment = Experiment::parse("x.ron", text, "".as_ref(), &[])?;
-        Ok(experiment.points.remove(0))
+        let experiment = Experiment::parse("x.ron", text, "".as_ref(), &[])?;
+        Ok(experiment.points[0].training.as_ref().unwrap().systems.clone())
     }
 
-    fn drawn(scenario: &Scenario, episode: u64) -> Vec<(String, String)> {
-        let systems = scenario.training.as_ref().unwrap().systems.as_ref().unwrap();
+    fn drawn(systems: &DrawnSystems, episode: u64) -> Vec<(String, String)> {
         systems.draw(StreamFamily::new(1, episode, Purpose::new(15)).of(0))
     }
 
@@ -218,14 +265,15 @@ mod tests {
             \"tasks.size_mbit.1\": Uniform(3, 9),
             \"energy\": Choice([Published, Physical]),
         }";
-        let scenario = read(systems, "tasks: (size_mbit: Uniform(1.0, 7.0)),").unwrap();
+        let fields = "policies: [(plugin: \"a\")], tasks: (size_mbit: Uniform(1.0, 7.0)),";
+        let systems = read(systems, fields).unwrap().unwrap();
         let mut seen = BTreeSet::new();
         let (mut heterogeneous, mut whole) = (0, BTreeSet::new());
         for episode in 0..100 {
-            let values = drawn(&scenario, episode);
-            assert_eq!(values, drawn(&scenario, episode));
+            let values = drawn(&systems, episode);
+            assert_eq!(values, drawn(&systems, episode));
             assert!(seen.insert(values.clone()), "{values:?}");
-            let system = scenario.system_with(&values).unwrap();
+            let system = systems.system(&values).unwrap();
             assert!([10, 20, 50].contains(&system.device_count()));
             whole.insert(system.server_count());
             assert!((4..=20).contains(&system.deadline_slots()));
@@ -239,20 +287,37 @@ mod tests {
         assert!((30..70).contains(&heterogeneous), "{heterogeneous}");
     }
 
+    /// Its files would be read in each episode, and may change meanwhile.
+    #[test]
+    fn recorded_data_is_not_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |slot: u32| format!("{slot},0,1,14\n");
+        let rows: String = (0..200).map(row).collect();
+        let rates = format!("slot,device,server,mbps\n{rows}");
+        std::fs::write(folder.path().join("rates.csv"), rates).unwrap();
+        let text = "(name: \"x\", system: (devices: 1, servers: 1), train: (episodes: 1,
+            learner: (plugin: \"a\"),
+            systems: {\"system.uplink_mbps\": Choice([9, Recorded(\"rates.csv\")])}))";
+        let fault = Experiment::parse("x.ron", text.to_owned(), folder.path(), &[]).unwrap_err();
+        let expected = "with system.uplink_mbps = Recorded(\"rates.csv\"): a system with recorded data \
+                        can't be drawn anew for each episode";
+        assert_eq!(fault.message, expected);
+    }
+
     /// Two systems with the same speeds to draw from have other devices.
     #[test]
     fn what_is_drawn_once_for_a_system_is_drawn_anew() {
         let fields = "system: (device_ghz: Uniform(1, 4), seed: 7),";
         let speeds = |systems: &str, episode: u64| {
-            let scenario = read(systems, fields).unwrap();
-            let system = scenario.system_with(&drawn(&scenario, episode)).unwrap();
+            let systems = read(systems, fields).unwrap().unwrap();
+            let system = systems.system(&drawn(&systems, episode)).unwrap();
             system.parameters().devices.iter().map(|device| device.cpu_ghz).collect::<Vec<_>>()
         };
         let loads = "{\"tasks.arrival_probability\": Choice([0.3])}";
         assert_ne!(speeds(loads, 0), speeds(loads, 1));
         let fixed = "{\"system.seed\": Choice([7])}";
         assert_eq!(speeds(fixed, 0), speeds(fixed, 1));
-        assert!(read("{}", fields).unwrap().training.unwrap().systems.is_none());
+        assert!(read("{}", fields).unwrap().is_none());
     }
 
     #[test]
@@ -317,6 +382,11 @@ mod tests {
             "whole numbers are needed here",
             "",
         );
+        let fault = read("{\"energy\": Choice([Published])}", "observation: Published,");
+        assert!(fault.is_ok());
+        let world = "world: (stations: Grid(1, 1)), observation: Published,";
+        let fault = read("{\"energy\": Choice([Published])}", world).unwrap_err();
+        assert!(fault.message.starts_with("the public code knows no system"), "{fault}");
         let validates = "{}, validate_systems: 3";
         assert_eq!(
             read(validates, "").unwrap_err().message,

@@ -69,8 +69,9 @@ pub struct TrainingEntry {
     pub stop_after: Option<u64>,
     /// The distribution of the systems of its episodes; without it all are in the scenario's own.
     pub systems: Option<DrawnSystems>,
-    /// Systems of that distribution that validations play in turn; 0 for the scenario's own alone.
-    pub validate_systems: u64,
+    /// Systems of that distribution that validations play in turn, 1 … 10⁹; without it they play the
+    /// scenario's own alone.
+    pub validate_systems: Option<u64>,
     /// Episodes between saves, 1 … 10⁹.
     pub save_every: u64,
 }
@@ -189,7 +190,7 @@ fn trained_or_not(
 /// The training that a section describes.
 pub(crate) fn training(source: Source<'_>, section: &TrainSection) -> Result<TrainingEntry, Fault> {
     let systems = drawn::systems(source, "train.systems", &section.systems)?;
-    if section.validate_systems > 0 && systems.is_none() {
+    if section.validate_systems.is_some() && systems.is_none() {
         let message = "there are no `systems` that validations could draw from".to_owned();
         return Err(source.fault("train.validate_systems", message, None));
     }

@@ -11,7 +11,8 @@
 //! 1. [`Experiment::read`] reads a file, with the [`Setting`]s of a command line in place of what
 //!    the file says.
 //! 2. Each of its [`points`](Experiment::points) is a [`Scenario`]: one point of the sweep, as if
-//!    written as a file of its own. Any field can be swept, including parameters of policies.
+//!    written as a file of its own. Any field can be swept, including parameters of policies; those of
+//!    the system can be drawn anew for each episode of a training as well ([`DrawnSystems`]).
 //!    A file may take fields and values from [other files](read_settings), such as a search for
 //!    hyper-parameters writes; its [`text`](Experiment::text) then has them in their places.
 //! 3. An invalid file yields a [`Fault`]: the place, what is wrong there, and how to mend it.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use offramp_model::{ObservationSpec, System};
 
-use crate::drawn;
 use crate::entries::{
     self, DistillationEntry, EvaluationEntry, Limits, PolicyEntry, TrainingEntry,
 };
@@ -102,15 +101,6 @@ impl Scenario {
     #[must_use]
     pub fn in_validation(&self) -> Self {
         Self { system: Arc::clone(&self.validation_system), ..self.clone() }
-    }
-
-    /// The system of this scenario with other values of some fields: path and value of each.
-    ///
-    /// # Errors
-    /// [`Fault`] if they do not describe a system, with its place in a text that has these values.
-    pub fn system_with(&self, values: &[(String, String)]) -> Result<Arc<System>, Fault> {
-        let Self { source_name, text, folder, .. } = self;
-        drawn::system_with(Source { name: source_name, text, folder }, values)
     }
 
     /// A fault of the value of `field`, such as `policies.0.plugin`.

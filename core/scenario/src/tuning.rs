@@ -74,6 +74,8 @@ impl Tuned {
                 "train.seed",
                 "train.validate_every",
                 "train.validate_episodes",
+                "train.validate_systems",
+                "train.systems",
                 "train.stop_after",
                 "train.save_every",
             ],
@@ -248,6 +250,10 @@ mod tests {
             read(&space).unwrap_err().message
         };
         assert_eq!(fault("train.episodes"), "`train.episodes` is the same for all configurations");
+        assert_eq!(
+            fault("train.systems.energy"),
+            "`train.systems` is the same for all configurations"
+        );
         assert_eq!(fault("system.devices"), "`system.devices` is not a field of `train`");
         assert_eq!(fault("distill.batch"), "this scenario has no `distill`");
         assert!(read("space: {}, configurations: 4, first: 2").is_err());
