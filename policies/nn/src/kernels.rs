@@ -107,15 +107,19 @@ kernel! {
     } {
         let two = F::ONE + F::ONE;
         for row in sums.chunks_exact_mut(4 * hidden) {
-            for (sum, &bias) in row.iter_mut().zip(bias) {
-                *sum += bias;
+            for gate in [Gate::Input, Gate::Candidate, Gate::Output] {
+                let columns = gate.columns(hidden);
+                for (sum, &bias) in row[columns.clone()].iter_mut().zip(&bias[columns]) {
+                    *sum += bias;
+                }
+            }
+            let columns = Gate::Forget.columns(hidden);
+            for (sum, &bias) in row[columns.clone()].iter_mut().zip(&bias[columns]) {
+                *sum += bias + F::of(FORGET_BIAS);
             }
             // tanh(x) = 2σ(2x) − 1, so that one loop does all four.
             for candidate in &mut row[Gate::Candidate.columns(hidden)] {
                 *candidate = two * *candidate;
-            }
-            for forget in &mut row[Gate::Forget.columns(hidden)] {
-                *forget += F::of(FORGET_BIAS);
             }
         }
         for sum in sums.iter_mut() {
@@ -319,7 +323,6 @@ impl RowBuffers {
         let hidden = self.tanh.len();
         let lanes = S::F32_LANES;
         let load = |slice: &[f32]| S::as_simd_f32s(slice).0[0];
-        let forget_bias = simd.splat_f32s(FORGET_BIAS as f32);
         let two = simd.splat_f32s(2.0);
         let minus_one = simd.splat_f32s(-1.0);
         let mut neuron = 0;
@@ -336,14 +339,13 @@ impl RowBuffers {
                     *sum = simd.mul_add_f32s(x, load(&weights[start..][..lanes]), *sum);
                 }
             }
-            for (gate, sum) in sums.iter_mut().enumerate() {
-                let bias = &row.lstm_bias[gate * hidden + first..][..lanes];
-                *sum = simd.add_f32s(*sum, load(bias));
+            for (sum, bias) in sums.iter_mut().zip(load_biases(simd, row.lstm_bias, first)) {
+                *sum = simd.add_f32s(*sum, bias);
             }
             let [i, j, f, o] = sums;
             let i = sigmoid(simd, i);
             let j = sigmoid(simd, simd.mul_f32s(two, j));
-            let f = sigmoid(simd, simd.add_f32s(f, forget_bias));
+            let f = sigmoid(simd, f);
             let o = sigmoid(simd, o);
             let j = simd.mul_add_f32s(two, j, minus_one);
             let before = load(&self.cells[0][first..][..lanes]);
@@ -356,6 +358,18 @@ impl RowBuffers {
             neuron = first + lanes;
         }
     }
+}
+
+/// The biases of the gates of a vector of neurons, the forget bias included: learning adds it to
+/// the parameter first, and so must deciding, or the last bit would differ.
+#[inline(always)]
+pub(crate) fn load_biases<S: Simd>(simd: S, bias: &[f32], first: usize) -> [S::f32s; 4] {
+    let hidden = bias.len() / 4;
+    let mut biases = [0, 1, 2, 3]
+        .map(|gate| S::as_simd_f32s(&bias[gate * hidden + first..][..S::F32_LANES]).0[0]);
+    let forget = &mut biases[Gate::Forget as usize];
+    *forget = simd.add_f32s(*forget, simd.splat_f32s(FORGET_BIAS as f32));
+    biases
 }
 
 /// [`Real::sigmoid`] of a vector, bit-identical.
