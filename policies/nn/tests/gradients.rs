@@ -185,7 +185,7 @@ proptest! {
         let targets: Vec<f64> =
             (0..with_loss.map_or(0, |range| range.end)).map(|_| rng.random_range(-1.0..1.0)).collect();
         let mut workspace = SetWorkspace::new(shape);
-        let mut loss = |workspace: &mut SetWorkspace<f64>, parameters: &[f64]| -> (f64, Vec<f64>) {
+        let loss = |workspace: &mut SetWorkspace<f64>, parameters: &[f64]| -> (f64, Vec<f64>) {
             let values = workspace.forward(parameters, &slots.batch());
             let both = values.iter().zip(&targets).map(|(q, target)| Loss::Squared.of(q - target));
             let (losses, derivatives): (Vec<f64>, Vec<f64>) = both.unzip();
