@@ -320,13 +320,22 @@ impl RowBuffers {
     }
 }
 
+/// The first numbers as a vector.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(numbers: &[f32]) -> S::f32s {
+    S::as_simd_f32s(&numbers[..S::F32_LANES]).0[0]
+}
+
 /// The biases of the gates of a vector of neurons, the forget bias included: learning adds it to
 /// the parameter first, and so must deciding, or the last bit would differ.
 #[inline(always)]
 pub(crate) fn load_biases<S: Simd>(simd: S, bias: &[f32], first: usize) -> [S::f32s; 4] {
     let hidden = bias.len() / 4;
-    let mut biases = [0, 1, 2, 3]
-        .map(|gate| S::as_simd_f32s(&bias[gate * hidden + first..][..S::F32_LANES]).0[0]);
+    // A loop, because what builds arrays from closures may not be inlined.
+    let mut biases = [simd.splat_f32s(0.0); 4];
+    for (gate, biases) in biases.iter_mut().enumerate() {
+        *biases = load::<S>(&bias[gate * hidden + first..]);
+    }
     let forget = &mut biases[Gate::Forget as usize];
     *forget = simd.add_f32s(*forget, simd.splat_f32s(FORGET_BIAS as f32));
     biases

@@ -18,7 +18,7 @@ pub(crate) fn add_product<F: Real>(
     sums: &mut [F],
     columns: usize,
 ) {
-    if inputs == 0 {
+    if inputs == 0 || columns == 0 {
         return;
     }
     // Tiles of the sums stay in registers while w is read: the more rows, the more often it is used.
@@ -70,12 +70,17 @@ fn tile<F: Real, const R: usize, const C: usize>(
     columns: usize,
     column: usize,
 ) {
-    let x: [&[F]; R] = std::array::from_fn(|row| &x[row * inputs..(row + 1) * inputs]);
-    let mut tile: [[F; C]; R] = std::array::from_fn(|row| *first(&sums[row * columns + column..]));
+    // Loops, because what builds arrays from closures may not be inlined.
+    let mut rows: [&[F]; R] = [&[]; R];
+    let mut tile = [[F::ZERO; C]; R];
+    for row in 0..R {
+        rows[row] = &x[row * inputs..(row + 1) * inputs];
+        tile[row] = *first(&sums[row * columns + column..]);
+    }
     for (input, w) in w.chunks_exact(columns).take(inputs).enumerate() {
         let w: &[F; C] = first(&w[column..]);
         for row in 0..R {
-            let x = x[row][input];
+            let x = rows[row][input];
             for to in 0..C {
                 tile[row][to] = x.mul_add(w[to], tile[row][to]);
             }

@@ -5,7 +5,7 @@ use pulp::{NullaryFnOnce, Simd, WithSimd};
 use super::batch::{Offsets, SetBatch};
 use super::network::Dense;
 use super::shape::SetShape;
-use crate::kernels::{Cell, Gates, activate_neurons, load_biases, vectorised_for};
+use crate::kernels::{Cell, Gates, activate_neurons, load, load_biases, vectorised_for};
 use crate::rows::add_product;
 
 /// Computes Q of batches, one row alone or all rows of a slot.
@@ -168,36 +168,39 @@ impl Memory {
         let Lstm { weights, bias, hidden } = *lstm;
         let Self { inputs: [now, next], cells: [before, cell], .. } = self;
         let lanes = S::F32_LANES;
-        let load = |slice: &[f32]| S::as_simd_f32s(slice).0[0];
-        let width = 1 + hidden;
-        let inputs: [&[f32]; R] =
-            std::array::from_fn(|at| &now[(server + at) * width..(server + at + 1) * width]);
+        let (width, columns) = (1 + hidden, 4 * hidden);
+        let mut inputs: [&[f32]; R] = [&[]; R];
+        for at in 0..R {
+            inputs[at] = &now[(server + at) * width..(server + at + 1) * width];
+        }
         let mut neuron = 0;
         while neuron < hidden {
             let first = neuron.min(hidden - lanes);
             let mut sums = [[simd.splat_f32s(0.0); 4]; R];
-            let columns = 4 * hidden;
-            let starts = [0, 1, 2, 3].map(|gate| gate * hidden + first);
             // Asserted once, so that the bounds are not checked at each load.
-            assert!(starts.iter().all(|&start| start <= columns && lanes <= columns - start));
+            assert!(first + lanes <= hidden && 3 * hidden <= columns - hidden);
             for (input, weights) in weights.chunks_exact(columns).take(width).enumerate() {
-                let weights = starts.map(|start| load(&weights[start..][..lanes]));
+                let mut of_gates = [simd.splat_f32s(0.0); 4];
+                for gate in 0..4 {
+                    of_gates[gate] = load::<S>(&weights[gate * hidden + first..]);
+                }
                 for at in 0..R {
                     let x = simd.splat_f32s(inputs[at][input]);
-                    for (&weights, sum) in weights.iter().zip(&mut sums[at]) {
-                        *sum = simd.mul_add_f32s(x, weights, *sum);
+                    for gate in 0..4 {
+                        sums[at][gate] = simd.mul_add_f32s(x, of_gates[gate], sums[at][gate]);
                     }
                 }
             }
-            let bias = load_biases(simd, bias, first);
+            let biases = load_biases(simd, bias, first);
             for at in 0..R {
-                let sums: [_; 4] =
-                    std::array::from_fn(|gate| simd.add_f32s(sums[at][gate], bias[gate]));
+                for gate in 0..4 {
+                    sums[at][gate] = simd.add_f32s(sums[at][gate], biases[gate]);
+                }
                 let of = (server + at) * hidden + first;
-                let (c, h) = activate_neurons(simd, sums, load(&before[of..][..lanes]));
+                let (c, h) = activate_neurons(simd, sums[at], load::<S>(&before[of..]));
                 S::as_mut_simd_f32s(&mut cell[of..][..lanes]).0[0] = c;
-                let h_at = (server + at) * width + 1 + first;
-                S::as_mut_simd_f32s(&mut next[h_at..][..lanes]).0[0] = h;
+                let of = (server + at) * width + 1 + first;
+                S::as_mut_simd_f32s(&mut next[of..][..lanes]).0[0] = h;
             }
             neuron = first + lanes;
         }

@@ -299,9 +299,7 @@ impl<F: Real> Dense<F> {
             }
         }
         let links = (&link_features[..pairs * shape.link_features], shape.link_features);
-        if shape.link_features > 0 {
-            add_outer(links, (d_embedded, embedding), &mut gradient[layers.embed.rows(&link)]);
-        }
+        add_outer(links, (d_embedded, embedding), &mut gradient[layers.embed.rows(&link)]);
         // The device's features are the first of the context; the layer has rows for them alone.
         for (context, d_device) in
             context.0.chunks_exact(shape.context()).zip(d_devices.chunks_exact(embedding))
