@@ -80,12 +80,17 @@
 //! ```
 
 mod batch;
+mod checkpoints;
 mod decider;
+mod inputs;
 mod network;
 mod shape;
 mod workspace;
 
 pub use batch::SetBatch;
+pub use checkpoints::{SetNetworkSpec, StoredSetNetwork};
 pub use decider::SetDecider;
+pub use inputs::{Columns, SetInputs, SetWidths};
 pub use shape::SetShape;
+pub(crate) use shape::{EmbedRows, HiddenRows, SetLayers};
 pub use workspace::SetWorkspace;
