@@ -177,6 +177,9 @@ pub(crate) fn input_gradient<F: Real>(
 /// Fills the rows of `sums` with one row.
 #[inline(always)]
 pub(crate) fn fill_rows<F: Real>(row: &[F], sums: &mut [F]) {
+    if let [value] = row {
+        return sums.fill(*value);
+    }
     for sums in sums.chunks_exact_mut(row.len()) {
         sums.copy_from_slice(row);
     }

@@ -166,3 +166,68 @@ impl<F: Real> Backward<'_, F> {
         lstm.add_gradient::<W, S, T>(blocks, gradient);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng;
+
+    use super::*;
+    use crate::stream;
+
+    /// Q and gradient of a batch, with blocks of W.
+    fn pass<const W: usize, const S: usize, const T: usize>(
+        shape: SetShape,
+        parameters: &[f32],
+        batch: &SetBatch<'_, f32>,
+        d_values: &[f32],
+    ) -> [Vec<u32>; 2] {
+        let mut workspace = SetWorkspace::new(shape);
+        // For the sizes of its buffers; then once more in blocks of the width that is asked for.
+        workspace.forward(parameters, batch);
+        Forward { workspace: &mut workspace, parameters, batch }.run::<W>();
+        let mut gradient = vec![0.0; shape.parameters()];
+        let (own, sums) = (&mut workspace, &mut gradient);
+        Backward { workspace: own, parameters, d_values, gradient: sums }.run::<W, S, T>();
+        [workspace.values(), &gradient].map(|all| all.iter().map(|x| x.to_bits()).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        /// A processor with wide vectors computes the bits that one with narrow vectors does.
+        #[test]
+        fn the_width_of_vectors_changes_no_bit(
+            lstm in 1_usize..12,
+            servers in prop::collection::vec(1_u32..=20, 1..6),
+            seed in any::<u64>(),
+        ) {
+            let shape = SetShape {
+                device_features: 4,
+                link_features: 3,
+                server_features: 1,
+                history_slots: 3,
+                lstm,
+                embedding: 9,
+                hidden: 6,
+            };
+            let mut rng = stream(seed, 0);
+            let mut numbers = |count: usize| -> Vec<f32> {
+                (0..count).map(|_| rng.random_range(-0.5..0.5)).collect()
+            };
+            let all: usize = servers.iter().map(|&servers| servers as usize).sum();
+            let (rows, parameters) = (servers.len(), numbers(shape.parameters()));
+            let slot_of: Vec<u32> = (0..rows as u32).rev().collect();
+            let batch = SetBatch {
+                servers: &servers,
+                loads: &numbers(3 * all),
+                server_features: &numbers(all),
+                slot_of: &slot_of,
+                device_features: &numbers(4 * rows),
+                link_features: &numbers(3 * all),
+            };
+            let d_values = numbers(all + rows);
+            let wide = pass::<32, 16, 4>(shape, &parameters, &batch, &d_values);
+            prop_assert_eq!(wide, pass::<16, 8, 3>(shape, &parameters, &batch, &d_values));
+        }
+    }
+}
