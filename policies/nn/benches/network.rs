@@ -27,11 +27,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use offramp_nn::set::{SetBatch, SetDecider, SetShape, SetWorkspace};
 use offramp_nn::{
     Decider, Histories, Initial, Row, Shape, Workspace, argmax, best_action, initial_parameters,
 };
 use pulp::{Simd, WithSimd};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 fn shape(hidden: usize) -> Shape {
@@ -132,6 +133,8 @@ fn benches(criterion: &mut Criterion) {
         group.finish();
     }
 
+    set_benches(criterion);
+
     for hidden in [20, 8] {
         let shape = shape(hidden);
         let (rows, parameters) = (32, network(&shape, 1));
@@ -166,6 +169,89 @@ fn benches(criterion: &mut Criterion) {
         });
         group.finish();
     }
+}
+
+/// A slot of `rows` rows with `servers` servers, `copies` times.
+struct Slots {
+    servers: Vec<u32>,
+    slot_of: Vec<u32>,
+    loads: Vec<f32>,
+    server_features: Vec<f32>,
+    device_features: Vec<f32>,
+    link_features: Vec<f32>,
+}
+
+impl Slots {
+    fn new(shape: &SetShape, servers: usize, rows: usize, copies: usize) -> Self {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut numbers = |count: usize| -> Vec<f32> {
+            (0..count * copies).map(|_| rng.random_range(-1.0..1.0)).collect()
+        };
+        Self {
+            servers: vec![servers as u32; copies],
+            slot_of: (0..copies as u32).flat_map(|slot| vec![slot; rows]).collect(),
+            loads: numbers(servers * shape.history_slots),
+            server_features: numbers(servers * shape.server_features),
+            device_features: numbers(rows * shape.device_features),
+            link_features: numbers(rows * servers * shape.link_features),
+        }
+    }
+
+    fn batch(&self) -> SetBatch<'_, f32> {
+        SetBatch {
+            servers: &self.servers,
+            slot_of: &self.slot_of,
+            loads: &self.loads,
+            server_features: &self.server_features,
+            device_features: &self.device_features,
+            link_features: &self.link_features,
+        }
+    }
+}
+
+fn set_benches(criterion: &mut Criterion) {
+    let shape = SetShape {
+        device_features: 12,
+        link_features: 7,
+        server_features: 3,
+        history_slots: 10,
+        lstm: 8,
+        embedding: 24,
+        hidden: 16,
+    };
+    let parameters: Vec<f32> =
+        shape.initial(Initial::Glorot, &mut Xoshiro256PlusPlus::seed_from_u64(1));
+    let mut decider = SetDecider::new(shape);
+    let mut group = criterion.benchmark_group("decide over servers");
+    for (servers, rows) in [(5, 1), (5, 50), (20, 1), (20, 50), (1, 1)] {
+        let slots = Slots::new(&shape, servers, rows, 1);
+        let mut values = vec![0.0; rows * (1 + servers)];
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(format!("M = {servers}, {rows} rows"), |bencher| {
+            bencher.iter(|| {
+                decider.decide(&parameters, &slots.batch(), &mut values);
+                values[0]
+            });
+        });
+    }
+    group.finish();
+
+    // Rows of replay: each has a slot of its own, and s' comes after s.
+    let (rows, servers) = (32, 5);
+    let slots = Slots::new(&shape, servers, 1, 2 * rows);
+    let d_values = vec![0.01; rows * (1 + servers)];
+    let mut gradient = vec![0.0; parameters.len()];
+    let mut workspace = SetWorkspace::new(shape);
+    let mut group = criterion.benchmark_group("learn over servers");
+    group.throughput(Throughput::Elements((2 * rows * shape.forward_operations(servers)) as u64));
+    group.bench_function("forward of 64 rows", |bencher| {
+        bencher.iter(|| workspace.forward(&parameters, &slots.batch())[0]);
+    });
+    workspace.forward(&parameters, &slots.batch());
+    group.bench_function("backward of 32 rows", |bencher| {
+        bencher.iter(|| workspace.backward(&parameters, &d_values, &mut gradient));
+    });
+    group.finish();
 }
 
 criterion_group!(network_benches, benches);

@@ -1,7 +1,7 @@
 //! The description of a policy's checkpoints: written into each, compared with each that is read.
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, TrainedInputs};
 use crate::sharing::Sharing;
 
 /// The two things that a policy saves.
@@ -22,12 +22,12 @@ struct Size {
     unit: String,
 }
 
-/// The kind of a policy's checkpoints, the [`Inputs`] it was trained on, sizes that must agree when
+/// The kind of a policy's checkpoints, the inputs it was trained on, sizes that must agree when
 /// one is read, and facts that are only recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CheckpointSpec {
+pub struct CheckpointSpec<I = Inputs> {
     kind: String,
-    inputs: Inputs,
+    inputs: I,
     required: Vec<Size>,
     recorded: Vec<(String, String)>,
     /// The hash of the hardware; empty if all devices and servers are alike.
@@ -39,10 +39,10 @@ pub struct CheckpointSpec {
 /// The key of the hash of the hardware; checkpoints of systems that are alike lack it.
 const HARDWARE: &str = "hardware_sha256";
 
-impl CheckpointSpec {
+impl<I: TrainedInputs> CheckpointSpec<I> {
     /// Checkpoints of `kind`, which is the policy's name, trained on `inputs`; for use on any
     /// hardware.
-    pub fn new(kind: &str, inputs: Inputs) -> Self {
+    pub fn new(kind: &str, inputs: I) -> Self {
         Self {
             kind: kind.to_owned(),
             inputs,
@@ -78,7 +78,7 @@ impl CheckpointSpec {
     }
 
     /// Inputs of the policy.
-    pub fn inputs(&self) -> &Inputs {
+    pub fn inputs(&self) -> &I {
         &self.inputs
     }
 
@@ -109,7 +109,7 @@ impl CheckpointSpec {
     /// [`CheckpointError`] names the first fact that differs.
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
         expect_kind(checkpoint, &self.kind(stage))?;
-        self.inputs.expect(&Inputs::of(checkpoint)?)?;
+        self.inputs.expect(&I::of(checkpoint)?)?;
         for Size { key, value, unit } in &self.required {
             let found = checkpoint.fact(key)?;
             if found != value.to_string() {
@@ -136,7 +136,7 @@ impl CheckpointSpec {
     pub fn deploy(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         self.expect(checkpoint, Stage::Deployed)?;
         checkpoint.expect_finite()?;
-        self.inputs.scaling = Inputs::of(checkpoint)?.scaling;
+        self.inputs.take_scales(I::of(checkpoint)?);
         Ok(())
     }
 }

@@ -15,10 +15,16 @@ pub(crate) const FIRST_ADVANTAGE_COLUMN: usize = 1;
 pub(crate) fn duel<F: Real>(sums: &[F], bias: &[F], values: &mut [F]) {
     let value = sums[VALUE_COLUMN] + bias[VALUE_COLUMN];
     let advantages = sums[FIRST_ADVANTAGE_COLUMN..].iter().zip(&bias[FIRST_ADVANTAGE_COLUMN..]);
+    duel_of(value, advantages.map(|(&advantage, &bias)| advantage + bias), values);
+}
+
+/// Q = V + A − mean A, from V and A of each action.
+#[inline(always)]
+pub(crate) fn duel_of<F: Real>(value: F, advantages: impl Iterator<Item = F>, values: &mut [F]) {
     let share = F::ONE / F::of(values.len() as f64);
     let mut mean = F::ZERO;
-    for (q, (&advantage, &bias)) in values.iter_mut().zip(advantages) {
-        *q = advantage + bias;
+    for (q, advantage) in values.iter_mut().zip(advantages) {
+        *q = advantage;
         mean += *q;
     }
     for q in values {
@@ -48,14 +54,6 @@ pub(crate) fn duel_lane<F: Real, const W: usize>(
     values: &mut [F],
 ) {
     let value = head[VALUE_COLUMN][lane] + bias[VALUE_COLUMN];
-    let share = F::ONE / F::of(values.len() as f64);
     let advantages = head[FIRST_ADVANTAGE_COLUMN..].iter().zip(&bias[FIRST_ADVANTAGE_COLUMN..]);
-    let mut mean = F::ZERO;
-    for (q, (advantage, &bias)) in values.iter_mut().zip(advantages) {
-        *q = advantage[lane] + bias;
-        mean += *q;
-    }
-    for q in values {
-        *q = value + (*q - mean * share);
-    }
+    duel_of(value, advantages.map(|(advantage, &bias)| advantage[lane] + bias), values);
 }

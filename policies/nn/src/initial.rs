@@ -24,9 +24,15 @@ pub enum Initial {
 
 /// Draws the parameters of a network, tensor by tensor.
 pub fn initial_parameters<F: Real>(shape: &Shape, initial: Initial, rng: &mut impl Rng) -> Vec<F> {
-    let mut parameters = vec![F::ZERO; shape.parameters()];
-    for Tensor { name, shape: [rows, columns], range } in shape.tensors() {
-        let values = &mut parameters[range];
+    draw(&shape.tensors(), initial, rng)
+}
+
+/// Draws the parameters of a network of these tensors, one after the other.
+pub(crate) fn draw<F: Real>(tensors: &[Tensor], initial: Initial, rng: &mut impl Rng) -> Vec<F> {
+    let length = tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(0);
+    let mut parameters = vec![F::ZERO; length];
+    for Tensor { name, shape: [rows, columns], range } in tensors {
+        let values = &mut parameters[range.clone()];
         let is_bias = name.ends_with("bias");
         let is_lstm = name.starts_with("lstm");
         match initial {
@@ -40,8 +46,8 @@ pub fn initial_parameters<F: Real>(shape: &Shape, initial: Initial, rng: &mut im
             _ if is_bias => {}
             _ => {
                 // All four gates have the same inputs and H outputs each.
-                let outputs = if is_lstm { columns / 4 } else { columns };
-                glorot(values, rows, outputs, rng);
+                let outputs = if is_lstm { columns / 4 } else { *columns };
+                glorot(values, *rows, outputs, rng);
             }
         }
     }

@@ -29,8 +29,7 @@ impl Scaling {
 
     /// Appends the scaled features of any number of rows to `scaled`.
     pub fn scale_features(&self, features: &[f64], scaled: &mut Vec<f32>) {
-        let scales = self.features.iter().cycle();
-        scaled.extend(features.iter().zip(scales).map(|(&x, &scale)| x as f32 / scale));
+        scale_all(&self.features, features, scaled);
     }
 
     /// Appends the scaled loads to `scaled`.
@@ -70,13 +69,57 @@ impl Inputs {
         Shape { features: self.features.len(), servers, history_slots, hidden }
     }
 
+    /// The inputs that a checkpoint records.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unstated`] for one written before offramp recorded the observation,
+    /// [`CheckpointError::Mismatch`] for values out of their ranges.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let features = names(checkpoint, "features")?;
+        let scales = scales_of(checkpoint, "feature_scales", features.len())?;
+        Ok(Self {
+            observation: plain_name(checkpoint.fact("observation")?)?,
+            features,
+            scaling: Scaling {
+                features: scales,
+                history: scale_of(checkpoint.fact("history_scale")?)?,
+            },
+            history_slots: checkpoint.size("history_slots")?,
+            servers: checkpoint.size("servers")?,
+            devices: checkpoint.size("devices")?,
+        })
+    }
+}
+
+/// Inputs that checkpoints record and compare: of a fixed number of servers ([`Inputs`]) or of any
+/// ([`SetInputs`](crate::set::SetInputs)).
+pub trait TrainedInputs: Sized {
     /// Adds them to the metadata of a checkpoint.
-    pub(crate) fn record(&self, metadata: &mut BTreeMap<String, String>) {
-        let scales: Vec<String> = self.scaling.features.iter().map(f32::to_string).collect();
+    fn record(&self, metadata: &mut BTreeMap<String, String>);
+
+    /// The inputs that a checkpoint records.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unstated`] if it does not, [`CheckpointError::Mismatch`] for values out of
+    /// their ranges.
+    fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError>;
+
+    /// Checks that a policy trained on `trained` can decide on what these inputs are in a scenario.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`] names what differs.
+    fn expect(&self, trained: &Self) -> Result<(), CheckpointError>;
+
+    /// Takes over the scales of a training.
+    fn take_scales(&mut self, trained: Self);
+}
+
+impl TrainedInputs for Inputs {
+    fn record(&self, metadata: &mut BTreeMap<String, String>) {
         let facts = [
             ("observation", self.observation.clone()),
             ("features", self.features.join(",")),
-            ("feature_scales", scales.join(",")),
+            ("feature_scales", join(&self.scaling.features)),
             ("history_scale", self.scaling.history.to_string()),
             ("history_slots", self.history_slots.to_string()),
             ("servers", self.servers.to_string()),
@@ -85,82 +128,114 @@ impl Inputs {
         metadata.extend(facts.map(|(key, value)| (key.to_owned(), value)));
     }
 
-    /// The inputs that a checkpoint records.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Unstated`] for one written before offramp recorded the observation,
-    /// [`CheckpointError::Mismatch`] for values out of their ranges.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
-        let list = |key: &str| -> Result<Vec<&str>, CheckpointError> {
-            let text = checkpoint.fact(key)?;
-            Ok(text.split(',').filter(|part| !part.is_empty()).collect())
-        };
-        let observation = name(checkpoint.fact("observation")?)?;
-        let features = list("features")?.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
-        let scale = |text: &str| -> Result<f32, CheckpointError> {
-            let scale = text.parse().ok().filter(|scale: &f32| *scale > 0.0 && scale.is_finite());
-            scale.ok_or_else(|| CheckpointError::Mismatch {
-                found: format!("has the scale {text}"),
-                wanted: "a finite number above 0 is needed".to_owned(),
-            })
-        };
-        let scales =
-            list("feature_scales")?.into_iter().map(scale).collect::<Result<Vec<_>, _>>()?;
-        if scales.len() != features.len() {
-            return Err(CheckpointError::Mismatch {
-                found: format!("has {} features", features.len()),
-                wanted: format!("scales for {}", scales.len()),
-            });
-        }
-        Ok(Self {
-            observation,
-            features,
-            scaling: Scaling {
-                features: scales,
-                history: scale(checkpoint.fact("history_scale")?)?,
-            },
-            history_slots: checkpoint.size("history_slots")?,
-            servers: checkpoint.size("servers")?,
-            devices: checkpoint.size("devices")?,
-        })
+    fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        Self::of(checkpoint)
     }
 
-    /// Checks that a policy trained on `trained` can decide on what these inputs are in a scenario.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Mismatch`] names what differs.
-    pub(crate) fn expect(&self, trained: &Self) -> Result<(), CheckpointError> {
-        let check = |holds: bool, found: String, here: String| match holds {
-            true => Ok(()),
-            false => Err(CheckpointError::Mismatch {
-                found: format!("was trained {found}"),
-                wanted: format!("this scenario has {here}"),
-            }),
-        };
-        let kinds = [&trained.observation, &self.observation];
-        let [there, here] = kinds.map(|kind| format!("`{kind}`"));
-        check(kinds[0] == kinds[1], format!("on observation {there}"), here)?;
-        let slots = [trained.history_slots, self.history_slots];
-        let [there, here] = slots.map(|slots| format!("{slots} slots of history"));
-        check(slots[0] == slots[1], format!("with {there}"), here)?;
+    fn expect(&self, trained: &Self) -> Result<(), CheckpointError> {
+        expect_observation(&trained.observation, &self.observation)?;
+        expect_history_slots(trained.history_slots, self.history_slots)?;
         let servers = [trained.servers, self.servers];
         let [there, here] = servers.map(|servers| match servers {
             1 => "1 server".to_owned(),
             _ => format!("{servers} servers"),
         });
-        check(servers[0] == servers[1], format!("for {there}"), here)?;
-        let all = [&trained.features, &self.features];
-        let alike = all[0].iter().zip(all[1]).take_while(|(a, b)| a == b).count();
-        let [there, here] = all.map(|names| match names.get(alike) {
-            Some(name) => format!("`{name}` as feature {} of {}", alike + 1, names.len()),
-            None => format!("{} features", names.len()),
-        });
-        check(all[0] == all[1], format!("with {there}"), here)
+        expect_alike(servers[0] == servers[1], format!("for {there}"), here)?;
+        expect_features("feature", &trained.features, &self.features)
+    }
+
+    fn take_scales(&mut self, trained: Self) {
+        self.scaling = trained.scaling;
     }
 }
 
+/// Appends numbers over their scales, which repeat row by row.
+pub(crate) fn scale_all(scales: &[f32], features: &[f64], scaled: &mut Vec<f32>) {
+    let scales = scales.iter().cycle();
+    scaled.extend(features.iter().zip(scales).map(|(&x, &scale)| x as f32 / scale));
+}
+
+/// Scales as a checkpoint records them.
+pub(crate) fn join(scales: &[f32]) -> String {
+    scales.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The parts of a list that a checkpoint records.
+fn list<'c>(
+    checkpoint: &'c Checkpoint,
+    key: &str,
+) -> Result<impl Iterator<Item = &'c str>, CheckpointError> {
+    Ok(checkpoint.fact(key)?.split(',').filter(|part| !part.is_empty()))
+}
+
+/// The names that a checkpoint records.
+pub(crate) fn names(checkpoint: &Checkpoint, key: &str) -> Result<Vec<String>, CheckpointError> {
+    list(checkpoint, key)?.map(plain_name).collect()
+}
+
+/// A scale that a checkpoint records.
+pub(crate) fn scale_of(text: &str) -> Result<f32, CheckpointError> {
+    let scale = text.parse().ok().filter(|scale: &f32| *scale > 0.0 && scale.is_finite());
+    scale.ok_or_else(|| CheckpointError::Mismatch {
+        found: format!("has the scale {text}"),
+        wanted: "a finite number above 0 is needed".to_owned(),
+    })
+}
+
+/// The scales that a checkpoint records for so many features.
+pub(crate) fn scales_of(
+    checkpoint: &Checkpoint,
+    key: &str,
+    features: usize,
+) -> Result<Vec<f32>, CheckpointError> {
+    let scales = list(checkpoint, key)?.map(scale_of).collect::<Result<Vec<_>, _>>()?;
+    if scales.len() == features {
+        return Ok(scales);
+    }
+    Err(CheckpointError::Mismatch {
+        found: format!("has {features} features"),
+        wanted: format!("scales for {}", scales.len()),
+    })
+}
+
+/// Checks a fact of a training against the scenario's.
+fn expect_alike(holds: bool, found: String, here: String) -> Result<(), CheckpointError> {
+    match holds {
+        true => Ok(()),
+        false => Err(CheckpointError::Mismatch {
+            found: format!("was trained {found}"),
+            wanted: format!("this scenario has {here}"),
+        }),
+    }
+}
+
+/// Checks the kind of an observation.
+pub(crate) fn expect_observation(trained: &str, here: &str) -> Result<(), CheckpointError> {
+    expect_alike(trained == here, format!("on observation `{trained}`"), format!("`{here}`"))
+}
+
+/// Checks the slots of history.
+pub(crate) fn expect_history_slots(trained: usize, here: usize) -> Result<(), CheckpointError> {
+    let there = format!("with {trained} slots of history");
+    expect_alike(trained == here, there, format!("{here} slots of history"))
+}
+
+/// Checks the names of features, of which one is a `what`.
+pub(crate) fn expect_features(
+    what: &str,
+    trained: &[String],
+    here: &[String],
+) -> Result<(), CheckpointError> {
+    let alike = trained.iter().zip(here).take_while(|(a, b)| a == b).count();
+    let [there, found] = [trained, here].map(|names| match names.get(alike) {
+        Some(name) => format!("`{name}` as {what} {} of {}", alike + 1, names.len()),
+        None => format!("{} {what}s", names.len()),
+    });
+    expect_alike(trained == here, format!("with {there}"), found)
+}
+
 /// A name that can stand in a text of any format: letters, digits and underscores.
-fn name(text: &str) -> Result<String, CheckpointError> {
+pub(crate) fn plain_name(text: &str) -> Result<String, CheckpointError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !text.is_empty() && text.chars().all(plain) {
         return Ok(text.to_owned());

@@ -10,6 +10,7 @@ use pulp::{NullaryFnOnce, Simd, WithSimd};
 use crate::gate::{FORGET_BIAS, Gate};
 use crate::head::{FIRST_ADVANTAGE_COLUMN, duel};
 use crate::real::{Real, SIGMOID_MOST, SIGMOID_SHIFT, SIGMOID_TERMS};
+use crate::rows::add_product;
 
 /// Runs a kernel, chosen at run time: AVX-512 or AVX2 with fused multiply-add on x86, else the
 /// target's own.
@@ -62,39 +63,9 @@ kernel! {
         w: &'a [F],
         sums: &'a mut [F],
     } {
-        let n = sums.len();
-        // Tiles of the sums stay in registers while w is read once.
-        let mut column = 0;
-        while n - column >= 64 {
-            row_tile::<F, 64>(x, w, sums, column);
-            column += 64;
-        }
-        while n - column >= 16 {
-            row_tile::<F, 16>(x, w, sums, column);
-            column += 16;
-        }
-        while n - column >= 4 {
-            row_tile::<F, 4>(x, w, sums, column);
-            column += 4;
-        }
-        while n > column {
-            row_tile::<F, 1>(x, w, sums, column);
-            column += 1;
-        }
+        let columns = sums.len();
+        add_product(x, x.len(), w, sums, columns);
     }
-}
-
-#[inline(always)]
-fn row_tile<F: Real, const N: usize>(x: &[F], w: &[F], sums: &mut [F], column: usize) {
-    let n = sums.len();
-    let mut tile = [F::ZERO; N];
-    tile.copy_from_slice(&sums[column..column + N]);
-    for (&x, w) in x.iter().zip(w.chunks_exact(n)) {
-        for (sum, &w) in tile.iter_mut().zip(&w[column..column + N]) {
-            *sum = x.mul_add(w, *sum);
-        }
-    }
-    sums[column..column + N].copy_from_slice(&tile);
 }
 
 kernel! {
@@ -107,15 +78,19 @@ kernel! {
     } {
         let two = F::ONE + F::ONE;
         for row in sums.chunks_exact_mut(4 * hidden) {
-            for (sum, &bias) in row.iter_mut().zip(bias) {
-                *sum += bias;
+            for gate in [Gate::Input, Gate::Candidate, Gate::Output] {
+                let columns = gate.columns(hidden);
+                for (sum, &bias) in row[columns.clone()].iter_mut().zip(&bias[columns]) {
+                    *sum += bias;
+                }
+            }
+            let columns = Gate::Forget.columns(hidden);
+            for (sum, &bias) in row[columns.clone()].iter_mut().zip(&bias[columns]) {
+                *sum += bias + F::of(FORGET_BIAS);
             }
             // tanh(x) = 2σ(2x) − 1, so that one loop does all four.
             for candidate in &mut row[Gate::Candidate.columns(hidden)] {
                 *candidate = two * *candidate;
-            }
-            for forget in &mut row[Gate::Forget.columns(hidden)] {
-                *forget += F::of(FORGET_BIAS);
             }
         }
         for sum in sums.iter_mut() {
@@ -319,9 +294,6 @@ impl RowBuffers {
         let hidden = self.tanh.len();
         let lanes = S::F32_LANES;
         let load = |slice: &[f32]| S::as_simd_f32s(slice).0[0];
-        let forget_bias = simd.splat_f32s(FORGET_BIAS as f32);
-        let two = simd.splat_f32s(2.0);
-        let minus_one = simd.splat_f32s(-1.0);
         let mut neuron = 0;
         while neuron < hidden {
             let first = neuron.min(hidden - lanes);
@@ -336,26 +308,57 @@ impl RowBuffers {
                     *sum = simd.mul_add_f32s(x, load(&weights[start..][..lanes]), *sum);
                 }
             }
-            for (gate, sum) in sums.iter_mut().enumerate() {
-                let bias = &row.lstm_bias[gate * hidden + first..][..lanes];
-                *sum = simd.add_f32s(*sum, load(bias));
+            for (sum, bias) in sums.iter_mut().zip(load_biases(simd, row.lstm_bias, first)) {
+                *sum = simd.add_f32s(*sum, bias);
             }
-            let [i, j, f, o] = sums;
-            let i = sigmoid(simd, i);
-            let j = sigmoid(simd, simd.mul_f32s(two, j));
-            let f = sigmoid(simd, simd.add_f32s(f, forget_bias));
-            let o = sigmoid(simd, o);
-            let j = simd.mul_add_f32s(two, j, minus_one);
             let before = load(&self.cells[0][first..][..lanes]);
-            let cell = simd.mul_add_f32s(f, before, simd.mul_f32s(i, j));
-            let tanh = sigmoid(simd, simd.mul_f32s(two, cell));
-            let tanh = simd.mul_add_f32s(tanh, two, minus_one);
+            let (cell, output) = activate_neurons(simd, sums, before);
             S::as_mut_simd_f32s(&mut self.cells[1][first..][..lanes]).0[0] = cell;
-            let output = &mut self.joined[width + first..][..lanes];
-            S::as_mut_simd_f32s(output).0[0] = simd.mul_f32s(o, tanh);
+            S::as_mut_simd_f32s(&mut self.joined[width + first..][..lanes]).0[0] = output;
             neuron = first + lanes;
         }
     }
+}
+
+/// The first numbers as a vector.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(numbers: &[f32]) -> S::f32s {
+    S::as_simd_f32s(&numbers[..S::F32_LANES]).0[0]
+}
+
+/// The biases of the gates of a vector of neurons, the forget bias included: learning adds it to
+/// the parameter first, and so must deciding, or the last bit would differ.
+#[inline(always)]
+pub(crate) fn load_biases<S: Simd>(simd: S, bias: &[f32], first: usize) -> [S::f32s; 4] {
+    let hidden = bias.len() / 4;
+    // A loop, because what builds arrays from closures may not be inlined.
+    let mut biases = [simd.splat_f32s(0.0); 4];
+    for (gate, biases) in biases.iter_mut().enumerate() {
+        *biases = load::<S>(&bias[gate * hidden + first..]);
+    }
+    let forget = &mut biases[Gate::Forget as usize];
+    *forget = simd.add_f32s(*forget, simd.splat_f32s(FORGET_BIAS as f32));
+    biases
+}
+
+/// A vector of neurons, from the sums of their gates, all biases included, and c₋₁: c and h.
+#[inline(always)]
+pub(crate) fn activate_neurons<S: Simd>(
+    simd: S,
+    [i, j, f, o]: [S::f32s; 4],
+    before: S::f32s,
+) -> (S::f32s, S::f32s) {
+    let two = simd.splat_f32s(2.0);
+    let minus_one = simd.splat_f32s(-1.0);
+    let i = sigmoid(simd, i);
+    let j = sigmoid(simd, simd.mul_f32s(two, j));
+    let f = sigmoid(simd, f);
+    let o = sigmoid(simd, o);
+    let j = simd.mul_add_f32s(two, j, minus_one);
+    let cell = simd.mul_add_f32s(f, before, simd.mul_f32s(i, j));
+    let tanh = sigmoid(simd, simd.mul_f32s(two, cell));
+    let tanh = simd.mul_add_f32s(tanh, two, minus_one);
+    (cell, simd.mul_f32s(o, tanh))
 }
 
 /// [`Real::sigmoid`] of a vector, bit-identical.

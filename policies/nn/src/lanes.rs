@@ -417,7 +417,7 @@ fn lanes_of_tile<F: Real, const W: usize, const S: usize, const A: usize, const 
 
 /// The first N elements.
 #[inline(always)]
-fn first<T, const N: usize>(slice: &[T]) -> &[T; N] {
+pub(crate) fn first<T, const N: usize>(slice: &[T]) -> &[T; N] {
     match slice.first_chunk() {
         Some(chunk) => chunk,
         None => unreachable!("a slice of fewer than {N}"),

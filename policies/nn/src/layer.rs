@@ -66,6 +66,12 @@ impl Layer {
         &parameters[self.weight.range.clone()]
     }
 
+    /// Where the weights of some of its inputs are among the parameters of a network.
+    pub(crate) fn rows(&self, inputs: &Range<usize>) -> Range<usize> {
+        let (start, outputs) = (self.weight.range.start, self.outputs());
+        start + inputs.start * outputs..start + inputs.end * outputs
+    }
+
     /// Its biases among the parameters of a network.
     pub(crate) fn biases<'p, F>(&self, parameters: &'p [F]) -> &'p [F] {
         &parameters[self.bias.range.clone()]

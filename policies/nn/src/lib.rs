@@ -1,22 +1,32 @@
 //! The networks of offramp's learned policies, written by hand on ndarray, for whoever writes a
 //! policy that learns.
 //!
+//! There are three networks:
+//!
+//! - that of the paper, a [`Shape`]: an LSTM over the loads of M servers, for one system. Learners
+//!   that are to be compared with the paper, and those with a network for each device, use it.
+//! - a network over servers, a [`set::SetShape`]: one set of weights for systems of any number of
+//!   servers and devices, equivariant to the order of servers (Zaheer and others, Deep Sets, 2017).
+//!   A policy that is trained once and used everywhere needs it.
+//! - a perceptron, a [`PerceptronShape`]: without history, for actors and critics.
+//!
 //! In the order in which a learner is written:
 //!
-//! 1. **Describe** the networks: a [`Shape`] (or a [`PerceptronShape`] without history) has the
-//!    sizes, [`networks::Sharing`] states whether devices share one, [`inputs::Inputs`] what they
-//!    see and what that is divided by.
-//!    [`range`] checks the parameters that a learner is created with.
+//! 1. **Describe** the networks: a [`Shape`], [`set::SetShape`] or [`PerceptronShape`] has the
+//!    sizes, [`networks::Sharing`] states whether devices share one, [`inputs::Inputs`] (or
+//!    [`set::SetInputs`]) what they see and what that is divided by. [`range`] checks the
+//!    parameters that a learner is created with.
 //! 2. **Draw** their parameters: [`initial_parameters`] from a [`stream`] per network. All
 //!    parameters of a network are one slice.
-//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, [`best_action`]
-//!    or [`softmax`] Q into an action.
+//! 3. **Decide**: a [`QEvaluator`] turns an observation into Q of every row, a [`set::SetDecider`] a
+//!    batch; [`best_action`] or [`softmax`] Q into an action.
 //! 4. **Remember**: [`replay`] keeps experience, and each slot's loads once.
-//! 5. **Learn**: a [`Workspace`] (or [`Perceptron`]) computes Q and gradients, on [`Threads`] if
-//!    there are parts; [`learning`] has
-//!    losses, schedules, optimisers and target networks as functions of plain slices.
-//! 6. **Save**: a [`networks::NetworkSpec`], or a [`checkpoint_spec::CheckpointSpec`] for other
-//!    models, describes a [`checkpoint::Checkpoint`] and compares the one that is read with it.
+//! 5. **Learn**: a [`Workspace`] ([`set::SetWorkspace`], [`Perceptron`]) computes Q and gradients, on
+//!    [`Threads`] if there are parts; [`learning`] has losses, schedules, optimisers and target
+//!    networks as functions of plain slices.
+//! 6. **Save**: a [`networks::NetworkSpec`] or [`set::SetNetworkSpec`], or a
+//!    [`checkpoint_spec::CheckpointSpec`] for other models, describes a [`checkpoint::Checkpoint`]
+//!    and compares the one that is read with it.
 //! 7. **Share and ship**: [`merge`] turns networks into vectors and back for federated learning,
 //!    [`export`] writes a network as C or ONNX for a device.
 //!
@@ -66,6 +76,7 @@ mod kernels;
 mod lanes;
 mod layer;
 pub mod learning;
+mod lstm;
 pub mod merge;
 pub mod networks;
 mod perceptron;
@@ -74,6 +85,8 @@ mod q_evaluator;
 pub mod range;
 mod real;
 pub mod replay;
+mod rows;
+pub mod set;
 mod shape;
 mod sharing;
 mod streams;

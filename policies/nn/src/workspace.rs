@@ -16,13 +16,12 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::gate::FORGET_BIAS;
 use crate::head::{duel_backward, duel_lane};
 use crate::lanes::{
-    LstmBlock, LstmStates, Packed, Slots, VIRTUAL, Vectors, add_outer, add_sums, bias_relu,
-    multiply, relu_backward,
+    Packed, Slots, VIRTUAL, Vectors, add_outer, add_sums, bias_relu, multiply, relu_backward,
 };
 use crate::layer::Layer;
+use crate::lstm::{LstmLanes, grow};
 use crate::real::Real;
 use crate::shape::{Layers, Shape};
 
@@ -67,41 +66,22 @@ pub struct Workspace<F> {
     /// Windows of the last forward pass.
     windows: usize,
     packed: PackedNetwork<F>,
-    lstm: Lanes<F>,
+    lstm: LstmLanes<F>,
     dense: DenseLanes<F>,
     /// Q, rows × (1 + M).
     values: Vec<F>,
 }
 
-/// The layers of a network in the order in which they are read, forwards and backwards.
+/// The layers after the LSTM in the order in which they are read, forwards and backwards.
 #[derive(Clone, Debug)]
 struct PackedNetwork<F> {
-    /// Outputs are the four gates of each neuron.
-    lstm: Packed<F>,
-    lstm_bias: Vec<[F; 4]>,
     dense_1: Packed<F>,
     dense_2: Packed<F>,
     head: Packed<F>,
-    /// From the gates of all neurons to the last output.
-    recurrent: Packed<F>,
     /// From ∂L/∂(sums) to ∂L/∂(inputs): of the first dense layer the LSTM's output only.
     dense_1_back: Packed<F>,
     dense_2_back: Packed<F>,
     head_back: Packed<F>,
-}
-
-/// Buffers of the LSTM, block by block: see [`LstmBlock`].
-#[derive(Clone, Debug, Default)]
-struct Lanes<F> {
-    inputs: Vec<F>,
-    gates: Vec<F>,
-    cells: Vec<F>,
-    tanh: Vec<F>,
-    d_gates: Vec<F>,
-    /// H, of all blocks.
-    d_output: Vec<F>,
-    /// H, of one block.
-    d_cell: Vec<F>,
 }
 
 /// Buffers of the layers after the LSTM, block by block.
@@ -126,12 +106,9 @@ impl<F: Real> PackedNetwork<F> {
     fn new(layers: &Layers, hidden: usize) -> Self {
         let forwards = |layer: &Layer| Packed::new(layer.inputs(), layer.outputs());
         Self {
-            lstm: forwards(&layers.lstm),
-            lstm_bias: vec![[F::ZERO; 4]; hidden],
             dense_1: forwards(&layers.dense_1),
             dense_2: forwards(&layers.dense_2),
             head: forwards(&layers.head),
-            recurrent: Packed::new(4 * hidden, hidden),
             dense_1_back: Packed::new(hidden, hidden),
             dense_2_back: Packed::new(hidden, hidden),
             head_back: Packed::new(layers.head.outputs(), hidden),
@@ -140,16 +117,6 @@ impl<F: Real> PackedNetwork<F> {
 
     #[inline(always)]
     fn pack_forward(&mut self, layers: &Layers, parameters: &[F]) {
-        let hidden = self.lstm_bias.len();
-        let weights = layers.lstm.weights(parameters);
-        let columns = 4 * hidden;
-        self.lstm
-            .pack_each(|input, output| weights[input * columns + output % 4 * hidden + output / 4]);
-        let bias = layers.lstm.biases(parameters);
-        for (neuron, gates) in self.lstm_bias.iter_mut().enumerate() {
-            *gates = std::array::from_fn(|gate| bias[gate * hidden + neuron]);
-            gates[2] += F::of(FORGET_BIAS);
-        }
         let each = [
             (&layers.dense_1, &mut self.dense_1),
             (&layers.dense_2, &mut self.dense_2),
@@ -163,11 +130,6 @@ impl<F: Real> PackedNetwork<F> {
 
     #[inline(always)]
     fn pack_backward(&mut self, layers: &Layers, shape: &Shape, parameters: &[F]) {
-        let hidden = shape.hidden;
-        let weights = &layers.lstm.weights(parameters)[shape.servers * 4 * hidden..];
-        self.recurrent.pack_each(|input, output| {
-            weights[output * 4 * hidden + input % 4 * hidden + input / 4]
-        });
         let each = [
             (&layers.dense_1, shape.features, &mut self.dense_1_back),
             (&layers.dense_2, 0, &mut self.dense_2_back),
@@ -213,24 +175,16 @@ impl<F: Real> WithSimd for Forward<'_, F> {
 fn forward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Forward<'_, F>) {
     let Forward { workspace, parameters, features, histories } = pass;
     let Workspace { shape, layers, rows, windows, packed, lstm, dense, values, .. } = workspace;
-    let Shape { features: width, servers, history_slots, hidden } = *shape;
+    let Shape { features: width, servers, .. } = *shape;
     packed.pack_forward(layers, parameters);
+    lstm.pack_forward(parameters);
     let loads = histories.windows();
     for block in 0..windows.div_ceil(W) {
-        let mut lstm = lstm.block::<W>(block, shape);
-        for lane in 0..W {
-            let window = block * W + lane;
-            let of = |at: usize| loads.get(window * shape.window() + at);
-            for slot in 0..history_slots {
-                for server in 0..servers {
-                    lstm.inputs[slot * (servers + hidden) + server][lane] =
-                        of(slot * servers + server).copied().unwrap_or(F::ZERO);
-                }
-            }
-        }
-        lstm.forward(&packed.lstm, &packed.lstm_bias);
+        lstm.forward::<W>(block, |lane, at| {
+            let of = (block * W + lane) * shape.window() + at;
+            loads.get(of).copied().unwrap_or(F::ZERO)
+        });
     }
-    let input = servers + hidden;
     for block in 0..rows.div_ceil(W) {
         let [joined, dense_1, dense_2, head] = dense.forward_block::<W>(block, shape);
         for lane in 0..W {
@@ -240,16 +194,12 @@ fn forward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Forwar
             }
         }
         // The LSTM's last output.
-        let outputs = lstm.inputs.as_chunks::<W>().0;
-        let last = |block: usize| {
-            &outputs[(block * (history_slots + 1) + history_slots) * input + servers..][..hidden]
-        };
         if let Histories::Each(_) = histories {
-            joined[width..].copy_from_slice(last(block));
+            joined[width..].copy_from_slice(lstm.last(block));
         } else {
             for lane in 0..W.min(*rows - block * W) {
                 let window = histories.of(block * W + lane);
-                let from = last(window / W);
+                let from = lstm.last::<W>(window / W);
                 for (joined, from) in joined[width..].iter_mut().zip(from) {
                     joined[lane] = from[window % W];
                 }
@@ -290,9 +240,10 @@ impl<F: Real> WithSimd for Backward<'_, F> {
 fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backward<'_, F>) {
     let Backward { workspace, parameters, d_values, gradient } = pass;
     let Workspace { shape, layers, packed, lstm, dense, window_of, .. } = workspace;
-    let Shape { servers, history_slots, hidden, .. } = *shape;
+    let Shape { servers, hidden, .. } = *shape;
     let rows = d_values.len() / shape.actions();
     packed.pack_backward(layers, shape, parameters);
+    lstm.pack_backward(parameters);
     let blocks = rows.div_ceil(W);
     // The windows that these rows see.
     let windows = match window_of[..rows.min(window_of.len())].iter().max() {
@@ -300,10 +251,10 @@ fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backw
         None => rows,
     };
     let lstm_blocks = windows.div_ceil(W);
-    lstm.resize_backward(lstm_blocks * W, shape);
+    lstm.resize_backward(lstm_blocks * W);
     dense.resize_backward(blocks * W, shape);
     if !window_of.is_empty() {
-        lstm.d_output.fill(F::ZERO);
+        lstm.d_last::<W>().0.fill([F::ZERO; W]);
     }
     let mut d_row = vec![F::ZERO; 2 + servers];
     for block in 0..blocks {
@@ -325,13 +276,12 @@ fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backw
         let d_dense_1 = &mut dense.d_dense_1.as_chunks_mut::<W>().0[range(hidden)];
         multiply(&packed.dense_2_back, d_dense_2, d_dense_1);
         relu_backward(&dense.dense_1.as_chunks::<W>().0[range(hidden)], d_dense_1);
-        let d_outputs = lstm.d_output.as_chunks_mut::<W>().0;
+        let (d_outputs, d_rows) = lstm.d_last::<W>();
         if window_of.is_empty() {
             multiply(&packed.dense_1_back, d_dense_1, &mut d_outputs[range(hidden)]);
             continue;
         }
         // Rows that share a window add to its gradient.
-        let d_rows = &mut lstm.d_cell.as_chunks_mut::<W>().0[..hidden];
         multiply(&packed.dense_1_back, d_dense_1, d_rows);
         for lane in 0..W.min(rows - block * W) {
             let window = window_of[block * W + lane] as usize;
@@ -342,42 +292,11 @@ fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backw
         }
     }
     for block in 0..lstm_blocks {
-        lstm.backward::<W>(&packed.recurrent, block, shape);
+        lstm.backward::<W>(block);
     }
 
     // The gradients of weights and biases, layer by layer.
-    let slots = Slots { blocks: lstm_blocks, slots: history_slots, first: 0 };
-    let inputs = |offset| Vectors {
-        all: lstm.inputs.as_chunks::<W>().0,
-        block: (history_slots + 1) * (servers + hidden),
-        stride: servers + hidden,
-        offset,
-    };
-    let d_gates = Vectors {
-        all: lstm.d_gates.as_chunks::<W>().0,
-        block: history_slots * 4 * hidden,
-        stride: 4 * hidden,
-        offset: 0,
-    };
-    let column = |output: usize| output % 4 * hidden + output / 4;
-    let weights = &mut gradient[layers.lstm.weight.range.clone()];
-    let (d, outputs) = (d_gates, 4 * hidden);
-    add_outer::<F, W, S, T>(slots, (inputs(0), servers), (d, outputs), |input, output, sum| {
-        weights[input * outputs + column(output)] += sum;
-    });
-    // Before the first slot the output was zero.
-    let later = Slots { first: 1, ..slots };
-    let recurrent = &mut weights[servers * outputs..];
-    add_outer::<F, W, S, T>(
-        later,
-        (inputs(servers), hidden),
-        (d, outputs),
-        |input, output, sum| {
-            recurrent[input * outputs + column(output)] += sum;
-        },
-    );
-    let bias = &mut gradient[layers.lstm.bias.range.clone()];
-    add_sums(slots, (d, outputs), |output, sum| bias[column(output)] += sum);
+    lstm.add_gradient::<W, S, T>(lstm_blocks, gradient);
 
     let slots = Slots { blocks, slots: 1, first: 0 };
     let each = [
@@ -396,61 +315,6 @@ fn backward<F: Real, const W: usize, const S: usize, const T: usize>(pass: Backw
         });
         let bias = &mut gradient[layer.bias.range.clone()];
         add_sums(slots, (d, outputs), |output, sum| bias[output] += sum);
-    }
-}
-
-impl<F: Real> Lanes<F> {
-    fn resize(&mut self, lanes: usize, shape: &Shape) {
-        let Shape { servers, history_slots, hidden, .. } = *shape;
-        let sized = |buffer: &mut Vec<F>, length| grow(buffer, length * lanes);
-        sized(&mut self.inputs, (history_slots + 1) * (servers + hidden));
-        sized(&mut self.gates, history_slots * 4 * hidden);
-        sized(&mut self.cells, (history_slots + 1) * hidden);
-        sized(&mut self.tanh, history_slots * hidden);
-    }
-
-    fn resize_backward(&mut self, lanes: usize, shape: &Shape) {
-        let Shape { history_slots, hidden, .. } = *shape;
-        grow(&mut self.d_gates, history_slots * 4 * hidden * lanes);
-        grow(&mut self.d_output, hidden * lanes);
-        grow(&mut self.d_cell, hidden * VIRTUAL);
-    }
-
-    #[inline(always)]
-    fn block<const W: usize>(&mut self, block: usize, shape: &Shape) -> LstmBlock<'_, F, W> {
-        let Shape { servers, history_slots, hidden, .. } = *shape;
-        let range = |size: usize| block * size..(block + 1) * size;
-        let gates = range(history_slots * 4 * hidden);
-        LstmBlock {
-            servers,
-            hidden,
-            inputs: &mut self.inputs.as_chunks_mut::<W>().0
-                [range((history_slots + 1) * (servers + hidden))],
-            gates: self.gates.as_chunks_mut::<W>().0[gates].as_chunks_mut::<4>().0,
-            cells: &mut self.cells.as_chunks_mut::<W>().0[range((history_slots + 1) * hidden)],
-            tanh: &mut self.tanh.as_chunks_mut::<W>().0[range(history_slots * hidden)],
-        }
-    }
-
-    /// Back through a block, from its `d_output` to its `d_gates`.
-    #[inline(always)]
-    fn backward<const W: usize>(&mut self, recurrent: &Packed<F>, block: usize, shape: &Shape) {
-        let Shape { history_slots, hidden, .. } = *shape;
-        let range = |size: usize| block * size..(block + 1) * size;
-        let gates = range(history_slots * 4 * hidden);
-        let states = LstmStates {
-            hidden,
-            gates: self.gates.as_chunks::<W>().0[gates.clone()].as_chunks::<4>().0,
-            before: &self.cells.as_chunks::<W>().0[range((history_slots + 1) * hidden)]
-                [..history_slots * hidden],
-            tanh: &self.tanh.as_chunks::<W>().0[range(history_slots * hidden)],
-        };
-        states.backward(
-            recurrent,
-            &mut self.d_output.as_chunks_mut::<W>().0[range(hidden)],
-            &mut self.d_cell.as_chunks_mut::<W>().0[..hidden],
-            self.d_gates.as_chunks_mut::<W>().0[gates].as_chunks_mut::<4>().0,
-        );
     }
 }
 
@@ -484,13 +348,6 @@ impl<F: Real> DenseLanes<F> {
     }
 }
 
-/// Makes a buffer at least that long. What is in it stays, and is written before it is read.
-fn grow<F: Real>(buffer: &mut Vec<F>, length: usize) {
-    if buffer.len() < length {
-        buffer.resize(length, F::ZERO);
-    }
-}
-
 impl<F: Real> Workspace<F> {
     /// Buffers for networks of `shape`.
     pub fn new(shape: Shape) -> Self {
@@ -498,13 +355,13 @@ impl<F: Real> Workspace<F> {
         Self {
             packed: PackedNetwork::new(&layers, shape.hidden),
             shape,
-            layers,
             rows: 0,
             window_of: Vec::new(),
             windows: 0,
-            lstm: Lanes::default(),
+            lstm: LstmLanes::new(&layers.lstm, shape.history_slots),
             dense: DenseLanes::default(),
             values: Vec::new(),
+            layers,
         }
     }
 
@@ -536,7 +393,7 @@ impl<F: Real> Workspace<F> {
         }
         (self.rows, self.windows) = (rows, windows);
         let lanes = |count: usize| count.next_multiple_of(VIRTUAL);
-        self.lstm.resize(lanes(windows), &shape);
+        self.lstm.resize(windows);
         self.dense.resize(lanes(rows), &shape);
         self.values.resize(rows * shape.actions(), F::ZERO);
         let pass = Forward { workspace: self, parameters, features, histories };

@@ -1,8 +1,12 @@
 //! Gradients against central finite differences, in f64.
 
+mod common;
+
+use common::{Slots, draw_parameters};
 use offramp_nn::learning::Loss;
+use offramp_nn::set::{SetShape, SetWorkspace};
 use offramp_nn::{
-    Histories, Initial, Perceptron, PerceptronShape, Shape, Workspace, initial_parameters,
+    Histories, Initial, Perceptron, PerceptronShape, Shape, Workspace, initial_parameters, stream,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -160,6 +164,46 @@ proptest! {
         });
         prop_assume!(comparison.at_a_corner <= gradient.len() / 10);
         prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
+    }
+
+    /// Of slots with 1 to 6 servers, some of them without rows; the last rows have no loss.
+    #[test]
+    fn every_gradient_of_a_network_over_servers_is_right(
+        (device_features, link_features, server_features) in (1_usize..6, 0_usize..5, 0_usize..4),
+        (history_slots, lstm, embedding, hidden) in (1_usize..6, 1_usize..7, 1_usize..10, 1_usize..10),
+        servers in prop::collection::vec(1_u32..=6, 1..5),
+        rows in 1_usize..8,
+        seed in any::<u64>(),
+    ) {
+        let shape = SetShape {
+            device_features, link_features, server_features, history_slots, lstm, embedding, hidden,
+        };
+        let mut rng = stream(seed, 0);
+        let slots = Slots::<f64>::draw(&shape, &servers, rows, &mut rng);
+        let parameters = draw_parameters::<f64>(&shape, seed);
+        let with_loss = slots.batch().value_ranges().nth((rows - 1) - rows / 3);
+        let targets: Vec<f64> =
+            (0..with_loss.map_or(0, |range| range.end)).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let mut workspace = SetWorkspace::new(shape);
+        let loss = |workspace: &mut SetWorkspace<f64>, parameters: &[f64]| -> (f64, Vec<f64>) {
+            let values = workspace.forward(parameters, &slots.batch());
+            let both = values.iter().zip(&targets).map(|(q, target)| Loss::Squared.of(q - target));
+            let (losses, derivatives): (Vec<f64>, Vec<f64>) = both.unzip();
+            (losses.iter().sum(), derivatives)
+        };
+        let (_, d_values) = loss(&mut workspace, &parameters);
+        let mut gradient = vec![0.0; shape.parameters()];
+        workspace.backward(&parameters, &d_values, &mut gradient);
+        let comparison =
+            compare(&parameters, &gradient, |parameters| loss(&mut workspace, parameters).0);
+        // Corners of ReLU and of the maximum.
+        prop_assume!(comparison.at_a_corner <= gradient.len() / 10);
+        prop_assert_eq!(comparison.unequal, 0, "of {} for {:?}", gradient.len(), shape);
+        // Gradients add up.
+        let once = gradient.clone();
+        workspace.forward(&parameters, &slots.batch());
+        workspace.backward(&parameters, &d_values, &mut gradient);
+        prop_assert!(gradient.iter().zip(&once).all(|(two, one)| (two - 2.0 * one).abs() <= 1e-12 * one.abs().max(1.0)));
     }
 
     /// Rows of a batch do not see each other: its values are those of each row alone, its gradient

@@ -9,16 +9,25 @@
 //! One step each of `torch.optim.Adam(lr=0.01)` on `huber_loss(delta=1)`, and of TensorFlow's
 //! RMSProp (rate 0.01, decay 0.9, squares beginning at 1, 10⁻¹⁰ under the root) on the squared
 //! loss.
+//!
+//! `set_reference.json` was made by `set_reference.py` with PyTorch 2.15 for a network over servers,
+//! with seven rows in slots of 1 to 6 servers.
 
+use std::ops::Range;
+
+mod common;
+
+use common::Slots;
 use offramp_nn::learning::{Loss, Optimiser};
+use offramp_nn::set::{SetShape, SetWorkspace};
 use offramp_nn::{Histories, Real, Shape, Workspace};
+
 use serde::Deserialize;
 
+/// Q and two steps of a network.
 #[derive(Deserialize)]
-struct Reference {
+struct Steps {
     parameters: Vec<f64>,
-    features: Vec<f64>,
-    histories: Vec<f64>,
     actions: Vec<usize>,
     targets: Vec<f64>,
     values: Vec<f64>,
@@ -27,6 +36,36 @@ struct Reference {
     rmsprop_squared: Vec<f64>,
     rmsprop_squared_loss: f64,
 }
+
+#[derive(Deserialize)]
+struct Reference {
+    features: Vec<f64>,
+    histories: Vec<f64>,
+    #[serde(flatten)]
+    steps: Steps,
+}
+
+#[derive(Deserialize)]
+struct SetReference {
+    servers: Vec<u32>,
+    loads: Vec<f64>,
+    server_features: Vec<f64>,
+    slot_of: Vec<u32>,
+    device_features: Vec<f64>,
+    link_features: Vec<f64>,
+    #[serde(flatten)]
+    steps: Steps,
+}
+
+const SET_SHAPE: SetShape = SetShape {
+    device_features: 5,
+    link_features: 4,
+    server_features: 2,
+    history_slots: 6,
+    lstm: 5,
+    embedding: 7,
+    hidden: 6,
+};
 
 const SHAPE: Shape = Shape { features: 9, servers: 5, history_slots: 10, hidden: 20 };
 
@@ -39,12 +78,19 @@ fn close(name: &str, ours: &[impl Real], theirs: &[f64]) {
 
 const REFERENCE: &str = include_str!("reference.json");
 
-fn agrees<F: Real>(reference: &Reference) {
-    let of = |numbers: &[f64]| numbers.iter().map(|&number| F::of(number)).collect::<Vec<F>>();
-    let parameters = of(&reference.parameters);
-    let (features, windows) = (of(&reference.features), of(&reference.histories));
+const SET_REFERENCE: &str = include_str!("set_reference.json");
+
+fn of<F: Real>(numbers: &[f64]) -> Vec<F> {
+    numbers.iter().map(|&number| F::of(number)).collect()
+}
+
+/// Q of all rows, from parameters, then the gradient by ∂L/∂Q into the last.
+type Learn<'l, F> = dyn FnMut(&[F], &mut dyn FnMut(&[F]) -> Vec<F>, &mut [F]) + 'l;
+
+/// Compares Q and steps; `ranges` has Q of each row.
+fn agrees<F: Real>(reference: &Steps, ranges: &[Range<usize>], learn: &mut Learn<'_, F>) {
+    let parameters = of::<F>(&reference.parameters);
     let rows = reference.actions.len();
-    let mut workspace = Workspace::new(SHAPE);
     let steps = [
         (Optimiser::Adam(0.01), Loss::Huber(1.0), &reference.adam_huber, reference.adam_huber_loss),
         (
@@ -55,21 +101,22 @@ fn agrees<F: Real>(reference: &Reference) {
         ),
     ];
     for (optimiser, loss, expected, expected_loss) in steps {
-        let values = workspace.forward(&parameters, &features, Histories::Each(&windows));
-        close("Q", values, &reference.values);
-        let mut d_values = vec![F::ZERO; values.len()];
-        let mut sum = 0.0;
-        for (row, (&action, &target)) in
-            reference.actions.iter().zip(&reference.targets).enumerate()
-        {
-            let at = row * SHAPE.actions() + action;
-            let (loss, derivative) = loss.of(values[at] - F::of(target));
-            sum += loss.f64() / rows as f64;
-            d_values[at] = derivative * F::of(1.0 / rows as f64);
-        }
-        assert!((sum - expected_loss).abs() < 1e-5);
+        let mut d_loss = |values: &[F]| {
+            close("Q", values, &reference.values);
+            let mut d_values = vec![F::ZERO; values.len()];
+            let mut sum = 0.0;
+            let taken = ranges.iter().zip(&reference.actions).zip(&reference.targets);
+            for ((range, &action), &target) in taken {
+                let at = range.start + action;
+                let (loss, derivative) = loss.of(values[at] - F::of(target));
+                sum += loss.f64() / rows as f64;
+                d_values[at] = derivative * F::of(1.0 / rows as f64);
+            }
+            assert!((sum - expected_loss).abs() < 1e-5);
+            d_values
+        };
         let mut gradient = vec![F::ZERO; parameters.len()];
-        workspace.backward(&parameters, &d_values, &mut gradient);
+        learn(&parameters, &mut d_loss, &mut gradient);
         let mut stepped = parameters.clone();
         let mut state = optimiser.state(parameters.len());
         optimiser.step(&mut state, &mut stepped, &gradient);
@@ -86,12 +133,46 @@ fn agrees<F: Real>(reference: &Reference) {
     }
 }
 
+fn network_agrees<F: Real>() {
+    let reference: Reference = serde_json::from_str(REFERENCE).unwrap();
+    let (features, windows) = (of::<F>(&reference.features), of::<F>(&reference.histories));
+    let rows = 0..reference.steps.actions.len();
+    let ranges: Vec<_> =
+        rows.map(|row| row * SHAPE.actions()..(row + 1) * SHAPE.actions()).collect();
+    let mut workspace = Workspace::new(SHAPE);
+    agrees::<F>(&reference.steps, &ranges, &mut |parameters, d_loss, gradient| {
+        let values = workspace.forward(parameters, &features, Histories::Each(&windows));
+        let d_values = d_loss(values);
+        workspace.backward(parameters, &d_values, gradient);
+    });
+}
+
+fn set_network_agrees<F: Real>() {
+    let reference: SetReference = serde_json::from_str(SET_REFERENCE).unwrap();
+    let slots = Slots::<F> {
+        servers: reference.servers,
+        loads: of(&reference.loads),
+        server_features: of(&reference.server_features),
+        slot_of: reference.slot_of,
+        device_features: of(&reference.device_features),
+        link_features: of(&reference.link_features),
+    };
+    let ranges: Vec<_> = slots.batch().value_ranges().collect();
+    let mut workspace = SetWorkspace::new(SET_SHAPE);
+    agrees::<F>(&reference.steps, &ranges, &mut |parameters, d_loss, gradient| {
+        let d_values = d_loss(workspace.forward(parameters, &slots.batch()));
+        workspace.backward(parameters, &d_values, gradient);
+    });
+}
+
 #[test]
 fn single_precision_agrees_with_an_independent_implementation() {
-    agrees::<f32>(&serde_json::from_str(REFERENCE).unwrap());
+    network_agrees::<f32>();
+    set_network_agrees::<f32>();
 }
 
 #[test]
 fn double_precision_agrees_with_an_independent_implementation() {
-    agrees::<f64>(&serde_json::from_str(REFERENCE).unwrap());
+    network_agrees::<f64>();
+    set_network_agrees::<f64>();
 }

@@ -11,7 +11,7 @@
 
 use std::fmt::Write;
 
-use super::{ExportError, ExportedFile, Format, Network, Origin, Request};
+use super::{ExportError, ExportedFile, Format, Network, Origin, Request, set_c};
 use crate::gate::{FORGET_BIAS, Gate};
 use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
 use crate::inputs::{Inputs, Scaling};
@@ -23,17 +23,19 @@ pub(super) const FORMAT: Format = Format {
     name: "c",
     about: "NAME.h and NAME.c, weights of 32 bits",
     write: |network| files(network, Weights::F32),
+    write_set: |network| set_c::files(network, Weights::F32),
 };
 
 pub(super) const FORMAT_INT8: Format = Format {
     name: "c-int8",
     about: "NAME.h and NAME.c, weights of 8 bits: about a quarter of the flash",
     write: |network| files(network, Weights::Int8),
+    write_set: |network| set_c::files(network, Weights::Int8),
 };
 
 /// How weights are stored. Activations are f32 in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weights {
+pub(super) enum Weights {
     /// 32 bits.
     F32,
     /// 8 bits, with a scale for each output of a layer; biases stay f32.
@@ -41,8 +43,8 @@ enum Weights {
 }
 
 /// The header and the source file, the latter with a note on the memory it needs.
-pub fn pair(
-    origin: &Origin,
+pub fn pair<I>(
+    origin: &Origin<I>,
     header: &str,
     source: &str,
     flash_bytes: usize,
@@ -70,13 +72,9 @@ pub fn header(origin: &Origin, definitions: &str, declarations: &str, decision: 
         ),
         None => (format!("For every device; of a checkpoint of `{kind}`."), String::new()),
     };
-    let rows = (1..).zip(features).zip(&scaling.features);
-    let rows = rows.map(|((number, name), scale)| format!("   {number:>3}  {name}, {scale}\n"));
-    let names: Vec<String> = features.iter().map(|name| format!("\"{name}\"")).collect();
-    let scales: Vec<String> = scaling.features.iter().map(|scale| format!("{scale:e}f")).collect();
     HEADER
         .replace("{about}", &about)
-        .replace("{rows}", &rows.collect::<String>())
+        .replace("{rows}", &scale_rows(features, &scaling.features))
         .replace("{observation}", observation)
         .replace("{history_scale}", &scaling.history.to_string())
         .replace("{history_factor}", &format!("{:e}f", scaling.history))
@@ -85,11 +83,27 @@ pub fn header(origin: &Origin, definitions: &str, declarations: &str, decision: 
         .replace("{M}", &servers.to_string())
         .replace("{N}", &devices.to_string())
         .replace("{device}", &device)
-        .replace("{names}", &names.join(", "))
-        .replace("{scales}", &scales.join(", "))
+        .replace("{names}", &name_list(features))
+        .replace("{scales}", &scale_list(&scaling.features))
         .replace("{definitions}", definitions)
         .replace("{declarations}", declarations)
         .replace("{decision}", decision)
+}
+
+/// Lines of a comment: number, name and scale of each feature.
+pub(super) fn scale_rows(names: &[String], scales: &[f32]) -> String {
+    let rows = (1..).zip(names).zip(scales);
+    rows.map(|((number, name), scale)| format!("   {number:>3}  {name}, {scale}\n")).collect()
+}
+
+/// The names of features, in quotes.
+pub(super) fn name_list(names: &[String]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// The scales of features, as constants.
+pub(super) fn scale_list(scales: &[f32]) -> String {
+    scales.iter().map(|scale| format!("{scale:e}f")).collect::<Vec<_>>().join(", ")
 }
 
 /// Appends an array of constants; `declared` is all to the left of `=`.
@@ -146,7 +160,7 @@ pub fn perceptron(
 }
 
 impl Weights {
-    fn add_product(self) -> String {
+    pub(super) fn add_product(self) -> String {
         match self {
             Self::F32 => ADD_PRODUCT.replace("WEIGHT(", "FLOAT_WEIGHT("),
             Self::Int8 => ADD_PRODUCT.replace("WEIGHT(", "INT8_WEIGHT("),
@@ -187,24 +201,36 @@ fn write_factors(source: &mut String, scaling: &Scaling) -> usize {
 
 /// The function of values for gates and head in the order that the network's shape defines.
 fn values() -> String {
+    VALUES
+        .replace("{activation}", &activation("H"))
+        .replace("{value}", &VALUE_COLUMN.to_string())
+        .replace("{first_advantage}", &FIRST_ADVANTAGE_COLUMN.to_string())
+}
+
+/// From the sums of the gates to cell and output of a slot, for an LSTM of this width.
+pub(super) fn activation(width: &str) -> String {
     let neuron = |gate: Gate| match gate.columns(1).start {
         0 => "gates[n]".to_owned(),
-        1 => "gates[H + n]".to_owned(),
-        number => format!("gates[{number} * H + n]"),
+        1 => format!("gates[{width} + n]"),
+        number => format!("gates[{number} * {width} + n]"),
     };
-    VALUES
+    ACTIVATION
+        .replace("{width}", width)
         .replace("{i}", &neuron(Gate::Input))
         .replace("{j}", &neuron(Gate::Candidate))
         .replace("{f}", &neuron(Gate::Forget))
         .replace("{o}", &neuron(Gate::Output))
         .replace("{forget_bias}", &format!("{FORGET_BIAS:?}f"))
         .replace("{bias}", &FORGET_BIAS.to_string())
-        .replace("{value}", &VALUE_COLUMN.to_string())
-        .replace("{first_advantage}", &FIRST_ADVANTAGE_COLUMN.to_string())
 }
 
 /// Appends a layer's constants; returns their bytes.
-fn write_layer(source: &mut String, layer: &Layer, parameters: &[f32], stored: Weights) -> usize {
+pub(super) fn write_layer(
+    source: &mut String,
+    layer: &Layer,
+    parameters: &[f32],
+    stored: Weights,
+) -> usize {
     let (name, inputs, outputs) = (layer.name(), layer.inputs(), layer.outputs());
     let (weights, bias) = (layer.weights(parameters), layer.biases(parameters));
     array(source, &format!("static const float {name}_bias[{outputs}]"), bias);
@@ -311,7 +337,7 @@ const ADD_PRODUCT: &str = "\
 
 ";
 
-const LOGISTIC: &str = "\
+pub(super) const LOGISTIC: &str = "\
 /* e^x with a relative error below 4e-7; beyond +-87 that of +-87. No branch and no table, so that
    a compiler makes vector code of a loop of it. Not for -ffast-math. */
 static inline float exponential(float x) {
@@ -338,9 +364,21 @@ static inline float logistic(float x) { return 1.0f / (1.0f + exponential(-x)); 
 
 ";
 
-const RECTIFIED: &str = "\
+pub(super) const RECTIFIED: &str = "\
 static float rectified(float x) { return x > 0.0f ? x : 0.0f; }
 
+";
+
+const ACTIVATION: &str = "        /* The candidate is tanh x = 2 logistic(2x) - 1; the forget gate has a bias of {bias}. */
+        for (int n = 0; n < {width}; n++) {
+            {j} *= 2.0f;
+            {f} += {forget_bias};
+        }
+        for (int n = 0; n < 4 * {width}; n++) gates[n] = logistic(gates[n]);
+        for (int n = 0; n < {width}; n++) {
+            cell[n] = {f} * cell[n] + {i} * (2.0f * {j} - 1.0f);
+            output_h[n] = {o} * (2.0f * logistic(2.0f * cell[n]) - 1.0f);
+        }
 ";
 
 const VALUES: &str = "\
@@ -350,17 +388,7 @@ void {name}_values(const float features[F], const float history[K * M], float va
         for (int n = 0; n < 4 * H; n++) gates[n] = lstm_bias[n];
         ADD_PRODUCT(lstm, 0, M, history + slot * M, history_factor, gates, 4 * H)
         ADD_PRODUCT(lstm, M, H, output_h, 1.0f, gates, 4 * H)
-        /* The candidate is tanh x = 2 logistic(2x) - 1; the forget gate has a bias of {bias}. */
-        for (int n = 0; n < H; n++) {
-            {j} *= 2.0f;
-            {f} += {forget_bias};
-        }
-        for (int n = 0; n < 4 * H; n++) gates[n] = logistic(gates[n]);
-        for (int n = 0; n < H; n++) {
-            cell[n] = {f} * cell[n] + {i} * (2.0f * {j} - 1.0f);
-            output_h[n] = {o} * (2.0f * logistic(2.0f * cell[n]) - 1.0f);
-        }
-    }
+{activation}    }
     for (int n = 0; n < H; n++) first[n] = dense_1_bias[n];
     ADD_PRODUCT(dense_1, 0, F, features, feature_factor[input], first, H)
     ADD_PRODUCT(dense_1, F, H, output_h, 1.0f, first, H)

@@ -2,19 +2,25 @@
 //! reads.
 //!
 //! A [`Format`] is one entry of [`FORMATS`] and one file here. [`export`] writes the networks that
-//! a [`NetworkSpec`](crate::networks::NetworkSpec) described; [`c`] has the parts that other
+//! a [`NetworkSpec`](crate::networks::NetworkSpec) described, [`export_set`] the one of a
+//! [`SetNetworkSpec`](crate::set::SetNetworkSpec), for any number of servers; [`c`] has the parts that other
 //! models (trees) share, so that all exported C has the same entry point.
 
 pub mod c;
 mod onnx;
+mod set_c;
+mod set_onnx;
+#[cfg(test)]
+mod set_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::inputs::{Inputs, Scaling};
+use crate::inputs::{Inputs, Scaling, TrainedInputs};
 use crate::networks::StoredNetworks;
+use crate::set::{SetInputs, SetShape, StoredSetNetwork};
 use crate::shape::Shape;
 
 /// A file for a device.
@@ -36,6 +42,7 @@ pub struct Format {
     /// A sentence for people who choose.
     pub about: &'static str,
     write: fn(&Network<'_>) -> Vec<ExportedFile>,
+    write_set: fn(&SetNetwork<'_>) -> Vec<ExportedFile>,
 }
 
 /// All formats.
@@ -58,16 +65,16 @@ pub struct Request<'r> {
 
 /// Where an exported policy comes from, as its files state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Origin {
+pub struct Origin<I = Inputs> {
     /// [`Request::name`].
     pub name: String,
     /// Inputs that the policy was trained on.
-    pub inputs: Inputs,
+    pub inputs: I,
     /// The metadata of the checkpoint, and `network`: which of its `networks` this is.
     pub facts: BTreeMap<String, String>,
 }
 
-impl Origin {
+impl<I: TrainedInputs> Origin<I> {
     /// The origin of a network of `checkpoint`, which has `networks`.
     ///
     /// # Errors
@@ -89,7 +96,7 @@ impl Origin {
         {
             return Err(ExportError::Name(name.to_owned()));
         }
-        let inputs = Inputs::of(checkpoint).map_err(ExportError::OtherArchitecture)?;
+        let inputs = I::of(checkpoint).map_err(ExportError::OtherArchitecture)?;
         let mut facts = checkpoint.metadata.clone();
         facts.insert("network".to_owned(), network.to_string());
         facts.insert("networks".to_owned(), networks.to_string());
@@ -112,6 +119,14 @@ struct Network<'n> {
     scaling: &'n Scaling,
     parameters: &'n [f32],
     origin: &'n Origin,
+}
+
+/// A network over servers to be exported.
+struct SetNetwork<'n> {
+    shape: &'n SetShape,
+    inputs: &'n SetInputs,
+    parameters: &'n [f32],
+    origin: &'n Origin<SetInputs>,
 }
 
 /// The reason why a checkpoint cannot be exported.
@@ -161,16 +176,40 @@ pub fn export(
     checkpoint: &[u8],
     request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
-    let Request { format, network, .. } = *request;
-    let write = FORMATS.iter().find(|known| known.name == format).map(|format| format.write);
-    let write = write.ok_or_else(|| ExportError::NoSuchFormat {
-        asked: format.to_owned(),
-        known: FORMATS.map(|format| format.name).to_vec(),
-    })?;
+    let format = Format::of(request)?;
     let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
     let stored = StoredNetworks::of(&checkpoint, kind).map_err(ExportError::OtherArchitecture)?;
     let origin = Origin::new(&checkpoint, request, stored.parameters.len())?;
     let scaling = &stored.inputs.scaling;
-    let parameters = &stored.parameters[network];
-    Ok(write(&Network { shape: stored.shape, scaling, parameters, origin: &origin }))
+    let parameters = &stored.parameters[request.network];
+    Ok((format.write)(&Network { shape: stored.shape, scaling, parameters, origin: &origin }))
+}
+
+/// Writes the network of a deployed checkpoint of the policy `kind`, for any number of servers.
+/// Files and formats are those of [`export`]; the network is number 0.
+///
+/// # Errors
+/// [`ExportError`] if there is no such format or network, or the checkpoint is not of that policy.
+pub fn export_set(
+    kind: &str,
+    checkpoint: &[u8],
+    request: &Request<'_>,
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let format = Format::of(request)?;
+    let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
+    let stored = StoredSetNetwork::of(&checkpoint, kind).map_err(ExportError::OtherArchitecture)?;
+    let origin = Origin::new(&checkpoint, request, 1)?;
+    let StoredSetNetwork { shape, inputs, parameters } = &stored;
+    Ok((format.write_set)(&SetNetwork { shape, inputs, parameters, origin: &origin }))
+}
+
+impl Format {
+    /// The format that is asked for.
+    fn of(request: &Request<'_>) -> Result<&'static Self, ExportError> {
+        let format = FORMATS.iter().find(|known| known.name == request.format);
+        format.ok_or_else(|| ExportError::NoSuchFormat {
+            asked: request.format.to_owned(),
+            known: FORMAT_NAMES.to_vec(),
+        })
+    }
 }

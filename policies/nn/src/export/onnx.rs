@@ -11,13 +11,15 @@
 //!
 //! The messages are the few parts of onnx.proto that a network needs.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
-use super::{ExportedFile, Format, Network};
+use super::{ExportedFile, Format, Network, set_onnx};
 use crate::gate::{FORGET_BIAS, Gate};
 use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
 use crate::layer::Layer;
-use crate::shape::{Layers, Shape};
+use crate::shape::Layers;
 
 pub(super) const FORMAT: Format = Format {
     name: "onnx",
@@ -28,6 +30,7 @@ pub(super) const FORMAT: Format = Format {
         let name = format!("{}.onnx", network.origin.name);
         vec![ExportedFile { name, bytes: model(network), note }]
     },
+    write_set: set_onnx::files,
 };
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,7 +64,7 @@ struct OperatorSet {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Graph {
+pub(super) struct Graph {
     #[prost(message, repeated, tag = "1")]
     nodes: Vec<Node>,
     #[prost(string, tag = "2")]
@@ -69,7 +72,7 @@ struct Graph {
     #[prost(message, repeated, tag = "5")]
     constants: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
-    inputs: Vec<Value>,
+    pub(super) inputs: Vec<Value>,
     #[prost(message, repeated, tag = "12")]
     outputs: Vec<Value>,
 }
@@ -123,7 +126,7 @@ const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+pub(super) struct Value {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(message, optional, tag = "2")]
@@ -164,7 +167,7 @@ const OPERATOR_SET: i64 = 13;
 const FILE_FORMAT: i64 = 7;
 
 /// The value of an attribute.
-enum Setting<'a> {
+pub(super) enum Setting<'a> {
     One(i64),
     Several(&'a [i64]),
 }
@@ -177,19 +180,15 @@ fn model(network: &Network<'_>) -> Vec<u8> {
     let Layers { lstm, dense_1, dense_2, head } = shape.layers();
     let (slots, servers) = (shape.history_slots as i64, shape.servers as i64);
     let features = shape.features as i64;
-    let mut graph = Graph {
-        name: "policy".to_owned(),
-        inputs: vec![rows("features", &[features]), rows("history", &[slots, servers])],
-        outputs: vec![rows("values", &[servers + 1])],
-        ..Graph::default()
-    };
+    let inputs = vec![rows("features", &[features]), rows("history", &[slots, servers])];
+    let mut graph = Graph::policy(inputs, rows("values", &[servers + 1]));
     graph.floats("feature_scale", &[features], scaling.features.iter().copied());
     graph.floats("history_scale", &[1], [scaling.history]);
     graph.apply("Div", &["features", "feature_scale"], &["scaled_features"], &[]);
     graph.apply("Div", &["history", "history_scale"], &["scaled_history"], &[]);
     let slots_first = [("perm", Several(&[1, 0, 2]))];
     graph.apply("Transpose", &["scaled_history"], &["loads"], &slots_first);
-    graph.lstm(shape, lstm.weights(parameters), lstm.biases(parameters));
+    graph.lstm([shape.servers, shape.hidden], lstm.weights(parameters), lstm.biases(parameters));
     graph.apply("Concat", &["scaled_features", "lstm_output"], &["joined"], &[("axis", One(1))]);
     graph.dense(&dense_1, parameters, "joined", "dense_1_sums");
     graph.apply("Relu", &["dense_1_sums"], &["dense_1"], &[]);
@@ -197,7 +196,12 @@ fn model(network: &Network<'_>) -> Vec<u8> {
     graph.apply("Relu", &["dense_2_sums"], &["dense_2"], &[]);
     graph.dense(&head, parameters, "dense_2", "head");
     graph.duel(servers + 1);
-    let facts = origin.facts.clone().into_iter();
+    bytes(graph, &origin.facts)
+}
+
+/// The bytes of a file with these facts of its origin.
+pub(super) fn bytes(graph: Graph, facts: &BTreeMap<String, String>) -> Vec<u8> {
+    let facts = facts.clone().into_iter();
     let model = Model {
         ir_version: FILE_FORMAT,
         producer_name: "offramp".to_owned(),
@@ -209,10 +213,15 @@ fn model(network: &Network<'_>) -> Vec<u8> {
 }
 
 impl Graph {
-    /// The LSTM from `loads` (K × N × M) to `lstm_output` (N × H). ONNX has one row of a weight
+    /// A graph of these inputs and this output, without nodes.
+    pub(super) fn policy(inputs: Vec<Value>, output: Value) -> Self {
+        let name = "policy".to_owned();
+        Self { name, inputs, outputs: vec![output], ..Self::default() }
+    }
+
+    /// The LSTM, of so many inputs and neurons, from `loads` (K × N × M) to `lstm_output` (N × H). ONNX has one row of a weight
     /// matrix per output, the gates in the order i, o, f, candidate, and two biases.
-    fn lstm(&mut self, shape: &Shape, weights: &[f32], bias: &[f32]) {
-        let Shape { hidden, servers: inputs, .. } = *shape;
+    pub(super) fn lstm(&mut self, [inputs, hidden]: [usize; 2], weights: &[f32], bias: &[f32]) {
         let order = [Gate::Input, Gate::Output, Gate::Forget, Gate::Candidate];
         let columns = || order.into_iter().flat_map(|gate| gate.columns(hidden));
         let transposed = |rows: std::ops::Range<usize>| {
@@ -242,13 +251,18 @@ impl Graph {
         self.integers("one_and_actions", &[1, actions]);
         let (split, parts) = (["head", "one_and_actions"], ["value", "advantages"]);
         self.apply("Split", &split, &parts, &[("axis", One(1))]);
+        self.relative_to_mean();
+    }
+
+    /// From `value` and `advantages` to `values`.
+    pub(super) fn relative_to_mean(&mut self) {
         let over_actions = [("axes", Several(&[1])), ("keepdims", One(1))];
         self.apply("ReduceMean", &["advantages"], &["mean_advantage"], &over_actions);
         self.apply("Sub", &["advantages", "mean_advantage"], &["relative"], &[]);
         self.apply("Add", &["value", "relative"], &["values"], &[]);
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         operator: &str,
         inputs: &[&str],
@@ -277,7 +291,7 @@ impl Graph {
     }
 
     /// `output = input · weights + bias`.
-    fn dense(&mut self, layer: &Layer, parameters: &[f32], input: &str, output: &str) {
+    pub(super) fn dense(&mut self, layer: &Layer, parameters: &[f32], input: &str, output: &str) {
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{}_{part}", layer.name()));
         let (inputs, outputs) = (layer.inputs() as i64, layer.outputs() as i64);
         self.floats(&weight, &[inputs, outputs], layer.weights(parameters).iter().copied());
@@ -285,13 +299,18 @@ impl Graph {
         self.apply("Gemm", &[input, &weight, &bias], &[output], &[]);
     }
 
-    fn floats(&mut self, name: &str, shape: &[i64], values: impl IntoIterator<Item = f32>) {
+    pub(super) fn floats(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        values: impl IntoIterator<Item = f32>,
+    ) {
         let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
         let (name, shape) = (name.to_owned(), shape.to_vec());
         self.constants.push(Tensor { name, shape, kind: FLOAT, bytes });
     }
 
-    fn integers(&mut self, name: &str, values: &[i64]) {
+    pub(super) fn integers(&mut self, name: &str, values: &[i64]) {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let (name, shape) = (name.to_owned(), vec![values.len() as i64]);
         self.constants.push(Tensor { name, shape, kind: INT64, bytes });
@@ -300,9 +319,25 @@ impl Graph {
 
 /// An input or output with one row per decision, N of them.
 fn rows(name: &str, shape: &[i64]) -> Value {
-    let batch = Dimension { size: None, name: Some("N".to_owned()) };
-    let sizes = shape.iter().map(|&size| Dimension { size: Some(size), name: None });
-    let shape = TensorShape { dimensions: std::iter::once(batch).chain(sizes).collect() };
+    let sizes = shape.iter().map(|&size| Size::Fixed(size));
+    value(name, &std::iter::once(Size::Open("N")).chain(sizes).collect::<Vec<_>>())
+}
+
+/// A dimension of an input or output.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Size {
+    Fixed(i64),
+    /// Any size, the same one under the same name.
+    Open(&'static str),
+}
+
+/// An input or output.
+pub(super) fn value(name: &str, shape: &[Size]) -> Value {
+    let sizes = shape.iter().map(|&size| match size {
+        Size::Fixed(size) => Dimension { size: Some(size), name: None },
+        Size::Open(name) => Dimension { size: None, name: Some(name.to_owned()) },
+    });
+    let shape = TensorShape { dimensions: sizes.collect() };
     let tensor = TensorType { kind: FLOAT, shape: Some(shape) };
     Value { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) }
 }

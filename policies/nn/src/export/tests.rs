@@ -31,7 +31,7 @@ const MAIN: &str = r#"
     }
 "#;
 
-fn request(format: &str, network: usize) -> Request<'_> {
+pub(super) fn request(format: &str, network: usize) -> Request<'_> {
     Request { format, network, name: "policy" }
 }
 
@@ -62,13 +62,18 @@ fn networks() -> (Scaling, Vec<Vec<f32>>, Vec<u8>) {
 }
 
 /// The values and decisions that the compiled files print for rows of features and history.
-fn printed(name: &str, files: &[ExportedFile], rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
+pub(super) fn printed(
+    name: &str,
+    main: &str,
+    files: &[ExportedFile],
+    rows: &[Vec<f32>],
+) -> Vec<Vec<f32>> {
     let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for ExportedFile { name, bytes, .. } in files {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
-    std::fs::write(folder.join("main.c"), MAIN).unwrap();
+    std::fs::write(folder.join("main.c"), main).unwrap();
     let built = Command::new("cc")
         .current_dir(&folder)
         .args(["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "main"])
@@ -87,6 +92,7 @@ fn printed(name: &str, files: &[ExportedFile], rows: &[Vec<f32>]) -> Vec<Vec<f32
     let input: String = rows.iter().map(line).collect();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
     let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
     writer.join().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     let numbers = |line: &str| line.split(' ').map(|number| number.parse().unwrap()).collect();
@@ -103,7 +109,7 @@ fn exported_c_has_the_values_of_the_network() {
     let mut workspace = Workspace::new(SHAPE);
     for (format, tolerance, alike) in [("c", 1e-5, 300), ("c-int8", 0.1, 270)] {
         let files = export("x", &checkpoint, &request(format, 1)).unwrap();
-        let theirs = printed(&format!("offramp-exported-{format}"), &files, &rows);
+        let theirs = printed(&format!("offramp-exported-{format}"), MAIN, &files, &rows);
         assert_eq!(theirs.len(), rows.len());
         let mut agreed = 0;
         for (row, theirs) in rows.iter().zip(theirs) {
@@ -176,7 +182,7 @@ fn every_export_states_its_origin() {
         assert!(header.lines().any(|found| found == line), "{line} in {header}");
     }
     let read = Checkpoint::from_bytes(&checkpoint).unwrap();
-    let origin = Origin::new(&read, &request("onnx", 1), 2).unwrap();
+    let origin: Origin = Origin::new(&read, &request("onnx", 1), 2).unwrap();
     for (key, value) in
         [("observation", "Paper"), ("network", "1"), ("feature_scales", "0.5,1,1.5,2,2.5,3,3.5")]
     {
