@@ -109,7 +109,8 @@ impl Known {
         let central = self.centrally_planned();
         let mut schedule = central.clone();
         let trials = trials_per_task.saturating_mul(self.tasks() as u64);
-        anneal(&mut schedule, &self.instance, stream, Annealing { trials, ..Annealing::DEFAULT });
+        let annealing = Annealing::of(trials, central.total(), &self.instance);
+        anneal(&mut schedule, &self.instance, stream, annealing);
         if schedule.total() < central.total() {
             schedule = central;
         }

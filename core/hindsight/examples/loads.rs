@@ -1,0 +1,29 @@
+//! Hindsight in the paper's system by load: `loads SEED EPISODES TRIALS_PER_TASK LOAD…` prints the mean
+//! QoE of the central plan and of hindsight, and the processor time that an episode takes.
+#![allow(clippy::print_stdout, missing_docs)]
+use std::sync::Arc;
+use std::time::Instant;
+
+use offramp_hindsight::Known;
+use offramp_model::rng::{Purpose, StreamFamily};
+use offramp_model::{System, SystemParameters, Workload};
+
+fn main() {
+    let arguments: Vec<f64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let [seed, episodes, trials, loads @ ..] = arguments.as_slice() else { return };
+    for &load in loads {
+        let mut parameters = SystemParameters::paper(50, 5);
+        parameters.devices.iter_mut().for_each(|device| device.arrival_probability = load);
+        let Ok(system) = System::new(parameters) else { return };
+        let system = Arc::new(system);
+        let (mut central, mut hindsight, begun) = (0.0, 0.0, Instant::now());
+        for episode in 0..*episodes as u64 {
+            let known = Known::new(&system, Workload::Drawn { seed: *seed as u64, episode });
+            let mut stream = StreamFamily::new(*seed as u64, episode, Purpose::new(16)).of(0);
+            central += known.central().reward / 50.0 / episodes;
+            hindsight += known.hindsight(*trials as u64, &mut stream).reward / 50.0 / episodes;
+        }
+        let seconds = begun.elapsed().as_secs_f64() / episodes;
+        println!("{load}: central {central:.1}, hindsight {hindsight:.1}, {seconds:.2} s an episode");
+    }
+}
