@@ -65,6 +65,7 @@ fn strip<F: Real, const R: usize>(x: &[F], inputs: usize, w: &[F], sums: &mut [F
 
 /// R rows and C columns of [`add_product`].
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "an input of each of the R rows")]
 fn tile<F: Real, const R: usize, const C: usize>(
     x: &[F],
     inputs: usize,
