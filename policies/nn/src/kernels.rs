@@ -343,22 +343,33 @@ pub(crate) fn load_biases<S: Simd>(simd: S, bias: &[f32], first: usize) -> [S::f
 
 /// A vector of neurons, from the sums of their gates, all biases included, and c₋₁: c and h.
 #[inline(always)]
-pub(crate) fn activate_neurons<S: Simd>(
+fn activate_neurons<S: Simd>(
     simd: S,
     [i, j, f, o]: [S::f32s; 4],
     before: S::f32s,
 ) -> (S::f32s, S::f32s) {
+    let cell = neurons_cell(simd, [i, j, f], before);
+    (cell, neurons_output(simd, o, cell))
+}
+
+/// c of a vector of neurons.
+#[inline(always)]
+pub(crate) fn neurons_cell<S: Simd>(simd: S, [i, j, f]: [S::f32s; 3], before: S::f32s) -> S::f32s {
     let two = simd.splat_f32s(2.0);
-    let minus_one = simd.splat_f32s(-1.0);
     let i = sigmoid(simd, i);
     let j = sigmoid(simd, simd.mul_f32s(two, j));
     let f = sigmoid(simd, f);
-    let o = sigmoid(simd, o);
-    let j = simd.mul_add_f32s(two, j, minus_one);
-    let cell = simd.mul_add_f32s(f, before, simd.mul_f32s(i, j));
+    let j = simd.mul_add_f32s(two, j, simd.splat_f32s(-1.0));
+    simd.mul_add_f32s(f, before, simd.mul_f32s(i, j))
+}
+
+/// h of a vector of neurons, from the sums of its output gate and c.
+#[inline(always)]
+pub(crate) fn neurons_output<S: Simd>(simd: S, o: S::f32s, cell: S::f32s) -> S::f32s {
+    let two = simd.splat_f32s(2.0);
     let tanh = sigmoid(simd, simd.mul_f32s(two, cell));
-    let tanh = simd.mul_add_f32s(tanh, two, minus_one);
-    (cell, simd.mul_f32s(o, tanh))
+    let tanh = simd.mul_add_f32s(tanh, two, simd.splat_f32s(-1.0));
+    simd.mul_f32s(sigmoid(simd, o), tanh)
 }
 
 /// [`Real::sigmoid`] of a vector, bit-identical.

@@ -108,11 +108,11 @@ impl<F: Real> LstmLanes<F> {
         let range = |size: usize| block * size..(block + 1) * size;
         let gates = range(slots * 4 * hidden);
         let inputs = &mut self.inputs.as_chunks_mut::<W>().0[range((slots + 1) * (width + hidden))];
-        for lane in 0..W {
-            for slot in 0..slots {
-                for number in 0..width {
-                    inputs[slot * (width + hidden) + number][lane] =
-                        load(lane, slot * width + number);
+        for slot in 0..slots {
+            for number in 0..width {
+                let lanes = &mut inputs[slot * (width + hidden) + number];
+                for (lane, input) in lanes.iter_mut().enumerate() {
+                    *input = load(lane, slot * width + number);
                 }
             }
         }

@@ -29,12 +29,15 @@ pub(crate) fn add_product<F: Real>(
         strip::<F, 4>(x_now, inputs, w, now, columns);
         (x, sums) = (x_later, later);
     }
-    for (x, sums) in x.chunks_exact(inputs).zip(sums.chunks_exact_mut(columns)) {
-        strip::<F, 1>(x, inputs, w, sums, columns);
+    while sums.len() >= columns {
+        let (now, later) = sums.split_at_mut(columns);
+        let (x_now, x_later) = x.split_at(inputs);
+        strip::<F, 1>(x_now, inputs, w, now, columns);
+        (x, sums) = (x_later, later);
     }
 }
 
-/// [`add_product`] of R rows.
+/// R rows of [`add_product`].
 #[inline(always)]
 fn strip<F: Real, const R: usize>(x: &[F], inputs: usize, w: &[F], sums: &mut [F], columns: usize) {
     let mut column = 0;
@@ -62,6 +65,7 @@ fn strip<F: Real, const R: usize>(x: &[F], inputs: usize, w: &[F], sums: &mut [F
 
 /// R rows and C columns of [`add_product`].
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "an input of each of the R rows")]
 fn tile<F: Real, const R: usize, const C: usize>(
     x: &[F],
     inputs: usize,
@@ -77,17 +81,20 @@ fn tile<F: Real, const R: usize, const C: usize>(
         rows[row] = &x[row * inputs..(row + 1) * inputs];
         tile[row] = *first(&sums[row * columns + column..]);
     }
-    for (input, w) in w.chunks_exact(columns).take(inputs).enumerate() {
-        let w: &[F; C] = first(&w[column..]);
+    // Not in chunks, whose number takes a division to find out.
+    let mut w = &w[column..];
+    for input in 0..inputs {
+        let of_input: &[F; C] = first(w);
         for row in 0..R {
             let x = rows[row][input];
             for to in 0..C {
-                tile[row][to] = x.mul_add(w[to], tile[row][to]);
+                tile[row][to] = x.mul_add(of_input[to], tile[row][to]);
             }
         }
+        w = w.get(columns..).unwrap_or_default();
     }
-    for (row, tile) in tile.iter().enumerate() {
-        sums[row * columns + column..][..C].copy_from_slice(tile);
+    for row in 0..R {
+        sums[row * columns + column..][..C].copy_from_slice(&tile[row]);
     }
 }
 
@@ -194,18 +201,63 @@ pub(crate) fn add_row<F: Real>(row: &[F], sums: &mut [F]) {
 }
 
 /// ReLU, in place.
+///
+/// The zero that is added makes every number one to be stored: to store only those that change, as
+/// the compiler would, takes masks, which some processors are slow at.
 #[inline(always)]
 pub(crate) fn relu<F: Real>(sums: &mut [F]) {
     for sum in sums {
-        *sum = F::ZERO.max(*sum);
+        *sum = F::ZERO.max(*sum) + F::ZERO;
     }
 }
 
-/// ∂L/∂(sums) of a ReLU, in place: what passed stays.
+/// Mean and maximum of the rows, which are not below 0, in their order.
+#[inline(always)]
+pub(crate) fn pool<F: Real>(rows: &[F], mean: &mut [F], max: &mut [F]) {
+    let width = mean.len();
+    let share = F::ONE / F::of((rows.len() / width) as f64);
+    let mut column = 0;
+    while width - column >= 8 {
+        pool_columns::<F, 8>(rows, width, column, share, mean, max);
+        column += 8;
+    }
+    while width > column {
+        pool_columns::<F, 1>(rows, width, column, share, mean, max);
+        column += 1;
+    }
+}
+
+/// C columns of [`pool`].
+#[inline(always)]
+fn pool_columns<F: Real, const C: usize>(
+    rows: &[F],
+    width: usize,
+    column: usize,
+    share: F,
+    mean: &mut [F],
+    max: &mut [F],
+) {
+    let (mut sums, mut most) = ([F::ZERO; C], [F::ZERO; C]);
+    for row in rows.chunks_exact(width) {
+        let row: &[F; C] = first(&row[column..]);
+        for at in 0..C {
+            sums[at] += row[at];
+            most[at] = row[at].max(most[at]);
+        }
+    }
+    for sum in &mut sums {
+        *sum = *sum * share;
+    }
+    mean[column..][..C].copy_from_slice(&sums);
+    max[column..][..C].copy_from_slice(&most);
+}
+
+/// ∂L/∂(sums) of a ReLU, in place: what passed stays. For the zero see [`relu`].
 #[inline(always)]
 pub(crate) fn relu_backward<F: Real>(output: &[F], d: &mut [F]) {
     for (d, &output) in d.iter_mut().zip(output) {
-        *d = if output > F::ZERO { *d } else { F::ZERO };
+        let passed = if output > F::ZERO { *d } else { F::ZERO };
+        *d = passed + F::ZERO;
     }
 }
 

@@ -133,8 +133,7 @@ fn agrees<F: Real>(reference: &Steps, ranges: &[Range<usize>], learn: &mut Learn
     }
 }
 
-fn network_agrees<F: Real>() {
-    let reference: Reference = serde_json::from_str(REFERENCE).unwrap();
+fn network_agrees<F: Real>(reference: &Reference) {
     let (features, windows) = (of::<F>(&reference.features), of::<F>(&reference.histories));
     let rows = 0..reference.steps.actions.len();
     let ranges: Vec<_> =
@@ -147,8 +146,7 @@ fn network_agrees<F: Real>() {
     });
 }
 
-fn set_network_agrees<F: Real>() {
-    let reference: SetReference = serde_json::from_str(SET_REFERENCE).unwrap();
+fn set_network_agrees<F: Real>(reference: SetReference) {
     let slots = Slots::<F> {
         servers: reference.servers,
         loads: of(&reference.loads),
@@ -167,12 +165,12 @@ fn set_network_agrees<F: Real>() {
 
 #[test]
 fn single_precision_agrees_with_an_independent_implementation() {
-    network_agrees::<f32>();
-    set_network_agrees::<f32>();
+    network_agrees::<f32>(&serde_json::from_str(REFERENCE).unwrap());
+    set_network_agrees::<f32>(serde_json::from_str(SET_REFERENCE).unwrap());
 }
 
 #[test]
 fn double_precision_agrees_with_an_independent_implementation() {
-    network_agrees::<f64>();
-    set_network_agrees::<f64>();
+    network_agrees::<f64>(&serde_json::from_str(REFERENCE).unwrap());
+    set_network_agrees::<f64>(serde_json::from_str(SET_REFERENCE).unwrap());
 }

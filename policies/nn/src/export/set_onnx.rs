@@ -51,7 +51,6 @@ fn model(network: &SetNetwork<'_>) -> Vec<u8> {
     graph.apply("Div", &["history", "history_scale"], &["scaled_history"], &[]);
 
     // M sequences of one number.
-    graph.integers("first_axis", &[0]);
     graph.integers("middle_axis", &[1]);
     graph.integers("last_axis", &[2]);
     graph.apply("Unsqueeze", &["scaled_history", "last_axis"], &["loads"], &[]);

@@ -5,7 +5,10 @@ use pulp::{NullaryFnOnce, Simd, WithSimd};
 use super::batch::{Offsets, SetBatch};
 use super::network::Dense;
 use super::shape::SetShape;
-use crate::kernels::{Cell, Gates, activate_neurons, load, load_biases, vectorised_for};
+use crate::gate::Gate;
+use crate::kernels::{
+    Cell, Gates, load, load_biases, neurons_cell, neurons_output, vectorised_for,
+};
 use crate::rows::add_product;
 
 /// Computes Q of batches, one row alone or all rows of a slot.
@@ -148,59 +151,42 @@ impl Memory {
         }
     }
 
-    /// A slot of all servers. Two side by side: a server's operations wait for each other.
+    /// A slot of all servers, a vector of neurons at a time. The last vector ends with the last
+    /// neuron, and computes some a second time.
+    ///
+    /// A server's operations wait for each other. In three short loops, the processor overlaps those
+    /// of more servers than in one.
     #[inline(always)]
     fn step<S: Simd>(&mut self, simd: S, lstm: &Lstm<'_>, servers: usize) {
-        let mut server = 0;
-        while servers - server >= 2 {
-            self.step_of::<S, 2>(simd, lstm, server);
-            server += 2;
-        }
-        if server < servers {
-            self.step_of::<S, 1>(simd, lstm, server);
-        }
-    }
-
-    /// A slot of R servers, a vector of neurons at a time. The last vector ends with the last
-    /// neuron, and computes some a second time.
-    #[inline(always)]
-    fn step_of<S: Simd, const R: usize>(&mut self, simd: S, lstm: &Lstm<'_>, server: usize) {
         let Lstm { weights, bias, hidden } = *lstm;
-        let Self { inputs: [now, next], cells: [before, cell], .. } = self;
-        let lanes = S::F32_LANES;
-        let (width, columns) = (1 + hidden, 4 * hidden);
-        let mut inputs: [&[f32]; R] = [&[]; R];
-        for at in 0..R {
-            inputs[at] = &now[(server + at) * width..(server + at + 1) * width];
-        }
+        let Self { inputs: [now, next], cells: [before, cell], gates, .. } = self;
+        let (lanes, width, columns) = (S::F32_LANES, 1 + hidden, 4 * hidden);
+        let gates = &mut gates[..servers * columns];
+        gates.fill(0.0);
+        add_product(&now[..servers * width], width, weights, gates, columns);
         let mut neuron = 0;
         while neuron < hidden {
             let first = neuron.min(hidden - lanes);
-            let mut sums = [[simd.splat_f32s(0.0); 4]; R];
-            // Asserted once, so that the bounds are not checked at each load.
-            assert!(first + lanes <= hidden && 3 * hidden <= columns - hidden);
-            for (input, weights) in weights.chunks_exact(columns).take(width).enumerate() {
-                let mut of_gates = [simd.splat_f32s(0.0); 4];
-                for gate in 0..4 {
-                    of_gates[gate] = load::<S>(&weights[gate * hidden + first..]);
-                }
-                for at in 0..R {
-                    let x = simd.splat_f32s(inputs[at][input]);
-                    for gate in 0..4 {
-                        sums[at][gate] = simd.mul_add_f32s(x, of_gates[gate], sums[at][gate]);
-                    }
-                }
+            let [i, j, f, o] = load_biases(simd, bias, first);
+            let sums = |server: usize, gate: Gate, bias| {
+                let sums = &gates[server * columns + gate.columns(hidden).start + first..];
+                simd.add_f32s(load::<S>(sums), bias)
+            };
+            for server in 0..servers {
+                let sums = [
+                    sums(server, Gate::Input, i),
+                    sums(server, Gate::Candidate, j),
+                    sums(server, Gate::Forget, f),
+                ];
+                let at = server * hidden + first;
+                let c = neurons_cell(simd, sums, load::<S>(&before[at..]));
+                S::as_mut_simd_f32s(&mut cell[at..][..lanes]).0[0] = c;
             }
-            let biases = load_biases(simd, bias, first);
-            for at in 0..R {
-                for gate in 0..4 {
-                    sums[at][gate] = simd.add_f32s(sums[at][gate], biases[gate]);
-                }
-                let of = (server + at) * hidden + first;
-                let (c, h) = activate_neurons(simd, sums[at], load::<S>(&before[of..]));
-                S::as_mut_simd_f32s(&mut cell[of..][..lanes]).0[0] = c;
-                let of = (server + at) * width + 1 + first;
-                S::as_mut_simd_f32s(&mut next[of..][..lanes]).0[0] = h;
+            for server in 0..servers {
+                let o = sums(server, Gate::Output, o);
+                let h = neurons_output(simd, o, load::<S>(&cell[server * hidden + first..]));
+                let at = server * width + 1 + first;
+                S::as_mut_simd_f32s(&mut next[at..][..lanes]).0[0] = h;
             }
             neuron = first + lanes;
         }

@@ -7,7 +7,7 @@ use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN, duel_backward, duel_of};
 use crate::lstm::grow;
 use crate::real::Real;
 use crate::rows::{
-    add_outer, add_product, add_row, fill_rows, input_gradient, relu, relu_backward,
+    add_outer, add_product, add_row, fill_rows, input_gradient, pool, relu, relu_backward,
 };
 
 /// Buffers of a forward pass, rows one after the other. Servers and pairs of a row and a server are
@@ -149,20 +149,7 @@ impl<F: Real> Dense<F> {
         for (row, context) in context.chunks_exact_mut(shape.context()).enumerate() {
             let (mean, max) = context[device_features..].split_at_mut(embedding);
             let pairs = offsets.pairs(row);
-            let share = F::ONE / F::of(pairs.len() as f64);
-            mean.fill(F::ZERO);
-            // No e is below 0.
-            max.fill(F::ZERO);
-            for pair in pairs {
-                let e = &embedded[pair * embedding..][..embedding];
-                for ((mean, max), &e) in mean.iter_mut().zip(&mut *max).zip(e) {
-                    *mean += e;
-                    *max = e.max(*max);
-                }
-            }
-            for mean in mean {
-                *mean = *mean * share;
-            }
+            pool(&embedded[pairs.start * embedding..pairs.end * embedding], mean, max);
         }
 
         // The hidden layer of each action: what it takes of the context, and of e.
