@@ -128,7 +128,7 @@ fn plans_are_traces_that_replay_to_the_last_value() {
 #[test]
 fn what_a_trace_cannot_describe_is_refused_before_anything_is_computed() {
     let sandbox = Sandbox::new();
-    sandbox.write("few.ron", &SCENARIO.replace("12.0", "Uniform(6, 12)"));
+    sandbox.write("few.ron", SCENARIO.replace("12.0", "Uniform(6, 12)"));
     let refused = refused(&sandbox, &["hindsight", "few.ron", "--out", "plans"]);
     assert!(refused.contains("a trace can't describe servers that differ"), "{refused}");
     assert!(!sandbox.has("plans"));

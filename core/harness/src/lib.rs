@@ -15,7 +15,8 @@
 //!    ([`resume`]).
 //! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run, [`engine`] what computes it.
 //!
-//! 5. [`mod@reference`] plays what no device could: plans that know the future, kept in a cache.
+//! 5. [`mod@reference`] names what no device could be, [`plans`] makes its decisions: plans that know the
+//!    future, kept in a cache.
 //! 6. [`survey`] measures mobility, coverage and rates of a world that moves; [`mod@side_by_side`] does many trainings or distillations on all threads.
 //!
 //! All of them play the one [`environment`] (reset, observe, step), create instances from a
@@ -69,6 +70,7 @@ pub mod memory;
 pub mod metrics;
 mod mini_batch;
 mod origin;
+pub mod plans;
 pub mod record;
 pub mod reference;
 pub mod resume;

@@ -17,6 +17,7 @@ use crate::context::{PolicyContext, file_bytes};
 use crate::environment::Environment;
 use crate::instances::Instances;
 use crate::metrics::{EpisodeMeter, NotFinite, finite};
+use crate::plans;
 use crate::seeds;
 use crate::survey::Surveyor;
 use crate::tasks::{Detail, Played, TaskRecorder};
@@ -140,7 +141,7 @@ impl<'r> RunSetup<'r> {
             Decider::Plugin(plugin) => {
                 plugin.create_policy(&Context { checkpoint_file, ..context })
             }
-            Decider::Reference(reference) => Ok(reference.policy(&evaluation.scenario)),
+            Decider::Reference(reference) => Ok(plans::policy(*reference, &evaluation.scenario)),
         }
     }
 }

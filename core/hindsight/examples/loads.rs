@@ -9,7 +9,8 @@ use offramp_model::rng::{Purpose, StreamFamily};
 use offramp_model::{System, SystemParameters, Workload};
 
 fn main() {
-    let arguments: Vec<f64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let arguments: Vec<f64> =
+        std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
     let [seed, episodes, trials, loads @ ..] = arguments.as_slice() else { return };
     for &load in loads {
         let mut parameters = SystemParameters::paper(50, 5);
@@ -24,6 +25,8 @@ fn main() {
             hindsight += known.hindsight(*trials as u64, &mut stream).reward / 50.0 / episodes;
         }
         let seconds = begun.elapsed().as_secs_f64() / episodes;
-        println!("{load}: central {central:.1}, hindsight {hindsight:.1}, {seconds:.2} s an episode");
+        println!(
+            "{load}: central {central:.1}, hindsight {hindsight:.1}, {seconds:.2} s an episode"
+        );
     }
 }

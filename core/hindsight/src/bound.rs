@@ -94,7 +94,7 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
         let late = value(task, false, task.deadline_slots, 0.0);
         reward += late * (all_sent - all_ended);
     }
-    let couples = |used: &Expression| used.linear_coefficients().into_iter().count() > 1;
+    let couples = |used: &Expression| used.linear_coefficients().count() > 1;
     for used in busy.cpus.into_iter().chain(busy.uplinks).filter(couples) {
         constraints.push(constraint!(used <= 1.0));
     }

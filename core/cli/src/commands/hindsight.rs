@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_harness::events::{Event, Observer};
-use offramp_harness::reference::{Attainable, Reference, attainable};
+use offramp_harness::plans::{Attainable, attainable};
+use offramp_harness::reference::Reference;
 use offramp_model::Workload;
 use offramp_report::records::{Cell, Field, Kind, Records};
 use offramp_results::files::replace_atomically;
