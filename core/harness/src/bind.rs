@@ -39,7 +39,7 @@ pub struct BoundPolicy {
     pub checkpoint: Option<PathBuf>,
 }
 
-/// What decides in a run.
+/// The source of the decisions of a run.
 #[derive(Clone, Debug)]
 pub enum Decider {
     /// A plugin.

@@ -19,7 +19,7 @@ use crate::identity::recorded_files;
 use crate::reference::Reference;
 use crate::seeds;
 
-/// What was attainable in an episode.
+/// Plans for an episode, and a bound.
 #[derive(Clone, Debug)]
 pub struct Attainable {
     /// The plan of chance.
@@ -32,7 +32,7 @@ pub struct Attainable {
     pub bound: Option<f64>,
 }
 
-/// What was attainable in the evaluation episode of `scenario` with that number.
+/// The plans for evaluation episode `episode` of `scenario`, counted from 0, and the bound.
 pub fn attainable(scenario: &Scenario, episode: u64) -> Attainable {
     let plan = |reference: Reference| Planner::new(reference, scenario).plan(episode);
     let workload = Workload::Drawn { seed: scenario.evaluation.seed, episode };
@@ -44,7 +44,7 @@ pub fn attainable(scenario: &Scenario, episode: u64) -> Attainable {
     }
 }
 
-/// What plays the decisions of a reference in the evaluation episodes of `scenario`.
+/// A policy that plays the plans of a reference in the evaluation episodes of `scenario`.
 pub(crate) fn policy(reference: Reference, scenario: &Scenario) -> Box<dyn Policy> {
     let planner = Arc::new(Planner::new(reference, scenario));
     Box::new(Planned { planner, plan: None })

@@ -33,7 +33,7 @@ pub(crate) fn run_record(
     }
 }
 
-/// What decides in a run. References are part of the engine, which the provenance states.
+/// The source of a run's decisions. References are part of the engine, which the provenance states.
 fn plugin_record(policy: &BoundPolicy) -> PluginRecord {
     let name = policy.name().to_owned();
     match &policy.decider {

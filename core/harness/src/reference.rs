@@ -3,7 +3,7 @@
 
 use offramp_results::reference;
 
-/// What decides without being a policy.
+/// A source of decisions that is not a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// Each action equally likely: what is reached without knowing anything.

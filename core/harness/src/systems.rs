@@ -39,7 +39,7 @@ struct Drawn<'s> {
 /// The system of an episode.
 pub(crate) struct EpisodeSystem {
     pub(crate) system: Arc<System>,
-    /// What was drawn of it, in the form that crosses the boundary; `None` of the scenario's own.
+    /// The drawn fields and values, and the system as plugins see it; `None` for the scenario's own.
     drawn: Option<(SystemTables, Vec<(String, String)>)>,
 }
 

@@ -12,7 +12,7 @@
 //!
 //! Every plan fulfils this, whatever its order: servers that share their capacity equally, that waste
 //! what is left of a slot, FIFO order, and shares of tasks are what the programme leaves out. So its
-//! maximum is no less than the best plan's reward.
+//! maximum is at least the reward of the best plan.
 
 use good_lp::{
     Expression, IntoAffineExpression, ProblemVariables, Solution, SolverModel, Variable, clarabel,

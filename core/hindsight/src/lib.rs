@@ -1,4 +1,4 @@
-//! What was attainable in an episode: plans of those who know more than a device does.
+//! Plans of those who know more than a device does, and a bound: what was attainable in an episode.
 //!
 //! A policy decides with what one device can see. How good its decisions are is hard to tell from its
 //! quality of experience alone: at light load anything does well, and under much load nothing can.
@@ -34,7 +34,6 @@ mod bound;
 mod instance;
 mod schedule;
 mod search;
-mod trials;
 mod uplinks;
 
 use std::sync::Arc;
@@ -43,9 +42,8 @@ use offramp_model::rng::Stream;
 use offramp_model::{System, Workload};
 
 use crate::instance::Instance;
-use crate::schedule::Schedule;
+use crate::schedule::{Change, Schedule};
 use crate::search::{Annealing, anneal, descend};
-use crate::trials::{Change, Trials};
 
 /// How many changes of a plan [`Known::hindsight`] tries out per task, by default.
 ///

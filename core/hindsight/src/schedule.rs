@@ -11,8 +11,14 @@
 //! order. Rewards are sums in another order, so their last digits may differ.
 
 use crate::instance::{ABSENT, Instance, NONE, Service, Task, Upload, spread};
-use crate::trials::{Change, Trials};
 use crate::uplinks::Uplinks;
+
+/// Another action for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) task: u32,
+    pub(crate) action: u32,
+}
 
 /// A device's tasks at a server: those that have joined and not ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -331,16 +337,19 @@ impl<'i> Schedule<'i> {
     }
 }
 
-impl Trials for Schedule<'_> {
-    fn total(&self) -> f64 {
+impl Schedule<'_> {
+    /// The sum of rewards of the tasks that have arrived.
+    pub(crate) fn total(&self) -> f64 {
         self.total
     }
 
-    fn action(&self, task: u32) -> u32 {
+    /// The action of a task; [`ABSENT`] before it arrives.
+    pub(crate) fn action(&self, task: u32) -> u32 {
         self.ways[task as usize].action
     }
 
-    fn try_out(&mut self, changes: &[Change]) -> f64 {
+    /// What the sum of rewards would gain by changes of different tasks.
+    pub(crate) fn try_out(&mut self, changes: &[Change]) -> f64 {
         self.trial.begin();
         let mut gain = 0.0;
         for (number, change) in changes.iter().enumerate() {
@@ -356,7 +365,8 @@ impl Trials for Schedule<'_> {
         gain
     }
 
-    fn accept(&mut self, gain: f64) {
+    /// Carries out the last changes that were tried out, which gain `gain`.
+    pub(crate) fn accept(&mut self, gain: f64) {
         self.total += gain;
         let Self { ways, servers, uplinks, behind, trial, .. } = self;
         if let Some(uplinks) = uplinks {

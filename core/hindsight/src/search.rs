@@ -3,14 +3,14 @@
 use offramp_model::rng::Stream;
 
 use crate::instance::{ABSENT, Instance};
-use crate::trials::{Change, Trials};
+use crate::schedule::{Change, Schedule};
 
 /// A gain below this is rounding.
 const LEAST_GAIN: f64 = 1e-7;
 
 /// Decides the tasks of each slot in turn as if nothing more arrived: the best response of all to
 /// each other, the true state of everything known.
-pub(crate) fn central(plan: &mut impl Trials, instance: &Instance) {
+pub(crate) fn central(plan: &mut Schedule<'_>, instance: &Instance) {
     for slot in 0..instance.slots() {
         let tasks = instance.of_slot(slot);
         // The first pass inserts them one by one, each where it is best after those before it.
@@ -19,7 +19,7 @@ pub(crate) fn central(plan: &mut impl Trials, instance: &Instance) {
 }
 
 /// Decides a task as is best, all others staying; true if that is another action.
-fn improve(plan: &mut impl Trials, instance: &Instance, task: u32) -> bool {
+fn improve(plan: &mut Schedule<'_>, instance: &Instance, task: u32) -> bool {
     let now = plan.action(task);
     let mut best = None;
     let mut least = if now == ABSENT { f64::NEG_INFINITY } else { LEAST_GAIN };
@@ -36,7 +36,7 @@ fn improve(plan: &mut impl Trials, instance: &Instance, task: u32) -> bool {
 }
 
 /// Passes over all tasks until one improves nothing.
-pub(crate) fn descend(plan: &mut impl Trials, instance: &Instance) {
+pub(crate) fn descend(plan: &mut Schedule<'_>, instance: &Instance) {
     let tasks = 0..instance.tasks.len() as u32;
     while tasks.clone().fold(false, |moved, task| improve(plan, instance, task) | moved) {}
 }
@@ -71,7 +71,7 @@ const NEAR: usize = 60;
 /// Simulated annealing: random moves, a loss of x carried out with the probability e^(−x/T), T falling
 /// geometrically.
 pub(crate) fn anneal(
-    plan: &mut impl Trials,
+    plan: &mut Schedule<'_>,
     instance: &Instance,
     stream: &mut Stream,
     annealing: Annealing,

@@ -13,8 +13,7 @@ use offramp_model::{
 };
 
 use crate::instance::{ABSENT, Instance};
-use crate::schedule::Schedule;
-use crate::trials::{Change, Trials};
+use crate::schedule::{Change, Schedule};
 use crate::{Known, TRIALS_PER_TASK};
 
 const WORKLOAD: Workload = Workload::Drawn { seed: 3, episode: 1 };

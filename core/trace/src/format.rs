@@ -8,7 +8,7 @@ use offramp_model::{
     Arrival, Device, Distribution, EnergyAccounting, ObservationKind, PowerPreference,
     PreferenceRule, RecordedArrival, Server, System, SystemParameters, TaskClass, UplinkRates,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Upper bound on the size of an unpacked file, bytes: a few kilobytes of gzip can claim
 /// terabytes.
@@ -54,32 +54,37 @@ pub enum TraceError {
     },
 }
 
-#[derive(Deserialize)]
-struct TraceFile {
-    name: String,
-    devices: usize,
-    edges: usize,
-    slots: u32,
-    deadline_slots: u32,
-    slot_seconds: f64,
-    device_ghz: f64,
-    uplink_mbps: f64,
-    edge_ghz: f64,
-    power: Power,
-    alpha: Vec<f64>,
-    task_columns: Vec<String>,
-    tasks: Vec<Vec<f64>>,
-    active_devices_after_slot: Option<Vec<Vec<u32>>>,
-    published_observation_columns: Option<Vec<String>>,
-    published_observations: Option<Vec<Vec<f64>>>,
-    published_load_seen_at_slot: Option<Vec<Vec<f64>>>,
+/// A file as it is written.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct TraceFile {
+    pub(crate) name: String,
+    pub(crate) devices: usize,
+    pub(crate) edges: usize,
+    pub(crate) slots: u32,
+    pub(crate) deadline_slots: u32,
+    pub(crate) slot_seconds: f64,
+    pub(crate) device_ghz: f64,
+    pub(crate) uplink_mbps: f64,
+    pub(crate) edge_ghz: f64,
+    pub(crate) power: Power,
+    pub(crate) alpha: Vec<f64>,
+    pub(crate) task_columns: Vec<String>,
+    pub(crate) tasks: Vec<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) active_devices_after_slot: Option<Vec<Vec<u32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) published_observation_columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) published_observations: Option<Vec<Vec<f64>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) published_load_seen_at_slot: Option<Vec<Vec<f64>>>,
 }
 
-#[derive(Deserialize)]
-struct Power {
-    transmit: f64,
-    idle: f64,
-    edge: f64,
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Power {
+    pub(crate) transmit: f64,
+    pub(crate) idle: f64,
+    pub(crate) edge: f64,
 }
 
 /// A trace that has been read and found consistent.

@@ -6,39 +6,13 @@ use offramp_model::{
     Backhaul, EndedTask, Episode, ObservationSpec, Outcome, PreferenceRule, System, Uplink,
     UplinkRates, Workload,
 };
-use serde::Serialize;
 
-use crate::format::ENERGY_COLUMNS;
+use crate::format::{ENERGY_COLUMNS, Power, TraceFile};
 
 /// A system that a trace can't describe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a trace can't describe {0}")]
 pub struct NotATrace(&'static str);
-
-#[derive(Serialize)]
-struct File<'n> {
-    name: &'n str,
-    devices: u32,
-    edges: u32,
-    slots: u32,
-    deadline_slots: u32,
-    slot_seconds: f64,
-    device_ghz: f64,
-    uplink_mbps: f64,
-    edge_ghz: f64,
-    power: Power,
-    alpha: Vec<f64>,
-    task_columns: Vec<&'static str>,
-    tasks: Vec<Vec<f64>>,
-    active_devices_after_slot: Vec<Vec<u32>>,
-}
-
-#[derive(Serialize)]
-struct Power {
-    transmit: f64,
-    idle: f64,
-    edge: f64,
-}
 
 /// True if a trace can describe the episodes of `system`.
 ///
@@ -106,10 +80,10 @@ pub fn record(
     ended.sort_by(|a: &Vec<f64>, b| {
         a[..2].partial_cmp(&b[..2]).unwrap_or(std::cmp::Ordering::Equal)
     });
-    let file = File {
-        name,
-        devices: system.device_count(),
-        edges: system.server_count(),
+    let file = TraceFile {
+        name: name.to_owned(),
+        devices: parameters.devices.len(),
+        edges: parameters.servers.len(),
         slots: parameters.arrival_slots,
         deadline_slots: system.deadline_slots(),
         slot_seconds: parameters.slot_seconds,
@@ -120,13 +94,16 @@ pub fn record(
         alpha,
         task_columns: columns(),
         tasks: ended,
-        active_devices_after_slot: active,
+        active_devices_after_slot: Some(active),
+        published_observation_columns: None,
+        published_observations: None,
+        published_load_seen_at_slot: None,
     };
     // Numbers and names alone: nothing that JSON can't write.
     Ok(serde_json::to_string(&file).unwrap_or_default())
 }
 
-fn columns() -> Vec<&'static str> {
+fn columns() -> Vec<String> {
     let decision = [
         "slot",
         "device",
@@ -136,7 +113,7 @@ fn columns() -> Vec<&'static str> {
         "delay_slots",
         "dropped",
     ];
-    decision.into_iter().chain(ENERGY_COLUMNS).collect()
+    decision.into_iter().chain(ENERGY_COLUMNS).map(str::to_owned).collect()
 }
 
 fn row(task: &EndedTask) -> Vec<f64> {
