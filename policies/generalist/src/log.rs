@@ -119,7 +119,7 @@ impl Log {
     /// # Panics
     /// If no episode has begun.
     pub(crate) fn push_slot(&mut self, loads: &[f32], server_features: &[f32]) {
-        let episode = self.episodes.back_mut().expect("an episode has begun");
+        let episode = self.last();
         episode.loads.extend_from_slice(loads);
         episode.server_features.extend_from_slice(server_features);
         self.next_slot += 1;
@@ -130,13 +130,22 @@ impl Log {
     /// # Panics
     /// If there is no slot.
     pub(crate) fn push_row(&mut self, device: &[f32], links: &[f32], base: f32) -> u64 {
-        let episode = self.episodes.back_mut().expect("an episode has begun");
+        let slot = self.next_slot - 1;
+        let episode = self.last();
         episode.rows.extend_from_slice(device);
         episode.rows.extend_from_slice(links);
-        episode.slot_of.push((self.next_slot - 1 - episode.first_slot) as u32);
+        episode.slot_of.push((slot - episode.first_slot) as u32);
         episode.bases.push(base);
         self.next_row += 1;
         self.next_row - 1
+    }
+
+    /// The episode under way.
+    fn last(&mut self) -> &mut EpisodeLog {
+        match self.episodes.back_mut() {
+            Some(last) => last,
+            None => panic!("no episode has begun"),
+        }
     }
 
     /// The episode of a row, and the row's place in it.

@@ -237,3 +237,38 @@ impl Recipe {
         check_memory(&what, self.memory(shape, servers), "less `hidden`, `replay` or `batch`")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_relative_to_the_length() {
+        let parameters = || Parameters { anneal: 0.5, priority: 0.6, ..Parameters::default() };
+        // From slot 1,000 on, each fourth: 251 updates.
+        let recipe = parameters().recipe(2_000).unwrap();
+        assert_eq!(recipe.annealing, Schedule { steps: 126, floor: 0.1 });
+        assert_eq!(recipe.draw, Draw::Experiences);
+        let exponents = [0, 251, 1000].map(|update| recipe.importance_exponent(update));
+        assert_eq!(exponents, [0.4, 1.0, 1.0]);
+        // Without a length nothing falls.
+        let recipe = parameters().recipe(0).unwrap();
+        assert_eq!(recipe.annealing.factor(1_000_000), 1.0);
+        assert_eq!(recipe.importance_exponent(1_000_000), 0.4);
+    }
+
+    #[test]
+    fn a_network_of_the_default_size_is_small() {
+        let Parameters { lstm, embedding, hidden, .. } = Parameters::default();
+        let shape = SetShape {
+            device_features: 10,
+            link_features: 9,
+            server_features: 4,
+            history_slots: 10,
+            lstm,
+            embedding,
+            hidden,
+        };
+        assert_eq!(shape.parameters(), 2_467);
+    }
+}

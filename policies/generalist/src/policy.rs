@@ -72,7 +72,8 @@ impl Policy for Generalist {
         let columns = InputColumns::find(context, parameters.predictions())?;
         let inputs = columns.inputs(context.observation.history_slots as usize);
         let recipe = parameters.recipe(context.learning_steps)?;
-        let mut network = SetNetworkSpec::new(KIND, inputs, widths, &context.scenario_sha256);
+        let mut network = SetNetworkSpec::new(KIND, inputs, widths, &context.scenario_sha256)
+            .record("history_unit", "devices over the share of a server, N times f over sum of f");
         recipe.check_memory(&network.shape, context.system.servers())?;
         let weights = match context.checkpoint.into_option() {
             Some(bytes) => network.read(bytes.as_slice())?,

@@ -208,17 +208,15 @@ fn take_priorities(
 ) -> Result<Option<()>, Error> {
     let Some(priorities) = &mut agent.replay.priorities else { return Ok(Some(())) };
     let all = state.u64("replay.priorities")?;
-    let mut all = all.into_iter().map(f64::from_bits);
-    priorities.largest = all.next().unwrap_or(f64::NAN);
-    if all.len() != ring.items().len() || !(priorities.largest > 0.0) {
+    let Some((&largest, weights)) = all.split_first() else { return Ok(None) };
+    let largest = f64::from_bits(largest);
+    let weights = weights.iter().copied().map(f64::from_bits);
+    let known = |weight: f64| weight.is_finite() && weight > 0.0 && weight <= largest;
+    if weights.len() != ring.items().len() || !weights.clone().chain([largest]).all(known) {
         return Ok(None);
     }
-    for (place, weight) in all.enumerate() {
-        if !(weight > 0.0 && weight <= priorities.largest && weight.is_finite()) {
-            return Ok(None);
-        }
-        priorities.weights.set(place, weight);
-    }
+    priorities.largest = largest;
+    weights.enumerate().for_each(|(place, weight)| priorities.weights.set(place, weight));
     Ok(Some(()))
 }
 
