@@ -15,7 +15,7 @@ fn ran(sandbox: &Sandbox, policies: &str) -> Ran {
 #[test]
 fn a_policy_that_learns_needs_a_checkpoint() {
     let sandbox = Sandbox::new();
-    for plugin in ["d3qn", "student", "dcdrl", "tree-student"] {
+    for plugin in ["d3qn", "generalist", "student", "dcdrl", "tree-student"] {
         let ran = ran(&sandbox, &format!("(plugin: \"random\"), (plugin: \"{plugin}\")"));
         assert_eq!(ran.code, 2, "{plugin}: {}", ran.out);
         let message = format!("`{plugin}` has learned nothing without a checkpoint");

@@ -1,14 +1,12 @@
 //! One D3QN agent: its two networks, its experience, and its update (section 5.2).
 
-use offramp_nn::learning::{OptimiserState, TargetUpdate, clip};
+use offramp_nn::learning::{OptimiserState, TargetUpdate, Update, clip, double_q_target};
 use offramp_nn::merge::{self, LengthMismatch};
-use offramp_nn::replay::{BySlot, Experience, LoadLog, Replay, gather_windows};
-use offramp_nn::{
-    Histories, Shape, Threads, Workspace, argmax, initial_parameters, step_stream, stream,
-};
+use offramp_nn::replay::{BySlot, Draw, Experience, LoadLog, Replay, gather_windows};
+use offramp_nn::{Histories, Shape, Threads, Workspace, initial_parameters, step_stream, stream};
 use rand::Rng;
 
-use crate::parameters::{Draw, Flaw, PART, Recipe};
+use crate::parameters::{Flaw, PART, Recipe};
 
 /// An agent: of one device, or of all.
 #[derive(Clone, Debug)]
@@ -41,18 +39,6 @@ pub(crate) struct Scratch {
     d_values: Vec<f32>,
     gradient: Vec<f32>,
     update: Update,
-}
-
-/// What an update shows, means over its batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Update {
-    pub(crate) loss: f64,
-    /// Of the gradient, before it is clipped.
-    pub(crate) gradient_norm: f64,
-    /// Q(s, a), in the network's scale.
-    pub(crate) q: f64,
-    /// |Q(s, a) − Y|, in the network's scale.
-    pub(crate) td_error: f64,
 }
 
 /// Windows that several rows may see.
@@ -171,9 +157,6 @@ impl TargetCache {
     }
 }
 
-/// Experiences of a slot in a batch, at most: more would be of one situation, and few slots' then.
-const ROWS_OF_A_SLOT: usize = 16;
-
 impl Agent {
     /// Draws both networks from the stream `seed`.
     pub(crate) fn new(shape: &Shape, recipe: &Recipe, seed: u64) -> Self {
@@ -269,22 +252,7 @@ impl Agent {
             let places = self.places(shape, recipe);
             return (0..batch).map(|_| rng.random_range(0..places)).collect();
         };
-        let mut drawn = Vec::with_capacity(batch + ROWS_OF_A_SLOT);
-        while drawn.len() < batch {
-            let first = replay.experience(replay.draw(&mut rng)).window;
-            for window in first..first + run {
-                let of_slot = by_slot.at(window);
-                if of_slot.len() <= ROWS_OF_A_SLOT {
-                    drawn.extend(of_slot.iter().map(|&index| index as usize));
-                } else {
-                    let start = rng.random_range(0..of_slot.len());
-                    let from_there = of_slot.iter().cycle().skip(start).take(ROWS_OF_A_SLOT);
-                    drawn.extend(from_there.map(|&index| index as usize));
-                }
-            }
-        }
-        drawn.truncate(batch);
-        drawn
+        by_slot.draw(run, batch, &mut rng, |rng| replay.experience(replay.draw(rng)).window)
     }
 
     /// One update from a batch of its experience, if it has a batch.
@@ -375,8 +343,8 @@ impl Agent {
         d_values.resize(rows * actions, 0.0);
         for (row, &index) in part.iter().enumerate() {
             let Experience { action, reward, discount, .. } = *replay.experience(index);
-            let best = argmax(&next_values[row * actions..(row + 1) * actions]);
-            let target = reward + discount * target_values(row)[best];
+            let next_values = &next_values[row * actions..(row + 1) * actions];
+            let target = double_q_target(reward, discount, next_values, target_values(row));
             let at = row * actions + action as usize;
             let error = values[at] - target;
             let (loss, derivative) = recipe.parameters.loss.of(error);

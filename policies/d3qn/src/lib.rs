@@ -2,8 +2,8 @@
 //! algorithm with the values of the public QECO code.
 //!
 //! One reading order: `parameters` (the choices), `agent` (two networks, a replay, and an update as
-//! in eqs. (14) and (15)), `pending` (from decisions and ends of tasks to experiences), `policy`
-//! (observations in, decisions out), `saved` (checkpoints, the state of a training).
+//! in eqs. (14) and (15)), `offramp_nn::pending` (from decisions and ends of tasks to experiences),
+//! `policy` (observations in, decisions out), `saved` (checkpoints, the state of a training).
 //!
 //! # What it reaches
 //! Paper scenario, mean of 50 evaluation episodes (seed 20261124) that were neither trained on nor
@@ -128,7 +128,6 @@
 
 mod agent;
 mod parameters;
-mod pending;
 mod policy;
 mod saved;
 

@@ -1,11 +1,13 @@
 //! The parameters of D3QN. The teacher's are the defaults; `qeco` keeps the published ones.
 
-use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
+use offramp_nn::learning::{Cadence, Deploy, Loss, Optimiser, Schedule, TargetUpdate};
 use offramp_nn::networks::{NetworkSpec, Sharing};
+use offramp_nn::pending::{NextState, PendingRule};
 use offramp_nn::range::{
     self, ParameterError, check, check_batch, check_checkpoint, check_loss, check_memory,
     check_optimiser, check_target, refused,
 };
+use offramp_nn::replay::Draw;
 use offramp_nn::{Initial, Shape};
 use offramp_plugin::serde::Deserialize;
 
@@ -13,39 +15,6 @@ use offramp_plugin::serde::Deserialize;
 /// in order, so that it is bit-identical on any number of threads. A batch of 128 as two parts on two
 /// threads takes longer than as one: each part runs the LSTM for its windows, and a thread is woken.
 pub(crate) const PART: usize = 128;
-
-/// The next state of an experience.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(crate = "offramp_plugin::serde")]
-pub(crate) enum NextState {
-    /// The state of the next slot (eq. 14 as written), zeros if the device has no task then.
-    NextSlot,
-    /// The state of the device's next task, Δ slots later, discounted by γ^Δ.
-    NextTask,
-}
-
-/// The network that decides after training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(crate = "offramp_plugin::serde")]
-pub(crate) enum Deploy {
-    /// The evaluation network.
-    Evaluation,
-    /// The target network: with soft updates a running mean of the evaluation network, which
-    /// does not swing from one update to the next.
-    Target,
-}
-
-/// How the experiences of a batch are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(crate = "offramp_plugin::serde")]
-pub(crate) enum Draw {
-    /// Each by itself.
-    Experiences,
-    /// By runs of so many successive slots, with all experiences of each slot (16 at most): they saw
-    /// the same window of history, and the next states of a run have many windows in common, so that
-    /// the LSTM runs about ten times less. For one shared network.
-    Slots(u64),
-}
 
 /// Devices whose experience a shared network keeps, unless its parameters state how many.
 pub(crate) const KEPT_DEVICES: usize = 100;
@@ -222,6 +191,16 @@ impl Recipe {
     pub(crate) fn has(&self, flaw: Flaw) -> bool {
         self.flaws.contains(&flaw)
     }
+
+    /// How decisions make up experiences.
+    pub(crate) fn pending(&self) -> PendingRule {
+        PendingRule {
+            next: self.parameters.next_state,
+            discount: self.parameters.discount as f32,
+            terminal: !self.has(Flaw::NoTerminal),
+            steps: 1,
+        }
+    }
 }
 
 impl QecoParameters {
@@ -283,10 +262,9 @@ impl QecoParameters {
 }
 
 impl Parameters {
-    /// The updates of a network in a training of so many slots.
-    fn updates(&self, slots: u64) -> u64 {
-        let before = self.warm_up_slots.saturating_sub(1).min(slots);
-        slots / self.every_slots - before / self.every_slots
+    /// When a network is updated.
+    pub(crate) fn cadence(&self) -> Cadence {
+        Cadence { every_slots: self.every_slots, warm_up_slots: self.warm_up_slots }
     }
 
     /// The recipe for a training of so many slots, if every value is in its range.
@@ -324,7 +302,7 @@ impl Parameters {
         check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
         check("warm_up_slots", self.warm_up_slots, 0..=1_000_000)?;
         check("reward_scale", self.reward_scale, range::SCALE)?;
-        let steps = (self.anneal * self.updates(slots.max(1)) as f64).round() as u64;
+        let steps = (self.anneal * self.cadence().updates(slots.max(1)) as f64).round() as u64;
         Ok(Recipe {
             // A fall that is over before the first update leaves a rate that stays.
             annealing: Schedule { steps: if slots == 0 { 0 } else { steps }, floor: 0.1 },

@@ -4,8 +4,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use offramp_nn::inputs::{Inputs, Scaling};
+use offramp_nn::learning::{Deploy, UpdateReport};
 use offramp_nn::networks::{NetworkSpec, Sharing};
-use offramp_nn::replay::LoadLog;
+use offramp_nn::pending::{Complete, PendingDecisions};
+use offramp_nn::replay::{Experience, LoadLog};
 use offramp_nn::{
     QEvaluator, Shape, Threads, best_action, initial_parameters, stream, stream_seed,
 };
@@ -14,9 +16,8 @@ use offramp_plugin::{
     UNDECIDED, ValueFunction,
 };
 
-use crate::agent::{Agent, Scratch, Update};
-use crate::parameters::{Deploy, Flaw, KEPT_DEVICES, PART, Parameters, QecoParameters, Recipe};
-use crate::pending::PendingDecisions;
+use crate::agent::{Agent, Scratch};
+use crate::parameters::{Flaw, KEPT_DEVICES, PART, Parameters, QecoParameters, Recipe};
 
 /// The source of a policy's recipe.
 pub(crate) trait Preset: Send + 'static {
@@ -87,15 +88,17 @@ pub(crate) struct Training {
     pub(crate) slots: u64,
     threads: Threads,
     scratch: Vec<Scratch>,
-    pending: PendingDecisions,
+    pending: PendingDecisions<State>,
     /// The row of each device in the slot at hand, if it has one.
     row_of: Vec<Option<usize>>,
-    /// Sums over the updates since the last report, and their number.
-    loss: f64,
-    losses: u64,
-    /// Sums over the updates since the last diagnostics, and their number.
-    shown: Update,
-    updates: u64,
+    pub(crate) report: UpdateReport,
+}
+
+/// The state of a decision: its features, and the newest row of its window.
+#[derive(Clone, Debug)]
+struct State {
+    window: u64,
+    features: Vec<f32>,
 }
 
 impl<P: Preset> Policy for D3qn<P> {
@@ -158,13 +161,14 @@ impl<P: Preset> Policy for D3qn<P> {
             self.training = Some(Box::new(self.plan.new_training()?));
         }
         if let Some(training) = &mut self.training {
-            let Plan { shape, recipe, networks, devices, .. } = &*self.plan;
+            let Plan { shape, recipe, networks, devices, arrival_slots, .. } = &*self.plan;
             // What one network can't use, nobody needs to keep.
             let kept = match networks.networks {
                 1 => recipe.parameters.devices.unwrap_or(KEPT_DEVICES),
                 _ => *devices,
             };
-            training.pending.begin_episode(kept, &mut stream(start.seed, 0));
+            let rng = &mut stream(start.seed, 0);
+            training.pending.begin_episode(*devices, *arrival_slots, kept, rng);
             // The zeros before an episode; its first window ends with the first row it sees.
             for _ in 1..shape.history_slots {
                 training.log.push(std::iter::repeat_n(0.0, shape.servers));
@@ -219,26 +223,40 @@ impl<P: Preset> Learner for D3qn<P> {
         let QEvaluator { features, histories, .. } = &self.evaluator;
         let newest = &histories[histories.len() - shape.servers..];
         let window = log.push(newest.iter().copied());
-        let features = |row: usize| &features[row * width..(row + 1) * width];
+        let state = |row: usize| State {
+            window,
+            features: features[row * width..(row + 1) * width].to_vec(),
+        };
         row_of.clear();
         row_of.resize(pending.devices(), None);
         for (row, &device) in observation.devices.iter().enumerate() {
             row_of[device as usize] = Some(row);
         }
-        pending.begin_slot(observation.slot, window, |device| row_of[device].map(features));
+        let empty = || State { window, features: vec![0.0; width] };
+        pending.begin_slot(observation.slot, |device| row_of[device].map(state), empty);
         let decisions = observation.devices.iter().zip(actions.iter());
         for (row, (&device, &action)) in decisions.enumerate() {
-            pending.decide(device as usize, observation.slot, window, action, features(row));
+            if pending.keeps(device as usize) {
+                pending.decide(device as usize, observation.slot, action, state(row));
+            }
         }
         for task in ended.iter() {
-            pending.reward(task, (task.reward / recipe.parameters.reward_scale) as f32);
+            let reward = (task.reward / recipe.parameters.reward_scale) as f32;
+            pending.reward(task.device as usize, task.arrival_slot, |_| reward);
         }
         let per_device = recipe.parameters.sharing == Sharing::PerDevice;
         let agents = &mut self.agents;
         pending.take_complete(|complete| {
-            let agent = if per_device { complete.device } else { 0 };
-            let (features, next_features) = (&complete.features, &complete.next_features);
-            agents[agent].remember(complete.experience, features, next_features);
+            let Complete { device, state, action, reward, next, discount } = complete;
+            let experience = Experience {
+                window: state.window,
+                next_window: next.window,
+                action,
+                reward,
+                discount,
+            };
+            let agent = if per_device { device } else { 0 };
+            agents[agent].remember(experience, &state.features, &next.features);
         });
         Ok(())
     }
@@ -248,9 +266,7 @@ impl<P: Preset> Learner for D3qn<P> {
         training.slots += 1;
         let Plan { shape, recipe, .. } = &*self.plan;
         let parameters = &recipe.parameters;
-        if training.slots >= parameters.warm_up_slots
-            && training.slots.is_multiple_of(parameters.every_slots)
-        {
+        if parameters.cadence().due_at(training.slots) {
             let Training { log, scratch, threads, .. } = &mut **training;
             let (agents, log, threads) = (&mut self.agents, &*log, &*threads);
             let mut updates = vec![None; agents.len()];
@@ -271,45 +287,12 @@ impl<P: Preset> Learner for D3qn<P> {
                 );
             }
             for update in updates.into_iter().flatten() {
-                training.add(&update)?;
+                training.report.add(&update)?;
             }
         }
         let updates: u64 = self.agents.iter().map(|agent| agent.updates).sum();
-        let recent_updates = std::mem::take(&mut training.losses);
-        let loss = match recent_updates {
-            0 => 0.0,
-            count => std::mem::take(&mut training.loss) / count as f64,
-        };
+        let (recent_updates, loss) = training.report.take_loss();
         Ok(Progress { updates: updates / self.agents.len().max(1) as u64, recent_updates, loss })
-    }
-}
-
-impl Training {
-    /// Counts an update.
-    fn add(&mut self, update: &Update) -> Result<(), Error> {
-        let Update { loss, gradient_norm, q, td_error } = *update;
-        if !loss.is_finite() {
-            return Err(Error::new(format!("its loss is {loss}: a smaller learning rate?")));
-        }
-        self.loss += loss;
-        self.losses += 1;
-        self.shown.gradient_norm += gradient_norm;
-        self.shown.q += q;
-        self.shown.td_error += td_error;
-        self.updates += 1;
-        Ok(())
-    }
-
-    /// Means over the updates since the last call, by name; `scale` is the unit of values.
-    pub(crate) fn diagnostics(&mut self, scale: f64) -> Vec<(String, f64)> {
-        let count = std::mem::take(&mut self.updates);
-        let Update { gradient_norm, q, td_error, .. } = std::mem::take(&mut self.shown);
-        if count == 0 {
-            return Vec::new();
-        }
-        [("gradient_norm", gradient_norm), ("q", q * scale), ("td_error", td_error * scale)]
-            .map(|(name, sum)| (name.to_owned(), sum / count as f64))
-            .to_vec()
     }
 }
 
@@ -326,7 +309,7 @@ impl Plan {
     }
 
     pub(crate) fn new_training(&self) -> Result<Training, Error> {
-        let Self { shape, recipe, networks, threads, devices, arrival_slots, .. } = self;
+        let Self { shape, recipe, networks, threads, .. } = self;
         // One buffer for each part of a batch, for as many agents as there are threads.
         let parts = recipe.parameters.batch.div_ceil(PART);
         let at_a_time = if networks.networks == 1 { 1 } else { *threads };
@@ -335,12 +318,9 @@ impl Plan {
             slots: 0,
             threads: Threads::new(*threads)?,
             scratch: (0..parts * at_a_time).map(|_| Scratch::new(*shape)).collect(),
-            pending: PendingDecisions::new(recipe, *devices, *arrival_slots, shape.features),
+            pending: PendingDecisions::new(recipe.pending()),
             row_of: Vec::new(),
-            loss: 0.0,
-            losses: 0,
-            shown: Update::default(),
-            updates: 0,
+            report: UpdateReport::default(),
         })
     }
 

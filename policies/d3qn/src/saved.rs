@@ -49,7 +49,9 @@ impl<P: Preset> Saved for D3qn<P> {
 
     fn diagnostics(&mut self) -> Vec<(String, f64)> {
         let scale = self.plan.recipe.parameters.reward_scale;
-        self.training.as_mut().map_or_else(Vec::new, |training| training.diagnostics(scale))
+        self.training
+            .as_mut()
+            .map_or_else(Vec::new, |training| training.report.take_diagnostics(scale))
     }
 
     fn memory(&self) -> u64 {

@@ -8,8 +8,23 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::real::Real;
+
+/// How the experiences of a batch are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Draw {
+    /// Each by itself.
+    Experiences,
+    /// By runs of so many successive slots, with all experiences of each slot (16 at most): they saw
+    /// the same window of history, and the next states of a run have many windows in common, so that
+    /// the LSTM runs about ten times less. For one network that several devices share.
+    Slots(u64),
+}
+
+/// Experiences of a slot in a batch, at most: more would be of one situation, and few slots' then.
+pub const ROWS_OF_A_SLOT: usize = 16;
 
 /// The loads of successive slots, by a number that never repeats.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,14 +108,66 @@ pub struct Experience<F> {
     pub discount: F,
 }
 
+/// The last so many items, in a ring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ring<T> {
+    capacity: usize,
+    /// Where the next one goes.
+    next: usize,
+    items: Vec<T>,
+}
+
+impl<T> Ring<T> {
+    /// An empty ring of `capacity` items, at least 1.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, next: 0, items: Vec::new() }
+    }
+
+    /// Adds an item; in a full ring it replaces the oldest. Returns its index, and what it
+    /// replaced.
+    pub fn push(&mut self, item: T) -> (usize, Option<T>) {
+        let index = self.next;
+        let replaced = if self.items.len() < self.capacity {
+            self.items.push(item);
+            None
+        } else {
+            Some(std::mem::replace(&mut self.items[index], item))
+        };
+        self.next = (index + 1) % self.capacity;
+        (index, replaced)
+    }
+
+    /// The indices of all items, the oldest first.
+    pub fn by_age(&self) -> impl Iterator<Item = usize> + use<T> {
+        let oldest = if self.items.len() < self.capacity { 0 } else { self.next };
+        (oldest..self.items.len()).chain(0..oldest)
+    }
+
+    /// All items, by index.
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// Where the next item goes.
+    pub fn next(&self) -> usize {
+        self.next
+    }
+
+    /// A ring from what [`Ring::next`] and [`Ring::items`] returned; `None` if they contradict each
+    /// other.
+    pub fn from_parts(capacity: usize, next: usize, items: Vec<T>) -> Option<Self> {
+        let count = items.len();
+        let fits =
+            count <= capacity && next < capacity.max(1) && (count == capacity || next == count);
+        fits.then_some(Self { capacity, next, items })
+    }
+}
+
 /// The last experiences, in a ring.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay<F> {
     width: usize,
-    capacity: usize,
-    /// Where the next one goes.
-    next: usize,
-    experiences: Vec<Experience<F>>,
+    experiences: Ring<Experience<F>>,
     features: Vec<F>,
     next_features: Vec<F>,
 }
@@ -108,14 +175,8 @@ pub struct Replay<F> {
 impl<F: Real> Replay<F> {
     /// An empty ring of `capacity` experiences of `width` features, both at least 1.
     pub fn new(capacity: usize, width: usize) -> Self {
-        Self {
-            width,
-            capacity,
-            next: 0,
-            experiences: Vec::new(),
-            features: Vec::new(),
-            next_features: Vec::new(),
-        }
+        let experiences = Ring::new(capacity);
+        Self { width, experiences, features: Vec::new(), next_features: Vec::new() }
     }
 
     /// Adds an experience; in a full ring it replaces the oldest. Returns its index, and what it
@@ -130,36 +191,31 @@ impl<F: Real> Replay<F> {
         next_features: &[F],
     ) -> (usize, Option<Experience<F>>) {
         assert!(features.len() == self.width && next_features.len() == self.width);
-        let index = self.next;
-        let replaced = if self.experiences.len() < self.capacity {
-            self.experiences.push(experience);
+        let (index, replaced) = self.experiences.push(experience);
+        if replaced.is_none() {
             self.features.extend_from_slice(features);
             self.next_features.extend_from_slice(next_features);
-            None
         } else {
             let range = index * self.width..(index + 1) * self.width;
             self.features[range.clone()].copy_from_slice(features);
             self.next_features[range].copy_from_slice(next_features);
-            Some(std::mem::replace(&mut self.experiences[index], experience))
-        };
-        self.next = (index + 1) % self.capacity;
+        }
         (index, replaced)
     }
 
     /// The indices of all experiences, the oldest first.
-    pub fn by_age(&self) -> impl Iterator<Item = usize> {
-        let oldest = if self.experiences.len() < self.capacity { 0 } else { self.next };
-        (oldest..self.experiences.len()).chain(0..oldest)
+    pub fn by_age(&self) -> impl Iterator<Item = usize> + use<F> {
+        self.experiences.by_age()
     }
 
     /// Number of experiences.
     pub fn len(&self) -> usize {
-        self.experiences.len()
+        self.experiences.items.len()
     }
 
     /// True if there are no experiences.
     pub fn is_empty(&self) -> bool {
-        self.experiences.is_empty()
+        self.experiences.items.is_empty()
     }
 
     /// An experience by index, below [`Replay::len`].
@@ -167,7 +223,7 @@ impl<F: Real> Replay<F> {
     /// # Panics
     /// If there is none.
     pub fn experience(&self, index: usize) -> &Experience<F> {
-        &self.experiences[index]
+        &self.experiences.items[index]
     }
 
     /// The features of its state, F.
@@ -191,22 +247,23 @@ impl<F: Real> Replay<F> {
     /// # Panics
     /// If there are no experiences.
     pub fn draw(&self, rng: &mut impl Rng) -> usize {
-        rng.random_range(0..self.experiences.len())
+        rng.random_range(0..self.len())
     }
 
     /// The smallest row number that any window begins at, for windows of `history_slots` rows.
     pub fn oldest_row(&self, history_slots: usize) -> Option<u64> {
-        let windows = self.experiences.iter().map(|experience| experience.window);
+        let windows = self.experiences.items.iter().map(|experience| experience.window);
         Some((windows.min()? + 1).saturating_sub(history_slots as u64))
     }
 
     /// Plain arrays to be saved: the place of the next experience; window, next window and action
     /// of each; reward and discount of each; features; next features.
     pub fn parts(&self) -> (usize, Vec<u64>, Vec<F>, &[F], &[F]) {
-        let whole =
-            self.experiences.iter().flat_map(|e| [e.window, e.next_window, u64::from(e.action)]);
-        let real = self.experiences.iter().flat_map(|e| [e.reward, e.discount]);
-        (self.next, whole.collect(), real.collect(), &self.features, &self.next_features)
+        let all = &self.experiences.items;
+        let whole = all.iter().flat_map(|e| [e.window, e.next_window, u64::from(e.action)]);
+        let real = all.iter().flat_map(|e| [e.reward, e.discount]);
+        let next = self.experiences.next;
+        (next, whole.collect(), real.collect(), &self.features, &self.next_features)
     }
 
     /// A ring from the parts that [`Replay::parts`] returned; `None` if they contradict each other.
@@ -232,11 +289,9 @@ impl<F: Real> Replay<F> {
         let fits = whole.len() == 3 * count
             && real.len() == 2 * count
             && features.len() == count * width
-            && next_features.len() == count * width
-            && count <= capacity
-            && next < capacity.max(1)
-            && (count == capacity || next == count);
-        fits.then_some(Self { width, capacity, next, experiences, features, next_features })
+            && next_features.len() == count * width;
+        let experiences = Ring::from_parts(capacity, next, experiences).filter(|_| fits)?;
+        Some(Self { width, experiences, features, next_features })
     }
 }
 
@@ -287,6 +342,33 @@ impl BySlot {
             self.slots.pop_front();
             self.first += 1;
         }
+    }
+
+    /// Draws a batch by runs of `run` slots: `first` returns the first row of the next run, that of
+    /// an experience drawn at random. Returns the indices of `batch` experiences.
+    pub fn draw<R: Rng>(
+        &self,
+        run: u64,
+        batch: usize,
+        rng: &mut R,
+        first: impl Fn(&mut R) -> u64,
+    ) -> Vec<usize> {
+        let mut drawn = Vec::with_capacity(batch + ROWS_OF_A_SLOT);
+        while drawn.len() < batch {
+            let first = first(rng);
+            for window in first..first + run {
+                let of_slot = self.at(window);
+                if of_slot.len() <= ROWS_OF_A_SLOT {
+                    drawn.extend(of_slot.iter().map(|&index| index as usize));
+                } else {
+                    let start = rng.random_range(0..of_slot.len());
+                    let from_there = of_slot.iter().cycle().skip(start).take(ROWS_OF_A_SLOT);
+                    drawn.extend(from_there.map(|&index| index as usize));
+                }
+            }
+        }
+        drawn.truncate(batch);
+        drawn
     }
 
     /// The indices of the experiences whose window ends at row `window`.

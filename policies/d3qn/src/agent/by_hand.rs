@@ -1,9 +1,10 @@
 //! One update against its slow, obvious twin: the target by hand, the gradient by finite
 //! differences in f64, the histories row by row.
 
-use offramp_nn::Initial;
 use offramp_nn::learning::{Loss, Optimiser, Schedule, TargetUpdate};
 use offramp_nn::networks::Sharing;
+use offramp_nn::replay::ROWS_OF_A_SLOT;
+use offramp_nn::{Initial, argmax};
 
 use super::*;
 use crate::parameters::{Fidelity, Parameters, QecoParameters};

@@ -1,5 +1,6 @@
 //! Little decision processes whose optimum is known: an agent has to find it.
 
+use offramp_nn::argmax;
 use offramp_nn::learning::{Loss, Optimiser, TargetUpdate};
 use offramp_nn::networks::Sharing;
 

@@ -31,6 +31,28 @@ impl Schedule {
     }
 }
 
+/// The slots of a training in which a network is updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cadence {
+    /// Slots between updates, at least 1.
+    pub every_slots: u64,
+    /// Slots before the first update.
+    pub warm_up_slots: u64,
+}
+
+impl Cadence {
+    /// True if there is an update after slot number `slots`, counted from 1.
+    pub fn due_at(self, slots: u64) -> bool {
+        slots >= self.warm_up_slots && slots.is_multiple_of(self.every_slots)
+    }
+
+    /// The updates in a training of so many slots.
+    pub fn updates(self, slots: u64) -> u64 {
+        let before = self.warm_up_slots.saturating_sub(1).min(slots);
+        slots / self.every_slots - before / self.every_slots
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +66,15 @@ mod tests {
         }
         let constant = Schedule { steps: 0, floor: 0.1 };
         assert_eq!((constant.factor(9), constant.blend(9)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn updates_are_counted_as_they_come_due() {
+        for (every_slots, warm_up_slots) in [(1, 0), (10, 200), (7, 3), (7, 7), (4, 1000)] {
+            let cadence = Cadence { every_slots, warm_up_slots };
+            let due = (1..=500).filter(|&slots| cadence.due_at(slots)).count() as u64;
+            assert_eq!(cadence.updates(500), due, "{cadence:?}");
+        }
     }
 
     /// The floors in use leave the numbers that the formulas were once written with.

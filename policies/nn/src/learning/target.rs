@@ -36,6 +36,16 @@ impl TargetUpdate {
     }
 }
 
+/// The network that decides after training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deploy {
+    /// The evaluation network.
+    Evaluation,
+    /// The target network: with soft updates a running mean of the evaluation network, which
+    /// does not swing from one update to the next.
+    Target,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

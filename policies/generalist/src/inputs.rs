@@ -1,0 +1,442 @@
+//! The inputs of the network: dimensionless, so that a system of other sizes, speeds and units is
+//! not another input.
+//!
+//! Times are shares of the task's own deadline, loads shares of what a server would have if all
+//! devices were active and spread by capacity. Energy is E_scaled of eq. (11) over the deadline: with
+//! it the reward over R_base = 4·D_max is 1 − (α·delay + (1 − α)·energy)/2.
+
+use offramp_nn::set::{Columns, SetInputs};
+use offramp_plugin::{
+    Context, Error, LinkColumn, LocalColumns, LocalState, Needs, Observation, ServerColumn,
+    SystemSpec, TaskColumn,
+};
+
+/// Upper bound of times and energies, in deadlines: what takes longer is late all the same.
+const MAX_DEADLINES: f64 = 4.0;
+/// Upper bound of loads, speeds and capacities, as multiples of the even share.
+const MAX_SHARES: f64 = 20.0;
+
+/// Device features and their scales.
+const DEVICE: [(&str, f64); 7] = [
+    // Computing on the device alone, in deadlines.
+    ("local_work", 1.0),
+    // Sending at the device's best rate, in deadlines.
+    ("sending", 1.0),
+    // Slots: what is rounded up to whole slots weighs more in a short deadline.
+    ("deadline_slots", 20.0),
+    ("alpha", 1.0),
+    // In deadlines.
+    ("compute_queue", 1.0),
+    ("uplink_queue", 1.0),
+    // Speed of all servers per device, over that of the device.
+    ("server_capacity", 2.0),
+];
+/// Those that the model predicts.
+const PREDICTED_DEVICE: [(&str, f64); 3] =
+    [("local_delay", 1.0), ("local_energy", 1.0), ("local_reward", 1.0)];
+
+/// Link features.
+const LINK: [(&str, f64); 6] = [
+    // In deadlines: sending at the present rate, the wired way, computing alone at the server, and
+    // the device's backlog there likewise.
+    ("sending_there", 1.0),
+    ("wired", 1.0),
+    ("work_there", 1.0),
+    ("backlog", 1.0),
+    // 1 if there is a rate and the server is up.
+    ("reachable", 1.0),
+    ("serving", 1.0),
+];
+/// Those that the model predicts.
+const PREDICTED_LINK: [(&str, f64); 3] =
+    [("predicted_delay", 1.0), ("predicted_energy", 1.0), ("predicted_reward", 1.0)];
+
+/// Server features.
+const SERVER: [(&str, f64); 4] = [
+    // Of its share N·f/Σf.
+    ("load", 1.0),
+    // 1/(1 + load): of the server's speed, what one more device would get.
+    ("newcomer_share", 1.0),
+    // Over the mean of all servers.
+    ("speed", 1.0),
+    ("up", 1.0),
+];
+
+/// The columns that inputs are computed from.
+#[derive(Clone, Debug)]
+pub(crate) struct InputColumns {
+    local: LocalColumns,
+    serving: LinkColumn,
+    wired: LinkColumn,
+    load: ServerColumn,
+    up: ServerColumn,
+    predicted: Option<PredictedColumns>,
+}
+
+/// The columns that the model predicts.
+#[derive(Clone, Copy, Debug)]
+struct PredictedColumns {
+    local_delay: TaskColumn,
+    local_energy: TaskColumn,
+    delay: LinkColumn,
+    energy: LinkColumn,
+}
+
+/// Whether inputs include the delay and energy that the model predicts for each action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Predictions {
+    Included,
+    LeftOut,
+}
+
+/// What inputs take of the system of an episode.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EpisodeSystem {
+    slot_seconds: f64,
+    device_ghz: Vec<f64>,
+    server_ghz: Vec<f64>,
+    /// N·f_j/Σf, devices.
+    shares: Vec<f64>,
+}
+
+/// The inputs of a slot, scaled, as a [`SetBatch`](offramp_nn::set::SetBatch) takes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inputs {
+    /// Rows × D.
+    pub(crate) device: Vec<f32>,
+    /// Rows × M × T.
+    pub(crate) link: Vec<f32>,
+    /// M × S.
+    pub(crate) server: Vec<f32>,
+    /// K × M of each window, the oldest slot first.
+    pub(crate) loads: Vec<f32>,
+    /// R_base of each row's task.
+    pub(crate) bases: Vec<f32>,
+    /// Of one kind, unscaled.
+    unscaled: Vec<f64>,
+}
+
+impl InputColumns {
+    /// The tables they are in.
+    pub(crate) const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS).and(Needs::HISTORY);
+
+    /// Finds them.
+    pub(crate) fn find(context: &Context<'_>, predictions: Predictions) -> Result<Self, Error> {
+        let predicted = match predictions {
+            Predictions::LeftOut => None,
+            Predictions::Included => Some(PredictedColumns {
+                local_delay: context.task_column("local_delay_slots")?,
+                local_energy: context.task_column("local_energy")?,
+                delay: context.link_column("predicted_delay_slots")?,
+                energy: context.link_column("predicted_energy")?,
+            }),
+        };
+        Ok(Self {
+            local: LocalColumns::find(context)?,
+            serving: context.link_column("serving")?,
+            wired: context.link_column("wired_slots")?,
+            load: context.server_column("load")?,
+            up: context.server_column("up")?,
+            predicted,
+        })
+    }
+
+    /// The names and scales of the inputs. The scenario's own observation is not among them, so that
+    /// any will do.
+    pub(crate) fn inputs(&self, history_slots: usize) -> SetInputs {
+        let with = |own: &[(&'static str, f64)], predicted: &[(&'static str, f64)]| {
+            let predicted = if self.predicted.is_some() { predicted } else { &[] };
+            Columns::new(own.iter().chain(predicted).copied())
+        };
+        SetInputs {
+            observation: "Dimensionless".to_owned(),
+            device: with(&DEVICE, &PREDICTED_DEVICE),
+            link: with(&LINK, &PREDICTED_LINK),
+            server: with(&SERVER, &[]),
+            // Loads are shares already.
+            history_scale: 1.0,
+            history_slots,
+        }
+    }
+}
+
+impl EpisodeSystem {
+    pub(crate) fn new(system: &SystemSpec<'_>) -> Self {
+        let server_ghz = system.server_ghz.to_vec();
+        let per_ghz = system.devices() as f64 / server_ghz.iter().sum::<f64>();
+        Self {
+            slot_seconds: system.slot_seconds,
+            device_ghz: system.device_ghz.to_vec(),
+            shares: server_ghz.iter().map(|ghz| ghz * per_ghz).collect(),
+            server_ghz,
+        }
+    }
+
+    /// N.
+    pub(crate) fn devices(&self) -> usize {
+        self.device_ghz.len()
+    }
+
+    /// M.
+    pub(crate) fn servers(&self) -> usize {
+        self.server_ghz.len()
+    }
+}
+
+/// A time or energy in deadlines, bounded; what can't be done takes the bound.
+fn deadlines(slots: f64, deadline_slots: f64) -> f64 {
+    (slots / deadline_slots).min(MAX_DEADLINES)
+}
+
+/// The reward over R_base, eqs. (11) and (12), of a delay and an energy in deadlines.
+fn reward(alpha: f64, delay: f64, energy: f64) -> f64 {
+    let done = if delay <= 1.0 { 1.0 } else { 0.0 };
+    done - 0.5 * (alpha * delay.min(1.0) + (1.0 - alpha) * energy)
+}
+
+impl Inputs {
+    /// Takes in an observation of `system`, scaled as `scales` has it.
+    ///
+    /// # Errors
+    /// If it has rows but no tables, as states of a data set.
+    pub(crate) fn observe(
+        &mut self,
+        columns: &InputColumns,
+        scales: &SetInputs,
+        system: &EpisodeSystem,
+        seen: &Observation<'_>,
+    ) -> Result<(), Error> {
+        let rows = seen.rows();
+        if rows > 0 && seen.tasks.is_empty() {
+            return Err(Error::new(
+                "it decides on the tables of a slot, and these states have none",
+            ));
+        }
+        let Self { device, link, server, loads, bases, unscaled } = self;
+
+        server.clear();
+        unscaled.clear();
+        let mean_ghz = system.server_ghz.iter().sum::<f64>() / system.servers() as f64;
+        let (load, up) = (seen.server(columns.load), seen.server(columns.up));
+        for (j, (&load, &up)) in load.iter().zip(up).enumerate() {
+            let share = (load / system.shares[j]).min(MAX_SHARES);
+            let speed = (system.server_ghz[j] / mean_ghz).min(MAX_SHARES);
+            unscaled.extend([share, 1.0 / (1.0 + load), speed, up]);
+        }
+        scales.server.scale(unscaled, server);
+
+        loads.clear();
+        let shares = system.shares.iter().cycle();
+        let share = |(&load, &share): (&f64, &f64)| (load / share).min(MAX_SHARES) as f32;
+        let scaled = seen.histories.iter().zip(shares).map(share);
+        loads.extend(scaled.map(|load| load / scales.history_scale));
+
+        device.clear();
+        bases.clear();
+        unscaled.clear();
+        for row in 0..rows {
+            let state = columns.local.state(seen, row);
+            bases.push((4.0 * state.deadline_slots) as f32);
+            let number = seen.devices[row] as usize;
+            system.device_features(number, &state, unscaled);
+            if let Some(predicted) = columns.predicted {
+                let of = |column| deadlines(seen.task(row, column), state.deadline_slots);
+                let [delay, energy] = [predicted.local_delay, predicted.local_energy].map(of);
+                unscaled.extend([delay, energy, reward(state.alpha, delay, energy)]);
+            }
+        }
+        scales.device.scale(unscaled, device);
+
+        link.clear();
+        unscaled.clear();
+        for row in 0..rows {
+            let state = columns.local.state(seen, row);
+            let (serving, wired) = (seen.link(row, columns.serving), seen.link(row, columns.wired));
+            let predicted = columns.predicted.map(|predicted| {
+                (seen.link(row, predicted.delay), seen.link(row, predicted.energy))
+            });
+            for j in 0..system.servers() {
+                system.link_features(j, &state, wired[j], up[j], serving[j], unscaled);
+                if let Some((delays, energies)) = predicted {
+                    let [delay, energy] = [delays[j], energies[j]]
+                        .map(|slots| deadlines(slots, state.deadline_slots));
+                    unscaled.extend([delay, energy, reward(state.alpha, delay, energy)]);
+                }
+            }
+        }
+        scales.link.scale(unscaled, link);
+        Ok(())
+    }
+}
+
+impl EpisodeSystem {
+    /// The features [`DEVICE`] of a row.
+    fn device_features(&self, device: usize, state: &LocalState<'_>, features: &mut Vec<f64>) {
+        let LocalState { size_mbit, density_gcycles_per_mbit, deadline_slots, .. } = *state;
+        let own_ghz = self.device_ghz[device];
+        let local_slots = size_mbit * density_gcycles_per_mbit / (own_ghz * self.slot_seconds);
+        let best_mbps = state.uplink_mbps.iter().copied().fold(0.0, f64::max);
+        let per_device = self.server_ghz.iter().sum::<f64>() / self.devices() as f64;
+        features.extend([
+            deadlines(local_slots, deadline_slots),
+            deadlines(size_mbit / (best_mbps * self.slot_seconds), deadline_slots),
+            deadline_slots,
+            state.alpha,
+            deadlines(state.compute_queue_slots, deadline_slots),
+            deadlines(state.uplink_queue_slots, deadline_slots),
+            (per_device / own_ghz).min(MAX_SHARES),
+        ]);
+    }
+
+    /// The features [`LINK`] of a row and server j.
+    fn link_features(
+        &self,
+        j: usize,
+        state: &LocalState<'_>,
+        wired_slots: f64,
+        up: f64,
+        serving: f64,
+        features: &mut Vec<f64>,
+    ) {
+        let LocalState { size_mbit, density_gcycles_per_mbit, deadline_slots, .. } = *state;
+        let rate = state.uplink_mbps[j];
+        let slots_per_mbit =
+            density_gcycles_per_mbit / (self.server_ghz[j] * up * self.slot_seconds);
+        let backlog = match state.backlog_mbit[j] {
+            0.0 => 0.0,
+            backlog_mbit => deadlines(backlog_mbit * slots_per_mbit, deadline_slots),
+        };
+        features.extend([
+            deadlines(size_mbit / (rate * self.slot_seconds), deadline_slots),
+            deadlines(wired_slots, deadline_slots),
+            deadlines(size_mbit * slots_per_mbit, deadline_slots),
+            backlog,
+            if rate > 0.0 && up > 0.0 { 1.0 } else { 0.0 },
+            serving,
+        ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offramp_plugin::testing::Bench;
+
+    use super::*;
+
+    /// The inputs of a bench, by kind.
+    fn observed(bench: &Bench, predictions: Predictions) -> (SetInputs, Inputs) {
+        let columns = bench.context(|context| InputColumns::find(context, predictions)).unwrap();
+        let system = bench.context(|context| EpisodeSystem::new(context.system));
+        let (scales, mut inputs) = (columns.inputs(10), Inputs::default());
+        bench.observe(|seen| inputs.observe(&columns, &scales, &system, seen)).unwrap();
+        (scales, inputs)
+    }
+
+    #[track_caller]
+    fn check(found: &[f32], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!(
+                (f64::from(*found) - expected).abs() < 1e-6,
+                "{place}: {found}, not {expected}"
+            );
+        }
+    }
+
+    /// Two devices of 2.6 GHz, and servers of 30 and 10 GHz: 3/2 and 1/2 devices are their shares.
+    fn bench() -> Bench {
+        let mut bench = Bench::new(2, 2);
+        bench.set_server("ghz", &[30.0, 10.0]);
+        bench.set_server("load", &[3.0, 0.0]);
+        bench.set_server("up", &[1.0, 0.5]);
+        for (column, value) in [
+            ("size_mbit", 5.2),
+            ("density_gcycles_per_mbit", 0.2),
+            ("deadline_slots", 8.0),
+            ("alpha", 0.25),
+            ("compute_queue_slots", 2.0),
+            ("uplink_queue_slots", 40.0),
+            ("local_delay_slots", 6.0),
+            ("local_energy", 4.0),
+        ] {
+            bench.set_task(1, column, value);
+        }
+        bench.set_link(1, "uplink_mbps", &[13.0, 0.0]);
+        bench.set_link(1, "backlog_mbit", &[15.0, 0.0]);
+        bench.set_link(1, "serving", &[1.0, 0.0]);
+        bench.set_link(1, "wired_slots", &[1.0, 0.0]);
+        bench.set_link(1, "predicted_delay_slots", &[10.0, 40.0]);
+        bench.set_link(1, "predicted_energy", &[2.0, 40.0]);
+        bench.history = (0..20).map(f64::from).collect();
+        bench
+    }
+
+    #[test]
+    fn inputs_by_hand() {
+        let (scales, inputs) = observed(&bench(), Predictions::Included);
+        let names: Vec<&str> = scales.device.names.iter().map(String::as_str).collect();
+        assert_eq!(names[7..], ["local_delay", "local_energy", "local_reward"]);
+        // 5.2·0.2 Gcycles at 0.26 a slot are 4 slots; 5.2 Mbit at 1.3 a slot likewise. Servers have
+        // 20 GHz per device.
+        let expected = [
+            0.5,
+            0.5,
+            8.0 / 20.0,
+            0.25,
+            0.25,
+            4.0,
+            20.0 / 2.6 / 2.0,
+            // In time: 1 − (0.25·0.75 + 0.75·0.5)/2.
+            0.75,
+            0.5,
+            1.0 - 0.5 * (0.1875 + 0.375),
+        ];
+        check(&inputs.device[10..], &expected);
+        // 1.04 Gcycles at 3 a slot, 15 Mbit are 3 Gcycles; late, so without the 1. Then out of
+        // coverage, with half of its speed.
+        let expected = [
+            [0.5, 0.125, 1.04 / 3.0 / 8.0, 0.125, 1.0, 1.0],
+            [4.0, 0.0, 1.04 / 0.5 / 8.0, 0.0, 0.0, 0.0],
+        ];
+        check(&inputs.link[18..24], &expected[0]);
+        check(&inputs.link[24..27], &[1.25, 0.25, -0.5 * (0.25 + 0.75 * 0.25)]);
+        check(&inputs.link[27..33], &expected[1]);
+        check(&inputs.link[33..], &[4.0, 4.0, -0.5 * (0.25 + 0.75 * 4.0)]);
+        check(&inputs.server, &[2.0, 0.25, 1.5, 1.0, 0.0, 1.0, 0.5, 0.5]);
+        let shares = [1.5, 0.5];
+        let loads: Vec<f64> =
+            (0..20).map(|n| (f64::from(n) / shares[n as usize % 2]).min(20.0)).collect();
+        check(&inputs.loads, &loads);
+        assert_eq!(inputs.bases, [40.0, 32.0]);
+    }
+
+    #[test]
+    fn without_predictions_the_others_are_the_same() {
+        let (_, with) = observed(&bench(), Predictions::Included);
+        let (scales, without) = observed(&bench(), Predictions::LeftOut);
+        assert!(!scales.link.names.iter().any(|name| name.starts_with("predicted")));
+        let rows = |numbers: &[f32], width: usize, kept: usize| -> Vec<f32> {
+            numbers.chunks_exact(width).flat_map(|row| row[..kept].to_vec()).collect()
+        };
+        assert_eq!(without.device, rows(&with.device, 10, 7));
+        assert_eq!(without.link, rows(&with.link, 9, 6));
+        assert_eq!((without.server, without.loads), (with.server, with.loads));
+    }
+
+    /// Servers that are down, no rate, nothing to do: all inputs are finite.
+    #[test]
+    fn nothing_is_not_finite() {
+        let mut bench = bench();
+        bench.set_server("up", &[0.0, 0.0]);
+        for size in [0.0, 1e300] {
+            bench.set_task(0, "size_mbit", size);
+            bench.set_link(0, "uplink_mbps", &[0.0, 0.0]);
+            bench.set_link(0, "backlog_mbit", &[size, size]);
+            bench.history = vec![1e300; 20];
+            let (_, inputs) = observed(&bench, Predictions::Included);
+            for numbers in [&inputs.device, &inputs.link, &inputs.server, &inputs.loads] {
+                assert!(numbers.iter().all(|number| number.is_finite()), "{inputs:?}");
+            }
+        }
+    }
+}

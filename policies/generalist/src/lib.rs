@@ -1,0 +1,55 @@
+//! `generalist`: one network for every system, learned by D3QN over many.
+//!
+//! A network that is tied to its number of servers, or to the load it was trained at, is another
+//! one for each system. This one takes servers as a set ([`offramp_nn::set`]) and sees nothing but
+//! dimensionless numbers (`inputs`); its rewards are divided by R_base = 4·D_max of each task, so
+//! that what one system teaches has the unit of what another does. Trained once over systems that
+//! are drawn anew for each episode (`train.systems`), a checkpoint decides in any of them.
+//!
+//! One reading order: `parameters` (the choices), `inputs` (what the network sees), `log` (slots
+//! and rows of episodes, which differ in their number of servers), `replay` (experiences that refer
+//! to them, and which of them a batch is), `agent` (two networks, and an update as in eqs. (14) and
+//! (15)), `policy` (observations in, decisions out), `saved` (checkpoints, the state of a training).
+//!
+//! # Inputs
+//! What a program that runs an exported network has to compute; scales are in its files. D is the
+//! task's own deadline in slots; times are divided by it, and are 4 at most.
+//!
+//! | kind | name | value |
+//! |---|---|---|
+//! | device | `local_work`, `sending` | slots of computing on the device alone, and of sending at its best rate, over D |
+//! | device | `deadline_slots`, `alpha` | D, α |
+//! | device | `compute_queue`, `uplink_queue` | slots for which CPU and uplink stay busy, over D |
+//! | device | `server_capacity` | speed of all servers per device, over that of the device; 20 at most |
+//! | device | `local_delay`, `local_energy`, `local_reward` | the columns `local_delay_slots` and `local_energy` (E_scaled) over D, and the reward that follows, over R_base |
+//! | link | `sending_there`, `wired`, `work_there`, `backlog` | slots of sending at the present rate, on the wired way, of computing alone at the server, and of the device's backlog there at this ρ, over D |
+//! | link | `reachable`, `serving` | 1 if the rate is above 0 and the server is up; 1 if the server serves the device |
+//! | link | `predicted_delay`, `predicted_energy`, `predicted_reward` | as for the device |
+//! | server | `load`, `newcomer_share` | m over the share N·f/Σf, 20 at most; 1/(1 + m) |
+//! | server | `speed`, `up` | f over the mean of all servers; the share of its speed that it has |
+//! | history | | loads of the last K slots, each over the server's share N·f/Σf; 20 at most |
+//!
+//! # Where this differs from `d3qn`
+//! 1. One network for all devices, always; states are ragged.
+//! 2. Q is in R_base of the task that waits, and so is each reward of eq. (14): where the deadlines
+//!    of a device's tasks differ, so does the unit of its rewards.
+//! 3. Options that are off unless a scenario sets them: returns over several tasks (`n_step`), and
+//!    prioritised replay (`priority`).
+
+mod agent;
+mod inputs;
+mod log;
+mod parameters;
+mod policy;
+mod replay;
+mod saved;
+
+use policy::Generalist;
+
+offramp_plugin::register_policy!(
+    Generalist,
+    "generalist",
+    "One network for systems of any size, learned over many: a value for each action.",
+    [learner, value_function, exportable, mergeable, any_system],
+);
+offramp_plugin::export_plugin!();

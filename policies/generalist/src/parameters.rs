@@ -1,0 +1,274 @@
+//! The parameters of the generalist.
+
+use offramp_nn::learning::{Cadence, Deploy, Loss, Optimiser, Schedule, TargetUpdate};
+use offramp_nn::pending::{NextState, PendingRule};
+use offramp_nn::range::{
+    self, ParameterError, check, check_batch, check_loss, check_memory, check_optimiser,
+    check_target, refused,
+};
+use offramp_nn::replay::Draw;
+use offramp_nn::set::{SetShape, SetWidths};
+use offramp_plugin::serde::Deserialize;
+
+use crate::inputs::Predictions;
+
+/// Rows that one workspace computes at a time. A gradient is the sum over such parts of a batch,
+/// in order, so that it is bit-identical on any number of threads.
+pub(crate) const PART: usize = 64;
+
+/// Servers that memory is estimated for, if the scenario's own system has fewer.
+const SERVERS_OF_ESTIMATE: usize = 32;
+
+/// `parameters` of the policy in a scenario.
+///
+/// | name | symbol, unit | range | default |
+/// |---|---|---|---|
+/// | `lstm` | L, neurons | 1 to 256 | 8 |
+/// | `embedding` | E, numbers | 1 to 1024 | 24 |
+/// | `hidden` | H, neurons | 1 to 4096 | 16 |
+/// | `predictions` | | `true`, `false` | `true` |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.001)` |
+/// | `anneal` | share of the training | 0 to 1 | 1 |
+/// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
+/// | `clip` | norm | 0.001 to 10⁶ | 10 |
+/// | `discount` | γ, per slot | 0 to 1 | 0.9 |
+/// | `n_step` | n, tasks of a device | 1 to 100 | 1 |
+/// | `priority` | exponent | 0 to 1; 0 draws all alike | 0 |
+/// | `batch` | experiences | 1 to 65,536, at most `replay` | 128 |
+/// | `replay` | experiences | 2 to 10⁷ | 50,000 |
+/// | `draw` | | `Experiences`, `Slots(run)`, 1 to 1000 | `Slots(4)`; `Experiences` with `priority` |
+/// | `devices` | devices of an episode that it learns from | 1 or more | 32 |
+/// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.005)` |
+/// | `deploy` | | `Evaluation`, `Target` | `Target` |
+/// | `every_slots` | slots | 1 to 10,000 | 4 |
+/// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
+///
+/// Network, replay and batches together need at most 16 GiB.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
+pub(crate) struct Parameters {
+    /// Width of the LSTM.
+    pub(crate) lstm: usize,
+    /// Width of the embedding of a server.
+    pub(crate) embedding: usize,
+    /// Width of the hidden layer.
+    pub(crate) hidden: usize,
+    /// Whether the inputs include the delay and energy that the model predicts for each action.
+    pub(crate) predictions: bool,
+    /// Optimiser, with the learning rate of the first update.
+    pub(crate) optimiser: Optimiser,
+    /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
+    pub(crate) anneal: f64,
+    /// Loss of an error of Q.
+    pub(crate) loss: Loss,
+    /// Upper bound of a gradient's norm.
+    pub(crate) clip: f64,
+    /// Discount of a reward.
+    pub(crate) discount: f64,
+    /// Successive tasks of a device whose rewards an experience sums.
+    pub(crate) n_step: usize,
+    /// Exponent of the error of an experience in its probability of being drawn.
+    pub(crate) priority: f64,
+    /// Experiences of an update.
+    pub(crate) batch: usize,
+    /// Experiences kept.
+    pub(crate) replay: usize,
+    /// How the experiences of a batch are drawn; `None` is the faster way that `priority` allows.
+    pub(crate) draw: Option<Draw>,
+    /// Devices of an episode whose experience is kept, drawn anew for each: a system of many
+    /// devices then does not fill the replay alone.
+    pub(crate) devices: usize,
+    /// How the target network follows the evaluation network.
+    pub(crate) target: TargetUpdate,
+    /// The network that decides after training.
+    pub(crate) deploy: Deploy,
+    /// Slots between updates.
+    pub(crate) every_slots: u64,
+    /// Slots before the first update.
+    pub(crate) warm_up_slots: u64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            lstm: 8,
+            embedding: 24,
+            hidden: 16,
+            predictions: true,
+            optimiser: Optimiser::Adam(1e-3),
+            anneal: 1.0,
+            loss: Loss::Huber(1.0),
+            clip: 10.0,
+            discount: 0.9,
+            n_step: 1,
+            priority: 0.0,
+            batch: 128,
+            replay: 50_000,
+            draw: None,
+            devices: 32,
+            target: TargetUpdate::Soft(0.005),
+            deploy: Deploy::Target,
+            every_slots: 4,
+            warm_up_slots: 1_000,
+        }
+    }
+}
+
+/// All choices of a learner, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) parameters: Parameters,
+    /// How batches are drawn.
+    pub(crate) draw: Draw,
+    /// The fall of the learning rate.
+    pub(crate) annealing: Schedule,
+    /// The way of the importance weights' exponent to 1, as what is left of it.
+    pub(crate) importance: Schedule,
+}
+
+impl Parameters {
+    /// When the network is updated.
+    pub(crate) fn cadence(&self) -> Cadence {
+        Cadence { every_slots: self.every_slots, warm_up_slots: self.warm_up_slots }
+    }
+
+    /// The widths of the network.
+    pub(crate) fn widths(&self) -> SetWidths {
+        SetWidths { lstm: self.lstm, embedding: self.embedding, hidden: self.hidden }
+    }
+
+    /// Whether predictions are among the inputs.
+    pub(crate) fn predictions(&self) -> Predictions {
+        if self.predictions { Predictions::Included } else { Predictions::LeftOut }
+    }
+
+    /// The recipe for a training of so many slots, if every value is in its range.
+    ///
+    /// # Errors
+    /// [`ParameterError`] names the first that is not.
+    pub(crate) fn recipe(self, slots: u64) -> Result<Recipe, ParameterError> {
+        check("lstm", self.lstm, 1..=256)?;
+        check("embedding", self.embedding, 1..=1024)?;
+        check("hidden", self.hidden, range::HIDDEN)?;
+        check_batch(self.batch, 65_536, self.replay, 10_000_000)?;
+        check_optimiser("optimiser", self.optimiser)?;
+        check_loss("loss", self.loss)?;
+        check("clip", self.clip, range::CLIP)?;
+        check("anneal", self.anneal, range::UNIT)?;
+        check("discount", self.discount, range::UNIT)?;
+        check("n_step", self.n_step, 1..=100)?;
+        check("priority", self.priority, range::UNIT)?;
+        let prioritised = self.priority > 0.0;
+        let draw = match self.draw {
+            None if prioritised => Draw::Experiences,
+            None => Draw::Slots(4),
+            Some(draw) => draw,
+        };
+        if prioritised && draw != Draw::Experiences {
+            refused("draw", &draw, "with `priority`, `Experiences`")?;
+        }
+        if let Draw::Slots(run) = draw {
+            check("draw", run, 1..=1000)?;
+        }
+        if self.devices == 0 {
+            refused("devices", &self.devices, "1 or more")?;
+        }
+        check_target("target", self.target)?;
+        check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
+        check("warm_up_slots", self.warm_up_slots, 0..=1_000_000)?;
+        let updates = self.cadence().updates(slots.max(1));
+        let fall = (self.anneal * updates as f64).round() as u64;
+        let of_length = |steps| if slots == 0 { 0 } else { steps };
+        Ok(Recipe {
+            annealing: Schedule { steps: of_length(fall), floor: 0.1 },
+            importance: Schedule { steps: of_length(updates), floor: 0.0 },
+            draw,
+            parameters: self,
+        })
+    }
+}
+
+impl Recipe {
+    /// How decisions make up experiences.
+    pub(crate) fn pending(&self) -> PendingRule {
+        PendingRule {
+            next: NextState::NextTask,
+            discount: self.parameters.discount as f32,
+            terminal: true,
+            steps: self.parameters.n_step,
+        }
+    }
+
+    /// β: exponent of importance weights at an update, from 0.4 to 1 at the end of the training
+    /// (Schaul and others 2016).
+    pub(crate) fn importance_exponent(&self, update: u64) -> f64 {
+        1.0 - 0.6 * self.importance.factor(update)
+    }
+
+    /// Bytes that learning needs with a full replay, what is saved of it, and the buffers of
+    /// updates; for systems of `servers` servers.
+    pub(crate) fn memory(&self, shape: &SetShape, servers: usize) -> u128 {
+        let Parameters { batch, replay, .. } = self.parameters;
+        let servers = servers.max(SERVERS_OF_ESTIMATE);
+        let SetShape { device_features, link_features, server_features, .. } = *shape;
+        let SetShape { history_slots, lstm, embedding, hidden, .. } = *shape;
+        // A row, and a slot of which it may be the only one.
+        let row = 4 * (device_features + servers * (link_features + server_features + 1)) + 64;
+        let weights = 16 * shape.parameters() as u128;
+        // Both passes of a row, its next one, and their slots.
+        let pass = servers * (history_slots * 12 * lstm + 4 * (embedding + hidden))
+            + 8 * (embedding + hidden);
+        let part = 4 * (2 * shape.parameters() as u128 + (3 * batch.min(PART) * pass) as u128);
+        // All of the experience is copied, and then written, to a state beside it.
+        3 * (weights + replay as u128 * row as u128) + batch.div_ceil(PART) as u128 * part
+    }
+
+    /// Checks that it can be held in memory.
+    ///
+    /// # Errors
+    /// [`ParameterError::Memory`] if not.
+    pub(crate) fn check_memory(
+        &self,
+        shape: &SetShape,
+        servers: usize,
+    ) -> Result<(), ParameterError> {
+        let what =
+            format!("a network of {} parameters, its replay and its batches", shape.parameters());
+        check_memory(&what, self.memory(shape, servers), "less `hidden`, `replay` or `batch`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_relative_to_the_length() {
+        let parameters = || Parameters { anneal: 0.5, priority: 0.6, ..Parameters::default() };
+        // From slot 1,000 on, each fourth: 251 updates.
+        let recipe = parameters().recipe(2_000).unwrap();
+        assert_eq!(recipe.annealing, Schedule { steps: 126, floor: 0.1 });
+        assert_eq!(recipe.draw, Draw::Experiences);
+        let exponents = [0, 251, 1000].map(|update| recipe.importance_exponent(update));
+        assert_eq!(exponents, [0.4, 1.0, 1.0]);
+        // Without a length nothing falls.
+        let recipe = parameters().recipe(0).unwrap();
+        assert_eq!(recipe.annealing.factor(1_000_000), 1.0);
+        assert_eq!(recipe.importance_exponent(1_000_000), 0.4);
+    }
+
+    #[test]
+    fn a_network_of_the_default_size_is_small() {
+        let Parameters { lstm, embedding, hidden, .. } = Parameters::default();
+        let shape = SetShape {
+            device_features: 10,
+            link_features: 9,
+            server_features: 4,
+            history_slots: 10,
+            lstm,
+            embedding,
+            hidden,
+        };
+        assert_eq!(shape.parameters(), 2_467);
+    }
+}

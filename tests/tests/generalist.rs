@@ -1,0 +1,94 @@
+//! One network for every system, end to end: trained over drawn systems, evaluated in others.
+
+use offramp_tests::{Fields, Sandbox, plugin, quoted};
+use serde_json::Value;
+
+const SYSTEMS: &str = "{ \
+    \"tasks.arrival_probability\": Uniform(0.2, 0.6), \"tasks.deadline_slots\": Whole(4, 12), \
+    \"system.devices\": Choice([3, 6]), \"system.servers\": Whole(1, 5), \
+    \"system.server_ghz\": Choice([20, Uniform(10.0, 40.0)]), \
+    \"energy\": Choice([Published, Physical]) }";
+
+fn learner() -> Fields {
+    plugin("generalist")
+        .set("parameters.lstm", 3)
+        .set("parameters.embedding", 6)
+        .set("parameters.hidden", 5)
+}
+
+fn training() -> Fields {
+    let learner = learner()
+        .set("parameters.batch", 16)
+        .set("parameters.replay", 100)
+        .set("parameters.warm_up_slots", 10);
+    Fields::scenario("training")
+        .set("system", Fields::new())
+        .set("system.slots", 40)
+        .set("train.learner", learner)
+        .set("train.explorer", plugin("heuristic"))
+        .set("train.episodes", 4)
+        .set("train.systems", SYSTEMS)
+        .set("train.validate_systems", 2)
+        .set("train.validate_episodes", 2)
+        .set("train.validate_every", 2)
+        .set("train.save_every", 1)
+}
+
+/// Another system, of a policy with parameters of its own beside one that has learned.
+fn evaluation(checkpoint: &str, servers: u32) -> Fields {
+    let trained = learner().set("checkpoint", quoted(checkpoint));
+    Fields::scenario("elsewhere")
+        .set("system", Fields::new())
+        .set("system.devices", 9)
+        .set("system.servers", servers)
+        .set("system.slots", 30)
+        .set("observation", "Extended")
+        .set("policies", format!("[{trained}, (plugin: \"random\")]"))
+        .set("evaluate.episodes", 2)
+}
+
+#[test]
+fn what_was_learned_over_systems_decides_in_others() {
+    let sandbox = Sandbox::new();
+    sandbox.write("training.ron", training().to_string());
+    sandbox.succeed(&["train", "training.ron", "--out", "run"]);
+    for servers in [1, 2, 7] {
+        let scenario = evaluation("run/final.safetensors", servers);
+        sandbox.write("elsewhere.ron", scenario.to_string());
+        let printed = sandbox.succeed(&["run", "elsewhere.ron", "--format", "json"]);
+        let json: Value = serde_json::from_str(&printed).unwrap();
+        let runs = json["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 2);
+        assert!(runs.iter().all(|run| run["metrics"]["qoe"]["mean"].is_number()), "{printed}");
+    }
+    let shown = sandbox.succeed(&["inspect", "run/final.safetensors"]);
+    for part in ["set of servers", "predicted_reward", "generalist"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    sandbox.succeed(&["export", "run/final.safetensors", "--as", "c", "--out", "device"]);
+    // Of other inputs.
+    let other = evaluation("run/final.safetensors", 2).to_string();
+    sandbox.write("other.ron", other.replace("lstm: 3", "lstm: 3, predictions: false"));
+    let refused = sandbox.offramp(&["run", "other.ron"]);
+    assert_eq!(refused.code, 2, "{}", refused.out);
+    assert!(refused.err.contains("`local_delay`"), "{}", refused.err);
+}
+
+#[test]
+fn neither_threads_nor_interruptions_change_what_is_learned() {
+    for more in [("n_step", "2"), ("priority", "0.6")] {
+        let sandbox = Sandbox::new();
+        let (field, value) = (format!("train.learner.parameters.{}", more.0), more.1);
+        sandbox.write("training.ron", training().set(&field, value).to_string());
+        for (out, jobs) in [("one", "1"), ("three", "3")] {
+            sandbox.succeed(&["train", "training.ron", "--out", out, "--jobs", jobs]);
+        }
+        let command = ["train", "training.ron", "--out", "killed", "--resume"];
+        sandbox.killed_until_done(&command);
+        for file in ["training.csv", "final.safetensors", "best.safetensors", "state"] {
+            let one = sandbox.bytes(&format!("one/{file}"));
+            assert_eq!(one, sandbox.bytes(&format!("three/{file}")), "{file}");
+            assert_eq!(one, sandbox.bytes(&format!("killed/{file}")), "{file}");
+        }
+    }
+}
