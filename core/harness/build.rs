@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 /// Files and folders, from the root of the workspace. Statistics and reports are not among them:
 /// they are made anew from the results.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
+    "core/hindsight/Cargo.toml",
+    "core/hindsight/src",
     "core/model/Cargo.toml",
     "core/model/src",
     "core/scenario/Cargo.toml",

@@ -2,8 +2,8 @@
 
 use offramp_results::provenance::Provenance;
 
-/// The build id of everything that computes results: a hash of the sources of model, scenarios,
-/// harness and plugin host. What was computed by another one is not taken for its own.
+/// The build id of everything that computes results: a hash of the sources of model, hindsight,
+/// scenarios, harness and plugin host. What was computed by another one is not taken for its own.
 pub const ENGINE: &str = env!("OFFRAMP_ENGINE");
 
 /// The version of offramp and its engine, as `--version` prints it.

@@ -136,11 +136,32 @@ impl Known {
     /// The plan with these actions, one per task by slot and then device; `None` if their number is another,
     /// or one is above M.
     pub fn carry_out(&self, actions: Vec<u32>) -> Option<Plan> {
+        self.is_plan(&actions).then(|| self.plan(&self.scheduled(&actions)))
+    }
+
+    /// What the sum of rewards would gain if a task alone were decided otherwise than in `actions` (one per
+    /// task): 1 + M numbers for each of `tasks`, 0 for the action it has. `None` if `actions` is not a plan.
+    ///
+    /// These are the counterfactuals of Wolpert and Tumer (2002): how much of the reward of all is due to one
+    /// decision, its effect on everybody included.
+    pub fn counterfactuals(&self, actions: &[u32], tasks: &[u32]) -> Option<Vec<f64>> {
+        self.is_plan(actions).then(|| {
+            let mut schedule = self.scheduled(actions);
+            let each = |&task: &u32| {
+                let change = move |action| Change { task, action };
+                (0..=self.instance.servers()).map(change).collect::<Vec<_>>()
+            };
+            let gain = |change: Change| match change.action == actions[change.task as usize] {
+                true => 0.0,
+                false => schedule.try_out(&[change]),
+            };
+            tasks.iter().flat_map(each).map(gain).collect()
+        })
+    }
+
+    fn is_plan(&self, actions: &[u32]) -> bool {
         let legal = |action: &u32| *action <= self.instance.servers();
-        if actions.len() != self.tasks() || !actions.iter().all(legal) {
-            return None;
-        }
-        Some(self.plan(&self.scheduled(&actions)))
+        actions.len() == self.tasks() && actions.iter().all(legal)
     }
 
     fn scheduled(&self, actions: &[u32]) -> Schedule<'_> {

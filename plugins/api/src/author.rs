@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::data::{
-    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch, path_of,
+    Context, Counterfactuals, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch,
+    path_of,
 };
 use crate::error::Error;
 use crate::observation::{Needs, Observation};
@@ -143,6 +144,23 @@ pub trait Learner: Saved {
     /// # Errors
     /// Whatever keeps it from learning, a loss that is not finite included; the run ends.
     fn learn(&mut self) -> Result<Progress, Error>;
+
+    /// Returns of how many tasks of each training episode it wants to know the counterfactuals; 0, the
+    /// default, if it learns from rewards alone. Asked for before a training begins. Each takes the
+    /// host time: a task of the paper's system about as much as its part of the episode.
+    fn judged_tasks(&self) -> u64 {
+        0
+    }
+
+    /// Receives the counterfactuals of so many tasks, or of all if there are fewer, drawn at random.
+    /// Called after the last slot of each training episode, before `end_episode`, if it asked for any.
+    ///
+    /// # Errors
+    /// Whatever keeps it from taking them in; the run ends.
+    fn judge(&mut self, counterfactuals: &Counterfactuals<'_>) -> Result<(), Error> {
+        let _ = counterfactuals;
+        Ok(())
+    }
 }
 
 /// Has a value for every action: Q(s, a).

@@ -47,7 +47,9 @@ use abi_stable::std_types::{
     RBox, RNone, ROk, ROption, RResult, RSlice, RSliceMut, RStr, RString, RVec,
 };
 
-use crate::data::{Context, EpisodeStart, ExportRequest, Progress, TransitionBatch};
+use crate::data::{
+    Context, Counterfactuals, EpisodeStart, ExportRequest, Progress, TransitionBatch,
+};
 use crate::observation::Observation;
 
 /// The version of this interface. A plugin of another is refused.
@@ -55,7 +57,7 @@ pub const INTERFACE_VERSION: u32 = 2;
 
 /// The revision within the version: raised whenever something is appended. A plugin of a later
 /// one is refused, one of an earlier loads.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// The symbol of the function `extern "C" fn() -> *const Manifest`.
 pub const MANIFEST_SYMBOL: &str = "offramp_plugin_manifest";
@@ -227,6 +229,15 @@ mod traits {
         /// See [`Saved::memory`](crate::Saved::memory). Since revision 2.
         fn memory(&self) -> CallResult<u64> {
             ROk(0)
+        }
+        /// See [`Learner::judged_tasks`](crate::Learner::judged_tasks). Since revision 4.
+        fn judged_tasks(&self) -> CallResult<u64> {
+            ROk(0)
+        }
+        /// See [`Learner::judge`](crate::Learner::judge). Since revision 4.
+        fn judge(&mut self, counterfactuals: ByRef<'_, Counterfactuals<'_>>) -> CallResult<()> {
+            let _ = counterfactuals;
+            ROk(())
         }
     }
 

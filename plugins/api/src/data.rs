@@ -191,6 +191,22 @@ pub struct TransitionBatch<'a> {
     pub ended: RSlice<'a, EndedTask>,
 }
 
+/// What single decisions of a training episode changed for everybody. Since revision 4.
+///
+/// A reward shows what a task's own device gained. Each number here is what the *sum of all rewards* of
+/// the episode would have gained if one task alone had been decided otherwise, everything else that
+/// arrived and was decided being the same: its effect on those it shares servers with is included.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Counterfactuals<'a> {
+    /// The device of each task. Device and slot of arrival identify a task.
+    pub devices: RSlice<'a, u32>,
+    /// The slot of arrival of each task, ascending; tasks of a slot are in the order of devices.
+    pub arrival_slots: RSlice<'a, u32>,
+    /// The gain by each action, tasks × (M + 1), units of reward; 0 for the action that was carried out.
+    pub gains: RSlice<'a, f64>,
+}
+
 /// How far training has come: reported by the learner, handed to the explorer. A learner without an
 /// optimiser counts whatever changes its decisions; if nothing ever does, the training has failed.
 #[repr(C)]

@@ -29,7 +29,8 @@ use crate::boundary::{
     RawPolicy_TO,
 };
 use crate::data::{
-    Context, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch, bytes_of,
+    Context, Counterfactuals, EpisodeStart, ExportRequest, ExportedFile, Progress, TransitionBatch,
+    bytes_of,
 };
 use crate::error::Error;
 use crate::observation::{Needs, Observation};
@@ -101,6 +102,8 @@ struct SavedCalls<P> {
 struct LearnerCalls<P> {
     record: fn(&mut P, &TransitionBatch<'_>) -> Result<(), Error>,
     learn: fn(&mut P) -> Result<Progress, Error>,
+    judged_tasks: fn(&P) -> u64,
+    judge: fn(&mut P, &Counterfactuals<'_>) -> Result<(), Error>,
 }
 
 struct MergeCalls<P> {
@@ -175,7 +178,12 @@ impl<P: Policy> Table<P> {
     where
         P: Learner,
     {
-        let calls = LearnerCalls { record: P::record, learn: P::learn };
+        let calls = LearnerCalls {
+            record: P::record,
+            learn: P::learn,
+            judged_tasks: P::judged_tasks,
+            judge: P::judge,
+        };
         Self { learner: Some(calls), ..self }.saved()
     }
 
@@ -455,6 +463,16 @@ impl<P: Policy> RawPolicy for GuardedPolicy<P> {
     fn memory(&self) -> CallResult<u64> {
         let Some(saved) = &self.table.saved else { return lacking(Capabilities::SAVED) };
         guard(|| Ok((saved.memory)(&self.inner.0)))
+    }
+
+    fn judged_tasks(&self) -> CallResult<u64> {
+        let Some(learner) = &self.table.learner else { return lacking(Capabilities::LEARNER) };
+        guard(|| Ok((learner.judged_tasks)(&self.inner.0)))
+    }
+
+    fn judge(&mut self, counterfactuals: ByRef<'_, Counterfactuals<'_>>) -> CallResult<()> {
+        let Some(learner) = &self.table.learner else { return lacking(Capabilities::LEARNER) };
+        guard(|| (learner.judge)(&mut self.inner.0, counterfactuals.get()))
     }
 }
 

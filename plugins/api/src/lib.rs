@@ -110,8 +110,8 @@ pub use author::{
 };
 pub use boundary::Capabilities;
 pub use data::{
-    Context, EndedTask, EnergyAccounting, EpisodeStart, ExportRequest, ExportedFile, Progress,
-    SystemSpec, TransitionBatch, UNDECIDED, bytes_of, path_of,
+    Context, Counterfactuals, EndedTask, EnergyAccounting, EpisodeStart, ExportRequest,
+    ExportedFile, Progress, SystemSpec, TransitionBatch, UNDECIDED, bytes_of, path_of,
 };
 pub use error::Error;
 pub use local::{LocalColumns, LocalState};

@@ -13,8 +13,8 @@ use offramp_plugin::boundary::{
     RawFile,
 };
 use offramp_plugin::{
-    Context, EpisodeStart, ExportRequest, ExportedFile, Needs, Observation, Progress, SystemSpec,
-    TransitionBatch, UNDECIDED, path_of,
+    Context, Counterfactuals, EpisodeStart, ExportRequest, ExportedFile, Needs, Observation,
+    Progress, SystemSpec, TransitionBatch, UNDECIDED, path_of,
 };
 
 use crate::library::Module;
@@ -200,6 +200,18 @@ pub trait Learner {
     /// # Errors
     /// [`CallFailure`]; a loss that is not finite is one.
     fn learn(&mut self) -> Result<Progress, CallFailure>;
+
+    /// Of how many tasks of each training episode it wants the counterfactuals.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn judged_tasks(&self) -> Result<u64, CallFailure>;
+
+    /// Receives the counterfactuals of tasks of a training episode.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    fn judge(&mut self, counterfactuals: &Counterfactuals<'_>) -> Result<(), CallFailure>;
 }
 
 /// See [`offramp_plugin::ValueFunction`].
@@ -592,6 +604,14 @@ impl Learner for LoadedPolicy {
             self.site.finite("learn", "loss", progress.loss)?;
         }
         Ok(progress)
+    }
+
+    fn judged_tasks(&self) -> Result<u64, CallFailure> {
+        self.site.call(&"judged_tasks", || self.raw.judged_tasks())
+    }
+
+    fn judge(&mut self, counterfactuals: &Counterfactuals<'_>) -> Result<(), CallFailure> {
+        self.site.call(&"judge", || self.raw.judge(counterfactuals.into()))
     }
 }
 
