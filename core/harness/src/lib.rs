@@ -66,6 +66,7 @@ mod identity;
 mod instances;
 pub mod isolate;
 mod journal;
+mod judged;
 pub mod memory;
 pub mod metrics;
 mod mini_batch;

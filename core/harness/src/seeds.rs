@@ -35,6 +35,9 @@ pub const SYSTEMS: Purpose = Purpose::new(15);
 /// The decisions of references: of chance, and of plans that know the future.
 pub const REFERENCES: Purpose = Purpose::new(16);
 
+/// Which tasks of a training episode are judged.
+pub const JUDGED: Purpose = Purpose::new(17);
+
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, LEARNER).seed()
@@ -110,4 +113,9 @@ pub fn reference(seed: u64, episode: u64) -> Stream {
 /// [`training_tasks`] or [`validation`]: so each purpose has systems of its own.
 pub fn system(tasks: u64, episode: u64) -> Stream {
     StreamFamily::new(tasks, episode, SYSTEMS).of(0)
+}
+
+/// The draws of the tasks of a training episode whose counterfactuals a learner receives.
+pub fn judged(seed: u64, episode: u64) -> Stream {
+    StreamFamily::new(seed, episode, JUDGED).of(0)
 }

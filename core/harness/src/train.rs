@@ -28,6 +28,7 @@ use std::time::Instant;
 
 use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_model::Workload;
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
 use offramp_results::words::counted;
@@ -38,6 +39,7 @@ use crate::bind::Training;
 use crate::context::{PolicyContext, learning_steps};
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
+use crate::judged::Judged;
 use crate::memory;
 use crate::metrics::EpisodeMeter;
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
@@ -144,6 +146,8 @@ struct Trainer<'t> {
     explorer: Option<Box<dyn Explorer>>,
     /// Bytes that the learner will need at most; 0 if it does not know.
     memory: u64,
+    /// Of how many tasks per episode the learner wants to know the counterfactuals.
+    judged_tasks: u64,
     progress: Progress,
     updated: bool,
     tasks: u64,
@@ -287,6 +291,8 @@ impl<'t> Trainer<'t> {
         }
         let mut learner = made;
         let memory = memory::needed(LEARNER, learner.as_mut())?;
+        let judged_tasks = learner.learner().map_or(Ok(0), |learner| learner.judged_tasks());
+        let judged_tasks = judged_tasks.map_err(NotCreated::Crashed)?;
         let explorer = match explorer {
             None => None,
             Some(explorer) => {
@@ -314,6 +320,7 @@ impl<'t> Trainer<'t> {
             learner,
             explorer,
             memory,
+            judged_tasks,
             progress: Progress::default(),
             updated: false,
             tasks: 0,
@@ -335,7 +342,7 @@ impl<'t> Trainer<'t> {
         let mut environment = Environment::new(system, scenario.observation, seed, number);
         let mut meter = EpisodeMeter::new(system);
         let needs = self.begin_episode(number, played_in)?;
-        let mut actions = Vec::new();
+        let (mut actions, mut decided) = (Vec::new(), Vec::new());
         let mut sums = EpisodeSums {
             actions: vec![0; system.server_count() as usize + 1],
             ..EpisodeSums::default()
@@ -351,8 +358,17 @@ impl<'t> Trainer<'t> {
             environment.step(&actions)?;
             // Each of them is legal, now that it was carried out.
             actions.iter().for_each(|action| sums.actions[*action as usize] += 1);
+            if self.judged_tasks > 0 {
+                decided.extend_from_slice(&actions);
+            }
             meter.after_slot(environment.episode());
             self.learn(&environment.transitions(&actions).batch(), &mut sums)?;
+        }
+        if let (1.., Some(learner)) = (self.judged_tasks, self.learner.learner()) {
+            let workload = Workload::Drawn { seed, episode: number };
+            let stream = &mut seeds::judged(entry.seed, number);
+            let judged = Judged::of(system, workload, &decided, self.judged_tasks, stream);
+            learner.judge(&judged.lend())?;
         }
         self.learner.end_episode()?;
         let diagnostics =

@@ -99,6 +99,11 @@ impl Known {
         self.instance.tasks.len()
     }
 
+    /// The slot and the device of each task, by slot and then device.
+    pub fn arrivals(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.instance.tasks.iter().map(|task| (task.slot, task.device))
+    }
+
     /// Uniform decisions.
     pub fn chance(&self, stream: &mut Stream) -> Plan {
         let actions = self.instance.servers() as usize + 1;

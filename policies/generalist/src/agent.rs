@@ -1,14 +1,19 @@
-//! The one agent: its two networks, the experience of many systems, and its update (section 5.2 of
-//! the paper) over the network over servers.
+//! The one agent: its two networks, what it learns from in many systems, and its update over the
+//! network over servers.
 
-use offramp_nn::learning::{OptimiserState, Update, clip, double_q_target};
+use offramp_nn::learning::{OptimiserState, Update, clip};
 use offramp_nn::merge::{self, LengthMismatch};
 use offramp_nn::set::{SetShape, SetWorkspace};
 use offramp_nn::{Initial, Threads, step_stream, stream};
+use rand::Rng;
 
 use crate::log::{Gathered, Log};
-use crate::parameters::{PART, Recipe};
-use crate::replay::{Drawn, Experience, Replay};
+use crate::parameters::{LearnFrom, PART, Recipe};
+use crate::replay::{Drawn, Experience, Judged, OfRow, Replay};
+use crate::rule::Rule;
+
+mod policy_gradient;
+mod q_learning;
 
 /// What learns.
 #[derive(Clone, Debug)]
@@ -18,11 +23,64 @@ pub(crate) struct Agent {
     /// θ_target.
     pub(crate) target: Vec<f32>,
     pub(crate) optimiser: OptimiserState<f32>,
-    pub(crate) replay: Replay,
+    pub(crate) lessons: Lessons,
     /// Updates so far.
     pub(crate) updates: u64,
     /// Seed of its batches, one stream per update.
     seed: u64,
+}
+
+/// What it learns from.
+#[derive(Clone, Debug)]
+pub(crate) enum Lessons {
+    /// The rewards of its own tasks, by D3QN.
+    Rewards(Replay<Experience>),
+    /// What its decisions changed for everybody, by a policy gradient.
+    Counterfactuals(Replay<Judged>),
+}
+
+impl Lessons {
+    /// Nothing yet.
+    pub(crate) fn new(shape: SetShape, recipe: &Recipe) -> Self {
+        let log = Log::new(shape);
+        match recipe.parameters.learn_from {
+            LearnFrom::Rewards => Self::Rewards(Replay::new(log, recipe)),
+            LearnFrom::Counterfactuals(_) => Self::Counterfactuals(Replay::new(log, recipe)),
+        }
+    }
+
+    /// The slots and rows that it refers to.
+    pub(crate) fn log(&mut self) -> &mut Log {
+        match self {
+            Self::Rewards(replay) => &mut replay.log,
+            Self::Counterfactuals(replay) => &mut replay.log,
+        }
+    }
+
+    /// Forgets the episodes that nothing is learned from any more; nothing is pending.
+    pub(crate) fn forget(&mut self) {
+        match self {
+            Self::Rewards(replay) => replay.forget(),
+            Self::Counterfactuals(replay) => replay.forget(),
+        }
+    }
+
+    /// The batch of update number `update`, if there are so many items.
+    fn draw(&self, recipe: &Recipe, update: u64, rng: &mut impl Rng) -> Option<Drawn> {
+        fn of<T: OfRow>(
+            replay: &Replay<T>,
+            recipe: &Recipe,
+            update: u64,
+            rng: &mut impl Rng,
+        ) -> Option<Drawn> {
+            let enough = replay.ring().items().len() >= recipe.parameters.batch;
+            enough.then(|| replay.draw(recipe, update, rng))
+        }
+        match self {
+            Self::Rewards(replay) => of(replay, recipe, update, rng),
+            Self::Counterfactuals(replay) => of(replay, recipe, update, rng),
+        }
+    }
 }
 
 /// Buffers of an update, for a part of its batch.
@@ -56,9 +114,19 @@ impl Scratch {
     }
 }
 
+/// The factor of the first weights of the heads, where decisions are drawn: all actions are then about
+/// equally likely at first. What is never drawn is not learned.
+const FIRST_PREFERENCES: f32 = 0.1;
+
 /// The first weights of both networks.
-pub(crate) fn drawn_weights(shape: &SetShape, seed: u64) -> Vec<f32> {
-    shape.initial(Initial::Glorot, &mut stream(seed, 0))
+pub(crate) fn drawn_weights(shape: &SetShape, rule: Rule, seed: u64) -> Vec<f32> {
+    let mut weights = shape.initial(Initial::Glorot, &mut stream(seed, 0));
+    if rule == Rule::Drawn {
+        for head in shape.heads() {
+            weights[head].iter_mut().for_each(|weight| *weight *= FIRST_PREFERENCES);
+        }
+    }
+    weights
 }
 
 impl Agent {
@@ -66,7 +134,7 @@ impl Agent {
     pub(crate) fn new(shape: &SetShape, recipe: &Recipe, seed: u64, weights: Vec<f32>) -> Self {
         Self {
             optimiser: recipe.parameters.optimiser.state(shape.parameters()),
-            replay: Replay::new(Log::new(*shape), recipe),
+            lessons: Lessons::new(*shape, recipe),
             target: weights.clone(),
             evaluation: weights,
             updates: 0,
@@ -74,8 +142,7 @@ impl Agent {
         }
     }
 
-    /// One update from a batch of its experience, if it has a batch. What it shows is in units of
-    /// reward.
+    /// One update from a batch, if it has one. What it shows is in units of reward.
     ///
     /// `scratch` has one element for each part of a batch.
     pub(crate) fn learn(
@@ -85,12 +152,9 @@ impl Agent {
         threads: &Threads,
     ) -> Option<Update> {
         let parameters = &recipe.parameters;
-        if self.replay.ring().items().len() < parameters.batch {
-            return None;
-        }
         // Seeded anew for each update, so that there is no state of a generator to be saved.
         let mut rng = step_stream(self.seed, self.updates + 1);
-        let drawn = self.replay.draw(recipe, self.updates, &mut rng);
+        let drawn = self.lessons.draw(recipe, self.updates, &mut rng)?;
         let Drawn { indices, importance } = &drawn;
 
         let parts = indices.len().div_ceil(PART);
@@ -116,11 +180,13 @@ impl Agent {
         optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
         self.updates += 1;
         parameters.target.follow(self.updates, &mut self.target, &self.evaluation);
-        self.replay.set_errors(recipe, indices, &first.errors);
+        if let Lessons::Rewards(replay) = &mut self.lessons {
+            replay.set_errors(recipe, indices, &first.errors);
+        }
         Some(first.update)
     }
 
-    /// Gradient and loss of some experiences of a batch, top to bottom as eq. (14) has it.
+    /// Gradient and loss of some items of a batch.
     fn part_gradient(
         &self,
         recipe: &Recipe,
@@ -128,55 +194,14 @@ impl Agent {
         importance: &[f32],
         scratch: &mut Scratch,
     ) {
-        let Scratch { workspace, target, states, next_states, .. } = scratch;
-        let Scratch { d_values, gradient, errors, update, .. } = scratch;
-        let (log, ring) = (&self.replay.log, self.replay.ring().items());
-        let experiences = || part.iter().map(|&index| ring[index]);
-        let next_rows = || experiences().filter(|one| one.discount != 0.0).map(|one| one.next);
-        states.clear();
-        experiences().for_each(|one| states.add(log, one.row));
-        next_rows().for_each(|next| states.add(log, next));
-        next_states.clear();
-        next_rows().for_each(|next| next_states.add(log, next));
-
-        // Q_eval(s, ·) and Q_eval(s', ·), then Q_target(s', ·).
-        workspace.forward(&self.evaluation, &states.batch());
-        target.forward(&self.target, &next_states.batch());
-
-        // The mean loss of Q_eval(s, a) − Y over the whole batch, where
-        // Y = r + γ^Δ · Q_target(s', argmax_a Q_eval(s', a)).
-        let share = 1.0 / recipe.parameters.batch as f32;
-        *update = Update::default();
-        d_values.clear();
-        errors.clear();
-        let mut next = 0;
-        for (row, Experience { row: number, action, reward, discount, .. }) in
-            experiences().enumerate()
-        {
-            let y = if discount == 0.0 {
-                reward
-            } else {
-                next += 1;
-                let by_evaluation = workspace.values_of(part.len() + next - 1);
-                double_q_target(reward, discount, by_evaluation, target.values_of(next - 1))
-            };
-            let values = workspace.values_of(row);
-            let q = values[action as usize];
-            let error = q - y;
-            let share = share * importance.get(row).copied().unwrap_or(1.0);
-            let (loss, derivative) = recipe.parameters.loss.of(error);
-            // Shown in units of reward, and as if all weighed alike.
-            let shown = log.base(number) / recipe.parameters.batch as f32;
-            update.loss += f64::from(loss * share);
-            update.q += f64::from(q * shown);
-            update.td_error += f64::from(error.abs() * shown);
-            errors.push(error);
-            let first = d_values.len();
-            d_values.resize(first + values.len(), 0.0);
-            d_values[first + action as usize] = derivative * share;
+        match &self.lessons {
+            Lessons::Rewards(replay) => {
+                self.q_gradient(replay, recipe, part, importance, scratch);
+            }
+            Lessons::Counterfactuals(replay) => {
+                self.policy_gradient(replay, recipe, part, scratch);
+            }
         }
-        gradient.fill(0.0);
-        workspace.backward(&self.evaluation, d_values, gradient);
     }
 }
 

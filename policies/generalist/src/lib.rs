@@ -42,6 +42,7 @@ mod log;
 mod parameters;
 mod policy;
 mod replay;
+mod rule;
 mod saved;
 
 use policy::Generalist;

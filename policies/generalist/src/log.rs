@@ -8,6 +8,17 @@ use std::collections::VecDeque;
 
 use offramp_nn::set::{SetBatch, SetShape};
 
+/// What a row is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    /// D features.
+    pub(crate) device: &'a [f32],
+    /// M × T features.
+    pub(crate) links: &'a [f32],
+    /// R_base of its task.
+    pub(crate) base: f32,
+}
+
 /// The slots and rows of episodes, the oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Log {
@@ -125,17 +136,25 @@ impl Log {
         self.next_slot += 1;
     }
 
-    /// Adds a row to the last slot: D features, and M × T of its links; returns its number.
+    /// Adds a row to the last slot; returns its number.
     ///
     /// # Panics
     /// If there is no slot.
-    pub(crate) fn push_row(&mut self, device: &[f32], links: &[f32], base: f32) -> u64 {
-        let slot = self.next_slot - 1;
+    pub(crate) fn push_row(&mut self, row: Row<'_>) -> u64 {
+        let slot = self.next_slot - 1 - self.last().first_slot;
+        self.push_row_of(slot as u32, row)
+    }
+
+    /// Adds a row to a slot of the last episode, which counts from 0; returns its number.
+    ///
+    /// # Panics
+    /// If no episode has begun.
+    pub(crate) fn push_row_of(&mut self, slot: u32, row: Row<'_>) -> u64 {
         let episode = self.last();
-        episode.rows.extend_from_slice(device);
-        episode.rows.extend_from_slice(links);
-        episode.slot_of.push((slot - episode.first_slot) as u32);
-        episode.bases.push(base);
+        episode.rows.extend_from_slice(row.device);
+        episode.rows.extend_from_slice(row.links);
+        episode.slot_of.push(slot);
+        episode.bases.push(row.base);
         self.next_row += 1;
         self.next_row - 1
     }
@@ -273,12 +292,12 @@ mod tests {
         log.begin_episode(1);
         log.push_slot(&[0.1], &[1.0]);
         log.push_slot(&[0.2], &[2.0]);
-        assert_eq!(log.push_row(&[10.0], &[11.0], 40.0), 0);
-        assert_eq!(log.push_row(&[20.0], &[21.0], 16.0), 1);
+        assert_eq!(log.push_row(Row { device: &[10.0], links: &[11.0], base: 40.0 }), 0);
+        assert_eq!(log.push_row(Row { device: &[20.0], links: &[21.0], base: 16.0 }), 1);
         log.begin_episode(2);
         log.push_slot(&[0.3, 0.4], &[3.0, 4.0]);
         log.push_slot(&[0.5, 0.6], &[5.0, 6.0]);
-        assert_eq!(log.push_row(&[30.0], &[31.0, 32.0], 80.0), 2);
+        assert_eq!(log.push_row(Row { device: &[30.0], links: &[31.0, 32.0], base: 80.0 }), 2);
         log
     }
 

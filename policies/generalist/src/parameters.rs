@@ -11,6 +11,7 @@ use offramp_nn::set::{SetShape, SetWidths};
 use offramp_plugin::serde::Deserialize;
 
 use crate::inputs::Predictions;
+use crate::rule::Rule;
 
 /// Rows that one workspace computes at a time. A gradient is the sum over such parts of a batch,
 /// in order, so that it is bit-identical on any number of threads.
@@ -27,23 +28,25 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `embedding` | E, numbers | 1 to 1024 | 24 |
 /// | `hidden` | H, neurons | 1 to 4096 | 16 |
 /// | `predictions` | | `true`, `false` | `true` |
-/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.001)` |
+/// | `learn_from` | | `Counterfactuals(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
+/// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.004)` |
 /// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
 /// | `clip` | norm | 0.001 to 10⁶ | 10 |
 /// | `discount` | γ, per slot | 0 to 1 | 0.9 |
 /// | `n_step` | n, tasks of a device | 1 to 100 | 1 |
 /// | `priority` | exponent | 0 to 1; 0 draws all alike | 0 |
-/// | `batch` | experiences | 1 to 65,536, at most `replay` | 128 |
-/// | `replay` | experiences | 2 to 10⁷ | 50,000 |
-/// | `draw` | | `Experiences`, `Slots(run)`, 1 to 1000 | `Slots(4)`; `Experiences` with `priority` |
+/// | `batch` | tasks | 1 to 65,536, at most `replay` | 512 |
+/// | `replay` | tasks | 2 to 10⁷ | 25,600 |
+/// | `draw` | | `Experiences`, `Slots(run)`, 1 to 1000 | `Slots(1)`; `Experiences` with `priority` |
 /// | `devices` | devices of an episode that it learns from | 1 or more | 32 |
 /// | `target` | | `Hard(updates)`, 1 to 100,000; `Soft(share)`, 10⁻⁶ to 1 | `Soft(0.005)` |
 /// | `deploy` | | `Evaluation`, `Target` | `Target` |
-/// | `every_slots` | slots | 1 to 10,000 | 4 |
+/// | `every_slots` | slots | 1 to 10,000 | 25 |
 /// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
 ///
-/// Network, replay and batches together need at most 16 GiB.
+/// `loss`, `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, and are refused
+/// otherwise. Network, replay and batches together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -55,6 +58,8 @@ pub(crate) struct Parameters {
     pub(crate) hidden: usize,
     /// Whether the inputs include the delay and energy that the model predicts for each action.
     pub(crate) predictions: bool,
+    /// What it learns from.
+    pub(crate) learn_from: LearnFrom,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
     /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
@@ -95,23 +100,35 @@ impl Default for Parameters {
             embedding: 24,
             hidden: 16,
             predictions: true,
-            optimiser: Optimiser::Adam(1e-3),
+            learn_from: LearnFrom::Counterfactuals(400),
+            optimiser: Optimiser::Adam(4e-3),
             anneal: 1.0,
             loss: Loss::Huber(1.0),
             clip: 10.0,
             discount: 0.9,
             n_step: 1,
             priority: 0.0,
-            batch: 128,
-            replay: 50_000,
+            batch: 512,
+            replay: 25_600,
             draw: None,
             devices: 32,
             target: TargetUpdate::Soft(0.005),
             deploy: Deploy::Target,
-            every_slots: 4,
+            every_slots: 25,
             warm_up_slots: 1_000,
         }
     }
+}
+
+/// What an agent learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(crate = "offramp_plugin::serde")]
+pub(crate) enum LearnFrom {
+    /// The rewards of its own tasks, by D3QN; it decides by the largest Q.
+    Rewards,
+    /// What decisions changed for everybody, known of so many tasks of each episode, by a policy gradient;
+    /// its decisions are drawn.
+    Counterfactuals(u64),
 }
 
 /// All choices of a learner, checked.
@@ -161,7 +178,7 @@ impl Parameters {
         let prioritised = self.priority > 0.0;
         let draw = match self.draw {
             None if prioritised => Draw::Experiences,
-            None => Draw::Slots(4),
+            None => Draw::Slots(1),
             Some(draw) => draw,
         };
         if prioritised && draw != Draw::Experiences {
@@ -169,6 +186,10 @@ impl Parameters {
         }
         if let Draw::Slots(run) = draw {
             check("draw", run, 1..=1000)?;
+        }
+        if let LearnFrom::Counterfactuals(tasks) = self.learn_from {
+            check("learn_from", tasks, 1..=1_000_000)?;
+            self.check_without_rewards()?;
         }
         if self.devices == 0 {
             refused("devices", &self.devices, "1 or more")?;
@@ -185,6 +206,24 @@ impl Parameters {
             draw,
             parameters: self,
         })
+    }
+}
+
+impl Parameters {
+    /// Checks that what belongs to rewards is as it was.
+    fn check_without_rewards(&self) -> Result<(), ParameterError> {
+        let Self { loss, discount, n_step, priority, devices, .. } = Self::default();
+        let of_rewards: [(&'static str, bool, &dyn std::fmt::Debug); 5] = [
+            ("loss", self.loss == loss, &self.loss),
+            ("discount", self.discount == discount, &self.discount),
+            ("n_step", self.n_step == n_step, &self.n_step),
+            ("priority", self.priority == priority, &self.priority),
+            ("devices", self.devices == devices, &self.devices),
+        ];
+        match of_rewards.into_iter().find(|(_, as_it_was, _)| !as_it_was) {
+            Some((name, _, value)) => refused(name, value, "`learn_from: Rewards`"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -205,9 +244,25 @@ impl Recipe {
         1.0 - 0.6 * self.importance.factor(update)
     }
 
+    /// The rule by which the networks decide.
+    pub(crate) fn rule(&self) -> Rule {
+        match self.parameters.learn_from {
+            LearnFrom::Rewards => Rule::Largest,
+            LearnFrom::Counterfactuals(_) => Rule::Drawn,
+        }
+    }
+
+    /// Tasks of an episode whose counterfactuals are learned from.
+    pub(crate) fn judged_tasks(&self) -> u64 {
+        match self.parameters.learn_from {
+            LearnFrom::Rewards => 0,
+            LearnFrom::Counterfactuals(tasks) => tasks,
+        }
+    }
+
     /// Bytes that learning needs with a full replay, what is saved of it, and the buffers of
-    /// updates; for systems of `servers` servers.
-    pub(crate) fn memory(&self, shape: &SetShape, servers: usize) -> u128 {
+    /// updates; for systems of `servers` servers, with at most `tasks` in an episode.
+    pub(crate) fn memory(&self, shape: &SetShape, servers: usize, tasks: u128) -> u128 {
         let Parameters { batch, replay, .. } = self.parameters;
         let servers = servers.max(SERVERS_OF_ESTIMATE);
         let SetShape { device_features, link_features, server_features, .. } = *shape;
@@ -219,8 +274,10 @@ impl Recipe {
         let pass = servers * (history_slots * 12 * lstm + 4 * (embedding + hidden))
             + 8 * (embedding + hidden);
         let part = 4 * (2 * shape.parameters() as u128 + (3 * batch.min(PART) * pass) as u128);
+        // The rows of an episode are kept until some of them are judged.
+        let episode = if self.judged_tasks() > 0 { tasks * row as u128 } else { 0 };
         // All of the experience is copied, and then written, to a state beside it.
-        3 * (weights + replay as u128 * row as u128) + batch.div_ceil(PART) as u128 * part
+        episode + 3 * (weights + replay as u128 * row as u128) + batch.div_ceil(PART) as u128 * part
     }
 
     /// Checks that it can be held in memory.
@@ -231,10 +288,15 @@ impl Recipe {
         &self,
         shape: &SetShape,
         servers: usize,
+        tasks: u128,
     ) -> Result<(), ParameterError> {
         let what =
             format!("a network of {} parameters, its replay and its batches", shape.parameters());
-        check_memory(&what, self.memory(shape, servers), "less `hidden`, `replay` or `batch`")
+        check_memory(
+            &what,
+            self.memory(shape, servers, tasks),
+            "less `hidden`, `replay` or `batch`",
+        )
     }
 }
 
@@ -244,7 +306,13 @@ mod tests {
 
     #[test]
     fn schedules_are_relative_to_the_length() {
-        let parameters = || Parameters { anneal: 0.5, priority: 0.6, ..Parameters::default() };
+        let parameters = || Parameters {
+            learn_from: LearnFrom::Rewards,
+            every_slots: 4,
+            anneal: 0.5,
+            priority: 0.6,
+            ..Parameters::default()
+        };
         // From slot 1,000 on, each fourth: 251 updates.
         let recipe = parameters().recipe(2_000).unwrap();
         assert_eq!(recipe.annealing, Schedule { steps: 126, floor: 0.1 });

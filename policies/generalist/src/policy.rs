@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::learning::{Deploy, UpdateReport};
 use offramp_nn::pending::{Complete, PendingDecisions};
 use offramp_nn::set::{SetBatch, SetDecider, SetNetworkSpec, SetShape};
-use offramp_nn::{Threads, best_action, stream};
+use offramp_nn::{Threads, best_action, expect_finite, step_stream, stream};
 use offramp_plugin::{
-    AnySystem, Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress,
-    TransitionBatch, UNDECIDED, ValueFunction,
+    AnySystem, Context, Counterfactuals, EpisodeStart, Error, Learner, Needs, Observation, Policy,
+    Progress, TransitionBatch, UNDECIDED, ValueFunction,
 };
 
-use crate::agent::{Agent, Scratch, drawn_weights};
+use crate::agent::{Agent, Lessons, Scratch, drawn_weights};
 use crate::inputs::{EpisodeSystem, InputColumns, Inputs};
+use crate::log::Row;
 use crate::parameters::{PART, Parameters, Recipe};
-use crate::replay::Experience;
+use crate::replay::{Experience, Judged, Replay};
+use crate::rule::{Rule, draw, probabilities};
 
 /// The kind of its checkpoints.
 pub(crate) const KIND: &str = "generalist";
@@ -25,14 +28,20 @@ pub(crate) struct Generalist {
     pub(crate) plan: Arc<Plan>,
     /// The weights that decide without training: those of a checkpoint, or drawn.
     weights: Arc<Vec<f32>>,
+    /// The rule for these.
+    rule: Rule,
     /// From the first training episode on, or from when its parameters are set.
     pub(crate) agent: Option<Agent>,
     /// The system of the episode at hand.
     system: EpisodeSystem,
     inputs: Inputs,
     decider: SetDecider,
-    /// Q of the rows at hand, in R_base.
+    /// Q, or preferences, of the rows at hand, in R_base.
     values: Vec<f32>,
+    /// The probabilities of the actions of the row at hand.
+    probabilities: Vec<f32>,
+    /// The seed of the draws of the episode at hand.
+    seed: u64,
     /// From the first training episode on.
     pub(crate) training: Option<Box<Training>>,
 }
@@ -44,6 +53,8 @@ pub(crate) struct Plan {
     columns: InputColumns,
     /// The scenario's own system, until an episode states another.
     system: EpisodeSystem,
+    /// T of that.
+    slots: u32,
     seed: u64,
     threads: usize,
 }
@@ -58,7 +69,34 @@ pub(crate) struct Training {
     pending: PendingDecisions<u64>,
     /// The row in the log of each device with a task in the slot at hand, if its decisions are kept.
     row_of: Vec<Option<u64>>,
+    /// The rows of each slot of the episode at hand, until it is known which of them are judged.
+    seen: Vec<SeenSlot>,
     pub(crate) report: UpdateReport,
+}
+
+/// The rows of a slot.
+#[derive(Debug)]
+struct SeenSlot {
+    /// The device of each, ascending.
+    devices: Vec<u32>,
+    /// Rows × D.
+    device_features: Vec<f32>,
+    /// Rows × M × T.
+    link_features: Vec<f32>,
+    bases: Vec<f32>,
+}
+
+impl SeenSlot {
+    /// The row of a device.
+    fn row(&self, device: u32, shape: &SetShape, servers: usize) -> Option<Row<'_>> {
+        let row = self.devices.binary_search(&device).ok()?;
+        let (of_device, of_links) = (shape.device_features, servers * shape.link_features);
+        Some(Row {
+            device: &self.device_features[row * of_device..][..of_device],
+            links: &self.link_features[row * of_links..][..of_links],
+            base: self.bases[row],
+        })
+    }
 }
 
 impl AnySystem for Generalist {}
@@ -74,28 +112,38 @@ impl Policy for Generalist {
         let recipe = parameters.recipe(context.learning_steps)?;
         let mut network = SetNetworkSpec::new(KIND, inputs, widths, &context.scenario_sha256)
             .record("history_unit", "devices over the share of a server, N times f over sum of f");
-        recipe.check_memory(&network.shape, context.system.servers())?;
-        let weights = match context.checkpoint.into_option() {
-            Some(bytes) => network.read(bytes.as_slice())?,
-            None => drawn_weights(&network.shape, context.seed),
+        let system = context.system;
+        let episode = system.devices() as u128 * u128::from(system.arrival_slots);
+        recipe.check_memory(&network.shape, system.servers(), episode)?;
+        let (weights, rule) = match context.checkpoint.into_option() {
+            Some(bytes) => {
+                let weights = network.read(bytes.as_slice())?;
+                (weights, Rule::of(&Checkpoint::from_bytes(bytes.as_slice())?)?)
+            }
+            None => {
+                let rule = recipe.rule();
+                (drawn_weights(&network.shape, rule, context.seed), rule)
+            }
         };
         let plan = Plan {
             recipe,
             network,
             columns,
             system: EpisodeSystem::new(context.system),
+            slots: context.system.arrival_slots,
             seed: context.seed,
             threads: context.threads.max(1) as usize,
         };
-        Ok(Self::of(Arc::new(plan), Arc::new(weights)))
+        Ok(Self::of(Arc::new(plan), Arc::new(weights), rule))
     }
 
     fn fresh(&self) -> Option<Self> {
-        Some(Self::of(Arc::clone(&self.plan), Arc::clone(&self.weights)))
+        Some(Self::of(Arc::clone(&self.plan), Arc::clone(&self.weights), self.rule))
     }
 
     fn begin_episode(&mut self, start: &EpisodeStart<'_>) -> Result<(), Error> {
         self.system = EpisodeSystem::new(start.system);
+        self.seed = start.seed;
         if !start.training {
             return Ok(());
         }
@@ -107,7 +155,8 @@ impl Policy for Generalist {
             let devices = self.plan.recipe.parameters.devices;
             let (all, slots) = (self.system.devices(), start.system.arrival_slots);
             training.pending.begin_episode(all, slots, devices, &mut stream(start.seed, 0));
-            agent.replay.log.begin_episode(self.system.servers());
+            agent.lessons.log().begin_episode(self.system.servers());
+            training.seen.clear();
         }
         Ok(())
     }
@@ -117,10 +166,21 @@ impl Policy for Generalist {
         let mut values = std::mem::take(&mut self.values);
         values.resize(observation.rows() * count, 0.0);
         self.evaluate(observation, &mut values)?;
+        let (rule, slot) = (self.rule(), observation.slot);
+        // Seeded anew for each slot. Decisions of others are drawn for, too: that changes nothing of ours.
+        let mut rng = step_stream(self.seed, u64::from(slot));
         let rows = values.chunks_exact(count).zip(&*observation.devices);
         for (action, (values, &device)) in actions.iter_mut().zip(rows) {
+            let own = match rule {
+                Rule::Largest => best_action(values, device, slot)?,
+                Rule::Drawn => {
+                    expect_finite(values, "the preference for action", device, slot)?;
+                    probabilities(values, &mut self.probabilities);
+                    draw(&self.probabilities, &mut rng)
+                }
+            };
             if *action == UNDECIDED {
-                *action = best_action(values, device, observation.slot)?;
+                *action = own;
             }
         }
         self.values = values;
@@ -129,14 +189,14 @@ impl Policy for Generalist {
 
     fn end_episode(&mut self) -> Result<(), Error> {
         if let (Some(_), Some(agent)) = (&self.training, &mut self.agent) {
-            agent.replay.forget();
+            agent.lessons.forget();
         }
         Ok(())
     }
 }
 
 impl ValueFunction for Generalist {
-    /// Q times the R_base of each row's task.
+    /// Q, or the preferences, times the R_base of each row's task.
     fn values(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error> {
         self.evaluate(observation, values)?;
         let rows = values.chunks_exact_mut(1 + self.system.servers());
@@ -149,41 +209,25 @@ impl ValueFunction for Generalist {
 
 impl Learner for Generalist {
     fn record(&mut self, slot: &TransitionBatch<'_>) -> Result<(), Error> {
-        let TransitionBatch { observation, actions, ended } = slot;
-        self.observe(observation)?;
+        self.observe(slot.observation)?;
         let (Some(training), Some(agent)) = (&mut self.training, &mut self.agent) else {
             return Ok(());
         };
-        let Training { pending, row_of, .. } = &mut **training;
-        let (inputs, shape) = (&self.inputs, &self.plan.network.shape);
-        let (log, servers) = (&mut agent.replay.log, self.system.servers());
+        let (inputs, servers) = (&self.inputs, self.system.servers());
         let newest = &inputs.loads[inputs.loads.len() - servers..];
-        log.push_slot(newest, &inputs.server);
-        row_of.clear();
-        row_of.resize(pending.devices(), None);
-        let devices = inputs.device.chunks_exact(shape.device_features);
-        let rows = devices.zip(inputs.link.chunks_exact(servers * shape.link_features));
-        let rows = rows.zip(&inputs.bases).zip(observation.devices.iter());
-        for (((device, link), &base), &number) in rows {
-            if pending.keeps(number as usize) {
-                row_of[number as usize] = Some(log.push_row(device, link, base));
+        agent.lessons.log().push_slot(newest, &inputs.server);
+        let seen = SeenSlot {
+            devices: slot.observation.devices.to_vec(),
+            device_features: inputs.device.clone(),
+            link_features: inputs.link.clone(),
+            bases: inputs.bases.clone(),
+        };
+        match &mut agent.lessons {
+            Lessons::Rewards(replay) => {
+                training.record(&self.plan.network.shape, servers, replay, &seen, slot);
             }
+            Lessons::Counterfactuals(_) => training.seen.push(seen),
         }
-        let slot = observation.slot;
-        pending.begin_slot(slot, |device| row_of[device], || u64::MAX);
-        for (&device, &action) in observation.devices.iter().zip(actions.iter()) {
-            if let Some(row) = row_of[device as usize] {
-                pending.decide(device as usize, slot, action, row);
-            }
-        }
-        for task in ended.iter() {
-            let over_base = |&row: &u64| (task.reward / f64::from(log.base(row))) as f32;
-            pending.reward(task.device as usize, task.arrival_slot, over_base);
-        }
-        pending.take_complete(|complete| {
-            let Complete { state: row, action, reward, next, discount, .. } = complete;
-            agent.replay.push(Experience { row, next, action, reward, discount });
-        });
         Ok(())
     }
 
@@ -201,6 +245,69 @@ impl Learner for Generalist {
         }
         let (recent_updates, loss) = report.take_loss();
         Ok(Progress { updates: agent.updates, recent_updates, loss })
+    }
+
+    fn judged_tasks(&self) -> u64 {
+        self.plan.recipe.judged_tasks()
+    }
+
+    fn judge(&mut self, judged: &Counterfactuals<'_>) -> Result<(), Error> {
+        let (Some(training), Some(agent)) = (&mut self.training, &mut self.agent) else {
+            return Ok(());
+        };
+        let (shape, servers) = (&self.plan.network.shape, self.system.servers());
+        let Lessons::Counterfactuals(replay) = &mut agent.lessons else { return Ok(()) };
+        let tasks = judged.arrival_slots.iter().zip(judged.devices.iter());
+        for ((&slot, &device), gains) in tasks.zip(judged.gains.chunks_exact(1 + servers)) {
+            let seen = training.seen.get(slot as usize);
+            let Some(row) = seen.and_then(|seen| seen.row(device, shape, servers)) else {
+                let message = format!("device {device} had no task in slot {slot}");
+                return Err(Error::new(message));
+            };
+            let over_base = |gain: &f64| (gain / f64::from(row.base)) as f32;
+            let gains = gains.iter().map(over_base).collect();
+            let row = replay.log.push_row_of(slot, row);
+            replay.push(Judged { row, gains });
+        }
+        Ok(())
+    }
+}
+
+impl Training {
+    /// Takes in a slot whose rewards are learned from.
+    fn record(
+        &mut self,
+        shape: &SetShape,
+        servers: usize,
+        replay: &mut Replay<Experience>,
+        seen: &SeenSlot,
+        slot: &TransitionBatch<'_>,
+    ) {
+        let TransitionBatch { observation, actions, ended } = slot;
+        let Self { pending, row_of, .. } = self;
+        row_of.clear();
+        row_of.resize(pending.devices(), None);
+        for &device in &seen.devices {
+            if pending.keeps(device as usize) {
+                let row = seen.row(device, shape, servers);
+                row_of[device as usize] = row.map(|row| replay.log.push_row(row));
+            }
+        }
+        let slot = observation.slot;
+        pending.begin_slot(slot, |device| row_of[device], || u64::MAX);
+        for (&device, &action) in observation.devices.iter().zip(actions.iter()) {
+            if let Some(row) = row_of[device as usize] {
+                pending.decide(device as usize, slot, action, row);
+            }
+        }
+        for task in ended.iter() {
+            let over_base = |&row: &u64| (task.reward / f64::from(replay.log.base(row))) as f32;
+            pending.reward(task.device as usize, task.arrival_slot, over_base);
+        }
+        pending.take_complete(|complete| {
+            let Complete { state: row, action, reward, next, discount, .. } = complete;
+            replay.push(Experience { row, next, action, reward, discount });
+        });
     }
 }
 
@@ -223,27 +330,33 @@ impl Plan {
             scratch: (0..parts).map(|_| Scratch::new(network.shape)).collect(),
             pending: PendingDecisions::new(recipe.pending()),
             row_of: Vec::new(),
+            seen: Vec::new(),
             report: UpdateReport::default(),
         })
     }
 
     /// Bytes that learning needs at most, in systems of up to 32 servers.
     pub(crate) fn memory(&self) -> u64 {
-        let bytes = self.recipe.memory(&self.network.shape, self.system.servers());
+        let (devices, servers) = (self.system.devices(), self.system.servers());
+        let episode = devices as u128 * u128::from(self.slots);
+        let bytes = self.recipe.memory(&self.network.shape, servers, episode);
         bytes.try_into().unwrap_or(u64::MAX)
     }
 }
 
 impl Generalist {
-    fn of(plan: Arc<Plan>, weights: Arc<Vec<f32>>) -> Self {
+    fn of(plan: Arc<Plan>, weights: Arc<Vec<f32>>, rule: Rule) -> Self {
         Self {
             decider: SetDecider::new(plan.network.shape),
             system: plan.system.clone(),
             plan,
             weights,
+            rule,
             agent: None,
             inputs: Inputs::default(),
             values: Vec::new(),
+            probabilities: Vec::new(),
+            seed: 0,
             training: None,
         }
     }
@@ -264,12 +377,20 @@ impl Generalist {
         deciding(self.agent.as_ref(), &self.weights, self.plan.recipe.parameters.deploy)
     }
 
+    /// The rule for the weights that decide.
+    pub(crate) fn rule(&self) -> Rule {
+        match &self.agent {
+            Some(_) => self.plan.recipe.rule(),
+            None => self.rule,
+        }
+    }
+
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Error> {
         let Self { plan, system, inputs, .. } = self;
         inputs.observe(&plan.columns, plan.network.inputs(), system, observation)
     }
 
-    /// Q of every row over the R_base of its task, into `values`, rows × (1 + M).
+    /// The network's numbers of every row, over the R_base of its task, into `values`, rows × (1 + M).
     fn evaluate(&mut self, observation: &Observation<'_>, values: &mut [f32]) -> Result<(), Error> {
         self.observe(observation)?;
         let Self { plan, weights, agent, system, inputs, decider, training, .. } = self;

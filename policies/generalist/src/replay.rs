@@ -1,4 +1,5 @@
-//! The experience of many systems, and which of it a batch is.
+//! What is learned from: experiences, or judged decisions, of many systems, and which of them a batch
+//! is.
 
 use offramp_nn::priority::SumTree;
 use offramp_nn::replay::{BySlot, Draw, Ring};
@@ -24,12 +25,40 @@ pub(crate) struct Experience {
     pub(crate) discount: f32,
 }
 
-/// The last experiences, and all that they refer to.
+/// A decision, and what each action would have changed for everybody.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Judged {
+    /// The row of the state.
+    pub(crate) row: u64,
+    /// What the sum of all rewards would have gained by each action, 1 + M numbers; over the R_base of
+    /// the task.
+    pub(crate) gains: Box<[f32]>,
+}
+
+/// What a state of a [`Log`] belongs to.
+pub(crate) trait OfRow {
+    /// The row of the state.
+    fn row(&self) -> u64;
+}
+
+impl OfRow for Experience {
+    fn row(&self) -> u64 {
+        self.row
+    }
+}
+
+impl OfRow for Judged {
+    fn row(&self) -> u64 {
+        self.row
+    }
+}
+
+/// The last items of a kind, and all that they refer to.
 #[derive(Clone, Debug)]
-pub(crate) struct Replay {
+pub(crate) struct Replay<T> {
     pub(crate) log: Log,
-    ring: Ring<Experience>,
-    /// The experiences of each slot, if batches are drawn by slot.
+    ring: Ring<T>,
+    /// The items of each slot, if batches are drawn by slot.
     by_slot: Option<BySlot>,
     pub(crate) priorities: Option<Priorities>,
 }
@@ -50,7 +79,7 @@ pub(crate) struct Drawn {
     pub(crate) importance: Vec<f32>,
 }
 
-impl Replay {
+impl<T: OfRow> Replay<T> {
     /// Nothing yet, of what `log` has.
     pub(crate) fn new(log: Log, recipe: &Recipe) -> Self {
         let capacity = recipe.parameters.replay;
@@ -64,39 +93,41 @@ impl Replay {
         }
     }
 
-    /// Replaces all experiences by those of a ring, all of which `log` has.
-    pub(crate) fn fill(&mut self, ring: Ring<Experience>) {
+    /// Replaces everything by a log and the items of a ring, all of which it has.
+    pub(crate) fn fill(&mut self, log: Log, ring: Ring<T>) {
+        self.log = log;
         if let Some(by_slot) = &mut self.by_slot {
             *by_slot = BySlot::default();
             for index in ring.by_age() {
-                by_slot.add(index, self.log.slot(ring.items()[index].row));
+                by_slot.add(index, self.log.slot(ring.items()[index].row()));
             }
         }
         self.ring = ring;
     }
 
-    pub(crate) fn ring(&self) -> &Ring<Experience> {
+    pub(crate) fn ring(&self) -> &Ring<T> {
         &self.ring
     }
 
-    /// Adds an experience.
-    pub(crate) fn push(&mut self, experience: Experience) {
-        let (index, replaced) = self.ring.push(experience);
+    /// Adds an item.
+    pub(crate) fn push(&mut self, item: T) {
+        let slot = self.log.slot(item.row());
+        let (index, replaced) = self.ring.push(item);
         if let Some(by_slot) = &mut self.by_slot {
             if let Some(replaced) = replaced {
-                by_slot.remove(index, self.log.slot(replaced.row));
+                by_slot.remove(index, self.log.slot(replaced.row()));
             }
-            by_slot.add(index, self.log.slot(experience.row));
+            by_slot.add(index, slot);
         }
         if let Some(Priorities { weights, largest }) = &mut self.priorities {
             weights.set(index, *largest);
         }
     }
 
-    /// Forgets the episodes that no experience is of; nothing is pending.
+    /// Forgets the episodes that no item is of; nothing is pending.
     pub(crate) fn forget(&mut self) {
         // A device's next row comes after its row.
-        let oldest = self.ring.items().iter().map(|experience| experience.row).min();
+        let oldest = self.ring.items().iter().map(OfRow::row).min();
         let [_, end] = self.log.ends();
         self.log.forget_before(oldest.unwrap_or(end));
     }
@@ -115,7 +146,7 @@ impl Replay {
         }
         let indices = match (recipe.draw, &self.by_slot) {
             (Draw::Slots(run), Some(by_slot)) => by_slot.draw(run, batch, rng, |rng| {
-                self.log.slot(self.ring.items()[rng.random_range(0..count)].row)
+                self.log.slot(self.ring.items()[rng.random_range(0..count)].row())
             }),
             _ => (0..batch).map(|_| rng.random_range(0..count)).collect(),
         };
@@ -141,7 +172,8 @@ mod tests {
     use offramp_nn::stream;
 
     use super::*;
-    use crate::parameters::Parameters;
+    use crate::log::Row;
+    use crate::parameters::{LearnFrom, Parameters};
 
     const SHAPE: SetShape = SetShape {
         device_features: 1,
@@ -154,7 +186,8 @@ mod tests {
     };
 
     /// Experiences of `episodes` episodes of two slots, each with two rows.
-    fn replay(parameters: Parameters, episodes: usize) -> (Replay, Recipe) {
+    fn replay(parameters: Parameters, episodes: usize) -> (Replay<Experience>, Recipe) {
+        let parameters = Parameters { learn_from: LearnFrom::Rewards, ..parameters };
         let recipe = parameters.recipe(0).unwrap();
         let mut replay = Replay::new(Log::new(SHAPE), &recipe);
         for episode in 0..episodes {
@@ -163,7 +196,11 @@ mod tests {
             for _ in 0..2 {
                 replay.log.push_slot(&vec![0.0; servers], &[]);
                 for _ in 0..2 {
-                    let row = replay.log.push_row(&[0.0], &vec![0.0; servers], 40.0);
+                    let row = replay.log.push_row(Row {
+                        device: &[0.0],
+                        links: &vec![0.0; servers],
+                        base: 40.0,
+                    });
                     let (action, reward, discount) = (0, row as f32, 0.0);
                     replay.push(Experience { row, next: 0, action, reward, discount });
                 }
@@ -183,7 +220,7 @@ mod tests {
         assert_eq!(rows, [14, 15, 16, 17, 18, 19]);
         assert_eq!(replay.log.episodes().len(), 2);
         let mut again = replay.clone();
-        again.fill(replay.ring.clone());
+        again.fill(replay.log.clone(), replay.ring.clone());
         assert_eq!(again.by_slot, replay.by_slot);
     }
 

@@ -10,10 +10,11 @@ use offramp_nn::replay::Ring;
 use offramp_nn::set::SetShape;
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
-use crate::agent::Agent;
+use crate::agent::Lessons;
 use crate::log::{EpisodeLog, Log};
 use crate::policy::{Generalist, KIND};
-use crate::replay::Experience;
+use crate::replay::{Experience, Judged, Replay};
+use crate::rule::Rule;
 
 impl Saved for Generalist {
     fn checkpoint(&self) -> Result<Vec<u8>, Error> {
@@ -37,21 +38,28 @@ impl Saved for Generalist {
             self.plan.network.put(&mut state, prefix, numbers);
         }
         state.put_u64("counts", [agent.updates, agent.optimiser.steps, training.slots]);
-        put_log(&mut state, &agent.replay.log);
-        put_ring(&mut state, agent.replay.ring());
-        if let Some(priorities) = &agent.replay.priorities {
-            let places = 0..agent.replay.ring().items().len();
-            let weights = places.map(|place| priorities.weights.weight(place));
-            let all = std::iter::once(priorities.largest).chain(weights);
-            state.put_u64("replay.priorities", all.map(f64::to_bits));
+        match &agent.lessons {
+            Lessons::Rewards(replay) => {
+                put_log(&mut state, &replay.log);
+                put_experiences(&mut state, replay.ring());
+                put_priorities(&mut state, replay);
+            }
+            Lessons::Counterfactuals(replay) => {
+                put_log(&mut state, &replay.log);
+                put_judged(&mut state, replay.ring());
+            }
         }
         Ok(state.to_bytes()?)
     }
 
     fn diagnostics(&mut self) -> Vec<(String, f64)> {
-        self.training
-            .as_mut()
-            .map_or_else(Vec::new, |training| training.report.take_diagnostics(1.0))
+        let Some(training) = &mut self.training else { return Vec::new() };
+        let mut diagnostics = training.report.take_diagnostics(1.0);
+        if self.plan.recipe.rule() == Rule::Drawn {
+            // There is no Q.
+            diagnostics.retain(|(name, _)| name == "gradient_norm");
+        }
+        diagnostics
     }
 
     fn memory(&self) -> u64 {
@@ -73,11 +81,19 @@ impl Saved for Generalist {
             first: network.take(&state, "optimiser.first.")?,
             second: network.take(&state, "optimiser.second.")?,
         };
-        agent.replay.log = take_log(&state, shape)?.ok_or_else(malformed)?;
-        let capacity = self.plan.recipe.parameters.replay;
-        let ring = take_ring(&state, capacity, &agent.replay.log)?.ok_or_else(malformed)?;
-        take_priorities(&state, &ring, &mut agent)?.ok_or_else(malformed)?;
-        agent.replay.fill(ring);
+        let (log, capacity) =
+            (take_log(&state, shape)?.ok_or_else(malformed)?, self.plan.recipe.parameters.replay);
+        match &mut agent.lessons {
+            Lessons::Rewards(replay) => {
+                let ring = take_experiences(&state, capacity, &log)?.ok_or_else(malformed)?;
+                take_priorities(&state, &ring, replay)?.ok_or_else(malformed)?;
+                replay.fill(log, ring);
+            }
+            Lessons::Counterfactuals(replay) => {
+                let ring = take_judged(&state, capacity, &log)?.ok_or_else(malformed)?;
+                replay.fill(log, ring);
+            }
+        }
         let mut training = self.plan.new_training()?;
         training.slots = slots;
         self.agent = Some(agent);
@@ -164,15 +180,15 @@ impl<T: Copy> Parts<T> {
     }
 }
 
-fn put_ring(state: &mut Checkpoint, ring: &Ring<Experience>) {
+fn put_experiences(state: &mut Checkpoint, ring: &Ring<Experience>) {
     let whole = ring.items().iter().flat_map(|one| [one.row, one.next, u64::from(one.action)]);
     state.put_u64("replay.whole", std::iter::once(ring.next() as u64).chain(whole));
     let real = ring.items().iter().flat_map(|one| [one.reward, one.discount]);
     state.put_f32("replay.real", &[2 * ring.items().len()], real);
 }
 
-/// The ring that [`put_ring`] put in, of rows that `log` has; `None` if it contradicts itself.
-fn take_ring(
+/// The ring that [`put_experiences`] put in, of rows that `log` has; `None` if it contradicts itself.
+fn take_experiences(
     state: &Checkpoint,
     capacity: usize,
     log: &Log,
@@ -200,13 +216,21 @@ fn take_ring(
     Ok(ring.filter(|_| all_known))
 }
 
-/// Takes in the priorities of a ring, if the agent has any; `None` if they contradict it.
+fn put_priorities(state: &mut Checkpoint, replay: &Replay<Experience>) {
+    let Some(priorities) = &replay.priorities else { return };
+    let places = 0..replay.ring().items().len();
+    let weights = places.map(|place| priorities.weights.weight(place));
+    let all = std::iter::once(priorities.largest).chain(weights);
+    state.put_u64("replay.priorities", all.map(f64::to_bits));
+}
+
+/// Takes in the priorities of a ring, if there are to be any; `None` if they contradict it.
 fn take_priorities(
     state: &Checkpoint,
     ring: &Ring<Experience>,
-    agent: &mut Agent,
+    replay: &mut Replay<Experience>,
 ) -> Result<Option<()>, Error> {
-    let Some(priorities) = &mut agent.replay.priorities else { return Ok(Some(())) };
+    let Some(priorities) = &mut replay.priorities else { return Ok(Some(())) };
     let all = state.u64("replay.priorities")?;
     let Some((&largest, weights)) = all.split_first() else { return Ok(None) };
     let largest = f64::from_bits(largest);
@@ -220,12 +244,39 @@ fn take_priorities(
     Ok(Some(()))
 }
 
+fn put_judged(state: &mut Checkpoint, ring: &Ring<Judged>) {
+    let rows = ring.items().iter().map(|one| one.row);
+    state.put_u64("judged.rows", std::iter::once(ring.next() as u64).chain(rows));
+    let gains: Vec<f32> = ring.items().iter().flat_map(|one| one.gains.iter().copied()).collect();
+    state.put_f32("judged.gains", &[gains.len()], gains.iter().copied());
+}
+
+/// The ring that [`put_judged`] put in, of rows that `log` has; `None` if it contradicts itself.
+fn take_judged(
+    state: &Checkpoint,
+    capacity: usize,
+    log: &Log,
+) -> Result<Option<Ring<Judged>>, Error> {
+    let rows = state.u64("judged.rows")?;
+    let mut gains = Parts { all: state.f32("judged.gains")?, taken: 0 };
+    let Some((&next, rows)) = rows.split_first() else { return Ok(None) };
+    let mut judged = |&row: &u64| {
+        let count = log.has(row).then(|| 1 + log.servers(row))?;
+        Some(Judged { row, gains: gains.next(count)?.into() })
+    };
+    let judged: Option<Vec<_>> = rows.iter().map(&mut judged).collect();
+    let whole = gains.taken == gains.all.len();
+    let ring = judged.and_then(|judged| Ring::from_parts(capacity, next as usize, judged));
+    Ok(ring.filter(|_| whole))
+}
+
 impl Generalist {
     /// A checkpoint with the description of the network and the updates so far.
     fn describe(&self, stage: Stage) -> Checkpoint {
         let mut checkpoint = self.plan.network.describe(stage);
         let updates = self.agent.as_ref().map_or(0, |agent| agent.updates);
         checkpoint.metadata.insert("updates".to_owned(), updates.to_string());
+        self.rule().state(&mut checkpoint);
         checkpoint
     }
 }

@@ -4,7 +4,9 @@ use offramp_nn::learning::{Optimiser, TargetUpdate};
 use offramp_nn::replay::Draw;
 
 use super::*;
+use crate::log::Row;
 use crate::parameters::Parameters;
+use crate::rule::{TEMPERATURE, probabilities};
 
 /// One feature of the device, one of each link, two slots of history.
 const SHAPE: SetShape = SetShape {
@@ -41,6 +43,7 @@ fn state(device: f32, links: &[f32]) -> State {
 
 fn parameters() -> Parameters {
     Parameters {
+        learn_from: LearnFrom::Rewards,
         optimiser: Optimiser::Adam(0.01),
         target: TargetUpdate::Soft(0.05),
         batch: 100,
@@ -55,16 +58,17 @@ fn parameters() -> Parameters {
 /// An agent that has learned from all steps.
 fn learned(steps: &[Step], parameters: Parameters, threads: usize) -> Agent {
     let recipe = parameters.recipe(UPDATES).unwrap();
-    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let Lessons::Rewards(replay) = &mut agent.lessons else { panic!("learns from rewards") };
     for Step { from, action, reward, next } in steps.iter().cycle().take(200) {
-        let log = &mut agent.replay.log;
+        let log = &mut replay.log;
         let servers = from.links.len();
         log.begin_episode(servers);
         // All states have the same history.
         log.push_slot(&vec![0.5; servers], &[]);
         let mut row = |state: &State| {
             log.push_slot(&vec![0.5; servers], &[]);
-            log.push_row(&[state.device], &state.links, 40.0)
+            log.push_row(Row { device: &[state.device], links: &state.links, base: 40.0 })
         };
         let from = row(from);
         let (next, discount) = match next {
@@ -72,12 +76,17 @@ fn learned(steps: &[Step], parameters: Parameters, threads: usize) -> Agent {
             None => (u64::MAX, 0.0),
         };
         let (action, reward) = (*action, *reward);
-        agent.replay.push(Experience { row: from, next, action, reward, discount });
+        replay.push(Experience { row: from, next, action, reward, discount });
     }
+    updated(agent, &recipe, threads)
+}
+
+/// An agent after all its updates.
+fn updated(mut agent: Agent, recipe: &Recipe, threads: usize) -> Agent {
     let mut scratch: Vec<_> = (0..2).map(|_| Scratch::new(SHAPE)).collect();
     let threads = Threads::new(threads).unwrap();
     for _ in 0..UPDATES {
-        agent.learn(&recipe, &mut scratch, &threads).unwrap();
+        agent.learn(recipe, &mut scratch, &threads).unwrap();
     }
     agent
 }
@@ -88,7 +97,7 @@ fn values(agent: &Agent, State { device, links }: &State) -> Vec<f32> {
     log.begin_episode(links.len());
     log.push_slot(&vec![0.5; links.len()], &[]);
     log.push_slot(&vec![0.5; links.len()], &[]);
-    let row = log.push_row(&[*device], links, 40.0);
+    let row = log.push_row(Row { device: &[*device], links, base: 40.0 });
     let mut gathered = Gathered::default();
     gathered.add(&log, row);
     SetWorkspace::new(SHAPE).forward(&agent.evaluation, &gathered.batch()).to_vec()
@@ -160,4 +169,83 @@ fn an_update_is_the_same_on_any_number_of_threads() {
     let agents = [1, 3].map(|threads| learned(&rewards_of_links(), parameters(), threads));
     assert_eq!(agents[0].evaluation, agents[1].evaluation);
     assert_eq!(agents[0].target, agents[1].target);
+}
+
+/// An agent that has learned from judged decisions: what each action of a state would have gained.
+fn judged(states: &[(State, &[f32])], parameters: Parameters, threads: usize) -> Agent {
+    let parameters = Parameters { learn_from: LearnFrom::Counterfactuals(1), ..parameters };
+    let recipe = parameters.recipe(UPDATES).unwrap();
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
+    for (State { device, links }, gains) in states.iter().cycle().take(200) {
+        let log = &mut replay.log;
+        log.begin_episode(links.len());
+        log.push_slot(&vec![0.5; links.len()], &[]);
+        log.push_slot(&vec![0.5; links.len()], &[]);
+        let row = log.push_row(Row { device: &[*device], links, base: 40.0 });
+        replay.push(Judged { row, gains: (*gains).into() });
+    }
+    updated(agent, &recipe, threads)
+}
+
+fn policy(agent: &Agent, state: &State) -> Vec<f32> {
+    let mut policy = Vec::new();
+    probabilities(&values(agent, state), &mut policy);
+    policy
+}
+
+/// The same state is judged in two ways, as where the others' decisions differ: the action that gains
+/// most on average is the best, though it is never the best of either.
+#[test]
+fn a_policy_takes_what_gains_most_on_average() {
+    let (mixed, plain) = (state(0.0, &[0.0, 1.0]), state(1.0, &[1.0, 0.0, 0.5]));
+    let states = [
+        (mixed.clone(), &[0.0, 0.5, -0.6][..]),
+        (mixed.clone(), &[0.0, -0.6, 0.5]),
+        (plain.clone(), &[0.0, 0.2, 0.1, -0.3]),
+    ];
+    let agent = judged(&states, parameters(), 1);
+    let [mixed, plain] = [policy(&agent, &mixed), policy(&agent, &plain)];
+    assert!(mixed[0] > 0.9, "{mixed:?}");
+    assert!(plain[1] > 0.9, "{plain:?}");
+    let others = judged(&states, parameters(), 3);
+    assert_eq!(agent.evaluation, others.evaluation);
+    assert_eq!(agent.target, others.target);
+}
+
+/// Its derivative by each preference is that of what π gains on average.
+#[test]
+fn the_gradient_is_that_of_the_expected_gain() {
+    let parameters = Parameters { batch: 1, ..parameters() };
+    let parameters = Parameters { learn_from: LearnFrom::Counterfactuals(1), ..parameters };
+    let recipe = parameters.recipe(UPDATES).unwrap();
+    let gains = [0.3_f32, -0.2, 0.9];
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
+    replay.log.begin_episode(2);
+    replay.log.push_slot(&[0.5, 0.5], &[]);
+    let row = replay.log.push_row(Row { device: &[0.1], links: &[0.2, 0.7], base: 40.0 });
+    replay.push(Judged { row, gains: gains.into() });
+    let mut scratch = Scratch::new(SHAPE);
+    agent.part_gradient(&recipe, &[0], &[], &mut scratch);
+    let preferences: Vec<f64> =
+        scratch.workspace.values_of(0).iter().map(|one| f64::from(*one)).collect();
+    let expected = |preferences: &[f64]| {
+        let tau = f64::from(TEMPERATURE);
+        let odds: Vec<f64> = preferences.iter().map(|one| (one / tau).exp()).collect();
+        let gained = odds.iter().zip(gains).map(|(odds, gain)| odds * f64::from(gain));
+        gained.sum::<f64>() / odds.iter().sum::<f64>()
+    };
+    for (action, derivative) in scratch.d_values.iter().enumerate() {
+        let moved = |by: f64| {
+            let mut preferences = preferences.clone();
+            preferences[action] += by;
+            expected(&preferences)
+        };
+        let difference = -(moved(1e-6) - moved(-1e-6)) / 2e-6;
+        let error = (f64::from(*derivative) - difference).abs();
+        assert!(error < 1e-4 * (1.0 + difference.abs()), "{derivative} instead of {difference}");
+    }
+    let loss = 0.9 - expected(&preferences);
+    assert!((scratch.update.loss - loss).abs() < 1e-5, "{} {loss}", scratch.update.loss);
 }

@@ -34,6 +34,21 @@ fn train(bench: &mut Bench, policy: &mut Generalist, devices: u32, servers: usiz
         let progress = bench.learn(policy, &actions, &ended).unwrap();
         assert!(progress.loss.is_finite());
     }
+    // One that learns from rewards is not judged.
+    if policy.judged_tasks() > 0 {
+        let gain = |number: usize| (number * 37 % 100) as f64 - 60.0;
+        let gains: Vec<f64> = (0..60 * devices as usize * (1 + servers)).map(gain).collect();
+        let tasks = |of: fn(u32, u32) -> u32| -> Vec<u32> {
+            (0..60).flat_map(|slot| (0..devices).map(move |device| of(slot, device))).collect()
+        };
+        let (slots, numbers) = (tasks(|slot, _| slot), tasks(|_, device| device));
+        let judged = Counterfactuals {
+            devices: numbers[..].into(),
+            arrival_slots: slots[..].into(),
+            gains: gains[..].into(),
+        };
+        policy.judge(&judged).unwrap();
+    }
     policy.end_episode().unwrap();
     let checkpoint = Checkpoint::from_bytes(&policy.checkpoint().unwrap()).unwrap();
     checkpoint.expect_finite().unwrap();
@@ -58,11 +73,12 @@ fn trained(more: &str) -> Generalist {
     policy
 }
 
-const KINDS: [&str; 4] = [
-    "",
-    "n_step: 3, predictions: false",
-    "priority: 0.6, deploy: Evaluation",
+const KINDS: [&str; 5] = [
+    "learn_from: Rewards",
+    "learn_from: Rewards, n_step: 3, predictions: false",
+    "learn_from: Rewards, priority: 0.6, deploy: Evaluation",
     "draw: Experiences, optimiser: RmsProp(0.01), target: Hard(3)",
+    "learn_from: Counterfactuals(3)",
 ];
 
 #[test]
@@ -107,7 +123,7 @@ fn what_contradicts_itself_is_not_resumed() {
 
 #[test]
 fn it_decides_in_systems_that_it_was_not_trained_in() {
-    let checkpoint = trained("").checkpoint().unwrap();
+    let checkpoint = trained(KINDS[0]).checkpoint().unwrap();
     for servers in [1, 2, 7] {
         let mut bench = bench(4, servers, "");
         bench.checkpoint = Some(checkpoint.clone());
@@ -146,7 +162,7 @@ fn values_are_in_units_of_reward() {
 
 #[test]
 fn reordered_servers_reorder_decisions() {
-    let mut policy = trained("");
+    let mut policy = trained(KINDS[0]);
     let order = [2, 0, 3, 1];
     let mut bench = bench(3, 4, "");
     let mut reordered = bench.clone();
@@ -201,7 +217,7 @@ fn reordered_servers_reorder_decisions() {
 
 #[test]
 fn parameters_are_set_as_they_were_returned() {
-    let one = trained("");
+    let one = trained(KINDS[0]);
     let mut other: Generalist = bench(2, 3, "").create().unwrap();
     let parameters = one.parameters(0).unwrap();
     assert_ne!(other.parameters(0).unwrap(), parameters);
@@ -212,7 +228,7 @@ fn parameters_are_set_as_they_were_returned() {
 
 #[test]
 fn it_is_exported_for_any_number_of_servers() {
-    let checkpoint = trained("").checkpoint().unwrap();
+    let checkpoint = trained(KINDS[0]).checkpoint().unwrap();
     for &format in Generalist::formats() {
         let request = offramp_plugin::ExportRequest {
             format: format.into(),
@@ -228,6 +244,57 @@ fn it_is_exported_for_any_number_of_servers() {
     }
 }
 
+/// Which of its decisions are drawn depends on the seed of the episode and the slot alone.
+#[test]
+fn drawn_decisions_depend_on_episode_and_slot_alone() {
+    let checkpoint = trained(KINDS[4]).checkpoint().unwrap();
+    let mut bench = bench(200, 2, "");
+    bench.checkpoint = Some(checkpoint);
+    let decided = |seed: u64, slot: u32, decided_before: usize| {
+        let mut bench = bench.clone();
+        bench.slot = slot;
+        let mut policy: Generalist = bench.create().unwrap();
+        bench.episode(0, |start| policy.begin_episode(&EpisodeStart { seed, ..*start })).unwrap();
+        let mut actions = vec![UNDECIDED; 200];
+        actions[..decided_before].fill(0);
+        bench.observe(|seen| policy.decide(seen, &mut actions)).unwrap();
+        actions
+    };
+    let actions = decided(5, 3, 0);
+    // All rows are alike, so one action would be taken by all if the largest decided.
+    assert!((0..3).all(|action| actions.contains(&action)), "{actions:?}");
+    assert_eq!(decided(5, 3, 0), actions);
+    assert_ne!(decided(6, 3, 0), actions);
+    assert_ne!(decided(5, 4, 0), actions);
+    // An explorer's decisions do not move those after them.
+    assert_eq!(decided(5, 3, 90)[90..], actions[90..]);
+}
+
+#[test]
+fn a_checkpoint_states_how_it_decides() {
+    let mut checkpoint = Checkpoint::from_bytes(&trained("").checkpoint().unwrap()).unwrap();
+    assert_eq!(checkpoint.metadata["decides"], "drawn");
+    checkpoint.metadata.insert("decides".to_owned(), "by chance".to_owned());
+    let refused = refusal("", Some(checkpoint.to_bytes().unwrap()));
+    assert_eq!(refused, "the checkpoint decides `by chance`, and `largest` or `drawn` is needed");
+}
+
+#[test]
+fn a_task_that_it_has_not_seen_is_not_judged() {
+    let mut bench = bench(2, 3, "");
+    let mut policy: Generalist = bench.create().unwrap();
+    train(&mut bench, &mut policy, 2, 3);
+    let judged = |slot: u32, device: u32| Counterfactuals {
+        devices: [device][..].to_owned().leak()[..].into(),
+        arrival_slots: [slot][..].to_owned().leak()[..].into(),
+        gains: [0.0; 4][..].to_owned().leak()[..].into(),
+    };
+    for (slot, device) in [(60, 0), (5, 2)] {
+        let refused = policy.judge(&judged(slot, device)).unwrap_err();
+        assert_eq!(refused.message(), format!("device {device} had no task in slot {slot}"));
+    }
+}
+
 fn refusal(parameters: &str, checkpoint: Option<Vec<u8>>) -> String {
     let mut bench = bench(3, 5, parameters);
     bench.checkpoint = checkpoint;
@@ -236,7 +303,7 @@ fn refusal(parameters: &str, checkpoint: Option<Vec<u8>>) -> String {
 
 #[test]
 fn what_differs_from_a_checkpoint_is_named() {
-    let checkpoint = trained("").checkpoint().unwrap();
+    let checkpoint = trained(KINDS[0]).checkpoint().unwrap();
     let refused = refusal("predictions: false", Some(checkpoint.clone()));
     assert!(refused.contains("`local_delay` as device feature 8 of 10"), "{refused}");
     let mut bench = Bench::new(3, 5);
@@ -248,9 +315,20 @@ fn what_differs_from_a_checkpoint_is_named() {
 
 #[test]
 fn what_would_learn_nothing_is_refused() {
-    assert_eq!(refusal("n_step: 0", None), "n_step: 0 is out of range: 1 to 100 is needed");
     assert_eq!(
-        refusal("priority: 0.5, draw: Slots(4)", None),
+        refusal("n_step: 0, learn_from: Rewards", None),
+        "n_step: 0 is out of range: 1 to 100 is needed"
+    );
+    assert_eq!(
+        refusal("n_step: 2", None),
+        "n_step: 2 is out of range: `learn_from: Rewards` is needed"
+    );
+    assert_eq!(
+        refusal("learn_from: Counterfactuals(0)", None),
+        "learn_from: 0 is out of range: 1 to 1000000 is needed"
+    );
+    assert_eq!(
+        refusal("priority: 0.5, draw: Slots(4), learn_from: Rewards", None),
         "draw: Slots(4) is out of range: with `priority`, `Experiences` is needed"
     );
     let mut bench = Bench::new(3, 5);
@@ -277,7 +355,8 @@ const NUMBERS: [&str; 14] = [
 ];
 const COUNTS: [&str; 8] = ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-const FIELDS: [(&str, &[&str]); 17] = [
+const FIELDS: [(&str, &[&str]); 18] = [
+    ("learn_from", &["Rewards", "Counterfactuals(0)", "Counterfactuals(1)", "Counterfactuals(9)"]),
     ("lstm", &COUNTS),
     ("embedding", &COUNTS),
     ("hidden", &COUNTS),
@@ -300,7 +379,8 @@ const FIELDS: [(&str, &[&str]); 17] = [
     ("loss", &["Squared", "Huber(0.0)", "Huber(1e-30)", "Huber(0.001)", "Huber(inf)"]),
 ];
 
-const BASE: [(&str, &str); 7] = [
+const BASE: [(&str, &str); 8] = [
+    ("learn_from", "Rewards"),
     ("lstm", "2"),
     ("embedding", "4"),
     ("hidden", "3"),

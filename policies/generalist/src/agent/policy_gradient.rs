@@ -1,0 +1,52 @@
+//! Learning from counterfactuals: the policy gradient of the sum of all rewards.
+//!
+//! The network's numbers are preferences: π(a|s) = e^(A(s, a)/τ) / Σ e^(A(s, ·)/τ). Of a judged decision it is
+//! known what the sum of all rewards would have gained by each action, G(a). What it gains on average by
+//! π is Σ π(a|s) G(a), and the gradient of that by A(s, a) is π(a|s) (G(a) − Σ π G)/τ: no action has to
+//! be drawn for it, and there is nothing to be estimated. That is the gradient of counterfactual
+//! multi-agent learning (Foerster and others 2018) with exact differences (Wolpert and Tumer 2002) in
+//! place of a critic.
+//!
+//! Greedy decisions would not do: devices that see the same loads would all choose the same server. π
+//! spreads them, and learns how much.
+
+use offramp_nn::learning::Update;
+
+use super::{Agent, Scratch};
+use crate::parameters::Recipe;
+use crate::replay::{Judged, Replay};
+use crate::rule::{TEMPERATURE, probabilities};
+
+impl Agent {
+    /// Gradient and loss of some judged decisions of a batch.
+    pub(super) fn policy_gradient(
+        &self,
+        replay: &Replay<Judged>,
+        recipe: &Recipe,
+        part: &[usize],
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { workspace, states, d_values, gradient, errors, update, .. } = scratch;
+        let judged = || part.iter().map(|&index| &replay.ring().items()[index]);
+        states.clear();
+        judged().for_each(|one| states.add(&replay.log, one.row));
+        workspace.forward(&self.evaluation, &states.batch());
+
+        let share = 1.0 / recipe.parameters.batch as f32;
+        *update = Update::default();
+        d_values.clear();
+        errors.clear();
+        let mut policy = Vec::new();
+        for (row, Judged { gains, .. }) in judged().enumerate() {
+            probabilities(workspace.values_of(row), &mut policy);
+            let mean: f32 = policy.iter().zip(gains).map(|(p, gain)| p * gain).sum();
+            // The loss is what is not gained: of what the best action would gain, what π does not.
+            let regret = gains.iter().copied().fold(f32::NEG_INFINITY, f32::max) - mean;
+            let slope = share / TEMPERATURE;
+            d_values.extend(policy.iter().zip(gains).map(|(p, gain)| p * (mean - gain) * slope));
+            update.loss += f64::from(regret * share);
+        }
+        gradient.fill(0.0);
+        workspace.backward(&self.evaluation, d_values, gradient);
+    }
+}
