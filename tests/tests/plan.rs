@@ -308,3 +308,32 @@ fn a_wrong_job_is_explained() {
     assert!(whole.err.contains("shared: in use by another process"), "{}", whole.err);
     assert!(same.err.contains("in use by process"), "{}", same.err);
 }
+
+/// A policy that is trained once keeps that in an item in which others are trained at each point.
+#[test]
+fn a_policy_may_be_trained_once_where_others_are_trained_at_each_point() {
+    let points =
+        r#"points: [(label: "0.3"), (label: "0.6", set: {"tasks.arrival_probability": 0.6})],"#;
+    let policies = r#""carried": Trained(scenario: "teacher.ron", set: {"train.episodes": 9}, trained: Once),"#;
+    let study = STUDY.replace("policies: {", &format!("policies: {{\n{policies}"));
+    let item = format!(
+        "items: [(id: \"loads\", title: \"\", form: Table, metrics: [Qoe], {points} \
+         policies: [\"rules\", \"teacher\", \"carried\"]),"
+    );
+    let end = study.find("items: [").unwrap();
+    let study = format!("{}{item}])", &study[..end]);
+    let sandbox = with_study(&study, 40);
+    let plan = planned(&sandbox, "shared");
+    let made = |kind: &str| plan.jobs.iter().filter(|job| job["kind"] == kind).count();
+    // Per seed: teachers at both points, and the one that is carried over.
+    assert_eq!(made("training"), 2 * (2 + 1));
+    assert_eq!(made("evaluation"), 2 + 2 * 2 * 2);
+    // What concerns trainings alone would do nothing to it.
+    let of = study.replace(
+        "(label: \"0.3\")",
+        "(label: \"0.3\", of: {\"carried\": {\"train.episodes\": 5}})",
+    );
+    sandbox.write("toy.ron", &of);
+    let refused = sandbox.offramp(&["reproduce", "toy.ron", "--out", "other", "--plan"]);
+    assert!(refused.err.contains("it is evaluated here, not taught"), "{}", refused.err);
+}

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use offramp_model::rng::Stream;
 use offramp_model::{System, Workload};
+use rayon::prelude::*;
 
 use crate::instance::Instance;
 use crate::schedule::{Change, Schedule};
@@ -60,6 +61,9 @@ use crate::search::{Annealing, anneal, descend};
 /// | 100 | 928.9 | 1274.9 | 1246.4 |
 /// | 200 | 930.9 | 1285.3 | 1275.2 |
 pub const TRIALS_PER_TASK: u64 = 100;
+
+/// Tasks whose counterfactuals a thread works out at a time.
+const TASKS_OF_A_PART: usize = 50;
 
 /// An episode whose tasks are all known in advance.
 #[derive(Clone, Debug)]
@@ -150,18 +154,20 @@ impl Known {
     /// These are the counterfactuals of Wolpert and Tumer (2002): how much of the reward of all is due to one
     /// decision, its effect on everybody included.
     pub fn counterfactuals(&self, actions: &[u32], tasks: &[u32]) -> Option<Vec<f64>> {
-        self.is_plan(actions).then(|| {
-            let mut schedule = self.scheduled(actions);
-            let each = |&task: &u32| {
-                let change = move |action| Change { task, action };
-                (0..=self.instance.servers()).map(change).collect::<Vec<_>>()
-            };
-            let gain = |change: Change| match change.action == actions[change.task as usize] {
+        let schedule = self.is_plan(actions).then(|| self.scheduled(actions))?;
+        let gains = |schedule: &mut Schedule<'_>, &task: &u32| -> Vec<f64> {
+            let now = actions[task as usize];
+            let gain = |action| match action == now {
                 true => 0.0,
-                false => schedule.try_out(&[change]),
+                false => schedule.try_out(&[Change { task, action }]),
             };
-            tasks.iter().flat_map(each).map(gain).collect()
-        })
+            (0..=self.instance.servers()).map(gain).collect()
+        };
+        let parts = tasks.par_chunks(TASKS_OF_A_PART);
+        let part = |schedule: &mut Schedule<'_>, tasks: &[u32]| -> Vec<f64> {
+            tasks.iter().flat_map(|task| gains(schedule, task)).collect()
+        };
+        Some(parts.map_init(|| schedule.clone(), part).flatten().collect())
     }
 
     fn is_plan(&self, actions: &[u32]) -> bool {

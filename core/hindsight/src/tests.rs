@@ -235,3 +235,25 @@ fn an_episode_without_tasks_has_a_plan_of_none() {
     assert_eq!((plan.actions.len(), plan.reward), (0, 0.0));
     assert_eq!((plan.of_slot(0), plan.of_slot(1000)), (&[][..], &[][..]));
 }
+
+/// A gain is what the engine pays more if a task alone is decided otherwise.
+#[test]
+fn counterfactuals_are_what_the_engine_pays_more() {
+    for (name, system) in systems() {
+        let known = Known::new(&system, WORKLOAD);
+        let actions = known.chance(&mut stream()).actions;
+        let sum = played(&system, &actions);
+        let tasks: Vec<u32> = (0..known.tasks() as u32).step_by(7).collect();
+        let gains = known.counterfactuals(&actions, &tasks).unwrap();
+        assert_eq!(gains.len(), tasks.len() * 4, "{name}");
+        for (&task, gains) in tasks.iter().zip(gains.chunks_exact(4)) {
+            for (action, &gain) in (0..).zip(gains) {
+                let mut changed = actions.clone();
+                changed[task as usize] = action;
+                assert_close(sum + gain, played(&system, &changed));
+            }
+            assert_eq!(gains[actions[task as usize] as usize], 0.0);
+        }
+        assert!(known.counterfactuals(&actions[1..], &tasks).is_none());
+    }
+}

@@ -198,12 +198,14 @@ impl Checked<'_> {
         }
         for (number, point) in exhibit.points.iter().enumerate() {
             let at = format!("{at}.points.{number}");
-            let once = exhibit.trained == TrainedAt::Once;
-            let shared = if once { Setter::Evaluation } else { Setter::Anything };
+            let source = |policy: &String| self.file.policies.get(policy);
+            let once = |source: &PolicySource| source.trained(exhibit.trained) == TrainedAt::Once;
+            let all_once = exhibit.policies.iter().filter_map(source).all(once);
+            let shared = if all_once { Setter::Evaluation } else { Setter::Anything };
             self.settings(&format!("{at}.set"), &point.set, shared)?;
             for (policy, set) in &point.of {
-                let setter = match self.file.policies.get(policy) {
-                    Some(source) if !once => Setter::of(source),
+                let setter = match source(policy) {
+                    Some(source) if !once(source) => Setter::of(source),
                     _ => Setter::Evaluation,
                 };
                 self.settings(&format!("{at}.of.{policy}"), set, setter)?;

@@ -39,7 +39,7 @@ pub(crate) fn take(
     let quick_set = if size == Size::Quick { file.quick.set.clone() } else { Settings::new() };
     for (policy, origin) in &mut file.policies {
         let setter = Setter::of(origin);
-        let (PolicySource::Trained { scenario, settings, set, quick }
+        let (PolicySource::Trained { scenario, settings, set, quick, .. }
         | PolicySource::Distilled { scenario, settings, set, quick, .. }) = origin
         else {
             continue;

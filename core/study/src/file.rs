@@ -164,6 +164,8 @@ variants! {
             set: Settings { otherwise: default },
             /// Likewise in a quick run, where they override `set`.
             quick: Settings { otherwise: default },
+            /// Where it is trained, as `trained` of an item, which this overrides.
+            trained: Option<TrainedAt> { otherwise: default },
         },
         /// The policy that a scenario distils.
         Distilled {
@@ -177,6 +179,8 @@ variants! {
             set: Settings { otherwise: default },
             /// Likewise in a quick run, where they override `set`.
             quick: Settings { otherwise: default },
+            /// Where it is trained, as `trained` of an item, which this overrides.
+            trained: Option<TrainedAt> { otherwise: default },
         },
     }
 
@@ -227,6 +231,18 @@ variants! {
             /// The label of the second point.
             to: String {},
         },
+    }
+}
+
+impl PolicySource {
+    /// Where it is trained, in an item that states `of_item`.
+    pub(crate) fn trained(&self, of_item: TrainedAt) -> TrainedAt {
+        match self {
+            Self::Fixed { .. } => of_item,
+            Self::Trained { trained, .. } | Self::Distilled { trained, .. } => {
+                trained.unwrap_or(of_item)
+            }
+        }
     }
 }
 

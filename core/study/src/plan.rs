@@ -239,12 +239,12 @@ impl StudyRunner<'_> {
         let none = Settings::new();
         let quick_set = if quick { &file.quick.set } else { &none };
         let anywhere = PointSection::unlabelled();
-        let trained_at = match item.trained {
+        let own = point.of.get(policy).unwrap_or(&none);
+        let source = &file.policies[policy];
+        let trained_at = match source.trained(item.trained) {
             TrainedAt::EachPoint => point,
             TrainedAt::Once => &anywhere,
         };
-        let own = point.of.get(policy).unwrap_or(&none);
-        let source = &file.policies[policy];
         if let PolicySource::Fixed { plugin, parameters, set } = source {
             let parameters = parameters.as_ref().map_or("", |raw| raw.0.as_str());
             let settings = [quick_set, set, &point.set, own];

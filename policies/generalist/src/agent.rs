@@ -10,7 +10,6 @@ use rand::Rng;
 use crate::log::{Gathered, Log};
 use crate::parameters::{LearnFrom, PART, Recipe};
 use crate::replay::{Drawn, Experience, Judged, OfRow, Replay};
-use crate::rule::Rule;
 
 mod policy_gradient;
 mod q_learning;
@@ -114,19 +113,9 @@ impl Scratch {
     }
 }
 
-/// The factor of the first weights of the heads, where decisions are drawn: all actions are then about
-/// equally likely at first. What is never drawn is not learned.
-const FIRST_PREFERENCES: f32 = 0.1;
-
 /// The first weights of both networks.
-pub(crate) fn drawn_weights(shape: &SetShape, rule: Rule, seed: u64) -> Vec<f32> {
-    let mut weights = shape.initial(Initial::Glorot, &mut stream(seed, 0));
-    if rule == Rule::Drawn {
-        for head in shape.heads() {
-            weights[head].iter_mut().for_each(|weight| *weight *= FIRST_PREFERENCES);
-        }
-    }
-    weights
+pub(crate) fn drawn_weights(shape: &SetShape, seed: u64) -> Vec<f32> {
+    shape.initial(Initial::Glorot, &mut stream(seed, 0))
 }
 
 impl Agent {

@@ -1,5 +1,7 @@
 //! The parameters of the generalist.
 
+use std::fmt::Debug;
+
 use offramp_nn::learning::{Cadence, Deploy, Loss, Optimiser, Schedule, TargetUpdate};
 use offramp_nn::pending::{NextState, PendingRule};
 use offramp_nn::range::{
@@ -29,6 +31,7 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `hidden` | H, neurons | 1 to 4096 | 16 |
 /// | `predictions` | | `true`, `false` | `true` |
 /// | `learn_from` | | `Counterfactuals(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
+/// | `fit` | weight of fitting preferences to gains, at first | 0 to 100 | 3 |
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.004)` |
 /// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
@@ -45,8 +48,8 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `every_slots` | slots | 1 to 10,000 | 25 |
 /// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
 ///
-/// `loss`, `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, and are refused
-/// otherwise. Network, replay and batches together need at most 16 GiB.
+/// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit` to learning from
+/// counterfactuals; they are refused otherwise. Network, replay and batches together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -60,11 +63,14 @@ pub(crate) struct Parameters {
     pub(crate) predictions: bool,
     /// What it learns from.
     pub(crate) learn_from: LearnFrom,
+    /// Weight of fitting preferences to what actions gain, of the first update; over the first half of
+    /// the training it falls to a hundredth.
+    pub(crate) fit: f64,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
     /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
     pub(crate) anneal: f64,
-    /// Loss of an error of Q.
+    /// Loss of an error of Q, or of a preference.
     pub(crate) loss: Loss,
     /// Upper bound of a gradient's norm.
     pub(crate) clip: f64,
@@ -101,6 +107,7 @@ impl Default for Parameters {
             hidden: 16,
             predictions: true,
             learn_from: LearnFrom::Counterfactuals(400),
+            fit: 3.0,
             optimiser: Optimiser::Adam(4e-3),
             anneal: 1.0,
             loss: Loss::Huber(1.0),
@@ -139,8 +146,8 @@ pub(crate) struct Recipe {
     pub(crate) draw: Draw,
     /// The fall of the learning rate.
     pub(crate) annealing: Schedule,
-    /// The way of the importance weights' exponent to 1, as what is left of it.
-    pub(crate) importance: Schedule,
+    /// What is left of the training.
+    pub(crate) left: Schedule,
 }
 
 impl Parameters {
@@ -189,8 +196,9 @@ impl Parameters {
         }
         if let LearnFrom::Counterfactuals(tasks) = self.learn_from {
             check("learn_from", tasks, 1..=1_000_000)?;
-            self.check_without_rewards()?;
         }
+        check("fit", self.fit, 0.0..=100.0)?;
+        self.check_effects()?;
         if self.devices == 0 {
             refused("devices", &self.devices, "1 or more")?;
         }
@@ -202,7 +210,7 @@ impl Parameters {
         let of_length = |steps| if slots == 0 { 0 } else { steps };
         Ok(Recipe {
             annealing: Schedule { steps: of_length(fall), floor: 0.1 },
-            importance: Schedule { steps: of_length(updates), floor: 0.0 },
+            left: Schedule { steps: of_length(updates), floor: 0.0 },
             draw,
             parameters: self,
         })
@@ -210,18 +218,23 @@ impl Parameters {
 }
 
 impl Parameters {
-    /// Checks that what belongs to rewards is as it was.
-    fn check_without_rewards(&self) -> Result<(), ParameterError> {
-        let Self { loss, discount, n_step, priority, devices, .. } = Self::default();
-        let of_rewards: [(&'static str, bool, &dyn std::fmt::Debug); 5] = [
-            ("loss", self.loss == loss, &self.loss),
+    /// Checks that nothing is chosen that has no effect.
+    fn check_effects(&self) -> Result<(), ParameterError> {
+        let Self { fit, discount, n_step, priority, devices, .. } = Self::default();
+        let of_rewards: [(&'static str, bool, &dyn Debug); 4] = [
             ("discount", self.discount == discount, &self.discount),
             ("n_step", self.n_step == n_step, &self.n_step),
             ("priority", self.priority == priority, &self.priority),
             ("devices", self.devices == devices, &self.devices),
         ];
-        match of_rewards.into_iter().find(|(_, as_it_was, _)| !as_it_was) {
-            Some((name, _, value)) => refused(name, value, "`learn_from: Rewards`"),
+        let of_counterfactuals: [(&'static str, bool, &dyn Debug); 1] =
+            [("fit", self.fit == fit, &self.fit)];
+        let (others, wanted) = match self.learn_from {
+            LearnFrom::Rewards => (&of_counterfactuals[..], "`learn_from: Counterfactuals(…)`"),
+            LearnFrom::Counterfactuals(_) => (&of_rewards[..], "`learn_from: Rewards`"),
+        };
+        match others.iter().find(|(_, is_default, _)| !is_default) {
+            Some((name, _, value)) => refused(name, value, wanted),
             None => Ok(()),
         }
     }
@@ -241,7 +254,14 @@ impl Recipe {
     /// β: exponent of importance weights at an update, from 0.4 to 1 at the end of the training
     /// (Schaul and others 2016).
     pub(crate) fn importance_exponent(&self, update: u64) -> f64 {
-        1.0 - 0.6 * self.importance.factor(update)
+        1.0 - 0.6 * self.left.factor(update)
+    }
+
+    /// The weight of fitting preferences to what actions gain, at an update.
+    pub(crate) fn fit(&self, update: u64) -> f64 {
+        // From 1 to 0 over the first half.
+        let left = (2.0 * self.left.factor(update) - 1.0).max(0.0);
+        self.parameters.fit * 100_f64.powf(left - 1.0)
     }
 
     /// The rule by which the networks decide.
@@ -319,6 +339,14 @@ mod tests {
         assert_eq!(recipe.draw, Draw::Experiences);
         let exponents = [0, 251, 1000].map(|update| recipe.importance_exponent(update));
         assert_eq!(exponents, [0.4, 1.0, 1.0]);
+        let recipe =
+            Parameters { priority: 0.0, learn_from: LearnFrom::Counterfactuals(9), ..parameters() }
+                .recipe(2_000)
+                .unwrap();
+        let close = |one: f64, other: f64| (one - other).abs() < 0.1;
+        assert_eq!(recipe.fit(0), 3.0);
+        assert!(close(recipe.fit(63), 0.3) && close(recipe.fit(126), 0.03), "{}", recipe.fit(63));
+        assert!((recipe.fit(1000) - 0.03).abs() < 1e-12);
         // Without a length nothing falls.
         let recipe = parameters().recipe(0).unwrap();
         assert_eq!(recipe.annealing.factor(1_000_000), 1.0);

@@ -120,10 +120,7 @@ impl Policy for Generalist {
                 let weights = network.read(bytes.as_slice())?;
                 (weights, Rule::of(&Checkpoint::from_bytes(bytes.as_slice())?)?)
             }
-            None => {
-                let rule = recipe.rule();
-                (drawn_weights(&network.shape, rule, context.seed), rule)
-            }
+            None => (drawn_weights(&network.shape, context.seed), recipe.rule()),
         };
         let plan = Plan {
             recipe,

@@ -7,6 +7,11 @@
 //! multi-agent learning (Foerster and others 2018) with exact differences (Wolpert and Tumer 2002) in
 //! place of a critic.
 //!
+//! Alone that would get stuck: what π all but excludes changes nothing, whatever it would gain, and if on
+//! average one action is best at first, π takes it everywhere before it has learned to tell states
+//! apart. So preferences are also fitted to gains: the loss of A(s, a) − (G(a) − mean G) is added, with a
+//! weight that falls to a hundredth over the first half of the training.
+//!
 //! Greedy decisions would not do: devices that see the same loads would all choose the same server. π
 //! spreads them, and learns how much.
 
@@ -33,6 +38,7 @@ impl Agent {
         workspace.forward(&self.evaluation, &states.batch());
 
         let share = 1.0 / recipe.parameters.batch as f32;
+        let fit = recipe.fit(self.updates) as f32;
         *update = Update::default();
         d_values.clear();
         errors.clear();
@@ -42,9 +48,14 @@ impl Agent {
             let mean: f32 = policy.iter().zip(gains).map(|(p, gain)| p * gain).sum();
             // The loss is what is not gained: of what the best action would gain, what π does not.
             let regret = gains.iter().copied().fold(f32::NEG_INFINITY, f32::max) - mean;
-            let slope = share / TEMPERATURE;
-            d_values.extend(policy.iter().zip(gains).map(|(p, gain)| p * (mean - gain) * slope));
             update.loss += f64::from(regret * share);
+            let centre = gains.iter().sum::<f32>() / gains.len() as f32;
+            let each = policy.iter().zip(gains).zip(workspace.values_of(row));
+            d_values.extend(each.map(|((p, gain), preference)| {
+                let (loss, derivative) = recipe.parameters.loss.of(preference - (gain - centre));
+                update.loss += f64::from(fit * loss * share);
+                (p * (mean - gain) / TEMPERATURE + fit * derivative) * share
+            }));
         }
         gradient.fill(0.0);
         workspace.backward(&self.evaluation, d_values, gradient);

@@ -58,7 +58,7 @@ fn parameters() -> Parameters {
 /// An agent that has learned from all steps.
 fn learned(steps: &[Step], parameters: Parameters, threads: usize) -> Agent {
     let recipe = parameters.recipe(UPDATES).unwrap();
-    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
     let Lessons::Rewards(replay) = &mut agent.lessons else { panic!("learns from rewards") };
     for Step { from, action, reward, next } in steps.iter().cycle().take(200) {
         let log = &mut replay.log;
@@ -175,7 +175,7 @@ fn an_update_is_the_same_on_any_number_of_threads() {
 fn judged(states: &[(State, &[f32])], parameters: Parameters, threads: usize) -> Agent {
     let parameters = Parameters { learn_from: LearnFrom::Counterfactuals(1), ..parameters };
     let recipe = parameters.recipe(UPDATES).unwrap();
-    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
     let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
     for (State { device, links }, gains) in states.iter().cycle().take(200) {
         let log = &mut replay.log;
@@ -216,11 +216,11 @@ fn a_policy_takes_what_gains_most_on_average() {
 /// Its derivative by each preference is that of what π gains on average.
 #[test]
 fn the_gradient_is_that_of_the_expected_gain() {
-    let parameters = Parameters { batch: 1, ..parameters() };
-    let parameters = Parameters { learn_from: LearnFrom::Counterfactuals(1), ..parameters };
+    let learn_from = LearnFrom::Counterfactuals(1);
+    let parameters = Parameters { batch: 1, learn_from, fit: 0.0, ..parameters() };
     let recipe = parameters.recipe(UPDATES).unwrap();
     let gains = [0.3_f32, -0.2, 0.9];
-    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, recipe.rule(), 1));
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
     let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
     replay.log.begin_episode(2);
     replay.log.push_slot(&[0.5, 0.5], &[]);

@@ -324,6 +324,10 @@ fn what_would_learn_nothing_is_refused() {
         "n_step: 2 is out of range: `learn_from: Rewards` is needed"
     );
     assert_eq!(
+        refusal("fit: 1.0, learn_from: Rewards", None),
+        "fit: 1.0 is out of range: `learn_from: Counterfactuals(…)` is needed"
+    );
+    assert_eq!(
         refusal("learn_from: Counterfactuals(0)", None),
         "learn_from: 0 is out of range: 1 to 1000000 is needed"
     );
@@ -355,7 +359,8 @@ const NUMBERS: [&str; 14] = [
 ];
 const COUNTS: [&str; 8] = ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-const FIELDS: [(&str, &[&str]); 18] = [
+const FIELDS: [(&str, &[&str]); 19] = [
+    ("fit", &NUMBERS),
     ("learn_from", &["Rewards", "Counterfactuals(0)", "Counterfactuals(1)", "Counterfactuals(9)"]),
     ("lstm", &COUNTS),
     ("embedding", &COUNTS),

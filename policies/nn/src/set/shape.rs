@@ -122,13 +122,6 @@ impl SetShape {
         ]
     }
 
-    /// Where the weights and biases of both heads are in the parameters: of V and the advantage of
-    /// computing locally, and of the advantage of a server.
-    pub fn heads(&self) -> [Range<usize>; 2] {
-        let SetLayers { head, server_head, .. } = self.layers();
-        [&head, &server_head].map(|head| head.weight.range.start..head.bias.range.end)
-    }
-
     /// Number of parameters, with D, S and T features of device, server and link:
     /// 4L(L+2) + E(L+S+T+D+1) + H(3E+D+1) + 2(H+1) + (H+1).
     pub fn parameters(&self) -> usize {
