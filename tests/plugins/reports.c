@@ -1,10 +1,13 @@
-/* A student that decides nothing of note, and reports what it was told. */
+/* A student and learner that decides nothing of note, and reports what it was told. */
 
 #include <stdlib.h>
 
 #include "offramp.h"
 
-typedef struct { uint64_t steps, fitted, hardware; } Reports;
+typedef struct {
+    uint64_t steps, fitted, hardware, judged;
+    double gained;
+} Reports;
 
 static int create(const OfframpContext *context, void **self, OfframpMessage *message) {
     Reports *reports = malloc(sizeof *reports);
@@ -46,15 +49,50 @@ static int fit(void *self, const OfframpObservation *seen, const float *targets,
     return 0;
 }
 
+static int record(void *self, const OfframpTransitions *slot, OfframpMessage *message) {
+    (void)self, (void)slot, (void)message;
+    return 0;
+}
+
+static int learn(void *self, OfframpProgress *progress, OfframpMessage *message) {
+    (void)message;
+    *progress = (OfframpProgress){.updates = ((Reports *)self)->fitted};
+    return 0;
+}
+
 static int diagnostics(void *self, OfframpAddNumber add, void *sink, OfframpMessage *message) {
     (void)message;
     add(sink, "steps", (double)((Reports *)self)->steps);
     add(sink, "fitted", (double)((Reports *)self)->fitted);
     add(sink, "hardware", (double)((Reports *)self)->hardware);
+    add(sink, "judged", (double)((Reports *)self)->judged);
+    add(sink, "gained", ((Reports *)self)->gained);
     return 0;
 }
 
 static uint64_t memory(void *self) { return ((Reports *)self)->steps * 1000; }
+
+static uint64_t judged_tasks(void *self) {
+    (void)self;
+    return 3;
+}
+
+/* It knows of one server: two actions per task. */
+static int judge(void *self, const OfframpCounterfactuals *counterfactuals,
+                 OfframpMessage *message) {
+    Reports *reports = self;
+    size_t tasks = counterfactuals->devices.length, gains = counterfactuals->gains.length;
+    if (counterfactuals->arrival_slots.length != tasks || gains != 2 * tasks) {
+        snprintf(message->text, sizeof message->text, "%zu gains of %zu tasks", gains, tasks);
+        return 1;
+    }
+    for (size_t task = 0; task < tasks; task++)
+        reports->judged += counterfactuals->arrival_slots.data[task] * 10u +
+                           counterfactuals->devices.data[task];
+    for (size_t gain = 0; gain < gains; gain++)
+        reports->gained += counterfactuals->gains.data[gain];
+    return 0;
+}
 
 static const OfframpPolicy POLICY = {
     .name = "reports",
@@ -67,8 +105,12 @@ static const OfframpPolicy POLICY = {
     .save = save,
     .load = load,
     .fit = fit,
+    .record = record,
+    .learn = learn,
     .diagnostics = diagnostics,
     .memory = memory,
+    .judged_tasks = judged_tasks,
+    .judge = judge,
 };
 
 static const OfframpPlugin PLUGIN = {

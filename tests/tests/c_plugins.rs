@@ -8,8 +8,8 @@ use std::process::Command;
 use offramp_host::plugin::boundary::{INTERFACE_VERSION, Manifest, ManifestEntry, REVISION};
 use offramp_host::plugin::testing::Bench;
 use offramp_host::plugin::{
-    Context, EndedTask, EpisodeStart, ExportRequest, Feature, Needs, Observation, ObservationSpec,
-    Progress, RSlice, SystemSpec, TransitionBatch, UNDECIDED, c,
+    Context, Counterfactuals, EndedTask, EpisodeStart, ExportRequest, Feature, Needs, Observation,
+    ObservationSpec, Progress, RSlice, SystemSpec, TransitionBatch, UNDECIDED, c,
 };
 use offramp_host::{OfferKind, Registry};
 use offramp_tests::{Sandbox, workspace};
@@ -91,6 +91,7 @@ fn structs_of_the_header() -> Vec<Struct> {
             device, arrival_slot, action, delay_slots, dropped, reward, energy,
         ]),
         layout!("OfframpTransitions", TransitionBatch<'_>, [observation, actions, ended]),
+        layout!("OfframpCounterfactuals", Counterfactuals<'_>, [devices, arrival_slots, gains]),
         layout!("OfframpProgress", Progress, [updates, recent_updates, loss]),
         layout!("OfframpExportRequest", c::ExportRequest, [format, network, name]),
         layout!("OfframpMessage", c::Message, [text]),
@@ -98,6 +99,7 @@ fn structs_of_the_header() -> Vec<Struct> {
             name, about, needs, flags, create, destroy, begin_episode, decide, end_episode,
             checkpoint, save, load, record, learn, values, fit, export_formats, export_checkpoint,
             networks, parameters, set_parameters, files, diagnostics, memory,
+            judged_tasks, judge,
         ]),
         layout!("OfframpExplorer", c::ExplorerEntry, [
             name, about, needs, flags, create, destroy, begin_episode, propose, files,
@@ -218,6 +220,15 @@ fn the_crate_has_the_version_of_the_interface() {
     let manifest = std::fs::read_to_string(manifest).unwrap();
     let version = format!("version = \"{INTERFACE_VERSION}.{REVISION}.");
     assert!(manifest.contains(&version), "{manifest}");
+    // Documents name it, too.
+    let documents = [
+        ("plugins/README.md", format!("at present {INTERFACE_VERSION}.{REVISION}.")),
+        ("plugins/api/src/lib.rs", format!("a revision ({INTERFACE_VERSION}.{REVISION})")),
+    ];
+    for (file, named) in documents {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        assert!(text.contains(&named), "{file} does not name {named}");
+    }
 }
 
 /// What revision 0 laid out stays where it was: fields may be appended to structs that are passed
@@ -270,6 +281,24 @@ fn a_plugin_of_revision_0_runs() {
     let ran = with(&["run", "old.ron"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     insta::assert_snapshot!(untimed(&ran.out));
+    // It does not know of counterfactuals: it asks for none, and would not mind any.
+    let registry = Registry::discover(&[desk.path().join("old.so")], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "old-learner").unwrap();
+    let mut policy = Bench::new(2, 1).context(|context| plugin.create_policy(context)).unwrap();
+    let learner = policy.learner().unwrap();
+    assert_eq!(learner.judged_tasks().unwrap(), 0);
+    learner.judge(&of_two_tasks(&[0.0, -1.5, 0.25, 0.0])).unwrap();
+}
+
+/// Counterfactuals of the tasks of devices 1 and 0 in slots 2 and 7.
+fn of_two_tasks(gains: &[f64]) -> Counterfactuals<'_> {
+    const DEVICES: &[u32] = &[1, 0];
+    const ARRIVAL_SLOTS: &[u32] = &[2, 7];
+    Counterfactuals {
+        devices: DEVICES.into(),
+        arrival_slots: ARRIVAL_SLOTS.into(),
+        gains: gains.into(),
+    }
 }
 
 /// `printed` without the last column, which is time.
@@ -426,9 +455,9 @@ fn ran_with_parameters(desk: &Sandbox, library: &str, plugin: &str, parameters: 
     untimed(&ran.out) + &words.collect::<Vec<_>>().join(" ") + "\n"
 }
 
-/// What came with revisions 2 and 3.
+/// How long it learns and where, what it reports, and what it is told of others.
 #[test]
-fn a_policy_in_c_knows_how_long_it_learns_and_where_and_reports() {
+fn a_policy_in_c_has_what_came_with_revisions_2_to_4() {
     let desk = Sandbox::new();
     let library = compile(&desk, &fixture("reports.c"), "reports.so", true);
     let registry = Registry::discover(&[library], None).unwrap();
@@ -440,11 +469,30 @@ fn a_policy_in_c_knows_how_long_it_learns_and_where_and_reports() {
     let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
     assert!(policy.fresh().unwrap().is_none());
     bench.observe(|seen| policy.student().unwrap().fit(seen, &[0.0; 4])).unwrap();
+    let learner = policy.learner().unwrap();
+    assert_eq!(learner.judged_tasks().unwrap(), 3);
+    learner.judge(&of_two_tasks(&[0.0, -1.5, 0.25, 0.0])).unwrap();
     let saved = policy.saved().unwrap();
-    let expected = [("steps", 12.0), ("fitted", 1.0), ("hardware", 4.0)];
+    let expected = [
+        ("steps", 12.0),
+        ("fitted", 1.0),
+        ("hardware", 4.0),
+        ("judged", 21.0 + 70.0),
+        ("gained", -1.25),
+    ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value));
     assert_eq!(saved.diagnostics().unwrap(), expected);
     assert_eq!(saved.memory().unwrap(), 12_000);
+    let failure = policy.learner().unwrap().judge(&of_two_tasks(&[0.0])).unwrap_err();
+    assert_eq!(failure.to_string(), "policy `reports`, judge: 1 gains of 2 tasks");
+    // What nobody would receive is not asked for.
+    let source = std::fs::read_to_string(fixture("reports.c")).unwrap();
+    let deaf = source.replace(".judge = judge", ".judge = 1 ? 0 : judge");
+    let library = compile(&desk, &desk.write("deaf.c", deaf), "deaf.so", true);
+    let registry = Registry::discover(&[library], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "reports").unwrap();
+    let mut policy = bench.context(|context| plugin.create_policy(context)).unwrap();
+    assert_eq!(policy.learner().unwrap().judged_tasks().unwrap(), 0);
 }
 
 #[test]

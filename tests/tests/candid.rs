@@ -1,6 +1,9 @@
 //! What learners and students state of themselves: how much memory they will need, before anything
-//! begins, and diagnostics while they learn.
+//! begins, and diagnostics while they learn; and of how many tasks they want the counterfactuals.
 
+use offramp_host::plugin::Counterfactuals;
+use offramp_host::plugin::testing::Bench;
+use offramp_host::{OfferKind, Registry};
 use offramp_results::learning;
 use offramp_tests::{Fields, Ran, Sandbox, example, plugin, quoted};
 
@@ -104,4 +107,33 @@ fn diagnostics_are_columns_and_curves() {
         assert!(logged("learner/entropy of what it says") && logged("learner/q"), "{out}");
         assert!(!logged("learner/td_error"), "{out}");
     }
+}
+
+/// Through the boundary: a learner that asks for none, and one that asks for some.
+#[test]
+fn counterfactuals_reach_a_learner_that_asks_for_them() {
+    let registry = Registry::discover(&[example("candid")], None).unwrap();
+    let plugin = registry.find(OfferKind::Policy, "candid").unwrap();
+    let mut bench = Bench::new(2, 1);
+    let mut create = |parameters: &str| {
+        bench.parameters = parameters.to_owned();
+        bench.context(|context| plugin.create_policy(context)).unwrap()
+    };
+    assert_eq!(create("()").learner().unwrap().judged_tasks().unwrap(), 0);
+    let mut policy = create("(judged: 5)");
+    let learner = policy.learner().unwrap();
+    assert_eq!(learner.judged_tasks().unwrap(), 5);
+    let (devices, arrival_slots, gains) = ([1, 0], [2, 7], [0.0, -1.5, 0.25, 0.0]);
+    let two = Counterfactuals {
+        devices: devices.as_slice().into(),
+        arrival_slots: arrival_slots.as_slice().into(),
+        gains: gains.as_slice().into(),
+    };
+    learner.judge(&two).unwrap();
+    let none = Counterfactuals { arrival_slots: [].as_slice().into(), ..two };
+    let failure = learner.judge(&none).unwrap_err().to_string();
+    assert_eq!(failure, "policy `candid`, judge: 0 slots");
+    let stated = policy.saved().unwrap().diagnostics().unwrap();
+    let judged = [("judged".to_owned(), 2.0), ("gains".to_owned(), -1.25)];
+    assert!(stated.ends_with(&judged), "{stated:?}");
 }

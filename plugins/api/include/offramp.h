@@ -31,7 +31,7 @@
 #include <string.h>
 
 #define OFFRAMP_VERSION 2
-#define OFFRAMP_REVISION 3
+#define OFFRAMP_REVISION 4
 
 /* The action of a row that is not decided. 0 computes locally, j = 1 ... M sends to server j. */
 #define OFFRAMP_UNDECIDED UINT32_MAX
@@ -157,6 +157,16 @@ typedef struct {
     OfframpEndedTasks ended; /* the tasks that ended in this slot */
 } OfframpTransitions;
 
+/* What single decisions of a training episode changed for everybody; since revision 4. A reward
+ * shows what a task's own device gained. A gain is what the sum of all rewards of the episode would
+ * have gained if one task alone had been decided otherwise, everything else that arrived and was
+ * decided being the same. */
+typedef struct {
+    OfframpIntegers devices;       /* the device of each task */
+    OfframpIntegers arrival_slots; /* its slot of arrival: ascending, in a slot by device */
+    OfframpDoubles gains;          /* tasks x (M + 1), units of reward; 0 for the action it had */
+} OfframpCounterfactuals;
+
 /* Filled by learn, handed to explorers. A learner without an optimiser counts whatever changes its
  * decisions: a training in which no update is ever reported has failed. */
 typedef struct {
@@ -193,7 +203,7 @@ typedef void (*OfframpAddFile)(void *sink, const char *name, const char *note,
 /* A policy. create, destroy and decide are needed, the others may be NULL; they make it:
  *
  *     saved           checkpoint, save, load
- *     learner         record, learn, and those of saved
+ *     learner         record, learn, and those of saved; judged_tasks and judge as it likes
  *     value function  values
  *     student         fit, and those of saved
  *     exportable      export_formats, export_checkpoint
@@ -251,6 +261,15 @@ typedef struct {
     int (*diagnostics)(void *self, OfframpAddNumber add, void *sink, OfframpMessage *message);
     /* How many bytes learning will need at most; 0 if unknown. Asked for before it begins. */
     uint64_t (*memory)(void *self);
+    /* Since revision 4, both for a learner that learns from more than its rewards. Of how many tasks
+     * of each training episode it wants the counterfactuals; 0 for none. Asked for before a training
+     * begins, and only if there is judge. Each takes offramp time: a task of the paper's system
+     * about as much as its part of the episode. */
+    uint64_t (*judged_tasks)(void *self);
+    /* The counterfactuals of so many tasks, or of all if there are fewer, drawn at random. Called
+     * after the last slot of each training episode, before end_episode. */
+    int (*judge)(void *self, const OfframpCounterfactuals *counterfactuals,
+                 OfframpMessage *message);
 } OfframpPolicy;
 
 /* Decides in training what the learner does not. create, destroy and propose are needed. */

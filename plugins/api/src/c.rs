@@ -13,7 +13,7 @@ use std::ffi::{c_char, c_int, c_void};
 use abi_stable::std_types::RSlice;
 
 use crate::boundary::{INTERFACE_VERSION, REVISION};
-use crate::data::{EpisodeStart, Progress, SystemSpec, TransitionBatch};
+use crate::data::{Counterfactuals, EpisodeStart, Progress, SystemSpec, TransitionBatch};
 use crate::observation::Observation;
 
 /// The symbol of the function `const OfframpPlugin *offramp_c_plugin(void)`.
@@ -247,6 +247,12 @@ pub struct PolicyEntry {
         Option<unsafe extern "C" fn(*mut c_void, AddNumber, *mut c_void, *mut Message) -> c_int>,
     /// See [`crate::Saved::memory`]. Since revision 2.
     pub memory: Option<unsafe extern "C" fn(*mut c_void) -> u64>,
+    /// See [`crate::Learner::judged_tasks`]; not called if there is no `judge`. Since revision 4.
+    pub judged_tasks: Option<unsafe extern "C" fn(*mut c_void) -> u64>,
+    /// See [`crate::Learner::judge`]. Since revision 4.
+    pub judge: Option<
+        unsafe extern "C" fn(*mut c_void, *const Counterfactuals<'_>, *mut Message) -> c_int,
+    >,
 }
 
 /// An explorer. As for a policy; `create`, `destroy` and `propose` are needed.

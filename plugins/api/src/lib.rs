@@ -74,7 +74,7 @@
 //! - Values that are not finite decide nothing: [`best_action`] returns an error.
 //!
 //! # Growth
-//! The interface has a version and a revision (2.3), and so does this crate. Within a version
+//! The interface has a version and a revision (2.4), and so does this crate. Within a version
 //! things are only appended: a plugin built today loads on every later offramp of version 2, and
 //! one that was built for a later revision than the host's is refused with the one it needs.
 //! [`boundary`] has the rule for each type.

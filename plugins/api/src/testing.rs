@@ -28,8 +28,8 @@ use abi_stable::std_types::{RSlice, RStr};
 
 use crate::author::{Explorer, Learner, Policy};
 use crate::data::{
-    Context, EndedTask, EnergyAccounting, EpisodeStart, Progress, SystemSpec, TransitionBatch,
-    UNDECIDED, bytes_of,
+    Context, Counterfactuals, EndedTask, EnergyAccounting, EpisodeStart, Progress, SystemSpec,
+    TransitionBatch, UNDECIDED, bytes_of,
 };
 use crate::error::Error;
 use crate::observation::{Feature, Observation, ObservationSpec};
@@ -221,6 +221,29 @@ impl Bench {
             learner.record(&TransitionBatch { observation, actions, ended })
         })?;
         learner.learn()
+    }
+
+    /// Hands the learner the counterfactuals of `tasks`, each a device and a slot of arrival:
+    /// tasks × (M + 1) `gains`.
+    ///
+    /// # Errors
+    /// Its own.
+    ///
+    /// # Panics
+    /// If there is another number of gains.
+    pub fn judge<L: Learner>(
+        &self,
+        learner: &mut L,
+        tasks: &[(u32, u32)],
+        gains: &[f64],
+    ) -> Result<(), Error> {
+        assert_eq!(gains.len(), tasks.len() * (1 + self.servers), "tasks × (M + 1) gains");
+        let (devices, arrival_slots): (Vec<u32>, Vec<u32>) = tasks.iter().copied().unzip();
+        learner.judge(&Counterfactuals {
+            devices: devices.as_slice().into(),
+            arrival_slots: arrival_slots.as_slice().into(),
+            gains: gains.into(),
+        })
     }
 
     /// Lends what a policy or explorer is created from.

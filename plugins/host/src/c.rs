@@ -14,7 +14,9 @@ use offramp_plugin::c::{
     Context, ExplorerEntry, ExportRequest, FLAG_ANY_SYSTEM, FilesFunction, Message,
     ObservationSpec, Plugin, PolicyEntry, SaveFunction,
 };
-use offramp_plugin::{self as plugin, EpisodeStart, Needs, Observation, Progress, TransitionBatch};
+use offramp_plugin::{
+    self as plugin, Counterfactuals, EpisodeStart, Needs, Observation, Progress, TransitionBatch,
+};
 
 use crate::offer::{LoadError, Offer, OfferKind, c_text, check_interface, read_prefix, read_table};
 
@@ -525,6 +527,21 @@ impl RawPolicy for Instance {
     fn memory(&self) -> CallResult<u64> {
         // SAFETY: as above.
         ROk(self.entry.memory.map_or(0, |memory| unsafe { memory(self.instance) }))
+    }
+
+    fn judged_tasks(&self) -> CallResult<u64> {
+        // What nobody receives is not worth computing.
+        let asks = self.entry.judged_tasks.filter(|_| self.entry.judge.is_some());
+        // SAFETY: as above.
+        ROk(asks.map_or(0, |judged_tasks| unsafe { judged_tasks(self.instance) }))
+    }
+
+    fn judge(&mut self, counterfactuals: ByRef<'_, Counterfactuals<'_>>) -> CallResult<()> {
+        let Self { entry, instance } = self;
+        called(|message| {
+            // SAFETY: as above.
+            entry.judge.map(|judge| unsafe { judge(*instance, counterfactuals.get(), message) })
+        })
     }
 }
 
