@@ -2,9 +2,10 @@
 //! what was attainable. Their runs are rows like others; [`plans`](crate::plans) makes their decisions.
 
 use offramp_results::reference;
+use serde::Deserialize;
 
 /// A source of decisions that is not a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Reference {
     /// Each action equally likely: what is reached without knowing anything.
     Chance,

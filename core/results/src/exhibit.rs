@@ -11,6 +11,7 @@ use crate::Error;
 use crate::group::Grouped;
 use crate::learning::TrainingRow;
 use crate::metric::{self, EpisodeResult, Metric, Pooling, QUANTITY_NAMES};
+use crate::reference::is_reference;
 use crate::run_folder::{RunFolder, RunRecord};
 use crate::statistics::{Scores, Weighted};
 
@@ -119,14 +120,24 @@ impl MeasuredRun {
     /// Memory of an episode, bytes.
     pub const EPISODE_BYTES: u64 = size_of::<EpisodeResult>() as u64;
 
-    /// Reads the first run of a run folder, of a policy that descends from `lineage`; `None` if it
-    /// has none.
+    /// Reads the run of `reference` in a run folder, or without one the first, of a policy that descends
+    /// from `lineage`; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Unreadable`] names the file and what is wrong in it.
-    pub fn read(folder: &Path, lineage: Option<Lineage>) -> Result<Option<Self>, Error> {
+    pub fn read(
+        folder: &Path,
+        reference: Option<&str>,
+        lineage: Option<Lineage>,
+    ) -> Result<Option<Self>, Error> {
         let mut folder = RunFolder::open(folder)?;
-        let Some(record) = folder.next_run() else { return Ok(None) };
+        let record = loop {
+            let Some(record) = folder.next_run() else { return Ok(None) };
+            if reference.is_none_or(|name| is_reference(&record) && record.policy == name) {
+                break record;
+            }
+            while folder.next_episode()?.is_some() {}
+        };
         let mut episodes = Vec::new();
         while let Some(episode) = folder.next_episode()? {
             episodes.push(EpisodeResult {

@@ -101,7 +101,9 @@ impl Checked<'_> {
         for (name, source) in &self.file.policies {
             let at = format!("policies.{name}");
             let (set, quick) = match source {
-                PolicySource::Fixed { set, .. } => (set, None),
+                PolicySource::Fixed { set, .. } | PolicySource::Reference { set, .. } => {
+                    (set, None)
+                }
                 PolicySource::Trained { set, quick, .. }
                 | PolicySource::Distilled { set, quick, .. } => (set, Some(quick)),
             };
@@ -241,7 +243,7 @@ impl Checked<'_> {
                 return self.fault(&format!("{at}.{field}"), message, None);
             }
             if metric == Quantity::Parameters
-                && matches!(self.file.policies.get(policy), Some(PolicySource::Fixed { .. }))
+                && !self.file.policies.get(policy).is_some_and(PolicySource::learns)
             {
                 let message =
                     format!("`{policy}` does not learn, so it has no parameters to count");

@@ -9,7 +9,7 @@ pub(crate) enum Setter {
     Anything,
     /// Evaluations alone.
     Evaluation,
-    /// A policy that does not learn.
+    /// A policy that does not learn, or a reference.
     Fixed,
     /// A policy that is trained.
     Trained,
@@ -21,7 +21,7 @@ impl Setter {
     /// The one of the settings of a policy.
     pub(crate) fn of(source: &PolicySource) -> Self {
         match source {
-            PolicySource::Fixed { .. } => Self::Fixed,
+            PolicySource::Fixed { .. } | PolicySource::Reference { .. } => Self::Fixed,
             PolicySource::Trained { .. } => Self::Trained,
             PolicySource::Distilled { .. } => Self::Distilled,
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use offramp_harness::reference::Reference;
 use offramp_results::exhibit::{ExhibitKind, Quantity};
 use offramp_scenario::field::{Field, Section, Shown};
 use offramp_scenario::{Raw, sections, variants};
@@ -152,6 +153,13 @@ variants! {
             /// Fields of the study's scenario and their values, which override it.
             set: Settings { otherwise: default },
         },
+        /// What was attainable: a plan that knows more than any device does.
+        Reference {
+            /// `Chance`, `Central` or `Hindsight`; see [Share of hindsight](#share-of-hindsight).
+            of: Reference {},
+            /// Fields of the study's scenario and their values, which override it.
+            set: Settings { otherwise: default },
+        },
         /// The policy that a scenario trains.
         Trained {
             /// The scenario.
@@ -235,10 +243,15 @@ variants! {
 }
 
 impl PolicySource {
+    /// True if something learns for it.
+    pub(crate) fn learns(&self) -> bool {
+        matches!(self, Self::Trained { .. } | Self::Distilled { .. })
+    }
+
     /// Where it is trained, in an item that states `of_item`.
     pub(crate) fn trained(&self, of_item: TrainedAt) -> TrainedAt {
         match self {
-            Self::Fixed { .. } => of_item,
+            Self::Fixed { .. } | Self::Reference { .. } => of_item,
             Self::Trained { trained, .. } | Self::Distilled { trained, .. } => {
                 trained.unwrap_or(of_item)
             }

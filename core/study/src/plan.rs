@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use offramp_results::exhibit::Lineage;
 use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
-use offramp_scenario::{Experiment, Fault, Scenario, fault_of, replace};
+use offramp_scenario::{Experiment, Fault, Raw, Scenario, fault_of, replace};
 
 use offramp_harness::bind::{
     BoundPolicy, Distillation, Training, bind_distillation, bind_evaluation, bind_training,
 };
 use offramp_harness::engine::ENGINE;
+use offramp_harness::reference::Reference;
 use offramp_harness::{files_of, recorded_files};
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, Size, TrainedAt};
@@ -24,6 +25,8 @@ pub(crate) struct SeedRun {
     /// The training that it descends from, if it learns.
     pub(crate) lineage: Option<Lineage>,
     pub(crate) evaluation: EvaluationJob,
+    /// The reference that is measured, if it is not a policy.
+    pub(crate) reference: Option<Reference>,
 }
 
 /// A training, or a distillation after its teacher's training.
@@ -250,13 +253,27 @@ impl StudyRunner<'_> {
             let settings = [quick_set, set, &point.set, own];
             let listed = entry(plugin, policy, None, parameters);
             let evaluation = self.evaluation(policy, &file.scenario, &settings, &listed, "")?;
-            return Ok(vec![SeedRun { job: None, lineage: None, evaluation }]);
+            return Ok(vec![SeedRun { job: None, lineage: None, evaluation, reference: None }]);
+        }
+        if let PolicySource::Reference { of, set } = source {
+            // All references of a point are evaluated together.
+            let all = Settings::from([("hindsight".to_owned(), Raw("true".to_owned()))]);
+            let settings = [quick_set, set, &point.set, own, &all];
+            let evaluation = self.evaluation("references", &file.scenario, &settings, "", "")?;
+            return Ok(vec![SeedRun {
+                job: None,
+                lineage: None,
+                evaluation,
+                reference: Some(*of),
+            }]);
         }
         let run = |&seed: &u64| -> Result<SeedRun, StudyError> {
             let (scenario, set, own_quick) = match source {
                 PolicySource::Trained { scenario, set, quick, .. }
                 | PolicySource::Distilled { scenario, set, quick, .. } => (scenario, set, quick),
-                PolicySource::Fixed { set, .. } => (&file.scenario, set, &none),
+                PolicySource::Fixed { set, .. } | PolicySource::Reference { set, .. } => {
+                    (&file.scenario, set, &none)
+                }
             };
             let own_quick = if quick { own_quick } else { &none };
             let job = self.job(policy, source, quick_set, trained_at, seed)?;
@@ -267,7 +284,7 @@ impl StudyRunner<'_> {
             let evaluation = self.evaluation(policy, scenario, &settings, &listed, &job.key)?;
             let training = job.teacher.as_deref().unwrap_or(&job).folder.clone();
             let lineage = Some(Lineage { seed, training });
-            Ok(SeedRun { job: Some(job), lineage, evaluation })
+            Ok(SeedRun { job: Some(job), lineage, evaluation, reference: None })
         };
         self.study.training_seeds().iter().map(run).collect()
     }
@@ -365,7 +382,9 @@ impl StudyRunner<'_> {
                 let name = name.to_owned();
                 Ok(TrainingJob { name, folder, key, scenario: text, home, teacher: None })
             }
-            PolicySource::Fixed { .. } => unreachable!("a policy that does not learn has no jobs"),
+            PolicySource::Fixed { .. } | PolicySource::Reference { .. } => {
+                unreachable!("what does not learn has no jobs")
+            }
         }
     }
 

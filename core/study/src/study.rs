@@ -108,7 +108,7 @@ impl Study {
         let budgets = chosen::take(&mut file, source, size)?;
         let mut scenarios = BTreeMap::new();
         let named = file.policies.values().filter_map(|source| match source {
-            PolicySource::Fixed { .. } => None,
+            PolicySource::Fixed { .. } | PolicySource::Reference { .. } => None,
             PolicySource::Trained { scenario, .. } | PolicySource::Distilled { scenario, .. } => {
                 Some(scenario)
             }

@@ -24,6 +24,7 @@ use offramp_harness::bind::{
 use offramp_harness::check::check_evaluation;
 use offramp_harness::distill::{self, DistillError};
 use offramp_harness::events::{Event, Observer, Part};
+use offramp_harness::reference::Reference;
 use offramp_harness::resume::Start;
 use offramp_harness::train::{self, TrainError};
 
@@ -385,7 +386,7 @@ impl StudyRunner<'_> {
     /// Evaluates, unless that has been done.
     pub(crate) fn evaluate(
         &self,
-        SeedRun { evaluation, lineage, .. }: &SeedRun,
+        SeedRun { evaluation, reference, lineage, .. }: &SeedRun,
         log: &ProgressLog<'_>,
     ) -> Result<Attempt<MeasuredRun>, StudyError> {
         let folder = self.results_of(evaluation);
@@ -411,7 +412,8 @@ impl StudyRunner<'_> {
         }
         log.done(&evaluation.key);
         let missing = || Error::Unreadable { path: folder.clone(), cause: "no run".to_owned() };
-        let run = MeasuredRun::read(&folder, lineage.clone())?.ok_or_else(missing)?;
+        let run = MeasuredRun::read(&folder, reference.map(Reference::name), lineage.clone())?
+            .ok_or_else(missing)?;
         match run.record.error {
             Some(error) => Ok(Err(Failure(error))),
             None => Ok(Ok(run)),
