@@ -25,7 +25,6 @@ fn training() -> Fields {
         .set("system", Fields::new())
         .set("system.slots", 40)
         .set("train.learner", learner)
-        .set("train.explorer", plugin("heuristic"))
         .set("train.episodes", 4)
         .set("train.systems", SYSTEMS)
         .set("train.validate_systems", 2)
@@ -62,7 +61,7 @@ fn what_was_learned_over_systems_decides_in_others() {
         assert!(runs.iter().all(|run| run["metrics"]["qoe"]["mean"].is_number()), "{printed}");
     }
     let shown = sandbox.succeed(&["inspect", "run/final.safetensors"]);
-    for part in ["set of servers", "predicted_reward", "generalist"] {
+    for part in ["set of servers", "predicted_reward", "generalist", "drawn"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     sandbox.succeed(&["export", "run/final.safetensors", "--as", "c", "--out", "device"]);
@@ -76,10 +75,18 @@ fn what_was_learned_over_systems_decides_in_others() {
 
 #[test]
 fn neither_threads_nor_interruptions_change_what_is_learned() {
-    for more in [("n_step", "2"), ("priority", "0.6")] {
+    let rewards = ("learn_from", "Rewards");
+    for more in [
+        &[("learn_from", "Counterfactuals(20)"), ("deploy", "Evaluation")][..],
+        &[rewards, ("n_step", "2")],
+        &[rewards, ("priority", "0.6")],
+    ] {
         let sandbox = Sandbox::new();
-        let (field, value) = (format!("train.learner.parameters.{}", more.0), more.1);
-        sandbox.write("training.ron", training().set(&field, value).to_string());
+        let with = |training: Fields, &(field, value): &(&str, &str)| {
+            training.set(&format!("train.learner.parameters.{field}"), value)
+        };
+        let learner = training().set("train.explorer", plugin("heuristic"));
+        sandbox.write("training.ron", more.iter().fold(learner, with).to_string());
         for (out, jobs) in [("one", "1"), ("three", "3")] {
             sandbox.succeed(&["train", "training.ron", "--out", out, "--jobs", jobs]);
         }

@@ -533,3 +533,63 @@ fn without_numbers(text: &str) -> String {
     }
     shape
 }
+
+/// What was attainable stands beside the policies, each on the same tasks; all of it is evaluated together.
+#[test]
+fn references_are_measured_beside_policies() {
+    let study = r#"(
+        name: "toy",
+        scenario: "system.ron",
+        training_seeds: [1],
+        evaluate: (episodes: 3, seed: 9),
+        policies: {
+            "rules": Fixed(plugin: "heuristic"),
+            "chance": Reference(of: Chance),
+            "all known": Reference(of: Central),
+            "foreseen": Reference(of: Hindsight),
+        },
+        items: [(
+            id: "known", title: "What can be known", form: Table,
+            policies: ["rules", "chance", "all known", "foreseen"], reference: "foreseen",
+            points: [
+                (label: "0.4"), (label: "0.6", set: { "tasks.arrival_probability": 0.6 }),
+            ],
+            metrics: [Qoe],
+        )],
+        claims: [(
+            text: "", source: "",
+            holds_if: Compare(
+                item: "known", metric: Qoe, order: Above,
+                left: (policy: "foreseen", point: "0.6"), right: (policy: "chance", point: "0.6"),
+            ),
+        )],
+    )"#;
+    let sandbox = with_study(study, 4);
+    sandbox.succeed(&["reproduce", "toy.ron", "--out", "out"]);
+    let table = sandbox.read("out/known.csv");
+    let header: Vec<&str> = table.lines().next().unwrap().split(',').collect();
+    let column = |name: &str| header.iter().position(|column| *column == name).unwrap();
+    let (policy, point, estimate) = (column("policy"), column("point"), column("estimate"));
+    let qoe = |wanted: [&str; 2]| -> f64 {
+        let rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+        let mut found = rows.filter(|row| [row[policy], row[point]] == wanted);
+        found.next().unwrap()[estimate].parse().unwrap()
+    };
+    for load in ["0.4", "0.6"] {
+        let known = ["chance", "all known", "foreseen"].map(|policy| qoe([policy, load]));
+        assert!(known[0] < known[1] && known[1] <= known[2], "{load}: {known:?}");
+    }
+    // One evaluation of all references at each point, one of the rules.
+    assert_eq!(listed(&sandbox, "out/results").len(), 2 + 2);
+    // They are those of a run in the same system.
+    let run =
+        "(name: \"run\", system: (devices: 4, servers: 2, slots: 40, server_ghz: [6.0, 12.0]),
+        tasks: (arrival_probability: 0.4), policies: [], hindsight: true,
+        evaluate: (episodes: 3, seed: 9))";
+    sandbox.write("run.ron", run);
+    let printed = sandbox.succeed(&["run", "run.ron", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let last = json["runs"].as_array().unwrap().last().unwrap();
+    let expected = last["metrics"]["qoe"]["mean"].as_f64().unwrap();
+    assert!((qoe(["foreseen", "0.4"]) - expected).abs() < 1e-9);
+}

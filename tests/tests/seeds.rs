@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 15] = [
+const PURPOSES: [(&str, Purpose); 16] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -27,6 +27,7 @@ const PURPOSES: [(&str, Purpose); 15] = [
     ("selection", seeds::SELECTION),
     ("systems", seeds::SYSTEMS),
     ("references", seeds::REFERENCES),
+    ("judged tasks", seeds::JUDGED),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -52,7 +53,7 @@ const TASKS: [(&str, OfTasks); 5] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -91,6 +92,8 @@ fn of_an_episode(seed: u64, episode: u64) -> Vec<(String, u64)> {
     let system = |seed| first(seeds::system(seed, episode));
     drawn.extend(TASKS.map(|(name, under)| (format!("system of {name}"), system(under(seed)))));
     drawn.push(("search".to_owned(), first(seeds::search(seed, episode, 0))));
+    drawn.push(("reference".to_owned(), first(seeds::reference(seed, episode))));
+    drawn.push(("judged tasks".to_owned(), first(seeds::judged(seed, episode))));
     for device in [0, 1, 49] {
         let name = format!("mini_batch of device {device}");
         drawn.push((name, first(seeds::mini_batch(seed, episode, device))));

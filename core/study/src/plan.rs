@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_results::exhibit::Lineage;
 use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
-use offramp_scenario::{Experiment, Fault, Raw, Scenario, fault_of, replace};
+use offramp_scenario::{Experiment, Fault, Raw, Scenario, fault_of, has, replace};
 
 use offramp_harness::bind::{
     BoundPolicy, Distillation, Training, bind_distillation, bind_evaluation, bind_training,
@@ -399,6 +399,12 @@ impl StudyRunner<'_> {
         job: &str,
     ) -> Result<EvaluationJob, StudyError> {
         let mut text = self.text(scenario, settings, Stage::Evaluation)?;
+        // What was learned may be evaluated where it could not be learned, as drawn systems in a world.
+        for section in ["train", "distill"] {
+            if has(&text, section) {
+                text = self.set(scenario, &text, section, "None")?;
+            }
+        }
         let seed = self.study.file.evaluate.seed;
         let evaluate = format!("(episodes: {}, seed: {seed})", self.study.episodes());
         for (field, value) in [("policies", format!("[{listed}]")), ("evaluate", evaluate)] {

@@ -1,15 +1,22 @@
-//! `generalist`: one network for every system, learned by D3QN over many.
+//! `generalist`: one network for every system.
 //!
 //! A network that is tied to its number of servers, or to the load it was trained at, is another
 //! one for each system. This one takes servers as a set ([`offramp_nn::set`]) and sees nothing but
-//! dimensionless numbers (`inputs`); its rewards are divided by R_base = 4·D_max of each task, so
+//! dimensionless numbers (`inputs`); what it learns from is divided by R_base = 4·D_max of each task, so
 //! that what one system teaches has the unit of what another does. Trained once over systems that
 //! are drawn anew for each episode (`train.systems`), a checkpoint decides in any of them.
 //!
+//! It learns from counterfactuals: after each training episode, of some of its tasks, what the sum of all
+//! rewards would have gained by each action. A task's own reward does not tell what its decision cost
+//! the tasks it shared a server with; under much load that is most of it. Its decisions are drawn from
+//! the probabilities that the network learns (`agent/policy_gradient`): devices that see the same loads and
+//! all took the best server would not find it the best. With `learn_from: Rewards` it is a D3QN instead.
+//!
 //! One reading order: `parameters` (the choices), `inputs` (what the network sees), `log` (slots
-//! and rows of episodes, which differ in their number of servers), `replay` (experiences that refer
-//! to them, and which of them a batch is), `agent` (two networks, and an update as in eqs. (14) and
-//! (15)), `policy` (observations in, decisions out), `saved` (checkpoints, the state of a training).
+//! and rows of episodes, which differ in their number of servers), `replay` (experiences or judged
+//! decisions that refer to them, and which of them a batch is), `rule` (how numbers decide), `agent` (two
+//! networks and an update; `agent/policy_gradient` from counterfactuals, `agent/q_learning` as in eqs. (14)
+//! and (15)), `policy` (observations in, decisions out), `saved` (checkpoints, the state of a training).
 //!
 //! # Inputs
 //! What a program that runs an exported network has to compute; scales are in its files. D is the
@@ -29,7 +36,11 @@
 //! | server | `speed`, `up` | f over the mean of all servers; the share of its speed that it has |
 //! | history | | loads of the last K slots, each over the server's share N·f/Σf; 20 at most |
 //!
-//! # Where this differs from `d3qn`
+//! # Decisions of an exported network
+//! The fact `decides` of a checkpoint states how its numbers A decide: `largest`; or `drawn`, each action with
+//! the probability e^(A/τ) / Σ e^(A/τ), where τ is 0.05. Whoever exports it has to draw then.
+//!
+//! # Where learning from rewards differs from `d3qn`
 //! 1. One network for all devices, always; states are ragged.
 //! 2. Q is in R_base of the task that waits, and so is each reward of eq. (14): where the deadlines
 //!    of a device's tasks differ, so does the unit of its rewards.
@@ -50,7 +61,7 @@ use policy::Generalist;
 offramp_plugin::register_policy!(
     Generalist,
     "generalist",
-    "One network for systems of any size, learned over many: a value for each action.",
+    "One network for systems of any size, learned over many, from what decisions change for all.",
     [learner, value_function, exportable, mergeable, any_system],
 );
 offramp_plugin::export_plugin!();
