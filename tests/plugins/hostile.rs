@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use offramp_plugin::serde::Deserialize;
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Explorer, Learner, Needs, Observation, Policy, Progress, Saved,
-    Student, TransitionBatch, ValueFunction,
+    Context, Counterfactuals, EpisodeStart, Error, Explorer, Learner, Needs, Observation, Policy,
+    Progress, Saved, Student, TransitionBatch, ValueFunction,
 };
 
 #[derive(Deserialize, Clone, Debug, PartialEq)]
@@ -175,6 +175,14 @@ impl Learner for Hostile {
         self.call("learn")?;
         let loss = if self.misdeed == Misdeed::NotANumber { f64::NAN } else { 0.0 };
         Ok(Progress { updates: 1, recent_updates: 1, loss })
+    }
+
+    fn judged_tasks(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn judge(&mut self, _: &Counterfactuals<'_>) -> Result<(), Error> {
+        self.call("judge")
     }
 }
 

@@ -6,7 +6,7 @@ use offramp_harness::bind::{Evaluation, bind_evaluation};
 use offramp_harness::context::PolicyContext;
 use offramp_harness::environment::Environment;
 use offramp_host::plugin::testing::Bench;
-use offramp_host::plugin::{ExportRequest, Needs, Progress, UNDECIDED};
+use offramp_host::plugin::{Counterfactuals, ExportRequest, Needs, Progress, UNDECIDED};
 use offramp_host::{CallFailure, OfferKind, PluginRef, Policy, Registry};
 use offramp_scenario::Experiment;
 use offramp_tests::{Sandbox, built, example, workspace};
@@ -208,6 +208,11 @@ fn a_learner_or_explorer_that_ends_the_process_is_named() {
             "policy `hostile-learner` ended the process in `learn`",
         ),
         (
+            learner("RuinIn(\"judge\", ExitZero)") + uniform,
+            1,
+            "policy `hostile-learner` ended the process in `judge`",
+        ),
+        (
             learner("RuinIn(\"checkpoint\", ExitZero)") + uniform,
             1,
             "policy `hostile-learner` ended the process in `checkpoint`",
@@ -391,6 +396,12 @@ fn capabilities_that_misbehave() {
     let learn = |policy: &mut dyn Policy, _: &mut Environment| {
         policy.learner().unwrap().learn().map(|_: Progress| ())
     };
+    let judge = |policy: &mut dyn Policy, _: &mut Environment| {
+        let none = || [].as_slice().into();
+        let judged =
+            Counterfactuals { devices: none(), arrival_slots: none(), gains: [].as_slice().into() };
+        policy.learner().unwrap().judge(&judged)
+    };
     let save =
         |policy: &mut dyn Policy, _: &mut Environment| policy.saved().unwrap().save().map(drop);
     let checkpoint = |policy: &mut dyn Policy, _: &mut Environment| {
@@ -405,6 +416,8 @@ fn capabilities_that_misbehave() {
         call("PanicIn(\"record\")", record),
         call("PanicIn(\"learn\")", learn),
         call("NotANumber", learn),
+        call("FailIn(\"judge\")", judge),
+        call("PanicIn(\"judge\")", judge),
         call("PanicIn(\"save\")", save),
         call("PanicIn(\"checkpoint\")", checkpoint),
         call("FailIn(\"load\")", load),

@@ -19,6 +19,13 @@ use crate::rule::Rule;
 /// in order, so that it is bit-identical on any number of threads.
 pub(crate) const PART: usize = 64;
 
+/// The root mean square that gains are brought to: about what it is at a load that is neither light nor
+/// heavy, so that preferences keep their unit.
+const LEVEL: f64 = 0.3;
+
+/// Added to the root mean square of gains, so that an episode in which nothing matters is not blown up.
+const LEAST_SIZE: f64 = 1e-3;
+
 /// Servers that memory is estimated for, if the scenario's own system has fewer.
 const SERVERS_OF_ESTIMATE: usize = 32;
 
@@ -32,6 +39,7 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `predictions` | | `true`, `false` | `true` |
 /// | `learn_from` | | `Counterfactuals(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
 /// | `fit` | weight of fitting preferences to gains, at first | 0 to 100 | 3 |
+/// | `level` | exponent | 0 to 1 | 0.75 |
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.004)` |
 /// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
@@ -48,8 +56,8 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `every_slots` | slots | 1 to 10,000 | 25 |
 /// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
 ///
-/// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit` to learning from
-/// counterfactuals; they are refused otherwise. Network, replay and batches together need at most 16 GiB.
+/// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit` and `level` to
+/// learning from counterfactuals; they are refused otherwise. Network, replay and batches together need at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -66,6 +74,10 @@ pub(crate) struct Parameters {
     /// Weight of fitting preferences to what actions gain, of the first update; over the first half of
     /// the training it falls to a hundredth.
     pub(crate) fit: f64,
+    /// How far the gains of episodes are brought to one level. Between systems with few tasks and those that are
+    /// overloaded, they differ by a factor of a hundred, and what matters little is learned last. With
+    /// 0 they stay as they are, with 1 all have the same root mean square.
+    pub(crate) level: f64,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
     /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
@@ -108,6 +120,7 @@ impl Default for Parameters {
             predictions: true,
             learn_from: LearnFrom::Counterfactuals(400),
             fit: 3.0,
+            level: 0.75,
             optimiser: Optimiser::Adam(4e-3),
             anneal: 1.0,
             loss: Loss::Huber(1.0),
@@ -198,6 +211,7 @@ impl Parameters {
             check("learn_from", tasks, 1..=1_000_000)?;
         }
         check("fit", self.fit, 0.0..=100.0)?;
+        check("level", self.level, range::UNIT)?;
         self.check_effects()?;
         if self.devices == 0 {
             refused("devices", &self.devices, "1 or more")?;
@@ -220,15 +234,15 @@ impl Parameters {
 impl Parameters {
     /// Checks that nothing is chosen that has no effect.
     fn check_effects(&self) -> Result<(), ParameterError> {
-        let Self { fit, discount, n_step, priority, devices, .. } = Self::default();
+        let Self { fit, level, discount, n_step, priority, devices, .. } = Self::default();
         let of_rewards: [(&'static str, bool, &dyn Debug); 4] = [
             ("discount", self.discount == discount, &self.discount),
             ("n_step", self.n_step == n_step, &self.n_step),
             ("priority", self.priority == priority, &self.priority),
             ("devices", self.devices == devices, &self.devices),
         ];
-        let of_counterfactuals: [(&'static str, bool, &dyn Debug); 1] =
-            [("fit", self.fit == fit, &self.fit)];
+        let of_counterfactuals: [(&'static str, bool, &dyn Debug); 2] =
+            [("fit", self.fit == fit, &self.fit), ("level", self.level == level, &self.level)];
         let (others, wanted) = match self.learn_from {
             LearnFrom::Rewards => (&of_counterfactuals[..], "`learn_from: Counterfactuals(…)`"),
             LearnFrom::Counterfactuals(_) => (&of_rewards[..], "`learn_from: Rewards`"),
@@ -262,6 +276,13 @@ impl Recipe {
         // From 1 to 0 over the first half.
         let left = (2.0 * self.left.factor(update) - 1.0).max(0.0);
         self.parameters.fit * 100_f64.powf(left - 1.0)
+    }
+
+    /// The factor that brings the gains of an episode, centred and over R_base, to one level.
+    pub(crate) fn level(&self, gains: impl Iterator<Item = f64> + Clone) -> f64 {
+        let square: f64 = gains.clone().map(|gain| gain * gain).sum();
+        let size = (square / gains.count().max(1) as f64).sqrt();
+        (LEVEL / (size + LEAST_SIZE)).powf(self.parameters.level)
     }
 
     /// The rule by which the networks decide.
@@ -347,6 +368,16 @@ mod tests {
         assert_eq!(recipe.fit(0), 3.0);
         assert!(close(recipe.fit(63), 0.3) && close(recipe.fit(126), 0.03), "{}", recipe.fit(63));
         assert!((recipe.fit(1000) - 0.03).abs() < 1e-12);
+        // Gains of ±0.3 stay as they are; ±0.003 becomes nearer to it, and with an exponent of 1 all but that.
+        let level = |level: f64, gain: f64| {
+            let parameters = Parameters { level, ..Parameters::default() };
+            parameters.recipe(0).unwrap().level([gain, -gain].into_iter())
+        };
+        assert!((level(0.75, 0.299) - 1.0).abs() < 1e-9);
+        assert_eq!(level(0.0, 0.003), 1.0);
+        assert!((level(1.0, 0.003) - 75.0).abs() < 1e-9);
+        assert!((level(0.5, 0.003) - 75.0_f64.sqrt()).abs() < 1e-9);
+        assert!(level(1.0, 0.0).is_finite());
         // Without a length nothing falls.
         let recipe = parameters().recipe(0).unwrap();
         assert_eq!(recipe.annealing.factor(1_000_000), 1.0);

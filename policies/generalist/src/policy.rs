@@ -255,14 +255,23 @@ impl Learner for Generalist {
         let (shape, servers) = (&self.plan.network.shape, self.system.servers());
         let Lessons::Counterfactuals(replay) = &mut agent.lessons else { return Ok(()) };
         let tasks = judged.arrival_slots.iter().zip(judged.devices.iter());
-        for ((&slot, &device), gains) in tasks.zip(judged.gains.chunks_exact(1 + servers)) {
+        let row_of = |(&slot, &device): (&u32, &u32)| {
             let seen = training.seen.get(slot as usize);
-            let Some(row) = seen.and_then(|seen| seen.row(device, shape, servers)) else {
-                let message = format!("device {device} had no task in slot {slot}");
-                return Err(Error::new(message));
-            };
-            let over_base = |gain: &f64| (gain / f64::from(row.base)) as f32;
-            let gains = gains.iter().map(over_base).collect();
+            let row = seen.and_then(|seen| seen.row(device, shape, servers));
+            row.map(|row| (slot, row))
+                .ok_or_else(|| Error::new(format!("device {device} had no task in slot {slot}")))
+        };
+        let rows: Vec<(u32, Row<'_>)> = tasks.map(row_of).collect::<Result<_, _>>()?;
+        let gains = judged.gains.chunks_exact(1 + servers);
+        // Over R_base, and less the mean of all actions.
+        let centred = |((_, row), gains): (&(u32, Row<'_>), &[f64])| -> Vec<f64> {
+            let mean = gains.iter().sum::<f64>() / gains.len() as f64;
+            gains.iter().map(|gain| (gain - mean) / f64::from(row.base)).collect()
+        };
+        let gains: Vec<Vec<f64>> = rows.iter().zip(gains).map(centred).collect();
+        let factor = self.plan.recipe.level(gains.iter().flatten().copied());
+        for (&(slot, row), gains) in rows.iter().zip(gains) {
+            let gains = gains.iter().map(|gain| (gain * factor) as f32).collect();
             let row = replay.log.push_row_of(slot, row);
             replay.push(Judged { row, gains });
         }

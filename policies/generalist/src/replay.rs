@@ -30,8 +30,8 @@ pub(crate) struct Experience {
 pub(crate) struct Judged {
     /// The row of the state.
     pub(crate) row: u64,
-    /// What the sum of all rewards would have gained by each action, 1 + M numbers; over the R_base of
-    /// the task.
+    /// What the sum of all rewards would have gained by each action, 1 + M numbers: over the R_base of
+    /// the task, less their mean, and brought to one level.
     pub(crate) gains: Box<[f32]>,
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Alone that would get stuck: what π all but excludes changes nothing, whatever it would gain, and if on
 //! average one action is best at first, π takes it everywhere before it has learned to tell states
-//! apart. So preferences are also fitted to gains: the loss of A(s, a) − (G(a) − mean G) is added, with a
+//! apart. So preferences are also fitted to gains: the loss of A(s, a) − G(a) is added, G being less its mean over all actions, with a
 //! weight that falls to a hundredth over the first half of the training.
 //!
 //! Greedy decisions would not do: devices that see the same loads would all choose the same server. π
@@ -49,10 +49,9 @@ impl Agent {
             // The loss is what is not gained: of what the best action would gain, what π does not.
             let regret = gains.iter().copied().fold(f32::NEG_INFINITY, f32::max) - mean;
             update.loss += f64::from(regret * share);
-            let centre = gains.iter().sum::<f32>() / gains.len() as f32;
             let each = policy.iter().zip(gains).zip(workspace.values_of(row));
             d_values.extend(each.map(|((p, gain), preference)| {
-                let (loss, derivative) = recipe.parameters.loss.of(preference - (gain - centre));
+                let (loss, derivative) = recipe.parameters.loss.of(preference - gain);
                 update.loss += f64::from(fit * loss * share);
                 (p * (mean - gain) / TEMPERATURE + fit * derivative) * share
             }));

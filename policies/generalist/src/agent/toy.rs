@@ -246,6 +246,6 @@ fn the_gradient_is_that_of_the_expected_gain() {
         let error = (f64::from(*derivative) - difference).abs();
         assert!(error < 1e-4 * (1.0 + difference.abs()), "{derivative} instead of {difference}");
     }
-    let loss = 0.9 - expected(&preferences);
+    let loss = f64::from(gains[2]) - expected(&preferences);
     assert!((scratch.update.loss - loss).abs() < 1e-5, "{} {loss}", scratch.update.loss);
 }

@@ -328,6 +328,10 @@ fn what_would_learn_nothing_is_refused() {
         "fit: 1.0 is out of range: `learn_from: Counterfactuals(…)` is needed"
     );
     assert_eq!(
+        refusal("level: 0.5, learn_from: Rewards", None),
+        "level: 0.5 is out of range: `learn_from: Counterfactuals(…)` is needed"
+    );
+    assert_eq!(
         refusal("learn_from: Counterfactuals(0)", None),
         "learn_from: 0 is out of range: 1 to 1000000 is needed"
     );
@@ -359,7 +363,8 @@ const NUMBERS: [&str; 14] = [
 ];
 const COUNTS: [&str; 8] = ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-const FIELDS: [(&str, &[&str]); 19] = [
+const FIELDS: [(&str, &[&str]); 20] = [
+    ("level", &NUMBERS),
     ("fit", &NUMBERS),
     ("learn_from", &["Rewards", "Counterfactuals(0)", "Counterfactuals(1)", "Counterfactuals(9)"]),
     ("lstm", &COUNTS),
