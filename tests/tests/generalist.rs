@@ -61,7 +61,7 @@ fn what_was_learned_over_systems_decides_in_others() {
         assert!(runs.iter().all(|run| run["metrics"]["qoe"]["mean"].is_number()), "{printed}");
     }
     let shown = sandbox.succeed(&["inspect", "run/final.safetensors"]);
-    for part in ["set of servers", "predicted_reward", "generalist", "drawn"] {
+    for part in ["set of servers", "predicted_reward", "generalist", "temperature"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     sandbox.succeed(&["export", "run/final.safetensors", "--as", "c", "--out", "device"]);

@@ -37,8 +37,9 @@
 //! | history | | loads of the last K slots, each over the server's share N·f/Σf; 20 at most |
 //!
 //! # Decisions of an exported network
-//! The fact `decides` of a checkpoint states how its numbers A decide: `largest`; or `drawn`, each action with
-//! the probability e^(A/τ) / Σ e^(A/τ), where τ is 0.05. Whoever exports it has to draw then.
+//! A checkpoint that has learned from counterfactuals states a `temperature` τ, 0.05: each action is drawn with
+//! the probability e^(A/τ) / Σ e^(A/τ) of its number A. Exported C has a function that draws; whoever runs ONNX
+//! has to draw. Without it the largest number decides.
 //!
 //! # Where learning from rewards differs from `d3qn`
 //! 1. One network for all devices, always; states are ragged.

@@ -1,11 +1,9 @@
 //! The rule by which the network's numbers decide.
 
 use offramp_nn::checkpoint::{Checkpoint, CheckpointError};
+use offramp_nn::set::TEMPERATURE as FACT;
 use offramp_nn::softmax;
 use rand::Rng;
-
-/// The fact of a checkpoint that states it.
-const FACT: &str = "decides";
 
 /// How decisions are made of the network's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,31 +16,26 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    const ALL: [Self; 2] = [Self::Largest, Self::Drawn];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Largest => "largest",
-            Self::Drawn => "drawn",
-        }
-    }
-
     /// That of the weights of a checkpoint.
     ///
     /// # Errors
-    /// [`CheckpointError`] if it states none, or another.
+    /// [`CheckpointError`] if they are preferences in another unit.
     pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
-        let stated = checkpoint.fact(FACT)?;
-        let known = Self::ALL.into_iter().find(|rule| rule.name() == stated);
-        known.ok_or_else(|| CheckpointError::Mismatch {
-            found: format!("decides `{stated}`"),
-            wanted: "`largest` or `drawn` is needed".to_owned(),
-        })
+        match checkpoint.metadata.get(FACT) {
+            None => Ok(Self::Largest),
+            Some(stated) if *stated == TEMPERATURE.to_string() => Ok(Self::Drawn),
+            Some(stated) => Err(CheckpointError::Mismatch {
+                found: format!("has the temperature {stated}"),
+                wanted: format!("{TEMPERATURE} is needed"),
+            }),
+        }
     }
 
     /// States it in a checkpoint.
     pub(crate) fn state(self, checkpoint: &mut Checkpoint) {
-        checkpoint.metadata.insert(FACT.to_owned(), self.name().to_owned());
+        if self == Self::Drawn {
+            checkpoint.metadata.insert(FACT.to_owned(), TEMPERATURE.to_string());
+        }
     }
 }
 

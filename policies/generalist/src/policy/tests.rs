@@ -273,10 +273,16 @@ fn drawn_decisions_depend_on_episode_and_slot_alone() {
 #[test]
 fn a_checkpoint_states_how_it_decides() {
     let mut checkpoint = Checkpoint::from_bytes(&trained("").checkpoint().unwrap()).unwrap();
-    assert_eq!(checkpoint.metadata["decides"], "drawn");
-    checkpoint.metadata.insert("decides".to_owned(), "by chance".to_owned());
+    assert_eq!(checkpoint.metadata["temperature"], "0.05");
+    checkpoint.metadata.insert("temperature".to_owned(), "1".to_owned());
     let refused = refusal("", Some(checkpoint.to_bytes().unwrap()));
-    assert_eq!(refused, "the checkpoint decides `by chance`, and `largest` or `drawn` is needed");
+    assert_eq!(refused, "the checkpoint has the temperature 1, and 0.05 is needed");
+}
+
+#[test]
+fn what_has_learned_from_rewards_decides_by_the_largest() {
+    let checkpoint = Checkpoint::from_bytes(&trained(KINDS[0]).checkpoint().unwrap()).unwrap();
+    assert!(!checkpoint.metadata.contains_key("temperature"));
 }
 
 #[test]

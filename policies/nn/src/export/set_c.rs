@@ -1,6 +1,7 @@
 //! C for networks over servers: one header and one source file, for any number of servers up to a
 //! maximum that the device's program may choose when it compiles them. Otherwise like
-//! [`c`](super::c).
+//! [`c`](super::c). Where decisions are drawn ([`TEMPERATURE`]), a function that draws takes the place of
+//! the one that decides by the largest value.
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ use super::c::{
 };
 use super::{ExportedFile, Origin, SetNetwork};
 use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
-use crate::set::{Columns, SetInputs, SetLayers, SetShape};
+use crate::set::{Columns, SetInputs, SetLayers, SetShape, TEMPERATURE};
 
 /// The maximum number of servers where the program does not define another.
 const MAX_SERVERS: usize = 20;
@@ -46,13 +47,24 @@ pub(super) fn files(network: &SetNetwork<'_>, stored: Weights) -> Vec<ExportedFi
         .replace("{activation}", &activation("L"))
         .replace("{value}", &VALUE_COLUMN.to_string())
         .replace("{first_advantage}", &FIRST_ADVANTAGE_COLUMN.to_string());
-    source += DECIDE;
+    match temperature(origin) {
+        None => source += DECIDE,
+        Some(temperature) => {
+            source += &DRAW.replace("{sharpness}", &format!("{:e}f", 1.0 / temperature));
+        }
+    }
     let SetShape { lstm, embedding, hidden, .. } = **shape;
     // The local arrays of all functions: embeddings with mean, maximum and the device's part; both
     // layers after them and the head; output, gates and cell of the LSTM; values.
     let stack_bytes =
         4 * ((MAX_SERVERS + 3) * embedding + 2 * hidden + 2 + 6 * lstm + MAX_SERVERS + 1);
     pair(origin, &header(shape, origin), &source, flash_bytes, stack_bytes)
+}
+
+/// The temperature of the softmax that decisions are drawn from; `None` if the largest value decides.
+fn temperature(origin: &Origin<SetInputs>) -> Option<f32> {
+    let stated = origin.facts.get(TEMPERATURE)?.parse().ok();
+    stated.filter(|temperature: &f32| temperature.is_finite() && *temperature > 0.0)
 }
 
 fn header(shape: &SetShape, origin: &Origin<SetInputs>) -> String {
@@ -73,6 +85,12 @@ fn header(shape: &SetShape, origin: &Origin<SetInputs>) -> String {
             ),
         )
         .replace("{max}", &MAX_SERVERS.to_string());
+    text = match temperature(origin) {
+        None => text.replace("{decision}", DECIDES),
+        Some(temperature) => {
+            text.replace("{decision}", &DRAWS.replace("{temperature}", &temperature.to_string()))
+        }
+    };
     for (kind, Columns { names, scales }) in origin.inputs.columns() {
         let capitals = kind.to_ascii_uppercase();
         let mut defined = format!("#define {{NAME}}_{capitals}_FEATURES {}\n", names.len());
@@ -124,16 +142,27 @@ extern \"C\" {
 int {name}_values(int servers, const float *device, const float *link, const float *server,
                   const float *history, float *values);
 
-/* The action of the largest value: 0 computes locally, j offloads to server j; -1 where servers is
-   out of its range. */
-int {name}_decide(int servers, const float *device, const float *link, const float *server,
-                  const float *history);
-
+{decision}
 #ifdef __cplusplus
 }
 #endif
 
 #endif
+";
+
+const DECIDES: &str = "\
+/* The action of the largest value: 0 computes locally, j offloads to server j; -1 where servers is
+   out of its range. */
+int {name}_decide(int servers, const float *device, const float *link, const float *server,
+                  const float *history);
+";
+
+const DRAWS: &str = "\
+/* An action, drawn in proportion to e^(value / {temperature}), so that devices which see the same loads
+   spread over the servers; uniform is a random number from 0 up to 1. 0 computes locally, j offloads to
+   server j; -1 where servers is out of its range. */
+int {name}_draw(int servers, const float *device, const float *link, const float *server,
+                const float *history, float uniform);
 ";
 
 const SOURCE_HEAD: &str = "\
@@ -219,5 +248,26 @@ int {name}_decide(int servers, const float *device, const float *link, const flo
     for (int action = 1; action <= servers; action++)
         if (values[action] > values[best]) best = action;
     return best;
+}
+";
+
+const DRAW: &str = "\
+int {name}_draw(int servers, const float *device, const float *link, const float *server,
+                const float *history, float uniform) {
+    float values[MAX_M + 1], largest, sum = 0.0f;
+    if ({name}_values(servers, device, link, server, history, values) != 0) return -1;
+    largest = values[0];
+    for (int action = 1; action <= servers; action++)
+        if (values[action] > largest) largest = values[action];
+    for (int action = 0; action <= servers; action++) {
+        values[action] = exponential((values[action] - largest) * {sharpness});
+        sum += values[action];
+    }
+    uniform *= sum;
+    for (int action = 0; action < servers; action++) {
+        uniform -= values[action];
+        if (uniform < 0.0f) return action;
+    }
+    return servers;
 }
 ";

@@ -6,8 +6,8 @@ use rten::{ModelOptions, ValueView};
 use super::tests::{printed, request};
 use super::*;
 use crate::checkpoint_spec::Stage;
-use crate::set::{Columns, SetBatch, SetDecider, SetNetworkSpec, SetWidths};
-use crate::{Initial, argmax, stream};
+use crate::set::{Columns, SetBatch, SetDecider, SetNetworkSpec, SetWidths, TEMPERATURE};
+use crate::{Initial, argmax, softmax, stream};
 
 const HISTORY_SLOTS: usize = 4;
 const WIDTHS: SetWidths = SetWidths { lstm: 3, embedding: 7, hidden: 6 };
@@ -150,6 +150,39 @@ fn exported_c_has_the_values_of_the_network_for_any_number_of_servers() {
             }
         }
     }
+}
+
+/// Drawn with the same uniform numbers, decisions are those of the softmax of the values.
+#[test]
+fn exported_c_draws_where_decisions_are_drawn() {
+    let (network, checkpoint) = network(&[("d", 2.0)], &[]);
+    let mut checkpoint = Checkpoint::from_bytes(&checkpoint).unwrap();
+    checkpoint.metadata.insert(TEMPERATURE.to_owned(), "0.5".to_owned());
+    let files = export_set("x", &checkpoint.to_bytes().unwrap(), &request("c", 0)).unwrap();
+    let header = String::from_utf8(files[0].bytes.clone()).unwrap();
+    assert!(header.contains("e^(value / 0.5)") && !header.contains("policy_decide"), "{header}");
+    let slot = Slot::draw(&network.shape, 3, 1);
+    let parts = [&slot.device, &slot.link, &slot.server, &slot.history].map(Vec::as_slice);
+    let row: Vec<f32> =
+        std::iter::once(3.0).chain(parts.concat().iter().map(|&x| x as f32)).collect();
+    let mut policy = Vec::new();
+    softmax(slot.values(&network).iter().map(|value| value / 0.5), &mut policy);
+    let mut drawn = Vec::new();
+    for uniform in [0.0_f32, 0.2, 0.4, 0.6, 0.8, 0.99] {
+        let call = format!("history, {uniform:.3}f)");
+        let main = MAIN.replace("policy_decide", "policy_draw");
+        let main = main.replace("link, server, history)", &format!("link, server, {call}"));
+        let name = format!("offramp-exported-set-drawn-{uniform}");
+        let theirs = printed(&name, &main, &files, std::slice::from_ref(&row));
+        let mut left = uniform;
+        let expected = policy.iter().position(|p| {
+            left -= p;
+            left < 0.0
+        });
+        assert_eq!(theirs[0].last(), Some(&(expected.unwrap() as f32)), "{policy:?}");
+        drawn.push(expected.unwrap());
+    }
+    assert!(drawn.iter().any(|action| *action != drawn[0]), "{policy:?}");
 }
 
 #[test]

@@ -91,6 +91,10 @@ fn take(
     Ok(networks.into_iter().flatten().collect())
 }
 
+/// The fact of a checkpoint that states the temperature of the softmax that its decisions are drawn from.
+/// Without it the largest value decides.
+pub const TEMPERATURE: &str = "temperature";
+
 /// The network of a deployed checkpoint, read without knowing the scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredSetNetwork {

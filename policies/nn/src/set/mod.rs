@@ -88,7 +88,7 @@ mod shape;
 mod workspace;
 
 pub use batch::SetBatch;
-pub use checkpoints::{SetNetworkSpec, StoredSetNetwork};
+pub use checkpoints::{SetNetworkSpec, StoredSetNetwork, TEMPERATURE};
 pub use decider::SetDecider;
 pub use inputs::{Columns, SetInputs, SetWidths};
 pub use shape::SetShape;
