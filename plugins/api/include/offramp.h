@@ -263,8 +263,8 @@ typedef struct {
     uint64_t (*memory)(void *self);
     /* Since revision 4, both for a learner that learns from more than its rewards. Of how many tasks
      * of each training episode it wants the counterfactuals; 0 for none. Asked for before a training
-     * begins, and only if there is judge. Each takes offramp time: a task of the paper's system
-     * about as much as its part of the episode. */
+     * begins, and only if there is judge. Each takes offramp time: 5 to 13 microseconds for a
+     * task of the paper's system on one core, 30 to 70 times its part of the episode. */
     uint64_t (*judged_tasks)(void *self);
     /* The counterfactuals of so many tasks, or of all if there are fewer, drawn at random. Called
      * after the last slot of each training episode, before end_episode. */

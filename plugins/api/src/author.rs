@@ -147,7 +147,8 @@ pub trait Learner: Saved {
 
     /// Returns of how many tasks of each training episode it wants to know the counterfactuals; 0, the
     /// default, if it learns from rewards alone. Asked for before a training begins. Each takes the
-    /// host time: a task of the paper's system about as much as its part of the episode.
+    /// host time: 5 to 13 µs for a task of the paper's system on one core, 30 to 70 times its part of the
+    /// episode.
     fn judged_tasks(&self) -> u64 {
         0
     }

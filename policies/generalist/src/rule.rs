@@ -39,9 +39,8 @@ impl Rule {
     }
 }
 
-/// τ: of preferences that differ by it, one is e times as likely as the other. It is a unit, no choice:
-/// networks learn preferences of whatever size. In it, the preferences of a network that has not
-/// learned anything make sharp enough choices to learn from.
+/// τ: of preferences that differ by it, one is e times as likely as the other. They are fitted to gains in
+/// R_base at first, where a twentieth is much.
 pub(crate) const TEMPERATURE: f32 = 0.05;
 
 /// π(a|s) = e^(A(s, a)/τ) / Σ e^(A(s, ·)/τ) of the preferences A(s, ·).

@@ -9,8 +9,8 @@
 //!
 //! Alone that would get stuck: what π all but excludes changes nothing, whatever it would gain, and if on
 //! average one action is best at first, π takes it everywhere before it has learned to tell states
-//! apart. So preferences are also fitted to gains: the loss of A(s, a) − G(a) is added, G being less its mean over all actions, with a
-//! weight that falls to a hundredth over the first half of the training.
+//! apart. So preferences are also fitted to gains: the loss of A(s, a) − G(a) is added, where G is less its
+//! mean over all actions, with a weight that falls to a hundredth over the first half of the training.
 //!
 //! Greedy decisions would not do: devices that see the same loads would all choose the same server. π
 //! spreads them, and learns how much.
