@@ -152,7 +152,7 @@ fn ruinous(isolate: bool) -> String {
         "(name: \"ruinous\", system: (devices: 6, servers: 2, slots: 60),
         policies: [(plugin: \"random\"), {ruins}(plugin: \"heuristic\")],
         evaluate: (episodes: 3), isolate: {isolate},
-        limits: (call_seconds: 1.0, memory_mib: 200))"
+        limits: (call_seconds: 3.0, memory_mib: 200))"
     )
 }
 

@@ -237,6 +237,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use offramp_model::rng::{Purpose, StreamFamily};
+    use offramp_model::world::{Area, Position};
 
     use super::*;
     use crate::Experiment;
@@ -285,6 +286,30 @@ mod tests {
         assert_eq!(whole, BTreeSet::from([1, 2, 3, 4]));
         // One half, with a standard error of 5.
         assert!((30..70).contains(&heterogeneous), "{heterogeneous}");
+    }
+
+    #[test]
+    fn a_world_may_have_a_station_for_each_server_that_is_drawn() {
+        let drawn_systems = read(
+            "{\"system.servers\": Whole(1, 6), \"world\": Choice([None, (stations: OnePerServer)])}",
+            "",
+        );
+        let systems = drawn_systems.unwrap().unwrap();
+        let mut places = BTreeSet::new();
+        let mut worlds = 0;
+        for episode in 0..40 {
+            let system = systems.system(&drawn(&systems, episode)).unwrap();
+            let Some(world) = &system.parameters().world else { continue };
+            assert_eq!(world.stations.len(), system.server_count() as usize);
+            let Area { width_m, height_m } = world.area;
+            for Position { x_m, y_m } in &world.stations {
+                assert!((0.0..=width_m).contains(x_m) && (0.0..=height_m).contains(y_m));
+                places.insert(x_m.to_bits());
+            }
+            worlds += 1;
+        }
+        // They are drawn anew with each system.
+        assert!(worlds > 10 && places.len() > 2 * worlds, "{worlds} {}", places.len());
     }
 
     /// Its files would be read in each episode, and may change meanwhile.

@@ -23,6 +23,8 @@ enum NamedStations {
     Grid(u32, u32),
     /// How many.
     Drawn(u32),
+    /// As many as servers, drawn.
+    OnePerServer,
 }
 
 /// A speed, or the bounds of one that is drawn.
@@ -139,7 +141,7 @@ pub(crate) fn world(
     };
     Ok(Some(Arc::new(World {
         area,
-        stations: source.stations(section, area, recordings, streams)?,
+        stations: source.stations(section, area, file.system.servers, recordings, streams)?,
         mobility: source.mobility(section, file.system.devices, recordings)?,
         radio,
         band,
@@ -175,11 +177,13 @@ impl Source<'_> {
         &self,
         section: &WorldSection,
         area: Area,
+        servers: u32,
         recordings: &mut Recordings<'_>,
         streams: StreamFamily,
     ) -> Result<Vec<Position>, Fault> {
         let field = "world.stations";
-        let forms = "Grid(columns, rows), Drawn(n), a list, [(x, y), …], or Recorded(\"FILE\")";
+        let forms = "Grid(columns, rows), Drawn(n), OnePerServer, a list, [(x, y), …], or \
+                     Recorded(\"FILE\")";
         let raw = &section.stations;
         if let Some(named) = self.files_in(field, raw, "Recorded")? {
             return recordings.positions(field, &named);
@@ -191,6 +195,15 @@ impl Source<'_> {
         let many = |count: u64| {
             let message = format!("{count} stations are more than a million");
             if count > 1_000_000 { Err(self.fault(field, message, None)) } else { Ok(()) }
+        };
+        let drawn = |count: u32| {
+            many(u64::from(count))?;
+            let draw = |station| {
+                let mut stream = streams.of(station);
+                let x_m = area.width_m * stream.uniform();
+                Position { x_m, y_m: area.height_m * stream.uniform() }
+            };
+            Ok((0..u64::from(count)).map(draw).collect())
         };
         match self.named(field, raw, forms)? {
             NamedStations::Grid(columns, rows) => {
@@ -206,15 +219,8 @@ impl Source<'_> {
                 };
                 Ok((0..rows).flat_map(of_row).collect())
             }
-            NamedStations::Drawn(count) => {
-                many(u64::from(count))?;
-                let draw = |station| {
-                    let mut stream = streams.of(station);
-                    let x_m = area.width_m * stream.uniform();
-                    Position { x_m, y_m: area.height_m * stream.uniform() }
-                };
-                Ok((0..u64::from(count)).map(draw).collect())
-            }
+            NamedStations::Drawn(count) => drawn(count),
+            NamedStations::OnePerServer => drawn(servers),
         }
     }
 
