@@ -63,7 +63,7 @@ fn the_episode_that_is_watched_is_the_one_that_was_run() {
         }
         seen += 1;
     }
-    assert_eq!((seen, runs.len()), (11, 11));
+    assert_eq!((seen, runs.len()), (12, 12));
     // The teacher takes the action with the highest value, and the heuristic has none.
     let of = |policy: &str| runs.iter().find(|run| run["policy"] == policy).unwrap();
     assert!(of("heuristic")["q"].is_null());
