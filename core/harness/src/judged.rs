@@ -1,8 +1,8 @@
 //! Judged tasks: what single decisions of a training episode changed for everybody.
 //!
-//! A learner's own rewards do not tell what its decision cost the others. The episode is known once it
-//! is over, so that can be computed exactly: with all that arrived and was decided, but for one
-//! decision. A learner states of how many tasks per episode it wants to know it
+//! A task's own reward does not show what its decision cost other tasks. Once an episode is over, all
+//! arrivals and decisions are known, so the effect of changing a single decision can be computed
+//! exactly. A learner states how many tasks per episode it wants judged
 //! ([`judged_tasks`](offramp_host::Learner::judged_tasks)).
 
 use std::collections::BTreeSet;

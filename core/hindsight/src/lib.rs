@@ -148,7 +148,7 @@ impl Known {
         self.is_plan(&actions).then(|| self.plan(&self.scheduled(&actions)))
     }
 
-    /// What the sum of rewards would gain if a task alone were decided otherwise than in `actions` (one per
+    /// Gain in the sum of rewards if one task alone were decided differently than in `actions` (one per
     /// task): 1 + M numbers for each of `tasks`, 0 for the action it has. `None` if `actions` is not a plan.
     ///
     /// These are the counterfactuals of Wolpert and Tumer (2002): how much of the reward of all is due to one

@@ -348,7 +348,7 @@ impl Schedule<'_> {
         self.ways[task as usize].action
     }
 
-    /// What the sum of rewards would gain by changes of different tasks.
+    /// Gain in the sum of rewards from changing the decisions of different tasks.
     pub(crate) fn try_out(&mut self, changes: &[Change]) -> f64 {
         self.trial.begin();
         let mut gain = 0.0;

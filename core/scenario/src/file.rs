@@ -197,7 +197,8 @@ sections! {
         /// Height of the area, from south to north.
         height_m: f64 { default: 1000.0, unit: "m", range: "above 0", },
         /// The base stations: `Grid(columns, rows)`, evenly spaced; `Drawn(n)`, uniform in the area;
-        /// `OnePerServer`, as many as servers, likewise; a list, `[(x, y), …]`, metres; or `Recorded("stations.csv")`. Server j stands at station j;
+        /// `OnePerServer`, as many as servers, likewise; a list, `[(x, y), …]`, metres; or
+        /// `Recorded("stations.csv")`. Server j stands at station j;
         /// servers beyond the last station are clouds.
         stations: Raw { range: "1 … servers", },
         /// How devices move: `Static`; `At([(x, y), …])` or `At("positions.csv")`; `Recorded("tracks.csv")`;

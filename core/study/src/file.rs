@@ -153,7 +153,7 @@ variants! {
             /// Fields of the study's scenario and their values, which override it.
             set: Settings { otherwise: default },
         },
-        /// What was attainable: a plan that knows more than any device does.
+        /// A reference: a plan that knows more than any device does.
         Reference {
             /// `Chance`, `Central` or `Hindsight`; see [Share of hindsight](#share-of-hindsight).
             of: Reference {},

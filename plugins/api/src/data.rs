@@ -191,7 +191,7 @@ pub struct TransitionBatch<'a> {
     pub ended: RSlice<'a, EndedTask>,
 }
 
-/// What single decisions of a training episode changed for everybody. Since revision 4.
+/// Effects of single decisions of a training episode on the sum of all rewards. Since revision 4.
 ///
 /// A reward shows what a task's own device gained. Each number here is what the *sum of all rewards* of
 /// the episode would have gained if one task alone had been decided otherwise, everything else that

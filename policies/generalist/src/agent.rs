@@ -29,12 +29,12 @@ pub(crate) struct Agent {
     seed: u64,
 }
 
-/// What it learns from.
+/// The data that an agent learns from.
 #[derive(Clone, Debug)]
 pub(crate) enum Lessons {
     /// The rewards of its own tasks, by D3QN.
     Rewards(Replay<Experience>),
-    /// What its decisions changed for everybody, by a policy gradient.
+    /// Counterfactuals of its decisions, by a policy gradient.
     Counterfactuals(Replay<Judged>),
 }
 

@@ -7,8 +7,8 @@
 //! are drawn anew for each episode (`train.systems`), a checkpoint decides in any of them.
 //!
 //! It learns from counterfactuals: after each training episode, of some of its tasks, what the sum of all
-//! rewards would have gained by each action. A task's own reward does not tell what its decision cost
-//! the tasks it shared a server with; under much load that is most of it. Its decisions are drawn from
+//! rewards would have gained by each action. A task's own reward does not show what its decision cost
+//! the tasks it shared a server with. Its decisions are drawn from
 //! the probabilities that the network learns (`agent/policy_gradient`): devices that see the same loads and
 //! all took the best server would not find it the best. With `learn_from: Rewards` it is a D3QN instead.
 //!

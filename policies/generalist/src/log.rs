@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use offramp_nn::set::{SetBatch, SetShape};
 
-/// What a row is made of.
+/// Contents of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     /// D features.

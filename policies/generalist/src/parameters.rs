@@ -57,7 +57,8 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
 ///
 /// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit` and `level` to
-/// learning from counterfactuals; they are refused otherwise. Network, replay and batches together need at most 16 GiB.
+/// learning from counterfactuals; they are refused otherwise. Network, replay and batches together need
+/// at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
 pub(crate) struct Parameters {
@@ -74,9 +75,9 @@ pub(crate) struct Parameters {
     /// Weight of fitting preferences to what actions gain, of the first update; over the first half of
     /// the training it falls to a hundredth.
     pub(crate) fit: f64,
-    /// How far the gains of episodes are brought to one level. Between systems with few tasks and those that are
-    /// overloaded, they differ by a factor of a hundred, and what matters little is learned last. With
-    /// 0 they stay as they are, with 1 all have the same root mean square.
+    /// How far the gains of episodes are scaled to one level: those of a system with few tasks are far
+    /// smaller than those of one that is overloaded, and would be learned last. With 0 they stay as
+    /// they are, with 1 all have the same root mean square.
     pub(crate) level: f64,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
