@@ -25,6 +25,7 @@ use crate::check::{Planned, Unfit, check, plan};
 use crate::events::{Event, Observer};
 use crate::executor::Executor;
 use crate::identity::{FileHashes, changed_file};
+use crate::isolate::Permit;
 use crate::run::{RunError, RunSetup, runs};
 use crate::tasks::{Detail, EpisodeTasks, Played};
 
@@ -243,6 +244,7 @@ impl<'c, S: Sink> RunJob<'c, S> {
 
     /// Plays an episode, or all of them if the run has a process of its own.
     fn carry_out(&self, episode: u64) -> Result<(), Error> {
+        let _permit = self.run.isolation().map(|_| Permit::wait());
         self.begin()?;
         if let Some(error) = &self.run.failed {
             return self.end(&mut lock(&self.progress), Some(error.to_string()));

@@ -90,18 +90,20 @@ const BEAT: Duration = Duration::from_millis(50);
 /// A process that is silent for this long beyond the limit of a call is considered hung.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// File handles that a process needs on this side, at most, while it is started.
+/// File handles that a run in a process needs on this side, at most, its results' files included.
 const HANDLES: u64 = 10;
-/// Processes that run now.
+/// Permits that are held now.
 static RUNNING: Mutex<u64> = Mutex::new(0);
-/// Notified when one of them has ended.
+/// Notified when one of them is given back.
 static ENDED: Condvar = Condvar::new();
 
-/// The right to start one process; waits until there are file handles for it.
-struct Permit;
+/// The right to carry out one run in a process, from before its results' files are opened until they
+/// are closed.
+pub(crate) struct Permit;
 
 impl Permit {
-    fn wait() -> Self {
+    /// Waits until there are file handles for one more run.
+    pub(crate) fn wait() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         // The rest of the command needs as many as a process.
         let most = limit.map_or(u64::MAX, |limit| (limit / HANDLES).saturating_sub(1).max(1));
@@ -132,6 +134,7 @@ pub(crate) fn check(
     policy: &BoundPolicy,
     limits: Limits,
 ) -> Result<Vec<PathBuf>, RunError> {
+    let _permit = Permit::wait();
     let mut files = Vec::new();
     let mut listen = |answer| {
         if let Answer::Created(paths) = answer {
@@ -143,7 +146,8 @@ pub(crate) fn check(
     Ok(files)
 }
 
-/// Plays a run in a process of its own; `on_episode` receives its episodes.
+/// Plays a run in a process of its own; `on_episode` receives its episodes. The caller holds a
+/// [`Permit`].
 ///
 /// # Errors
 /// [`RunError`] with how the process ended, or why the run failed in it.
@@ -182,7 +186,6 @@ type Listen<'a> = &'a mut dyn FnMut(Answer) -> ControlFlow<()>;
 fn carry_out(executable: &Path, request: &Request, listen: Listen<'_>) -> Result<(), RunError> {
     let failed = RunError::Isolated;
     let process = |error: std::io::Error| failed(format!("its process: {error}"));
-    let _permit = Permit::wait();
     let mut complaints = tempfile::tempfile().map_err(process)?;
     let (mut child, ours) = spawn(executable, &complaints).map_err(process)?;
     let mut line = serde_json::to_vec(request).map_err(|error| failed(error.to_string()))?;
