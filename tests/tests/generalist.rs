@@ -73,6 +73,58 @@ fn what_was_learned_over_systems_decides_in_others() {
     assert!(refused.err.contains("`local_delay`"), "{}", refused.err);
 }
 
+fn teacher(checkpoint: &str) -> Fields {
+    learner().set("checkpoint", quoted(checkpoint))
+}
+
+#[test]
+fn who_can_not_teach_or_be_taught_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("before.ron", training().to_string());
+    sandbox.succeed(&["train", "before.ron", "--out", "before"]);
+    let taught = training()
+        .set("train.learner.parameters.learn_from", "Teacher(20)")
+        .set("train.teacher", teacher("before/final.safetensors"));
+    let d3qn = |scenario: Fields| {
+        scenario.set("train.systems", "{}").set("train.validate_systems", "None")
+    };
+    let cases = [
+        (
+            training().set("train.learner.parameters.learn_from", "Teacher(20)"),
+            "name one as `train.teacher`",
+        ),
+        (taught.clone().set("train.teacher", plugin("heuristic")), "has no value function"),
+        (taught.clone().set("train.teacher.checkpoint", quoted("none")), "none"),
+        (taught.clone().set("train.teacher.plugin", quoted("d3qn")), "any_system"),
+        (
+            d3qn(taught.clone()).set("train.learner", plugin("d3qn")),
+            "`d3qn` can't be fitted to a teacher",
+        ),
+        (
+            taught.clone().set("train.learner.parameters.learn_from", "Rewards"),
+            "leave out `train.teacher`",
+        ),
+    ];
+    for (number, (scenario, expected)) in cases.into_iter().enumerate() {
+        sandbox.write("taught.ron", scenario.to_string());
+        let out = format!("refused-{number}");
+        let refused = sandbox.offramp(&["train", "taught.ron", "--out", &out]);
+        assert!(refused.code != 0 && refused.err.contains(expected), "{expected}: {}", refused.err);
+    }
+    sandbox.write("taught.ron", taught.to_string());
+    sandbox.succeed(&["train", "taught.ron", "--out", "taught"]);
+    let shown = sandbox.succeed(&["inspect", "taught.ron"]);
+    assert!(shown.contains("teacher_checkpoint"), "{shown}");
+    // What it learns depends on its teacher.
+    sandbox.write("other.ron", training().set("train.seed", 2).to_string());
+    sandbox.succeed(&["train", "other.ron", "--out", "other"]);
+    let other = taught.set("train.teacher.checkpoint", quoted("other/final.safetensors"));
+    sandbox.write("taught.ron", other.to_string());
+    let refused = sandbox.offramp(&["train", "taught.ron", "--out", "taught", "--resume"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("`train.teacher.checkpoint` has changed"), "{}", refused.err);
+}
+
 #[test]
 fn neither_threads_nor_interruptions_change_what_is_learned() {
     let rewards = ("learn_from", "Rewards");
@@ -80,12 +132,20 @@ fn neither_threads_nor_interruptions_change_what_is_learned() {
         &[("learn_from", "Counterfactuals(20)"), ("deploy", "Evaluation")][..],
         &[rewards, ("n_step", "2")],
         &[rewards, ("priority", "0.6")],
+        // Taught by an earlier network, alone and beside counterfactuals.
+        &[("learn_from", "Teacher(20)")],
+        &[("learn_from", "Counterfactuals(20)"), ("imitate", "1.0")],
     ] {
         let sandbox = Sandbox::new();
         let with = |training: Fields, &(field, value): &(&str, &str)| {
             training.set(&format!("train.learner.parameters.{field}"), value)
         };
-        let learner = training().set("train.explorer", plugin("heuristic"));
+        let mut learner = training().set("train.explorer", plugin("heuristic"));
+        if more.iter().any(|(field, value)| *field == "imitate" || value.starts_with("Teacher")) {
+            sandbox.write("teacher.ron", training().set("train.seed", 2).to_string());
+            sandbox.succeed(&["train", "teacher.ron", "--out", "teacher"]);
+            learner = learner.set("train.teacher", teacher("teacher/final.safetensors"));
+        }
         sandbox.write("training.ron", more.iter().fold(learner, with).to_string());
         for (out, jobs) in [("one", "1"), ("three", "3")] {
             sandbox.succeed(&["train", "training.ron", "--out", out, "--jobs", jobs]);

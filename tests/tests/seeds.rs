@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 16] = [
+const PURPOSES: [(&str, Purpose); 17] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -28,6 +28,7 @@ const PURPOSES: [(&str, Purpose); 16] = [
     ("systems", seeds::SYSTEMS),
     ("references", seeds::REFERENCES),
     ("judged tasks", seeds::JUDGED),
+    ("teachers", seeds::TEACHER),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -53,7 +54,7 @@ const TASKS: [(&str, OfTasks); 5] = [
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18]);
 }
 
 fn first(mut stream: Stream) -> u64 {

@@ -142,6 +142,8 @@ pub struct Training {
     pub learner: BoundPlugin,
     /// The explorer; without one the learner decides everything.
     pub explorer: Option<BoundPlugin>,
+    /// The teacher, which has a value function and to which the learner can be fitted.
+    pub teacher: Option<BoundTeacher>,
     /// The file of the checkpoint that the learner begins from, if there is one.
     pub from: Option<PathBuf>,
 }
@@ -207,12 +209,12 @@ pub fn bind_evaluation_with(
     })
 }
 
-/// Binds the learner and the explorer of a scenario, to train the learner.
+/// Binds the learner, the explorer and the teacher of a scenario, to train the learner.
 ///
 /// # Errors
 /// If the scenario has no `train` section, a plugin is missing or not the pinned one, the learner
-/// can't learn, learner or explorer does not cope with the systems that are drawn, or the checkpoint it
-/// begins from is missing.
+/// can't learn, the teacher has no value function or the learner can't be fitted to it, one of them does
+/// not cope with the systems that are drawn, or a checkpoint is missing.
 pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training, Fault> {
     let entry = scenario.training.clone().ok_or_else(|| nothing_to(&scenario, "train"))?;
     let learner = plugin(&scenario, &entry.learner, OfferKind::Policy, registry)?;
@@ -223,16 +225,25 @@ pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training
     let explorer = entry.explorer.as_ref();
     let explorer = explorer.map(|entry| plugin(&scenario, entry, OfferKind::Explorer, registry));
     let explorer = explorer.transpose()?;
+    let teacher = entry.teacher.as_ref().map(|entry| bind_teacher(&scenario, entry, registry));
+    let teacher = teacher.transpose()?;
+    if teacher.is_some() {
+        can_be_fitted(&scenario, &learner, &entry.learner)?;
+    }
     if entry.systems.is_some() {
-        let named = explorer.iter().zip(&entry.explorer);
-        for (bound, entry) in std::iter::once((&learner, &entry.learner)).chain(named) {
-            copes_with_any_system(&scenario, bound, entry)?;
+        let explorers = explorer.iter().zip(&entry.explorer);
+        let named = std::iter::once((&learner, &entry.learner)).chain(explorers);
+        for (bound, entry) in named {
+            copes_with_any_system(&scenario, &bound.plugin, entry)?;
+        }
+        for (bound, entry) in teacher.iter().zip(&entry.teacher) {
+            copes_with_any_system(&scenario, &bound.plugin, &entry.plugin)?;
         }
     }
     let from = entry.from.as_deref().map(|file| checkpoint(&scenario, "train.from", file));
     let from = from.transpose()?;
     let sha256 = sha256(scenario.text.as_bytes());
-    Ok(Training { sha256, scenario, entry, learner, explorer, from })
+    Ok(Training { sha256, scenario, entry, learner, explorer, teacher, from })
 }
 
 /// Binds the teacher and the student of a scenario, to distil the teacher.
@@ -243,13 +254,9 @@ pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training
 /// the checkpoint it begins from is missing.
 pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Distillation, Fault> {
     let entry = scenario.distillation.clone().ok_or_else(|| nothing_to(&scenario, "distill"))?;
-    let teacher = bind_teacher(&scenario, &entry, registry)?;
-    let teacher = with_checkpoint(&scenario, &entry.teacher, teacher)?;
+    let teacher = bind_teacher(&scenario, &entry.teacher, registry)?;
     let student = plugin(&scenario, &entry.student, OfferKind::Policy, registry)?;
-    if !student.plugin.offer.capabilities.has(Capabilities::STUDENT) {
-        let message = format!("`{}` can't be fitted to a teacher", entry.student.name);
-        return Err(scenario.fault("distill.student.plugin", message, None));
-    }
+    can_be_fitted(&scenario, &student, &entry.student)?;
     let from = entry.from.as_deref().map(|file| checkpoint(&scenario, "distill.from", file));
     let from = from.transpose()?;
     let sha256 = sha256(scenario.text.as_bytes());
@@ -259,10 +266,10 @@ pub fn bind_distillation(scenario: Scenario, registry: &Registry) -> Result<Dist
 /// Checks that a plugin may be handed an episode in any system.
 fn copes_with_any_system(
     scenario: &Scenario,
-    bound: &BoundPlugin,
+    plugin: &PluginRef,
     entry: &PluginEntry,
 ) -> Result<(), Fault> {
-    if bound.plugin.offer.capabilities.has(Capabilities::ANY_SYSTEM) {
+    if plugin.offer.capabilities.has(Capabilities::ANY_SYSTEM) {
         return Ok(());
     }
     let name = &entry.name;
@@ -275,17 +282,31 @@ fn copes_with_any_system(
     Err(scenario.fault(&format!("{}.plugin", entry.field), message, Some(help.to_owned())))
 }
 
+/// Checks that a plugin is a student.
+fn can_be_fitted(
+    scenario: &Scenario,
+    bound: &BoundPlugin,
+    entry: &PluginEntry,
+) -> Result<(), Fault> {
+    if bound.plugin.offer.capabilities.has(Capabilities::STUDENT) {
+        return Ok(());
+    }
+    let message = format!("`{}` can't be fitted to a teacher", entry.name);
+    Err(scenario.fault(&format!("{}.plugin", entry.field), message, None))
+}
+
 fn bind_teacher(
     scenario: &Scenario,
-    entry: &DistillationEntry,
+    entry: &PolicyEntry,
     registry: &Registry,
-) -> Result<BoundPlugin, Fault> {
-    let teacher = plugin(scenario, &entry.teacher.plugin, OfferKind::Policy, registry)?;
+) -> Result<BoundTeacher, Fault> {
+    let PluginEntry { name, field, .. } = &entry.plugin;
+    let teacher = plugin(scenario, &entry.plugin, OfferKind::Policy, registry)?;
     if teacher.plugin.offer.capabilities.has(Capabilities::VALUE_FUNCTION) {
-        return Ok(teacher);
+        return with_checkpoint(scenario, entry, teacher);
     }
-    let message = format!("`{}` has no value function to teach from", entry.teacher.plugin.name);
-    Err(scenario.fault("distill.teacher.plugin", message, None))
+    let message = format!("`{name}` has no value function to teach from");
+    Err(scenario.fault(&format!("{field}.plugin"), message, None))
 }
 
 fn nothing_to(scenario: &Scenario, section: &str) -> Fault {

@@ -1,6 +1,6 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 15 to this module; 10 was in use once. The
+//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 18 to this module; 10 was in use once. The
 //! numbers are part of every result: never renumber, only append.
 //!
 //! Training, the collection of datasets, validation, searches and evaluation each have tasks of their
@@ -34,9 +34,10 @@ pub const SELECTION: Purpose = Purpose::new(14);
 pub const SYSTEMS: Purpose = Purpose::new(15);
 /// The decisions of references: of chance, and of plans that know the future.
 pub const REFERENCES: Purpose = Purpose::new(16);
-
 /// Which tasks of a training episode are judged.
 pub const JUDGED: Purpose = Purpose::new(17);
+/// The randomness of a teacher in the episodes of a training.
+pub const TEACHER: Purpose = Purpose::new(18);
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {
@@ -46,6 +47,11 @@ pub fn evaluation(seed: u64) -> u64 {
 /// The seed of a policy's own draws in an episode.
 pub fn policy_episode(seed: u64, episode: u64) -> u64 {
     StreamFamily::new(seed, episode, POLICY).seed()
+}
+
+/// The seed of a teacher's own draws in a training episode.
+pub fn teacher_episode(seed: u64, episode: u64) -> u64 {
+    StreamFamily::new(seed, episode, TEACHER).seed()
 }
 
 /// The seed of an explorer's own draws in an episode.
@@ -63,7 +69,7 @@ pub fn explorer(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, EXPLORER).seed()
 }
 
-/// The seed with which a teacher is created for a distillation.
+/// The seed with which a teacher is created.
 pub fn teacher(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, POLICY).seed()
 }

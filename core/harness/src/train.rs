@@ -20,6 +20,9 @@
 //! Each episode may be played in a system of its own ([`train.systems`](TrainingEntry::systems)). It is
 //! drawn from a stream of its own, so that it depends on seed and episode alone, too.
 //!
+//! A learner may be shown a teacher's values of the tasks that wait, before each slot is carried out
+//! ([`train.teacher`](TrainingEntry::teacher)); it decides and explores as without one.
+//!
 //! A validation plays separate instances, created from the checkpoint, on episodes that are neither
 //! trained on nor part of an evaluation.
 
@@ -35,7 +38,7 @@ use offramp_results::words::counted;
 use offramp_scenario::TrainingEntry;
 use serde::{Deserialize, Serialize};
 
-use crate::bind::Training;
+use crate::bind::{BoundTeacher, Training};
 use crate::context::{PolicyContext, learning_steps};
 use crate::environment::Environment;
 use crate::events::{Event, Observer};
@@ -50,7 +53,7 @@ use crate::systems::{EpisodeSystem, Systems};
 use crate::validation::validate;
 
 /// Fields that change nothing of what is learned; a training may resume with others.
-const FREE: [&str; 10] = [
+const FREE: [&str; 12] = [
     "distill",
     "tune",
     "train.validate_every",
@@ -58,9 +61,11 @@ const FREE: [&str; 10] = [
     "train.validate_systems",
     "train.stop_after",
     "train.save_every",
-    // The hashes of the plugins themselves, and of the checkpoint, are compared.
+    // The hashes of the plugins themselves, and of the checkpoints, are compared.
     "train.learner.sha256",
     "train.explorer.sha256",
+    "train.teacher.sha256",
+    "train.teacher.checkpoint",
     "train.from",
 ];
 
@@ -144,6 +149,9 @@ struct Trainer<'t> {
     folder: PathBuf,
     learner: Box<dyn Policy>,
     explorer: Option<Box<dyn Explorer>>,
+    teacher: Option<Box<dyn Policy>>,
+    /// The teacher's values of the slot at hand.
+    taught: Vec<f32>,
     /// Bytes that the learner will need at most; 0 if it does not know.
     memory: u64,
     /// Of how many tasks per episode the learner wants to know the counterfactuals.
@@ -257,7 +265,7 @@ struct EpisodeSums {
 
 impl<'t> Trainer<'t> {
     fn new(training: &'t Training, folder: &Path) -> Result<Self, TrainError> {
-        let Training { scenario, entry, learner, explorer, from, .. } = training;
+        let Training { scenario, entry, learner, explorer, teacher, from, .. } = training;
         let from = Checkpoint::read("train.from", from.as_deref())?;
         let mut origin = Origin::of_scenario(scenario, &FREE);
         let systems = Systems::of_training(scenario, entry);
@@ -311,6 +319,24 @@ impl<'t> Trainer<'t> {
                 Some(made)
             }
         };
+        let teacher = match teacher {
+            None => None,
+            Some(BoundTeacher { plugin, parameters, checkpoint }) => {
+                let checkpoint =
+                    Checkpoint::read("train.teacher.checkpoint", checkpoint.as_deref())?;
+                let of_teacher = lent.context(parameters, None, seeds::teacher(entry.seed), 1);
+                let (made, files) = created(
+                    "train.teacher",
+                    &scenario.folder,
+                    plugin.create_policy(&checkpoint.handed_to(&of_teacher)),
+                    |teacher| teacher.files(),
+                )?;
+                origin.add_plugin("train.teacher", &plugin.library, &files);
+                let bytes = checkpoint.bytes().unwrap_or_default();
+                origin.add_checkpoint("train.teacher.checkpoint", bytes);
+                Some(made)
+            }
+        };
         Ok(Self {
             training,
             systems,
@@ -319,6 +345,8 @@ impl<'t> Trainer<'t> {
             folder: folder.to_owned(),
             learner,
             explorer,
+            teacher,
+            taught: Vec::new(),
             memory,
             judged_tasks,
             progress: Progress::default(),
@@ -354,6 +382,7 @@ impl<'t> Trainer<'t> {
             let observation = environment.observe(needs);
             if !actions.is_empty() {
                 self.decide(&observation, &mut actions, &mut sums)?;
+                self.teach(&observation)?;
             }
             environment.step(&actions)?;
             // Each of them is legal, now that it was carried out.
@@ -405,7 +434,7 @@ impl<'t> Trainer<'t> {
         })
     }
 
-    /// Begins an episode for learner and explorer; returns the parts of an observation they need.
+    /// Begins an episode for learner, explorer and teacher; returns the parts of an observation they need.
     fn begin_episode(&mut self, number: u64, system: &EpisodeSystem) -> Result<Needs, CallFailure> {
         let seed = self.training.entry.seed;
         let lent = self.context.lend();
@@ -418,6 +447,11 @@ impl<'t> Trainer<'t> {
             let own = seeds::explorer_episode(seed, number);
             let start = lent.training_start(number, own);
             system.begin(start, |start| explorer.begin_episode(start))?;
+        }
+        if let Some(teacher) = &mut self.teacher {
+            needs = needs.and(teacher.needs());
+            let start = lent.start(number, seeds::teacher_episode(seed, number));
+            system.begin(start, |start| teacher.begin_episode(start))?;
         }
         Ok(needs)
     }
@@ -435,6 +469,21 @@ impl<'t> Trainer<'t> {
             sums.decisions += actions.len();
         }
         self.learner.decide(observation, actions)
+    }
+
+    /// Shows the learner the teacher's values, if there is a teacher.
+    fn teach(&mut self, observation: &Observation<'_>) -> Result<(), CallFailure> {
+        // That both have these capabilities was checked when they were bound.
+        let teacher = self.teacher.as_mut().and_then(|teacher| teacher.value_function());
+        let (Some(teacher), Some(student)) = (teacher, self.learner.student()) else {
+            return Ok(());
+        };
+        let actions = 1 + observation.server_count as usize;
+        self.taught.clear();
+        self.taught.resize(observation.rows() * actions, f32::NAN);
+        teacher.values(observation, &mut self.taught)?;
+        student.fit(observation, &self.taught)?;
+        Ok(())
     }
 
     /// Lets the learner record a slot and learn.

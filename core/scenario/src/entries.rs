@@ -7,7 +7,7 @@ use crate::fault::explain;
 use crate::field::Bounds;
 use crate::file::{
     COUNTS, DistillSection, EvaluateSection, LimitsSection, PluginSection, PolicySection,
-    TrainSection,
+    TeacherSection, TrainSection,
 };
 use crate::source::Source;
 use crate::{Fault, Raw};
@@ -54,6 +54,8 @@ pub struct TrainingEntry {
     pub learner: PluginEntry,
     /// The explorer; without one the learner decides everything.
     pub explorer: Option<PluginEntry>,
+    /// The teacher whose values the learner is shown: a policy with a value function.
+    pub teacher: Option<PolicyEntry>,
     /// The path of the checkpoint that the learner begins from, relative to the scenario, as
     /// written there.
     pub from: Option<String>,
@@ -197,6 +199,11 @@ pub(crate) fn training(source: Source<'_>, section: &TrainSection) -> Result<Tra
     Ok(TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),
+        teacher: section
+            .teacher
+            .as_ref()
+            .map(|section| teacher(source, "train.teacher", section))
+            .transpose()?,
         from: section.from.clone(),
         episodes: section.episodes,
         seed: section.seed,
@@ -214,22 +221,14 @@ pub(crate) fn distillation(
     source: Source<'_>,
     section: &DistillSection,
 ) -> Result<DistillationEntry, Fault> {
-    let teacher = &section.teacher;
-    trained_or_not(source, "distill.teacher", teacher.untrained, teacher.checkpoint.as_ref())?;
     let DistillSection { rounds, steps, .. } = *section;
     if rounds >= steps {
         let message = format!("{rounds} rounds do not fit between {steps} steps");
         let help = format!("at most {} rounds divide them; or distil for more steps", steps - 1);
         return Err(source.fault("distill.rounds", message, Some(help)));
     }
-    let (sha256, parameters) = (teacher.sha256.as_ref(), teacher.parameters.as_ref());
     Ok(DistillationEntry {
-        teacher: PolicyEntry {
-            plugin: plugin_entry("distill.teacher".into(), &teacher.plugin, sha256, parameters),
-            label: teacher.plugin.clone(),
-            checkpoint: teacher.checkpoint.clone(),
-            untrained: teacher.untrained,
-        },
+        teacher: teacher(source, "distill.teacher", &section.teacher)?,
         student: listed("distill.student", &section.student),
         from: section.from.clone(),
         states: section.states,
@@ -242,6 +241,22 @@ pub(crate) fn distillation(
         validate_every: section.validate_every,
         validate_episodes: section.validate_episodes,
         stop_after: section.stop_after,
+    })
+}
+
+/// The teacher that the section at `field` describes.
+fn teacher(
+    source: Source<'_>,
+    field: &str,
+    section: &TeacherSection,
+) -> Result<PolicyEntry, Fault> {
+    let TeacherSection { plugin, sha256, checkpoint, untrained, parameters } = section;
+    trained_or_not(source, field, *untrained, checkpoint.as_ref())?;
+    Ok(PolicyEntry {
+        plugin: plugin_entry(field.to_owned(), plugin, sha256.as_ref(), parameters.as_ref()),
+        label: plugin.clone(),
+        checkpoint: checkpoint.clone(),
+        untrained: *untrained,
     })
 }
 

@@ -374,6 +374,10 @@ sections! {
         learner: PluginSection { nested: section, },
         /// The explorer; without one the learner decides everything.
         explorer: Option<PluginSection> { default: None, nested: section, },
+        /// The teacher: a policy with a value function. In each slot the learner, which must be a student
+        /// too, is shown the teacher's values of what it is about to decide
+        /// ([teachers](#training-beside-a-teacher)).
+        teacher: Option<TeacherSection> { default: None, nested: section, },
         /// The checkpoint that the learner begins from, relative to the scenario.
         from: Option<String> { default: None, },
         /// Training episodes.

@@ -233,7 +233,9 @@ typedef struct {
     /* Fills rows x (M + 1) values, finite, row by row. */
     int (*values)(void *self, const OfframpObservation *seen, float *values,
                   OfframpMessage *message);
-    /* One step towards rows x (M + 1) values of a teacher; *loss is the loss before it. */
+    /* One step towards rows x (M + 1) values of a teacher; *loss is the loss before it. Rows are
+     * states of a data set, without tables, or, in a training beside a teacher, those of a slot,
+     * after decide. */
     int (*fit)(void *self, const OfframpObservation *seen, const float *targets, double *loss,
                OfframpMessage *message);
     /* Formats it exports, such as "c" or "onnx"; after the last a NULL. */

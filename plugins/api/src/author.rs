@@ -179,9 +179,12 @@ pub trait ValueFunction: Policy {
 /// teacher's on rows that see windows of history of their own ([`Observation::window_of`]).
 pub trait Student: Saved {
     /// Takes one step towards `targets`, rows × (M + 1), row by row: the teacher's Q. Returns the
-    /// loss before the step. Rows are states of a data set, from any slots: the observation has
-    /// devices, features and windows of history, and its tables are empty. What is learned all at once may be collected until
+    /// loss before the step. What is learned all at once may be collected until
     /// [`Saved::checkpoint`] asks for it.
+    ///
+    /// In a distillation, rows are states of a data set, from any slots: the observation has devices,
+    /// features and windows of history, and its tables are empty. In a training beside a teacher
+    /// (`train.teacher`), it is called after each [`Policy::decide`], with the same observation.
     ///
     /// # Errors
     /// Whatever keeps it from fitting, a loss that is not finite included; the run ends.

@@ -34,8 +34,8 @@ pub(crate) struct Agent {
 pub(crate) enum Lessons {
     /// The rewards of its own tasks, by D3QN.
     Rewards(Replay<Experience>),
-    /// Counterfactuals of its decisions, by a policy gradient.
-    Counterfactuals(Replay<Judged>),
+    /// What is known of all actions of its decisions, by a policy gradient.
+    Judged(Replay<Judged>),
 }
 
 impl Lessons {
@@ -44,7 +44,9 @@ impl Lessons {
         let log = Log::new(shape);
         match recipe.parameters.learn_from {
             LearnFrom::Rewards => Self::Rewards(Replay::new(log, recipe)),
-            LearnFrom::Counterfactuals(_) => Self::Counterfactuals(Replay::new(log, recipe)),
+            LearnFrom::Counterfactuals(_) | LearnFrom::Teacher(_) => {
+                Self::Judged(Replay::new(log, recipe))
+            }
         }
     }
 
@@ -52,7 +54,7 @@ impl Lessons {
     pub(crate) fn log(&mut self) -> &mut Log {
         match self {
             Self::Rewards(replay) => &mut replay.log,
-            Self::Counterfactuals(replay) => &mut replay.log,
+            Self::Judged(replay) => &mut replay.log,
         }
     }
 
@@ -60,7 +62,7 @@ impl Lessons {
     pub(crate) fn forget(&mut self) {
         match self {
             Self::Rewards(replay) => replay.forget(),
-            Self::Counterfactuals(replay) => replay.forget(),
+            Self::Judged(replay) => replay.forget(),
         }
     }
 
@@ -77,7 +79,7 @@ impl Lessons {
         }
         match self {
             Self::Rewards(replay) => of(replay, recipe, update, rng),
-            Self::Counterfactuals(replay) => of(replay, recipe, update, rng),
+            Self::Judged(replay) => of(replay, recipe, update, rng),
         }
     }
 }
@@ -187,7 +189,7 @@ impl Agent {
             Lessons::Rewards(replay) => {
                 self.q_gradient(replay, recipe, part, importance, scratch);
             }
-            Lessons::Counterfactuals(replay) => {
+            Lessons::Judged(replay) => {
                 self.policy_gradient(replay, recipe, part, scratch);
             }
         }

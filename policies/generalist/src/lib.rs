@@ -10,7 +10,8 @@
 //! rewards would have gained by each action. A task's own reward does not show what its decision cost
 //! the tasks it shared a server with. Its decisions are drawn from
 //! the probabilities that the network learns (`agent/policy_gradient`): devices that see the same loads and
-//! all took the best server would not find it the best. With `learn_from: Rewards` it is a D3QN instead.
+//! all took the best server would not find it the best. It may learn from a teacher too, or alone
+//! (`train.teacher`). With `learn_from: Rewards` it is a D3QN instead.
 //!
 //! One reading order: `parameters` (the choices), `inputs` (what the network sees), `log` (slots
 //! and rows of episodes, which differ in their number of servers), `replay` (experiences or judged
@@ -63,6 +64,6 @@ offramp_plugin::register_policy!(
     Generalist,
     "generalist",
     "One network for systems of any size, learned over many, from what decisions change for all.",
-    [learner, value_function, exportable, mergeable, any_system],
+    [learner, value_function, student, exportable, mergeable, any_system],
 );
 offramp_plugin::export_plugin!();

@@ -37,9 +37,10 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `embedding` | E, numbers | 1 to 1024 | 24 |
 /// | `hidden` | H, neurons | 1 to 4096 | 16 |
 /// | `predictions` | | `true`, `false` | `true` |
-/// | `learn_from` | | `Counterfactuals(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
+/// | `learn_from` | | `Counterfactuals(tasks of an episode)`, `Teacher(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
 /// | `fit` | weight of fitting preferences to gains, at first | 0 to 100 | 3 |
 /// | `level` | exponent | 0 to 1 | 0.75 |
+/// | `imitate` | weight of imitating a teacher beside counterfactuals, at first | 0 to 100 | 0.1 |
 /// | `optimiser` | learning rate | `Adam(rate)`, `RmsProp(rate)`, 10⁻⁷ to 1 | `Adam(0.004)` |
 /// | `anneal` | share of the training | 0 to 1 | 1 |
 /// | `loss` | | `Squared`, `Huber(width)`, 0.001 to 10⁶ | `Huber(1.0)` |
@@ -56,8 +57,9 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `every_slots` | slots | 1 to 10,000 | 25 |
 /// | `warm_up_slots` | slots | 0 to 10⁶ | 1,000 |
 ///
-/// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit` and `level` to
-/// learning from counterfactuals; they are refused otherwise. Network, replay and batches together need
+/// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit`, `level` and `imitate`
+/// to learning from counterfactuals; they are refused otherwise. `Teacher` needs a teacher
+/// (`train.teacher`), whom `Counterfactuals` imitates too, if there is one. Network, replay and batches together need
 /// at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
@@ -79,6 +81,8 @@ pub(crate) struct Parameters {
     /// smaller than those of one that is overloaded, and would be learned last. With 0 they stay as
     /// they are, with 1 all have the same root mean square.
     pub(crate) level: f64,
+    /// Weight of imitating a teacher beside counterfactuals, of the first update; it falls as `fit` does.
+    pub(crate) imitate: f64,
     /// Optimiser, with the learning rate of the first update.
     pub(crate) optimiser: Optimiser,
     /// Share of the training over which the learning rate falls linearly to a tenth; 0 keeps it.
@@ -122,6 +126,7 @@ impl Default for Parameters {
             learn_from: LearnFrom::Counterfactuals(400),
             fit: 3.0,
             level: 0.75,
+            imitate: 0.1,
             optimiser: Optimiser::Adam(4e-3),
             anneal: 1.0,
             loss: Loss::Huber(1.0),
@@ -150,6 +155,8 @@ pub(crate) enum LearnFrom {
     /// What decisions changed for everybody, known of so many tasks of each episode, by a policy gradient;
     /// its decisions are drawn.
     Counterfactuals(u64),
+    /// How a teacher would decide, in so many tasks of each episode; its decisions are drawn.
+    Teacher(u64),
 }
 
 /// All choices of a learner, checked.
@@ -208,11 +215,12 @@ impl Parameters {
         if let Draw::Slots(run) = draw {
             check("draw", run, 1..=1000)?;
         }
-        if let LearnFrom::Counterfactuals(tasks) = self.learn_from {
+        if let LearnFrom::Counterfactuals(tasks) | LearnFrom::Teacher(tasks) = self.learn_from {
             check("learn_from", tasks, 1..=1_000_000)?;
         }
         check("fit", self.fit, 0.0..=100.0)?;
         check("level", self.level, range::UNIT)?;
+        check("imitate", self.imitate, 0.0..=100.0)?;
         self.check_effects()?;
         if self.devices == 0 {
             refused("devices", &self.devices, "1 or more")?;
@@ -235,21 +243,33 @@ impl Parameters {
 impl Parameters {
     /// Checks that nothing is chosen that has no effect.
     fn check_effects(&self) -> Result<(), ParameterError> {
-        let Self { fit, level, discount, n_step, priority, devices, .. } = Self::default();
+        let default = Self::default();
         let of_rewards: [(&'static str, bool, &dyn Debug); 4] = [
-            ("discount", self.discount == discount, &self.discount),
-            ("n_step", self.n_step == n_step, &self.n_step),
-            ("priority", self.priority == priority, &self.priority),
-            ("devices", self.devices == devices, &self.devices),
+            ("discount", self.discount == default.discount, &self.discount),
+            ("n_step", self.n_step == default.n_step, &self.n_step),
+            ("priority", self.priority == default.priority, &self.priority),
+            ("devices", self.devices == default.devices, &self.devices),
         ];
-        let of_counterfactuals: [(&'static str, bool, &dyn Debug); 2] =
-            [("fit", self.fit == fit, &self.fit), ("level", self.level == level, &self.level)];
-        let (others, wanted) = match self.learn_from {
-            LearnFrom::Rewards => (&of_counterfactuals[..], "`learn_from: Counterfactuals(…)`"),
-            LearnFrom::Counterfactuals(_) => (&of_rewards[..], "`learn_from: Rewards`"),
+        let of_counterfactuals: [(&'static str, bool, &dyn Debug); 3] = [
+            ("fit", self.fit == default.fit, &self.fit),
+            ("level", self.level == default.level, &self.level),
+            ("imitate", self.imitate == default.imitate, &self.imitate),
+        ];
+        let (rewards, counterfactuals) =
+            ("`learn_from: Rewards`", "`learn_from: Counterfactuals(…)`");
+        let others = match self.learn_from {
+            LearnFrom::Rewards => &[(&of_counterfactuals[..], counterfactuals)][..],
+            LearnFrom::Counterfactuals(_) => &[(&of_rewards[..], rewards)],
+            LearnFrom::Teacher(_) => {
+                &[(&of_rewards[..], rewards), (&of_counterfactuals[..], counterfactuals)]
+            }
         };
-        match others.iter().find(|(_, is_default, _)| !is_default) {
-            Some((name, _, value)) => refused(name, value, wanted),
+        let mut unused = others.iter().flat_map(|(options, wanted)| {
+            let unused = options.iter().filter(|(_, is_default, _)| !is_default);
+            unused.map(move |(name, _, value)| (*name, *value, *wanted))
+        });
+        match unused.next() {
+            Some((name, value, wanted)) => refused(name, value, wanted),
             None => Ok(()),
         }
     }
@@ -274,9 +294,21 @@ impl Recipe {
 
     /// The weight of fitting preferences to what actions gain, at an update.
     pub(crate) fn fit(&self, update: u64) -> f64 {
-        // From 1 to 0 over the first half.
+        self.parameters.fit * self.guidance(update)
+    }
+
+    /// The weight of imitating a teacher, at an update.
+    pub(crate) fn imitate(&self, update: u64) -> f64 {
+        match self.parameters.learn_from {
+            LearnFrom::Teacher(_) => 1.0,
+            _ => self.parameters.imitate * self.guidance(update),
+        }
+    }
+
+    /// The share of what guides the policy gradient: from 1 to a hundredth over the first half.
+    fn guidance(&self, update: u64) -> f64 {
         let left = (2.0 * self.left.factor(update) - 1.0).max(0.0);
-        self.parameters.fit * 100_f64.powf(left - 1.0)
+        100_f64.powf(left - 1.0)
     }
 
     /// The factor that brings the gains of an episode, centred and over R_base, to one level.
@@ -290,15 +322,23 @@ impl Recipe {
     pub(crate) fn rule(&self) -> Rule {
         match self.parameters.learn_from {
             LearnFrom::Rewards => Rule::Largest,
-            LearnFrom::Counterfactuals(_) => Rule::Drawn,
+            LearnFrom::Counterfactuals(_) | LearnFrom::Teacher(_) => Rule::Drawn,
         }
     }
 
     /// Tasks of an episode whose counterfactuals are learned from.
     pub(crate) fn judged_tasks(&self) -> u64 {
         match self.parameters.learn_from {
-            LearnFrom::Rewards => 0,
+            LearnFrom::Rewards | LearnFrom::Teacher(_) => 0,
             LearnFrom::Counterfactuals(tasks) => tasks,
+        }
+    }
+
+    /// Tasks of an episode in which a teacher alone is learned from.
+    pub(crate) fn taught_tasks(&self) -> u64 {
+        match self.parameters.learn_from {
+            LearnFrom::Rewards | LearnFrom::Counterfactuals(_) => 0,
+            LearnFrom::Teacher(tasks) => tasks,
         }
     }
 
@@ -309,15 +349,16 @@ impl Recipe {
         let servers = servers.max(SERVERS_OF_ESTIMATE);
         let SetShape { device_features, link_features, server_features, .. } = *shape;
         let SetShape { history_slots, lstm, embedding, hidden, .. } = *shape;
-        // A row, and a slot of which it may be the only one.
-        let row = 4 * (device_features + servers * (link_features + server_features + 1)) + 64;
+        // A row, a slot of which it may be the only one, and what is known of its actions.
+        let row = 4 * (device_features + servers * (link_features + server_features + 3)) + 72;
         let weights = 16 * shape.parameters() as u128;
         // Both passes of a row, its next one, and their slots.
         let pass = servers * (history_slots * 12 * lstm + 4 * (embedding + hidden))
             + 8 * (embedding + hidden);
         let part = 4 * (2 * shape.parameters() as u128 + (3 * batch.min(PART) * pass) as u128);
         // The rows of an episode are kept until some of them are judged.
-        let episode = if self.judged_tasks() > 0 { tasks * row as u128 } else { 0 };
+        let kept = self.judged_tasks() + self.taught_tasks() > 0;
+        let episode = if kept { tasks * row as u128 } else { 0 };
         // All of the experience is copied, and then written, to a state beside it.
         episode + 3 * (weights + replay as u128 * row as u128) + batch.div_ceil(PART) as u128 * part
     }

@@ -9,15 +9,16 @@ use offramp_nn::set::{SetBatch, SetDecider, SetNetworkSpec, SetShape};
 use offramp_nn::{Threads, best_action, expect_finite, step_stream, stream};
 use offramp_plugin::{
     AnySystem, Context, Counterfactuals, EpisodeStart, Error, Learner, Needs, Observation, Policy,
-    Progress, TransitionBatch, UNDECIDED, ValueFunction,
+    Progress, Student, TransitionBatch, UNDECIDED, ValueFunction,
 };
+use rand::Rng;
 
 use crate::agent::{Agent, Lessons, Scratch, drawn_weights};
 use crate::inputs::{EpisodeSystem, InputColumns, Inputs};
 use crate::log::Row;
 use crate::parameters::{PART, Parameters, Recipe};
 use crate::replay::{Experience, Judged, Replay};
-use crate::rule::{Rule, draw, probabilities};
+use crate::rule::{Rule, divergence, draw, probabilities};
 
 /// The kind of its checkpoints.
 pub(crate) const KIND: &str = "generalist";
@@ -69,8 +70,10 @@ pub(crate) struct Training {
     pending: PendingDecisions<u64>,
     /// The row in the log of each device with a task in the slot at hand, if its decisions are kept.
     row_of: Vec<Option<u64>>,
-    /// The rows of each slot of the episode at hand, until it is known which of them are judged.
+    /// The rows of each slot of the episode at hand, until it is known which of them are learned from.
     seen: Vec<SeenSlot>,
+    /// The teacher's probabilities in the slot at hand, rows × (1 + M); empty without a teacher.
+    taught: Vec<f32>,
     pub(crate) report: UpdateReport,
 }
 
@@ -84,18 +87,30 @@ struct SeenSlot {
     /// Rows × M × T.
     link_features: Vec<f32>,
     bases: Vec<f32>,
+    /// The teacher's probabilities, rows × (1 + M); empty without a teacher.
+    taught: Vec<f32>,
 }
 
 impl SeenSlot {
-    /// The row of a device.
-    fn row(&self, device: u32, shape: &SetShape, servers: usize) -> Option<Row<'_>> {
-        let row = self.devices.binary_search(&device).ok()?;
+    /// The place of the row of a device.
+    fn place(&self, device: u32) -> Option<usize> {
+        self.devices.binary_search(&device).ok()
+    }
+
+    /// The row at a place.
+    fn row(&self, place: usize, shape: &SetShape, servers: usize) -> Row<'_> {
         let (of_device, of_links) = (shape.device_features, servers * shape.link_features);
-        Some(Row {
-            device: &self.device_features[row * of_device..][..of_device],
-            links: &self.link_features[row * of_links..][..of_links],
-            base: self.bases[row],
-        })
+        Row {
+            device: &self.device_features[place * of_device..][..of_device],
+            links: &self.link_features[place * of_links..][..of_links],
+            base: self.bases[place],
+        }
+    }
+
+    /// The teacher's probabilities in the row at a place; none without a teacher.
+    fn taught(&self, place: usize, servers: usize) -> Box<[f32]> {
+        let of_row = self.taught.chunks_exact(1 + servers).nth(place);
+        of_row.unwrap_or_default().into()
     }
 }
 
@@ -185,10 +200,54 @@ impl Policy for Generalist {
     }
 
     fn end_episode(&mut self) -> Result<(), Error> {
-        if let (Some(_), Some(agent)) = (&self.training, &mut self.agent) {
+        let tasks = self.plan.recipe.taught_tasks();
+        let (shape, servers) = (&self.plan.network.shape, self.system.servers());
+        if let (Some(training), Some(agent)) = (&self.training, &mut self.agent) {
+            if let (1.., Lessons::Judged(replay)) = (tasks, &mut agent.lessons) {
+                training.take_taught(shape, servers, tasks, replay, &mut stream(self.seed, 1));
+            }
             agent.lessons.forget();
         }
         Ok(())
+    }
+}
+
+impl Student for Generalist {
+    /// In a training alone, before the slot that is seen is recorded: data sets have no tables, which it
+    /// needs. The loss is the mean divergence of its probabilities from the teacher's.
+    fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
+        if self.training.is_none() {
+            return Err(Error::new(
+                "it is taught while it plays, not by a data set: train it with the teacher as \
+                 `train.teacher`",
+            ));
+        }
+        if self.plan.recipe.rule() == Rule::Largest {
+            return Err(Error::new(
+                "with `learn_from: Rewards` it has no use for a teacher: leave out `train.teacher`, or \
+                 learn from `Teacher(400)` or `Counterfactuals(400)`",
+            ));
+        }
+        let actions = 1 + self.system.servers();
+        let mut values = std::mem::take(&mut self.values);
+        values.resize(targets.len(), 0.0);
+        self.evaluate(observation, &mut values)?;
+        let Self { training, inputs, probabilities: ours, .. } = self;
+        let (mut taught, mut theirs, mut sum) =
+            (Vec::with_capacity(targets.len()), Vec::new(), 0.0);
+        let rows = values.chunks_exact(actions).zip(targets.chunks_exact(actions));
+        for ((values, targets), base) in rows.zip(&inputs.bases) {
+            let over_base: Vec<f32> = targets.iter().map(|target| target / base).collect();
+            probabilities(&over_base, &mut theirs);
+            probabilities(values, ours);
+            sum += divergence(&theirs, ours);
+            taught.extend_from_slice(&theirs);
+        }
+        self.values = values;
+        if let Some(training) = training {
+            training.taught = taught;
+        }
+        Ok(sum / observation.rows().max(1) as f64)
     }
 }
 
@@ -218,12 +277,19 @@ impl Learner for Generalist {
             device_features: inputs.device.clone(),
             link_features: inputs.link.clone(),
             bases: inputs.bases.clone(),
+            taught: std::mem::take(&mut training.taught),
         };
+        if self.plan.recipe.taught_tasks() > 0 && seen.taught.is_empty() && !seen.devices.is_empty()
+        {
+            return Err(Error::new(
+                "with `learn_from: Teacher(…)` it needs a teacher: name one as `train.teacher`",
+            ));
+        }
         match &mut agent.lessons {
             Lessons::Rewards(replay) => {
                 training.record(&self.plan.network.shape, servers, replay, &seen, slot);
             }
-            Lessons::Counterfactuals(_) => training.seen.push(seen),
+            Lessons::Judged(_) => training.seen.push(seen),
         }
         Ok(())
     }
@@ -253,33 +319,62 @@ impl Learner for Generalist {
             return Ok(());
         };
         let (shape, servers) = (&self.plan.network.shape, self.system.servers());
-        let Lessons::Counterfactuals(replay) = &mut agent.lessons else { return Ok(()) };
+        let Lessons::Judged(replay) = &mut agent.lessons else { return Ok(()) };
         let tasks = judged.arrival_slots.iter().zip(judged.devices.iter());
         let row_of = |(&slot, &device): (&u32, &u32)| {
             let seen = training.seen.get(slot as usize);
-            let row = seen.and_then(|seen| seen.row(device, shape, servers));
-            row.map(|row| (slot, row))
-                .ok_or_else(|| Error::new(format!("device {device} had no task in slot {slot}")))
+            let found = seen.and_then(|seen| Some((seen, seen.place(device)?)));
+            let (seen, place) = found
+                .ok_or_else(|| Error::new(format!("device {device} had no task in slot {slot}")))?;
+            Ok((slot, seen.row(place, shape, servers), seen.taught(place, servers)))
         };
-        let rows: Vec<(u32, Row<'_>)> = tasks.map(row_of).collect::<Result<_, _>>()?;
+        let rows: Vec<(u32, Row<'_>, Box<[f32]>)> =
+            tasks.map(row_of).collect::<Result<_, Error>>()?;
         let gains = judged.gains.chunks_exact(1 + servers);
         // Over R_base, and less the mean of all actions.
-        let centred = |((_, row), gains): (&(u32, Row<'_>), &[f64])| -> Vec<f64> {
+        let centred = |(base, gains): (f32, &[f64])| -> Vec<f64> {
             let mean = gains.iter().sum::<f64>() / gains.len() as f64;
-            gains.iter().map(|gain| (gain - mean) / f64::from(row.base)).collect()
+            gains.iter().map(|gain| (gain - mean) / f64::from(base)).collect()
         };
-        let gains: Vec<Vec<f64>> = rows.iter().zip(gains).map(centred).collect();
+        let bases = rows.iter().map(|(_, row, _)| row.base);
+        let gains: Vec<Vec<f64>> = bases.zip(gains).map(centred).collect();
         let factor = self.plan.recipe.level(gains.iter().flatten().copied());
-        for (&(slot, row), gains) in rows.iter().zip(gains) {
+        for ((slot, row, taught), gains) in rows.into_iter().zip(gains) {
             let gains = gains.iter().map(|gain| (gain * factor) as f32).collect();
             let row = replay.log.push_row_of(slot, row);
-            replay.push(Judged { row, gains });
+            replay.push(Judged { row, gains, taught });
         }
         Ok(())
     }
 }
 
 impl Training {
+    /// Takes in `tasks` tasks of the episode that was played, or all if there are fewer, each equally
+    /// likely.
+    fn take_taught(
+        &self,
+        shape: &SetShape,
+        servers: usize,
+        tasks: u64,
+        replay: &mut Replay<Judged>,
+        rng: &mut impl Rng,
+    ) {
+        let mut left: u64 = self.seen.iter().map(|seen| seen.devices.len() as u64).sum();
+        let mut wanted = tasks.min(left);
+        for (slot, seen) in (0..).zip(&self.seen) {
+            for place in 0..seen.devices.len() {
+                // So many of those that are left.
+                if rng.random_range(0..left) < wanted {
+                    wanted -= 1;
+                    let row = replay.log.push_row_of(slot, seen.row(place, shape, servers));
+                    let taught = seen.taught(place, servers);
+                    replay.push(Judged { row, gains: Box::default(), taught });
+                }
+                left -= 1;
+            }
+        }
+    }
+
     /// Takes in a slot whose rewards are learned from.
     fn record(
         &mut self,
@@ -295,7 +390,7 @@ impl Training {
         row_of.resize(pending.devices(), None);
         for &device in &seen.devices {
             if pending.keeps(device as usize) {
-                let row = seen.row(device, shape, servers);
+                let row = seen.place(device).map(|place| seen.row(place, shape, servers));
                 row_of[device as usize] = row.map(|row| replay.log.push_row(row));
             }
         }
@@ -337,6 +432,7 @@ impl Plan {
             pending: PendingDecisions::new(recipe.pending()),
             row_of: Vec::new(),
             seen: Vec::new(),
+            taught: Vec::new(),
             report: UpdateReport::default(),
         })
     }

@@ -25,14 +25,16 @@ pub(crate) struct Experience {
     pub(crate) discount: f32,
 }
 
-/// A decision, and what each action would have changed for everybody.
+/// A decision, and what is known of each of its 1 + M actions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Judged {
     /// The row of the state.
     pub(crate) row: u64,
-    /// What the sum of all rewards would have gained by each action, 1 + M numbers: over the R_base of
-    /// the task, less their mean, and brought to one level.
+    /// What the sum of all rewards would have gained by each action: over the R_base of the task, less
+    /// their mean, and brought to one level. Empty if it learns from a teacher alone.
     pub(crate) gains: Box<[f32]>,
+    /// The probabilities with which the teacher would take each action; empty without a teacher.
+    pub(crate) taught: Box<[f32]>,
 }
 
 /// What a state of a [`Log`] belongs to.

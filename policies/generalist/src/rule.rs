@@ -48,6 +48,14 @@ pub(crate) fn probabilities(preferences: &[f32], probabilities: &mut Vec<f32>) {
     softmax(preferences.iter().map(|preference| preference / TEMPERATURE), probabilities);
 }
 
+/// Σ π_T ln(π_T/π): how far π is from a teacher's probabilities π_T, in nats; 0 if they are the same.
+pub(crate) fn divergence(theirs: &[f32], ours: &[f32]) -> f64 {
+    // What is too unlikely to be a number counts as the smallest one.
+    let log = |probability: f32| f64::from(probability.max(f32::MIN_POSITIVE)).ln();
+    let each = theirs.iter().zip(ours);
+    each.map(|(&theirs, &ours)| f64::from(theirs) * (log(theirs) - log(ours))).sum()
+}
+
 /// Draws an action.
 pub(crate) fn draw(probabilities: &[f32], rng: &mut impl Rng) -> u32 {
     let mut left = rng.random::<f32>();

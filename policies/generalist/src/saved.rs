@@ -44,7 +44,7 @@ impl Saved for Generalist {
                 put_experiences(&mut state, replay.ring());
                 put_priorities(&mut state, replay);
             }
-            Lessons::Counterfactuals(replay) => {
+            Lessons::Judged(replay) => {
                 put_log(&mut state, &replay.log);
                 put_judged(&mut state, replay.ring());
             }
@@ -89,7 +89,7 @@ impl Saved for Generalist {
                 take_priorities(&state, &ring, replay)?.ok_or_else(malformed)?;
                 replay.fill(log, ring);
             }
-            Lessons::Counterfactuals(replay) => {
+            Lessons::Judged(replay) => {
                 let ring = take_judged(&state, capacity, &log)?.ok_or_else(malformed)?;
                 replay.fill(log, ring);
             }
@@ -247,8 +247,12 @@ fn take_priorities(
 fn put_judged(state: &mut Checkpoint, ring: &Ring<Judged>) {
     let rows = ring.items().iter().map(|one| one.row);
     state.put_u64("judged.rows", std::iter::once(ring.next() as u64).chain(rows));
-    let gains: Vec<f32> = ring.items().iter().flat_map(|one| one.gains.iter().copied()).collect();
-    state.put_f32("judged.gains", &[gains.len()], gains.iter().copied());
+    let mut put = |name: &str, numbers: fn(&Judged) -> &[f32]| {
+        let all: Vec<f32> = ring.items().iter().flat_map(numbers).copied().collect();
+        state.put_f32(name, &[all.len()], all.iter().copied());
+    };
+    put("judged.gains", |one| &one.gains);
+    put("judged.taught", |one| &one.taught);
 }
 
 /// The ring that [`put_judged`] put in, of rows that `log` has; `None` if it contradicts itself.
@@ -259,13 +263,20 @@ fn take_judged(
 ) -> Result<Option<Ring<Judged>>, Error> {
     let rows = state.u64("judged.rows")?;
     let mut gains = Parts { all: state.f32("judged.gains")?, taken: 0 };
+    let mut taught = Parts { all: state.f32("judged.taught")?, taken: 0 };
     let Some((&next, rows)) = rows.split_first() else { return Ok(None) };
+    // Either is known of all of them or of none.
+    let of_row = |parts: &mut Parts<f32>, count| match parts.all.is_empty() {
+        true => Some(Box::default()),
+        false => Some(parts.next(count)?.into()),
+    };
     let mut judged = |&row: &u64| {
         let count = log.has(row).then(|| 1 + log.servers(row))?;
-        Some(Judged { row, gains: gains.next(count)?.into() })
+        let (gains, taught) = (of_row(&mut gains, count)?, of_row(&mut taught, count)?);
+        Some(Judged { row, gains, taught })
     };
     let judged: Option<Vec<_>> = rows.iter().map(&mut judged).collect();
-    let whole = gains.taken == gains.all.len();
+    let whole = [&gains, &taught].iter().all(|parts| parts.taken == parts.all.len());
     let ring = judged.and_then(|judged| Ring::from_parts(capacity, next as usize, judged));
     Ok(ring.filter(|_| whole))
 }

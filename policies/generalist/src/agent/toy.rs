@@ -176,14 +176,14 @@ fn judged(states: &[(State, &[f32])], parameters: Parameters, threads: usize) ->
     let parameters = Parameters { learn_from: LearnFrom::Counterfactuals(1), ..parameters };
     let recipe = parameters.recipe(UPDATES).unwrap();
     let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
-    let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
+    let Lessons::Judged(replay) = &mut agent.lessons else { panic!("judged") };
     for (State { device, links }, gains) in states.iter().cycle().take(200) {
         let log = &mut replay.log;
         log.begin_episode(links.len());
         log.push_slot(&vec![0.5; links.len()], &[]);
         log.push_slot(&vec![0.5; links.len()], &[]);
         let row = log.push_row(Row { device: &[*device], links, base: 40.0 });
-        replay.push(Judged { row, gains: (*gains).into() });
+        replay.push(Judged { row, gains: (*gains).into(), taught: Box::default() });
     }
     updated(agent, &recipe, threads)
 }
@@ -213,19 +213,47 @@ fn a_policy_takes_what_gains_most_on_average() {
     assert_eq!(agent.target, others.target);
 }
 
-/// Its derivative by each preference is that of what π gains on average.
+/// The probabilities of the teacher that is imitated.
+const THEIRS: [f32; 3] = [0.2, 0.7, 0.1];
+
+/// A teacher whose states differ is imitated in each.
+#[test]
+fn a_teacher_is_imitated() {
+    let states = [state(0.0, &[0.0, 1.0]), state(1.0, &[1.0, 0.0])];
+    let theirs = [THEIRS, [0.6, 0.1, 0.3]];
+    let parameters = Parameters { learn_from: LearnFrom::Teacher(1), ..parameters() };
+    let recipe = parameters.recipe(UPDATES).unwrap();
+    let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
+    let Lessons::Judged(replay) = &mut agent.lessons else { panic!("judged") };
+    for (State { device, links }, theirs) in states.iter().zip(&theirs).cycle().take(200) {
+        replay.log.begin_episode(links.len());
+        replay.log.push_slot(&vec![0.5; links.len()], &[]);
+        let row = replay.log.push_row(Row { device: &[*device], links, base: 40.0 });
+        replay.push(Judged { row, gains: Box::default(), taught: (*theirs).into() });
+    }
+    let agent = updated(agent, &recipe, 1);
+    for (state, theirs) in states.iter().zip(theirs) {
+        let ours = policy(&agent, state);
+        let far = ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs());
+        assert!(far.fold(0.0, f32::max) < 0.1, "{ours:?}");
+    }
+}
+
+/// Its derivative by each preference is that of what π gains on average, less the weighted divergence from
+/// a teacher.
 #[test]
 fn the_gradient_is_that_of_the_expected_gain() {
     let learn_from = LearnFrom::Counterfactuals(1);
-    let parameters = Parameters { batch: 1, learn_from, fit: 0.0, ..parameters() };
+    let imitate = 0.3;
+    let parameters = Parameters { batch: 1, learn_from, fit: 0.0, imitate, ..parameters() };
     let recipe = parameters.recipe(UPDATES).unwrap();
     let gains = [0.3_f32, -0.2, 0.9];
     let mut agent = Agent::new(&SHAPE, &recipe, 1, drawn_weights(&SHAPE, 1));
-    let Lessons::Counterfactuals(replay) = &mut agent.lessons else { panic!("judged") };
+    let Lessons::Judged(replay) = &mut agent.lessons else { panic!("judged") };
     replay.log.begin_episode(2);
     replay.log.push_slot(&[0.5, 0.5], &[]);
     let row = replay.log.push_row(Row { device: &[0.1], links: &[0.2, 0.7], base: 40.0 });
-    replay.push(Judged { row, gains: gains.into() });
+    replay.push(Judged { row, gains: gains.into(), taught: THEIRS.into() });
     let mut scratch = Scratch::new(SHAPE);
     agent.part_gradient(&recipe, &[0], &[], &mut scratch);
     let preferences: Vec<f64> =
@@ -233,8 +261,12 @@ fn the_gradient_is_that_of_the_expected_gain() {
     let expected = |preferences: &[f64]| {
         let tau = f64::from(TEMPERATURE);
         let odds: Vec<f64> = preferences.iter().map(|one| (one / tau).exp()).collect();
-        let gained = odds.iter().zip(gains).map(|(odds, gain)| odds * f64::from(gain));
-        gained.sum::<f64>() / odds.iter().sum::<f64>()
+        let sum = odds.iter().sum::<f64>();
+        let each = odds.iter().zip(gains).zip(THEIRS).map(|((odds, gain), theirs)| {
+            let (policy, theirs) = (odds / sum, f64::from(theirs));
+            policy * f64::from(gain) - imitate * theirs * (theirs.ln() - policy.ln())
+        });
+        each.sum::<f64>()
     };
     for (action, derivative) in scratch.d_values.iter().enumerate() {
         let moved = |by: f64| {

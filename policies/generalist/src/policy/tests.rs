@@ -21,6 +21,12 @@ fn train(bench: &mut Bench, policy: &mut Generalist, devices: u32, servers: usiz
         (0..servers).for_each(|j| bench.history[newest + j] = load(j));
         bench.set_link(0, "backlog_mbit", &(0..servers).map(load).collect::<Vec<_>>());
         let actions = bench.decide(policy).unwrap();
+        if teaches(bench) {
+            let value = |number: usize| ((number * 29 + slot as usize) % 70) as f32 - 30.0;
+            let values: Vec<f32> = (0..actions.len() * (1 + servers)).map(value).collect();
+            let loss = bench.observe(|seen| policy.fit(seen, &values)).unwrap();
+            assert!(loss.is_finite() && loss >= -1e-6, "{loss}");
+        }
         let ended = |device: u32| EndedTask {
             device,
             arrival_slot: slot,
@@ -54,6 +60,11 @@ fn train(bench: &mut Bench, policy: &mut Generalist, devices: u32, servers: usiz
     checkpoint.expect_finite().unwrap();
 }
 
+/// Whether its parameters ask for a teacher.
+fn teaches(bench: &Bench) -> bool {
+    bench.parameters.contains("Teacher") || bench.parameters.contains("imitate")
+}
+
 const SMALL: &str = "lstm: 2, embedding: 4, hidden: 3, batch: 8, replay: 40, every_slots: 2, \
                      warm_up_slots: 0";
 
@@ -73,12 +84,14 @@ fn trained(more: &str) -> Generalist {
     policy
 }
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     "learn_from: Rewards",
     "learn_from: Rewards, n_step: 3, predictions: false",
     "learn_from: Rewards, priority: 0.6, deploy: Evaluation",
     "draw: Experiences, optimiser: RmsProp(0.01), target: Hard(3)",
     "learn_from: Counterfactuals(3)",
+    "learn_from: Counterfactuals(3), imitate: 0.5",
+    "learn_from: Teacher(9)",
 ];
 
 #[test]
@@ -285,6 +298,32 @@ fn what_has_learned_from_rewards_decides_by_the_largest() {
     assert!(!checkpoint.metadata.contains_key("temperature"));
 }
 
+/// Two slots of a training, in the first of which a teacher prefers the action of its row.
+fn taught(more: &str, teacher: bool) -> Result<(), Error> {
+    let bench = bench(2, 3, more);
+    let mut policy: Generalist = bench.create().unwrap();
+    bench.episode(0, |start| policy.begin_episode(&EpisodeStart { training: true, ..*start }))?;
+    let actions = bench.decide(&mut policy)?;
+    if teacher {
+        bench.observe(|seen| policy.fit(seen, &[0.0; 8]))?;
+    }
+    bench.learn(&mut policy, &actions, &[])?;
+    policy.end_episode()
+}
+
+#[test]
+fn a_teacher_that_is_missing_or_useless_is_named() {
+    let refused = |more: &str, teacher| taught(more, teacher).unwrap_err().message().to_owned();
+    assert!(taught("learn_from: Teacher(9)", true).is_ok());
+    assert!(taught("", true).is_ok());
+    assert!(refused("learn_from: Teacher(9)", false).contains("name one as `train.teacher`"));
+    assert!(refused("learn_from: Rewards", true).contains("leave out `train.teacher`"));
+    let bench = bench(2, 3, "");
+    let mut policy: Generalist = bench.create().unwrap();
+    let refused = bench.observe(|seen| policy.fit(seen, &[0.0; 8])).unwrap_err();
+    assert!(refused.message().contains("not by a data set"), "{}", refused.message());
+}
+
 #[test]
 fn a_task_that_it_has_not_seen_is_not_judged() {
     let mut bench = bench(2, 3, "");
@@ -338,6 +377,14 @@ fn what_would_learn_nothing_is_refused() {
         "level: 0.5 is out of range: `learn_from: Counterfactuals(…)` is needed"
     );
     assert_eq!(
+        refusal("imitate: 0.5, learn_from: Teacher(400)", None),
+        "imitate: 0.5 is out of range: `learn_from: Counterfactuals(…)` is needed"
+    );
+    assert_eq!(
+        refusal("n_step: 2, learn_from: Teacher(400)", None),
+        "n_step: 2 is out of range: `learn_from: Rewards` is needed"
+    );
+    assert_eq!(
         refusal("learn_from: Counterfactuals(0)", None),
         "learn_from: 0 is out of range: 1 to 1000000 is needed"
     );
@@ -369,10 +416,11 @@ const NUMBERS: [&str; 14] = [
 ];
 const COUNTS: [&str; 8] = ["-1", "0", "1", "2", "7", "64", "1000000000", "18446744073709551615"];
 
-const FIELDS: [(&str, &[&str]); 20] = [
+const FIELDS: [(&str, &[&str]); 21] = [
+    ("imitate", &NUMBERS),
     ("level", &NUMBERS),
     ("fit", &NUMBERS),
-    ("learn_from", &["Rewards", "Counterfactuals(0)", "Counterfactuals(1)", "Counterfactuals(9)"]),
+    ("learn_from", &["Rewards", "Counterfactuals(0)", "Counterfactuals(9)", "Teacher(9)"]),
     ("lstm", &COUNTS),
     ("embedding", &COUNTS),
     ("hidden", &COUNTS),

@@ -99,6 +99,10 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
     if let Some(entry) = &first.training {
         let mut values = plugin("learner", &entry.learner);
         values.extend(entry.explorer.iter().flat_map(|entry| plugin("explorer", entry)));
+        if let Some(entry) = &entry.teacher {
+            values.extend(plugin("teacher", &entry.plugin));
+            values.extend(file("teacher_checkpoint", entry.checkpoint.as_ref()));
+        }
         values.extend(file("from", entry.from.as_ref()));
         values.extend(section(first, "train").values);
         parts.push(Part { name: "train", values });
