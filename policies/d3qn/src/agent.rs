@@ -27,6 +27,18 @@ pub(crate) struct Agent {
     seed: u64,
 }
 
+/// States, and what an agent is fitted to in each: the values of a teacher, in the networks' scale.
+pub(crate) struct Lesson<'l> {
+    /// Rows × F.
+    pub(crate) features: &'l [f32],
+    /// Windows of K × M.
+    pub(crate) histories: &'l [f32],
+    /// The window of each row; empty if all see the first.
+    pub(crate) history_of: &'l [u32],
+    /// Rows × (1 + M).
+    pub(crate) targets: &'l [f32],
+}
+
 /// Buffers of an update.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -292,16 +304,62 @@ impl Agent {
             first.update.td_error += part.update.td_error;
         }
 
-        first.update.gradient_norm = clip(&mut first.gradient, parameters.clip);
+        first.update.gradient_norm = self.descend(shape, recipe, &mut first.gradient);
+        Some(first.update)
+    }
+
+    /// One step towards the values of `rows`, those of the states that it decides; returns the mean loss
+    /// of all of them before it.
+    pub(crate) fn fit(
+        &mut self,
+        shape: &Shape,
+        recipe: &Recipe,
+        lesson: &Lesson<'_>,
+        rows: &[usize],
+        scratch: &mut Scratch,
+    ) -> f64 {
+        let Scratch { workspace, features, windows, d_values, gradient, .. } = scratch;
+        let (width, actions) = (shape.features, shape.actions());
+        let share = 1.0 / (rows.len() * actions) as f32;
+        let mut sum = 0.0;
+        gradient.fill(0.0);
+        for part in rows.chunks(PART) {
+            features.clear();
+            windows.of.clear();
+            for &row in part {
+                features.extend_from_slice(&lesson.features[row * width..][..width]);
+                windows.of.push(lesson.history_of.get(row).copied().unwrap_or(0));
+            }
+            let histories = Histories::Of(lesson.histories, &windows.of);
+            let values = workspace.forward(&self.evaluation, features, histories);
+            d_values.clear();
+            for (&row, values) in part.iter().zip(values.chunks_exact(actions)) {
+                let targets = &lesson.targets[row * actions..][..actions];
+                d_values.extend(values.iter().zip(targets).map(|(value, target)| {
+                    let (loss, derivative) = recipe.parameters.loss.of(value - target);
+                    sum += f64::from(loss * share);
+                    derivative * share
+                }));
+            }
+            workspace.backward(&self.evaluation, d_values, gradient);
+        }
+        self.descend(shape, recipe, gradient);
+        sum
+    }
+
+    /// One step of the optimiser, after which the target network follows; returns the norm of the gradient.
+    fn descend(&mut self, shape: &Shape, recipe: &Recipe, gradient: &mut [f32]) -> f64 {
+        let parameters = &recipe.parameters;
+        let norm = clip(gradient, parameters.clip);
         let optimiser = parameters.optimiser.scaled(recipe.annealing.factor(self.updates));
-        optimiser.step(&mut self.optimiser, &mut self.evaluation, &first.gradient);
+        optimiser.step(&mut self.optimiser, &mut self.evaluation, gradient);
         self.updates += 1;
         let kept = if recipe.has(Flaw::FrozenTargetLstm) { lstm_length(shape) } else { 0 };
         parameters.target.follow(self.updates, &mut self.target[kept..], &self.evaluation[kept..]);
         if parameters.target.moves_at(self.updates) {
             self.forget_targets();
         }
-        Some(first.update)
+        norm
     }
 
     /// Gradient and loss of some experiences of a batch, top to bottom as eq. (14) has it.

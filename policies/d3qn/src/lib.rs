@@ -120,6 +120,10 @@
 //! published, on its own unscaled features, it does not). `Corrected` therefore uses the device's
 //! next task as the next state.
 //!
+//! # Fitted to another network
+//! A d3qn may be a student, too: of a larger one, or of the mean of many (`offramp distill`, `offramp live`).
+//! It takes steps by its own loss, over all actions, and learns from rewards before or after.
+//!
 //! # Where this differs from the paper
 //! 1. Two dense layers: the paper's text has one, its parameter counts have two.
 //! 2. The next state is that of the device's next task, Δ slots later, discounted by γ^Δ
@@ -137,12 +141,12 @@ offramp_plugin::register_policy!(
     D3qn<Teacher>,
     "d3qn",
     "LSTM-D3QN, the teacher: learns a value for each action.",
-    [learner, value_function, exportable, mergeable],
+    [learner, value_function, student, exportable, mergeable],
 );
 offramp_plugin::register_policy!(
     D3qn<Qeco>,
     "qeco",
     "D3QN with the values of the published QECO code, as published or corrected.",
-    [learner, value_function, exportable, mergeable],
+    [learner, value_function, student, exportable, mergeable],
 );
 offramp_plugin::export_plugin!();

@@ -12,11 +12,11 @@ use offramp_nn::{
     QEvaluator, Shape, Threads, best_action, initial_parameters, stream, stream_seed,
 };
 use offramp_plugin::{
-    Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, TransitionBatch,
-    UNDECIDED, ValueFunction,
+    Context, EpisodeStart, Error, Learner, Needs, Observation, Policy, Progress, Student,
+    TransitionBatch, UNDECIDED, ValueFunction,
 };
 
-use crate::agent::{Agent, Scratch};
+use crate::agent::{Agent, Lesson, Scratch};
 use crate::parameters::{Flaw, KEPT_DEVICES, PART, Parameters, QecoParameters, Recipe};
 
 /// The source of a policy's recipe.
@@ -209,6 +209,46 @@ impl<P: Preset> ValueFunction for D3qn<P> {
         let scale = self.plan.recipe.parameters.reward_scale as f32;
         values.iter_mut().for_each(|value| *value *= scale);
         Ok(())
+    }
+}
+
+/// Fits it to the values of another network: by the loss that it learns by otherwise, of all actions.
+impl<P: Preset> Student for D3qn<P> {
+    fn fit(&mut self, observation: &Observation<'_>, targets: &[f32]) -> Result<f64, Error> {
+        self.observe(observation);
+        self.make_agents();
+        if self.training.is_none() {
+            self.training = Some(Box::new(self.plan.new_training()?));
+        }
+        let Self { plan, agents, evaluator, training, .. } = self;
+        let Plan { shape, recipe, .. } = &**plan;
+        let Some(training) = training else { return Ok(0.0) };
+        let Training { scratch, threads, .. } = &mut **training;
+        let scale = recipe.parameters.reward_scale as f32;
+        let targets: Vec<f32> = targets.iter().map(|target| target / scale).collect();
+        let lesson = Lesson {
+            features: &evaluator.features,
+            histories: &evaluator.histories,
+            history_of: &observation.history_of,
+            targets: &targets,
+        };
+        let mut rows = vec![Vec::new(); agents.len()];
+        for (row, &device) in observation.devices.iter().enumerate() {
+            rows[device as usize % agents.len()].push(row);
+        }
+        let mut losses = vec![None; agents.len()];
+        // An agent's step is the same on any thread.
+        let share = agents.len().div_ceil(scratch.len());
+        let work = agents.chunks_mut(share).zip(losses.chunks_mut(share)).zip(rows.chunks(share));
+        threads.each(work.zip(&mut *scratch), |(((agents, losses), rows), scratch)| {
+            for ((agent, loss), rows) in agents.iter_mut().zip(losses).zip(rows) {
+                if !rows.is_empty() {
+                    *loss = Some(agent.fit(shape, recipe, &lesson, rows, scratch));
+                }
+            }
+        });
+        let losses: Vec<f64> = losses.into_iter().flatten().collect();
+        Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
     }
 }
 
@@ -448,6 +488,26 @@ mod tests {
         ("warm_up_slots", "0"),
     ];
 
+    /// Rows that are all of one device fit its network and no other.
+    #[test]
+    fn a_row_fits_the_network_of_its_device() {
+        let mut bench = Bench::new(3, 2);
+        bench.parameters = "(hidden: 3)".to_owned();
+        let mut policy: D3qn<Teacher> = bench.create().unwrap();
+        let before: Vec<Vec<f32>> = policy.deployed().map(<[f32]>::to_vec).collect();
+        bench.observe(|seen| {
+            let of_one = Observation { devices: [1, 1, 1][..].into(), ..*seen };
+            policy.fit(&of_one, &[9.0; 9]).unwrap();
+        });
+        let changed: Vec<bool> = policy
+            .agents
+            .iter()
+            .zip(before)
+            .map(|(agent, before)| agent.evaluation != before)
+            .collect();
+        assert_eq!(changed, [false, true, false]);
+    }
+
     /// A short training, in which everything stays finite.
     fn train(bench: &mut Bench, policy: &mut D3qn<Teacher>) {
         bench
@@ -467,6 +527,12 @@ mod tests {
             };
             let progress = bench.learn(policy, &actions, &[ended(0), ended(1)]).unwrap();
             assert!(progress.loss.is_finite());
+            if slot % 5 == 0 {
+                let count = actions.len() * policy.plan.shape.actions();
+                let values: Vec<f32> = (0..count).map(|n| (n * 31 % 90) as f32 - 50.0).collect();
+                let loss = bench.observe(|seen| policy.fit(seen, &values)).unwrap();
+                assert!(loss.is_finite());
+            }
         }
         policy.end_episode().unwrap();
         let checkpoint = Checkpoint::from_bytes(&policy.checkpoint().unwrap()).unwrap();

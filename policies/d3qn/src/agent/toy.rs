@@ -153,3 +153,32 @@ fn the_best_action_depends_on_the_features_alone() {
     let all = learned(&steps, states, Draw::Experiences);
     all.iter().zip(rewards).for_each(|(values, expected)| assert_values(values, expected));
 }
+
+/// A network fitted to values has them, whichever rows are its own.
+#[test]
+fn what_it_is_fitted_to_it_values() {
+    let parameters = Parameters {
+        optimiser: Optimiser::Adam(0.01),
+        loss: Loss::Squared,
+        ..Parameters::default()
+    };
+    let recipe = parameters.recipe(0).unwrap();
+    let mut agent = Agent::new(&SHAPE, &recipe, 1);
+    // Row 1 belongs to another agent; rows 0 and 2 see different windows.
+    let lesson = Lesson {
+        features: &[0.0, 1.0, 9.0, 9.0, 0.0, 1.0],
+        histories: &[0.5, 0.5, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0],
+        history_of: &[0, 0, 1],
+        targets: &[0.1, 0.9, -0.3, 7.0, 7.0, 7.0, 0.4, -0.2, 0.6],
+    };
+    let mut scratch = Scratch::new(SHAPE);
+    let losses: Vec<f64> =
+        (0..1500).map(|_| agent.fit(&SHAPE, &recipe, &lesson, &[0, 2], &mut scratch)).collect();
+    assert!(losses[1499] < 1e-4 && losses[0] > 100.0 * losses[1499], "{losses:?}");
+    let mut workspace = Workspace::new(SHAPE);
+    let histories = Histories::Of(lesson.histories, lesson.history_of);
+    let values = workspace.forward(&agent.evaluation, lesson.features, histories);
+    assert_values(&values[..3], [0.1, 0.9, -0.3]);
+    assert_values(&values[6..], [0.4, -0.2, 0.6]);
+    assert_eq!(agent.updates, 1500);
+}
