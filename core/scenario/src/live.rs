@@ -114,7 +114,7 @@ pub(crate) fn live(source: Source<'_>, section: &LiveSection) -> Result<LiveEntr
 fn policies(source: Source<'_>, section: &LiveSection) -> Result<Vec<LivePolicy>, Fault> {
     if section.policies.is_empty() {
         let message = "a live run needs a policy".to_owned();
-        let help = "give at least one, like (plugin: \"heuristic\")".to_owned();
+        let help = "give at least one, like (plugin: \"random\")".to_owned();
         return Err(source.fault("live.policies", message, Some(help)));
     }
     let plain = |section: &LivePolicySection| {
@@ -539,7 +539,12 @@ mod tests {
         );
         check(&drift("(at: 9, set: {})"), "{}", "it sets nothing", "");
         check("window_slots: 0", "0", "0 is out of range 1 … 10⁹", "");
-        check("ceiling: \"trained-anew\"", "\"b\"", "no policy of the live run is called `trained-anew`", "there are: a");
+        check(
+            "ceiling: \"trained-anew\"",
+            "\"trained-anew\"",
+            "no policy of the live run is called `trained-anew`",
+            "there are: a",
+        );
         let fault = read("drift: [(at: 3, sett: {})]").unwrap_err();
         assert_eq!(fault.help.as_deref(), Some("did you mean `set`?"));
         let published = read_in(
