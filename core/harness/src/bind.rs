@@ -1,6 +1,6 @@
 //! Binding: from names to plugins.
 //!
-//! A [`Scenario`] is plain data. [`bind_evaluation`], [`bind_training`] and [`bind_distillation`]
+//! A [`Scenario`] is plain data. [`bind_evaluation`], [`bind_training`], [`bind_distillation`] and [`bind_live`]
 //! find its plugins, check their capabilities and the files it refers to, and return a type that can
 //! run: a scenario with nothing to train never becomes a [`Training`].
 
@@ -11,8 +11,8 @@ use offramp_host::plugin::Capabilities;
 use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
-    DistillationEntry, Fault, NamedFileError, PluginEntry, PolicyEntry, Scenario, TrainingEntry,
-    fields_of, named_file, nearest, replace, value_of,
+    DistillationEntry, Fault, Learns, LiveEntry, LivePolicy, NamedFileError, PluginEntry,
+    PolicyEntry, Scenario, TrainingEntry, fields_of, named_file, nearest, replace, value_of,
 };
 
 use crate::reference::Reference;
@@ -163,6 +163,92 @@ pub struct Distillation {
     pub student: BoundPlugin,
     /// The file of the checkpoint that the student begins from, if there is one.
     pub from: Option<PathBuf>,
+}
+
+/// A scenario with a live run, ready to begin.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The scenario it was bound from.
+    pub scenario: Scenario,
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: String,
+    /// The stream: its length, its windows, and how the system drifts.
+    pub entry: LiveEntry,
+    /// Its policies, in order; never empty.
+    pub policies: Vec<BoundLivePolicy>,
+}
+
+/// A policy of a live run, ready to be created.
+#[derive(Clone, Debug)]
+pub struct BoundLivePolicy {
+    /// The plugin that provides it.
+    pub plugin: PluginRef,
+    /// The name that results use.
+    pub label: String,
+    /// The field of the scenario that names it, such as `live.policies.0`.
+    pub field: String,
+    /// The RON text of its parameters; empty if there are none.
+    pub parameters: String,
+    /// The file with what it has learned, if it has one.
+    pub checkpoint: Option<PathBuf>,
+    /// The files that replace it, by the slot from which on they decide, in order.
+    pub renewed: Vec<(u32, PathBuf)>,
+    /// How it learns; `None` if it does not.
+    pub learns: Option<Learns>,
+    /// The explorer of a policy that learns; without one it decides everything.
+    pub explorer: Option<BoundPlugin>,
+}
+
+/// Binds the policies of a scenario's live run.
+///
+/// # Errors
+/// If the scenario has no `live` section, a plugin or checkpoint is missing, a plugin is not the pinned
+/// one, or a policy that is to learn can't.
+pub fn bind_live(scenario: Scenario, registry: &Registry) -> Result<Live, Fault> {
+    let entry = scenario.live.clone().ok_or_else(|| {
+        let help = "give it a `live` section; scenarios/README.md explains it".to_owned();
+        scenario.fault("", "it describes no live run".to_owned(), Some(help))
+    })?;
+    let bound = entry.policies.iter().map(|one| live_policy(&scenario, one, registry));
+    let policies = bound.collect::<Result<_, _>>()?;
+    let sha256 = sha256(scenario.text.as_bytes());
+    Ok(Live { sha256, scenario, entry, policies })
+}
+
+fn live_policy(
+    scenario: &Scenario,
+    one: &LivePolicy,
+    registry: &Registry,
+) -> Result<BoundLivePolicy, Fault> {
+    let LivePolicy { policy: entry, renewed, learns, explorer } = one;
+    let field = entry.plugin.field.clone();
+    let bound = plugin(scenario, &entry.plugin, OfferKind::Policy, registry)?;
+    if learns.is_some() && !bound.plugin.offer.capabilities.has(Capabilities::LEARNER) {
+        let message = format!("`{}` can't learn", entry.plugin.name);
+        let help = "name a policy with the capability `learner` (`offramp plugins` lists them), or leave \
+                    out `learns`";
+        return Err(scenario.fault(&format!("{field}.plugin"), message, Some(help.to_owned())));
+    }
+    // What learns may begin with nothing.
+    let untrained = entry.untrained || (learns.is_some() && entry.checkpoint.is_none());
+    let begins = PolicyEntry { untrained, ..entry.clone() };
+    let BoundTeacher { plugin: found, parameters, checkpoint: file } =
+        with_checkpoint(scenario, &begins, bound)?;
+    let renewed = renewed.iter().map(|(slot, file)| {
+        Ok((*slot, checkpoint(scenario, &format!("{field}.renewed.{slot}"), file)?))
+    });
+    let explorer = explorer.as_ref();
+    let explorer = explorer.map(|entry| plugin(scenario, entry, OfferKind::Explorer, registry));
+    Ok(BoundLivePolicy {
+        plugin: found,
+        label: entry.label.clone(),
+        parameters,
+        checkpoint: file,
+        renewed: renewed.collect::<Result<_, _>>()?,
+        learns: *learns,
+        explorer: explorer.transpose()?,
+        field,
+    })
 }
 
 /// Binds the policies of a scenario, to evaluate them; its references follow if it asks for

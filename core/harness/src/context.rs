@@ -179,7 +179,7 @@ impl SystemTables {
 
 /// How often an instance of `plugin` learns, as [`Context::learning_steps`] states it: `steps` if it
 /// asks for that, else 0.
-pub(crate) fn learning_steps(plugin: &PluginRef, steps: u64) -> u64 {
+pub fn learning_steps(plugin: &PluginRef, steps: u64) -> u64 {
     if plugin.offer.needs.includes(Needs::LENGTH) { steps } else { 0 }
 }
 

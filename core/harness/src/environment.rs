@@ -18,7 +18,9 @@
 use std::sync::Arc;
 
 use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
-use offramp_model::{Episode, IllegalDecision, ObservationSpec, Outcome, System, Workload, reward};
+use offramp_model::{
+    Episode, IllegalDecision, Incompatible, ObservationSpec, Outcome, System, Workload, reward,
+};
 
 /// A system, the episode under way in it, and buffers for what is observed.
 #[derive(Debug)]
@@ -93,6 +95,17 @@ impl Environment {
         let workload = Workload::Drawn { seed, episode };
         self.episode = Episode::new(&self.system, workload, self.observation);
         self.episode.set_threads(self.threads);
+    }
+
+    /// Goes on in another system from the slot at which the episode stands; see
+    /// [`Episode::continue_in`].
+    ///
+    /// # Errors
+    /// [`Incompatible`]; nothing has changed then.
+    pub fn continue_in(&mut self, system: &Arc<System>) -> Result<(), Incompatible> {
+        self.episode.continue_in(system)?;
+        self.system = Arc::clone(system);
+        Ok(())
     }
 
     /// Carries out each slot on at most `threads` threads; see [`Episode::set_threads`].

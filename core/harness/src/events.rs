@@ -23,6 +23,8 @@ pub enum Event<'a> {
     },
     /// Episodes of runs have ended; more than one if they were read from an earlier attempt.
     EpisodesEnded(u64),
+    /// Slots of the streams of a live run have ended.
+    SlotsEnded(u64),
     /// A run has ended, successfully or not.
     RunEnded {
         /// Its number among all runs of the command, counted from 0.

@@ -48,7 +48,7 @@
 
 pub use identity::recorded_files;
 pub use offramp_host::Registry;
-pub use origin::{Origin, Refusal, files_of};
+pub use origin::{Checkpoint, NotCreated, Origin, Refusal, created, files_of};
 
 pub mod batch;
 pub mod bind;

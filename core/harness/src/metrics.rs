@@ -209,6 +209,42 @@ impl EpisodeMeter {
     }
 }
 
+/// Measures a part of a stream of tasks: those that ended in its slots. Call
+/// [`after_slot`](Self::after_slot) at the end of each.
+#[derive(Debug, Default)]
+pub struct WindowMeter {
+    all: Sums,
+}
+
+impl WindowMeter {
+    /// Adds the tasks that ended in the slot.
+    pub fn after_slot(&mut self, episode: &Episode) {
+        let system = episode.system();
+        for task in episode.ended() {
+            let energy = system.energy().of(&task.energy).total();
+            self.all.add(task, reward::reward(system, task), energy);
+        }
+    }
+
+    /// The metrics of the window, and the mean reward of its tasks; `None` if none ended. Window
+    /// number `window` is that of its stream.
+    ///
+    /// # Errors
+    /// [`NotFinite`].
+    pub fn metrics(
+        &self,
+        system: &System,
+        window: u64,
+    ) -> Result<(EpisodeMetrics, Option<f64>), NotFinite> {
+        let metrics = self.all.metrics(f64::from(system.device_count()));
+        if let Some((metric, value)) = metrics.not_finite() {
+            return Err(NotFinite { episode: window, metric: metric.title, value });
+        }
+        let per_task = (metrics.tasks > 0).then(|| self.all.reward / metrics.tasks as f64);
+        Ok((metrics, per_task))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

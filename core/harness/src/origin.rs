@@ -64,7 +64,7 @@ impl Origin {
     }
 
     /// SHA-256 of the parts so far, in hexadecimal.
-    pub(crate) fn sha256(&self) -> String {
+    pub fn sha256(&self) -> String {
         sha256(format!("{self:?}").as_bytes())
     }
 
@@ -85,7 +85,7 @@ impl Origin {
 
     /// Adds the library of the plugin that the scenario names in `field`, and the files that the
     /// instance reads by itself.
-    pub(crate) fn add_plugin(&mut self, field: &str, library: &Library, files: &[FileRecord]) {
+    pub fn add_plugin(&mut self, field: &str, library: &Library, files: &[FileRecord]) {
         self.add_hash(format!("the plugin of `{field}`"), &library.sha256);
         for FileRecord { path, sha256 } in files {
             self.add_hash(format!("the file {path} of `{field}`"), sha256);
@@ -93,7 +93,7 @@ impl Origin {
     }
 
     /// Adds the bytes of a checkpoint that the scenario names in `field`.
-    pub(crate) fn add_checkpoint(&mut self, field: &str, checkpoint: &[u8]) {
+    pub fn add_checkpoint(&mut self, field: &str, checkpoint: &[u8]) {
         self.add(format!("the file of `{field}`"), hash(checkpoint));
     }
 
@@ -173,7 +173,7 @@ pub struct Refusal {
 
 /// A checkpoint that instances are created from, or none.
 #[derive(Debug, Default)]
-pub(crate) struct Checkpoint {
+pub struct Checkpoint {
     bytes: Option<Vec<u8>>,
     /// The absolute path of its file, as bytes; empty if there is none.
     file: Vec<u8>,
@@ -184,7 +184,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Refusal`] if it can't be read.
-    pub(crate) fn read(field: &str, file: Option<&Path>) -> Result<Self, Refusal> {
+    pub fn read(field: &str, file: Option<&Path>) -> Result<Self, Refusal> {
         let read = |path: &Path| {
             checkpoint::bytes(path).map_err(|cause| Refusal {
                 field: field.to_owned(),
@@ -195,12 +195,12 @@ impl Checkpoint {
     }
 
     /// Its bytes, if there is one.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+    pub fn bytes(&self) -> Option<&[u8]> {
         self.bytes.as_deref()
     }
 
     /// `context` with it.
-    pub(crate) fn handed_to<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
+    pub fn handed_to<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
         Context {
             checkpoint: self.bytes().map(Into::into).into(),
             checkpoint_file: self.file.as_slice().into(),
@@ -211,7 +211,10 @@ impl Checkpoint {
     /// Creates what learns, from the checkpoint that the scenario names in `field` if it names one.
     /// If that is refused, it is created once more without the checkpoint, to tell whether the
     /// checkpoint or `parameters` is at fault.
-    pub(crate) fn begun(
+    ///
+    /// # Errors
+    /// [`NotCreated`].
+    pub fn begun(
         &self,
         field: &str,
         parameters: &str,
@@ -227,7 +230,7 @@ impl Checkpoint {
 
 /// Why an instance of a plugin was not created.
 #[derive(Debug)]
-pub(crate) enum NotCreated {
+pub enum NotCreated {
     /// The scenario is at fault.
     Refused(Refusal),
     /// The plugin is.
@@ -236,7 +239,10 @@ pub(crate) enum NotCreated {
 
 /// The instance that a plugin created for `field`, with the records of the files that it reads by
 /// itself; relative ones are in `folder`.
-pub(crate) fn created<T>(
+///
+/// # Errors
+/// [`NotCreated`].
+pub fn created<T>(
     field: &str,
     folder: &Path,
     created: Result<T, CallFailure>,

@@ -107,6 +107,8 @@ pub enum Work {
     Distillation,
     /// A search for hyper-parameters.
     Search,
+    /// A live run, or one per point of a sweep.
+    Live,
     /// The study of this name, all of it or its small version.
     Study(String),
 }
@@ -118,6 +120,7 @@ impl fmt::Display for Work {
             Self::Training => f.write_str("a training"),
             Self::Distillation => f.write_str("a distillation"),
             Self::Search => f.write_str("a search"),
+            Self::Live => f.write_str("a live run"),
             Self::Study(name) => write!(f, "the study {name}"),
         }
     }
@@ -241,7 +244,10 @@ impl Drop for Claim {
 
 /// Prepares the folder of a training or distillation: with the scenario and its provenance in it, and
 /// without what a kill has left of files that were being replaced.
-pub(crate) fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
+///
+/// # Errors
+/// [`FolderError::Unwritable`].
+pub fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
     std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
     for entry in std::fs::read_dir(folder).map_err(unwritable(folder))?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "partial") {
@@ -253,7 +259,10 @@ pub(crate) fn begin(folder: &Path, scenario: &str) -> Result<(), FolderError> {
 }
 
 /// Replaces a file as a whole, or leaves it as it was.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+///
+/// # Errors
+/// [`FolderError::Unwritable`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     files::write_atomically(path, bytes).map_err(unwritable(path))
 }
 
@@ -331,7 +340,10 @@ struct Header<S> {
 
 /// Saves `state` and the bytes of a plugin in one file: the length of a JSON header (u64, little
 /// endian), the header, then the plugin's bytes.
-pub(crate) fn save(
+///
+/// # Errors
+/// [`FolderError::Unwritable`].
+pub fn save(
     path: &Path,
     origin: &Origin,
     state: impl Serialize,
@@ -359,8 +371,8 @@ pub(crate) fn saved<S: DeserializeOwned>(
 /// if there is no file.
 ///
 /// # Errors
-/// As of [`saved`].
-pub(crate) fn load<S: DeserializeOwned>(
+/// [`FolderError::Changed`] if the origin is another one, [`FolderError::NotResumable`].
+pub fn load<S: DeserializeOwned>(
     path: &Path,
     origin: &Origin,
 ) -> Result<Option<(S, Vec<u8>)>, FolderError> {

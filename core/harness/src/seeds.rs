@@ -1,12 +1,12 @@
 //! Seeds: the source of all randomness, one function per purpose.
 //!
-//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 18 to this module; 10 was in use once. The
+//! Purposes 1 to 5 belong to the model, 6 to 9 and 11 to 19 to this module; 10 was in use once. The
 //! numbers are part of every result: never renumber, only append.
 //!
-//! Training, the collection of datasets, validation, searches and evaluation each have tasks of their
+//! Training, the collection of datasets, validation, searches, live runs and evaluation each have tasks of their
 //! own, under equal seeds too: an evaluation draws its tasks under `evaluate.seed` itself, each other
 //! one under a seed derived for its purpose ([`training_tasks`], [`dataset_tasks`],
-//! [`validation`], [`selection`]). So nothing is evaluated on tasks that it was trained on or chosen by.
+//! [`validation`], [`selection`], [`live`]). So nothing is evaluated on tasks that it was trained on or chosen by.
 //!
 //! Every stream is a pure function of a seed, an episode (or step) and a purpose, see
 //! [`offramp_model::rng`]. The seeds handed to plugins and the streams of the harness itself are
@@ -38,6 +38,15 @@ pub const REFERENCES: Purpose = Purpose::new(16);
 pub const JUDGED: Purpose = Purpose::new(17);
 /// The randomness of a teacher in the episodes of a training.
 pub const TEACHER: Purpose = Purpose::new(18);
+
+/// All of a live run.
+pub const LIVE: Purpose = Purpose::new(19);
+
+/// The seed of a live run under `seed`, under which its tasks, and all that its policies draw, are
+/// drawn.
+pub fn live(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, LIVE).seed()
+}
 
 /// The seed with which a policy is created to be evaluated under `seed`.
 pub fn evaluation(seed: u64) -> u64 {

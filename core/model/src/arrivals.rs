@@ -41,7 +41,7 @@ impl Arrivals {
     }
 }
 
-/// A two-state Markov chain of each entity, in its stationary regime from slot 0 on. Whether an
+/// A two-state Markov chain of each entity, in its stationary regime from the slot on in which it begins. Whether an
 /// entity changes its state in a slot is the draw of that slot in its stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Switches {
@@ -53,10 +53,16 @@ pub(crate) struct Switches {
 }
 
 impl Switches {
-    /// The chains of `count` entities in slot 0.
-    pub(crate) fn new(streams: StreamFamily, count: usize, p_on: f64, p_off: f64) -> Self {
+    /// The chains of `count` entities in `slot`, in which they begin.
+    pub(crate) fn new(
+        streams: StreamFamily,
+        count: usize,
+        p_on: f64,
+        p_off: f64,
+        slot: u32,
+    ) -> Self {
         let share = p_on / (p_on + p_off);
-        let on = |entity| streams.of(entity).uniform() < share;
+        let on = |entity| streams.of(entity).skip(u64::from(slot)).uniform() < share;
         Self { streams, p_on, p_off, on: (0..count as u64).map(on).collect() }
     }
 
@@ -87,7 +93,7 @@ mod tests {
     fn switches_are_stationary_from_the_start() {
         let (p_on, p_off, count) = (0.1, 0.3, 20_000);
         let streams = StreamFamily::new(3, 0, Purpose::BURSTS);
-        let mut switches = Switches::new(streams, count, p_on, p_off);
+        let mut switches = Switches::new(streams, count, p_on, p_off, 0);
         let share = |switches: &Switches| {
             switches.on().iter().filter(|on| **on).count() as f64 / count as f64
         };

@@ -12,7 +12,7 @@ use crate::rng::StreamFamily;
 /// At rate 0 the device is out of the server's coverage. What it sends there never arrives: the
 /// task holds the uplink until its deadline, is dropped, and the next one is sent. Since nothing is
 /// sent, it takes no energy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum UplinkRates {
     /// One rate for all pairs.
     Same(f64),
@@ -78,7 +78,7 @@ impl UplinkRates {
 }
 
 /// The uplinks where no radio channel of a [`World`](crate::world::World) determines their rates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Uplink {
     /// Rates that stay the same.
     Constant(UplinkRates),

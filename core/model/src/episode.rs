@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::continuation::Incompatible;
 use crate::history::LoadHistory;
 use crate::observation::{ObservationKind, ObservationSpec, View};
 use crate::published::Published;
 use crate::scene::Scene;
-use crate::slot::Shard;
+use crate::slot::{Shard, Timed};
 use crate::state::State;
 use crate::system::System;
 use crate::task::{Arrival, EndedTask, Place, TaskUnderWay};
@@ -69,6 +70,8 @@ pub struct Episode {
     system: Arc<System>,
     observation: ObservationSpec,
     source: Source,
+    /// The seed and the episode of all that is drawn.
+    streams: (u64, u64),
     slot: u32,
     arrivals: Vec<Arrival>,
     history: LoadHistory,
@@ -97,6 +100,7 @@ impl Episode {
             system: Arc::clone(system),
             observation,
             source,
+            streams: (seed, number),
             slot: 0,
             arrivals,
             history: LoadHistory::new(servers, observation.history_slots.max(1)),
@@ -146,6 +150,50 @@ impl Episode {
             self.source.arrivals(&self.system, self.slot, &mut self.arrivals, self.threads);
             drop_absent(self.scene.as_deref(), &mut self.arrivals);
         }
+        Ok(())
+    }
+
+    /// Goes on in another system, from the slot at which the episode stands. Queues, tasks under way
+    /// and the history of loads stay. What differs takes effect at once:
+    ///
+    /// - The arrivals of this slot are those of the new system. Tasks that have been decided keep their
+    ///   size, density, deadline, α and class.
+    /// - What is in service, computed or sent, continues at its new speed. Its physical energy counts as
+    ///   if all of it had been computed at the new speed and power; sending takes the time it took. The
+    ///   reward of a task is that of the system in which it ends.
+    /// - Where mobility or area differs, devices are placed anew, as that model places them at the start
+    ///   of an episode, and their channels begin anew. Where outages or bursts differ, they begin in
+    ///   this slot. Tasks on the backhaul stay on it.
+    /// - Where there are more or fewer power modes, or devices draw them from other streams, they draw
+    ///   anew; otherwise they keep their modes, with the α that these have in the new system.
+    /// - Recorded workloads are not changed.
+    ///
+    /// What does not differ continues undisturbed, bit by bit; in an equal system everything does.
+    ///
+    /// # Errors
+    /// [`Incompatible`]; the episode is unchanged then.
+    pub fn continue_in(&mut self, system: &Arc<System>) -> Result<(), Incompatible> {
+        Incompatible::check(&self.system, system, self.slot)?;
+        let old = std::mem::replace(&mut self.system, Arc::clone(system));
+        if old.parameters() == system.parameters() {
+            return Ok(());
+        }
+        let (seed, number) = self.streams;
+        // Whatever changes rates: what has been sent so far was sent at the old ones.
+        let changes = system.changes() || old.parameters().uplink != system.parameters().uplink;
+        let timed = match &self.scene {
+            Some(_) => Some(Timed::Before),
+            None => changes.then_some(Timed::FromNowOn),
+        };
+        if timed == Some(Timed::FromNowOn) {
+            self.scene = Some(Box::new(Scene::at(&old, seed, number, self.slot)));
+        }
+        if let Some(scene) = &mut self.scene {
+            scene.continue_in(&old, system);
+        }
+        self.state.continue_in(&old, system, timed);
+        self.source.continue_in((&old, system), self.slot, &mut self.arrivals, self.threads);
+        drop_absent(self.scene.as_deref(), &mut self.arrivals);
         Ok(())
     }
 

@@ -94,7 +94,7 @@
 //! # Modules
 //! Each is a noun of the paper, and depends only on those above it: `rng`, `distribution`;
 //! `device`, `server`, `energy`; `task`, `class`, `recording`, `channel`; `arrivals`, `outage`; `queue`,
-//! `backhaul`; `system`; `workload`, `reward`, `published`, `history`; `scene` (what changes from slot
+//! `backhaul`; `system`; `continuation`; `workload`, `reward`, `published`, `history`; `scene` (what changes from slot
 //! to slot), `slot`; `prediction`, `observation`; `episode`. Module [`world`] (positions that move, the radio
 //! channel, serving stations) depends on `rng` and `distribution` alone.
 
@@ -102,6 +102,7 @@ mod arrivals;
 mod backhaul;
 mod channel;
 mod class;
+mod continuation;
 mod device;
 mod distribution;
 mod energy;
@@ -128,6 +129,7 @@ pub use arrivals::Arrivals;
 pub use backhaul::{Backhaul, Ways};
 pub use channel::{Uplink, UplinkRates};
 pub use class::TaskClass;
+pub use continuation::Incompatible;
 pub use device::{Device, PowerPreference, PreferenceRule};
 pub use distribution::{Distribution, Range};
 pub use energy::{Energies, Energy, EnergyAccounting};

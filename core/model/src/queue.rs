@@ -59,6 +59,16 @@ impl Tasks {
         }
     }
 
+    /// Takes over the tasks of other devices. Returns the number of places by which theirs have moved.
+    fn absorb(&mut self, other: Self) -> u32 {
+        let by = self.places.len() as u32;
+        let moved = |place: u32| if place == NONE { NONE } else { place + by };
+        let places = other.places.into_iter();
+        self.places.extend(places.map(|behind| Behind { next: moved(behind.next), ..behind }));
+        self.free.extend(other.free.into_iter().map(moved));
+        by
+    }
+
     fn remove(&mut self, place: u32) -> Behind {
         self.free.push(place);
         self.places[place as usize]
@@ -163,6 +173,31 @@ impl Fifo {
         false
     }
 
+    /// All tasks, oldest first, to be changed; for each the Mbit of it that are done, if it is in
+    /// service.
+    pub(crate) fn change(&mut self, tasks: &mut Tasks, mut each: impl FnMut(&mut Task, f64)) {
+        if self.count == 0 {
+            return;
+        }
+        let done =
+            if self.is_serving() { self.oldest.size_mbit - self.remaining_mbit } else { 0.0 };
+        each(&mut self.oldest, done);
+        let mut next = self.second;
+        for _ in 1..self.count {
+            let behind = &mut tasks.places[next as usize];
+            each(&mut behind.task, 0.0);
+            next = behind.next;
+        }
+    }
+
+    /// Its tasks have moved by so many places.
+    fn moved(mut self, by: u32) -> Self {
+        if self.count > 1 {
+            (self.second, self.last) = (self.second + by, self.last + by);
+        }
+        self
+    }
+
     /// True in the slot in which the deadline of the task in service passes.
     #[inline]
     pub(crate) fn is_last_slot(&self, slot: u32) -> bool {
@@ -237,6 +272,19 @@ impl Fifo {
     }
 }
 
+/// Joins what belongs to neighbouring devices: `tasks`, CPUs, uplinks and flows of `first` devices, of
+/// which there is a multiple of 64, and those of the devices behind them.
+pub(crate) fn join(
+    (tasks, cpus, uplinks, flows): (&mut Tasks, &mut Fifos, &mut Fifos, &mut Flows),
+    other: (Tasks, Fifos, Fifos, Flows),
+) {
+    let first = cpus.fifos.len() as u32;
+    let by = tasks.absorb(other.0);
+    cpus.absorb(other.1, by);
+    uplinks.absorb(other.2, by);
+    flows.absorb(other.3, first, by);
+}
+
 /// A FIFO for each device: their CPUs, or their uplinks.
 #[derive(Clone, Debug)]
 pub(crate) struct Fifos {
@@ -258,6 +306,12 @@ impl Fifos {
     /// All FIFOs, in the order of devices.
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Fifo> {
         self.fifos.iter()
+    }
+
+    /// Takes over the FIFOs of the devices behind its own, of which there is a multiple of 64.
+    fn absorb(&mut self, other: Self, by: u32) {
+        self.fifos.extend(other.fifos.into_iter().map(|fifo| fifo.moved(by)));
+        self.busy.extend(other.busy);
     }
 
     #[inline]
@@ -313,6 +367,26 @@ pub(crate) struct Flows {
 impl Flows {
     pub(crate) fn new(devices: usize, servers: usize) -> Self {
         Self { flows: Vec::new(), of_device: vec![NONE; devices], active: vec![0; servers] }
+    }
+
+    /// Takes over the flows of the devices behind its own, `first` of which its own are before.
+    fn absorb(&mut self, other: Self, first: u32, by: u32) {
+        let flows = other.flows.into_iter();
+        self.flows.extend(flows.map(|flow| Flow {
+            fifo: flow.fifo.moved(by),
+            device: flow.device + first,
+            ..flow
+        }));
+        self.of_device.resize(self.of_device.len() + other.of_device.len(), NONE);
+        for (sum, active) in self.active.iter_mut().zip(&other.active) {
+            *sum += active;
+        }
+        // At most one flow of a device begins in a slot.
+        self.flows.sort_by_key(|flow| (flow.since, flow.device));
+        self.of_device.fill(NONE);
+        for (place, flow) in (0..).zip(&mut self.flows) {
+            flow.next = std::mem::replace(&mut self.of_device[flow.device as usize], place);
+        }
     }
 
     /// For each server the devices active at it.

@@ -116,69 +116,173 @@ impl Links {
     }
 }
 
+/// The associations of devices none of which a station serves yet.
+fn cells_in(system: &System, world: &World) -> Option<Cells> {
+    let Association::Serving(handover) = world.association else { return None };
+    Some(Cells::new(handover, system.device_count(), system.parameters().slot_seconds))
+}
+
 impl Scene {
     /// The scene at slot 0 of an episode; `None` where nothing changes and no task takes a wired way.
     pub(crate) fn new(system: &System, seed: u64, episode: u64) -> Option<Self> {
-        let parameters = system.parameters();
-        if !system.changes() {
-            return None;
-        }
-        let (devices, servers) = (system.device_count(), system.server_count());
-        let share = StreamFamily::new(seed, episode, Purpose::WINDOW).of(0).uniform();
-        let start = |slots| parameters.window.first_slot(slots, system.slot_count(), share);
-        let place = parameters.world.as_deref().map(|world| {
-            let slot_seconds = parameters.slot_seconds;
-            let tracks_from = world.mobility.recorded_slots(slot_seconds).map_or(0, start);
-            let motion =
-                Motion::new(&world.mobility, world.area, devices, slot_seconds, seed, episode)
-                    .map(|motion| motion.from_slot(tracks_from));
-            // The system has checked the world.
-            let Ok(motion) = motion else { unreachable!("a checked world") };
-            let links = world.radio.as_ref().map(|radio| {
-                let stations = world.stations.len();
-                let pairs = devices as usize * stations;
-                let cached = Cached { memory: LinkMemory::default(), slot: 0, link: None };
-                let faded = radio.parameters().fading != Fading::None;
-                let frequency_ghz = faded.then_some(radio.parameters().frequency_ghz);
-                let turns = |device| match frequency_ghz {
-                    Some(ghz) => doppler_turns(motion.speed_mps(device), ghz, slot_seconds),
-                    None => 0.0,
-                };
-                Links {
-                    channel: Channel::new(radio, seed, episode),
-                    frequency_ghz,
-                    fades: FadeClocks::new((0..devices).map(turns)),
-                    stations,
-                    cache: Mutex::new(vec![cached; if pairs <= CACHED_PAIRS { pairs } else { 0 }]),
-                }
-            });
-            let cells = match world.association {
-                Association::Serving(handover) => Some(Cells::new(handover, devices, slot_seconds)),
-                Association::Direct => None,
-            };
-            Place { motion, cells, links }
-        });
-        let senders = parameters.world.as_deref().filter(|_| system.shares_bands());
-        let rates_from = match &parameters.uplink {
-            Uplink::Recorded(rates) => start(rates.slot_count()),
-            Uplink::Constant(_) => 0,
-        };
+        system.changes().then(|| Self::at(system, seed, episode, 0))
+    }
+
+    /// The scene of an episode in which nothing had changed before `slot`.
+    pub(crate) fn at(system: &System, seed: u64, episode: u64, slot: u32) -> Self {
         let mut scene = Self {
-            slot: 0,
+            slot,
             seed,
             episode,
-            rates_from,
-            place,
-            capacities: parameters
-                .outages
-                .as_ref()
-                .map(|outages| Capacities::new(outages, servers as usize, seed, episode)),
+            rates_from: 0,
+            place: None,
+            capacities: None,
             transit: Transit::default(),
-            senders: vec![0; senders.map_or(0, |world| world.stations.len())],
+            senders: Vec::new(),
             own: OnceLock::new(),
         };
+        scene.begin_rates(system);
+        scene.begin_outages(system);
+        scene.share_bands(system);
+        let world = system.parameters().world.as_deref();
+        scene.place = world.map(|world| scene.place_in(system, world));
         scene.associate(system);
-        Some(scene)
+        scene
+    }
+
+    /// Goes on in another system, in the slot at which it stands. What is the same there continues
+    /// undisturbed; what is not begins in this slot. Tasks on the backhaul stay on it.
+    pub(crate) fn continue_in(&mut self, old: &System, system: &System) {
+        let (before, after) = (old.parameters(), system.parameters());
+        if before.outages != after.outages {
+            self.begin_outages(system);
+        }
+        let same_recording = before.uplink == after.uplink && before.window == after.window;
+        if same_recording && before.world == after.world {
+            return;
+        }
+        // The rates of the last slots are those of the system that they were in.
+        self.own(old);
+        if !same_recording {
+            self.begin_rates(system);
+        }
+        if before.world != after.world {
+            self.move_to(before.world.as_deref(), system);
+        }
+        self.remember(system);
+    }
+
+    /// Positions, links and associations of another world.
+    fn move_to(&mut self, before: Option<&World>, system: &System) {
+        self.share_bands(system);
+        let place = self.place.take();
+        let Some(world) = system.parameters().world.as_deref() else { return };
+        let Some((before, Place { motion, cells, links })) = before.zip(place) else {
+            self.place = Some(self.place_in(system, world));
+            self.associate(system);
+            return;
+        };
+        let stays = before.mobility == world.mobility && before.area == world.area;
+        let same_stations = stays && before.stations == world.stations;
+        let motion = if stays { motion } else { self.motion_in(system, world) };
+        let links = if same_stations && before.radio == world.radio {
+            links
+        } else {
+            let mut new = self.links_in(system, world, &motion);
+            if let (Some(new), Some(old)) = (&mut new, links)
+                && stays
+                && new.frequency_ghz == old.frequency_ghz
+            {
+                new.fades = old.fades;
+            }
+            new
+        };
+        let totals = cells.as_ref().map(Cells::totals);
+        let (cells, anew) = match (cells, world.association) {
+            (Some(cells), Association::Serving(handover)) if same_stations => {
+                (Some(cells.with(handover)), false)
+            }
+            _ => (cells_in(system, world), true),
+        };
+        self.place = Some(Place { motion, cells, links });
+        if anew {
+            self.associate(system);
+            // Totals are those of the whole episode, and this slot has been counted.
+            if let (Some(Place { cells: Some(cells), .. }), Some(totals)) =
+                (&mut self.place, totals)
+            {
+                cells.count_from(totals);
+            }
+        }
+    }
+
+    /// Where everything is in a world that begins in this slot.
+    fn place_in(&self, system: &System, world: &World) -> Place {
+        let motion = self.motion_in(system, world);
+        let links = self.links_in(system, world, &motion);
+        Place { motion, cells: cells_in(system, world), links }
+    }
+
+    /// The devices of a world as it places them in this slot.
+    fn motion_in(&self, system: &System, world: &World) -> Motion {
+        let (devices, slot_seconds) = (system.device_count(), system.parameters().slot_seconds);
+        let recorded = world.mobility.recorded_slots(slot_seconds);
+        let from = recorded.map_or(0, |slots| self.start(system, slots) + self.slot);
+        let Self { seed, episode, .. } = *self;
+        let motion = Motion::new(&world.mobility, world.area, devices, slot_seconds, seed, episode);
+        // The system has checked the world.
+        let Ok(motion) = motion else { unreachable!("a checked world") };
+        motion.from_slot(from)
+    }
+
+    /// The links of a world whose devices are where `motion` has them; `None` without a radio channel.
+    fn links_in(&self, system: &System, world: &World, motion: &Motion) -> Option<Links> {
+        let radio = world.radio.as_ref()?;
+        let (devices, slot_seconds) = (system.device_count(), system.parameters().slot_seconds);
+        let stations = world.stations.len();
+        let pairs = devices as usize * stations;
+        let cached = Cached { memory: LinkMemory::default(), slot: 0, link: None };
+        let faded = radio.parameters().fading != Fading::None;
+        let frequency_ghz = faded.then_some(radio.parameters().frequency_ghz);
+        let turns = |device| match frequency_ghz {
+            Some(ghz) => doppler_turns(motion.speed_mps(device), ghz, slot_seconds),
+            None => 0.0,
+        };
+        Some(Links {
+            channel: Channel::new(radio, self.seed, self.episode),
+            frequency_ghz,
+            fades: FadeClocks::new((0..devices).map(turns)),
+            stations,
+            cache: Mutex::new(vec![cached; if pairs <= CACHED_PAIRS { pairs } else { 0 }]),
+        })
+    }
+
+    /// The slot of a recording of `slots` that slot 0 plays.
+    fn start(&self, system: &System, slots: u32) -> u32 {
+        let streams = StreamFamily::new(self.seed, self.episode, Purpose::WINDOW);
+        let share = streams.of(0).uniform();
+        system.parameters().window.first_slot(slots, system.slot_count(), share)
+    }
+
+    fn begin_rates(&mut self, system: &System) {
+        self.rates_from = match &system.parameters().uplink {
+            Uplink::Recorded(rates) => self.start(system, rates.slot_count()),
+            Uplink::Constant(_) => 0,
+        };
+    }
+
+    fn share_bands(&mut self, system: &System) {
+        let world = system.parameters().world.as_deref().filter(|_| system.shares_bands());
+        let stations = world.map_or(0, |world| world.stations.len());
+        if self.senders.len() != stations {
+            self.senders = vec![0; stations];
+        }
+    }
+
+    fn begin_outages(&mut self, system: &System) {
+        let outages = system.parameters().outages.as_ref();
+        let (servers, streams) = (system.server_count() as usize, (self.seed, self.episode));
+        self.capacities = outages.map(|of| Capacities::new(of, servers, streams, self.slot));
     }
 
     /// Moves to the next slot.
@@ -225,13 +329,17 @@ impl Scene {
     }
 
     /// The own rates of all devices. Whoever is first to ask finds those of earlier slots, too: what
-    /// they depend on does not depend on tasks, and is gone through again.
+    /// they depend on does not depend on tasks, and is gone through again. Until someone asks, they
+    /// depend on nothing that has changed with the system.
     fn own(&self, system: &System) -> &[f64] {
         self.own.get_or_init(|| {
-            let Some(mut again) = Self::new(system, self.seed, self.episode) else {
-                return Vec::new();
-            };
-            again.own = OnceLock::from(vec![0.0; system.device_count() as usize * (OWN_SLOTS + 1)]);
+            let ring = OWN_SLOTS + 1;
+            if !system.rates_change() {
+                let rates = (0..system.device_count()).map(|device| self.own_mbps(system, device));
+                return rates.flat_map(|rate| std::iter::repeat_n(rate, ring)).collect();
+            }
+            let mut again = Self::at(system, self.seed, self.episode, 0);
+            again.own = OnceLock::from(vec![0.0; system.device_count() as usize * ring]);
             again.remember(system);
             (0..self.slot).for_each(|_| again.advance(system));
             again.own.take().unwrap_or_default()
@@ -318,7 +426,11 @@ impl Scene {
         }
         match &system.parameters().uplink {
             Uplink::Constant(rates) => rates.mbps(device, server),
-            Uplink::Recorded(rates) => rates.mbps(device, server, self.rates_from + self.slot),
+            Uplink::Recorded(rates) => {
+                // A deadline that has become longer may go beyond the end.
+                let slot = (self.rates_from + self.slot).min(rates.slot_count() - 1);
+                rates.mbps(device, server, slot)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::device::Device;
 use crate::energy::{Energies, Energy, published_local, published_server};
 use crate::published::Published;
-use crate::queue::{Fifo, Fifos, Flow, Flows, NONE, Task, Tasks};
+use crate::queue::{Fifo, Fifos, Flow, Flows, NONE, Task, Tasks, join};
 use crate::scene::Scene;
 use crate::system::System;
 use crate::task::{Arrival, EndedTask, Outcome};
@@ -114,6 +114,48 @@ impl Shard {
             Some(scene) => self.serve_uplinks::<true>(around, Some(scene), published),
         }
         self.under_way -= self.ended.len();
+    }
+
+    /// Goes on in another system: what is in service continues at the speed that it has there. Where
+    /// sending is timed from now on, and was not in the `old` system, each task has been sent for as
+    /// long as its rate there took.
+    pub(crate) fn continue_in(&mut self, old: &System, system: &System, timed: Option<Timed>) {
+        let Self { first, tasks, cpus, uplinks, flows, .. } = self;
+        let parameters = system.parameters();
+        let (devices, seconds) = (&parameters.devices[*first as usize..], parameters.slot_seconds);
+        cpus.visit(|index, fifo| {
+            let per_density = devices[index].cpu_ghz * seconds;
+            fifo.mbit_per_slot = per_density / fifo.oldest.density;
+        });
+        let sent_for = |device: u32, task: &mut Task, mbit: f64| {
+            let rate = old.constant_mbps(*first + device, task.action - 1);
+            task.sent_seconds = if mbit > 0.0 { mbit / rate } else { 0.0 };
+        };
+        flows.visit(|Flow { fifo, device, server, .. }| {
+            let ghz = parameters.servers[*server as usize].ghz;
+            fifo.mbit_per_slot = ghz * seconds / fifo.oldest.density;
+            if timed == Some(Timed::FromNowOn) {
+                fifo.change(tasks, |task, _| sent_for(*device, task, task.size_mbit));
+            }
+        });
+        uplinks.visit(|index, fifo| {
+            if timed == Some(Timed::FromNowOn) {
+                fifo.change(tasks, |task, sent| sent_for(index as u32, task, sent));
+            } else if timed.is_none() {
+                let rate = system.constant_mbps(*first + index as u32, fifo.oldest.action - 1);
+                fifo.mbit_per_slot = rate * seconds;
+            }
+        });
+    }
+
+    /// Takes over the devices behind its own, of which there is a multiple of 64. What ended in the
+    /// last slot is forgotten.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let Self { tasks, cpus, uplinks, flows, .. } = self;
+        join((tasks, cpus, uplinks, flows), (other.tasks, other.cpus, other.uplinks, other.flows));
+        self.under_way += other.under_way;
+        self.clear();
+        self.at_cpus = 0;
     }
 
     /// The rows of `arrivals`, sorted by device, that are at its devices.
@@ -336,6 +378,14 @@ impl Shard {
     }
 }
 
+/// Since when the seconds are counted for which tasks are sent. They are where rates may change;
+/// where they stay the same, the size says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timed {
+    Before,
+    FromNowOn,
+}
+
 /// The device that a task arrived at.
 #[derive(Clone, Copy)]
 struct Owner<'s> {
@@ -426,7 +476,8 @@ fn uplink_energy(system: &System, owner: Owner<'_>, task: &Task, remaining_mbit:
     if sent == 0.0 {
         return Energy::default();
     }
-    let transmit = if system.changes() {
+    // In an episode that has changed, sending is timed in a system in which nothing changes, too.
+    let transmit = if system.changes() || task.sent_seconds > 0.0 {
         owner.device.transmit_w * task.sent_seconds
     } else {
         owner.device.transmit_w * sent / system.constant_mbps(owner.index, task.action - 1)

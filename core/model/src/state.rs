@@ -7,7 +7,7 @@
 
 use crate::published::Published;
 use crate::scene::Scene;
-use crate::slot::{Shard, Surroundings, dropped_on_backhaul};
+use crate::slot::{Shard, Surroundings, Timed, dropped_on_backhaul};
 use crate::system::System;
 use crate::task::{Arrival, EndedTask};
 
@@ -51,6 +51,23 @@ impl State {
             published,
             at_servers: AtServers::default(),
         }
+    }
+
+    /// Goes on in another system; see [`Shard::continue_in`].
+    pub(crate) fn continue_in(&mut self, old: &System, system: &System, timed: Option<Timed>) {
+        if timed.is_some() {
+            self.gather();
+        }
+        self.shards.iter_mut().for_each(|shard| shard.continue_in(old, system, timed));
+    }
+
+    /// Puts all devices into one shard: with a scene they share more than m(t−1).
+    fn gather(&mut self) {
+        let mut shards = std::mem::take(&mut self.shards).into_iter();
+        let Some(mut all) = shards.next() else { return };
+        shards.for_each(|shard| all.absorb(shard));
+        self.shard_bits = all.cpus.iter().len().next_power_of_two().trailing_zeros();
+        self.shards.push(all);
     }
 
     /// The shard of a device, and the device's number there.
@@ -206,8 +223,10 @@ impl AtServers {
     /// In one shard they already are by time.
     fn sort(&mut self, by_time: bool, servers: usize) {
         if by_time {
-            let slots = self.all.iter().map(|at| at.since as usize + 1).max().unwrap_or(0);
-            self.sort_by(slots, |at| at.since);
+            let since = self.all.iter().map(|at| at.since);
+            let first = since.clone().min().unwrap_or(0);
+            let slots = since.max().map_or(0, |last| (last - first) as usize + 1);
+            self.sort_by(slots, |at| at.since - first);
         }
         self.sort_by(servers, |at| at.server);
     }

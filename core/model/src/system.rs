@@ -16,7 +16,7 @@ use crate::world::association::Neighbours;
 use crate::world::{Band, Mobility, Position, Radio, World};
 
 /// The parameters of a [`System`], not yet checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SystemParameters {
     /// τ: duration of a slot, seconds, above 0.
     pub slot_seconds: f64,
@@ -412,16 +412,29 @@ fn check(parameters: &SystemParameters) -> Result<(), InvalidSystem> {
         )?;
     }
     backhaul(parameters)?;
-    if let Some(outages) = &parameters.outages {
-        for (parameter, value) in
-            [("mean_up_slots", outages.mean_up_slots), ("mean_down_slots", outages.mean_down_slots)]
-        {
-            number(parameter, value, Range::Positive)?;
-            if value < 1.0 {
-                return fail(parameter, format!("{value} is out of range: 1 or more is needed"));
+    match &parameters.outages {
+        None => {}
+        Some(Outages::Drawn { mean_up_slots, mean_down_slots, capacity }) => {
+            for (parameter, &value) in
+                [("mean_up_slots", mean_up_slots), ("mean_down_slots", mean_down_slots)]
+            {
+                number(parameter, value, Range::Positive)?;
+                if value < 1.0 {
+                    return fail(
+                        parameter,
+                        format!("{value} is out of range: 1 or more is needed"),
+                    );
+                }
             }
+            number("capacity", *capacity, Range::Unit)?;
         }
-        number("capacity", outages.capacity, Range::Unit)?;
+        Some(Outages::Servers { servers: down, capacity }) => {
+            if let Some(server) = down.iter().find(|&&server| server as usize >= servers.len()) {
+                let fault = format!("server {} of {}", u64::from(*server) + 1, servers.len());
+                return fail("outages", fault);
+            }
+            number("capacity", *capacity, Range::Unit)?;
+        }
     }
     windows(parameters)?;
     if power_preference.modes.is_empty() {

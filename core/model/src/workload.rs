@@ -175,6 +175,8 @@ pub(crate) struct Drawn {
     /// The chance of an arrival at each device; empty where it changes.
     chances: Vec<Chance>,
     classes: StreamFamily,
+    /// The seed and the episode of all streams.
+    streams: (u64, u64),
     preferences: StreamFamily,
     /// The power mode of each device in this slot.
     modes: Vec<u32>,
@@ -182,6 +184,34 @@ pub(crate) struct Drawn {
     bursts: Option<Switches>,
     /// With recorded tasks, the slot of the recording that slot 0 is, and the next task.
     recorded: Option<(u32, usize)>,
+}
+
+/// The chance of an arrival at each device; empty where it changes.
+fn chances(parameters: &SystemParameters) -> Vec<Chance> {
+    let constant = parameters.arrivals == Arrivals::Bernoulli;
+    let devices = parameters.devices.iter().filter(|_| constant);
+    devices.map(|device| Chance::new(device.arrival_probability)).collect()
+}
+
+/// The bursts of all devices from `slot` on, if arrivals are bursty.
+fn bursts(
+    parameters: &SystemParameters,
+    (seed, episode): (u64, u64),
+    slot: u32,
+) -> Option<Switches> {
+    let Arrivals::Bursty { p_on, p_off, .. } = parameters.arrivals else { return None };
+    let streams = StreamFamily::new(seed, episode, Purpose::BURSTS);
+    Some(Switches::new(streams, parameters.devices.len(), p_on, p_off, slot))
+}
+
+/// With recorded tasks, the slot of the recording that slot 0 is, and the first task of `slot`.
+fn recorded(system: &System, (seed, episode): (u64, u64), slot: u32) -> Option<(u32, usize)> {
+    let parameters = system.parameters();
+    let recorded = parameters.recorded.as_ref()?;
+    let share = StreamFamily::new(seed, episode, Purpose::WINDOW).of(0).uniform();
+    // As long as an episode, where it can be: so recordings of one length stay in step.
+    let from = parameters.window.first_slot(recorded.slot_count(), system.slot_count(), share);
+    Some((from, recorded.tasks().partition_point(|task| task.slot < from + slot)))
 }
 
 /// Devices for which a thread draws tasks at least: it takes microseconds to begin.
@@ -215,8 +245,34 @@ impl Source {
         if slot >= parameters.arrival_slots {
             return;
         }
+        if let Self::Drawn(drawn) = self {
+            drawn.advance(parameters, slot);
+        }
+        self.read(system, slot, into, threads);
+    }
+
+    /// Goes on in another system from `slot` on, whose arrivals it reads anew. They are the same
+    /// unless what they depend on is another in that system.
+    pub(crate) fn continue_in(
+        &mut self,
+        (old, system): (&System, &System),
+        slot: u32,
+        into: &mut Vec<Arrival>,
+        threads: usize,
+    ) {
+        into.clear();
         match self {
-            Self::Drawn(drawn) => drawn.arrivals(system, slot, into, threads),
+            Self::Drawn(drawn) => drawn.continue_in(old.parameters(), system, slot),
+            Self::Recorded { tasks, read } => {
+                *read = tasks.partition_point(|task| task.slot < slot);
+            }
+        }
+        self.read(system, slot, into, threads);
+    }
+
+    fn read(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>, threads: usize) {
+        match self {
+            Self::Drawn(drawn) => drawn.read(system, slot, into, threads),
             Self::Recorded { tasks, read } => {
                 while let Some(task) = tasks.get(*read).filter(|task| task.slot == slot) {
                     into.push(task.arrival);
@@ -243,39 +299,58 @@ impl Drawn {
         let preferences = parameters.power_preference.streams(seed, episode);
         let mut modes = vec![0; devices];
         parameters.power_preference.first_modes(preferences, &mut modes);
-        let bursts = match parameters.arrivals {
-            Arrivals::Bursty { p_on, p_off, .. } => {
-                Some(Switches::new(family(Purpose::BURSTS), devices, p_on, p_off))
-            }
-            Arrivals::Bernoulli | Arrivals::Daily { .. } => None,
-        };
-        let recorded = parameters.recorded.as_ref().map(|recorded| {
-            let share = family(Purpose::WINDOW).of(0).uniform();
-            // As long as an episode, where it can be: so recordings of one length stay in step.
-            let from =
-                parameters.window.first_slot(recorded.slot_count(), system.slot_count(), share);
-            (from, recorded.tasks().partition_point(|task| task.slot < from))
-        });
         let arrivals = family(Purpose::ARRIVALS);
-        let constant = parameters.arrivals == Arrivals::Bernoulli;
-        let chances = parameters.devices.iter().filter(|_| constant);
         Self {
             arrivals: (0..devices as u64).map(|device| arrivals.of(device)).collect(),
-            chances: chances.map(|device| Chance::new(device.arrival_probability)).collect(),
+            chances: chances(parameters),
             classes: family(Purpose::TASK_CLASS),
+            streams: (seed, episode),
             preferences,
             modes,
-            bursts,
-            recorded,
+            bursts: bursts(parameters, (seed, episode), 0),
+            recorded: recorded(system, (seed, episode), 0),
         }
     }
 
-    fn arrivals(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>, threads: usize) {
+    /// Goes on in another system from `slot` on. What is the same there continues undisturbed; what is
+    /// not begins in `slot`. Devices keep their power modes if there are as many, drawn by the same
+    /// rule or while they switch; otherwise they draw anew.
+    fn continue_in(&mut self, old: &SystemParameters, system: &System, slot: u32) {
         let parameters = system.parameters();
+        self.chances = chances(parameters);
+        if old.arrivals != parameters.arrivals {
+            self.bursts = bursts(parameters, self.streams, slot);
+        }
+        let preference = &parameters.power_preference;
+        let streams = preference.streams(self.streams.0, self.streams.1);
+        let as_many = preference.modes.len() == old.power_preference.modes.len();
+        if !as_many || streams != self.preferences {
+            preference.first_modes(streams, &mut self.modes);
+        }
+        self.preferences = streams;
+        if old.recorded != parameters.recorded || old.window != parameters.window {
+            self.recorded = recorded(system, self.streams, slot);
+        } else if let (Some((from, next)), Some(tasks)) = (&mut self.recorded, &parameters.recorded)
+        {
+            *next = tasks.tasks().partition_point(|task| task.slot < *from + slot);
+        }
+    }
+
+    /// Moves power modes and bursts on to `slot`.
+    fn advance(&mut self, parameters: &SystemParameters, slot: u32) {
         let preference = &parameters.power_preference;
         if let PreferenceRule::Switching(_) = preference.rule {
             preference.switch(self.preferences, slot, &mut self.modes);
         }
+        if let Some(bursts) = self.bursts.as_mut().filter(|_| slot > 0) {
+            bursts.advance(slot);
+        }
+    }
+
+    /// Reads the arrivals of the slot to which it has advanced.
+    fn read(&mut self, system: &System, slot: u32, into: &mut Vec<Arrival>, threads: usize) {
+        let parameters = system.parameters();
+        let preference = &parameters.power_preference;
         if let (Some((from, next)), Some(recorded)) = (&mut self.recorded, &parameters.recorded) {
             while let Some(task) =
                 recorded.tasks().get(*next).filter(|task| task.slot == *from + slot)
@@ -289,9 +364,6 @@ impl Drawn {
                 *next += 1;
             }
             return;
-        }
-        if let Some(bursts) = self.bursts.as_mut().filter(|_| slot > 0) {
-            bursts.advance(slot);
         }
         match (&parameters.arrivals, &self.bursts) {
             (Arrivals::Bernoulli, _) => {

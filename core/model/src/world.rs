@@ -82,7 +82,7 @@ use crate::distribution::Range;
 /// A base station (or road-side unit) has a server: server j stands at station j. Servers beyond the
 /// number of stations stand at none; they are clouds, reached over the
 /// [backhaul](crate::Backhaul) alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
     /// The rectangle in which devices move.
     pub area: Area,

@@ -14,6 +14,7 @@
 //!    [`statistics`]: means, intervals and paired differences over episodes and training seeds.
 //! 4. [`learning`]: the rows that a training and a distillation write while they run; [`tuning`]:
 //!    those of a search for hyper-parameters, and what they choose;
+//!    [`live`]: the windows of a live run, and the time to recover after a change;
 //!    [`checkpoint`]: what a checkpoint states about itself.
 //! 5. [`exhibit`] and [`claim`]: the numbers behind a study's tables and figures, and its verdicts;
 //!    [`replay`]: a recorded run, run again; [`timeline`]: what happened in one episode.
@@ -75,6 +76,7 @@ pub mod files;
 pub mod group;
 mod holder;
 pub mod learning;
+pub mod live;
 pub mod lock;
 pub mod merge;
 pub mod metric;

@@ -16,22 +16,14 @@ use offramp_model::System;
 use offramp_model::rng::Stream;
 
 use crate::domain::{Domain, Scale, real, whole};
-use crate::fault::nearest;
-use crate::field::Section;
-use crate::file::{DrawnField, fields};
-use crate::outline::{Outline, fields_of, replace, value_of};
+use crate::file::DrawnField;
+use crate::outline::replace;
 use crate::source::Source;
 use crate::sweep::point_text;
-use crate::{Fault, observation, system};
-
-/// The sections and fields that describe a system.
-const OF_SYSTEM: [&str; 5] = ["system", "world", "tasks", "alpha", "energy"];
+use crate::{Fault, alone};
 
 /// The field of the seed of all that is drawn once for a system.
 const SEED: &str = "system.seed";
-
-/// What else a text needs of which a system is read.
-const BESIDES: [&str; 3] = ["name", "observation", "history_slots"];
 
 /// A distribution of systems: fields of a scenario, each drawn on its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,15 +66,11 @@ impl DrawnSystems {
         }
         let name = format!("{} (drawn, {})", self.source_name, point_text(values));
         let source = Source { name: &name, text: &text, folder: &self.folder };
-        let file = source.read_file()?;
-        file.check("").map_err(|out| source.fault(&out.path, out.fault, None))?;
-        let systems = system::system(source, &file)?;
+        let systems = alone::read(source)?;
         if !systems.files.is_empty() {
             let message = "a system with recorded data can't be drawn anew for each episode";
             return Err(source.fault("", message.to_owned(), None));
         }
-        let seen = observation::observation(source, &file)?;
-        observation::check(source, &seen, &systems.evaluation)?;
         Ok(systems.evaluation)
     }
 }
@@ -106,7 +94,7 @@ pub(crate) fn systems(
     let mut fields = Vec::with_capacity(map.len());
     for (field, form) in map {
         let at = format!("{path}.{field}");
-        check_field(source, &at, field)?;
+        alone::check_field(source, (&at, source.text), field, "drawn")?;
         let inside = |other: &&String| {
             other.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
         };
@@ -129,12 +117,7 @@ pub(crate) fn systems(
 
 /// The text of the system alone, with marks in the places of the values that are drawn.
 fn marked(source: Source<'_>, path: &str, fields: &[(String, Domain)]) -> Result<String, Fault> {
-    let kept = |name: &str| OF_SYSTEM.iter().chain(&BESIDES).any(|kept| *kept == name);
-    let own = fields_of(source.text).into_iter().filter(|(name, _)| kept(name));
-    let own: Vec<_> = own.map(|(name, value)| format!("{name}: {value}")).collect();
-    // With what stands before the struct, such as extensions of RON.
-    let before = &source.text[..Outline::of(source.text).span.start];
-    let mut text = format!("{before}({})", own.join(",\n"));
+    let mut text = alone::text_of(source, &[]);
     let seed = own_seed(fields).then_some(SEED);
     let paths = seed.into_iter().chain(fields.iter().map(|(field, _)| field.as_str()));
     for (number, field) in paths.enumerate() {
@@ -144,41 +127,6 @@ fn marked(source: Source<'_>, path: &str, fields: &[(String, Domain)]) -> Result
         })?;
     }
     Ok(text)
-}
-
-/// Checks that a path, at `at` in the file, names a field of the system.
-fn check_field(source: Source<'_>, at: &str, field: &str) -> Result<(), Fault> {
-    let is_in = |path: &str, outer: &str| {
-        path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let fields = fields();
-    let known = || fields.iter().map(|field| field.path.as_str());
-    let of_system = known().filter(|path| OF_SYSTEM.iter().any(|section| is_in(path, section)));
-    // Entries of lists have numbers.
-    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let parts = field.split('.').map(|part| if number(part) { "N" } else { part });
-    let general = parts.collect::<Vec<_>>().join(".");
-    let is_section = |path: &str| known().any(|other| other != path && is_in(other, path));
-    // A part of a value, such as a bound of a distribution.
-    let is_part = |path: &str| {
-        !is_section(path) && is_in(&general, path) && value_of(source.text, field).is_some()
-    };
-    if field == "system" {
-        let message = "`system` is drawn by its fields, each on its own".to_owned();
-        return Err(source.fault(at, message, None));
-    }
-    if of_system.clone().any(|path| path == general || is_part(path)) {
-        return Ok(());
-    }
-    let message = match known().any(|path| path == general) {
-        true => format!("`{field}` does not describe a system"),
-        false => format!("there is no field `{field}`"),
-    };
-    let help = nearest(field, of_system).map_or_else(
-        || format!("fields of {} can be drawn", OF_SYSTEM.join(", ")),
-        |near| format!("did you mean `{near}`?"),
-    );
-    Err(source.fault(at, message, Some(help)))
 }
 
 /// What the field at `path` may be.

@@ -142,14 +142,15 @@ pub(crate) fn evaluation(section: &EvaluateSection) -> EvaluationEntry {
     EvaluationEntry { episodes, seed }
 }
 
-/// The policies to compare. Their labels must differ.
+/// The policies that the list at `path` has. Their labels must differ.
 pub(crate) fn policies(
     source: Source<'_>,
+    path: &str,
     sections: &[PolicySection],
 ) -> Result<Vec<PolicyEntry>, Fault> {
     let mut entries: Vec<PolicyEntry> = Vec::with_capacity(sections.len());
     for (index, section) in sections.iter().enumerate() {
-        let field = format!("policies.{index}");
+        let field = format!("{path}.{index}");
         let label = section.name.clone().unwrap_or_else(|| section.plugin.clone());
         if label.trim().is_empty() || label.contains(char::is_control) {
             let message =
@@ -282,7 +283,7 @@ fn mini_batch(source: Source<'_>, raw: &Raw) -> Result<MiniBatch, Fault> {
     }
 }
 
-fn listed(field: &str, section: &PluginSection) -> PluginEntry {
+pub(crate) fn listed(field: &str, section: &PluginSection) -> PluginEntry {
     let PluginSection { plugin, sha256, parameters } = section;
     plugin_entry(field.to_owned(), plugin, sha256.as_ref(), parameters.as_ref())
 }

@@ -117,6 +117,8 @@ sections! {
         distill: Option<DistillSection> { default: None, nested: section, },
         /// What `offramp tune` tries, to choose fields of `train` or of `distill`.
         tune: Option<TuneSection> { default: None, nested: section, },
+        /// What `offramp live` runs: [one long stream](#live-runs) in a system that drifts.
+        live: Option<LiveSection> { default: None, nested: section, },
         /// How policies are evaluated.
         evaluate: EvaluateSection { default: EvaluateSection::default(), nested: section, },
         /// Whether to show what was attainable: rows of `chance`, which knows nothing, of `central` and of
@@ -159,7 +161,7 @@ sections! {
         uplink_mbps: Raw { default: uplink(), unit: "Mbit/s", range: Range::ZeroOrPositive, },
         /// The wired ways from the station that receives a task to its server.
         backhaul: BackhaulSection { default: BackhaulSection::default(), nested: section, },
-        /// Outages of servers, drawn for each.
+        /// Outages of servers: drawn for each, or named servers that are down.
         outages: Option<OutageSection> { default: None, shown: "none", nested: section, },
         /// Power of devices and servers.
         power: PowerSection { default: PowerSection::default(), nested: section, },
@@ -180,12 +182,15 @@ sections! {
         mbps: Option<Raw> { default: None, unit: "Mbit/s", range: "above 0", },
     }
 
-    /// Outages of servers: a server is up and down by turns, for slots that are drawn.
+    /// Outages of servers: each is up and down by turns, for slots that are drawn, or some are down all
+    /// the time.
     struct OutageSection("outages") {
-        /// Mean slots between two outages of a server.
-        mean_up_slots: f64 { unit: "slots", range: "1 or more", },
+        /// Mean slots between two outages of a server. It needs `mean_down_slots`, too.
+        mean_up_slots: Option<f64> { default: None, unit: "slots", range: "1 or more", },
         /// Mean slots of an outage.
-        mean_down_slots: f64 { unit: "slots", range: "1 or more", },
+        mean_down_slots: Option<f64> { default: None, unit: "slots", range: "1 or more", },
+        /// The servers that are down, counted from 1; instead of drawn outages.
+        servers: Vec<u32> { default: Vec::new(), shown: "none", range: "each 1 … servers", },
         /// Share of its speed that a server has in an outage. At 0 it serves nothing: its tasks wait.
         capacity: f64 { default: 0.0, range: Range::Unit, },
     }
@@ -496,6 +501,65 @@ sections! {
         validate_episodes: u64 { default: 50, range: COUNTS, },
     }
 
+    /// A live run: one long stream of tasks, in which policies keep their state, queues are never
+    /// emptied, and the system drifts.
+    struct LiveSection("live") {
+        /// T: slots of the stream; they take the place of `system.slots`.
+        slots: u32 { range: COUNTS, },
+        /// Slots of a window, for which results have a row; the last window may be shorter.
+        window_slots: u32 { default: 500, unit: "slots", range: COUNTS, },
+        /// The seed of all randomness of the run. Every policy faces the same tasks, which belong to no
+        /// training, dataset, validation or evaluation.
+        seed: u64 { default: 1, },
+        /// Slots between saves of everything that `--resume` needs.
+        save_every: u32 { default: 5_000, unit: "slots", range: COUNTS, },
+        /// The name of the policy that the others are compared with: regret and time to recover are those
+        /// against it.
+        ceiling: Option<String> { default: None, },
+        /// The changes of the system, by slot. Each keeps what the earlier ones have set.
+        drift: Vec<ChangeSection> { default: Vec::new(), shown: "none", nested: section, },
+        /// The policies, each with a stream of its own; at least one.
+        policies: Vec<LivePolicySection> { nested: section, },
+    }
+
+    /// A change of the system.
+    struct ChangeSection("change") {
+        /// The slot in which it begins, after all that the change before it does.
+        at: u32 { unit: "slots", range: "1 … live.slots − 1", },
+        /// Slots over which numbers change linearly, in 100 equal steps of which the last is taken in slot
+        /// `at + over`; without it they change at once.
+        over: Option<u32> { default: None, unit: "slots", range: "ends before live.slots", },
+        /// Fields of `system`, `world`, `tasks`, `alpha` and `energy` by their paths, with their new values,
+        /// as a sweep has them. The number of devices and servers and the duration of a slot stay the
+        /// same. A device with an `arrival_probability` of 0 is not active.
+        set: BTreeMap<String, Raw> {},
+    }
+
+    /// A policy of a live run.
+    struct LivePolicySection("policy") {
+        /// The name of the policy; `offramp plugins` lists them.
+        plugin: String {},
+        /// The SHA-256 that the plugin's file must have.
+        sha256: Option<String> { default: None, range: Sha256, },
+        /// The name that results use; needed if a plugin is listed twice.
+        name: Option<String> { default: None, shown: "that of the plugin", },
+        /// The file with what it has learned, relative to the scenario. A policy that learns elsewhere needs
+        /// one.
+        checkpoint: Option<String> { default: None, },
+        /// Whether a policy that learns runs without a checkpoint, as it is before any training.
+        untrained: bool { default: false, },
+        /// The parameters of the policy itself.
+        parameters: Option<Raw> { default: None, },
+        /// Checkpoints that replace it, by the slot from which they decide: `{ 15000: "b.safetensors" }`.
+        /// A policy that is replaced begins anew, without memory of the slots before.
+        renewed: BTreeMap<u32, String> { default: BTreeMap::new(), },
+        /// How it learns while it decides: `Alone`, from its own decisions, as a learner in training.
+        /// Without it nothing is learned.
+        learns: Option<LearnsField> { default: None, },
+        /// The explorer of a policy that learns; without one it decides everything.
+        explorer: Option<PluginSection> { default: None, nested: section, },
+    }
+
     /// How policies are evaluated.
     struct EvaluateSection("evaluate"): Default {
         /// Episodes.
@@ -526,6 +590,19 @@ pub(crate) enum DrawnField {
     LogUniform(Raw, Raw),
     /// A whole number between two, which it may be itself.
     Whole(Raw, Raw),
+}
+
+/// How a policy of a live run learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum LearnsField {
+    /// From its own decisions.
+    Alone,
+}
+
+impl Shown for LearnsField {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
 }
 
 /// What a field may be in a search.

@@ -12,7 +12,8 @@
 //!    the file says.
 //! 2. Each of its [`points`](Experiment::points) is a [`Scenario`]: one point of the sweep, as if
 //!    written as a file of its own. Any field can be swept, including parameters of policies; those of
-//!    the system can be drawn anew for each episode of a training as well ([`DrawnSystems`]).
+//!    the system can be drawn anew for each episode of a training ([`DrawnSystems`]), or change in the
+//!    middle of a live run ([`LiveEntry`]).
 //!    A file may take fields and values from [other files](read_settings), such as a search for
 //!    hyper-parameters writes; its [`text`](Experiment::text) then has them in their places.
 //! 3. An invalid file yields a [`Fault`]: the place, what is wrong there, and how to mend it.
@@ -43,6 +44,7 @@
 //! replaces text, so that comments and fields stay as they were written and every error shows its
 //! place in the file.
 
+mod alone;
 mod domain;
 mod drawn;
 mod entries;
@@ -50,6 +52,7 @@ mod experiment;
 mod fault;
 pub mod field;
 mod file;
+mod live;
 mod name;
 mod named_file;
 mod observation;
@@ -73,6 +76,7 @@ pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::{Field, FieldDefault};
 pub use file::fields;
+pub use live::{Change, Learns, LiveEntry, LivePolicy, Phase};
 pub use name::check_name;
 pub use named_file::{NamedFileError, named_file};
 pub use outline::{fields_of, has, replace, value_of};

@@ -11,6 +11,7 @@ use crate::entries::{
 use crate::fault::{Fault, fault_of};
 use crate::field::Section;
 use crate::file::ScenarioFile;
+use crate::live::{self, LiveEntry};
 use crate::name::check_name;
 use crate::observation;
 use crate::source::Source;
@@ -47,6 +48,8 @@ pub struct Scenario {
     pub distillation: Option<DistillationEntry>,
     /// The search, if the scenario has a `tune` section.
     pub tuning: Option<TuningEntry>,
+    /// The live run, if the scenario has a `live` section.
+    pub live: Option<LiveEntry>,
     /// The limits of a run in a process of its own; `None` if runs share offramp's process.
     pub isolation: Option<Limits>,
     /// The folder that paths in the scenario are relative to.
@@ -71,6 +74,7 @@ impl Scenario {
         let distill = file.distill.as_ref().map(|section| entries::distillation(source, section));
         let train = file.train.as_ref().map(|section| entries::training(source, section));
         let tune = file.tune.as_ref().map(|section| tuning::tuning(source, file, section));
+        let live = file.live.as_ref().map(|section| live::live(source, section));
         let Systems { training, validation, evaluation: system, files } =
             system::system(source, file)?;
         let observation = observation::observation(source, file)?;
@@ -83,12 +87,13 @@ impl Scenario {
             validation_system: validation,
             recordings: files,
             observation,
-            policies: entries::policies(source, &file.policies)?,
+            policies: entries::policies(source, "policies", &file.policies)?,
             hindsight: file.hindsight,
             evaluation: entries::evaluation(&file.evaluate),
             training: train.transpose()?,
             distillation: distill.transpose()?,
             tuning: tune.transpose()?,
+            live: live.transpose()?,
             isolation: file.isolate.then(|| entries::limits(&file.limits)),
             folder: source.folder.to_owned(),
             source_name: source.name.to_owned(),

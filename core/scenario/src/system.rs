@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::explain;
 use crate::file::{
-    AlphaRule, DrawnQuantity, EnergyField, NamedArrivals, NamedRates, Quantity, ScenarioFile,
+    AlphaRule, DrawnQuantity, EnergyField, NamedArrivals, NamedRates, OutageSection, Quantity,
+    ScenarioFile,
 };
 use crate::name::check_name;
 use crate::recording::{Parts, Recordings};
@@ -47,11 +48,7 @@ pub(crate) fn system(source: Source<'_>, file: &ScenarioFile) -> Result<Systems,
         uplink,
         world,
         backhaul: world::backhaul(source, file)?,
-        outages: file.system.outages.as_ref().map(|section| Outages {
-            mean_up_slots: section.mean_up_slots,
-            mean_down_slots: section.mean_down_slots,
-            capacity: section.capacity,
-        }),
+        outages: source.outages(file)?,
         classes,
         // Recorded tasks take its place.
         arrivals: if recorded.is_some() { Arrivals::Bernoulli } else { source.arrivals(file)? },
@@ -177,6 +174,44 @@ impl Source<'_> {
                 Arrivals::Daily { period_slots, amplitude }
             }
         })
+    }
+
+    /// The outages of servers.
+    fn outages(&self, file: &ScenarioFile) -> Result<Option<Outages>, Fault> {
+        let Some(section) = &file.system.outages else { return Ok(None) };
+        let OutageSection { mean_up_slots, mean_down_slots, servers, capacity } = section;
+        let capacity = *capacity;
+        let fault = |field: &str, message: &str| {
+            let help = "write (mean_up_slots: …, mean_down_slots: …) for outages that are drawn, or \
+                        (servers: [1, 2]) for servers that are down";
+            let field = format!("system.outages{field}");
+            Err(self.fault(&field, message.to_owned(), Some(help.to_owned())))
+        };
+        match (mean_up_slots, mean_down_slots) {
+            (Some(_), _) | (_, Some(_)) if !servers.is_empty() => {
+                fault(".servers", "outages are drawn or of named servers, not both")
+            }
+            (&Some(mean_up_slots), &Some(mean_down_slots)) => {
+                Ok(Some(Outages::Drawn { mean_up_slots, mean_down_slots, capacity }))
+            }
+            (None, None) if !servers.is_empty() => {
+                let count = file.system.servers;
+                for (at, &server) in servers.iter().enumerate() {
+                    let place = format!(".servers.{at}");
+                    if !(1..=count).contains(&server) {
+                        return fault(&place, &format!("there is no server {server}: 1 … {count}"));
+                    }
+                    if servers[..at].contains(&server) {
+                        return fault(&place, &format!("server {server} is listed twice"));
+                    }
+                }
+                let servers = servers.iter().map(|server| server - 1).collect();
+                Ok(Some(Outages::Servers { servers, capacity }))
+            }
+            (None, None) => fault("", "it does not say which servers are down, or when"),
+            (Some(_), None) => fault("", "`mean_down_slots` is missing"),
+            (None, Some(_)) => fault("", "`mean_up_slots` is missing"),
+        }
     }
 
     /// Reads a value that has a few named forms, which `forms` lists.

@@ -107,6 +107,16 @@ impl Cells {
         }
     }
 
+    /// The same associations under other rules of handover.
+    pub(crate) fn with(self, handover: Handover) -> Self {
+        Self { handover, ..self }
+    }
+
+    /// Counts on from `totals`.
+    pub(crate) fn count_from(&mut self, totals: Handovers) {
+        self.totals = totals;
+    }
+
     /// The association of a device in `slot`, given the measured stations with their signals; of an
     /// absent device none. Call it once per device and slot.
     pub(crate) fn advance(

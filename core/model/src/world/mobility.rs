@@ -75,7 +75,7 @@ impl Area {
 }
 
 /// A model of how devices move.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mobility {
     /// Devices stay where they are.
     Static(Placement),
@@ -90,7 +90,7 @@ pub enum Mobility {
 }
 
 /// The positions of devices that do not move.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Placement {
     /// Drawn uniformly in the area, anew in each episode.
     Uniform,

@@ -130,7 +130,7 @@ enum Sight {
 /// σ (dB) and 1/d_corr (1/m).
 type Variation = (f64, f64);
 
-/// A radio channel whose parameters are valid.
+/// A radio channel whose parameters are valid; equal to another one with the same parameters.
 #[derive(Clone, Debug)]
 pub struct Radio {
     parameters: RadioParameters,
@@ -316,6 +316,13 @@ fn check_parameters(parameters: &RadioParameters) -> Result<(), InvalidWorld> {
 /// The entity that the streams of a pair have.
 fn pair(device: u32, station: u32) -> u64 {
     (u64::from(device) << 32) | u64::from(station)
+}
+
+impl PartialEq for Radio {
+    fn eq(&self, other: &Self) -> bool {
+        // All else is computed from them.
+        self.parameters == other.parameters
+    }
 }
 
 /// Correlation distance of the line of sight, 1/m (TR 38.901, 7.6.3: 50 m, UMi and UMa).

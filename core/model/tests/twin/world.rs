@@ -390,7 +390,7 @@ pub(crate) fn moving(
                 mbps: Ways::Same(f64::INFINITY),
             },
         };
-        system.outages = outages.then_some(Outages {
+        system.outages = outages.then_some(Outages::Drawn {
             mean_up_slots: 4.0,
             mean_down_slots: 2.0,
             capacity: if shared { 0.0 } else { 0.4 },

@@ -1,0 +1,333 @@
+//! Playing: the stream of a policy, slot by slot.
+
+use std::path::Path;
+
+use offramp_harness::environment::Environment;
+use offramp_harness::events::{Event, Observer};
+use offramp_harness::metrics::{NotFinite, WindowMeter};
+use offramp_harness::resume::{self, FolderError};
+use offramp_harness::seeds;
+use offramp_host::plugin::{Needs, Observation, Progress, UNDECIDED};
+use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_results::live::{LiveFault, LiveRow, LiveStream};
+use serde::{Deserialize, Serialize};
+
+use crate::setup::Setup;
+
+/// What is saved of a stream, besides its decisions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Slots that have been played.
+    pub(crate) slots: u32,
+    /// What came out of them.
+    pub(crate) stream: LiveStream,
+}
+
+impl State {
+    /// True if nothing is left to be played of a stream of so many slots.
+    pub(crate) fn is_over(&self, slots: u32) -> bool {
+        self.slots >= slots || self.stream.error.is_some()
+    }
+}
+
+/// The reason why a stream ends early.
+#[derive(Debug, thiserror::Error)]
+enum EndsEarly {
+    #[error(transparent)]
+    Call(#[from] CallFailure),
+    #[error(transparent)]
+    Illegal(#[from] offramp_model::IllegalDecision),
+    #[error(transparent)]
+    Incompatible(#[from] offramp_model::Incompatible),
+    #[error("window {}: {} is {}, not a finite number", .0.episode, .0.metric, .0.value)]
+    NotFinite(#[from] NotFinite),
+    #[error(
+        "it decides otherwise than before the run was interrupted: its decisions depend on more than \
+         its seed and what it sees"
+    )]
+    Differs,
+}
+
+/// A stream under way.
+struct Player<'s> {
+    setup: &'s Setup<'s>,
+    environment: Environment,
+    policy: Box<dyn Policy>,
+    explorer: Option<Box<dyn Explorer>>,
+    needs: Needs,
+    /// True while the policy learns.
+    learns: bool,
+    progress: Progress,
+    /// The checkpoint at the end of the last window in which it learned, if there is one.
+    good: Option<Vec<u8>>,
+    meter: WindowMeter,
+    /// Sum of the losses of the window, and in how many slots there was one.
+    losses: (f64, u64),
+    stream: LiveStream,
+    actions: Vec<u32>,
+    decisions: Decisions,
+}
+
+/// All decisions of a stream, in as few bytes each as M needs.
+struct Decisions {
+    width: usize,
+    bytes: Vec<u8>,
+}
+
+impl Decisions {
+    fn new(servers: u32) -> Self {
+        let width = match servers {
+            0..=0xff => 1,
+            0x100..=0xffff => 2,
+            _ => 4,
+        };
+        Self { width, bytes: Vec::new() }
+    }
+
+    fn push(&mut self, actions: &[u32]) {
+        for action in actions {
+            self.bytes.extend_from_slice(&action.to_le_bytes()[..self.width]);
+        }
+    }
+
+    /// True if they are those of `earlier`, as far as both go.
+    fn agree(&self, from: usize, earlier: &[u8]) -> bool {
+        let until = self.bytes.len().min(earlier.len());
+        from >= until || self.bytes[from..until] == earlier[from..until]
+    }
+}
+
+/// Plays the stream of a policy from slot 0 on, and saves it every now and then. `earlier` is what was
+/// saved of it before, with its decisions.
+///
+/// # Errors
+/// [`FolderError`], also if it was to end early. What is wrong with the policy is part of the stream.
+pub(crate) fn play(
+    setup: &Setup<'_>,
+    path: &Path,
+    earlier: &(State, Vec<u8>),
+    observer: &dyn Observer,
+) -> Result<LiveStream, FolderError> {
+    let label = setup.policy.label.clone();
+    let slots = setup.live.entry.slots;
+    let ended = |slot: u32, cause: String, stream: LiveStream| {
+        let error = Some(LiveFault { slot, cause });
+        let state = State { slots: slot, stream: LiveStream { error, ..stream } };
+        resume::save(path, &setup.origin, &state, &[])?;
+        observer.on_event(Event::SlotsEnded(u64::from(slots - slot)));
+        Ok(state.stream)
+    };
+    let begun = match &setup.crashed {
+        Some(failure) => Err(failure.clone()),
+        None => Player::new(setup),
+    };
+    let mut player = match begun {
+        Ok(player) => player,
+        Err(failure) => {
+            let stream = LiveStream { policy: label, ..LiveStream::default() };
+            return ended(0, failure.to_string(), stream);
+        }
+    };
+    for slot in 0..slots {
+        if observer.interrupted() {
+            player.save(path, slot, earlier.0.slots)?;
+            return Err(FolderError::Interrupted);
+        }
+        if let Err(cause) = player.slot(slot, &earlier.1) {
+            return ended(slot, cause.to_string(), player.stream);
+        }
+        let done = slot + 1;
+        if done.is_multiple_of(setup.live.entry.save_every) && done < slots {
+            player.save(path, done, earlier.0.slots)?;
+        }
+        observer.on_event(Event::SlotsEnded(1));
+    }
+    if let Err(failure) = player.policy.end_episode() {
+        return ended(slots, failure.to_string(), player.stream);
+    }
+    player.save(path, slots, 0)?;
+    Ok(player.stream)
+}
+
+impl<'s> Player<'s> {
+    fn new(setup: &'s Setup<'s>) -> Result<Self, CallFailure> {
+        let entry = &setup.live.entry;
+        let system = entry.phases.first().map(|phase| &phase.system);
+        let system = system.unwrap_or(&setup.live.scenario.system);
+        let environment = Environment::new(system, setup.live.scenario.observation, setup.seed, 0);
+        let learns = setup.policy.learns;
+        let mut policy = setup.begun()?;
+        let mut needs = policy.needs();
+        let own = seeds::policy_episode(setup.seed, 0);
+        setup.begin(own, learns, |start| policy.begin_episode(start))?;
+        let mut explorer = setup.explorer()?;
+        if let Some(explorer) = &mut explorer {
+            needs = needs.and(explorer.needs());
+            let own = seeds::explorer_episode(setup.seed, 0);
+            setup.begin(own, learns, |start| explorer.begin_episode(start))?;
+        }
+        Ok(Self {
+            setup,
+            environment,
+            policy,
+            explorer,
+            needs,
+            learns: learns.is_some(),
+            progress: Progress::default(),
+            good: None,
+            meter: WindowMeter::default(),
+            losses: (0.0, 0),
+            stream: LiveStream { policy: setup.policy.label.clone(), ..LiveStream::default() },
+            actions: Vec::new(),
+            decisions: Decisions::new(system.server_count()),
+        })
+    }
+
+    /// Plays a slot: first what changes in it, then the decisions, then learning.
+    fn slot(&mut self, slot: u32, earlier: &[u8]) -> Result<(), EndsEarly> {
+        let entry = &self.setup.live.entry;
+        if let Ok(phase) = entry.phases[1..].binary_search_by_key(&slot, |phase| phase.slot) {
+            self.environment.continue_in(&entry.phases[1 + phase].system)?;
+        }
+        let renewed = &self.setup.renewed;
+        if let Ok(at) = renewed.binary_search_by_key(&slot, |renewed| renewed.0) {
+            self.replace(|setup| setup.create(&renewed[at].1))?;
+        }
+        self.decide(slot)?;
+        let from = self.decisions.bytes.len();
+        self.decisions.push(&self.actions);
+        if !self.decisions.agree(from, earlier) {
+            return Err(EndsEarly::Differs);
+        }
+        self.environment.step(&self.actions)?;
+        self.meter.after_slot(self.environment.episode());
+        if self.learns
+            && let Err(failure) = self.learn()
+        {
+            self.stop_learning(slot, &failure)?;
+        }
+        let done = slot + 1;
+        if done.is_multiple_of(entry.window_slots) || done == entry.slots {
+            self.end_window(done)?;
+        }
+        Ok(())
+    }
+
+    /// Fills the actions of the slot. What can't decide while it learns may be able to without.
+    fn decide(&mut self, slot: u32) -> Result<(), EndsEarly> {
+        let rows = self.environment.rows();
+        let undecided = |actions: &mut Vec<u32>| {
+            actions.clear();
+            actions.resize(rows, UNDECIDED);
+        };
+        undecided(&mut self.actions);
+        let failed = {
+            let Self { environment, needs, actions, policy, explorer, progress, .. } = self;
+            // Also without tasks: what a learner records has it.
+            let observation = environment.observe(*needs);
+            match actions.is_empty() {
+                true => None,
+                false => decided(&observation, progress, policy.as_mut(), explorer, actions).err(),
+            }
+        };
+        let Some(failure) = failed else { return Ok(()) };
+        if !self.learns {
+            return Err(failure.into());
+        }
+        self.stop_learning(slot, &failure)?;
+        undecided(&mut self.actions);
+        let observation = self.environment.observe(self.needs);
+        Ok(self.policy.decide(&observation, &mut self.actions)?)
+    }
+
+    /// Lets the policy record the slot and learn.
+    fn learn(&mut self) -> Result<(), CallFailure> {
+        let Self { environment, policy, actions, progress, losses, .. } = self;
+        // That it has the capability was checked when it was bound; a loss is finite, which the host
+        // checks.
+        let Some(learner) = policy.learner() else { return Ok(()) };
+        learner.record(&environment.transitions(actions).batch())?;
+        *progress = learner.learn()?;
+        if progress.recent_updates > 0 {
+            *losses = (losses.0 + progress.loss, losses.1 + 1);
+        }
+        Ok(())
+    }
+
+    /// From here on the policy decides as at the end of the last window, and learns nothing.
+    fn stop_learning(&mut self, slot: u32, failure: &CallFailure) -> Result<(), CallFailure> {
+        (self.learns, self.explorer) = (false, None);
+        self.stream.stopped_learning = Some(LiveFault { slot, cause: failure.to_string() });
+        let good = self.good.take();
+        self.replace(|setup| match &good {
+            Some(bytes) => setup.create_from(bytes),
+            None => setup.begun(),
+        })
+    }
+
+    /// Replaces the policy by another instance, which begins in this slot and does not learn.
+    fn replace(
+        &mut self,
+        create: impl FnOnce(&'s Setup<'s>) -> Result<Box<dyn Policy>, CallFailure>,
+    ) -> Result<(), CallFailure> {
+        let setup = self.setup;
+        self.policy = create(setup)?;
+        let own = seeds::policy_episode(setup.seed, 0);
+        setup.begin(own, None, |start| self.policy.begin_episode(start))
+    }
+
+    /// Adds the row of the window that ends before slot `end`.
+    fn end_window(&mut self, end: u32) -> Result<(), EndsEarly> {
+        let window = self.stream.rows.len() as u64;
+        let system = self.environment.episode().system();
+        let (metrics, qoe_per_task) = self.meter.metrics(system, window)?;
+        let completed = metrics.tasks - metrics.dropped;
+        let (sum, losses) = std::mem::take(&mut self.losses);
+        self.meter = WindowMeter::default();
+        self.stream.rows.push(LiveRow {
+            policy: self.stream.policy.clone(),
+            window,
+            first_slot: self.stream.rows.last().map_or(0, |before| before.end_slot),
+            end_slot: end,
+            tasks: metrics.tasks,
+            completed,
+            qoe_per_task,
+            delay_slots: metrics.delay_slots,
+            energy_per_task: metrics.energy_per_task,
+            dropped_share: metrics.completion_ratio.map(|completed| 1.0 - completed),
+            local_share: metrics.local_share,
+            updates: self.progress.updates,
+            loss: (losses > 0).then(|| sum / losses as f64),
+        });
+        if self.learns && self.progress.updates > 0 {
+            match self.policy.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint()) {
+                Ok(checkpoint) => self.good = Some(checkpoint),
+                Err(failure) => self.stop_learning(end - 1, &failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves the stream after so many slots, unless more of it is saved already.
+    fn save(&self, path: &Path, slots: u32, saved: u32) -> Result<(), FolderError> {
+        if slots < saved {
+            return Ok(());
+        }
+        let state = State { slots, stream: self.stream.clone() };
+        resume::save(path, &self.setup.origin, &state, &self.decisions.bytes)
+    }
+}
+
+/// Fills the actions of a slot: those that the explorer leaves open are the policy's.
+fn decided(
+    observation: &Observation<'_>,
+    progress: &Progress,
+    policy: &mut dyn Policy,
+    explorer: &mut Option<Box<dyn Explorer>>,
+    actions: &mut [u32],
+) -> Result<(), CallFailure> {
+    if let Some(explorer) = explorer {
+        explorer.propose(observation, progress, actions)?;
+    }
+    policy.decide(observation, actions)
+}
