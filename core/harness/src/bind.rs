@@ -11,8 +11,9 @@ use offramp_host::plugin::Capabilities;
 use offramp_host::{Library, OfferKind, PluginRef, Registry, UnknownName};
 use offramp_results::files::sha256;
 use offramp_scenario::{
-    DistillationEntry, Fault, Learns, LiveEntry, LivePolicy, NamedFileError, PluginEntry,
-    PolicyEntry, Scenario, TrainingEntry, fields_of, named_file, nearest, replace, value_of,
+    DistillationEntry, Exchange, Fault, Learns, LiveEntry, LivePolicy, NamedFileError, OnlineEntry,
+    PluginEntry, PolicyEntry, Scenario, TrainingEntry, fields_of, named_file, nearest, replace,
+    value_of,
 };
 
 use crate::reference::Reference;
@@ -197,6 +198,10 @@ pub struct BoundLivePolicy {
     pub learns: Option<Learns>,
     /// The explorer of a policy that learns; without one it decides everything.
     pub explorer: Option<BoundPlugin>,
+    /// How its devices learn from a teacher, and the teacher, which has a value function.
+    pub online: Option<(OnlineEntry, BoundTeacher)>,
+    /// The scenario's entry.
+    pub entry: LivePolicy,
 }
 
 /// Binds the policies of a scenario's live run.
@@ -220,7 +225,7 @@ fn live_policy(
     one: &LivePolicy,
     registry: &Registry,
 ) -> Result<BoundLivePolicy, Fault> {
-    let LivePolicy { policy: entry, renewed, learns, explorer } = one;
+    let LivePolicy { policy: entry, renewed, learns, explorer, online, federated, .. } = one;
     let field = entry.plugin.field.clone();
     let bound = plugin(scenario, &entry.plugin, OfferKind::Policy, registry)?;
     if learns.is_some() && !bound.plugin.offer.capabilities.has(Capabilities::LEARNER) {
@@ -229,8 +234,35 @@ fn live_policy(
                     out `learns`";
         return Err(scenario.fault(&format!("{field}.plugin"), message, Some(help.to_owned())));
     }
+    let lacks = |capability: Capabilities| !bound.plugin.offer.capabilities.has(capability);
+    let online = online.as_ref().map(|online| {
+        can_be_fitted(scenario, &bound, &entry.plugin)?;
+        let teacher = bind_teacher(scenario, &online.teacher, registry)?;
+        if online.reporting > 0.0 && !teacher.plugin.offer.capabilities.has(Capabilities::LEARNER) {
+            let message = format!("`{}` can't learn", online.teacher.plugin.name);
+            let help = "with `reporting: 0.0` it stays as it is".to_owned();
+            let at = format!("{}.plugin", online.teacher.plugin.field);
+            return Err(scenario.fault(&at, message, Some(help)));
+        }
+        Ok((online.clone(), teacher))
+    });
+    if let Some(federated) = federated {
+        let values = matches!(federated.exchange, Exchange::Values { .. });
+        let needed = [
+            (Capabilities::MERGEABLE, "mergeable", true),
+            (Capabilities::VALUE_FUNCTION, "value_function", values),
+            (Capabilities::STUDENT, "student", values),
+        ];
+        let missing = needed.iter().find(|(capability, _, is)| *is && lacks(*capability));
+        if let Some((_, missing, _)) = missing {
+            let message = format!("`{}` lacks the capability `{missing}`", entry.plugin.name);
+            let help = "`offramp plugins` lists those that have it".to_owned();
+            return Err(scenario.fault(&format!("{field}.federated"), message, Some(help)));
+        }
+    }
     // What learns may begin with nothing.
-    let untrained = entry.untrained || (learns.is_some() && entry.checkpoint.is_none());
+    let learning = learns.is_some() || online.is_some();
+    let untrained = entry.untrained || (learning && entry.checkpoint.is_none());
     let begins = PolicyEntry { untrained, ..entry.clone() };
     let BoundTeacher { plugin: found, parameters, checkpoint: file } =
         with_checkpoint(scenario, &begins, bound)?;
@@ -247,6 +279,8 @@ fn live_policy(
         renewed: renewed.collect::<Result<_, _>>()?,
         learns: *learns,
         explorer: explorer.transpose()?,
+        online: online.transpose()?,
+        entry: one.clone(),
         field,
     })
 }

@@ -38,7 +38,6 @@ pub const REFERENCES: Purpose = Purpose::new(16);
 pub const JUDGED: Purpose = Purpose::new(17);
 /// The randomness of a teacher in the episodes of a training.
 pub const TEACHER: Purpose = Purpose::new(18);
-
 /// All of a live run.
 pub const LIVE: Purpose = Purpose::new(19);
 
@@ -46,6 +45,36 @@ pub const LIVE: Purpose = Purpose::new(19);
 /// drawn.
 pub fn live(seed: u64) -> u64 {
     StreamFamily::new(seed, WHOLE_RUN, LIVE).seed()
+}
+
+/// The draws of what devices send in a slot of a live run under `seed`, which is one of [`live`].
+pub fn exchange(seed: u64, slot: u64) -> Stream {
+    StreamFamily::new(seed, slot, LIVE).of(0)
+}
+
+/// The draws of the states that devices are fitted to after a slot of a live run.
+pub fn exchange_fit(seed: u64, slot: u64) -> Stream {
+    StreamFamily::new(seed, slot, LIVE).of(1)
+}
+
+/// The draws of the devices that report to a teacher in a period of a live run.
+pub fn reporting(seed: u64, period: u64) -> Stream {
+    StreamFamily::new(seed, period, LIVE).of(2)
+}
+
+/// The noise that is added for privacy after a slot of a live run.
+pub fn privacy(seed: u64, slot: u64) -> Stream {
+    StreamFamily::new(seed, slot, LIVE).of(3)
+}
+
+/// The draws of the decisions of the simulation whose states all devices of a live run know.
+pub fn public_states(seed: u64) -> Stream {
+    StreamFamily::new(seed, WHOLE_RUN, LIVE).of(4)
+}
+
+/// The seed of the tasks of that simulation.
+pub fn public_tasks(seed: u64) -> u64 {
+    StreamFamily::new(seed, WHOLE_RUN, LIVE).of(5).next_u64()
 }
 
 /// The seed with which a policy is created to be evaluated under `seed`.

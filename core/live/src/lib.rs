@@ -25,8 +25,13 @@
 //! a plugin [saves](offramp_host::Saved::save) is complete between episodes only: the decisions whose
 //! tasks have not ended are not part of it, and a stream is a single episode.
 
+mod federated;
+mod online;
 mod play;
+pub mod privacy;
+mod rows;
 mod run;
 mod setup;
+mod wire;
 
 pub use run::{LiveError, check, live};

@@ -12,7 +12,14 @@ use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::live::{LiveFault, LiveRow, LiveStream};
 use serde::{Deserialize, Serialize};
 
+use crate::federated::Federated;
+use crate::online::Online;
+use crate::rows::Rows;
 use crate::setup::Setup;
+use crate::wire::Spent;
+
+/// The diagnostic by which a policy tells how many multiply-adds its learning has cost since it was asked last.
+const MULTIPLY_ADDS: &str = "multiply_adds";
 
 /// What is saved of a stream, besides its decisions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,6 +67,18 @@ struct Player<'s> {
     progress: Progress,
     /// The checkpoint at the end of the last window in which it learned, if there is one.
     good: Option<Vec<u8>>,
+    /// What its devices learn from a teacher.
+    online: Option<Online<'s>>,
+    /// What its devices tell each other.
+    federated: Option<Federated<'s>>,
+    /// What they are shown of each other's or a teacher's states.
+    rows: Rows,
+    /// Fits so far.
+    fits: u64,
+    /// Multiply-adds of learning in this window, of all devices, if the policy tells.
+    multiply_adds: Option<u64>,
+    /// What had been spent when the window began.
+    spent: Spent,
     meter: WindowMeter,
     /// Sum of the losses of the window, and in how many slots there was one.
     losses: (f64, u64),
@@ -118,7 +137,7 @@ pub(crate) fn play(
         Ok(state.stream)
     };
     let begun = match &setup.crashed {
-        Some(failure) => Err(failure.clone()),
+        Some(failure) => Err(failure.clone().into()),
         None => Player::new(setup),
     };
     let mut player = match begun {
@@ -150,7 +169,7 @@ pub(crate) fn play(
 }
 
 impl<'s> Player<'s> {
-    fn new(setup: &'s Setup<'s>) -> Result<Self, CallFailure> {
+    fn new(setup: &'s Setup<'s>) -> Result<Self, EndsEarly> {
         let entry = &setup.live.entry;
         let system = entry.phases.first().map(|phase| &phase.system);
         let system = system.unwrap_or(&setup.live.scenario.system);
@@ -166,7 +185,21 @@ impl<'s> Player<'s> {
             let own = seeds::explorer_episode(setup.seed, 0);
             setup.begin(own, learns, |start| explorer.begin_episode(start))?;
         }
+        let devices = system.device_count();
+        let mut online = setup.online()?;
+        if let Some(online) = &mut online {
+            let of_states = Needs::FEATURES.and(Needs::HISTORY);
+            needs = needs.and(online.needs()).and(of_states);
+        }
+        let federated = setup.federated(devices)?;
+        let history_slots = setup.live.scenario.observation.history_slots;
         Ok(Self {
+            online,
+            federated,
+            rows: Rows::new(system.server_count(), history_slots),
+            fits: 0,
+            multiply_adds: None,
+            spent: Spent::default(),
             setup,
             environment,
             policy,
@@ -206,6 +239,12 @@ impl<'s> Player<'s> {
         {
             self.stop_learning(slot, &failure)?;
         }
+        if let Err(failure) = self.report(slot) {
+            self.lose_teacher(slot, &failure);
+        }
+        if let Err(failure) = self.fit(slot) {
+            self.stop_learning(slot, &failure)?;
+        }
         let done = slot + 1;
         if done.is_multiple_of(entry.window_slots) || done == entry.slots {
             self.end_window(done)?;
@@ -230,8 +269,15 @@ impl<'s> Player<'s> {
                 false => decided(&observation, progress, policy.as_mut(), explorer, actions).err(),
             }
         };
-        let Some(failure) = failed else { return Ok(()) };
-        if !self.learns {
+        let Some(failure) = failed else {
+            let Self { environment, needs, online, .. } = self;
+            let asked = online.as_mut().map(|online| online.ask(&environment.observe(*needs)));
+            if let Some(Err(failure)) = asked {
+                self.lose_teacher(slot, &failure);
+            }
+            return Ok(());
+        };
+        if !self.learns && self.online.is_none() {
             return Err(failure.into());
         }
         self.stop_learning(slot, &failure)?;
@@ -254,9 +300,61 @@ impl<'s> Player<'s> {
         Ok(())
     }
 
+    /// Lets a teacher learn from what devices report.
+    fn report(&mut self, slot: u32) -> Result<(), CallFailure> {
+        let Self { environment, actions, online, .. } = self;
+        match online {
+            Some(online) => online.report(slot, &environment.transitions(actions)),
+            None => Ok(()),
+        }
+    }
+
+    /// Fits the devices to what a teacher or the others have told them, if it is time for it.
+    fn fit(&mut self, slot: u32) -> Result<(), CallFailure> {
+        let Self { environment, policy, online, federated, rows, losses, .. } = self;
+        let mut loss = None;
+        if let Some(online) = online {
+            loss = online.fit(slot, policy.as_mut(), rows)?;
+        }
+        if let Some(federated) = federated {
+            federated.see(&environment.transitions(&self.actions).observation.devices);
+            loss = federated.round(slot, policy.as_mut(), rows)?;
+        }
+        let Some(loss) = loss else { return Ok(()) };
+        *losses = (losses.0 + loss, losses.1 + 1);
+        self.fits += 1;
+        if let Some(cost) = self.cost()?
+            && let Some(online) = &mut self.online
+        {
+            let devices = u64::from(self.environment.episode().system().device_count());
+            online.pay_fit(cost / devices.max(1));
+        }
+        Ok(())
+    }
+
+    /// What learning has cost since the last call: multiply-adds, if the policy tells.
+    fn cost(&mut self) -> Result<Option<u64>, CallFailure> {
+        let Some(saved) = self.policy.saved() else { return Ok(None) };
+        let told = saved.diagnostics()?;
+        let cost =
+            told.iter().find(|(name, _)| name == MULTIPLY_ADDS).map(|(_, cost)| *cost as u64);
+        if let Some(cost) = cost {
+            *self.multiply_adds.get_or_insert(0) += cost;
+        }
+        Ok(cost)
+    }
+
+    /// From here on there is no teacher; the policy stays as it is, and reports why.
+    fn lose_teacher(&mut self, slot: u32, failure: &CallFailure) {
+        self.online = None;
+        let cause = format!("its teacher: {failure}");
+        self.stream.stopped_learning = Some(LiveFault { slot, cause });
+    }
+
     /// From here on the policy decides as at the end of the last window, and learns nothing.
     fn stop_learning(&mut self, slot: u32, failure: &CallFailure) -> Result<(), CallFailure> {
         (self.learns, self.explorer) = (false, None);
+        (self.online, self.federated) = (None, None);
         self.stream.stopped_learning = Some(LiveFault { slot, cause: failure.to_string() });
         let good = self.good.take();
         self.replace(|setup| match &good {
@@ -283,6 +381,16 @@ impl<'s> Player<'s> {
         let (metrics, qoe_per_task) = self.meter.metrics(system, window)?;
         let completed = metrics.tasks - metrics.dropped;
         let (sum, losses) = std::mem::take(&mut self.losses);
+        if (self.learns || self.online.is_some())
+            && let Err(failure) = self.cost()
+        {
+            self.stop_learning(end - 1, &failure)?;
+        }
+        let of_online = self.online.as_ref().map(|online| online.spent);
+        let of_federated = self.federated.as_ref().map(|federated| federated.spent);
+        // What stopped spends nothing more.
+        let spent = of_online.or(of_federated).unwrap_or(self.spent);
+        let before = std::mem::replace(&mut self.spent, spent);
         self.meter = WindowMeter::default();
         self.stream.rows.push(LiveRow {
             policy: self.stream.policy.clone(),
@@ -296,10 +404,18 @@ impl<'s> Player<'s> {
             energy_per_task: metrics.energy_per_task,
             dropped_share: metrics.completion_ratio.map(|completed| 1.0 - completed),
             local_share: metrics.local_share,
-            updates: self.progress.updates,
+            updates: self.progress.updates + self.fits,
             loss: (losses > 0).then(|| sum / losses as f64),
+            bytes_sent: spent.sent - before.sent,
+            bytes_received: spent.received - before.received,
+            queries: spent.queries - before.queries,
+            refused: spent.refused - before.refused,
+            missing: spent.missing - before.missing,
+            multiply_adds: self.multiply_adds.take(),
+            epsilon: self.federated.as_ref().and_then(Federated::epsilon),
         });
-        if self.learns && self.progress.updates > 0 {
+        let learns = self.learns || self.online.is_some();
+        if learns && self.progress.updates + self.fits > 0 {
             match self.policy.saved().map_or_else(|| Ok(Vec::new()), |saved| saved.checkpoint()) {
                 Ok(checkpoint) => self.good = Some(checkpoint),
                 Err(failure) => self.stop_learning(end - 1, &failure)?,

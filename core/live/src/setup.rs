@@ -1,12 +1,19 @@
 //! The setup of a stream: a policy with its checkpoints, and what its stream is made of.
 
-use offramp_harness::bind::{BoundLivePolicy, Live};
+use std::sync::Arc;
+
+use offramp_harness::bind::{BoundLivePolicy, BoundTeacher, Live};
 use offramp_harness::context::{PolicyContext, learning_steps};
+use offramp_harness::environment::Environment;
 use offramp_harness::{Checkpoint, NotCreated, Origin, Refusal, created, seeds};
 use offramp_host::plugin::{Context, EpisodeStart};
 use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_model::{IllegalDecision, System};
 use offramp_results::files::sha256;
-use offramp_scenario::Scenario;
+use offramp_scenario::{Exchange, LivePolicy, Scenario};
+
+use crate::federated::{Federated, Public};
+use crate::online::Online;
 
 /// Fields on which no stream depends, and the policies, of which each stream has one.
 const FREE: [&str; 6] =
@@ -23,6 +30,7 @@ pub(crate) struct Setup<'l> {
     pub(crate) seed: u64,
     context: PolicyContext,
     first: Checkpoint,
+    teacher: Checkpoint,
     /// The checkpoints that replace the policy, by slot.
     pub(crate) renewed: Vec<(u32, Checkpoint)>,
     pub(crate) origin: Origin,
@@ -54,6 +62,13 @@ impl<'l> Setup<'l> {
             seed: seeds::live(live.entry.seed),
             context: PolicyContext::new(&seen, &live.sha256),
             first: Checkpoint::read(&field("checkpoint"), policy.checkpoint.as_deref())?,
+            teacher: match &policy.online {
+                Some((_, teacher)) => {
+                    let file = teacher.checkpoint.as_deref();
+                    Checkpoint::read(&field("online.teacher.checkpoint"), file)?
+                }
+                None => Checkpoint::default(),
+            },
             renewed,
             origin: Origin::of_scenario(&live.scenario, &FREE),
             threads: threads.max(1) as u32,
@@ -74,6 +89,12 @@ impl<'l> Setup<'l> {
         };
         state("parameters", parameters);
         state("learns", &learns.map_or_else(String::new, |learns| format!("{learns:?}")));
+        let LivePolicy { online, federated, silent, broken, .. } = &self.policy.entry;
+        if learns.is_some() || online.is_some() {
+            state("online", &online.as_ref().map_or_else(String::new, |one| format!("{one:?}")));
+            let told = (federated, silent, broken);
+            state("federated", &format!("{told:?}"));
+        }
         if let Some(explorer) = explorer {
             state("explorer.parameters", &explorer.parameters);
         }
@@ -105,6 +126,36 @@ impl<'l> Setup<'l> {
                 }
                 Err(NotCreated::Refused(refusal)) => return Err(refusal),
                 Err(NotCreated::Crashed(failure)) => crashed = Some(failure),
+            }
+        }
+        if let Some((_, teacher)) = &self.policy.online {
+            let named = field("online.teacher");
+            let made = self.online().transpose().unwrap_or_else(|| unreachable!("it has one"));
+            match created(&named, folder, made, |online| online.files()) {
+                Ok((_, files)) => origin.add_plugin(&named, &teacher.plugin.library, &files),
+                Err(NotCreated::Refused(refusal)) => return Err(refusal),
+                Err(NotCreated::Crashed(failure)) => crashed = Some(failure),
+            }
+            let bytes = self.teacher.bytes().unwrap_or_default();
+            origin.add_checkpoint(&field("online.teacher.checkpoint"), bytes);
+        }
+        if crashed.is_none() && self.policy.entry.federated.is_some() {
+            let devices = self.first_system().device_count() as usize;
+            let networks = self.begun().and_then(|mut policy| {
+                policy.mergeable().map_or(Ok(0), |networks| networks.networks())
+            });
+            match networks {
+                Ok(networks) if networks != devices => {
+                    return Err(Refusal {
+                        field: field("federated"),
+                        cause: format!(
+                            "its {devices} devices have {networks} network(s): each needs one of its own, \
+                             such as with `sharing: PerDevice`"
+                        ),
+                    });
+                }
+                Ok(_) => {}
+                Err(failure) => crashed = Some(failure),
             }
         }
         (self.origin, self.crashed) = (origin, crashed);
@@ -156,6 +207,46 @@ impl<'l> Setup<'l> {
             ..lent.context(&explorer.parameters, None, seed, 1)
         };
         explorer.plugin.create_explorer(&context).map(Some)
+    }
+
+    /// Online distillation, with a teacher that has begun the stream, if the policy learns from one.
+    pub(crate) fn online(&self) -> Result<Option<Online<'l>>, CallFailure> {
+        let Some((entry, BoundTeacher { plugin, parameters, .. })) = &self.policy.online else {
+            return Ok(None);
+        };
+        let lent = self.context.lend();
+        let learns = entry.reporting > 0.0;
+        let slots = u64::from(self.live.entry.slots);
+        let context = Context {
+            learning_steps: if learns { learning_steps(plugin, slots) } else { 0 },
+            ..lent.context(parameters, None, seeds::teacher(self.seed), self.threads)
+        };
+        let mut teacher = plugin.create_policy(&self.teacher.handed_to(&context))?;
+        let start = lent.start(0, seeds::teacher_episode(self.seed, 0));
+        teacher.begin_episode(&EpisodeStart { training: learns, ..start })?;
+        let devices = self.first_system().device_count();
+        Ok(Some(Online::new(entry, &self.policy.entry, teacher, devices, self.seed)))
+    }
+
+    /// Federated learning, if the devices exchange anything.
+    pub(crate) fn federated(&self, devices: u32) -> Result<Option<Federated<'l>>, IllegalDecision> {
+        let Some(entry) = &self.policy.entry.federated else { return Ok(None) };
+        let public = match entry.exchange {
+            Exchange::Parameters => Vec::new(),
+            Exchange::Values { states, .. } => {
+                let observation = self.live.scenario.observation;
+                let tasks = seeds::public_tasks(self.seed);
+                let simulation = Environment::new(self.first_system(), observation, tasks, 0);
+                Public::states(simulation, states, self.seed)?
+            }
+        };
+        Ok(Some(Federated::new(entry, &self.policy.entry, public, devices, self.seed)))
+    }
+
+    /// The system from slot 0 on.
+    pub(crate) fn first_system(&self) -> &'l Arc<System> {
+        let first = self.live.entry.phases.first();
+        first.map_or(&self.live.scenario.system, |phase| &phase.system)
     }
 
     /// Calls `begin` with the start of the stream's only episode; `learns` is what the plugin is told.

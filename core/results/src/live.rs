@@ -39,6 +39,27 @@ pub struct LiveRow {
     pub updates: u64,
     /// Mean loss of the slots of the window in which it learned; none if it did not.
     pub loss: Option<f64>,
+    /// Bytes that its devices have sent in the window, all together.
+    #[serde(default)]
+    pub bytes_sent: u64,
+    /// Bytes that they have received.
+    #[serde(default)]
+    pub bytes_received: u64,
+    /// States that a teacher has valued.
+    #[serde(default)]
+    pub queries: u64,
+    /// Messages that were refused, since they had numbers that are not finite.
+    #[serde(default)]
+    pub refused: u64,
+    /// Messages that have not arrived.
+    #[serde(default)]
+    pub missing: u64,
+    /// Multiply-adds that its devices have spent on learning, all together; none if the policy does not tell.
+    #[serde(default)]
+    pub multiply_adds: Option<u64>,
+    /// ε of the whole run so far, at the δ of the scenario; none without privacy.
+    #[serde(default)]
+    pub epsilon: Option<f64>,
 }
 
 /// A row of `recovery.csv`: a policy after a change of the system.

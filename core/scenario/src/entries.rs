@@ -246,7 +246,7 @@ pub(crate) fn distillation(
 }
 
 /// The teacher that the section at `field` describes.
-fn teacher(
+pub(crate) fn teacher(
     source: Source<'_>,
     field: &str,
     section: &TeacherSection,

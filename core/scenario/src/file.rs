@@ -554,10 +554,83 @@ sections! {
         /// A policy that is replaced begins anew, without memory of the slots before.
         renewed: BTreeMap<u32, String> { default: BTreeMap::new(), },
         /// How it learns while it decides: `Alone`, from its own decisions, as a learner in training.
-        /// Without it nothing is learned.
+        /// Without it nothing is learned, unless `online` says so.
         learns: Option<LearnsField> { default: None, },
+        /// What devices learn from a teacher at an edge server while they decide
+        /// ([online distillation](#online-distillation)).
+        online: Option<OnlineSection> { default: None, nested: section, },
+        /// What devices that learn tell each other ([federated learning](#federated-learning)).
+        federated: Option<FederatedSection> { default: None, nested: section, },
+        /// Slots in which nothing reaches a device or leaves it, by device, counted from 1: `{ 3: (0, 5000) }`.
+        silent: BTreeMap<u32, (u32, u32)> { default: BTreeMap::new(), shown: "none", },
+        /// Slots in which a device sends numbers that are not finite, likewise.
+        broken: BTreeMap<u32, (u32, u32)> { default: BTreeMap::new(), shown: "none", },
         /// The explorer of a policy that learns; without one it decides everything.
         explorer: Option<PluginSection> { default: None, nested: section, },
+    }
+
+    /// Online distillation: devices send states to a teacher, and are fitted to the values it returns.
+    struct OnlineSection("online") {
+        /// The teacher: a policy with a value function. It sees the loads of all servers anyway; of a device,
+        /// what is sent to it.
+        teacher: TeacherSection { nested: section, },
+        /// Share of devices, drawn anew every 1,000 slots, whose decisions and rewards the teacher learns
+        /// from; it must be a learner then. At 0 it stays as it is.
+        reporting: f64 { default: 0.0, range: Range::Unit, },
+        /// Share of its tasks whose states a device sends to be valued, as long as it may send.
+        asking: f64 { default: 0.5, range: Range::Unit, },
+        /// What a device may send and receive, per 1,000 slots; what is more is not sent.
+        budget_kb: f64 { default: 10.0, unit: "kB", range: Range::Positive, },
+        /// The numbers on the wire and in a device's memory: `F32`, `F16`, or `Int8` with one scale for each
+        /// message.
+        encoding: EncodingField { default: EncodingField::F16, },
+        /// Memory of a device for states with their values, the last ones.
+        memory_kb: f64 { default: 8.0, unit: "kB", range: Range::Positive, },
+        /// Slots between fits.
+        every_slots: u32 { default: 20, unit: "slots", range: COUNTS, },
+        /// States of a fit, drawn from the memory of each device.
+        batch: u32 { default: 16, unit: "states", range: COUNTS, },
+        /// Multiply-adds that a device may spend on learning, per slot; fits that would need more are left
+        /// out. Without it there is no bound.
+        multiply_adds: Option<u64> { default: None, unit: "per slot", range: IfGiven(COUNTS), },
+        /// Slots in which the teacher does not answer: `[(20000, 25000)]`, from one slot to the one before
+        /// another.
+        away: Vec<(u32, u32)> { default: Vec::new(), shown: "none", },
+    }
+
+    /// Federated learning: devices that learn alone exchange what they have learned, but no states.
+    struct FederatedSection("federated") {
+        /// What is exchanged: `Parameters` of networks (FedAvg), or `Values` of states that all know.
+        exchange: ExchangeField { default: ExchangeField::Values, },
+        /// Slots of a round.
+        round_slots: u32 { default: 500, unit: "slots", range: COUNTS, },
+        /// Probability with which a device takes part in a round.
+        share: f64 { default: 1.0, range: Range::Unit, },
+        /// Probability with which a device that takes part is not heard of.
+        dropouts: f64 { default: 0.0, range: Range::Unit, },
+        /// Probability with which what a device sends arrives a round late.
+        stragglers: f64 { default: 0.0, range: Range::Unit, },
+        /// The numbers on the wire: `F32`, `F16` or `Int8`.
+        encoding: EncodingField { default: EncodingField::F16, },
+        /// States that all know, of `Values`: what a device sees that decides at random in a simulation of the
+        /// system from slot 0 on.
+        states: u32 { default: 128, range: COUNTS, },
+        /// Fits of a device to the mean of all values, each round, of `Values`.
+        steps: u32 { default: 8, range: COUNTS, },
+        /// States of a fit.
+        batch: u32 { default: 32, unit: "states", range: COUNTS, },
+        /// Differential privacy of devices; without it there is none.
+        privacy: Option<PrivacySection> { default: None, nested: section, },
+    }
+
+    /// The Gaussian mechanism: what a device sends is clipped, and noise is added to the sum.
+    struct PrivacySection("privacy") {
+        /// C: the largest norm of what a device changes, in units of what is exchanged.
+        clip: f64 { range: Range::Positive, },
+        /// σ: standard deviation of the noise, over C.
+        noise: f64 { range: Range::Positive, },
+        /// δ of (ε, δ).
+        delta: f64 { default: 1e-5, range: Range::Unit, },
     }
 
     /// How policies are evaluated.
@@ -600,6 +673,33 @@ pub(crate) enum LearnsField {
 }
 
 impl Shown for LearnsField {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
+/// The numbers that are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum EncodingField {
+    F32,
+    F16,
+    Int8,
+}
+
+/// What devices exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum ExchangeField {
+    Parameters,
+    Values,
+}
+
+impl Shown for EncodingField {
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
+impl Shown for ExchangeField {
     fn shown(&self) -> Option<String> {
         Some(format!("{self:?}"))
     }

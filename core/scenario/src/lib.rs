@@ -76,7 +76,10 @@ pub use experiment::{Experiment, Setting, SettingValue};
 pub use fault::{Fault, ScenarioError, fault_of, nearest, read_ron, read_text};
 pub use field::{Field, FieldDefault};
 pub use file::fields;
-pub use live::{Change, Learns, LiveEntry, LivePolicy, Phase};
+pub use live::{
+    Change, Encoding, Exchange, FederatedEntry, Learns, LiveEntry, LivePolicy, OnlineEntry, Phase,
+    PrivacyEntry,
+};
 pub use name::check_name;
 pub use named_file::{NamedFileError, named_file};
 pub use outline::{fields_of, has, replace, value_of};

@@ -4,6 +4,8 @@
 //! replace those of the text. So whatever a sweep can set of a system can drift, and every phase is a
 //! text that is read and checked, like a scenario, before anything runs.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use offramp_model::System;
@@ -12,7 +14,8 @@ use crate::entries::{self, PluginEntry, PolicyEntry, listed};
 use crate::fault::nearest;
 use crate::field::FieldDefault;
 use crate::file::{
-    ChangeSection, LearnsField, LivePolicySection, LiveSection, PolicySection, fields,
+    ChangeSection, EncodingField, ExchangeField, FederatedSection, LearnsField, LivePolicySection,
+    LiveSection, OnlineSection, PolicySection, PrivacySection, fields,
 };
 use crate::outline::{Outline, replace, value_of};
 use crate::source::Source;
@@ -64,7 +67,7 @@ pub struct Phase {
 }
 
 /// A policy of a live run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LivePolicy {
     /// Its plugin, label and first checkpoint.
     pub policy: PolicyEntry,
@@ -74,6 +77,96 @@ pub struct LivePolicy {
     pub learns: Option<Learns>,
     /// The explorer; without one the policy decides everything.
     pub explorer: Option<PluginEntry>,
+    /// What devices learn from a teacher while they decide.
+    pub online: Option<OnlineEntry>,
+    /// What devices that learn exchange.
+    pub federated: Option<FederatedEntry>,
+    /// Slots in which nothing reaches a device or leaves it, by device, counted from 0.
+    pub silent: BTreeMap<u32, Range<u32>>,
+    /// Slots in which a device sends numbers that are not finite, likewise.
+    pub broken: BTreeMap<u32, Range<u32>>,
+}
+
+/// Online distillation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnlineEntry {
+    /// The teacher: a policy with a value function.
+    pub teacher: PolicyEntry,
+    /// Share of devices whose decisions the teacher learns from, 0 … 1.
+    pub reporting: f64,
+    /// Share of its tasks whose states a device sends to be valued, 0 … 1.
+    pub asking: f64,
+    /// What a device may send and receive, bytes per slot, above 0.
+    pub bytes_per_slot: f64,
+    /// The numbers on the wire and in a device's memory.
+    pub encoding: Encoding,
+    /// Memory of a device, bytes, above 0.
+    pub memory_bytes: f64,
+    /// Slots between fits, 1 … 10⁹.
+    pub every_slots: u32,
+    /// States of a fit, for each device, 1 … 10⁹.
+    pub batch: u32,
+    /// Multiply-adds that a device may spend on learning, per slot.
+    pub multiply_adds: Option<u64>,
+    /// Slots in which the teacher does not answer.
+    pub away: Vec<Range<u32>>,
+}
+
+/// Federated learning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FederatedEntry {
+    /// What is exchanged.
+    pub exchange: Exchange,
+    /// Slots of a round, 1 … 10⁹.
+    pub round_slots: u32,
+    /// Probability with which a device takes part in a round.
+    pub share: f64,
+    /// Probability with which a device that takes part is not heard of.
+    pub dropouts: f64,
+    /// Probability with which what a device sends arrives a round late.
+    pub stragglers: f64,
+    /// The numbers on the wire.
+    pub encoding: Encoding,
+    /// Differential privacy of devices.
+    pub privacy: Option<PrivacyEntry>,
+}
+
+/// What devices exchange; each number is 1 … 10⁹.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// The parameters of their networks.
+    Parameters,
+    /// The values of states that all know.
+    Values {
+        /// These states.
+        states: u32,
+        /// Fits to the mean of all values, each round.
+        steps: u32,
+        /// States of a fit.
+        batch: u32,
+    },
+}
+
+/// The Gaussian mechanism.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrivacyEntry {
+    /// C: the largest norm of what a device changes, above 0.
+    pub clip: f64,
+    /// σ: standard deviation of the noise, over C, above 0.
+    pub noise: f64,
+    /// δ, 0 … 1, neither of them.
+    pub delta: f64,
+}
+
+/// How numbers are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Four bytes each.
+    F32,
+    /// Two bytes each, IEEE 754 binary16.
+    F16,
+    /// A byte each, with one scale for each message.
+    Int8,
 }
 
 /// How a policy learns while it decides.
@@ -86,7 +179,9 @@ pub enum Learns {
 
 /// The live run that a section describes.
 pub(crate) fn live(source: Source<'_>, section: &LiveSection) -> Result<LiveEntry, Fault> {
-    let policies = policies(source, section)?;
+    let changes = changes(source, section)?;
+    let phases = phases(source, section, &changes)?;
+    let policies = policies(source, section, phases[0].system.device_count())?;
     let ceiling = section.ceiling.as_ref().map(|name| {
         let labels = || policies.iter().map(|one| one.policy.label.as_str());
         labels().position(|label| label == name).ok_or_else(|| {
@@ -98,20 +193,23 @@ pub(crate) fn live(source: Source<'_>, section: &LiveSection) -> Result<LiveEntr
             source.fault("live.ceiling", message, Some(help))
         })
     });
-    let changes = changes(source, section)?;
     Ok(LiveEntry {
         slots: section.slots,
         window_slots: section.window_slots,
         seed: section.seed,
         save_every: section.save_every,
         ceiling: ceiling.transpose()?,
-        phases: phases(source, section, &changes)?,
+        phases,
         changes,
         policies,
     })
 }
 
-fn policies(source: Source<'_>, section: &LiveSection) -> Result<Vec<LivePolicy>, Fault> {
+fn policies(
+    source: Source<'_>,
+    section: &LiveSection,
+    devices: u32,
+) -> Result<Vec<LivePolicy>, Fault> {
     if section.policies.is_empty() {
         let message = "a live run needs a policy".to_owned();
         let help = "give at least one, like (plugin: \"random\")".to_owned();
@@ -139,7 +237,8 @@ fn policies(source: Source<'_>, section: &LiveSection) -> Result<Vec<LivePolicy>
                 "`live.slots` says how many there are",
             );
         }
-        if own.learns.is_some() && !own.renewed.is_empty() {
+        let learns = own.learns.is_some() || own.online.is_some();
+        if learns && !own.renewed.is_empty() {
             let message = "a policy that learns is not renewed".to_owned();
             return fault(
                 "renewed",
@@ -152,7 +251,40 @@ fn policies(source: Source<'_>, section: &LiveSection) -> Result<Vec<LivePolicy>
             return fault("explorer", message, "write `learns: Alone`, or leave out `explorer`");
         }
         let explorer = own.explorer.as_ref();
+        if own.federated.is_some() && own.learns.is_none() {
+            let message = "devices have nothing to exchange if they don't learn".to_owned();
+            return fault("federated", message, "write `learns: Alone`, too");
+        }
+        if own.federated.is_some() && own.online.is_some() {
+            let message = "devices learn from a teacher or from each other".to_owned();
+            return fault("federated", message, "list the policy twice, once with `online`");
+        }
+        let online = own.online.as_ref().map(|section| online(source, &at, section));
+        let federated = own.federated.as_ref().map(|section| federated(source, &at, section));
+        let faults = |name: &str, of: &BTreeMap<u32, (u32, u32)>| {
+            let path = |device: &u32| format!("{at}.{name}.{device}");
+            if let Some(device) = of.keys().next()
+                && own.federated.is_none()
+                && own.online.is_none()
+            {
+                let message = "nothing is sent that could be missing".to_owned();
+                let help = "it needs `online` or `federated`".to_owned();
+                return Err(source.fault(&path(device), message, Some(help)));
+            }
+            let each = of.iter().map(|(device, slots)| {
+                if !(1..=devices).contains(device) {
+                    let message = format!("device {device} is not one of 1 … {devices}");
+                    return Err(source.fault(&path(device), message, None));
+                }
+                Ok((device - 1, range(source, &path(device), *slots)?))
+            });
+            each.collect::<Result<BTreeMap<_, _>, Fault>>()
+        };
         Ok(LivePolicy {
+            online: online.transpose()?,
+            federated: federated.transpose()?,
+            silent: faults("silent", &own.silent)?,
+            broken: faults("broken", &own.broken)?,
             policy,
             renewed: own.renewed.iter().map(|(slot, file)| (*slot, file.clone())).collect(),
             learns: own.learns.map(|LearnsField::Alone| Learns::Alone),
@@ -160,6 +292,72 @@ fn policies(source: Source<'_>, section: &LiveSection) -> Result<Vec<LivePolicy>
         })
     });
     each.collect()
+}
+
+fn online(source: Source<'_>, at: &str, section: &OnlineSection) -> Result<OnlineEntry, Fault> {
+    let at = format!("{at}.online");
+    let away = section.away.iter().enumerate();
+    let away = away.map(|(number, slots)| range(source, &format!("{at}.away.{number}"), *slots));
+    Ok(OnlineEntry {
+        teacher: entries::teacher(source, &format!("{at}.teacher"), &section.teacher)?,
+        reporting: section.reporting,
+        asking: section.asking,
+        // Kilobytes per 1,000 slots.
+        bytes_per_slot: section.budget_kb,
+        encoding: section.encoding.into(),
+        memory_bytes: 1_000.0 * section.memory_kb,
+        every_slots: section.every_slots,
+        batch: section.batch,
+        multiply_adds: section.multiply_adds,
+        away: away.collect::<Result<_, _>>()?,
+    })
+}
+
+fn federated(
+    source: Source<'_>,
+    at: &str,
+    section: &FederatedSection,
+) -> Result<FederatedEntry, Fault> {
+    let FederatedSection { states, steps, batch, .. } = *section;
+    let privacy = section.privacy.as_ref();
+    let privacy = privacy.map(|&PrivacySection { clip, noise, delta }| {
+        if 0.0 < delta && delta < 1.0 {
+            return Ok(PrivacyEntry { clip, noise, delta });
+        }
+        let message = format!("{delta} is out of range: a number between 0 and 1 is needed");
+        Err(source.fault(&format!("{at}.federated.privacy.delta"), message, None))
+    });
+    Ok(FederatedEntry {
+        exchange: match section.exchange {
+            ExchangeField::Parameters => Exchange::Parameters,
+            ExchangeField::Values => Exchange::Values { states, steps, batch },
+        },
+        round_slots: section.round_slots,
+        share: section.share,
+        dropouts: section.dropouts,
+        stragglers: section.stragglers,
+        encoding: section.encoding.into(),
+        privacy: privacy.transpose()?,
+    })
+}
+
+impl From<EncodingField> for Encoding {
+    fn from(field: EncodingField) -> Self {
+        match field {
+            EncodingField::F32 => Self::F32,
+            EncodingField::F16 => Self::F16,
+            EncodingField::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// Slots from one to the one before another.
+fn range(source: Source<'_>, path: &str, (from, to): (u32, u32)) -> Result<Range<u32>, Fault> {
+    if from < to {
+        return Ok(from..to);
+    }
+    let message = format!("there is no slot from {from} to the one before {to}");
+    Err(source.fault(path, message, Some("write the earlier slot first".to_owned())))
 }
 
 /// The changes, in the order of slots.

@@ -115,8 +115,9 @@ pub trait Saved: Policy {
     /// finite count as unknown.
     ///
     /// Names in use are `gradient_norm` (of the gradient before it is clipped), `q` (mean Q of the
-    /// states of the batches, units of reward) and `td_error` (mean |Q − Y|, units of reward);
-    /// others are free. What is counted here need not be saved.
+    /// states of the batches, units of reward), `td_error` (mean |Q − Y|, units of reward) and
+    /// `multiply_adds` (the sum of those that learning has cost); others are free. What is counted here
+    /// need not be saved.
     fn diagnostics(&mut self) -> Vec<(String, f64)> {
         Vec::new()
     }

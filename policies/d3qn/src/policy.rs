@@ -223,7 +223,8 @@ impl<P: Preset> Student for D3qn<P> {
         let Self { plan, agents, evaluator, training, .. } = self;
         let Plan { shape, recipe, .. } = &**plan;
         let Some(training) = training else { return Ok(0.0) };
-        let Training { scratch, threads, .. } = &mut **training;
+        let Training { scratch, threads, report, .. } = &mut **training;
+        report.count_passes(shape.forward_operations(), 3, observation.rows());
         let scale = recipe.parameters.reward_scale as f32;
         let targets: Vec<f32> = targets.iter().map(|target| target / scale).collect();
         let lesson = Lesson {
@@ -328,6 +329,8 @@ impl<P: Preset> Learner for D3qn<P> {
             }
             for update in updates.into_iter().flatten() {
                 training.report.add(&update)?;
+                // Q(s) and Q(s') of one network, Q(s') of the other, and backwards through the first.
+                training.report.count_passes(shape.forward_operations(), 5, parameters.batch);
             }
         }
         let updates: u64 = self.agents.iter().map(|agent| agent.updates).sum();

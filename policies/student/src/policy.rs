@@ -32,6 +32,8 @@ pub(crate) struct DistilledStudent {
     pub(crate) threads: usize,
     /// From the first step on: the threads, and a buffer for each.
     fitting: Option<(Threads, Vec<Scratch>)>,
+    /// Multiply-adds of all steps since they were asked for.
+    pub(crate) multiply_adds: u64,
 }
 
 impl Policy for DistilledStudent {
@@ -75,6 +77,7 @@ impl Policy for DistilledStudent {
             values: Vec::new(),
             threads: context.threads.max(1) as usize,
             fitting: None,
+            multiply_adds: 0,
             parameters,
             networks,
         })
@@ -104,6 +107,7 @@ impl Policy for DistilledStudent {
             evaluator: QEvaluator::new(self.networks.shape),
             values: Vec::new(),
             fitting: None,
+            multiply_adds: 0,
             ..*self
         })
     }
@@ -137,6 +141,11 @@ impl Student for DistilledStudent {
         for (row, &device) in observation.devices.iter().enumerate() {
             self.candidates[device as usize % networks].rows.push(row);
         }
+        // Forwards, and twice as much backwards.
+        let learn =
+            |one: &Candidates| one.all.iter().filter(|one| !one.ended).count() * one.rows.len();
+        let rows: usize = self.candidates.iter().map(learn).sum();
+        self.multiply_adds += (shape.forward_operations() / 2 * 3 * rows) as u64;
         let batch = Batch {
             features: &self.evaluator.features,
             histories: &self.evaluator.histories,

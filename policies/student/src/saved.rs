@@ -16,6 +16,11 @@ impl Saved for DistilledStudent {
         Ok(checkpoint.to_bytes()?)
     }
 
+    fn diagnostics(&mut self) -> Vec<(String, f64)> {
+        let multiply_adds = std::mem::take(&mut self.multiply_adds);
+        vec![("multiply_adds".to_owned(), multiply_adds as f64)]
+    }
+
     fn save(&self) -> Result<Vec<u8>, Error> {
         let mut state = self.networks.describe(Stage::Training);
         let new;

@@ -25,6 +25,8 @@ pub struct UpdateReport {
     losses: u64,
     shown: Update,
     updates: u64,
+    /// Since the last diagnostics.
+    multiply_adds: u64,
 }
 
 impl UpdateReport {
@@ -55,16 +57,31 @@ impl UpdateReport {
         }
     }
 
-    /// Means over the updates since the last call, by name; `scale` is the unit of values.
+    /// Counts the multiply-adds of so many passes over so many rows, each of the size of a forward pass; the
+    /// backward pass of a row is two.
+    pub fn count_passes(&mut self, operations: usize, passes: usize, rows: usize) {
+        self.multiply_adds += (operations / 2 * passes * rows) as u64;
+    }
+
+    /// Means over the updates since the last call, by name; `scale` is the unit of values. And
+    /// `multiply_adds`, the sum of all that were counted since.
     pub fn take_diagnostics(&mut self, scale: f64) -> Vec<(String, f64)> {
         let count = std::mem::take(&mut self.updates);
+        let multiply_adds = std::mem::take(&mut self.multiply_adds);
         let Update { gradient_norm, q, td_error, .. } = std::mem::take(&mut self.shown);
-        if count == 0 {
-            return Vec::new();
+        let mut all = Vec::new();
+        if count > 0 {
+            let means = [
+                ("gradient_norm", gradient_norm),
+                ("q", q * scale),
+                ("td_error", td_error * scale),
+            ];
+            all.extend(means.map(|(name, sum)| (name.to_owned(), sum / count as f64)));
         }
-        [("gradient_norm", gradient_norm), ("q", q * scale), ("td_error", td_error * scale)]
-            .map(|(name, sum)| (name.to_owned(), sum / count as f64))
-            .to_vec()
+        if multiply_adds > 0 {
+            all.push(("multiply_adds".to_owned(), multiply_adds as f64));
+        }
+        all
     }
 }
 
@@ -77,6 +94,8 @@ mod tests {
         let mut report = UpdateReport::default();
         assert_eq!(report.take_loss(), (0, 0.0));
         assert!(report.take_diagnostics(2.0).is_empty());
+        report.count_passes(10, 3, 4);
+        assert_eq!(report.take_diagnostics(2.0), [("multiply_adds".to_owned(), 60.0)]);
         for loss in [1.0, 3.0] {
             report.add(&Update { loss, gradient_norm: loss, q: 4.0, td_error: 0.5 }).unwrap();
         }

@@ -1,0 +1,282 @@
+//! Federated learning: devices that learn from their own rewards exchange what they have learned, but no
+//! states.
+//!
+//! In a round each device takes part by a draw, and sends a vector: the parameters of its network (McMahan and
+//! others 2017), or its values of states that all know (Jeong and others 2018; Li and Wang 2019), whose size
+//! does not depend on the network. The mean of these, weighted by the tasks that each device has seen since it
+//! last took part, goes back to all that sent in time, as their parameters, or as values that they are fitted
+//! to. Some devices are not heard of, and what some send arrives a round late.
+//!
+//! With privacy, what a device changes against the last mean is clipped and noise is added to the sum
+//! ([`crate::privacy`]). All devices weigh alike then, the sum is divided by the expected number of devices,
+//! and what is late counts as lost: a device is in a sum once.
+
+use offramp_harness::environment::Environment;
+use offramp_harness::seeds;
+use offramp_host::{CallFailure, Policy};
+use offramp_scenario::{Exchange, FederatedEntry, LivePolicy, PrivacyEntry};
+
+use crate::privacy::{add_noise, clip, epsilon};
+use crate::rows::Rows;
+use crate::wire::{self, Spent};
+
+/// The share of the tasks of a simulation whose states are known to all.
+const TAKEN: f64 = 0.1;
+
+/// A state that all know.
+pub(crate) struct Public {
+    features: Vec<f64>,
+    window: Vec<f64>,
+}
+
+impl Public {
+    /// So many states, or as many as there are, of a simulation in which devices decide at random.
+    ///
+    /// # Errors
+    /// None that a caller could cause: every decision is legal.
+    pub(crate) fn states(
+        mut simulation: Environment,
+        count: u32,
+        seed: u64,
+    ) -> Result<Vec<Self>, offramp_model::IllegalDecision> {
+        use offramp_host::plugin::Needs;
+        let mut draws = seeds::public_states(seed);
+        let mut states = Vec::with_capacity(count as usize);
+        let mut actions = Vec::new();
+        while states.len() < count as usize && !simulation.is_over() {
+            let seen = simulation.observe(Needs::FEATURES.and(Needs::HISTORY));
+            let choices = 1 + seen.server_count as usize;
+            actions.clear();
+            for row in 0..seen.rows() {
+                if draws.uniform() < TAKEN && states.len() < count as usize {
+                    let (features, window) = (seen.features_of(row), seen.window_of(row));
+                    states.push(Self { features: features.to_vec(), window: window.to_vec() });
+                }
+                actions.push(draws.below(choices) as u32);
+            }
+            simulation.step(&actions)?;
+        }
+        Ok(states)
+    }
+}
+
+/// Federated learning under way.
+pub(crate) struct Federated<'l> {
+    entry: &'l FederatedEntry,
+    policy: &'l LivePolicy,
+    public: Vec<Public>,
+    /// The last mean; empty before the first round.
+    mean: Vec<f32>,
+    /// Tasks that each device has seen since it last took part.
+    tasks: Vec<u64>,
+    /// What arrives in the next round: weight and vector.
+    late: Vec<(f64, Vec<f32>)>,
+    rounds: u64,
+    seed: u64,
+    pub(crate) spent: Spent,
+}
+
+impl<'l> Federated<'l> {
+    pub(crate) fn new(
+        entry: &'l FederatedEntry,
+        policy: &'l LivePolicy,
+        public: Vec<Public>,
+        devices: u32,
+        seed: u64,
+    ) -> Self {
+        Self {
+            entry,
+            policy,
+            public,
+            mean: Vec::new(),
+            tasks: vec![0; devices as usize],
+            late: Vec::new(),
+            rounds: 0,
+            seed,
+            spent: Spent::default(),
+        }
+    }
+
+    /// ε at δ of all rounds so far; `None` without privacy.
+    pub(crate) fn epsilon(&self) -> Option<f64> {
+        let PrivacyEntry { noise, delta, .. } = self.entry.privacy?;
+        Some(epsilon(self.entry.share, noise, self.rounds, delta))
+    }
+
+    /// Takes in the devices of the tasks of a slot.
+    pub(crate) fn see(&mut self, devices: &[u32]) {
+        for &device in devices {
+            self.tasks[device as usize] += 1;
+        }
+    }
+
+    /// Holds a round, if one ends with this slot; returns the loss of fits.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the policy.
+    pub(crate) fn round(
+        &mut self,
+        slot: u32,
+        policy: &mut dyn Policy,
+        rows: &mut Rows,
+    ) -> Result<Option<f64>, CallFailure> {
+        if !(slot + 1).is_multiple_of(self.entry.round_slots) {
+            return Ok(None);
+        }
+        if self.mean.is_empty() && self.entry.privacy.is_some() {
+            // What all began with is no secret.
+            self.mean = self.vectors(&[0], policy, rows)?.swap_remove(0);
+        }
+        let FederatedEntry { share, dropouts, stragglers, encoding, privacy, .. } = *self.entry;
+        let mut draws = seeds::exchange(self.seed, u64::from(slot));
+        let mut arrived = std::mem::take(&mut self.late);
+        let (mut sending, mut in_time) = (Vec::new(), Vec::new());
+        for device in 0..self.tasks.len() as u32 {
+            // All are drawn for each, so that no device's luck depends on another's.
+            let [part, lost, late] = [share, dropouts, stragglers].map(|p| draws.uniform() < p);
+            let silent = self.policy.silent.get(&device);
+            if !part || silent.is_some_and(|silent| silent.contains(&slot)) {
+                continue;
+            }
+            if lost {
+                self.spent.missing += 1;
+                continue;
+            }
+            sending.push((device, late));
+        }
+        let devices: Vec<u32> = sending.iter().map(|(device, _)| *device).collect();
+        let vectors = self.vectors(&devices, policy, rows)?;
+        for ((device, late), mut vector) in sending.into_iter().zip(vectors) {
+            let weight = std::mem::take(&mut self.tasks[device as usize]) as f64;
+            let broken = self.policy.broken.get(&device);
+            if broken.is_some_and(|broken| broken.contains(&slot)) {
+                vector.fill(f32::NAN);
+            }
+            self.spent.sent += wire::bytes(encoding, vector.len());
+            wire::send(encoding, &mut vector);
+            if vector.iter().any(|number| !number.is_finite()) {
+                self.spent.refused += 1;
+                continue;
+            }
+            match (late, privacy) {
+                (false, _) => {
+                    in_time.push(device);
+                    arrived.push((weight, vector));
+                }
+                (true, None) => self.late.push((weight, vector)),
+                (true, Some(_)) => self.spent.missing += 1,
+            }
+        }
+        self.rounds += 1;
+        let Some(mut mean) = self.mean_of(&arrived, slot) else { return Ok(None) };
+        self.spent.received += wire::bytes(encoding, mean.len()) * in_time.len() as u64;
+        self.mean.clone_from(&mean);
+        wire::send(encoding, &mut mean);
+        self.deliver(&in_time, &mean, slot, policy, rows)
+    }
+
+    /// The mean of what has arrived; `None` if it says nothing.
+    fn mean_of(&self, arrived: &[(f64, Vec<f32>)], slot: u32) -> Option<Vec<f32>> {
+        if let Some(PrivacyEntry { clip: norm, noise, .. }) = self.entry.privacy {
+            let mut sum = vec![0.0_f32; self.mean.len()];
+            for (_, vector) in arrived {
+                let mut change: Vec<f32> =
+                    vector.iter().zip(&self.mean).map(|(a, b)| a - b).collect();
+                clip(&mut change, norm);
+                sum.iter_mut().zip(change).for_each(|(sum, change)| *sum += change);
+            }
+            add_noise(&mut sum, noise * norm, &mut seeds::privacy(self.seed, u64::from(slot)));
+            let expected = (self.entry.share * self.tasks.len() as f64).max(1.0) as f32;
+            return Some(
+                self.mean.iter().zip(sum).map(|(mean, sum)| mean + sum / expected).collect(),
+            );
+        }
+        let total: f64 = arrived.iter().map(|(weight, _)| weight).sum();
+        let (_, first) = arrived.first()?;
+        if total == 0.0 {
+            return None;
+        }
+        let mut mean = vec![0.0_f64; first.len()];
+        for (weight, vector) in arrived {
+            for (sum, &number) in mean.iter_mut().zip(vector) {
+                *sum += weight / total * f64::from(number);
+            }
+        }
+        Some(mean.into_iter().map(|number| number as f32).collect())
+    }
+
+    /// What these devices would send.
+    fn vectors(
+        &self,
+        devices: &[u32],
+        policy: &mut dyn Policy,
+        rows: &mut Rows,
+    ) -> Result<Vec<Vec<f32>>, CallFailure> {
+        match self.entry.exchange {
+            Exchange::Parameters => {
+                let Some(networks) = policy.mergeable() else { return Ok(Vec::new()) };
+                devices.iter().map(|&device| networks.parameters(device as usize)).collect()
+            }
+            Exchange::Values { .. } => {
+                rows.clear();
+                for &device in devices {
+                    for Public { features, window } in &self.public {
+                        rows.push(device, features, window, &[]);
+                    }
+                }
+                let observation = rows.observation();
+                let of_device = self.public.len() * (1 + observation.server_count as usize);
+                let mut values = vec![0.0; devices.len() * of_device];
+                if let Some(network) = policy.value_function()
+                    && !rows.is_empty()
+                {
+                    network.values(&observation, &mut values)?;
+                }
+                Ok(values.chunks(of_device.max(1)).map(<[f32]>::to_vec).collect())
+            }
+        }
+    }
+
+    /// Gives devices the mean; returns the loss of fits.
+    fn deliver(
+        &self,
+        devices: &[u32],
+        mean: &[f32],
+        slot: u32,
+        policy: &mut dyn Policy,
+        rows: &mut Rows,
+    ) -> Result<Option<f64>, CallFailure> {
+        match self.entry.exchange {
+            Exchange::Parameters => {
+                let Some(networks) = policy.mergeable() else { return Ok(None) };
+                devices
+                    .iter()
+                    .try_for_each(|&device| networks.set_parameters(device as usize, mean))?;
+                Ok(None)
+            }
+            Exchange::Values { steps, batch, .. } => {
+                let Some(student) = policy.student() else { return Ok(None) };
+                if devices.is_empty() || self.public.is_empty() {
+                    return Ok(None);
+                }
+                let actions = mean.len() / self.public.len();
+                let mut draws = seeds::exchange_fit(self.seed, u64::from(slot));
+                let mut losses = 0.0;
+                for _ in 0..steps {
+                    rows.clear();
+                    let states: Vec<usize> =
+                        (0..batch).map(|_| draws.below(self.public.len())).collect();
+                    for &device in devices {
+                        for &state in &states {
+                            let Public { features, window } = &self.public[state];
+                            let targets = &mean[state * actions..][..actions];
+                            rows.push(device, features, window, targets);
+                        }
+                    }
+                    losses += student.fit(&rows.observation(), rows.targets())?;
+                }
+                Ok(Some(losses / f64::from(steps)))
+            }
+        }
+    }
+}

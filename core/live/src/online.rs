@@ -1,0 +1,266 @@
+//! Online distillation: devices send states to a teacher at an edge server, and are fitted to the values that
+//! it returns.
+//!
+//! In each slot a device may send the state of the task that waits, if its draw says so and its bytes last. A
+//! state is what the teacher sees of the device and its task; loads and histories of servers are known at the
+//! edge, and cost nothing. The values come back before the slot is over, and the device keeps the state
+//! beside them, in its memory of bounded size. Every few slots it takes a step towards the values of some
+//! states of its memory.
+//!
+//! A teacher that learns does so from devices that report: of each of their tasks the state, the action,
+//! and, once it has ended, the reward.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use offramp_harness::environment::Transitions;
+use offramp_harness::seeds;
+use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
+use offramp_host::{CallFailure, Policy};
+use offramp_scenario::{LivePolicy, OnlineEntry};
+
+use crate::rows::{Rows, Selected};
+use crate::wire::{self, Spent};
+
+/// Slots for which the budget of bytes is counted, and after which other devices report.
+const PERIOD: u32 = 1_000;
+
+/// Bytes of an action, and of a reward.
+const ACTION: u64 = 1;
+const REWARD: u64 = 4;
+
+/// A state that a device keeps, with its values.
+struct Known {
+    features: Vec<f64>,
+    window: Vec<f64>,
+    values: Vec<f32>,
+}
+
+/// Online distillation under way.
+pub(crate) struct Online<'l> {
+    entry: &'l OnlineEntry,
+    policy: &'l LivePolicy,
+    teacher: Box<dyn Policy>,
+    /// The last states of each device.
+    memories: Vec<VecDeque<Known>>,
+    /// Bytes of each device in this period.
+    used: Vec<u64>,
+    /// Devices that report in this period.
+    reporting: BTreeSet<u32>,
+    /// Tasks that were reported and have not ended: device and slot of arrival.
+    reported: BTreeSet<(u32, u32)>,
+    seed: u64,
+    pub(crate) spent: Spent,
+    /// Multiply-adds of a fit, for each device, if the policy tells.
+    of_a_fit: Option<u64>,
+    /// Multiply-adds of each device so far.
+    multiply_adds: u64,
+}
+
+impl<'l> Online<'l> {
+    pub(crate) fn new(
+        entry: &'l OnlineEntry,
+        policy: &'l LivePolicy,
+        teacher: Box<dyn Policy>,
+        devices: u32,
+        seed: u64,
+    ) -> Self {
+        Self {
+            entry,
+            policy,
+            teacher,
+            memories: (0..devices).map(|_| VecDeque::new()).collect(),
+            used: vec![0; devices as usize],
+            reporting: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            seed,
+            spent: Spent::default(),
+            of_a_fit: None,
+            multiply_adds: 0,
+        }
+    }
+
+    /// The files that the teacher reads by itself.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the teacher.
+    pub(crate) fn files(&self) -> Result<Vec<std::path::PathBuf>, CallFailure> {
+        self.teacher.files()
+    }
+
+    /// What the teacher reads of an observation.
+    pub(crate) fn needs(&self) -> Needs {
+        self.teacher.needs()
+    }
+
+    fn is_away(&self, slot: u32) -> bool {
+        self.entry.away.iter().any(|away| away.contains(&slot))
+    }
+
+    fn is_silent(&self, device: u32, slot: u32) -> bool {
+        self.policy.silent.get(&device).is_some_and(|silent| silent.contains(&slot))
+    }
+
+    /// True if the device may send and receive so many bytes more in this period; then they are counted.
+    fn pays(&mut self, device: u32, sent: u64, received: u64) -> bool {
+        let used = &mut self.used[device as usize];
+        let budget = self.entry.bytes_per_slot * f64::from(PERIOD);
+        let fits = (*used + sent + received) as f64 <= budget;
+        if fits {
+            *used += sent + received;
+            self.spent.sent += sent;
+            self.spent.received += received;
+        }
+        fits
+    }
+
+    /// Asks the teacher for the values of some of the states of a slot, in which these actions were decided.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the teacher.
+    pub(crate) fn ask(&mut self, seen: &Observation<'_>) -> Result<(), CallFailure> {
+        let slot = seen.slot;
+        if slot.is_multiple_of(PERIOD) {
+            self.begin_period(slot);
+        }
+        if self.is_away(slot) {
+            return Ok(());
+        }
+        let actions = 1 + seen.server_count as usize;
+        let encoding = self.entry.encoding;
+        let state = wire::bytes(encoding, Selected::numbers(seen, self.teacher.needs()));
+        let values = wire::bytes(encoding, actions);
+        let mut draws = seeds::exchange(self.seed, u64::from(slot));
+        let mut asking = Vec::new();
+        for (row, &device) in seen.devices.iter().enumerate() {
+            // Drawn for each, so that no draw depends on another device's budget.
+            let asks = draws.uniform() < self.entry.asking;
+            if !asks || self.is_silent(device, slot) || !self.pays(device, state, values) {
+                continue;
+            }
+            asking.push(row);
+        }
+        let mut sent = Selected::of(seen, &asking, self.teacher.needs());
+        for (place, &row) in asking.iter().enumerate() {
+            let broken = self.policy.broken.get(&seen.devices[row]);
+            if broken.is_some_and(|broken| broken.contains(&slot)) {
+                sent.break_row(place);
+            }
+        }
+        sent.send(encoding);
+        let whole: Vec<usize> = (0..asking.len()).filter(|&place| sent.is_finite(place)).collect();
+        self.spent.refused += (asking.len() - whole.len()) as u64;
+        if whole.is_empty() {
+            return Ok(());
+        }
+        let Some(teacher) = self.teacher.value_function() else { return Ok(()) };
+        let mut all = vec![0.0; whole.len() * actions];
+        sent.keep(&whole);
+        teacher.values(&sent.observation(seen), &mut all)?;
+        self.spent.queries += whole.len() as u64;
+        for (&place, values) in whole.iter().zip(all.chunks_exact_mut(actions)) {
+            let row = asking[place];
+            wire::send(encoding, values);
+            let (features, window) = (seen.features_of(row), seen.window_of(row));
+            let known = Known {
+                features: features.to_vec(),
+                window: window.to_vec(),
+                values: values.to_vec(),
+            };
+            let of_one = wire::bytes(encoding, features.len() + window.len() + actions);
+            let most = ((self.entry.memory_bytes / of_one as f64) as usize).max(1);
+            let memory = &mut self.memories[seen.devices[row] as usize];
+            memory.push_back(known);
+            while memory.len() > most {
+                memory.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_period(&mut self, slot: u32) {
+        self.used.fill(0);
+        let mut draws = seeds::reporting(self.seed, u64::from(slot / PERIOD));
+        let devices = 0..self.used.len() as u32;
+        self.reporting = devices.filter(|_| draws.uniform() < self.entry.reporting).collect();
+    }
+
+    /// Lets the teacher learn from what devices report of a slot that is over.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the teacher.
+    pub(crate) fn report(&mut self, slot: u32, over: &Transitions<'_>) -> Result<(), CallFailure> {
+        if self.entry.reporting == 0.0 || self.is_away(slot) {
+            return Ok(());
+        }
+        let seen = &over.observation;
+        let state = wire::bytes(self.entry.encoding, Selected::numbers(seen, self.teacher.needs()));
+        let mut rows = Vec::new();
+        for (row, &device) in seen.devices.iter().enumerate() {
+            let reports = self.reporting.contains(&device) && !self.is_silent(device, slot);
+            if reports && self.pays(device, state + ACTION + REWARD, 0) {
+                rows.push(row);
+                self.reported.insert((device, slot));
+            }
+        }
+        let reported =
+            |task: &&EndedTask| self.reported.contains(&(task.device, task.arrival_slot));
+        let ended: Vec<EndedTask> = over.ended.iter().filter(reported).copied().collect();
+        for task in &ended {
+            self.reported.remove(&(task.device, task.arrival_slot));
+        }
+        let mut sent = Selected::of(seen, &rows, self.teacher.needs());
+        sent.send(self.entry.encoding);
+        let actions: Vec<u32> = rows.iter().map(|&row| over.actions[row]).collect();
+        let Some(teacher) = self.teacher.learner() else { return Ok(()) };
+        teacher.record(&TransitionBatch {
+            observation: &sent.observation(seen),
+            actions: actions[..].into(),
+            ended: ended[..].into(),
+        })?;
+        teacher.learn().map(drop)
+    }
+
+    /// Fits the devices to values of their memories, if it is time for it; returns the loss.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the policy.
+    pub(crate) fn fit(
+        &mut self,
+        slot: u32,
+        policy: &mut dyn Policy,
+        rows: &mut Rows,
+    ) -> Result<Option<f64>, CallFailure> {
+        let done = slot + 1;
+        if !done.is_multiple_of(self.entry.every_slots) {
+            return Ok(None);
+        }
+        if let (Some(budget), Some(cost)) = (self.entry.multiply_adds, self.of_a_fit)
+            && self.multiply_adds + cost > budget.saturating_mul(u64::from(done))
+        {
+            return Ok(None);
+        }
+        rows.clear();
+        let mut draws = seeds::exchange_fit(self.seed, u64::from(slot));
+        for (device, memory) in (0..).zip(&self.memories) {
+            if memory.is_empty() {
+                continue;
+            }
+            for _ in 0..self.entry.batch {
+                let Known { features, window, values } = &memory[draws.below(memory.len())];
+                rows.push(device, features, window, values);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let Some(student) = policy.student() else { return Ok(None) };
+        let loss = student.fit(&rows.observation(), rows.targets())?;
+        Ok(Some(loss))
+    }
+
+    /// Takes in what the last fit has cost each device.
+    pub(crate) fn pay_fit(&mut self, multiply_adds: u64) {
+        self.of_a_fit = Some(multiply_adds);
+        self.multiply_adds += multiply_adds;
+    }
+}
