@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Merge(MergeArguments),
     /// Train the learner of a scenario
     Train(TrainArguments),
+    /// Run policies on one long stream, in which they may learn and the system drifts
+    Live(LiveArguments),
     /// Distil a teacher into a student
     Distill(DistillArguments),
     /// Choose hyper-parameters of a training or distillation on validation, within a budget
@@ -382,6 +384,30 @@ impl TrainArguments {
             .set("train.episodes", self.episodes.episodes)
             .quick(&self.quick, "train.episodes", 50)
             .list
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LiveArguments {
+    /// A scenario file with a `live` section
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) search: SearchArguments,
+}
+
+impl LiveArguments {
+    /// The fields of a scenario that the command line overrides.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        Settings::default().set("live.seed", self.seed.seed).list
     }
 }
 

@@ -56,6 +56,7 @@ fn run(command: Command, notes: Notes) -> Result<Outcome, Problem> {
         Command::Run(arguments) => commands::run::run(&arguments, notes),
         Command::Merge(arguments) => commands::merge::run(&arguments, notes),
         Command::Train(arguments) => commands::train::run(&arguments, notes),
+        Command::Live(arguments) => commands::live::run(&arguments, notes),
         Command::Distill(arguments) => commands::distill::run(&arguments, notes),
         Command::Tune(arguments) => commands::tune::run(&arguments, notes),
         Command::Export(arguments) => commands::export::run(&arguments, notes),

@@ -122,7 +122,7 @@ impl Progress {
 impl Observer for Progress {
     fn on_event(&self, event: Event<'_>) {
         match event {
-            Event::EpisodesEnded(count) => self.bar.inc(count),
+            Event::EpisodesEnded(count) | Event::SlotsEnded(count) => self.bar.inc(count),
             Event::Begun { learner, memory, done } => self.begun(learner, memory, done),
             Event::TrainingEpisode(episode) => self.training(&episode.row),
             Event::Validation(validation) => self.validation(&validation.row),

@@ -4,12 +4,13 @@ use std::io::ErrorKind;
 
 use offramp_harness::Refusal;
 use offramp_harness::batch::BatchError;
-use offramp_harness::bind::{Distillation, Training};
+use offramp_harness::bind::{Distillation, Live, Training};
 use offramp_harness::dataset::{DatasetError, DatasetFault};
 use offramp_harness::distill::DistillError;
 use offramp_harness::resume::FolderError;
 use offramp_harness::train::TrainError;
 use offramp_host::SearchError;
+use offramp_live::LiveError;
 use offramp_results::Error;
 use offramp_scenario::{Scenario, ScenarioError};
 use offramp_study::StudyError;
@@ -174,6 +175,19 @@ impl Problem {
             TrainError::Refused(refusal) => Self::of_refusal(&training.scenario, refusal),
             TrainError::Folder(error) => error.into(),
             error @ (TrainError::Failed { .. } | TrainError::Untrained { .. }) => Self::new(error),
+        }
+    }
+
+    /// A live run that ended early or can't begin; what a plugin refuses has its place in the scenario.
+    pub fn of_live(live: &Live, error: LiveError) -> Self {
+        match error {
+            LiveError::Refused(refusal) => Self::of_refusal(&live.scenario, refusal),
+            LiveError::Folder(error @ FolderError::Changed { .. }) => Self::new(error).with_help(
+                "start again in another folder: name it with --out. Here `live.save_every` and \
+                 `live.ceiling` may change, policies may follow, and so may all that concerns trainings \
+                 and evaluations",
+            ),
+            LiveError::Folder(error) => error.into(),
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! 1. [`results`] and [`results_by`]: the runs of run folders, as a table, JSON or CSV.
 //!    The table of metrics ([`offramp_results::metric`]) states which metrics they show, and how.
-//! 2. [`learning`]: the outcomes and curves of trainings and distillations.
+//! 2. [`learning`]: the outcomes and curves of trainings and distillations; [`live`]: those of live runs.
 //! 3. [`tuning`]: searches for hyper-parameters.
 //! 4. [`study`]: the tables and figures of a study, [`study_page`]: all of them on one page, and
 //!    [`study_folder`]: the folder that has both.
@@ -50,6 +50,7 @@ pub mod episode;
 pub mod folder;
 pub mod learning;
 pub mod learning_page;
+pub mod live;
 pub mod map;
 pub mod page;
 pub mod palette;

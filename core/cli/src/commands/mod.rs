@@ -4,6 +4,7 @@ pub(crate) mod distill;
 pub(crate) mod export;
 pub(crate) mod hindsight;
 pub(crate) mod inspect;
+pub(crate) mod live;
 pub(crate) mod merge;
 pub(crate) mod new;
 pub(crate) mod plugins;
