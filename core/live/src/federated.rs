@@ -7,6 +7,8 @@
 //! last took part, goes back to all that sent in time, as their parameters, or as values that they are fitted
 //! to. Some devices are not heard of, and what some send arrives a round late.
 //!
+//! With parameters, all begin with the network of the first device.
+//!
 //! With privacy, what a device changes against the last mean is clipped and noise is added to the sum
 //! ([`crate::privacy`]). All devices weigh alike then, the sum is divided by the expected number of devices,
 //! and what is late counts as lost: a device is in a sum once.
@@ -65,7 +67,7 @@ pub(crate) struct Federated<'l> {
     entry: &'l FederatedEntry,
     policy: &'l LivePolicy,
     public: Vec<Public>,
-    /// The last mean; empty before the first round.
+    /// The last mean; before the first round what all know.
     mean: Vec<f32>,
     /// Tasks that each device has seen since it last took part.
     tasks: Vec<u64>,
@@ -97,6 +99,24 @@ impl<'l> Federated<'l> {
         }
     }
 
+    /// Begins with what all know: the first device's network, if it is parameters that are exchanged. The mean
+    /// of networks that began apart means nothing.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the policy.
+    pub(crate) fn begin(
+        &mut self,
+        policy: &mut dyn Policy,
+        rows: &mut Rows,
+    ) -> Result<(), CallFailure> {
+        self.mean = self.vectors(&[0], policy, rows)?.swap_remove(0);
+        if let (Exchange::Parameters, Some(networks)) = (self.entry.exchange, policy.mergeable()) {
+            (0..self.tasks.len())
+                .try_for_each(|device| networks.set_parameters(device, &self.mean))?;
+        }
+        Ok(())
+    }
+
     /// ε at δ of all rounds so far; `None` without privacy.
     pub(crate) fn epsilon(&self) -> Option<f64> {
         let PrivacyEntry { noise, delta, .. } = self.entry.privacy?;
@@ -122,10 +142,6 @@ impl<'l> Federated<'l> {
     ) -> Result<Option<f64>, CallFailure> {
         if !(slot + 1).is_multiple_of(self.entry.round_slots) {
             return Ok(None);
-        }
-        if self.mean.is_empty() && self.entry.privacy.is_some() {
-            // What all began with is no secret.
-            self.mean = self.vectors(&[0], policy, rows)?.swap_remove(0);
         }
         let FederatedEntry { share, dropouts, stragglers, encoding, privacy, .. } = *self.entry;
         let mut draws = seeds::exchange(self.seed, u64::from(slot));

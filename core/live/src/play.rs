@@ -191,12 +191,16 @@ impl<'s> Player<'s> {
             let of_states = Needs::FEATURES.and(Needs::HISTORY);
             needs = needs.and(online.needs()).and(of_states);
         }
-        let federated = setup.federated(devices)?;
         let history_slots = setup.live.scenario.observation.history_slots;
+        let mut rows = Rows::new(system.server_count(), history_slots);
+        let mut federated = setup.federated(devices)?;
+        if let Some(federated) = &mut federated {
+            federated.begin(policy.as_mut(), &mut rows)?;
+        }
         Ok(Self {
             online,
             federated,
-            rows: Rows::new(system.server_count(), history_slots),
+            rows,
             fits: 0,
             multiply_adds: None,
             spent: Spent::default(),
