@@ -31,7 +31,7 @@ fn learner() -> Fields {
 }
 
 fn hostile(name: &str, misdeed: &str) -> Fields {
-    named(name, plugin("hostile")).set("parameters.misdeed", misdeed)
+    named(name, plugin("hostile-learner")).set("parameters.misdeed", misdeed)
 }
 
 fn arguments(more: &[&str]) -> Vec<String> {
