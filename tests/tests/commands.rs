@@ -30,6 +30,13 @@ fn desk() -> Sandbox {
         ),
     );
     desk.write(
+        "stream.ron",
+        format!(
+            "(name: \"stream\", {SYSTEM}, live: (slots: 300, window_slots: 50,
+                drift: [(at: 100, set: {{\"tasks.density\": 0.2}})], policies: [(plugin: \"random\")]))"
+        ),
+    );
+    desk.write(
         "distilling.ron",
         format!(
             "(name: \"distilling\", {SYSTEM}, distill: (
@@ -57,7 +64,7 @@ fn commands() -> Vec<Vec<String>> {
     let linear = example("linear").display().to_string();
     let student = workspace().join("scenarios/paper/student.safetensors").display().to_string();
     let trace = workspace().join("tests/traces/tiny-random.json.gz").display().to_string();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &["run", "small.ron", "--out", "run"],
         &["run", "small.ron", "--out", "a", "--shard", "1/2"],
         &["run", "small.ron", "--out", "b", "--shard", "2/2"],
@@ -65,6 +72,7 @@ fn commands() -> Vec<Vec<String>> {
         &["merge", "a", "b", "--out", "merged"],
         &["report", "run", "--power-modes"],
         &["train", "learning.ron", "--out", "trained", "--plugins", &linear],
+        &["live", "stream.ron", "--out", "live"],
         &["distill", "distilling.ron", "--out", "distilled", "--plugins", &linear],
         &["inspect", "distilled/best.safetensors"],
         &["inspect", "learning.ron"],
@@ -270,6 +278,7 @@ fn an_option_means_the_same_everywhere() {
     for (command, expected) in [
         (&["run"][..], "format jobs seed out quick episodes resume plugins quiet"),
         (&["train"], "format jobs seed out quick episodes resume plugins quiet"),
+        (&["live"], "format jobs seed out resume plugins quiet"),
         (&["distill"], "format jobs seed out quick steps resume plugins quiet"),
         (&["tune"], "format jobs seed out quick resume plugins quiet"),
         (&["reproduce"], "format jobs out quick plugins quiet"),

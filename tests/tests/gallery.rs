@@ -21,13 +21,16 @@ enum Verb {
     Train,
     Distill,
     Tune,
+    Live,
 }
 
 impl Verb {
     fn of(text: &str) -> Self {
         // The keys of the outermost section.
         let has = |key: &str| text.lines().any(|line| line.starts_with(&format!("    {key}: (")));
-        if has("tune") {
+        if has("live") {
+            Self::Live
+        } else if has("tune") {
             Self::Tune
         } else if has("distill") {
             Self::Distill
@@ -44,6 +47,7 @@ impl Verb {
             Self::Train => "train",
             Self::Distill => "distill",
             Self::Tune => "tune",
+            Self::Live => "live",
         }
     }
 }
@@ -59,7 +63,7 @@ struct Scenario {
 
 impl Scenario {
     fn is_quick(&self) -> bool {
-        self.verb == Verb::Run && self.name != LARGE
+        matches!(self.verb, Verb::Run | Verb::Live) && self.name != LARGE
     }
 
     /// Its file, relative to the workspace.
@@ -116,7 +120,16 @@ fn comparable(printed: &str) -> String {
 /// The section of a scenario whose results are in `folder`; draws its picture to `picture`.
 fn section(scenario: &Scenario, folder: &Path, picture: &Path) -> String {
     let (shown, drawn) = (folder.display().to_string(), picture.display().to_string());
-    let ran = offramp(workspace(), &["report", &shown, "--figure", &drawn, "--quiet"]);
+    let ran = match scenario.verb {
+        // What is done is not done again, but printed.
+        Verb::Live => {
+            let (file, out) = (scenario.file(), ["--out", &shown, "--resume", "--quiet"]);
+            let ran = offramp(workspace(), &[&["live", &file][..], &out].concat());
+            std::fs::copy(folder.join("live.svg"), picture).unwrap();
+            ran
+        }
+        _ => offramp(workspace(), &["report", &shown, "--figure", &drawn, "--quiet"]),
+    };
     assert_eq!(ran.code, 0, "{}: {}", scenario.name, ran.err);
     let Scenario { name, about, verb } = scenario;
     let (verb, file) = (verb.name(), scenario.file());
@@ -150,7 +163,7 @@ fn place(document: &str, name: &str) -> Option<std::ops::Range<usize>> {
 
 /// Runs a scenario into `folder`, unless that is there.
 fn run(scenario: &Scenario, folder: &Path) {
-    let done = ["run.json", "curves.csv", "best.safetensors", "tune.csv"];
+    let done = ["run.json", "curves.csv", "best.safetensors", "tune.csv", "live.json"];
     if done.iter().any(|file| folder.join(file).exists()) {
         return;
     }

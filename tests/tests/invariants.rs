@@ -10,7 +10,7 @@ use offramp_tests::{
 use serde_json::Value;
 
 /// The crates of ours that each crate may use: the arrows of the code map, and all of them.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("core/model", &[]),
     ("core/hindsight", &["offramp-model"]),
     ("core/scenario", &["offramp-model", "offramp-recorded"]),
@@ -36,10 +36,21 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     ("core/tune", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     (
+        "core/live",
+        &[
+            "offramp-harness",
+            "offramp-host",
+            "offramp-model",
+            "offramp-results",
+            "offramp-scenario",
+        ],
+    ),
+    (
         "core/explain",
         &[
             "offramp-harness",
             "offramp-host",
+            "offramp-live",
             "offramp-results",
             "offramp-scenario",
             "offramp-study",
@@ -52,6 +63,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "offramp-explain",
             "offramp-harness",
             "offramp-host",
+            "offramp-live",
             "offramp-model",
             "offramp-report",
             "offramp-results",

@@ -11,7 +11,7 @@ use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
 /// Every purpose of the workspace. A new one belongs here.
-const PURPOSES: [(&str, Purpose); 17] = [
+const PURPOSES: [(&str, Purpose); 18] = [
     ("arrivals", Purpose::ARRIVALS),
     ("power modes", Purpose::POWER_MODE),
     ("devices", Purpose::DEVICE),
@@ -29,6 +29,7 @@ const PURPOSES: [(&str, Purpose); 17] = [
     ("references", seeds::REFERENCES),
     ("judged tasks", seeds::JUDGED),
     ("teachers", seeds::TEACHER),
+    ("live runs", seeds::LIVE),
 ];
 
 /// What shares a stream under the same seed, and why that is so. All of it is part of stored
@@ -43,18 +44,19 @@ const SAME: [(&str, &str, &str); 1] = [(
 type OfTasks = fn(u64) -> u64;
 
 /// The seed under which each purpose draws its tasks, as a function of the seed that a user sets.
-const TASKS: [(&str, OfTasks); 5] = [
+const TASKS: [(&str, OfTasks); 6] = [
     ("training", seeds::training_tasks),
     ("a dataset", seeds::dataset_tasks),
     ("validation", seeds::validation),
     ("selection", seeds::selection),
+    ("a live run", seeds::live),
     ("evaluation", |seed| seed),
 ];
 
 #[test]
 fn each_purpose_has_a_number_of_its_own() {
     let numbers = PURPOSES.map(|(_, purpose)| purpose.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
 }
 
 fn first(mut stream: Stream) -> u64 {
@@ -72,6 +74,7 @@ fn of_a_run(seed: u64) -> Vec<(String, u64)> {
         ("training_tasks".to_owned(), seeds::training_tasks(seed)),
         ("dataset_tasks".to_owned(), seeds::dataset_tasks(seed)),
         ("selection".to_owned(), seeds::selection(seed)),
+        ("live".to_owned(), seeds::live(seed)),
     ];
     for (name, purpose) in [PURPOSES[2], PURPOSES[3], PURPOSES[4]] {
         let stream = StreamFamily::new(seed, WHOLE_RUN, purpose).of(0);

@@ -451,3 +451,40 @@ fn decided(
     }
     policy.decide(observation, actions)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_takes_as_few_bytes_as_the_servers_need() {
+        for (servers, width) in [(5, 1), (255, 1), (256, 2), (65_535, 2), (65_536, 4)] {
+            let mut decisions = Decisions::new(servers);
+            decisions.push(&[0, servers]);
+            assert_eq!(decisions.bytes.len(), 2 * width);
+            let last = &decisions.bytes[width..];
+            let mut whole = [0; 4];
+            whole[..width].copy_from_slice(last);
+            assert_eq!(u32::from_le_bytes(whole), servers);
+        }
+    }
+
+    #[test]
+    fn decisions_agree_as_far_as_both_go() {
+        let mut decisions = Decisions::new(5);
+        decisions.push(&[1, 2]);
+        let agrees = |from, earlier: &[u8]| decisions.agree(from, earlier);
+        assert!(agrees(0, &[]) && agrees(0, &[1]) && agrees(0, &[1, 2, 3]));
+        assert!(!agrees(0, &[2]) && !agrees(1, &[1, 3]));
+        // What came before has been compared.
+        assert!(agrees(1, &[9]));
+    }
+
+    #[test]
+    fn a_stream_is_over_at_its_end_or_with_an_error() {
+        let mut state = State { slots: 9, ..State::default() };
+        assert!(!state.is_over(10) && state.is_over(9));
+        state.stream.error = Some(LiveFault::default());
+        assert!(state.is_over(10));
+    }
+}

@@ -6,7 +6,7 @@ use crate::system::System;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Incompatible {
     /// N differs.
-    #[error("{other} devices instead of {own}")]
+    #[error("devices: {other} instead of {own}")]
     Devices {
         /// N of the episode's system.
         own: u32,
@@ -14,7 +14,7 @@ pub enum Incompatible {
         other: u32,
     },
     /// M differs.
-    #[error("{other} servers instead of {own}")]
+    #[error("servers: {other} instead of {own}")]
     Servers {
         /// M of the episode's system.
         own: u32,
@@ -22,7 +22,7 @@ pub enum Incompatible {
         other: u32,
     },
     /// τ differs.
-    #[error("slots of {other} s instead of {own} s")]
+    #[error("duration of a slot: {other} s instead of {own} s")]
     SlotSeconds {
         /// τ of the episode's system, seconds.
         own: f64,
@@ -30,7 +30,7 @@ pub enum Incompatible {
         other: f64,
     },
     /// S differs.
-    #[error("{other} slots with arrivals instead of {own}")]
+    #[error("slots with arrivals: {other} instead of {own}")]
     ArrivalSlots {
         /// S of the episode's system.
         own: u32,

@@ -161,15 +161,22 @@ impl Scene {
         if same_recording && before.world == after.world {
             return;
         }
-        // The rates of the last slots are those of the system that they were in.
-        self.own(old);
+        // The rates of the last slots are those of the system that they were in. Of systems in which they
+        // do not change, those of the last one: to keep them would cost as much as all else.
+        if old.rates_change() || system.rates_change() {
+            self.own(old);
+        }
         if !same_recording {
             self.begin_rates(system);
         }
         if before.world != after.world {
             self.move_to(before.world.as_deref(), system);
         }
-        self.remember(system);
+        if system.rates_change() {
+            self.remember(system);
+        } else {
+            self.own = OnceLock::new();
+        }
     }
 
     /// Positions, links and associations of another world.

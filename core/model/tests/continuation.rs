@@ -323,11 +323,14 @@ fn devices_servers_slots_and_time_must_be_the_same() {
     };
     assert_eq!(
         refused(|other| other.devices.truncate(4)),
-        format!("4 devices instead of {DEVICES}")
+        format!("devices: 4 instead of {DEVICES}")
     );
-    assert_eq!(refused(|other| other.servers.truncate(1)), "1 servers instead of 3");
-    assert_eq!(refused(|other| other.slot_seconds = 0.2), "slots of 0.2 s instead of 0.1 s");
-    assert_eq!(refused(|other| other.arrival_slots = 61), "61 slots with arrivals instead of 60");
+    assert_eq!(refused(|other| other.servers.truncate(1)), "servers: 1 instead of 3");
+    assert_eq!(
+        refused(|other| other.slot_seconds = 0.2),
+        "duration of a slot: 0.2 s instead of 0.1 s"
+    );
+    assert_eq!(refused(|other| other.arrival_slots = 61), "slots with arrivals: 61 instead of 60");
     while episode.slot() < 60 {
         episode.advance(&actions(&episode)).unwrap();
     }

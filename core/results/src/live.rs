@@ -276,18 +276,29 @@ impl LiveRun {
 
     /// The text of `live.json`: the run without its windows, and the summary of each policy.
     pub fn live_json(&self) -> String {
-        let Self { scenario, point, slots, window_slots, seed, ceiling, changes, .. } = self;
-        let json = serde_json::json!({
-            "scenario": scenario,
-            "point": point,
-            "slots": slots,
-            "window_slots": window_slots,
-            "seed": seed,
-            "ceiling": ceiling,
-            "changes": changes,
-            "policies": self.summaries(),
-        });
-        format!("{json:#}\n")
+        #[derive(Serialize)]
+        struct Summed<'r> {
+            scenario: &'r str,
+            point: &'r str,
+            slots: u32,
+            window_slots: u32,
+            seed: u64,
+            ceiling: Option<&'r str>,
+            changes: &'r [LiveChange],
+            policies: Vec<LiveSummary>,
+        }
+        let summed = Summed {
+            scenario: &self.scenario,
+            point: &self.point,
+            slots: self.slots,
+            window_slots: self.window_slots,
+            seed: self.seed,
+            ceiling: self.ceiling.as_deref(),
+            changes: &self.changes,
+            policies: self.summaries(),
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string_pretty(&summed).unwrap_or_default() + "\n"
     }
 }
 
