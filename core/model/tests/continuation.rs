@@ -1,6 +1,8 @@
 //! Episodes that go on in another system: what differs takes effect, what does not is undisturbed,
 //! and no task is lost.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
