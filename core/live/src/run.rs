@@ -96,6 +96,7 @@ fn outcome(live: &Live, streams: Vec<LiveStream>) -> LiveRun {
     LiveRun {
         scenario: live.scenario.name.clone(),
         point: live.scenario.point_text(),
+        devices: entry.phases.first().map_or(0, |phase| phase.system.device_count()),
         slots: entry.slots,
         window_slots: entry.window_slots,
         seed: entry.seed,

@@ -42,11 +42,18 @@ pub fn outcomes(runs: &[LiveRun]) -> Records {
     fields.extend([
         Field::new("regret", Kind::Number),
         Field::new("updates", Kind::Count),
+        Field::titled("bytes_per_device", "bytes per device (1,000 slots)", Kind::Number),
+        Field::new("queries", Kind::Count),
+        Field::new("refused", Kind::Count),
+        Field::new("missing", Kind::Count),
+        Field::titled("multiply_adds", "multiply-adds per device and slot", Kind::Number),
+        Field::titled("epsilon", "ε", Kind::Number),
         Field::titled("stopped_learning_slot", "stopped learning in slot", Kind::Count),
         Field::new("error", Kind::Text),
     ]);
     let number =
         |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, DIGITS));
+    let counted = |count: u64| Cell::from(Some(count).filter(|&count| count > 0));
     let mut records = Records::new(fields);
     for run in runs {
         for summary in run.summaries() {
@@ -60,7 +67,13 @@ pub fn outcomes(runs: &[LiveRun]) -> Records {
             let error = summary.error.map(|fault| format!("slot {}: {}", fault.slot, fault.cause));
             row.extend([
                 number(summary.regret),
-                Some(summary.updates).filter(|&updates| updates > 0).into(),
+                counted(summary.updates),
+                number(Some(summary.bytes_per_device).filter(|&bytes| bytes > 0.0)),
+                counted(summary.queries),
+                counted(summary.refused),
+                counted(summary.missing),
+                number(summary.multiply_adds),
+                number(summary.epsilon),
                 stopped.into(),
                 error.into(),
             ]);
@@ -134,9 +147,10 @@ mod tests {
     #[test]
     fn an_outcome_has_each_phase_and_each_recovery() {
         let expected = "\
-point,policy,tasks,qoe_per_task_0,qoe_per_task_1,recovery_slots_1,regret,updates,stopped_learning_slot,error
-,a,16,0.5,2.5,0,0,,,
-,b,8,0.5,,,0,,,\"slot 20: no, \"\"never\"\"\"
+point,policy,tasks,qoe_per_task_0,qoe_per_task_1,recovery_slots_1,regret,updates,bytes_per_device,queries,\
+refused,missing,multiply_adds,epsilon,stopped_learning_slot,error
+,a,16,0.5,2.5,0,0,,,,,,,,,
+,b,8,0.5,,,0,,,,,,,,,\"slot 20: no, \"\"never\"\"\"
 ";
         assert_eq!(outcomes(&[run()]).print("", Format::Csv), expected);
         let table = outcomes(&[run()]).table();

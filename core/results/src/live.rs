@@ -120,6 +120,9 @@ pub struct LiveRun {
     pub scenario: String,
     /// The point of its sweep; empty outside a sweep.
     pub point: String,
+    /// N: devices.
+    #[serde(default)]
+    pub devices: u32,
     /// T: slots of the stream.
     pub slots: u32,
     /// Slots of a window.
@@ -150,6 +153,19 @@ pub struct LiveSummary {
     pub regret: Option<f64>,
     /// Updates of a network.
     pub updates: u64,
+    /// Bytes that a device has sent and received in 1,000 slots, on average; 0 if nothing was sent.
+    pub bytes_per_device: f64,
+    /// States that a teacher has valued.
+    pub queries: u64,
+    /// Messages that were refused, since they had numbers that are not finite.
+    pub refused: u64,
+    /// Messages that have not arrived.
+    pub missing: u64,
+    /// Multiply-adds that a device has spent on learning in a slot, on average; none if the policy does not
+    /// tell.
+    pub multiply_adds: Option<f64>,
+    /// ε of the whole run; none without privacy.
+    pub epsilon: Option<f64>,
     /// Why and when it stopped learning, if it did.
     pub stopped_learning: Option<LiveFault>,
     /// Why and when it ended early, if it did.
@@ -250,6 +266,13 @@ impl LiveRun {
                 qoe_per_task(rows, change.until_slot, self.next_change(number))
             });
             let own = recoveries.iter().filter(|row| row.policy == stream.policy);
+            let sum = |count: fn(&LiveRow) -> u64| rows.iter().map(count).sum::<u64>();
+            let of_device = |sum: u64| {
+                let slots = rows.last().map_or(0, |row| row.end_slot).max(1);
+                sum as f64 / f64::from(slots) / f64::from(self.devices.max(1))
+            };
+            let multiply_adds = rows.iter().filter_map(|row| row.multiply_adds);
+            let told = multiply_adds.clone().next().is_some();
             LiveSummary {
                 policy: stream.policy.clone(),
                 tasks: rows.iter().map(|row| row.tasks).sum(),
@@ -257,6 +280,13 @@ impl LiveRun {
                 recovery_slots: own.map(|row| row.recovery_slots).collect(),
                 regret: ceiling.map(|ceiling| regret(rows, ceiling, 0, self.slots)),
                 updates: rows.last().map_or(0, |row| row.updates),
+                bytes_per_device: 1_000.0
+                    * of_device(sum(|row| row.bytes_sent + row.bytes_received)),
+                queries: sum(|row| row.queries),
+                refused: sum(|row| row.refused),
+                missing: sum(|row| row.missing),
+                multiply_adds: told.then(|| of_device(multiply_adds.sum())),
+                epsilon: rows.last().and_then(|row| row.epsilon),
                 stopped_learning: stream.stopped_learning.clone(),
                 error: stream.error.clone(),
             }
