@@ -15,7 +15,9 @@
 //! rows written after the last save are cut off and written again. It may resume with more
 //! episodes, unless learner or explorer depends on their number, and then learns what it would have
 //! learned at once; what differs is the validation after the episode that was the last one. What it
-//! learns from must be the same.
+//! learns from must be the same. If its validations play other episodes or systems now, the best of them is
+//! sought anew from there: means over different episodes can't be compared. A training that has nothing left
+//! to do leaves its folder as it is.
 //!
 //! Each episode may be played in a system of its own ([`train.systems`](TrainingEntry::systems)). It is
 //! drawn from a stream of its own, so that it depends on seed and episode alone, too.
@@ -50,7 +52,7 @@ use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::systems::{EpisodeSystem, Systems};
-use crate::validation::validate;
+use crate::validation::{Validated, validate};
 
 /// Fields that change nothing of what is learned; a training may resume with others.
 const FREE: [&str; 12] = [
@@ -134,6 +136,9 @@ struct State {
     best_qoe: Option<f64>,
     /// Validations since the best one.
     since_best: u64,
+    /// The episodes in which the best one is the best; `None` in a save that does not note it.
+    #[serde(default)]
+    validated: Option<Validated>,
     /// True if the training ended early with the last episode.
     stopped: bool,
     /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
@@ -201,19 +206,20 @@ pub fn train(
         Start::New => None,
         Start::Resume => trainer.resume()?,
     };
-    resume::begin(folder, &training.scenario.text)?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
-    let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let done = saved.map_or(0, |state| state.next_episode);
+    if done == episodes || trainer.stopped {
+        observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
+        return trainer.outcome();
+    }
+    resume::begin(folder, &training.scenario.text)?;
+    let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
     let drawn = trainer.systems.are_drawn();
     let systems = drawn.then(|| Table::open_below(&folder.join("systems.csv"), done));
     let mut systems = systems.transpose()?;
     observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
     for episode in done..episodes {
-        if trainer.stopped {
-            break;
-        }
         if observer.interrupted() {
             trainer.save(episode, table.bytes()?)?;
             return Err(FolderError::Interrupted.into());
@@ -244,9 +250,11 @@ pub fn train(
         if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
             observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
         }
+        if trainer.stopped {
+            break;
+        }
     }
-    let Trainer { updated, tasks, .. } = trainer;
-    if updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
+    trainer.outcome()
 }
 
 /// Sums over the slots of a training episode.
@@ -552,10 +560,32 @@ impl<'t> Trainer<'t> {
         };
         let Self { updated, tasks, best_qoe, since_best, stopped, .. } = *self;
         let Progress { updates, .. } = self.progress;
-        let state =
-            State { next_episode, updates, updated, tasks, best_qoe, since_best, stopped, rows };
+        let validated = Some(self.validated());
+        let state = State {
+            next_episode,
+            updates,
+            updated,
+            tasks,
+            best_qoe,
+            since_best,
+            validated,
+            stopped,
+            rows,
+        };
         resume::save(&self.state_file(), &self.origin, state, &learner)?;
         Ok(())
+    }
+
+    /// What a training comes to that has ended.
+    fn outcome(&self) -> Result<(), TrainError> {
+        let (episodes, tasks) = (self.training.entry.episodes, self.tasks);
+        if self.updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
+    }
+
+    /// The episodes that its validations play.
+    fn validated(&self) -> Validated {
+        let TrainingEntry { validate_episodes, validate_systems, .. } = self.training.entry;
+        Validated::new(validate_episodes, validate_systems)
     }
 
     fn state_file(&self) -> PathBuf {
@@ -592,6 +622,9 @@ impl<'t> Trainer<'t> {
         }
         self.progress = Progress { updates: state.updates, ..Progress::default() };
         (self.updated, self.tasks) = (state.updated, state.tasks);
+        if state.validated.is_some_and(|then| then != self.validated()) {
+            return Ok(Some(state));
+        }
         (self.best_qoe, self.since_best) = (state.best_qoe, state.since_best);
         // It continues if now it may wait longer.
         let stops = |limit| state.stopped && state.since_best >= limit;
