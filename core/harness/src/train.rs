@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
-use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_host::{CallFailure, CallFault, Explorer, Policy};
 use offramp_model::Workload;
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
@@ -171,21 +171,35 @@ struct Trainer<'t> {
     stopped: bool,
 }
 
-/// Checks that a training can begin or resume in `folder`, without doing anything: that its plugins
-/// can be created, and that it is of the same origin as what it resumes.
+/// Checks that a training can begin or resume in `folder`, without writing anything: that its plugins
+/// can be created, that it is of the same origin as what it resumes, and if it begins, that the learner
+/// takes in a first slot.
 ///
 /// # Errors
 /// [`TrainError::Refused`] and [`TrainError::Folder`]. A plugin that crashes is found by [`train`].
 pub fn check(training: &Training, folder: &Path, start: Start) -> Result<(), TrainError> {
-    let trainer = match Trainer::new(training, folder) {
+    let mut trainer = match Trainer::new(training, folder) {
         Err(TrainError::Failed { .. }) => return Ok(()),
         trainer => trainer?,
     };
     if start == Start::Resume {
         let state: Option<State> = resume::saved(&trainer.state_file(), &trainer.origin)?;
-        state.map_or(Ok(()), |state| trainer.accept(&state))?;
+        if let Some(state) = state {
+            return Ok(trainer.accept(&state)?);
+        }
     }
-    Ok(())
+    match trainer.first_slot() {
+        Err(RunError::Call(CallFailure {
+            call: call @ ("fit" | "record"),
+            fault: CallFault::Error(cause),
+            ..
+        })) => {
+            let cause = format!("`{}`, {call}: {cause}", training.entry.learner.name);
+            Err(Refusal { field: LEARNER.to_owned(), cause }.into())
+        }
+        // Whatever else it is, the training reports it.
+        _ => Ok(()),
+    }
 }
 
 /// Trains a learner into `folder`, which the caller has [claimed](resume::Claim), or one around it,
@@ -364,6 +378,37 @@ impl<'t> Trainer<'t> {
             since_best: 0,
             stopped: false,
         })
+    }
+
+    /// Plays the first slot that has tasks, up to where the learner has recorded it. Whether there is a teacher
+    /// to learn from no learner knows when it is created: one that needs one, or has no use for it, says
+    /// so here.
+    fn first_slot(&mut self) -> Result<(), RunError> {
+        let played_in =
+            self.systems.episode(0).map_err(|refusal| RunError::Refused(refusal.to_string()))?;
+        let Training { scenario, entry, .. } = self.training;
+        let seed = seeds::training_tasks(entry.seed);
+        let mut environment = Environment::new(&played_in.system, scenario.observation, seed, 0);
+        let needs = self.begin_episode(0, &played_in)?;
+        let mut actions = Vec::new();
+        while !environment.is_over() {
+            actions.clear();
+            actions.resize(environment.rows(), UNDECIDED);
+            let observation = environment.observe(needs);
+            let has_tasks = !actions.is_empty();
+            if has_tasks {
+                self.decide(&observation, &mut actions, &mut EpisodeSums::default())?;
+                self.teach(&observation)?;
+            }
+            environment.step(&actions)?;
+            if let Some(learner) = self.learner.learner() {
+                learner.record(&environment.transitions(&actions).batch())?;
+            }
+            if has_tasks {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Plays a training episode in a system, in which the learner learns after each slot.
