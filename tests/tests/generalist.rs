@@ -104,12 +104,19 @@ fn who_can_not_teach_or_be_taught_is_named() {
             taught.clone().set("train.learner.parameters.learn_from", "Rewards"),
             "leave out `train.teacher`",
         ),
+        (
+            training().set("train.learner.parameters.imitate", "0.5"),
+            "name one as `train.teacher`, or leave out `imitate`",
+        ),
     ];
     for (number, (scenario, expected)) in cases.into_iter().enumerate() {
         sandbox.write("taught.ron", scenario.to_string());
         let out = format!("refused-{number}");
         let refused = sandbox.offramp(&["train", "taught.ron", "--out", &out]);
-        assert!(refused.code != 0 && refused.err.contains(expected), "{expected}: {}", refused.err);
+        let told = refused.err.replace("\n  │ ", " ");
+        assert!(refused.code == 2 && told.contains(expected), "{expected}: {}", refused.err);
+        assert!(told.contains("taught.ron:"), "{}", refused.err);
+        assert!(!sandbox.has(&out), "{expected}");
     }
     sandbox.write("taught.ron", taught.to_string());
     sandbox.succeed(&["train", "taught.ron", "--out", "taught"]);

@@ -125,6 +125,58 @@ fn plans_are_traces_that_replay_to_the_last_value() {
     assert!((json["traces"][0]["qoe"].as_f64().unwrap() - qoe).abs() < 1e-9);
 }
 
+/// Nothing that is there is written over: plans of another seed, a run, anything else.
+#[test]
+fn a_folder_of_plans_is_its_own() {
+    let sandbox = with_scenario();
+    sandbox.succeed(&["hindsight", "few.ron", "--out", "plans"]);
+    let trace = sandbox.read("plans/0/hindsight-0.json");
+    assert!(trace.contains("few, seed 4, episode 0, hindsight"), "{trace}");
+    sandbox.succeed(&["run", "few.ron", "--out", "run"]);
+    sandbox.write("mine/notes.txt", "mine");
+    for taken in ["plans", "run", "mine", "few.ron"] {
+        let arguments = ["hindsight", "few.ron", "--seed", "9", "--episodes", "1", "--out", taken];
+        let refused = refused(&sandbox, &arguments);
+        assert!(refused.contains(&format!("{taken} already exists")), "{refused}");
+        assert!(refused.contains("name another folder with --out"), "{refused}");
+        assert!(!refused.contains("--resume"), "{refused}");
+    }
+    assert_eq!(sandbox.read("plans/0/hindsight-0.json"), trace);
+    assert!(!sandbox.has("run/0") && !sandbox.has("mine/0"));
+    // Nor is another work continued in it.
+    let refused = refused(&sandbox, &["run", "few.ron", "--out", "plans"]);
+    assert!(refused.contains("plans already exists"), "{refused}");
+}
+
+/// Whether its plans are found or read: the table is the same to the last digit.
+#[test]
+fn the_table_does_not_depend_on_the_cache() {
+    let sandbox = with_scenario();
+    let table = || sandbox.succeed(&["hindsight", "few.ron", "--format", "csv"]);
+    let first = table();
+    assert!(sandbox.has("cache/plans"));
+    assert_eq!(table(), first);
+}
+
+#[test]
+fn where_no_task_arrives_nothing_is_missing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("few.ron", SCENARIO.replace("[0.3, 0.6]", "[0.0]"));
+    let printed = csv(&sandbox.succeed(&["hindsight", "few.ron", "--format", "csv"]));
+    let column = |name: &str| printed[0].iter().position(|column| column == name).unwrap();
+    assert_eq!(printed[1][column("gap_percent")], "");
+    assert_eq!(printed[1][column("bound")].parse(), Ok(0.0));
+}
+
+#[test]
+fn a_folder_is_not_a_trace() {
+    let sandbox = with_scenario();
+    sandbox.write("plans/notes.txt", "");
+    let refused = refused(&sandbox, &["replay", "plans", "--check"]);
+    assert!(refused.contains("plans is a folder, not a trace"), "{refused}");
+    assert!(refused.contains("name its files: plans/*.json"), "{refused}");
+}
+
 #[test]
 fn what_a_trace_cannot_describe_is_refused_before_anything_is_computed() {
     let sandbox = Sandbox::new();

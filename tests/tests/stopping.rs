@@ -163,6 +163,49 @@ fn it_ends_alike_when_it_is_resumed() {
     }
 }
 
+/// Means over other episodes can't be compared: the best is sought anew, and counted from there.
+#[test]
+fn other_validations_are_not_compared_with_earlier_ones() {
+    let sandbox = taught();
+    for lesson in lessons() {
+        let (field, (short, long)) = match lesson.command {
+            "train" => ("train.episodes", (20, 30)),
+            _ => ("distill.steps", (100, 150)),
+        };
+        let out = lesson.command.to_owned();
+        let lesson = Lesson { scenario: lesson.scenario.clone().set(field, short), ..lesson };
+        lesson.learn(&sandbox, 100, &["--out", &out]);
+        let before = lesson.validations(&sandbox, &out);
+        let files = || [lesson.files, &["scenario.ron"]].concat();
+        let bytes = || -> Vec<_> {
+            files().iter().map(|file| sandbox.bytes(&format!("{out}/{file}"))).collect()
+        };
+        let (finished, best) = (bytes(), sandbox.bytes(&format!("{out}/best.safetensors")));
+        // There is nothing left to do, so nothing is claimed to have been validated otherwise.
+        let mut other = Lesson { scenario: lesson.scenario.clone(), ..lesson };
+        let validate = format!("{}.validate_episodes", other.section);
+        other.scenario = other.scenario.clone().set(&validate, 1);
+        other.learn(&sandbox, 100, &["--out", &out, "--resume"]);
+        assert!(bytes() == finished, "{out}");
+        // What is left is validated otherwise: its best replaces the best of before, whatever that was.
+        other.scenario = other.scenario.clone().set(field, long);
+        other.learn(&sandbox, 100, &["--out", &out, "--resume"]);
+        let rows = other.validations(&sandbox, &out);
+        assert_eq!(rows[..before.len()], before);
+        let highest = |rows: &[(u64, f64)]| rows.iter().map(|row| row.1).fold(f64::MIN, f64::max);
+        let new = highest(&rows[before.len()..]);
+        assert!(highest(&before) != new);
+        assert!(sandbox.bytes(&format!("{out}/best.safetensors")) != best, "{out}");
+        let first = rows[before.len()..].iter().position(|row| row.1 == new).unwrap();
+        let state = sandbox.bytes(&format!("{out}/state"));
+        let length = u64::from_le_bytes(state[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&state[8..8 + length]).unwrap();
+        assert_eq!(header["state"]["best_qoe"].as_f64(), Some(new));
+        let since = rows.len() - before.len() - first - 1;
+        assert_eq!(header["state"]["since_best"].as_u64(), Some(since as u64));
+    }
+}
+
 #[test]
 fn it_waits_for_at_least_one_validation() {
     let sandbox = taught();

@@ -306,7 +306,7 @@ pub(crate) struct HindsightArguments {
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: PathBuf,
     /// Write the plans there as traces, which `offramp replay` plays: central-0.json, hindsight-0.json and
-    /// so on, of several points in a folder each
+    /// so on; the points of a sweep in folders 0, 1 and so on
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

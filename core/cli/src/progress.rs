@@ -86,7 +86,10 @@ impl Progress {
 
     fn training(&self, row: &TrainingRow) {
         let TrainingRow { episode, qoe, dropped, loss, exploration, .. } = row;
-        let text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}, ε {exploration:.3}");
+        let mut text = format!("QoE {qoe:.1}, {dropped} dropped, loss {loss:.4}");
+        if *exploration > 0.0 {
+            text += &format!(", ε {exploration:.3}");
+        }
         let (label, count) = (&self.label, episode + 1);
         if let (Some(qoe), Some(dropped)) = (row.validation_qoe, row.validation_dropped) {
             let validation = format!("validation QoE {qoe:.1}, {dropped:.1} dropped");

@@ -340,7 +340,8 @@ pub fn bind_training(scenario: Scenario, registry: &Registry) -> Result<Training
     let learner = plugin(&scenario, &entry.learner, OfferKind::Policy, registry)?;
     if !learner.plugin.offer.capabilities.has(Capabilities::LEARNER) {
         let message = format!("`{}` can't learn", entry.learner.name);
-        return Err(scenario.fault("train.learner.plugin", message, None));
+        let help = Some(with_capability(Capabilities::LEARNER));
+        return Err(scenario.fault("train.learner.plugin", message, help));
     }
     let explorer = entry.explorer.as_ref();
     let explorer = explorer.map(|entry| plugin(&scenario, entry, OfferKind::Explorer, registry));
@@ -412,7 +413,8 @@ fn can_be_fitted(
         return Ok(());
     }
     let message = format!("`{}` can't be fitted to a teacher", entry.name);
-    Err(scenario.fault(&format!("{}.plugin", entry.field), message, None))
+    let help = Some(with_capability(Capabilities::STUDENT));
+    Err(scenario.fault(&format!("{}.plugin", entry.field), message, help))
 }
 
 fn bind_teacher(
@@ -426,7 +428,14 @@ fn bind_teacher(
         return with_checkpoint(scenario, entry, teacher);
     }
     let message = format!("`{name}` has no value function to teach from");
-    Err(scenario.fault(&format!("{field}.plugin"), message, None))
+    let help = Some(with_capability(Capabilities::VALUE_FUNCTION));
+    Err(scenario.fault(&format!("{field}.plugin"), message, help))
+}
+
+/// Where to find a plugin that can do what this one can't.
+fn with_capability(capability: Capabilities) -> String {
+    let name = capability.names().concat();
+    format!("name a plugin that has the capability `{name}`: `offramp plugins` lists them")
 }
 
 fn nothing_to(scenario: &Scenario, section: &str) -> Fault {

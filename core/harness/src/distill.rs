@@ -15,6 +15,8 @@
 //!
 //! A distillation may resume with more steps, unless rounds divide them or the student depends on their number, and
 //! then fits what it would have fitted at once; what differs is the validation after the step that was the last one.
+//! If validations play another number of episodes now, the best of them is sought anew from there. One that
+//! has nothing left to do leaves its folder as it is.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -41,7 +43,7 @@ use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
-use crate::validation::validate;
+use crate::validation::{Validated, validate};
 
 /// Fields that change nothing of what is learned; a distillation may resume with others.
 const FREE: [&str; 9] = [
@@ -121,6 +123,9 @@ struct State {
     best_qoe: Option<f64>,
     /// Validations since the best one.
     since_best: u64,
+    /// The episodes in which the best one is the best; `None` in a save that does not note it.
+    #[serde(default)]
+    validated: Option<Validated>,
     /// True if the distillation ended early with the last step.
     stopped: bool,
     /// The number of the next episode that the student plays itself.
@@ -131,12 +136,13 @@ struct State {
 
 impl State {
     /// The student's own episodes are numbered far above all that the teacher could drive.
-    fn new() -> Self {
+    fn new(validated: Validated) -> Self {
         Self {
             step: 0,
             rounds: 0,
             best_qoe: None,
             since_best: 0,
+            validated: Some(validated),
             stopped: false,
             next_episode: 1 << 40,
             rows: 0,
@@ -249,13 +255,15 @@ impl<'d> Distiller<'d> {
             Start::New => None,
             Start::Resume => setup.resumed(&state_file(folder), student.as_mut())?,
         };
-        let state = state.unwrap_or_else(State::new);
+        let state = state.unwrap_or_else(|| State::new(setup.validated()));
         // Nothing is written before there are states: without them there is nothing to resume.
         let (states, collected) = match state.rounds {
             0 => setup.teachers_states(dataset)?,
             rounds => (setup.states_of_round(&round_file(folder, rounds), rounds)?, false),
         };
-        resume::begin(folder, &distillation.scenario.text)?;
+        if state.step < distillation.entry.steps && !state.stopped {
+            resume::begin(folder, &distillation.scenario.text)?;
+        }
         if collected {
             states.write(dataset, &setup.key(), setup.servers())?;
         }
@@ -471,6 +479,12 @@ impl<'d> Setup<'d> {
             return Ok(None);
         };
         self.accept(path, &state)?;
+        let validated = Some(self.validated());
+        if state.validated.is_some() && state.validated != validated {
+            (state.best_qoe, state.since_best) = (None, 0);
+            state.stopped = false;
+        }
+        state.validated = validated;
         // It continues if now it may wait longer.
         let stops = |limit| state.stopped && state.since_best >= limit;
         state.stopped = self.distillation.entry.stop_after.is_some_and(stops);
@@ -482,6 +496,11 @@ impl<'d> Setup<'d> {
             student.load(&bytes).map_err(not_resumable)?;
         }
         Ok(Some(state))
+    }
+
+    /// The episodes that its validations play.
+    fn validated(&self) -> Validated {
+        Validated::new(self.distillation.entry.validate_episodes, None)
     }
 
     /// Checks that a save has no more steps than are asked for.

@@ -36,12 +36,12 @@ pub struct Attainable {
 pub fn attainable(scenario: &Scenario, episode: u64) -> Attainable {
     let plan = |reference: Reference| Planner::new(reference, scenario).plan(episode);
     let workload = Workload::Drawn { seed: scenario.evaluation.seed, episode };
-    Attainable {
-        chance: plan(Reference::Chance),
-        central: plan(Reference::Central),
-        hindsight: plan(Reference::Hindsight),
-        bound: Known::new(&scenario.system, workload).bound(),
-    }
+    let [chance, central, hindsight] =
+        [Reference::Chance, Reference::Central, Reference::Hindsight].map(plan);
+    // One that a plan exceeds would be no bound, whatever its reason.
+    let exceeded = |bound: f64| [&chance, &central, &hindsight].iter().any(|p| p.reward > bound);
+    let bound = Known::new(&scenario.system, workload).bound().filter(|bound| !exceeded(*bound));
+    Attainable { chance, central, hindsight, bound }
 }
 
 /// A policy that plays the plans of a reference in the evaluation episodes of `scenario`.

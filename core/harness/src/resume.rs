@@ -109,6 +109,8 @@ pub enum Work {
     Search,
     /// A live run, or one per point of a sweep.
     Live,
+    /// Plans of references as traces, of one point or in a folder each.
+    Plans,
     /// The study of this name, all of it or its small version.
     Study(String),
 }
@@ -121,6 +123,7 @@ impl fmt::Display for Work {
             Self::Distillation => f.write_str("a distillation"),
             Self::Search => f.write_str("a search"),
             Self::Live => f.write_str("a live run"),
+            Self::Plans => f.write_str("the plans of references"),
             Self::Study(name) => write!(f, "the study {name}"),
         }
     }

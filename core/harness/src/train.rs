@@ -15,7 +15,9 @@
 //! rows written after the last save are cut off and written again. It may resume with more
 //! episodes, unless learner or explorer depends on their number, and then learns what it would have
 //! learned at once; what differs is the validation after the episode that was the last one. What it
-//! learns from must be the same.
+//! learns from must be the same. If its validations play other episodes or systems now, the best of them is
+//! sought anew from there: means over different episodes can't be compared. A training that has nothing left
+//! to do leaves its folder as it is.
 //!
 //! Each episode may be played in a system of its own ([`train.systems`](TrainingEntry::systems)). It is
 //! drawn from a stream of its own, so that it depends on seed and episode alone, too.
@@ -30,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use offramp_host::plugin::{Context, Needs, Observation, Progress, TransitionBatch, UNDECIDED};
-use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_host::{CallFailure, CallFault, Explorer, Policy};
 use offramp_model::Workload;
 use offramp_results::EpisodeMetrics;
 use offramp_results::learning::{TimingRow, TrainingEpisode, TrainingRow, diagnostic};
@@ -50,7 +52,7 @@ use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
 use crate::seeds;
 use crate::systems::{EpisodeSystem, Systems};
-use crate::validation::validate;
+use crate::validation::{Validated, validate};
 
 /// Fields that change nothing of what is learned; a training may resume with others.
 const FREE: [&str; 12] = [
@@ -134,6 +136,9 @@ struct State {
     best_qoe: Option<f64>,
     /// Validations since the best one.
     since_best: u64,
+    /// The episodes in which the best one is the best; `None` in a save that does not note it.
+    #[serde(default)]
+    validated: Option<Validated>,
     /// True if the training ended early with the last episode.
     stopped: bool,
     /// Bytes of `training.csv` up to the row of the last episode before `next_episode`.
@@ -166,21 +171,35 @@ struct Trainer<'t> {
     stopped: bool,
 }
 
-/// Checks that a training can begin or resume in `folder`, without doing anything: that its plugins
-/// can be created, and that it is of the same origin as what it resumes.
+/// Checks that a training can begin or resume in `folder`, without writing anything: that its plugins
+/// can be created, that it is of the same origin as what it resumes, and if it begins, that the learner
+/// takes in a first slot.
 ///
 /// # Errors
 /// [`TrainError::Refused`] and [`TrainError::Folder`]. A plugin that crashes is found by [`train`].
 pub fn check(training: &Training, folder: &Path, start: Start) -> Result<(), TrainError> {
-    let trainer = match Trainer::new(training, folder) {
+    let mut trainer = match Trainer::new(training, folder) {
         Err(TrainError::Failed { .. }) => return Ok(()),
         trainer => trainer?,
     };
     if start == Start::Resume {
         let state: Option<State> = resume::saved(&trainer.state_file(), &trainer.origin)?;
-        state.map_or(Ok(()), |state| trainer.accept(&state))?;
+        if let Some(state) = state {
+            return Ok(trainer.accept(&state)?);
+        }
     }
-    Ok(())
+    match trainer.first_slot() {
+        Err(RunError::Call(CallFailure {
+            call: call @ ("fit" | "record"),
+            fault: CallFault::Error(cause),
+            ..
+        })) => {
+            let cause = format!("`{}`, {call}: {cause}", training.entry.learner.name);
+            Err(Refusal { field: LEARNER.to_owned(), cause }.into())
+        }
+        // Whatever else it is, the training reports it.
+        _ => Ok(()),
+    }
 }
 
 /// Trains a learner into `folder`, which the caller has [claimed](resume::Claim), or one around it,
@@ -201,19 +220,20 @@ pub fn train(
         Start::New => None,
         Start::Resume => trainer.resume()?,
     };
-    resume::begin(folder, &training.scenario.text)?;
     let rows = saved.as_ref().map_or(0, |state| state.rows);
-    let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let done = saved.map_or(0, |state| state.next_episode);
+    if done == episodes || trainer.stopped {
+        observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
+        return trainer.outcome();
+    }
+    resume::begin(folder, &training.scenario.text)?;
+    let mut table = Table::open(&folder.join("training.csv"), rows)?;
     let mut timing = Table::open_below(&folder.join("timing.csv"), done)?;
     let drawn = trainer.systems.are_drawn();
     let systems = drawn.then(|| Table::open_below(&folder.join("systems.csv"), done));
     let mut systems = systems.transpose()?;
     observer.on_event(Event::Begun { learner: LEARNER, memory: trainer.memory, done });
     for episode in done..episodes {
-        if trainer.stopped {
-            break;
-        }
         if observer.interrupted() {
             trainer.save(episode, table.bytes()?)?;
             return Err(FolderError::Interrupted.into());
@@ -244,9 +264,11 @@ pub fn train(
         if let Some(validations) = stop_after.filter(|_| trainer.stopped && !last) {
             observer.on_event(Event::Stopped { unit: "episode", after: count, validations });
         }
+        if trainer.stopped {
+            break;
+        }
     }
-    let Trainer { updated, tasks, .. } = trainer;
-    if updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
+    trainer.outcome()
 }
 
 /// Sums over the slots of a training episode.
@@ -356,6 +378,37 @@ impl<'t> Trainer<'t> {
             since_best: 0,
             stopped: false,
         })
+    }
+
+    /// Plays the first slot that has tasks, up to where the learner has recorded it. Whether there is a teacher
+    /// to learn from no learner knows when it is created: one that needs one, or has no use for it, says
+    /// so here.
+    fn first_slot(&mut self) -> Result<(), RunError> {
+        let played_in =
+            self.systems.episode(0).map_err(|refusal| RunError::Refused(refusal.to_string()))?;
+        let Training { scenario, entry, .. } = self.training;
+        let seed = seeds::training_tasks(entry.seed);
+        let mut environment = Environment::new(&played_in.system, scenario.observation, seed, 0);
+        let needs = self.begin_episode(0, &played_in)?;
+        let mut actions = Vec::new();
+        while !environment.is_over() {
+            actions.clear();
+            actions.resize(environment.rows(), UNDECIDED);
+            let observation = environment.observe(needs);
+            let has_tasks = !actions.is_empty();
+            if has_tasks {
+                self.decide(&observation, &mut actions, &mut EpisodeSums::default())?;
+                self.teach(&observation)?;
+            }
+            environment.step(&actions)?;
+            if let Some(learner) = self.learner.learner() {
+                learner.record(&environment.transitions(&actions).batch())?;
+            }
+            if has_tasks {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Plays a training episode in a system, in which the learner learns after each slot.
@@ -552,10 +605,32 @@ impl<'t> Trainer<'t> {
         };
         let Self { updated, tasks, best_qoe, since_best, stopped, .. } = *self;
         let Progress { updates, .. } = self.progress;
-        let state =
-            State { next_episode, updates, updated, tasks, best_qoe, since_best, stopped, rows };
+        let validated = Some(self.validated());
+        let state = State {
+            next_episode,
+            updates,
+            updated,
+            tasks,
+            best_qoe,
+            since_best,
+            validated,
+            stopped,
+            rows,
+        };
         resume::save(&self.state_file(), &self.origin, state, &learner)?;
         Ok(())
+    }
+
+    /// What a training comes to that has ended.
+    fn outcome(&self) -> Result<(), TrainError> {
+        let (episodes, tasks) = (self.training.entry.episodes, self.tasks);
+        if self.updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }
+    }
+
+    /// The episodes that its validations play.
+    fn validated(&self) -> Validated {
+        let TrainingEntry { validate_episodes, validate_systems, .. } = self.training.entry;
+        Validated::new(validate_episodes, validate_systems)
     }
 
     fn state_file(&self) -> PathBuf {
@@ -592,6 +667,9 @@ impl<'t> Trainer<'t> {
         }
         self.progress = Progress { updates: state.updates, ..Progress::default() };
         (self.updated, self.tasks) = (state.updated, state.tasks);
+        if state.validated.is_some_and(|then| then != self.validated()) {
+            return Ok(Some(state));
+        }
         (self.best_qoe, self.since_best) = (state.best_qoe, state.since_best);
         // It continues if now it may wait longer.
         let stops = |limit| state.stopped && state.since_best >= limit;

@@ -14,6 +14,7 @@ use offramp_results::statistics::MeanSd;
 use offramp_results::{EpisodeMetrics, EpisodeResult};
 use offramp_scenario::{Scenario, TrainingEntry};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::bind::BoundPlugin;
 use crate::context::PolicyContext;
@@ -21,6 +22,21 @@ use crate::instances::Instances;
 use crate::run::{RunError, run_episode};
 use crate::seeds;
 use crate::systems::Systems;
+
+/// The episodes that validations play. Means over different ones can't be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Validated {
+    episodes: u64,
+    /// The number of drawn systems, if they are drawn.
+    systems: Option<u64>,
+}
+
+impl Validated {
+    /// Those of a training, or of a distillation (`systems` is `None`).
+    pub(crate) fn new(episodes: u64, systems: Option<u64>) -> Self {
+        Self { episodes, systems }
+    }
+}
 
 /// Returns mean AvgQoE and mean number of dropped tasks of `episodes` validation episodes of a
 /// training, described by `entry`, or distillation with seed `seed`. Each is played by an instance of its own, as `create`

@@ -13,21 +13,33 @@
 //! Every plan fulfils this, whatever its order: servers that share their capacity equally, that waste
 //! what is left of a slot, FIFO order, and shares of tasks are what the programme leaves out. So its
 //! maximum is at least the reward of the best plan.
+//!
+//! A solver's maximum is one up to its tolerance, and that says little where the coefficients are of very
+//! different sizes. The bound is therefore taken from the prices y of the constraints that the solver finds:
+//! since no variable is above 1, for any y (not negative where Ax ≤ b)
+//!
+//! max c·x ≤ y·b + Σ max(0, c − yA).
+//!
+//! Bad prices make a loose bound, never a wrong one.
+
+use std::collections::HashMap;
 
 use good_lp::{
-    Expression, IntoAffineExpression, ProblemVariables, Solution, SolverModel, Variable, clarabel,
-    constraint, variable,
+    Constraint, DualValues, Expression, IntoAffineExpression, ProblemVariables, SolutionWithDual,
+    SolverModel, Variable, clarabel, constraint, variable,
 };
 use offramp_model::EnergyAccounting;
 
 use crate::instance::{Instance, NONE, Task};
 
-/// How far, relative to the sum of all R_base, a maximum may be below the true one: a hundred times the
-/// solver's tolerance.
-const TOLERANCE: f64 = 1e-6;
+/// What rounding may take from the bound, relative to the sum of all R_base.
+const ROUNDING: f64 = 1e-9;
 
-/// The maximum, or `None` if the solver does not find it.
+/// A number that the maximum does not exceed, or `None` if the solver finds nothing.
 pub(crate) fn bound(instance: &Instance) -> Option<f64> {
+    if instance.tasks.is_empty() {
+        return Some(0.0);
+    }
     let mut variables = ProblemVariables::new();
     let slots = instance.slots() as usize;
     let devices = instance.system.device_count() as usize;
@@ -37,12 +49,18 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
         servers: vec![Expression::default(); slots],
     };
     let mut reward = Expression::default();
-    let mut constraints = Vec::new();
+    let mut constraints: Vec<Constraint> = Vec::new();
+    let mut shares = Vec::new();
     for task in &instance.tasks {
-        let mut share = || variables.add(variable().min(0.0));
+        let mut share = || {
+            let share = variables.add(variable().min(0.0));
+            shares.push(share);
+            share
+        };
         let device = task.device as usize;
         let dropped = share();
-        reward += value(task, false, task.deadline_slots, 0.0) * dropped;
+        let late = value(task, false, task.deadline_slots, 0.0);
+        reward += late * dropped;
         let mut whole = Expression::from(dropped);
         let served = computed(instance, task);
         for start in task.slot..=task.last_slot() {
@@ -50,8 +68,13 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
             if end > task.last_slot() + 1 {
                 break;
             }
+            let gain = value(task, true, end - task.slot, served.energy);
+            // To drop it is better and keeps nobody waiting; the later, the less it gains.
+            if gain <= late {
+                break;
+            }
             let begun = share();
-            reward += value(task, true, end - task.slot, served.energy) * begun;
+            reward += gain * begun;
             whole += begun;
             for slot in start..end {
                 busy.cpus[slot as usize * devices + device] += begun;
@@ -61,6 +84,11 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
         let mut sent: Vec<(u32, Variable)> = Vec::new();
         for start in task.slot..=task.last_slot() {
             let Some(upload) = sent_from(instance, task, start) else { continue };
+            // Likewise, even if a server does all of it at once.
+            let delay_slots = upload.arrives + 1 - task.slot;
+            if value(task, true, delay_slots, upload.energy) <= late {
+                continue;
+            }
             let begun = share();
             reward -= 2.0 * (1.0 - task.alpha) * upload.energy * begun;
             whole += begun;
@@ -91,7 +119,6 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
             constraints.push(constraint!(all_ended.clone() <= all_worked.clone()));
         }
         // What is sent and does not end is dropped.
-        let late = value(task, false, task.deadline_slots, 0.0);
         reward += late * (all_sent - all_ended);
     }
     let couples = |used: &Expression| used.linear_coefficients().count() > 1;
@@ -99,15 +126,46 @@ pub(crate) fn bound(instance: &Instance) -> Option<f64> {
         constraints.push(constraint!(used <= 1.0));
     }
     for (slot, used) in (0..).zip(busy.servers) {
-        constraints.push(constraint!(used <= gigacycles_per_slot(instance, slot)));
+        let capacity = gigacycles_per_slot(instance, slot);
+        let work = (&used).linear_coefficients().map(|(_, gigacycles)| gigacycles);
+        let (all, largest) =
+            work.fold((0.0, 0.0), |(sum, most), one| (sum + one, f64::max(most, one)));
+        // Where there is room for all of them, nothing is coupled. Else it is counted in the largest of them:
+        // tasks may take a millionth of a slot, or a million slots.
+        if all > capacity {
+            constraints.push(constraint!(used / largest <= capacity / largest));
+        }
     }
-    let mut model = variables.maximise(reward.clone()).using(clarabel);
-    for constraint in constraints {
-        model.add_constraint(constraint);
-    }
-    let found = model.solve().ok()?.eval(&reward);
     let all: f64 = instance.tasks.iter().map(|task| task.base).sum();
-    Some(found + TOLERANCE * all)
+    let mean_base = all / instance.tasks.len() as f64;
+    let mut model = variables.maximise(reward.clone() / mean_base).using(clarabel);
+    let rows: Vec<_> = constraints.iter().map(|row| model.add_constraint(row.clone())).collect();
+    let mut solution = model.solve().ok()?;
+    let prices = solution.compute_dual();
+    let prices = rows.into_iter().map(|row| mean_base * prices.dual(row));
+    let found = dual_bound(&reward, &constraints, prices, &shares);
+    found.is_finite().then_some(found + ROUNDING * all)
+}
+
+/// An upper bound on `reward` under `constraints`, each with its price, for shares from 0 to 1.
+fn dual_bound(
+    reward: &Expression,
+    constraints: &[Constraint],
+    prices: impl Iterator<Item = f64>,
+    shares: &[Variable],
+) -> f64 {
+    let mut left: HashMap<Variable, f64> = reward.linear_coefficients().collect();
+    let mut bound = 0.0;
+    for (row, price) in constraints.iter().zip(prices) {
+        let price = if row.is_equality() { price } else { price.max(0.0) };
+        // A row is an expression that is at most 0, or 0.
+        bound -= price * row.expression().constant();
+        for (share, coefficient) in row.expression().linear_coefficients() {
+            *left.entry(share).or_default() -= price * coefficient;
+        }
+    }
+    // In the order of shares, so that the last bits are the same, too.
+    bound + shares.iter().filter_map(|share| left.get(share)).map(|left| left.max(0.0)).sum::<f64>()
 }
 
 /// What is busy in each slot, with which shares.

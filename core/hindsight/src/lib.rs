@@ -112,13 +112,13 @@ impl Known {
     pub fn chance(&self, stream: &mut Stream) -> Plan {
         let actions = self.instance.servers() as usize + 1;
         let drawn: Vec<u32> = (0..self.tasks()).map(|_| stream.below(actions) as u32).collect();
-        self.plan(&self.scheduled(&drawn))
+        self.plan(drawn)
     }
 
     /// The myopic central plan: the tasks of each slot are decided together, each the best response to
     /// all others, with the true state of the whole system known, as if nothing more arrived.
     pub fn central(&self) -> Plan {
-        self.plan(&self.centrally_planned())
+        self.plan(self.actions_of(&self.centrally_planned()))
     }
 
     /// The best plan that a search with `trials_per_task` trials per task finds, starting from the
@@ -133,11 +133,12 @@ impl Known {
             schedule = central;
         }
         descend(&mut schedule, &self.instance);
-        self.plan(&schedule)
+        self.plan(self.actions_of(&schedule))
     }
 
-    /// A sum of rewards that no plan exceeds: the maximum of a linear programme that asks less of plans than
-    /// the model does. `None` if the solver does not find it.
+    /// A sum of rewards that no plan exceeds, from the dual of a linear programme that asks less of plans
+    /// than the model does: the closer the solver comes to the optimum, the tighter it is. `None` if the
+    /// solver finds nothing.
     pub fn bound(&self) -> Option<f64> {
         bound::bound(&self.instance)
     }
@@ -145,7 +146,7 @@ impl Known {
     /// The plan with these actions, one per task by slot and then device; `None` if their number is another,
     /// or one is above M.
     pub fn carry_out(&self, actions: Vec<u32>) -> Option<Plan> {
-        self.is_plan(&actions).then(|| self.plan(&self.scheduled(&actions)))
+        self.is_plan(&actions).then(|| self.plan(actions))
     }
 
     /// Gain in the sum of rewards if one task alone were decided differently than in `actions` (one per
@@ -192,12 +193,15 @@ impl Known {
         schedule
     }
 
-    fn plan(&self, schedule: &Schedule<'_>) -> Plan {
-        Plan {
-            actions: (0..self.tasks() as u32).map(|task| schedule.action(task)).collect(),
-            reward: schedule.total(),
-            first_of_slot: self.instance.first_of_slot().to_vec(),
-        }
+    fn actions_of(&self, schedule: &Schedule<'_>) -> Vec<u32> {
+        (0..self.tasks() as u32).map(|task| schedule.action(task)).collect()
+    }
+
+    /// The plan of these actions. Its reward is summed anew: the total of a search depends in its last bits
+    /// on the changes that led there, so a plan that was found and one that was read would differ.
+    fn plan(&self, actions: Vec<u32>) -> Plan {
+        let reward = self.scheduled(&actions).total();
+        Plan { actions, reward, first_of_slot: self.instance.first_of_slot().to_vec() }
     }
 }
 

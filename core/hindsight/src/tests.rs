@@ -197,6 +197,62 @@ fn no_plan_exceeds_the_bound() {
     }
 }
 
+/// Tasks that take a millionth of a slot, or cost a millionth or a million times what the others do.
+#[test]
+fn no_plan_exceeds_the_bound_where_sizes_differ_by_orders_of_magnitude() {
+    let paper = |devices, servers, slots, change: &dyn Fn(&mut SystemParameters)| {
+        let mut parameters = SystemParameters::paper(devices, servers);
+        parameters.arrival_slots = slots;
+        change(&mut parameters);
+        Arc::new(System::new(parameters).unwrap())
+    };
+    let density = |density: f64| {
+        paper(5, 1, 10, &move |parameters| {
+            parameters.devices.iter_mut().for_each(|device| device.arrival_probability = 0.7);
+            parameters.classes[0].density = Distribution::Constant(density);
+            parameters.power_preference.modes = vec![0.0];
+        })
+    };
+    let ghz = |ghz: f64| {
+        paper(20, 5, 20, &move |parameters| {
+            parameters.devices.iter_mut().for_each(|device| device.cpu_ghz = ghz);
+        })
+    };
+    for (name, system) in [
+        ("density 1e-9", density(1e-9)),
+        ("density 1e-6", density(1e-6)),
+        ("density 1e6", density(1e6)),
+        ("1e7 GHz", ghz(1e7)),
+        ("1e-7 GHz", ghz(1e-7)),
+        (
+            "1e9 GHz servers",
+            small(|parameters| parameters.servers.iter_mut().for_each(|server| server.ghz = 1e9)),
+        ),
+        ("1e6 Mbit/s", small(|parameters| parameters.uplink = UplinkRates::Same(1e6).into())),
+    ] {
+        let known = Known::new(&system, WORKLOAD);
+        let found = known.hindsight(50, &mut stream()).reward;
+        let bound = known.bound().unwrap();
+        assert!(found <= bound, "{name}: {found} > {bound}");
+        // It is not met by being far away.
+        let all: f64 = known.instance.tasks.iter().map(|task| task.base).sum();
+        assert!(bound <= 1.000_001 * all, "{name}: {bound}, of {all}");
+    }
+}
+
+/// A plan that is read from the cache is the one that was found, to the last bit.
+#[test]
+fn a_plan_is_worth_the_same_however_it_came_about() {
+    for (name, system) in systems() {
+        let known = Known::new(&system, WORKLOAD);
+        for plan in
+            [known.chance(&mut stream()), known.central(), known.hindsight(20, &mut stream())]
+        {
+            assert_eq!(known.carry_out(plan.actions.clone()), Some(plan), "{name}");
+        }
+    }
+}
+
 /// Two devices, one server, and all 3,000 or so plans of their tasks.
 #[test]
 fn of_few_tasks_the_best_plan_is_found() {

@@ -365,5 +365,12 @@ mod tests {
             read(validates, "").unwrap_err().message,
             "there are no `systems` that validations could draw from"
         );
+        let drawn = "{\"system.servers\": Whole(1, 5)}";
+        let few = format!("{drawn}, validate_episodes: 2, validate_systems: 5");
+        let fault = read(&few, "").unwrap_err();
+        assert_eq!(fault.message, "2 `validate_episodes` do not play 5 systems");
+        assert!(fault.text[fault.span].starts_with('5'));
+        let enough = format!("{drawn}, validate_episodes: 5, validate_systems: 5");
+        assert!(read(&enough, "").is_ok());
     }
 }

@@ -197,6 +197,12 @@ pub(crate) fn training(source: Source<'_>, section: &TrainSection) -> Result<Tra
         let message = "there are no `systems` that validations could draw from".to_owned();
         return Err(source.fault("train.validate_systems", message, None));
     }
+    let episodes = section.validate_episodes;
+    if let Some(systems) = section.validate_systems.filter(|systems| *systems > episodes) {
+        let message = format!("{episodes} `validate_episodes` do not play {systems} systems");
+        let help = "each plays one: let there be at least as many episodes as systems".to_owned();
+        return Err(source.fault("train.validate_systems", message, Some(help)));
+    }
     Ok(TrainingEntry {
         learner: listed("train.learner", &section.learner),
         explorer: section.explorer.as_ref().map(|section| listed("train.explorer", section)),

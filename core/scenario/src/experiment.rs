@@ -70,16 +70,21 @@ impl Experiment {
     ) -> Result<Self, Fault> {
         let source = Source { name: source_name, text: &text, folder };
         source.read_file()?; // So that an error shows the file as it was written.
-        let (name, text) = settings::applied(source)?.unwrap_or((source_name.to_owned(), text));
-        let text = with_settings(&text, settings);
+        let (name, written) =
+            settings::applied(source)?.unwrap_or_else(|| (source_name.to_owned(), text.clone()));
+        let text = with_settings(&written, settings);
         let source = Source { name: &name, text: &text, folder };
-        let file = source.read_file()?;
-        without_effect(source, &file, settings)?;
-        let points = sweep::points(&source, &file.sweep)?
-            .into_iter()
-            .map(|values| point(source, &file, values))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { name: file.name, text, points })
+        let read = || {
+            let file = source.read_file()?;
+            without_effect(source, &file, settings)?;
+            let points = sweep::points(&source, &file.sweep)?
+                .into_iter()
+                .map(|values| point(source, &written, &file, values))
+                .collect::<Result<_, _>>()?;
+            Ok((file.name, points))
+        };
+        let (name, points) = read().map_err(|fault: Fault| fault.as_written(&text, &written))?;
+        Ok(Self { name, text, points })
     }
 }
 
@@ -136,17 +141,20 @@ fn with_settings(text: &str, settings: &[Setting]) -> String {
     changed
 }
 
-/// The scenario at a point of the sweep: `values` by their fields; none outside a sweep.
+/// The scenario at a point of the sweep: `values` by their fields; none outside a sweep. `written` is the text
+/// without the settings of the command line, to which errors refer.
 fn point(
     source: Source<'_>,
+    written: &str,
     file: &ScenarioFile,
     values: Vec<(String, String)>,
 ) -> Result<Scenario, Fault> {
     if values.is_empty() {
-        return Scenario::new(source, file, values);
+        return Ok(Scenario { written: written.into(), ..Scenario::new(source, file, values)? });
     }
-    let mut text = source.text.to_owned();
+    let (mut text, mut written) = (source.text.to_owned(), written.to_owned());
     for (field, value) in &values {
+        written = replace(&written, field, value).unwrap_or(written);
         text = replace(&text, field, value).ok_or_else(|| {
             let message = format!("`sweep` names `{field}`, but this scenario has no such field");
             source.fault(&format!("sweep.{field}"), message, None)
@@ -154,7 +162,9 @@ fn point(
     }
     let name = format!("{} (sweep, {})", source.name, point_text(&values));
     let source = Source { name: &name, text: &text, folder: source.folder };
-    Scenario::new(source, &source.read_file()?, values)
+    let read = || Scenario::new(source, &source.read_file()?, values);
+    let scenario = read().map_err(|fault| fault.as_written(&text, &written))?;
+    Ok(Scenario { written: written.into(), ..scenario })
 }
 
 #[cfg(test)]
@@ -186,6 +196,38 @@ mod tests {
             );
         }
         assert_eq!(read("evaluate.seed", "evaluate.episodes").unwrap(), 1);
+    }
+
+    /// A fault is shown where its user finds it, whatever the command line adds in front of it.
+    #[test]
+    fn positions_are_those_of_the_file() {
+        let settings = [("hindsight", "true"), ("evaluate.seed", "9")];
+        let settings =
+            settings.map(|(field, value)| Setting { field, value: SettingValue::Is(value.into()) });
+        let parse = |text: &str| {
+            let parsed = Experiment::parse("x.ron", text.to_owned(), Path::new(""), &settings);
+            parsed.map(|experiment| experiment.points)
+        };
+        let text = "(name: \"x\", policies: [(plugin: \"a\"), (plugin: \"a\")])";
+        let fault = parse(text).unwrap_err();
+        assert_eq!(fault.to_string(), "x.ron:1:39: there are two policies called `a`");
+        assert_eq!(fault.text, text);
+        let text = "(name: \"x\", policies: [(plugin: \"a\")])";
+        let fault = parse(text).unwrap()[0].fault("policies.0.plugin", "gone".to_owned(), None);
+        assert_eq!(fault.to_string(), "x.ron:1:33: gone");
+        // At a point of a sweep, in the text of that point.
+        let text = "(name: \"x\", system: (slots: 5), policies: [(plugin: \"a\")], \
+                    sweep: {\"system.slots\": [10]})";
+        let fault = parse(text).unwrap()[0].fault("policies.0.plugin", "gone".to_owned(), None);
+        let expected = "x.ron (sweep, system.slots = 10):1:54: gone";
+        assert_eq!(fault.to_string(), expected);
+        assert!(!fault.text.contains("hindsight"), "{}", fault.text);
+        // What is said of a value from the command line is shown there.
+        let text = "(name: \"x\", evaluate: (seed: 1))";
+        let fault = parse(text).unwrap()[0].fault("evaluate.seed", "bad".to_owned(), None);
+        assert!(fault.text.contains("(seed: 9)"), "{}", fault.text);
+        let text = "(name: \"x\", evaluate: (episodes: 0))";
+        assert_eq!(parse(text).unwrap_err().text, text);
     }
 
     #[test]

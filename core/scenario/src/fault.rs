@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::outline::Outline;
+use crate::outline::{Outline, place_in};
 
 /// The reason why a scenario or study file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,20 @@ pub struct Fault {
     pub message: String,
     /// How to mend it, if known.
     pub help: Option<String>,
+}
+
+impl Fault {
+    /// The same fault in the file as its user wrote it, if it is one of `text`, which is `written` with values
+    /// from elsewhere, and not of these.
+    pub(crate) fn as_written(self, text: &str, written: &str) -> Self {
+        if self.text != text || text == written {
+            return self;
+        }
+        match place_in(written, text, &self.span) {
+            Some(span) => Self { span, text: written.to_owned(), ..self },
+            None => self,
+        }
+    }
 }
 
 impl std::error::Error for Fault {}

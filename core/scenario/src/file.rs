@@ -403,7 +403,8 @@ sections! {
         /// that are not drawn stay as they are. Learner and explorer must cope with any system.
         systems: BTreeMap<String, DrawnField> { default: BTreeMap::new(), },
         /// Systems that validations draw, once and for all, from what `systems` describes; they are
-        /// played in turn. Without it they play the scenario's own system alone.
+        /// played in turn, so there are at most `validate_episodes`. Without it they play the
+        /// scenario's own system alone.
         validate_systems: Option<u64> { default: None, range: IfGiven(1..=MAX_COUNT), },
         /// Episodes between saves of everything that `--resume` needs.
         save_every: u64 { default: 50, unit: "episodes", range: 1..=MAX_COUNT, },

@@ -84,6 +84,28 @@ pub fn replace(text: &str, path: &str, value: &str) -> Option<String> {
     Some([&text[..range.start], &new, &text[range.end..]].concat())
 }
 
+/// The place in `written` of what is at `span` in `text`, which has more fields and other values: that of the
+/// same value, or of the closest one around it that `written` has. `None` if `written` has another value there,
+/// so that what is said of this one is not true of it.
+pub(crate) fn place_in(written: &str, text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+    let (outer, inner) = (Outline::of(written), Outline::of(text));
+    let (mut there, mut here) = (&outer, &inner);
+    loop {
+        let within = |value: &Outline| value.span.start <= span.start && span.end <= value.span.end;
+        let Some((name, child)) = here.children.iter().find(|(_, child)| within(child)) else {
+            break;
+        };
+        let (_, same) = there.children.iter().find(|(known, _)| known == name)?;
+        (there, here) = (same, child);
+    }
+    if text[here.span.clone()] == written[there.span.clone()] {
+        let start = there.span.start + (span.start - here.span.start);
+        return Some(start..start + span.len());
+    }
+    // Something else has changed in it, and its name or brackets are what is wrong.
+    (!here.children.is_empty()).then(|| there.span.clone())
+}
+
 /// The fields of a text that is a struct: name and value of each, in order.
 pub fn fields_of(text: &str) -> Vec<(String, &str)> {
     let children = Outline::of(text).children.into_iter();

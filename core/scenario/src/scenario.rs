@@ -58,6 +58,8 @@ pub struct Scenario {
     pub source_name: String,
     /// The text of this point alone.
     pub text: Arc<str>,
+    /// The same without what a command line sets: errors show it.
+    pub written: Arc<str>,
     /// The point of the sweep: each swept field and its value; empty outside a sweep.
     pub point: Vec<(String, String)>,
 }
@@ -98,6 +100,7 @@ impl Scenario {
             folder: source.folder.to_owned(),
             source_name: source.name.to_owned(),
             text: source.text.into(),
+            written: source.text.into(),
             point,
         })
     }
@@ -110,7 +113,8 @@ impl Scenario {
 
     /// A fault of the value of `field`, such as `policies.0.plugin`.
     pub fn fault(&self, field: &str, message: String, help: Option<String>) -> Fault {
-        fault_of(&self.source_name, &self.text, field, message, help)
+        let fault = fault_of(&self.source_name, &self.text, field, message, help);
+        fault.as_written(&self.text, &self.written)
     }
 
     /// The point of the sweep as `field = value, …`; empty outside a sweep.

@@ -204,7 +204,7 @@ typedef void (*OfframpAddFile)(void *sink, const char *name, const char *note,
  *
  *     saved           checkpoint, save, load
  *     learner         record, learn, and those of saved; judged_tasks and judge as it likes
- *     value function  values
+ *     value_function  values
  *     student         fit, and those of saved
  *     exportable      export_formats, export_checkpoint
  *     mergeable       networks, parameters, set_parameters, and those of saved

@@ -384,12 +384,11 @@ impl Capabilities {
     const NAMES: [(Self, &str); 7] = [
         (Self::SAVED, "saved"),
         (Self::LEARNER, "learner"),
-        (Self::VALUE_FUNCTION, "value function"),
-        // Not the trait's name alone: no policy's name may occur here.
-        (Self::STUDENT, "fit to a teacher"),
+        (Self::VALUE_FUNCTION, "value_function"),
+        (Self::STUDENT, "student"),
         (Self::EXPORTABLE, "exportable"),
         (Self::MERGEABLE, "mergeable"),
-        (Self::ANY_SYSTEM, "any system"),
+        (Self::ANY_SYSTEM, "any_system"),
     ];
 
     /// The capabilities of both.
@@ -413,7 +412,7 @@ impl Capabilities {
         Self { bits: bits & 127 }
     }
 
-    /// The names of the capabilities.
+    /// The names of the capabilities, as in the brackets of a registration.
     pub fn names(self) -> Vec<&'static str> {
         let named = Self::NAMES.into_iter().filter(|(capability, _)| self.has(*capability));
         named.map(|(_, name)| name).collect()

@@ -71,7 +71,7 @@ impl Policy for DcDrl {
             devices: context.system.devices(),
         };
         let mut checkpoint = CheckpointSpec::new(KIND, inputs)
-            .require("hidden", parameters.hidden, "neurons in each hidden layer")
+            .require_parameter("hidden", parameters.hidden, "neurons in each hidden layer")
             .record("architecture", "two dense layers and a softmax")
             .record("parameters_deployed", shape.parameters())
             .on_hardware(&context.hardware_sha256, Sharing::Shared);

@@ -5,6 +5,7 @@
 //! devices were active and spread by capacity. Energy is E_scaled of eq. (11) over the deadline: with
 //! it the reward over R_base = 4·D_max is 1 − (α·delay + (1 − α)·energy)/2.
 
+use offramp_nn::export::{ExportError, ExportedFile, Meanings, Request, export_set};
 use offramp_nn::set::{Columns, SetInputs};
 use offramp_plugin::{
     Context, Error, LinkColumn, LocalColumns, LocalState, Needs, Observation, ServerColumn,
@@ -16,51 +17,126 @@ const MAX_DEADLINES: f64 = 4.0;
 /// Upper bound of loads, speeds and capacities, as multiples of the even share.
 const MAX_SHARES: f64 = 20.0;
 
-/// Device features and their scales.
-const DEVICE: [(&str, f64); 7] = [
-    // Computing on the device alone, in deadlines.
-    ("local_work", 1.0),
-    // Sending at the device's best rate, in deadlines.
-    ("sending", 1.0),
-    // Slots: what is rounded up to whole slots weighs more in a short deadline.
-    ("deadline_slots", 20.0),
-    ("alpha", 1.0),
-    // In deadlines.
-    ("compute_queue", 1.0),
-    ("uplink_queue", 1.0),
-    // Speed of all servers per device, over that of the device.
-    ("server_capacity", 2.0),
+/// A feature: name, scale, meaning as exported files state it.
+type Feature = (&'static str, f64, &'static str);
+
+/// Device features.
+const DEVICE: [Feature; 7] = [
+    (
+        "local_work",
+        1.0,
+        "slots of computing it on the device alone, over D: size * rho / (f * s) / D",
+    ),
+    (
+        "sending",
+        1.0,
+        "slots of sending it at the device's best rate, over D: size / (rate * s) / D",
+    ),
+    // What is rounded up to whole slots weighs more in a short deadline.
+    ("deadline_slots", 20.0, "D"),
+    ("alpha", 1.0, "alpha, 0 to 1"),
+    ("compute_queue", 1.0, "slots for which the device's CPU stays busy, over D"),
+    ("uplink_queue", 1.0, "slots for which the device's uplink stays busy, over D"),
+    ("server_capacity", 2.0, "(sum of all f_j) / (N * f), 20 at most"),
 ];
 /// Those that the model predicts.
-const PREDICTED_DEVICE: [(&str, f64); 3] =
-    [("local_delay", 1.0), ("local_energy", 1.0), ("local_reward", 1.0)];
+const PREDICTED_DEVICE: [Feature; 3] = [
+    ("local_delay", 1.0, "slots to its end if computed locally, over D (column local_delay_slots)"),
+    ("local_energy", 1.0, "E_scaled of eq. (11) if computed locally, over D (column local_energy)"),
+    (
+        "local_reward",
+        1.0,
+        "(1 if local_delay <= 1, else 0) - (alpha * min(local_delay, 1) + (1 - alpha) * local_energy) / 2",
+    ),
+];
 
 /// Link features.
-const LINK: [(&str, f64); 6] = [
-    // In deadlines: sending at the present rate, the wired way, computing alone at the server, and
-    // the device's backlog there likewise.
-    ("sending_there", 1.0),
-    ("wired", 1.0),
-    ("work_there", 1.0),
-    ("backlog", 1.0),
-    // 1 if there is a rate and the server is up.
-    ("reachable", 1.0),
-    ("serving", 1.0),
+const LINK: [Feature; 6] = [
+    (
+        "sending_there",
+        1.0,
+        "slots of sending it at the present rate to j, over D: size / (rate_j * s) / D",
+    ),
+    ("wired", 1.0, "slots on the wired way to j, over D; 0 where there is none"),
+    (
+        "work_there",
+        1.0,
+        "slots of computing it at j alone, over D: size * rho / (f_j * up_j * s) / D",
+    ),
+    (
+        "backlog",
+        1.0,
+        "the device's own Mbit in service and waiting at j likewise: Mbit * rho / (f_j * up_j * s) / D",
+    ),
+    ("reachable", 1.0, "1 if rate_j and up_j are above 0, else 0"),
+    (
+        "serving",
+        1.0,
+        "1 if j is at the station that serves the device, else 0; 1 for all over links of their own",
+    ),
 ];
 /// Those that the model predicts.
-const PREDICTED_LINK: [(&str, f64); 3] =
-    [("predicted_delay", 1.0), ("predicted_energy", 1.0), ("predicted_reward", 1.0)];
+const PREDICTED_LINK: [Feature; 3] = [
+    (
+        "predicted_delay",
+        1.0,
+        "slots to its end if sent to j as things are, over D (column predicted_delay_slots)",
+    ),
+    (
+        "predicted_energy",
+        1.0,
+        "E_scaled of eq. (11) if sent to j, over D (column predicted_energy)",
+    ),
+    (
+        "predicted_reward",
+        1.0,
+        "(1 if predicted_delay <= 1, else 0) - (alpha * min(predicted_delay, 1) + (1 - alpha) * \
+         predicted_energy) / 2",
+    ),
+];
 
 /// Server features.
-const SERVER: [(&str, f64); 4] = [
-    // Of its share N·f/Σf.
-    ("load", 1.0),
-    // 1/(1 + load): of the server's speed, what one more device would get.
-    ("newcomer_share", 1.0),
-    // Over the mean of all servers.
-    ("speed", 1.0),
-    ("up", 1.0),
+const SERVER: [Feature; 4] = [
+    ("load", 1.0, "load_j / share_j, 20 at most"),
+    ("newcomer_share", 1.0, "1 / (1 + load_j): of the speed, what one more device would get"),
+    ("speed", 1.0, "f_j over the mean of all servers, 20 at most"),
+    ("up", 1.0, "up_j"),
 ];
+
+/// The terms in which exported files state what the inputs mean.
+const TERMS: [&str; 8] = [
+    "D: deadline of the task, slots. size: Mbit. rho: its density, Gcycles per Mbit.",
+    "alpha: weight of delay against energy. f: speed of the device, GHz. s: seconds of a slot.",
+    "rate_j: rate from the device to server j, Mbit/s; rate: the largest of them.",
+    "f_j: speed of server j, GHz. up_j: share of it that it has, 1 unless it is down.",
+    "load_j: devices that had work at server j at the end of the last slot. N: all devices.",
+    "share_j: N * f_j / (sum of all f_j): the load if all had work and spread by speed.",
+    "All that is over D is 4 at most, and 4 where it is impossible (a rate or speed of 0).",
+    "Columns are those of observations in offramp: scenarios/README.md.",
+];
+
+/// A load of the history, likewise.
+const LOAD: &str =
+    "Each is load_j / share_j at the end of its slot, 20 at most; 0 before the first slot.";
+
+/// Exports a network with the meanings of its inputs.
+///
+/// # Errors
+/// [`ExportError`].
+pub(crate) fn export(
+    kind: &str,
+    checkpoint: &[u8],
+    request: &Request<'_>,
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let all = [&DEVICE[..], &PREDICTED_DEVICE, &LINK, &PREDICTED_LINK, &SERVER].concat();
+    let features: Vec<_> = all.into_iter().map(|(name, _, meaning)| (name, meaning)).collect();
+    export_set(
+        kind,
+        checkpoint,
+        request,
+        &Meanings { terms: &TERMS, features: &features, load: LOAD },
+    )
+}
 
 /// The columns that inputs are computed from.
 #[derive(Clone, Debug)]
@@ -144,9 +220,9 @@ impl InputColumns {
     /// The names and scales of the inputs. The scenario's own observation is not among them, so that
     /// any will do.
     pub(crate) fn inputs(&self, history_slots: usize) -> SetInputs {
-        let with = |own: &[(&'static str, f64)], predicted: &[(&'static str, f64)]| {
+        let with = |own: &[Feature], predicted: &[Feature]| {
             let predicted = if self.predicted.is_some() { predicted } else { &[] };
-            Columns::new(own.iter().chain(predicted).copied())
+            Columns::new(own.iter().chain(predicted).map(|&(name, scale, _)| (name, scale)))
         };
         SetInputs {
             observation: "Dimensionless".to_owned(),

@@ -20,7 +20,8 @@
 //! and (15)), `policy` (observations in, decisions out), `saved` (checkpoints, the state of a training).
 //!
 //! # Inputs
-//! What a program that runs an exported network has to compute; scales are in its files. D is the
+//! What a program that runs an exported network has to compute; its files state it, too, with the
+//! formulas and scales. D is the
 //! task's own deadline in slots; times are divided by it, and are 4 at most.
 //!
 //! | kind | name | value |
@@ -40,7 +41,7 @@
 //! # Decisions of an exported network
 //! A checkpoint that has learned from counterfactuals states a `temperature` τ, 0.05: each action is drawn with
 //! the probability e^(A/τ) / Σ e^(A/τ) of its number A. Exported C has a function that draws; whoever runs ONNX
-//! has to draw. Without it the largest number decides.
+//! has to draw, as its metadata state (`decision`). Without it the largest number decides.
 //!
 //! # Where learning from rewards differs from `d3qn`
 //! 1. One network for all devices, always; states are ragged.

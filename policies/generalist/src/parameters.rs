@@ -59,7 +59,8 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 ///
 /// `discount`, `n_step`, `priority` and `devices` belong to learning from rewards, `fit`, `level` and `imitate`
 /// to learning from counterfactuals; they are refused otherwise. `Teacher` needs a teacher
-/// (`train.teacher`), whom `Counterfactuals` imitates too, if there is one. Network, replay and batches together need
+/// (`train.teacher`), whom `Counterfactuals` imitates too, if there is one: another `imitate` than by default,
+/// except 0, needs one. Network, replay and batches together need
 /// at most 16 GiB.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(crate = "offramp_plugin::serde", deny_unknown_fields, default)]
@@ -228,6 +229,10 @@ impl Parameters {
         check_target("target", self.target)?;
         check("every_slots", self.every_slots, range::EVERY_SLOTS)?;
         check("warm_up_slots", self.warm_up_slots, 0..=1_000_000)?;
+        if slots > 0 && self.cadence().updates(slots) == 0 {
+            let Self { warm_up_slots, every_slots, .. } = self;
+            return Err(ParameterError::NoUpdate { warm_up_slots, every_slots, slots });
+        }
         let updates = self.cadence().updates(slots.max(1));
         let fall = (self.anneal * updates as f64).round() as u64;
         let of_length = |steps| if slots == 0 { 0 } else { steps };
@@ -303,6 +308,13 @@ impl Recipe {
             LearnFrom::Teacher(_) => 1.0,
             _ => self.parameters.imitate * self.guidance(update),
         }
+    }
+
+    /// True if the scenario sets how far a teacher is imitated beside counterfactuals.
+    pub(crate) fn asks_to_imitate(&self) -> bool {
+        let Parameters { learn_from, imitate, .. } = self.parameters;
+        let beside = matches!(learn_from, LearnFrom::Counterfactuals(_));
+        beside && imitate != Parameters::default().imitate && imitate != 0.0
     }
 
     /// The share of what guides the policy gradient: from 1 to a hundredth over the first half.

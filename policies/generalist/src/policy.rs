@@ -285,6 +285,13 @@ impl Learner for Generalist {
                 "with `learn_from: Teacher(…)` it needs a teacher: name one as `train.teacher`",
             ));
         }
+        let untaught = seen.taught.is_empty() && !seen.devices.is_empty();
+        if untaught && self.plan.recipe.asks_to_imitate() {
+            return Err(Error::new(
+                "with another `imitate` than by default it needs a teacher: name one as `train.teacher`, or \
+                 leave out `imitate`",
+            ));
+        }
         match &mut agent.lessons {
             Lessons::Rewards(replay) => {
                 training.record(&self.plan.network.shape, servers, replay, &seen, slot);

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 
 use offramp_nn::checkpoint::Checkpoint;
 use offramp_nn::checkpoint_spec::Stage;
-use offramp_nn::export::{self as nn, FORMAT_NAMES, export_set};
+use offramp_nn::export::{self as nn, FORMAT_NAMES};
 use offramp_nn::learning::OptimiserState;
 use offramp_nn::replay::Ring;
 use offramp_nn::set::SetShape;
 use offramp_plugin::{Error, ExportRequest, Exportable, ExportedFile, Mergeable, Saved};
 
 use crate::agent::Lessons;
+use crate::inputs;
 use crate::log::{EpisodeLog, Log};
 use crate::policy::{Generalist, KIND};
 use crate::replay::{Experience, Judged, Replay};
@@ -300,7 +301,7 @@ impl Exportable for Generalist {
     fn export(checkpoint: &[u8], request: &ExportRequest<'_>) -> Result<Vec<ExportedFile>, Error> {
         let request =
             nn::Request { format: &request.format, network: request.network, name: &request.name };
-        let files = export_set(KIND, checkpoint, &request)?;
+        let files = inputs::export(KIND, checkpoint, &request)?;
         let file = |nn::ExportedFile { name, bytes, note }| ExportedFile { name, bytes, note };
         Ok(files.into_iter().map(file).collect())
     }

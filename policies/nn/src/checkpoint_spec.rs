@@ -20,6 +20,15 @@ struct Size {
     value: usize,
     /// Unit it counts, in the plural.
     unit: String,
+    origin: SizeOrigin,
+}
+
+/// What a size follows from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum SizeOrigin {
+    /// The parameter of the policy that is called like its key.
+    Parameter,
+    Other,
 }
 
 /// The kind of a policy's checkpoints, the inputs it was trained on, sizes that must agree when
@@ -65,8 +74,18 @@ impl<I: TrainedInputs> CheckpointSpec<I> {
     /// Adds a size that must agree when a checkpoint is read; `unit` is what it counts, in the
     /// plural, for the error.
     #[must_use]
-    pub fn require(mut self, key: &str, value: usize, unit: &str) -> Self {
-        self.required.push(Size { key: key.to_owned(), value, unit: unit.to_owned() });
+    pub fn require(self, key: &str, value: usize, unit: &str) -> Self {
+        self.with_size(key, value, unit, SizeOrigin::Other)
+    }
+
+    /// The same of a size that is a parameter of the policy, called `key`: the error says how to set it.
+    #[must_use]
+    pub fn require_parameter(self, key: &str, value: usize, unit: &str) -> Self {
+        self.with_size(key, value, unit, SizeOrigin::Parameter)
+    }
+
+    fn with_size(mut self, key: &str, value: usize, unit: &str, origin: SizeOrigin) -> Self {
+        self.required.push(Size { key: key.to_owned(), value, unit: unit.to_owned(), origin });
         self
     }
 
@@ -110,12 +129,17 @@ impl<I: TrainedInputs> CheckpointSpec<I> {
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
         expect_kind(checkpoint, &self.kind(stage))?;
         self.inputs.expect(&I::of(checkpoint)?)?;
-        for Size { key, value, unit } in &self.required {
+        for Size { key, value, unit, origin } in &self.required {
             let found = checkpoint.fact(key)?;
             if found != value.to_string() {
+                let mend = match origin {
+                    SizeOrigin::Parameter => self.settings(checkpoint),
+                    SizeOrigin::Other => String::new(),
+                };
+                let verb = if *value == 1 { "is" } else { "are" };
                 return Err(CheckpointError::Mismatch {
                     found: format!("has {found} {unit}"),
-                    wanted: format!("{value} {} needed", if *value == 1 { "is" } else { "are" }),
+                    wanted: format!("{value} {verb} needed{mend}"),
                 });
             }
         }
@@ -127,6 +151,20 @@ impl<I: TrainedInputs> CheckpointSpec<I> {
             "" => "where all devices and servers are alike, or by an earlier offramp",
             _ => "on other hardware",
         }))
+    }
+
+    /// The parameters that all have to be set for a checkpoint, as the end of a sentence; empty if it states
+    /// one that is not a number.
+    fn settings(&self, checkpoint: &Checkpoint) -> String {
+        let parameters = self.required.iter().filter(|size| size.origin == SizeOrigin::Parameter);
+        let differing = parameters.filter_map(|Size { key, value, .. }| {
+            let found = checkpoint.size(key);
+            (found != Ok(*value)).then(|| Some(format!("{key}: {}", found.ok()?)))
+        });
+        let settings: Option<Vec<String>> = differing.collect();
+        settings.map_or_else(String::new, |settings| {
+            format!("; for this checkpoint set `parameters: ({})`", settings.join(", "))
+        })
     }
 
     /// Checks a checkpoint to decide by, and takes over the scales that it was trained with.

@@ -19,6 +19,20 @@ pub enum ParameterError {
         /// The values that it may have.
         range: String,
     },
+    /// It would end before its first update.
+    #[error(
+        "it learns nothing before slot {} (`warm_up_slots: {warm_up_slots}`, `every_slots: \
+         {every_slots}`), and learns in {slots} slots",
+        warm_up_slots.max(&1).div_ceil(*every_slots) * every_slots
+    )]
+    NoUpdate {
+        /// Slots before the first update.
+        warm_up_slots: u64,
+        /// Slots between updates, at least 1.
+        every_slots: u64,
+        /// All its slots.
+        slots: u64,
+    },
     /// A checkpoint larger than [`MAX_CHECKPOINT_BYTES`].
     #[error(
         "{networks} networks of {parameters} parameters would make a checkpoint of more than \

@@ -6,8 +6,10 @@ use offramp_explain::Problem;
 use offramp_harness::events::{Event, Observer};
 use offramp_harness::plans::{Attainable, attainable};
 use offramp_harness::reference::Reference;
+use offramp_harness::resume::{Claim, FolderError, Start, Work};
 use offramp_model::Workload;
 use offramp_report::records::{Cell, Field, Kind, Records};
+use offramp_results::Error;
 use offramp_results::files::replace_atomically;
 use offramp_results::reference::{CENTRAL, CHANCE, HINDSIGHT};
 use offramp_scenario::{Experiment, Scenario};
@@ -24,6 +26,8 @@ pub(crate) fn run(arguments: &HindsightArguments, notes: Notes) -> Result<Outcom
         check(&experiment)?;
     }
     let threads = super::thread_pool(&arguments.threads)?;
+    // Before minutes of work: nobody else's files are written over, and nobody else writes to it.
+    let _claim = arguments.out.as_deref().map(claim).transpose()?;
     let episodes = experiment.points.iter().map(|point| point.evaluation.episodes);
     let template = "{bar:30} {pos}/{len} episodes, {elapsed}, {eta} left";
     let progress = notes.progress(episodes.sum(), template, "");
@@ -74,8 +78,12 @@ fn records(experiment: &Experiment, found: &[Vec<Attainable>]) -> Records {
         let (bound, gap) = bounds.map_or((Cell::Empty, Cell::Empty), |bounds| {
             let bound: f64 = bounds.iter().sum();
             let reached: f64 = found.iter().map(|found| found.hindsight.reward).sum();
-            let gap = 100.0 * (bound - reached) / bound.abs();
-            (Cell::Number(bound / devices / bounds.len() as f64, 1), Cell::Number(gap, 2))
+            // Where nothing can be gained, nothing is missing, and not 0 of 0.
+            let gap = match bound {
+                0.0 => Cell::Empty,
+                _ => Cell::Number(100.0 * (bound - reached) / bound.abs(), 2),
+            };
+            (Cell::Number(bound / devices / bounds.len() as f64, 1), gap)
         });
         let row = swept.chain([(found.len() as u64).into()]).chain([
             mean(|found| found.chance.reward),
@@ -87,6 +95,14 @@ fn records(experiment: &Experiment, found: &[Vec<Attainable>]) -> Records {
         records.rows.push(row.collect());
     }
     records
+}
+
+/// Claims the folder of traces, which must not have anything in it: an unfinished one is not continued.
+fn claim(folder: &Path) -> Result<Claim, Problem> {
+    Claim::new(folder, Start::New, &Work::Plans).map_err(|error| match error {
+        FolderError::Taken { path } => Error::Taken { path }.into(),
+        error => error.into(),
+    })
 }
 
 /// Checks that traces can describe each point, before anything is computed.
@@ -110,7 +126,8 @@ fn write_traces(point: &Scenario, found: &[Attainable], folder: &Path) -> Result
             [(Reference::Central, &found.central), (Reference::Hindsight, &found.hindsight)];
         for (reference, plan) in plans {
             let name = format!("{}-{episode}", reference.name());
-            let title = format!("{}, episode {episode}, {}", point.name, reference.name());
+            let title =
+                format!("{}, seed {seed}, episode {episode}, {}", point.name, reference.name());
             let workload = Workload::Drawn { seed, episode };
             let text = record(&point.system, workload, &plan.actions, &title);
             let text = text.map_err(Problem::new)?;

@@ -98,8 +98,12 @@ fn table(registry: &Registry) -> String {
     let width = offers.iter().map(|(_, offer)| offer.name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (library, offer) in &offers {
+        let capabilities = match offer.capabilities.names().join(", ") {
+            none if none.is_empty() => none,
+            some => format!("  ({some})"),
+        };
         text += &format!(
-            "{:8} {:width$}  {}  [{} {}, {}]\n",
+            "{:8} {:width$}  {}{capabilities}  [{} {}, {}]\n",
             offer.kind.name(),
             offer.name,
             offer.about,
@@ -157,12 +161,15 @@ fn registry_json(registry: &Registry) -> String {
 }
 
 fn offer_records<'o>(offers: impl IntoIterator<Item = (&'o Library, &'o Offer)>) -> Records {
-    let ids = ["kind", "name", "plugin", "version", "file", "sha256"];
+    let ids = ["kind", "name", "plugin", "version", "file", "sha256", "capabilities"];
     let mut records = Records::new(ids.map(|id| Field::new(id, Kind::Text)));
     records.rows.extend(offers.into_iter().map(|(library, offer)| {
         let file = library.path.display().to_string();
         let Library { plugin, version, sha256, .. } = library;
-        [offer.kind.name(), &offer.name, plugin, version, &file, sha256].map(Cell::from).into()
+        let capabilities = offer.capabilities.names().join(" ");
+        [offer.kind.name(), &offer.name, plugin, version, &file, sha256, &capabilities]
+            .map(Cell::from)
+            .into()
     }));
     records
 }

@@ -1,6 +1,6 @@
 //! `offramp replay`: recorded runs through the engine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_report::episode;
@@ -16,7 +16,14 @@ use crate::progress::Notes;
 
 pub(crate) fn run(arguments: &ReplayArguments, notes: Notes) -> Result<Outcome, Problem> {
     // All files are read before any is replayed: one that is not a trace costs no time.
-    let read = |file| Trace::read(file).map_err(Problem::new);
+    let read = |file: &PathBuf| {
+        if file.is_dir() {
+            let help = format!("name its files: {}", file.join("*.json").display());
+            let message = format!("{} is a folder, not a trace", file.display());
+            return Err(Problem::new(message).with_help(help));
+        }
+        Trace::read(file).map_err(Problem::new)
+    };
     let traces: Vec<Trace> =
         arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
     if let Some(path) = &arguments.html {

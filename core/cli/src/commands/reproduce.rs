@@ -92,7 +92,7 @@ impl Reproduction<'_> {
             let seconds: f64 =
                 lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
             let (count, path) = (lessons.len(), out.join("lessons.csv"));
-            let lessons = counted(count as u64, "lesson");
+            let lessons = counted(count as u64, "training");
             notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
         }
         let mut failed = false;

@@ -89,13 +89,14 @@ pub(super) fn means(scenario: &Scenario, most: usize) -> String {
                 row.resize(shape.header.len(), String::new());
                 return row;
             }
-            row.extend(shown().enumerate().map(|(at, (_, column))| {
+            let cells = shown().enumerate().map(|(at, (_, column))| {
                 let mean = run.means.get(at).copied().flatten();
                 let is_best =
                     mean.is_some_and(|of| bests[at] == Some(of.mean)) && !is_reference(&run.record);
                 mean_cell(mean, column, is_best)
-            }));
-            row.extend(has_shares.then(|| share_text(share)));
+            });
+            let share = has_shares.then(|| share_text(share));
+            row.extend(before_last(cells.collect(), share));
             row
         }));
     }

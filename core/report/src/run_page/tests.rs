@@ -1,4 +1,5 @@
-use offramp_results::run_folder::{NewRunFolder, RowFile, RunRecord};
+use offramp_results::reference::{CHANCE, HINDSIGHT, PROVIDER};
+use offramp_results::run_folder::{NewRunFolder, PluginRecord, RowFile, RunRecord};
 use offramp_results::{EpisodeMetrics, EpisodeResult};
 
 use super::*;
@@ -26,7 +27,13 @@ fn episode(number: u64, qoe: f64) -> EpisodeResult {
         completion_ratio: Some(0.75),
         ..EpisodeMetrics::default()
     };
-    EpisodeResult { overall, done_by_delay: vec![1, 2], ..EpisodeResult::default() }
+    EpisodeResult {
+        overall,
+        done_by_delay: vec![1, 2],
+        decisions: 4,
+        decide_ns: 1_000,
+        ..EpisodeResult::default()
+    }
 }
 
 /// A run folder with these runs and their QoE.
@@ -61,6 +68,40 @@ fn means_have_intervals_and_differences_are_from_the_best() {
     assert!(html.contains("<strong>-2.0</strong> <small>[-2.0, -2.0]</small>"), "{html}");
     // Of 4 tasks 1 was completed within a slot and 3 within two.
     assert!(html.contains("25.0\u{a0}%</td><td class=\"number\">75.0\u{a0}%"), "{html}");
+}
+
+/// Run and sweep alike: 0.5 of hindsight and 0.25 µs per decision, each below its own title.
+#[test]
+fn each_column_has_the_title_of_its_cells_with_hindsight_too() {
+    for load in [None, Some(1)] {
+        let reference = |name: &str| {
+            let plugin = PluginRecord {
+                name: PROVIDER.to_owned(),
+                policy: name.to_owned(),
+                ..PluginRecord::default()
+            };
+            RunRecord { plugin, ..record(name, load, 4) }
+        };
+        let html = page(&[
+            (record("a", load, 4), 7.0),
+            (reference(CHANCE), 5.0),
+            (reference(HINDSIGHT), 9.0),
+        ]);
+        let rows = html.split("<tr>").map(|row| row.split("</tr>").next().unwrap_or_default());
+        let texts = |row: &str| -> Vec<String> {
+            let cells = row.split("</th>").flat_map(|cells| cells.split("</td>"));
+            let text = |cell: &str| cell.split_once('>').map(|(_, text)| text.to_owned());
+            cells.filter_map(text).collect()
+        };
+        let of_hindsight = |row: &&str| row.contains("of hindsight");
+        let titles = texts(rows.clone().find(of_hindsight).unwrap());
+        let place = |title: &str| titles.iter().position(|found| found.contains(title)).unwrap();
+        let (share, time) = (place("of hindsight"), place("decision"));
+        assert_eq!(share + 1, time, "{titles:?}");
+        let row = texts(rows.clone().filter(of_hindsight).nth(1).unwrap());
+        assert_eq!(row[share], "0.500", "{row:?}");
+        assert_eq!(row[time], "0.250", "{row:?}");
+    }
 }
 
 #[test]

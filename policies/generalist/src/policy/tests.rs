@@ -253,6 +253,25 @@ fn it_is_exported_for_any_number_of_servers() {
         if format == "c" {
             let header = String::from_utf8(files[0].bytes.clone()).unwrap();
             assert!(header.contains("POLICY_MAX_SERVERS") && header.contains("predicted_reward"));
+            // A program that knows this file alone can compute all it hands over.
+            let lines: Vec<&str> = header.lines().collect();
+            let numbered = |line: &str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+            let (features, described): (Vec<_>, Vec<_>) = lines
+                .windows(2)
+                .filter(|pair| {
+                    let line = pair[0];
+                    line.starts_with("    ") && !line.starts_with("          ") && numbered(line)
+                })
+                .map(|pair| (pair[0], pair[1].starts_with("          ")))
+                .unzip();
+            assert_eq!(features.len(), 23, "{header}");
+            assert!(described.iter().all(|described| *described), "{header}");
+            for stated in
+                ["size * rho / (f * s) / D", "Each is load_j / share_j", "share_j: N * f_j"]
+            {
+                assert!(header.contains(stated), "{stated} in {header}");
+            }
+            assert!(header.is_ascii());
         }
     }
 }
@@ -317,6 +336,8 @@ fn a_teacher_that_is_missing_or_useless_is_named() {
     assert!(taught("learn_from: Teacher(9)", true).is_ok());
     assert!(taught("", true).is_ok());
     assert!(refused("learn_from: Teacher(9)", false).contains("name one as `train.teacher`"));
+    assert!(refused("imitate: 0.5", false).contains("name one as `train.teacher`"));
+    assert!(taught("imitate: 0.5", true).is_ok() && taught("imitate: 0.0", false).is_ok());
     assert!(refused("learn_from: Rewards", true).contains("leave out `train.teacher`"));
     let bench = bench(2, 3, "");
     let mut policy: Generalist = bench.create().unwrap();
@@ -354,7 +375,8 @@ fn what_differs_from_a_checkpoint_is_named() {
     let mut bench = Bench::new(3, 5);
     bench.checkpoint = Some(checkpoint);
     let refused = bench.create::<Generalist>().err().unwrap();
-    let expected = "the checkpoint has 2 neurons in the LSTM, and 8 are needed";
+    let expected = "the checkpoint has 2 neurons in the LSTM, and 8 are needed; for this checkpoint set \
+                    `parameters: (lstm: 2, embedding: 4, hidden: 3)`";
     assert_eq!(refused.message(), expected);
 }
 
@@ -392,6 +414,19 @@ fn what_would_learn_nothing_is_refused() {
         refusal("priority: 0.5, draw: Slots(4), learn_from: Rewards", None),
         "draw: Slots(4) is out of range: with `priority`, `Experiences` is needed"
     );
+    let short = |parameters: &str, slots: u64| {
+        let mut bench = Bench::new(3, 5);
+        bench.parameters = format!("({parameters})");
+        bench.learning_steps = slots;
+        bench.create::<Generalist>().err().map(|refused| refused.message().to_owned())
+    };
+    assert_eq!(
+        short("", 600).unwrap(),
+        "it learns nothing before slot 1000 (`warm_up_slots: 1000`, `every_slots: 25`), and learns in 600 slots"
+    );
+    let every = short("warm_up_slots: 0, every_slots: 700", 600).unwrap();
+    assert!(every.contains("nothing before slot 700"), "{every}");
+    assert_eq!((short("", 1000), short("", 0)), (None, None));
     let mut bench = Bench::new(3, 5);
     bench.parameters = "(replay: 10000000)".to_owned();
     let refused = bench.create::<Generalist>().err().unwrap();

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::inputs::{Inputs, Scaling, TrainedInputs};
 use crate::networks::StoredNetworks;
-use crate::set::{SetInputs, SetShape, StoredSetNetwork};
+use crate::set::{SetInputs, SetShape, StoredSetNetwork, TEMPERATURE};
 use crate::shape::Shape;
 
 /// A file for a device.
@@ -110,6 +110,14 @@ impl<I: TrainedInputs> Origin<I> {
     }
 }
 
+impl Origin<SetInputs> {
+    /// The temperature of the softmax that decisions are drawn from; `None` if the largest value decides.
+    fn temperature(&self) -> Option<f32> {
+        let stated = self.facts.get(TEMPERATURE)?.parse().ok();
+        stated.filter(|temperature: &f32| temperature.is_finite() && *temperature > 0.0)
+    }
+}
+
 /// Upper bound of the bytes of a name: C guarantees 63 characters of a name to be significant.
 const MAX_NAME: usize = 40;
 
@@ -121,8 +129,44 @@ struct Network<'n> {
     origin: &'n Origin,
 }
 
+/// Meanings of the inputs of a network over servers, as its policy defines them: a program that calls
+/// the network has to compute them. Lines of ASCII, which files state beside the names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meanings<'m> {
+    /// Symbols and bounds that the others use, one line each.
+    pub terms: &'m [&'m str],
+    /// Meaning, with unit or formula, of each feature by name, of whatever kind.
+    pub features: &'m [(&'m str, &'m str)],
+    /// Meaning of a load in the history.
+    pub load: &'m str,
+}
+
+impl<'m> Meanings<'m> {
+    /// The meaning of a feature; `None` if it has none.
+    fn of(&self, name: &str) -> Option<&'m str> {
+        self.features.iter().find(|(feature, _)| *feature == name).map(|(_, meaning)| *meaning)
+    }
+
+    /// Adds them to the facts of a file.
+    fn state(&self, inputs: &SetInputs, facts: &mut BTreeMap<String, String>) {
+        let mut state = |key: &str, lines: Vec<String>| {
+            if !lines.is_empty() {
+                facts.insert(key.to_owned(), lines.join("\n"));
+            }
+        };
+        state("terms", self.terms.iter().map(|&term| term.to_owned()).collect());
+        for (kind, columns) in inputs.columns() {
+            let line = |name: &String| Some(format!("{name}: {}", self.of(name)?));
+            state(&format!("{kind}_meanings"), columns.names.iter().filter_map(line).collect());
+        }
+        let load = Some(self.load).filter(|load| !load.is_empty());
+        state("load_meaning", load.into_iter().map(str::to_owned).collect());
+    }
+}
+
 /// A network over servers to be exported.
 struct SetNetwork<'n> {
+    meanings: &'n Meanings<'n>,
     shape: &'n SetShape,
     inputs: &'n SetInputs,
     parameters: &'n [f32],
@@ -185,8 +229,19 @@ pub fn export(
     Ok((format.write)(&Network { shape: stored.shape, scaling, parameters, origin: &origin }))
 }
 
-/// Writes the network of a deployed checkpoint of the policy `kind`, for any number of servers.
-/// Files and formats are those of [`export`]; the network is number 0.
+/// How values become an action, as files state it.
+fn decision(temperature: Option<f32>) -> String {
+    match temperature {
+        None => "take the action of the largest value".to_owned(),
+        Some(temperature) => format!(
+            "draw an action, each in proportion to e^(value / {temperature}): devices that see the same \
+             loads would all take the largest value, and meet at one server"
+        ),
+    }
+}
+
+/// Writes the network of a deployed checkpoint of the policy `kind`, for any number of servers, whose
+/// inputs have these `meanings`. Files and formats are those of [`export`]; the network is number 0.
 ///
 /// # Errors
 /// [`ExportError`] if there is no such format or network, or the checkpoint is not of that policy.
@@ -194,13 +249,17 @@ pub fn export_set(
     kind: &str,
     checkpoint: &[u8],
     request: &Request<'_>,
+    meanings: &Meanings<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let format = Format::of(request)?;
     let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(ExportError::Unreadable)?;
     let stored = StoredSetNetwork::of(&checkpoint, kind).map_err(ExportError::OtherArchitecture)?;
-    let origin = Origin::new(&checkpoint, request, 1)?;
+    let mut origin: Origin<SetInputs> = Origin::new(&checkpoint, request, 1)?;
     let StoredSetNetwork { shape, inputs, parameters } = &stored;
-    Ok((format.write_set)(&SetNetwork { shape, inputs, parameters, origin: &origin }))
+    meanings.state(inputs, &mut origin.facts);
+    origin.facts.insert("decision".to_owned(), decision(origin.temperature()));
+    let origin = &origin;
+    Ok((format.write_set)(&SetNetwork { meanings, shape, inputs, parameters, origin }))
 }
 
 impl Format {

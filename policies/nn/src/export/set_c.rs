@@ -1,6 +1,6 @@
 //! C for networks over servers: one header and one source file, for any number of servers up to a
 //! maximum that the device's program may choose when it compiles them. Otherwise like
-//! [`c`](super::c). Where decisions are drawn ([`TEMPERATURE`]), a function that draws takes the place of
+//! [`c`](super::c). Where decisions are drawn ([`TEMPERATURE`](crate::set::TEMPERATURE)), a function that draws takes the place of
 //! the one that decides by the largest value.
 
 use std::fmt::Write;
@@ -9,16 +9,16 @@ use super::c::{
     LOGISTIC, RECTIFIED, Weights, activation, array, name_list, pair, scale_list, scale_rows,
     write_layer,
 };
-use super::{ExportedFile, Origin, SetNetwork};
+use super::{ExportedFile, Meanings, Origin, SetNetwork};
 use crate::head::{FIRST_ADVANTAGE_COLUMN, VALUE_COLUMN};
-use crate::set::{Columns, SetInputs, SetLayers, SetShape, TEMPERATURE};
+use crate::set::{Columns, SetInputs, SetLayers, SetShape};
 
 /// The maximum number of servers where the program does not define another.
 const MAX_SERVERS: usize = 20;
 
 /// Both files.
 pub(super) fn files(network: &SetNetwork<'_>, stored: Weights) -> Vec<ExportedFile> {
-    let SetNetwork { shape, inputs, parameters, origin } = network;
+    let SetNetwork { meanings, shape, inputs, parameters, origin } = network;
     let mut source = SOURCE_HEAD.to_owned();
     source += "\n";
     let mut flash_bytes = 0;
@@ -47,7 +47,7 @@ pub(super) fn files(network: &SetNetwork<'_>, stored: Weights) -> Vec<ExportedFi
         .replace("{activation}", &activation("L"))
         .replace("{value}", &VALUE_COLUMN.to_string())
         .replace("{first_advantage}", &FIRST_ADVANTAGE_COLUMN.to_string());
-    match temperature(origin) {
+    match origin.temperature() {
         None => source += DECIDE,
         Some(temperature) => {
             source += &DRAW.replace("{sharpness}", &format!("{:e}f", 1.0 / temperature));
@@ -58,21 +58,18 @@ pub(super) fn files(network: &SetNetwork<'_>, stored: Weights) -> Vec<ExportedFi
     // layers after them and the head; output, gates and cell of the LSTM; values.
     let stack_bytes =
         4 * ((MAX_SERVERS + 3) * embedding + 2 * hidden + 2 + 6 * lstm + MAX_SERVERS + 1);
-    pair(origin, &header(shape, origin), &source, flash_bytes, stack_bytes)
+    pair(origin, &header(shape, origin, meanings), &source, flash_bytes, stack_bytes)
 }
 
-/// The temperature of the softmax that decisions are drawn from; `None` if the largest value decides.
-fn temperature(origin: &Origin<SetInputs>) -> Option<f32> {
-    let stated = origin.facts.get(TEMPERATURE)?.parse().ok();
-    stated.filter(|temperature: &f32| temperature.is_finite() && *temperature > 0.0)
-}
-
-fn header(shape: &SetShape, origin: &Origin<SetInputs>) -> String {
+fn header(shape: &SetShape, origin: &Origin<SetInputs>, meanings: &Meanings<'_>) -> String {
     let SetInputs { observation, history_scale, history_slots, .. } = &origin.inputs;
     let SetShape { lstm, embedding, hidden, .. } = *shape;
     let kind = origin.facts.get("kind").map_or("", String::as_str);
+    let line = |text: &str| if text.is_empty() { String::new() } else { format!("   {text}\n") };
     let mut text = HEADER
         .replace("{kind}", kind)
+        .replace("{terms}", &meanings.terms.iter().map(|term| line(term)).collect::<String>())
+        .replace("{load}", &line(meanings.load))
         .replace("{observation}", observation)
         .replace("{history_scale}", &history_scale.to_string())
         .replace("{history_factor}", &format!("{history_scale:e}f"))
@@ -85,7 +82,7 @@ fn header(shape: &SetShape, origin: &Origin<SetInputs>) -> String {
             ),
         )
         .replace("{max}", &MAX_SERVERS.to_string());
-    text = match temperature(origin) {
+    text = match origin.temperature() {
         None => text.replace("{decision}", DECIDES),
         Some(temperature) => {
             text.replace("{decision}", &DRAWS.replace("{temperature}", &temperature.to_string()))
@@ -102,11 +99,23 @@ fn header(shape: &SetShape, origin: &Origin<SetInputs>) -> String {
         let rows = if names.is_empty() {
             "          none; the pointer is not read\n".to_owned()
         } else {
-            scale_rows(names, scales)
+            rows(names, scales, meanings)
         };
         text = text
             .replace(&format!("{{{kind} rows}}"), &rows)
             .replace(&format!("{{{kind} defined}}"), &defined);
+    }
+    text
+}
+
+/// Lines of a comment: number, name and scale of each feature, and below them its meaning.
+fn rows(names: &[String], scales: &[f32], meanings: &Meanings<'_>) -> String {
+    let mut text = String::new();
+    for (row, name) in scale_rows(names, scales).split_inclusive('\n').zip(names) {
+        text += row;
+        if let Some(meaning) = meanings.of(name) {
+            let _ = writeln!(text, "          {meaning}");
+        }
     }
     text
 }
@@ -117,11 +126,12 @@ const HEADER: &str = "\
 
    All numbers are unscaled; the lists have their names in order, and the scales that they are
    divided by here.
-   device: the task and the device, of observation {observation}:
+{terms}   device: the task and the device, of observation {observation}:
 {device rows}   link: device and server; m times these, server by server:
 {link rows}   server: m times these, server by server:
 {server rows}   history: the loads of all m servers in the last {K} slots, m numbers each, the oldest slot first;
-   they are divided by {history_scale} here. */
+   they are divided by {history_scale} here.
+{load}*/
 #ifndef OFFRAMP_{NAME}_H
 #define OFFRAMP_{NAME}_H
 

@@ -8,6 +8,7 @@
 //! values   N × (1+M)  Q of every action
 //! ```
 //!
+//! The metadata state the meaning of each feature and how values become an action, as header files do.
 //! N, M and 1 + M are symbolic dimensions, `N`, `M` and `actions`.
 
 use super::onnx::Setting::{One, Several};
@@ -26,7 +27,7 @@ pub(super) fn files(network: &SetNetwork<'_>) -> Vec<ExportedFile> {
 
 /// The bytes of the file.
 fn model(network: &SetNetwork<'_>) -> Vec<u8> {
-    let SetNetwork { shape, inputs, parameters, origin } = network;
+    let SetNetwork { shape, inputs, parameters, origin, .. } = network;
     let SetLayers { lstm, embed, hidden, head, server_head } = shape.layers();
     let SetShape { lstm: outputs, embedding, hidden: width, .. } = **shape;
     let sizes = |columns: &Columns| Size::Fixed(columns.len() as i64);

@@ -11,6 +11,11 @@ use crate::{Initial, argmax, softmax, stream};
 
 const HISTORY_SLOTS: usize = 4;
 const WIDTHS: SetWidths = SetWidths { lstm: 3, embedding: 7, hidden: 6 };
+const MEANINGS: Meanings<'_> = Meanings {
+    terms: &["D: the deadline, slots."],
+    features: &[("a", "slots of sending, over D"), ("f", "a share, 0 to 1")],
+    load: "A load: devices over the share of their server.",
+};
 
 /// Reads a number of servers and their rows, and prints the values and the decision.
 const MAIN: &str = r#"
@@ -123,7 +128,7 @@ fn assert_close(ours: &[f32], theirs: &[f32], tolerance: f32) {
 fn exported_c_has_the_values_of_the_network_for_any_number_of_servers() {
     for (format, tolerance) in [("c", 1e-5), ("c-int8", 0.2)] {
         for (number, (network, checkpoint)) in both().into_iter().enumerate() {
-            let files = export_set("x", &checkpoint, &request(format, 0)).unwrap();
+            let files = export_set("x", &checkpoint, &request(format, 0), &MEANINGS).unwrap();
             let slots = [1, 2, 5, 20].map(|servers| Slot::draw(&network.shape, servers, 10));
             let (mut rows, mut expected) = (Vec::new(), Vec::new());
             for slot in &slots {
@@ -158,7 +163,8 @@ fn exported_c_draws_where_decisions_are_drawn() {
     let (network, checkpoint) = network(&[("d", 2.0)], &[]);
     let mut checkpoint = Checkpoint::from_bytes(&checkpoint).unwrap();
     checkpoint.metadata.insert(TEMPERATURE.to_owned(), "0.5".to_owned());
-    let files = export_set("x", &checkpoint.to_bytes().unwrap(), &request("c", 0)).unwrap();
+    let files =
+        export_set("x", &checkpoint.to_bytes().unwrap(), &request("c", 0), &MEANINGS).unwrap();
     let header = String::from_utf8(files[0].bytes.clone()).unwrap();
     assert!(header.contains("e^(value / 0.5)") && !header.contains("policy_decide"), "{header}");
     let slot = Slot::draw(&network.shape, 3, 1);
@@ -188,7 +194,7 @@ fn exported_c_draws_where_decisions_are_drawn() {
 #[test]
 fn exported_onnx_has_the_values_of_the_network_for_any_number_of_servers() {
     for (network, checkpoint) in both() {
-        let files = export_set("x", &checkpoint, &request("onnx", 0)).unwrap();
+        let files = export_set("x", &checkpoint, &request("onnx", 0), &MEANINGS).unwrap();
         let model = ModelOptions::with_all_ops().load(files[0].bytes.clone()).unwrap();
         let StoredSetNetwork { shape, .. } = &network;
         for (servers, rows) in [(1, 1), (2, 3), (5, 1), (20, 7)] {
@@ -229,14 +235,15 @@ fn every_format_writes_files_with_a_note() {
              unscaled, those of no features left out; output values (N x (1 + M))",
         ),
     ]) {
-        let files = export_set("x", &checkpoint, &request(format.name, 0)).unwrap();
+        let files = export_set("x", &checkpoint, &request(format.name, 0), &MEANINGS).unwrap();
         let note = files.last().unwrap().note.as_str();
         assert_eq!((format.name, files.len(), note), expected);
     }
-    let refused = export_set("x", &checkpoint, &request("c", 1)).unwrap_err().to_string();
+    let refused =
+        export_set("x", &checkpoint, &request("c", 1), &MEANINGS).unwrap_err().to_string();
     assert_eq!(refused, "has 1 network, network 0; network 1 does not exist");
-    assert!(export_set("y", &checkpoint, &request("c", 0)).is_err());
-    assert!(export_set("x", &checkpoint, &request("elf", 0)).is_err());
+    assert!(export_set("y", &checkpoint, &request("c", 0), &MEANINGS).is_err());
+    assert!(export_set("x", &checkpoint, &request("elf", 0), &MEANINGS).is_err());
     assert!(export("x", &checkpoint, &request("c", 0)).is_err());
 }
 
@@ -260,7 +267,8 @@ fn a_network_of_the_size_that_is_trained_is_small() {
     let mut checkpoint = spec.describe(Stage::Deployed);
     spec.put(&mut checkpoint, "", &vec![0.5; spec.shape.parameters()]);
     let checkpoint = checkpoint.to_bytes().unwrap();
-    let note = export_set("x", &checkpoint, &request("c", 0)).unwrap().pop().unwrap().note;
+    let note =
+        export_set("x", &checkpoint, &request("c", 0), &MEANINGS).unwrap().pop().unwrap().note;
     assert_eq!(note, "9992 bytes of constants (flash), 2620 bytes of stack");
 }
 
@@ -268,11 +276,15 @@ fn a_network_of_the_size_that_is_trained_is_small() {
 #[test]
 fn every_export_states_its_origin() {
     let (_, checkpoint) = network(&[("d", 2.0), ("e", 0.25)], &[]);
-    let files = export_set("x", &checkpoint, &request("c", 0)).unwrap();
+    let files = export_set("x", &checkpoint, &request("c", 0), &MEANINGS).unwrap();
     let header = String::from_utf8(files[0].bytes.clone()).unwrap();
     for line in [
         "   1 to POLICY_MAX_SERVERS. No allocation, no state. For every device; of a checkpoint of `x`.",
+        "   D: the deadline, slots.",
+        "     1  a, 0.5",
+        "          slots of sending, over D",
         "     2  e, 0.25",
+        "   A load: devices over the share of their server.",
         "          none; the pointer is not read",
         "#define POLICY_OBSERVATION \"Set\"",
         "#define POLICY_DEVICE_FEATURE_NAMES \"a\", \"b\", \"c\"",
@@ -283,4 +295,28 @@ fn every_export_states_its_origin() {
         assert!(header.lines().any(|found| found == line), "{line} in {header}");
     }
     assert_eq!(header.matches('{').count(), 1, "{header}");
+}
+
+/// What ONNX can't carry out, its metadata state.
+#[test]
+fn exported_onnx_states_meanings_and_how_to_decide() {
+    let (_, checkpoint) = network(&[("d", 2.0)], &[("f", 8.0)]);
+    let text = |checkpoint: &Checkpoint| {
+        let bytes = checkpoint.to_bytes().unwrap();
+        let files = export_set("x", &bytes, &request("onnx", 0), &MEANINGS).unwrap();
+        String::from_utf8_lossy(&files[0].bytes).into_owned()
+    };
+    let mut checkpoint = Checkpoint::from_bytes(&checkpoint).unwrap();
+    let found = text(&checkpoint);
+    for stated in [
+        "a: slots of sending, over D",
+        "f: a share, 0 to 1",
+        MEANINGS.load,
+        MEANINGS.terms[0],
+        "take the action of the largest value",
+    ] {
+        assert!(found.contains(stated), "{stated}");
+    }
+    checkpoint.metadata.insert(TEMPERATURE.to_owned(), "0.5".to_owned());
+    assert!(text(&checkpoint).contains("draw an action, each in proportion to e^(value / 0.5)"));
 }

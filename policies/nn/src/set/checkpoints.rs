@@ -24,9 +24,9 @@ impl SetNetworkSpec {
         let shape = inputs.shape(widths);
         let SetWidths { lstm, embedding, hidden } = widths;
         let checkpoint = CheckpointSpec::new(kind, inputs)
-            .require("lstm", lstm, "neurons in the LSTM")
-            .require("embedding", embedding, "numbers in the embedding of a server")
-            .require("hidden", hidden, "neurons in the hidden layer")
+            .require_parameter("lstm", lstm, "neurons in the LSTM")
+            .require_parameter("embedding", embedding, "numbers in the embedding of a server")
+            .require_parameter("hidden", hidden, "neurons in the hidden layer")
             .record("architecture", ARCHITECTURE)
             .record("parameters_deployed", shape.parameters())
             .record("scenario_sha256", scenario_sha256);
@@ -167,7 +167,8 @@ mod tests {
         let mut wider = spec(inputs, SetWidths { embedding: 5, ..WIDTHS });
         assert_eq!(
             wider.read(&bytes).unwrap_err().to_string(),
-            "the checkpoint has 3 numbers in the embedding of a server, and 5 are needed"
+            "the checkpoint has 3 numbers in the embedding of a server, and 5 are needed; for this \
+             checkpoint set `parameters: (embedding: 3)`"
         );
         assert!(StoredSetNetwork::of(&checkpoint, "y").is_err());
         for size in ["3".to_owned(), "0".to_owned(), usize::MAX.to_string()] {
