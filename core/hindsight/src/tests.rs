@@ -110,8 +110,11 @@ fn systems() -> Vec<(&'static str, Arc<System>)> {
         (
             "outages",
             small(|parameters| {
-                parameters.outages =
-                    Some(Outages::Drawn { mean_up_slots: 6.0, mean_down_slots: 3.0, capacity: 0.0 });
+                parameters.outages = Some(Outages::Drawn {
+                    mean_up_slots: 6.0,
+                    mean_down_slots: 3.0,
+                    capacity: 0.0,
+                });
             }),
         ),
         ("links of their own", moving(Band::PerDevice, Association::Direct)),
