@@ -133,6 +133,7 @@ fn a_folder_of_plans_is_its_own() {
     let trace = sandbox.read("plans/0/hindsight-0.json");
     assert!(trace.contains("few, seed 4, episode 0, hindsight"), "{trace}");
     sandbox.succeed(&["run", "few.ron", "--out", "run"]);
+    std::fs::create_dir(sandbox.path().join("mine")).unwrap();
     sandbox.write("mine/notes.txt", "mine");
     for taken in ["plans", "run", "mine", "few.ron"] {
         let arguments = ["hindsight", "few.ron", "--seed", "9", "--episodes", "1", "--out", taken];
@@ -171,7 +172,7 @@ fn where_no_task_arrives_nothing_is_missing() {
 #[test]
 fn a_folder_is_not_a_trace() {
     let sandbox = with_scenario();
-    sandbox.write("plans/notes.txt", "");
+    std::fs::create_dir(sandbox.path().join("plans")).unwrap();
     let refused = refused(&sandbox, &["replay", "plans", "--check"]);
     assert!(refused.contains("plans is a folder, not a trace"), "{refused}");
     assert!(refused.contains("name its files: plans/*.json"), "{refused}");
