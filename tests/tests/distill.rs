@@ -374,7 +374,7 @@ fn what_can_not_be_distilled_is_refused() {
     for distill in [
         "",
         "distill: (teacher: (plugin: \"random\"), student: (plugin: \"student\"))",
-        "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"d3qn\"))",
+        "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"dcdrl\"))",
         "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"student\"), explored: 2.0)",
         "distill: (teacher: (plugin: \"d3qn\", untrained: true), student: (plugin: \"student\"), steps: 0)",
     ] {

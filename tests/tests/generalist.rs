@@ -97,8 +97,8 @@ fn who_can_not_teach_or_be_taught_is_named() {
         (taught.clone().set("train.teacher.checkpoint", quoted("none")), "none"),
         (taught.clone().set("train.teacher.plugin", quoted("d3qn")), "any_system"),
         (
-            d3qn(taught.clone()).set("train.learner", plugin("d3qn")),
-            "`d3qn` can't be fitted to a teacher",
+            d3qn(taught.clone()).set("train.learner", plugin("dcdrl")),
+            "`dcdrl` can't be fitted to a teacher",
         ),
         (
             taught.clone().set("train.learner.parameters.learn_from", "Rewards"),

@@ -64,10 +64,18 @@ fn the_guide_says_what_happens() {
         cargo build --release --manifest-path my-explorer/Cargo.toml --target-dir my-learner/target
         cd my-explorer
         offramp train scenario.ron --quick --plugins ../my-learner/target/release --out trained
-        offramp run scenario.ron --quick --plugins ../my-learner/target/release",
+        offramp run scenario.ron --quick --plugins ../my-learner/target/release
+        echo '(name: \"live\", live: (slots: 600, policies: [(plugin: \"my-learner\", learns: Alone)]))' > live.ron
+        offramp live live.ron --plugins ../my-learner/target/release --out lived",
     );
     assert_eq!(variants.code, 0, "{}{}", variants.out, variants.err);
     assert_eq!(variants.out.matches("1 passed").count(), 2, "{}", variants.out);
+    // It learns in deployment, too, without a change.
+    assert!(
+        variants.out.contains("updates") && variants.out.contains("written: lived"),
+        "{}",
+        variants.out
+    );
 }
 
 #[test]

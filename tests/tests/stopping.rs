@@ -168,27 +168,33 @@ fn it_ends_alike_when_it_is_resumed() {
 fn other_validations_are_not_compared_with_earlier_ones() {
     let sandbox = taught();
     for lesson in lessons() {
-        let (field, (short, long)) = match lesson.command {
-            "train" => ("train.episodes", (20, 30)),
-            _ => ("distill.steps", (100, 150)),
+        let (field, short) = match lesson.command {
+            "train" => ("train.episodes", 20),
+            _ => ("distill.steps", 100),
         };
-        let out = lesson.command.to_owned();
-        let lesson = Lesson { scenario: lesson.scenario.clone().set(field, short), ..lesson };
-        lesson.learn(&sandbox, 100, &["--out", &out]);
-        let before = lesson.validations(&sandbox, &out);
+        let validate = format!("{}.validate_episodes", lesson.section);
+        let with = |field: &str, value: u32| Lesson {
+            scenario: lesson.scenario.clone().set(field, value),
+            ..lesson
+        };
+        // There is nothing left to do, so nothing is claimed to have been validated otherwise.
+        let out = format!("{}-whole", lesson.command);
+        let short = with(field, short);
+        short.learn(&sandbox, 100, &["--out", &out]);
         let files = || [lesson.files, &["scenario.ron"]].concat();
         let bytes = || -> Vec<_> {
             files().iter().map(|file| sandbox.bytes(&format!("{out}/{file}"))).collect()
         };
-        let (finished, best) = (bytes(), sandbox.bytes(&format!("{out}/best.safetensors")));
-        // There is nothing left to do, so nothing is claimed to have been validated otherwise.
-        let mut other = Lesson { scenario: lesson.scenario.clone(), ..lesson };
-        let validate = format!("{}.validate_episodes", other.section);
-        other.scenario = other.scenario.clone().set(&validate, 1);
+        let finished = bytes();
+        let other = Lesson { scenario: short.scenario.clone().set(&validate, 1), ..short };
         other.learn(&sandbox, 100, &["--out", &out, "--resume"]);
         assert!(bytes() == finished, "{out}");
         // What is left is validated otherwise: its best replaces the best of before, whatever that was.
-        other.scenario = other.scenario.clone().set(field, long);
+        let out = format!("{}-stopped", lesson.command);
+        lesson.learn(&sandbox, 2, &["--out", &out]);
+        let before = lesson.validations(&sandbox, &out);
+        let best = sandbox.bytes(&format!("{out}/best.safetensors"));
+        let other = with(&validate, 1);
         other.learn(&sandbox, 100, &["--out", &out, "--resume"]);
         let rows = other.validations(&sandbox, &out);
         assert_eq!(rows[..before.len()], before);

@@ -249,12 +249,13 @@ fn live_policy(
     if let Some(federated) = federated {
         let values = matches!(federated.exchange, Exchange::Values { .. });
         let needed = [
-            (Capabilities::MERGEABLE, "mergeable", true),
-            (Capabilities::VALUE_FUNCTION, "value_function", values),
-            (Capabilities::STUDENT, "student", values),
+            (Capabilities::MERGEABLE, true),
+            (Capabilities::VALUE_FUNCTION, values),
+            (Capabilities::STUDENT, values),
         ];
-        let missing = needed.iter().find(|(capability, _, is)| *is && lacks(*capability));
-        if let Some((_, missing, _)) = missing {
+        let missing = needed.iter().find(|(capability, is)| *is && lacks(*capability));
+        if let Some((missing, _)) = missing {
+            let missing = missing.names().concat();
             let message = format!("`{}` lacks the capability `{missing}`", entry.plugin.name);
             let help = "`offramp plugins` lists those that have it".to_owned();
             return Err(scenario.fault(&format!("{field}.federated"), message, Some(help)));

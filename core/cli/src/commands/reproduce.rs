@@ -92,8 +92,11 @@ impl Reproduction<'_> {
             let seconds: f64 =
                 lessons.iter().filter_map(|lesson| lesson.seconds).fold(0.0, Add::add);
             let (count, path) = (lessons.len(), out.join("lessons.csv"));
-            let lessons = counted(count as u64, "training");
-            notes.say(format_args!("{lessons}, {seconds:.0} s in all: {}", path.display()));
+            let lessons = counted(count as u64, "lesson");
+            let path = path.display();
+            notes.say(format_args!(
+                "{lessons} (trained or distilled), {seconds:.0} s in all: {path}"
+            ));
         }
         let mut failed = false;
         for exhibit in &exhibits {
