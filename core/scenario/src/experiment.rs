@@ -83,7 +83,8 @@ impl Experiment {
                 .collect::<Result<_, _>>()?;
             Ok((file.name, points))
         };
-        let (name, points) = read().map_err(|fault: Fault| fault.as_written(&text, &written))?;
+        let (name, points) =
+            read().map_err(|fault: Fault| fault.in_text_written(&text, &written))?;
         Ok(Self { name, text, points })
     }
 }
@@ -163,7 +164,7 @@ fn point(
     let name = format!("{} (sweep, {})", source.name, point_text(&values));
     let source = Source { name: &name, text: &text, folder: source.folder };
     let read = || Scenario::new(source, &source.read_file()?, values);
-    let scenario = read().map_err(|fault| fault.as_written(&text, &written))?;
+    let scenario = read().map_err(|fault| fault.in_text_written(&text, &written))?;
     Ok(Scenario { written: written.into(), ..scenario })
 }
 

@@ -42,7 +42,7 @@ pub struct Fault {
 impl Fault {
     /// The same fault in the file as its user wrote it, if it is one of `text`, which is `written` with values
     /// from elsewhere, and not of these.
-    pub(crate) fn as_written(self, text: &str, written: &str) -> Self {
+    pub(crate) fn in_text_written(self, text: &str, written: &str) -> Self {
         if self.text != text || text == written {
             return self;
         }

@@ -114,7 +114,7 @@ impl Scenario {
     /// A fault of the value of `field`, such as `policies.0.plugin`.
     pub fn fault(&self, field: &str, message: String, help: Option<String>) -> Fault {
         let fault = fault_of(&self.source_name, &self.text, field, message, help);
-        fault.as_written(&self.text, &self.written)
+        fault.in_text_written(&self.text, &self.written)
     }
 
     /// The point of the sweep as `field = value, …`; empty outside a sweep.
