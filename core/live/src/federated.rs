@@ -15,6 +15,7 @@
 
 use offramp_harness::environment::Environment;
 use offramp_harness::seeds;
+use offramp_host::plugin::Needs;
 use offramp_host::{CallFailure, Policy};
 use offramp_scenario::{Exchange, FederatedEntry, LivePolicy, PrivacyEntry};
 
@@ -35,13 +36,12 @@ impl Public {
     /// So many states, or as many as there are, of a simulation in which devices decide at random.
     ///
     /// # Errors
-    /// None that a caller could cause: every decision is legal.
+    /// [`IllegalDecision`](offramp_model::IllegalDecision), which no simulation causes: each decision is legal.
     pub(crate) fn states(
         mut simulation: Environment,
         count: u32,
         seed: u64,
     ) -> Result<Vec<Self>, offramp_model::IllegalDecision> {
-        use offramp_host::plugin::Needs;
         let mut draws = seeds::public_states(seed);
         let mut states = Vec::with_capacity(count as usize);
         let mut actions = Vec::new();

@@ -113,7 +113,7 @@ impl<'l> Online<'l> {
         fits
     }
 
-    /// Asks the teacher for the values of some of the states of a slot, in which these actions were decided.
+    /// Asks the teacher for the values of some of the states of a slot.
     ///
     /// # Errors
     /// [`CallFailure`] of the teacher.

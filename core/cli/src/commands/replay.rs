@@ -24,8 +24,7 @@ pub(crate) fn run(arguments: &ReplayArguments, notes: Notes) -> Result<Outcome, 
         }
         Trace::read(file).map_err(Problem::new)
     };
-    let traces: Vec<Trace> =
-        arguments.files.iter().map(read).collect::<Result<_, _>>()?;
+    let traces: Vec<Trace> = arguments.files.iter().map(read).collect::<Result<_, _>>()?;
     if let Some(path) = &arguments.html {
         write_page(&traces, path)?;
         notes.say(format_args!("page: {}", path.display()));
