@@ -621,7 +621,7 @@ impl<'t> Trainer<'t> {
         Ok(())
     }
 
-    /// What a training comes to that has ended.
+    /// The outcome of a training that has ended.
     fn outcome(&self) -> Result<(), TrainError> {
         let (episodes, tasks) = (self.training.entry.episodes, self.tasks);
         if self.updated { Ok(()) } else { Err(TrainError::Untrained { episodes, tasks }) }

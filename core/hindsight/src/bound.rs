@@ -32,7 +32,7 @@ use offramp_model::EnergyAccounting;
 
 use crate::instance::{Instance, NONE, Task};
 
-/// What rounding may take from the bound, relative to the sum of all R_base.
+/// Allowance for rounding in the bound, relative to the sum of all R_base.
 const ROUNDING: f64 = 1e-9;
 
 /// A number that the maximum does not exceed, or `None` if the solver finds nothing.

@@ -71,7 +71,7 @@ pub(crate) struct Federated<'l> {
     mean: Vec<f32>,
     /// Tasks that each device has seen since it last took part.
     tasks: Vec<u64>,
-    /// What arrives in the next round: weight and vector.
+    /// Messages that arrive in the next round: weight and vector of each.
     late: Vec<(f64, Vec<f32>)>,
     rounds: u64,
     seed: u64,
@@ -221,7 +221,7 @@ impl<'l> Federated<'l> {
         Some(mean.into_iter().map(|number| number as f32).collect())
     }
 
-    /// What these devices would send.
+    /// The vectors that these devices would send, in order.
     fn vectors(
         &self,
         devices: &[u32],

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! A policy that [`learns`](offramp_scenario::Learns) records each slot and learns after it, as in
-//! training. If it fails to, its stream goes on with its last checkpoint, of the end of a window, without
-//! learning. A policy that can't decide ends its own stream alone.
+//! training. If learning fails, the stream continues without it, from the checkpoint taken at the end of the
+//! last window. A policy that can't decide ends its own stream alone.
 //!
 //! # Resuming
 //! A run that resumes is bit-identical to one that was never interrupted. Streams that had ended are

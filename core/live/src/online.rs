@@ -87,7 +87,7 @@ impl<'l> Online<'l> {
         self.teacher.files()
     }
 
-    /// What the teacher reads of an observation.
+    /// The parts of an observation that the teacher reads.
     pub(crate) fn needs(&self) -> Needs {
         self.teacher.needs()
     }

@@ -21,12 +21,12 @@ use crate::wire::Spent;
 /// The diagnostic by which a policy tells how many multiply-adds its learning has cost since it was asked last.
 const MULTIPLY_ADDS: &str = "multiply_adds";
 
-/// What is saved of a stream, besides its decisions.
+/// The saved state of a stream, besides its decisions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Slots that have been played.
     pub(crate) slots: u32,
-    /// What came out of them.
+    /// Results of these slots.
     pub(crate) stream: LiveStream,
 }
 
