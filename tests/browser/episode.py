@@ -234,6 +234,23 @@ def follow_link(page, slot):
     wait(page, f"window.offramp.state().slot === {slot}")
 
 
+def check_busy_fragment(check, page):
+    """A fragment that changes at the very moment at which the page is about to write its own is followed."""
+    follow_link(page, 3)
+    params = {**fragment(page), "slot": "5"}
+    page.evaluate(
+        """params => {
+            // Both are due at once when the page is free again: this one first, then the page's own.
+            setTimeout(() => { location.hash = new URLSearchParams(params); }, 100);
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+            for (const until = performance.now() + 400; performance.now() < until;);
+        }""",
+        params,
+    )
+    page.wait_for_timeout(500)
+    check.same("fragment of a busy page", (slot_of(page), fragment(page)["slot"]), (5, "5"))
+
+
 def check_slot(check, expected, page, slot):
     """Compares everything that is shown of a slot with the data."""
     shown = state(page)
@@ -667,6 +684,7 @@ def main():
         check_keys(check, expected, page, best)
         check_mouse(check, expected, page, best)
         check_selects(check, expected, page)
+        check_busy_fragment(check, page)
         check_tasks(check, expected, page)
         if expected.world:
             check_devices(check, expected, page)

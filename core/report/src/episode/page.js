@@ -447,6 +447,8 @@ prefersDark.addEventListener("change", () => {
 // Address -----------------------------------------------------------------------------------------
 
 let fragmentTimer = null;
+/** The fragment as it was last read or written. */
+let knownFragment = location.hash;
 
 /** The address follows once nothing has changed for a moment: browsers limit how often it may. */
 function fragmentSoon() {
@@ -454,18 +456,24 @@ function fragmentSoon() {
   fragmentTimer = setTimeout(writeFragment, 150);
 }
 
-/** The fragment states the slot and the policies; an empty `right` is "none". */
+/**
+ * The fragment states the slot and the policies; an empty `right` is "none". One that the visitor has changed
+ * stays: its event is under way.
+ */
 function writeFragment() {
+  if (location.hash !== knownFragment) return;
   const parts = new URLSearchParams();
   parts.set("slot", shownSlot());
   parts.set("left", runs[now.left].policy);
   parts.set("right", now.right === null ? "" : runs[now.right].policy);
   history.replaceState(null, "", `#${parts}`);
+  knownFragment = location.hash;
 }
 
 /** Takes what the fragment states; returns true if it states a slot. */
 function readFragment() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+  knownFragment = location.hash;
+  const parts = new URLSearchParams(knownFragment.slice(1));
   const find = (name) => runs.findIndex((run) => run.policy === name);
   const left = find(parts.get("left"));
   const right = find(parts.get("right"));
