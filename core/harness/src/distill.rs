@@ -38,7 +38,7 @@ use crate::engine::ENGINE;
 use crate::events::{Event, Observer};
 use crate::instances::Instances;
 use crate::memory;
-use crate::mini_batch::{Batches, Rows};
+use crate::mini_batch::{Batches, held_out_states};
 use crate::origin::{Checkpoint, NotCreated, Origin, Refusal, created};
 use crate::resume::{self, FolderError, Start, Table};
 use crate::run::RunError;
@@ -281,10 +281,10 @@ impl<'d> Distiller<'d> {
     /// One mini-batch step.
     fn fit(&mut self, step: u64) -> Result<(), RunError> {
         let entry = self.entry();
-        let rows = self.batches.draw(&self.states, entry.seed, step);
+        let batch = self.batches.draw(&self.states, entry.seed, step);
         // That it can be fitted was checked when it was bound.
         if let Some(student) = self.student.student() {
-            let loss = student.fit(&rows.observation(), &rows.targets)?;
+            let loss = student.fit(&batch.observation(), batch.targets())?;
             self.losses = (self.losses.0 + loss, self.losses.1 + 1);
         }
         Ok(())
@@ -609,23 +609,23 @@ fn held_out(
     states: &Dataset,
     student: &mut dyn Policy,
 ) -> Result<(Option<f64>, f64), RunError> {
-    let rows = Rows::held_out(scenario, states);
-    if rows.len() == 0 {
+    let rows = held_out_states(scenario, states);
+    if rows.is_empty() {
         return Ok((None, 1.0));
     }
     let loss = match student.value_function() {
         None => None,
         Some(student) => {
-            let mut values = vec![0.0; rows.targets.len()];
+            let mut values = vec![0.0; rows.targets().len()];
             student.values(&rows.observation(), &mut values)?;
-            let errors = values.iter().zip(&rows.targets).map(|(q, target)| f64::from(q - target));
+            let errors = values.iter().zip(rows.targets()).map(|(q, target)| f64::from(q - target));
             Some(errors.map(|error| error * error).sum::<f64>() / values.len() as f64)
         }
     };
     let mut decided = vec![UNDECIDED; rows.len()];
     student.decide(&rows.observation(), &mut decided)?;
     let teacher =
-        rows.targets.chunks_exact(scenario.system.server_count() as usize + 1).map(greedy);
+        rows.targets().chunks_exact(scenario.system.server_count() as usize + 1).map(greedy);
     let alike = decided.iter().zip(teacher).filter(|(ours, theirs)| **ours == *theirs).count();
     Ok((loss, alike as f64 / decided.len() as f64))
 }

@@ -11,7 +11,7 @@
 //!    that ask for isolation, [`isolate`] in a process of their own. [`run::watch_episode`] returns
 //!    what happened in one episode.
 //! 3. [`mod@train`] plays a learner's own episodes, [`mod@distill`] fits a student to the states of
-//!    a [`dataset`]. Both are judged by [`validation`] and resume after any interruption
+//!    a [`dataset`] in mini-batches of [`states`]. Both are judged by [`validation`] and resume after any interruption
 //!    ([`resume`]).
 //! 4. [`events`] report progress, and what [`memory`] it will take; [`record`] is what run folders keep of a run, [`engine`] what computes it.
 //!
@@ -78,6 +78,7 @@ pub mod resume;
 pub mod run;
 pub mod seeds;
 pub mod side_by_side;
+pub mod states;
 pub mod survey;
 mod systems;
 pub mod tasks;

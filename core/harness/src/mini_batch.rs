@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use offramp_host::plugin::Observation;
 use offramp_scenario::{MiniBatch, Scenario};
 
 use crate::dataset::Dataset;
 use crate::seeds;
+use crate::states::States;
 
 /// One state in this many is held out.
 const HELD_OUT: usize = 10;
@@ -17,94 +17,38 @@ fn is_held_out(state: usize) -> bool {
     state % HELD_OUT == HELD_OUT - 1
 }
 
-/// States of a dataset with the teacher's values, as a student observes them.
-pub(crate) struct Rows {
-    width: usize,
-    servers: usize,
-    window: usize,
-    features: Vec<f64>,
-    histories: Vec<f64>,
-    history_of: Vec<u32>,
-    devices: Vec<u32>,
-    /// The teacher's value of every action, rows × (1 + M).
-    pub(crate) targets: Vec<f32>,
+/// No states yet, of a scenario's system.
+fn no_states(scenario: &Scenario) -> States {
+    States::new(scenario.system.server_count(), scenario.observation.history_slots)
 }
 
-impl Rows {
-    /// No states.
-    fn new(scenario: &Scenario) -> Self {
-        let servers = scenario.system.server_count();
-        Self {
-            width: scenario.observation.kind.width(servers),
-            servers: servers as usize,
-            window: scenario.observation.history_slots as usize,
-            features: Vec::new(),
-            histories: Vec::new(),
-            history_of: Vec::new(),
-            devices: Vec::new(),
-            targets: Vec::new(),
+/// Adds the window of history of a state of a dataset.
+fn push_window(states: &mut States, dataset: &Dataset, state: usize) {
+    let [servers, slots] = [states.servers, states.history_slots].map(|size| size as usize);
+    let end = (dataset.newest[state] as usize + 1) * servers;
+    states.push_window(&dataset.loads[end - slots * servers..end]);
+}
+
+/// Adds a state of a dataset with the teacher's values.
+fn push(states: &mut States, dataset: &Dataset, state: usize) {
+    let actions = states.servers as usize + 1;
+    let width = dataset.features.len() / dataset.len();
+    let features = &dataset.features[state * width..(state + 1) * width];
+    let values = &dataset.values[state * actions..(state + 1) * actions];
+    states.push(dataset.devices[state], features, values);
+}
+
+/// The states that are held out. Those of a slot, which follow each other, share its window.
+pub(crate) fn held_out_states(scenario: &Scenario, dataset: &Dataset) -> States {
+    let mut states = no_states(scenario);
+    let mut newest = None;
+    for state in (HELD_OUT - 1..dataset.len()).step_by(HELD_OUT) {
+        if newest.replace(dataset.newest[state]) != Some(dataset.newest[state]) {
+            push_window(&mut states, dataset, state);
         }
+        push(&mut states, dataset, state);
     }
-
-    /// The states that are held out. Those of a slot, which follow each other, share its window.
-    pub(crate) fn held_out(scenario: &Scenario, states: &Dataset) -> Self {
-        let mut rows = Self::new(scenario);
-        let mut newest = None;
-        for state in (HELD_OUT - 1..states.len()).step_by(HELD_OUT) {
-            if newest.replace(states.newest[state]) != Some(states.newest[state]) {
-                rows.push_window(states, state);
-            }
-            rows.push(states, state);
-        }
-        rows
-    }
-
-    /// Number of states.
-    pub(crate) fn len(&self) -> usize {
-        self.devices.len()
-    }
-
-    /// Its rows as an observation, for the student.
-    pub(crate) fn observation(&self) -> Observation<'_> {
-        Observation {
-            slot: 0,
-            server_count: self.servers as u32,
-            history_slots: self.window as u32,
-            devices: self.devices.as_slice().into(),
-            features: self.features.as_slice().into(),
-            histories: self.histories.as_slice().into(),
-            history_of: self.history_of.as_slice().into(),
-            tasks: [].as_slice().into(),
-            links: [].as_slice().into(),
-            servers: [].as_slice().into(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.features.clear();
-        self.histories.clear();
-        self.history_of.clear();
-        self.devices.clear();
-        self.targets.clear();
-    }
-
-    /// Adds the window of history of a state.
-    fn push_window(&mut self, states: &Dataset, state: usize) {
-        let end = (states.newest[state] as usize + 1) * self.servers;
-        let loads = &states.loads[end - self.window * self.servers..end];
-        self.histories.extend(loads.iter().map(|&load| f64::from(load)));
-    }
-
-    /// Adds a state, which sees the last window added.
-    fn push(&mut self, states: &Dataset, state: usize) {
-        let (width, actions) = (self.width, self.servers + 1);
-        let features = &states.features[state * width..(state + 1) * width];
-        self.features.extend(features.iter().map(|&feature| f64::from(feature)));
-        let windows = self.histories.len() / (self.window * self.servers);
-        self.history_of.push(windows as u32 - 1);
-        self.devices.push(states.devices[state]);
-        self.targets.extend_from_slice(&states.values[state * actions..(state + 1) * actions]);
-    }
+    states
 }
 
 /// The states that are not held out, as a kind of mini-batch draws them.
@@ -120,18 +64,18 @@ enum Drawn {
 /// Mini-batches, drawn anew in each step, with replacement.
 pub(crate) struct Batches {
     drawn: Drawn,
-    rows: Rows,
+    batch: States,
 }
 
 impl Batches {
     /// Batches of a kind, from the states that are not held out.
-    pub(crate) fn new(scenario: &Scenario, kind: MiniBatch, states: &Dataset) -> Self {
-        let training = || (0..states.len()).filter(|&state| !is_held_out(state));
+    pub(crate) fn new(scenario: &Scenario, kind: MiniBatch, dataset: &Dataset) -> Self {
+        let training = || (0..dataset.len()).filter(|&state| !is_held_out(state));
         let drawn = match kind {
             MiniBatch::PerDevice(count) => {
                 let mut by_device = vec![Vec::new(); scenario.system.device_count() as usize];
                 for state in training() {
-                    by_device[states.devices[state] as usize].push(state as u32);
+                    by_device[dataset.devices[state] as usize].push(state as u32);
                 }
                 Drawn::PerDevice(count, by_device)
             }
@@ -139,7 +83,7 @@ impl Batches {
                 let mut slots: Vec<Range<usize>> = Vec::new();
                 for state in training() {
                     match slots.last_mut() {
-                        Some(slot) if states.newest[slot.start] == states.newest[state] => {
+                        Some(slot) if dataset.newest[slot.start] == dataset.newest[state] => {
                             slot.end = state + 1;
                         }
                         _ => slots.push(state..state + 1),
@@ -148,27 +92,27 @@ impl Batches {
                 Drawn::Slots(count, slots)
             }
             MiniBatch::States(count) => {
-                Drawn::States(count, states.len() - states.len() / HELD_OUT)
+                Drawn::States(count, dataset.len() - dataset.len() / HELD_OUT)
             }
         };
-        Self { drawn, rows: Rows::new(scenario) }
+        Self { drawn, batch: no_states(scenario) }
     }
 
     /// Draws the mini-batch of a step. Its windows of history are shared within a slot if slots are
     /// drawn; otherwise each state has its own.
-    pub(crate) fn draw(&mut self, states: &Dataset, seed: u64, step: u64) -> &Rows {
-        let Self { drawn, rows } = self;
-        rows.clear();
-        let mut push = |state: usize| {
-            rows.push_window(states, state);
-            rows.push(states, state);
+    pub(crate) fn draw(&mut self, dataset: &Dataset, seed: u64, step: u64) -> &States {
+        let Self { drawn, batch } = self;
+        batch.clear();
+        let mut push_alone = |state: usize| {
+            push_window(batch, dataset, state);
+            push(batch, dataset, state);
         };
         match drawn {
             Drawn::PerDevice(count, by_device) => {
                 for (device, own) in by_device.iter().enumerate() {
                     let mut stream = seeds::mini_batch(seed, step, device as u32);
                     for _ in 0..if own.is_empty() { 0 } else { *count } {
-                        push(own[stream.below(own.len())] as usize);
+                        push_alone(own[stream.below(own.len())] as usize);
                     }
                 }
             }
@@ -176,9 +120,9 @@ impl Batches {
                 let mut stream = seeds::mini_batch(seed, step, 0);
                 for _ in 0..if slots.is_empty() { 0 } else { *count } {
                     let slot = slots[stream.below(slots.len())].clone();
-                    rows.push_window(states, slot.start);
+                    push_window(batch, dataset, slot.start);
                     for state in slot.filter(|&state| !is_held_out(state)) {
-                        rows.push(states, state);
+                        push(batch, dataset, state);
                     }
                 }
             }
@@ -186,11 +130,11 @@ impl Batches {
                 let mut stream = seeds::mini_batch(seed, step, 0);
                 for _ in 0..if *training == 0 { 0 } else { *count } {
                     let number = stream.below(*training);
-                    push(number + number / (HELD_OUT - 1));
+                    push_alone(number + number / (HELD_OUT - 1));
                 }
             }
         }
-        rows
+        batch
     }
 }
 
@@ -231,13 +175,13 @@ mod tests {
     }
 
     /// The states of rows, by their features.
-    fn states_of(rows: &Rows) -> Vec<usize> {
-        assert_eq!(rows.targets.len(), rows.len() * (SERVERS + 1));
-        rows.features.iter().map(|&state| state as usize).collect()
+    fn states_of(rows: &States) -> Vec<usize> {
+        assert_eq!(rows.targets().len(), rows.len() * (SERVERS + 1));
+        rows.observation().features.iter().map(|&state| state as usize).collect()
     }
 
     /// Each row sees the window that ends in its own slot.
-    fn check_windows(rows: &Rows, states: &Dataset) {
+    fn check_windows(rows: &States, states: &Dataset) {
         let observation = rows.observation();
         for (row, state) in states_of(rows).into_iter().enumerate() {
             let end = (states.newest[state] as usize + 1) * SERVERS;
@@ -245,7 +189,7 @@ mod tests {
             let window = observation.window_of(row);
             assert!(window.iter().zip(wanted).all(|(seen, &load)| *seen == f64::from(load)));
             assert_eq!(observation.devices[row], states.devices[state]);
-            assert_eq!(rows.targets[row * (SERVERS + 1)], state as f32);
+            assert_eq!(rows.targets()[row * (SERVERS + 1)], state as f32);
         }
     }
 
@@ -261,7 +205,7 @@ mod tests {
         for step in 1..=50 {
             let rows = batches.draw(&states, 1, step);
             check_windows(rows, &states);
-            assert_eq!(rows.histories.len(), 3 * WINDOW * SERVERS);
+            assert_eq!(rows.observation().histories.len(), 3 * WINDOW * SERVERS);
             let of_rows = states_of(rows);
             let mut left = of_rows.as_slice();
             for window in 0..3 {
@@ -269,7 +213,11 @@ mod tests {
                 drawn[slot] += 1;
                 let (own, after) = left.split_at(all[slot].len());
                 let row = of_rows.len() - left.len();
-                assert!(rows.history_of[row..row + own.len()].iter().all(|&of| of == window));
+                assert!(
+                    rows.observation().history_of[row..row + own.len()]
+                        .iter()
+                        .all(|&of| of == window)
+                );
                 left = after;
             }
             assert!(left.is_empty());
@@ -309,9 +257,9 @@ mod tests {
     #[test]
     fn held_out_states_of_a_slot_share_its_window() {
         let states = dataset(&[25, 5, 40], 7);
-        let rows = Rows::held_out(&scenario(7), &states);
+        let rows = held_out_states(&scenario(7), &states);
         assert_eq!(states_of(&rows), [9, 19, 29, 39, 49, 59, 69]);
-        assert_eq!(rows.history_of, [0, 0, 1, 2, 2, 2, 2]);
+        assert_eq!(*rows.observation().history_of, [0, 0, 1, 2, 2, 2, 2]);
         check_windows(&rows, &states);
     }
 

@@ -15,12 +15,12 @@
 
 use offramp_harness::environment::Environment;
 use offramp_harness::seeds;
+use offramp_harness::states::States;
 use offramp_host::plugin::Needs;
 use offramp_host::{CallFailure, Policy};
 use offramp_scenario::{Exchange, FederatedEntry, LivePolicy, PrivacyEntry};
 
 use crate::privacy::{add_noise, clip, epsilon};
-use crate::rows::Rows;
 use crate::wire::{self, Spent};
 
 /// The share of the tasks of a simulation whose states are known to all.
@@ -107,9 +107,9 @@ impl<'l> Federated<'l> {
     pub(crate) fn begin(
         &mut self,
         policy: &mut dyn Policy,
-        rows: &mut Rows,
+        shown: &mut States,
     ) -> Result<(), CallFailure> {
-        self.mean = self.vectors(&[0], policy, rows)?.swap_remove(0);
+        self.mean = self.vectors(&[0], policy, shown)?.swap_remove(0);
         if let (Exchange::Parameters, Some(networks)) = (self.entry.exchange, policy.mergeable()) {
             (0..self.tasks.len())
                 .try_for_each(|device| networks.set_parameters(device, &self.mean))?;
@@ -138,7 +138,7 @@ impl<'l> Federated<'l> {
         &mut self,
         slot: u32,
         policy: &mut dyn Policy,
-        rows: &mut Rows,
+        shown: &mut States,
     ) -> Result<Option<f64>, CallFailure> {
         if !(slot + 1).is_multiple_of(self.entry.round_slots) {
             return Ok(None);
@@ -150,8 +150,7 @@ impl<'l> Federated<'l> {
         for device in 0..self.tasks.len() as u32 {
             // All are drawn for each, so that no device's luck depends on another's.
             let [part, lost, late] = [share, dropouts, stragglers].map(|p| draws.uniform() < p);
-            let silent = self.policy.silent.get(&device);
-            if !part || silent.is_some_and(|silent| silent.contains(&slot)) {
+            if !part || self.policy.is_silent(device, slot) {
                 continue;
             }
             if lost {
@@ -161,11 +160,10 @@ impl<'l> Federated<'l> {
             sending.push((device, late));
         }
         let devices: Vec<u32> = sending.iter().map(|(device, _)| *device).collect();
-        let vectors = self.vectors(&devices, policy, rows)?;
+        let vectors = self.vectors(&devices, policy, shown)?;
         for ((device, late), mut vector) in sending.into_iter().zip(vectors) {
             let weight = std::mem::take(&mut self.tasks[device as usize]) as f64;
-            let broken = self.policy.broken.get(&device);
-            if broken.is_some_and(|broken| broken.contains(&slot)) {
+            if self.policy.is_broken(device, slot) {
                 vector.fill(f32::NAN);
             }
             self.spent.sent += wire::bytes(encoding, vector.len());
@@ -188,7 +186,7 @@ impl<'l> Federated<'l> {
         self.spent.received += wire::bytes(encoding, mean.len()) * in_time.len() as u64;
         self.mean.clone_from(&mean);
         wire::send(encoding, &mut mean);
-        self.deliver(&in_time, &mean, slot, policy, rows)
+        self.deliver(&in_time, &mean, slot, policy, shown)
     }
 
     /// The mean of what has arrived; `None` if it says nothing.
@@ -226,7 +224,7 @@ impl<'l> Federated<'l> {
         &self,
         devices: &[u32],
         policy: &mut dyn Policy,
-        rows: &mut Rows,
+        shown: &mut States,
     ) -> Result<Vec<Vec<f32>>, CallFailure> {
         match self.entry.exchange {
             Exchange::Parameters => {
@@ -234,17 +232,18 @@ impl<'l> Federated<'l> {
                 devices.iter().map(|&device| networks.parameters(device as usize)).collect()
             }
             Exchange::Values { .. } => {
-                rows.clear();
+                shown.clear();
                 for &device in devices {
                     for Public { features, window } in &self.public {
-                        rows.push(device, features, window, &[]);
+                        shown.push_window(window);
+                        shown.push(device, features, &[]);
                     }
                 }
-                let observation = rows.observation();
+                let observation = shown.observation();
                 let of_device = self.public.len() * (1 + observation.server_count as usize);
                 let mut values = vec![0.0; devices.len() * of_device];
                 if let Some(network) = policy.value_function()
-                    && !rows.is_empty()
+                    && !shown.is_empty()
                 {
                     network.values(&observation, &mut values)?;
                 }
@@ -260,7 +259,7 @@ impl<'l> Federated<'l> {
         mean: &[f32],
         slot: u32,
         policy: &mut dyn Policy,
-        rows: &mut Rows,
+        shown: &mut States,
     ) -> Result<Option<f64>, CallFailure> {
         match self.entry.exchange {
             Exchange::Parameters => {
@@ -279,17 +278,18 @@ impl<'l> Federated<'l> {
                 let mut draws = seeds::exchange_fit(self.seed, u64::from(slot));
                 let mut losses = 0.0;
                 for _ in 0..steps {
-                    rows.clear();
+                    shown.clear();
                     let states: Vec<usize> =
                         (0..batch).map(|_| draws.below(self.public.len())).collect();
                     for &device in devices {
                         for &state in &states {
                             let Public { features, window } = &self.public[state];
                             let targets = &mean[state * actions..][..actions];
-                            rows.push(device, features, window, targets);
+                            shown.push_window(window);
+                            shown.push(device, features, targets);
                         }
                     }
-                    losses += student.fit(&rows.observation(), rows.targets())?;
+                    losses += student.fit(&shown.observation(), shown.targets())?;
                 }
                 Ok(Some(losses / f64::from(steps)))
             }

@@ -14,11 +14,12 @@ use std::collections::{BTreeSet, VecDeque};
 
 use offramp_harness::environment::Transitions;
 use offramp_harness::seeds;
+use offramp_harness::states::States;
 use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
 use offramp_host::{CallFailure, Policy};
 use offramp_scenario::{LivePolicy, OnlineEntry};
 
-use crate::rows::{Rows, Selected};
+use crate::rows::Selected;
 use crate::wire::{self, Spent};
 
 /// Slots for which the budget of bytes is counted, and after which other devices report.
@@ -96,10 +97,6 @@ impl<'l> Online<'l> {
         self.entry.away.iter().any(|away| away.contains(&slot))
     }
 
-    fn is_silent(&self, device: u32, slot: u32) -> bool {
-        self.policy.silent.get(&device).is_some_and(|silent| silent.contains(&slot))
-    }
-
     /// True if the device may send and receive so many bytes more in this period; then they are counted.
     fn pays(&mut self, device: u32, sent: u64, received: u64) -> bool {
         let used = &mut self.used[device as usize];
@@ -134,15 +131,14 @@ impl<'l> Online<'l> {
         for (row, &device) in seen.devices.iter().enumerate() {
             // Drawn for each, so that no draw depends on another device's budget.
             let asks = draws.uniform() < self.entry.asking;
-            if !asks || self.is_silent(device, slot) || !self.pays(device, state, values) {
+            if !asks || self.policy.is_silent(device, slot) || !self.pays(device, state, values) {
                 continue;
             }
             asking.push(row);
         }
         let mut sent = Selected::of(seen, &asking, self.teacher.needs());
         for (place, &row) in asking.iter().enumerate() {
-            let broken = self.policy.broken.get(&seen.devices[row]);
-            if broken.is_some_and(|broken| broken.contains(&slot)) {
+            if self.policy.is_broken(seen.devices[row], slot) {
                 sent.break_row(place);
             }
         }
@@ -196,7 +192,7 @@ impl<'l> Online<'l> {
         let state = wire::bytes(self.entry.encoding, Selected::numbers(seen, self.teacher.needs()));
         let mut rows = Vec::new();
         for (row, &device) in seen.devices.iter().enumerate() {
-            let reports = self.reporting.contains(&device) && !self.is_silent(device, slot);
+            let reports = self.reporting.contains(&device) && !self.policy.is_silent(device, slot);
             if reports && self.pays(device, state + ACTION + REWARD, 0) {
                 rows.push(row);
                 self.reported.insert((device, slot));
@@ -228,7 +224,7 @@ impl<'l> Online<'l> {
         &mut self,
         slot: u32,
         policy: &mut dyn Policy,
-        rows: &mut Rows,
+        shown: &mut States,
     ) -> Result<Option<f64>, CallFailure> {
         let done = slot + 1;
         if !done.is_multiple_of(self.entry.every_slots) {
@@ -239,7 +235,7 @@ impl<'l> Online<'l> {
         {
             return Ok(None);
         }
-        rows.clear();
+        shown.clear();
         let mut draws = seeds::exchange_fit(self.seed, u64::from(slot));
         for (device, memory) in (0..).zip(&self.memories) {
             if memory.is_empty() {
@@ -247,14 +243,15 @@ impl<'l> Online<'l> {
             }
             for _ in 0..self.entry.batch {
                 let Known { features, window, values } = &memory[draws.below(memory.len())];
-                rows.push(device, features, window, values);
+                shown.push_window(window);
+                shown.push(device, features, values);
             }
         }
-        if rows.is_empty() {
+        if shown.is_empty() {
             return Ok(None);
         }
         let Some(student) = policy.student() else { return Ok(None) };
-        let loss = student.fit(&rows.observation(), rows.targets())?;
+        let loss = student.fit(&shown.observation(), shown.targets())?;
         Ok(Some(loss))
     }
 

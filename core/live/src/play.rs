@@ -7,6 +7,7 @@ use offramp_harness::events::{Event, Observer};
 use offramp_harness::metrics::{NotFinite, WindowMeter};
 use offramp_harness::resume::{self, FolderError};
 use offramp_harness::seeds;
+use offramp_harness::states::States;
 use offramp_host::plugin::{Needs, Observation, Progress, UNDECIDED};
 use offramp_host::{CallFailure, Explorer, Policy};
 use offramp_results::live::{LiveFault, LiveRow, LiveStream};
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::federated::Federated;
 use crate::online::Online;
-use crate::rows::Rows;
 use crate::setup::Setup;
 use crate::wire::Spent;
 
@@ -72,7 +72,7 @@ struct Player<'s> {
     /// What its devices tell each other.
     federated: Option<Federated<'s>>,
     /// What they are shown of each other's or a teacher's states.
-    rows: Rows,
+    shown: States,
     /// Fits so far.
     fits: u64,
     /// Multiply-adds of learning in this window, of all devices, if the policy tells.
@@ -192,15 +192,15 @@ impl<'s> Player<'s> {
             needs = needs.and(online.needs()).and(of_states);
         }
         let history_slots = setup.live.scenario.observation.history_slots;
-        let mut rows = Rows::new(system.server_count(), history_slots);
+        let mut shown = States::new(system.server_count(), history_slots);
         let mut federated = setup.federated(devices)?;
         if let Some(federated) = &mut federated {
-            federated.begin(policy.as_mut(), &mut rows)?;
+            federated.begin(policy.as_mut(), &mut shown)?;
         }
         Ok(Self {
             online,
             federated,
-            rows,
+            shown,
             fits: 0,
             multiply_adds: None,
             spent: Spent::default(),
@@ -264,23 +264,24 @@ impl<'s> Player<'s> {
             actions.resize(rows, UNDECIDED);
         };
         undecided(&mut self.actions);
-        let failed = {
-            let Self { environment, needs, actions, policy, explorer, progress, .. } = self;
+        let (failed, asked) = {
+            let Self { environment, needs, actions, policy, explorer, progress, online, .. } = self;
             // Also without tasks: what a learner records has it.
             let observation = environment.observe(*needs);
-            match actions.is_empty() {
+            let failed = match actions.is_empty() {
                 true => None,
                 false => decided(&observation, progress, policy.as_mut(), explorer, actions).err(),
-            }
+            };
+            let asked = match (&failed, online) {
+                (None, Some(online)) => online.ask(&observation),
+                _ => Ok(()),
+            };
+            (failed, asked)
         };
-        let Some(failure) = failed else {
-            let Self { environment, needs, online, .. } = self;
-            let asked = online.as_mut().map(|online| online.ask(&environment.observe(*needs)));
-            if let Some(Err(failure)) = asked {
-                self.lose_teacher(slot, &failure);
-            }
-            return Ok(());
-        };
+        if let Err(failure) = asked {
+            self.lose_teacher(slot, &failure);
+        }
+        let Some(failure) = failed else { return Ok(()) };
         if !self.learns && self.online.is_none() {
             return Err(failure.into());
         }
@@ -315,14 +316,14 @@ impl<'s> Player<'s> {
 
     /// Fits the devices to what a teacher or the others have told them, if it is time for it.
     fn fit(&mut self, slot: u32) -> Result<(), CallFailure> {
-        let Self { environment, policy, online, federated, rows, losses, .. } = self;
+        let Self { environment, policy, online, federated, shown, losses, .. } = self;
         let mut loss = None;
         if let Some(online) = online {
-            loss = online.fit(slot, policy.as_mut(), rows)?;
+            loss = online.fit(slot, policy.as_mut(), shown)?;
         }
         if let Some(federated) = federated {
             federated.see(&environment.transitions(&self.actions).observation.devices);
-            loss = federated.round(slot, policy.as_mut(), rows)?;
+            loss = federated.round(slot, policy.as_mut(), shown)?;
         }
         let Some(loss) = loss else { return Ok(()) };
         *losses = (losses.0 + loss, losses.1 + 1);

@@ -1,4 +1,4 @@
-//! Rows of observations: some of those of a slot, as they arrive elsewhere, or states of any slots.
+//! Some rows of a slot's observation, as they arrive elsewhere.
 
 use offramp_host::plugin::{Needs, Observation};
 use offramp_scenario::Encoding;
@@ -107,67 +107,6 @@ impl Selected {
             tasks: tasks.as_slice().into(),
             links: links.as_slice().into(),
             servers: seen.servers.as_slice().into(),
-        }
-    }
-}
-
-/// States of any slots, each with its own window of history, and what a network is fitted to in each.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rows {
-    servers: u32,
-    history_slots: u32,
-    devices: Vec<u32>,
-    features: Vec<f64>,
-    histories: Vec<f64>,
-    history_of: Vec<u32>,
-    targets: Vec<f32>,
-}
-
-impl Rows {
-    /// None, of a system with so many servers and windows of so many slots.
-    pub(crate) fn new(servers: u32, history_slots: u32) -> Self {
-        Self { servers, history_slots, ..Self::default() }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.devices.clear();
-        self.features.clear();
-        self.histories.clear();
-        self.history_of.clear();
-        self.targets.clear();
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.devices.is_empty()
-    }
-
-    /// Adds a state of a device.
-    pub(crate) fn push(&mut self, device: u32, features: &[f64], window: &[f64], targets: &[f32]) {
-        self.history_of.push(self.devices.len() as u32);
-        self.devices.push(device);
-        self.features.extend_from_slice(features);
-        self.histories.extend_from_slice(window);
-        self.targets.extend_from_slice(targets);
-    }
-
-    /// What a network is fitted to: rows × (1 + M).
-    pub(crate) fn targets(&self) -> &[f32] {
-        &self.targets
-    }
-
-    /// As a plugin is shown them.
-    pub(crate) fn observation(&self) -> Observation<'_> {
-        Observation {
-            slot: 0,
-            server_count: self.servers,
-            history_slots: self.history_slots,
-            devices: self.devices.as_slice().into(),
-            features: self.features.as_slice().into(),
-            histories: self.histories.as_slice().into(),
-            history_of: self.history_of.as_slice().into(),
-            tasks: [].as_slice().into(),
-            links: [].as_slice().into(),
-            servers: [].as_slice().into(),
         }
     }
 }

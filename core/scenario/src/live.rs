@@ -87,6 +87,18 @@ pub struct LivePolicy {
     pub broken: BTreeMap<u32, Range<u32>>,
 }
 
+impl LivePolicy {
+    /// True if nothing reaches a device in a slot, or leaves it.
+    pub fn is_silent(&self, device: u32, slot: u32) -> bool {
+        self.silent.get(&device).is_some_and(|slots| slots.contains(&slot))
+    }
+
+    /// True if what a device sends in a slot is not finite.
+    pub fn is_broken(&self, device: u32, slot: u32) -> bool {
+        self.broken.get(&device).is_some_and(|slots| slots.contains(&slot))
+    }
+}
+
 /// Online distillation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnlineEntry {
