@@ -13,6 +13,7 @@ pub fn label(quantity: Quantity) -> String {
     match quantity {
         Quantity::Metric(metric) => metric_label(metric),
         Quantity::Parameters => "parameters, as the paper counts them".to_owned(),
+        Quantity::Live(metric) => metric.title().to_owned(),
     }
 }
 

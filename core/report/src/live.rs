@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use offramp_results::live::{LiveRow, LiveRun};
+use offramp_results::live::{LiveChange, LiveRow, LiveRun};
 
 use crate::palette::{GREY, Look};
 use crate::plot::{Figure, Lines, Series};
@@ -93,26 +93,34 @@ pub fn figure(run: &LiveRun) -> Figure {
         ..Series::default()
     });
     let curves: Vec<Series> = curves.collect();
-    let heights = || curves.iter().flat_map(|series| &series.points).map(|point| point.1);
-    let low = heights().fold(f64::INFINITY, f64::min);
-    let high = heights().fold(f64::NEG_INFINITY, f64::max);
-    // Behind the curves, each a series of its own: of many intervals a series makes a band.
-    let lines = run.changes.iter().filter(|_| low <= high).map(|change| Series {
-        look: Look::numbered(GREY),
-        intervals: vec![(f64::from(change.at_slot), low, high)],
-        ..Series::default()
-    });
     Figure::Lines(Lines {
         title: format!("{}: QoE per task in windows of {} slots", run.scenario, run.window_slots),
         x: "slot".to_owned(),
         y: "QoE per task".to_owned(),
-        series: lines.chain(curves.iter().cloned()).collect(),
+        series: change_lines(&run.changes, &curves).chain(curves.iter().cloned()).collect(),
+    })
+}
+
+/// A line at each change, as high as the curves. They belong behind the curves, each a series of its own: of
+/// many intervals a series makes a band.
+pub(crate) fn change_lines<'c>(
+    changes: &'c [LiveChange],
+    curves: &[Series],
+) -> impl Iterator<Item = Series> + use<'c> {
+    let points = || curves.iter().flat_map(|series| &series.points).map(|point| point.1);
+    let ends = || curves.iter().flat_map(|series| &series.intervals);
+    let low = points().chain(ends().map(|end| end.1)).fold(f64::INFINITY, f64::min);
+    let high = points().chain(ends().map(|end| end.2)).fold(f64::NEG_INFINITY, f64::max);
+    changes.iter().filter(move |_| low <= high).map(move |change| Series {
+        look: Look::numbered(GREY),
+        intervals: vec![(f64::from(change.at_slot), low, high)],
+        ..Series::default()
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use offramp_results::live::{LiveChange, LiveFault, LiveStream};
+    use offramp_results::live::{LiveFault, LiveStream};
 
     use super::*;
     use crate::Format;

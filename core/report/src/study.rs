@@ -2,7 +2,7 @@
 //! those of each training seed.
 
 use offramp_results::claim::{Claim, Verdict};
-use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
+use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Measured, Quantity};
 use offramp_results::metric::Source;
 use offramp_results::statistics::{Basis, Interval, Scores};
 use offramp_results::tuning::Budget;
@@ -184,7 +184,8 @@ fn interval_json(Interval { estimate, ends, basis, .. }: Interval) -> Value {
 
 /// Number of training seeds behind a cell; 0 if it failed.
 fn seeds(cell: &Cell) -> u64 {
-    cell.outcome.as_ref().map_or(0, |measured| measured.runs.len() as u64)
+    let of = |measured: &Measured| measured.runs.len().max(measured.live.phases.len());
+    cell.outcome.as_ref().map_or(0, of) as u64
 }
 
 /// What a table calls a quantity: [`Quantity::title`], or its words and unit.
@@ -196,6 +197,7 @@ pub fn tables(exhibit: &Exhibit, naming: Naming) -> Vec<Table> {
     match exhibit.kind {
         ExhibitKind::Curves => Vec::new(),
         ExhibitKind::Profiles => vec![profile_table(exhibit, naming)],
+        ExhibitKind::Streams => vec![measured_table(exhibit, naming)],
         ExhibitKind::Table | ExhibitKind::Bars | ExhibitKind::Lines => {
             let reference = exhibit.reference.as_ref();
             let differences =

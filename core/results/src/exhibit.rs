@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::group::Grouped;
 use crate::learning::TrainingRow;
+use crate::live::{LiveMetric, LiveRun, PhaseNumbers};
 use crate::metric::{self, EpisodeResult, Metric, Pooling, QUANTITY_NAMES};
 use crate::reference::is_reference;
 use crate::run_folder::{RunFolder, RunRecord};
@@ -32,6 +33,8 @@ pub struct Exhibit {
     pub reference: Option<String>,
     /// One cell per policy and point, point by point.
     pub cells: Vec<Cell>,
+    /// The live runs that [`ExhibitKind::Streams`] are made of, by training seed.
+    pub streams: Vec<(u64, LiveRun)>,
 }
 
 /// How an exhibit is shown.
@@ -48,6 +51,8 @@ pub enum ExhibitKind {
     /// Performance profiles: one figure per quantity, with one line per policy and point: the
     /// share of episodes that reach each threshold.
     Profiles,
+    /// Live runs: one figure, with one line per policy over time. Its points are the phases.
+    Streams,
 }
 
 /// A number that an exhibit shows.
@@ -57,6 +62,8 @@ pub enum Quantity {
     Metric(&'static Metric),
     /// The policy's number of parameters as the paper counts them: evaluation and target network.
     Parameters,
+    /// A number of a phase of live runs.
+    Live(LiveMetric),
 }
 
 impl Quantity {
@@ -93,6 +100,17 @@ pub struct Measured {
     pub parameters: Option<f64>,
     /// The rows of each training.
     pub trainings: Vec<Vec<TrainingRow>>,
+    /// The numbers of live runs.
+    pub live: LiveNumbers,
+}
+
+/// The numbers of a policy in a phase of live runs.
+#[derive(Clone, Debug, Default)]
+pub struct LiveNumbers {
+    /// True if something was trained for each live run, or learns in it.
+    pub learns: bool,
+    /// The phase of each live run, by training seed.
+    pub phases: Vec<(u64, PhaseNumbers)>,
 }
 
 /// The training that a run's policy descends from.
@@ -180,9 +198,13 @@ impl Cell {
 impl Measured {
     /// A quantity for each training seed and episode; `None` if there is no such number.
     pub fn scores(&self, quantity: Quantity) -> Option<Scores> {
-        let Quantity::Metric(metric) = quantity else {
-            let parameters = Weighted { value: self.parameters?, weight: 1.0 };
-            return Scores::untrained(vec![Some(parameters)]);
+        let metric = match quantity {
+            Quantity::Metric(metric) => metric,
+            Quantity::Live(metric) => return self.live_scores(metric),
+            Quantity::Parameters => {
+                let parameters = Weighted { value: self.parameters?, weight: 1.0 };
+                return Scores::untrained(vec![Some(parameters)]);
+            }
         };
         if let [run @ MeasuredRun { lineage: None, .. }] = self.runs.as_slice() {
             return Scores::untrained(run.values(metric));
@@ -191,8 +213,31 @@ impl Measured {
         Scores::trained(self.runs.iter().map(row).collect::<Option<_>>()?)
     }
 
+    /// A number of the phase for each live run; `None` if none has it.
+    fn live_scores(&self, metric: LiveMetric) -> Option<Scores> {
+        let value =
+            |phase: &PhaseNumbers| metric.of(phase).map(|value| Weighted { value, weight: 1.0 });
+        if !self.live.learns {
+            return Scores::untrained(
+                self.live.phases.iter().map(|(_, phase)| value(phase)).collect(),
+            );
+        }
+        let stream = |(seed, phase): &(u64, PhaseNumbers)| (seed.to_string(), value(phase));
+        Scores::streams(self.live.phases.iter().map(stream).collect())
+    }
+
     fn by_seed(&self, quantity: Quantity) -> Vec<(u64, Scores)> {
-        let Quantity::Metric(metric) = quantity else { return Vec::new() };
+        let metric = match quantity {
+            Quantity::Metric(metric) => metric,
+            Quantity::Parameters => return Vec::new(),
+            Quantity::Live(metric) => {
+                let alone = |(seed, phase): &(u64, PhaseNumbers)| {
+                    let value = Weighted { value: metric.of(phase)?, weight: 1.0 };
+                    Some((*seed, Scores::untrained(vec![Some(value)])?))
+                };
+                return self.live.phases.iter().filter_map(alone).collect();
+            }
+        };
         let alone = |run: &MeasuredRun| {
             let Lineage { seed, training } = run.lineage.clone()?;
             Some((seed, Scores::trained(vec![(training, run.values(metric))])?))
@@ -206,6 +251,7 @@ impl Quantity {
     pub fn id(self) -> &'static str {
         match self {
             Self::Metric(metric) => metric.id,
+            Self::Live(metric) => metric.id(),
             Self::Parameters => "parameters",
         }
     }
@@ -214,6 +260,7 @@ impl Quantity {
     pub fn name(self) -> &'static str {
         match self {
             Self::Metric(metric) => metric.name,
+            Self::Live(metric) => metric.name(),
             Self::Parameters => "Parameters",
         }
     }
@@ -222,6 +269,7 @@ impl Quantity {
     pub fn title(self) -> &'static str {
         match self {
             Self::Metric(metric) => metric.title,
+            Self::Live(metric) => metric.title(),
             Self::Parameters => "parameters",
         }
     }
@@ -230,6 +278,7 @@ impl Quantity {
     pub fn digits(self) -> usize {
         match self {
             Self::Metric(metric) => metric.digits,
+            Self::Live(metric) => metric.digits(),
             Self::Parameters => 0,
         }
     }
@@ -280,8 +329,9 @@ impl Visitor<'_> for NamedVisitor {
         if name == Quantity::Parameters.name() {
             return Ok(Named(Quantity::Parameters));
         }
-        let metric = metric::by_name(name).map(|metric| Named(Quantity::Metric(metric)));
-        metric.ok_or_else(|| E::unknown_variant(name, QUANTITY_NAMES))
+        let metric = metric::by_name(name).map(Quantity::Metric);
+        let named = metric.or_else(|| LiveMetric::by_name(name).map(Quantity::Live));
+        named.map(Named).ok_or_else(|| E::unknown_variant(name, QUANTITY_NAMES))
     }
 }
 

@@ -172,6 +172,134 @@ pub struct LiveSummary {
     pub error: Option<LiveFault>,
 }
 
+/// What a policy reached in a phase of a live run: from a change of the system, or slot 0, to the next
+/// change, or the end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PhaseNumbers {
+    /// Mean quality of experience of a task, of the windows in which the system has all of the change.
+    pub qoe_per_task: Option<f64>,
+    /// [`recovery_slots`]; all slots of the phase if it did not recover. None before the first change, or
+    /// without a ceiling.
+    pub recovery_slots: Option<f64>,
+    /// [`regret`] from the change on; none without a ceiling.
+    pub regret: Option<f64>,
+    /// Bytes that a device has sent and received in 1,000 slots, on average.
+    pub bytes_per_device: Option<f64>,
+    /// States of a device that a teacher has valued in 1,000 slots, on average.
+    pub queries_per_device: Option<f64>,
+    /// Multiply-adds that a device has spent on learning in a slot, on average; none if the policy does not
+    /// tell.
+    pub multiply_adds: Option<f64>,
+    /// ε of the run until the end of the phase; none without privacy.
+    pub epsilon: Option<f64>,
+}
+
+/// A number of a policy in a phase of a live run, as studies show and compare it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LiveMetric {
+    /// Mean quality of experience of a task.
+    QoePerTask,
+    /// Slots to recover from the change, or all of the phase.
+    Recovery,
+    /// Regret against the ceiling.
+    Regret,
+    /// Bytes that a device sends and receives.
+    BytesPerDevice,
+    /// States of a device that a teacher values.
+    QueriesPerDevice,
+    /// Multiply-adds that a device spends on learning.
+    MultiplyAdds,
+    /// ε of differential privacy.
+    Epsilon,
+}
+
+/// What is said of a [`LiveMetric`].
+struct Facts {
+    id: &'static str,
+    name: &'static str,
+    title: &'static str,
+    digits: usize,
+    of: fn(&PhaseNumbers) -> Option<f64>,
+}
+
+impl LiveMetric {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::QoePerTask,
+        Self::Recovery,
+        Self::Regret,
+        Self::BytesPerDevice,
+        Self::QueriesPerDevice,
+        Self::MultiplyAdds,
+        Self::Epsilon,
+    ];
+
+    fn facts(self) -> Facts {
+        let facts = |id, name, title, digits, of| Facts { id, name, title, digits, of };
+        match self {
+            Self::QoePerTask => {
+                facts("qoe_per_task", "QoePerTask", "QoE per task", 2, |phase| phase.qoe_per_task)
+            }
+            Self::Recovery => facts("recovery_slots", "Recovery", "recovery (slots)", 0, |phase| {
+                phase.recovery_slots
+            }),
+            Self::Regret => facts("regret", "Regret", "regret (reward)", 0, |phase| phase.regret),
+            Self::BytesPerDevice => facts(
+                "bytes_per_device",
+                "BytesPerDevice",
+                "bytes per device (1,000 slots)",
+                0,
+                |phase| phase.bytes_per_device,
+            ),
+            Self::QueriesPerDevice => facts(
+                "queries_per_device",
+                "QueriesPerDevice",
+                "queries per device (1,000 slots)",
+                1,
+                |phase| phase.queries_per_device,
+            ),
+            Self::MultiplyAdds => facts(
+                "multiply_adds",
+                "MultiplyAdds",
+                "multiply-adds per device and slot",
+                0,
+                |phase| phase.multiply_adds,
+            ),
+            Self::Epsilon => facts("epsilon", "Epsilon", "ε", 2, |phase| phase.epsilon),
+        }
+    }
+
+    /// The key in JSON.
+    pub fn id(self) -> &'static str {
+        self.facts().id
+    }
+
+    /// The spelling in study files.
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The heading of tables, with the unit.
+    pub fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// Digits after the point.
+    pub fn digits(self) -> usize {
+        self.facts().digits
+    }
+
+    /// The number of a phase; `None` if it has none.
+    pub fn of(self, phase: &PhaseNumbers) -> Option<f64> {
+        (self.facts().of)(phase)
+    }
+
+    /// The one that study files spell so.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+}
+
 /// The share of the ceiling's quality of experience within which a policy has recovered.
 pub const RECOVERED_WITHIN: f64 = 0.03;
 
@@ -231,6 +359,48 @@ impl LiveRun {
     /// The slot of the change after number `change`, or the end.
     fn next_change(&self, change: usize) -> u32 {
         self.changes.get(change + 1).map_or(self.slots, |next| next.at_slot)
+    }
+
+    /// The first slot of each phase: 0, and that of each change.
+    pub fn phases(&self) -> Vec<u32> {
+        std::iter::once(0).chain(self.changes.iter().map(|change| change.at_slot)).collect()
+    }
+
+    /// What a policy reached in each phase.
+    pub fn numbers(&self, stream: &LiveStream) -> Vec<PhaseNumbers> {
+        let ceiling = self.ceiling_rows();
+        let phase = |(number, at_slot): (usize, u32)| {
+            let change = number.checked_sub(1).and_then(|change| self.changes.get(change));
+            let next = self.changes.get(number).map_or(self.slots, |change| change.at_slot);
+            let inside = |row: &&LiveRow| row.first_slot >= at_slot && row.first_slot < next;
+            let rows: Vec<&LiveRow> = stream.rows.iter().filter(inside).collect();
+            let slots = match (rows.first(), rows.last()) {
+                (Some(first), Some(last)) => last.end_slot - first.first_slot,
+                _ => 0,
+            };
+            let per_slot = |sum: u64| {
+                let device_slots = f64::from(slots) * f64::from(self.devices);
+                (device_slots > 0.0).then(|| sum as f64 / device_slots)
+            };
+            let sum = |count: fn(&LiveRow) -> u64| per_slot(rows.iter().copied().map(count).sum());
+            let spent: Option<u64> = rows.iter().map(|row| row.multiply_adds).sum();
+            let recovery = change.zip(ceiling).map(|(_, ceiling)| {
+                let slots = recovery_slots(&stream.rows, ceiling, at_slot, next);
+                slots.map_or_else(|| f64::from(next - at_slot), |slots| slots as f64)
+            });
+            let settled = change.map_or(0, |change| change.until_slot);
+            PhaseNumbers {
+                qoe_per_task: qoe_per_task(&stream.rows, settled, next),
+                recovery_slots: recovery,
+                regret: ceiling.map(|ceiling| regret(&stream.rows, ceiling, at_slot, next)),
+                bytes_per_device: sum(|row| row.bytes_sent + row.bytes_received)
+                    .map(|bytes| 1_000.0 * bytes),
+                queries_per_device: sum(|row| row.queries).map(|queries| 1_000.0 * queries),
+                multiply_adds: spent.and_then(per_slot),
+                epsilon: rows.last().and_then(|row| row.epsilon),
+            }
+        };
+        self.phases().into_iter().enumerate().map(phase).collect()
     }
 
     /// The rows of `recovery.csv`: by policy, then by change.
@@ -364,6 +534,8 @@ mod tests {
             end_slot: 10 * window + 10,
             tasks: 4,
             completed: 3,
+            bytes_sent: 30,
+            bytes_received: 10,
             qoe_per_task: (!qoe.is_nan()).then_some(qoe),
             ..LiveRow::default()
         };
@@ -420,6 +592,7 @@ mod tests {
         let change = |at_slot, until_slot| LiveChange { at_slot, until_slot, set: Vec::new() };
         let run = LiveRun {
             slots: 80,
+            devices: 2,
             ceiling: Some("b".to_owned()),
             changes: vec![change(20, 20), change(50, 60)],
             streams: vec![
@@ -432,6 +605,19 @@ mod tests {
         assert_eq!(a.qoe_per_task, [Some(9.0), Some(13.0 / 3.0), Some(4.0)]);
         assert_eq!((&a.recovery_slots[..], a.regret), (&[Some(10), None][..], Some(36.0)));
         assert_eq!((&b.recovery_slots[..], b.regret), (&[Some(0), Some(0)][..], Some(0.0)));
+        let numbers = run.numbers(&run.streams[0]);
+        let of = |name: &str| {
+            let metric = LiveMetric::by_name(name).unwrap();
+            numbers.iter().map(|phase| metric.of(phase)).collect::<Vec<_>>()
+        };
+        assert_eq!(run.phases(), [0, 20, 50]);
+        assert_eq!(of("QoePerTask"), [Some(9.0), Some(13.0 / 3.0), Some(4.0)]);
+        // It did not recover from the second change.
+        assert_eq!(of("Recovery"), [None, Some(10.0), Some(30.0)]);
+        assert_eq!(of("Regret"), [Some(0.0), Some(20.0), Some(16.0)]);
+        // 40 bytes in each window of 10 slots, of 2 devices.
+        assert_eq!(of("BytesPerDevice"), [Some(2_000.0); 3]);
+        assert_eq!(of("MultiplyAdds"), [None, None, None]);
         let regrets: Vec<_> = run.recoveries().iter().map(|row| row.regret).collect();
         assert_eq!(
             regrets,

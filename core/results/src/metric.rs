@@ -434,10 +434,13 @@ macro_rules! metrics {
             },)+
         ];
 
-        /// How study files spell the quantities of an exhibit: the metrics, and the number of
-        /// parameters.
-        pub(crate) const QUANTITY_NAMES: &[&str] =
-            &[$(stringify!($name),)+ $(stringify!($episode_name),)+ "Parameters"];
+        /// How study files spell the quantities of an exhibit: the metrics, the number of parameters, and
+        /// the numbers of live runs.
+        pub(crate) const QUANTITY_NAMES: &[&str] = &[
+            $(stringify!($name),)+ $(stringify!($episode_name),)+ "Parameters",
+            "QoePerTask", "Recovery", "Regret", "BytesPerDevice", "QueriesPerDevice", "MultiplyAdds",
+            "Epsilon",
+        ];
     };
 }
 

@@ -93,6 +93,13 @@ impl LivePolicy {
         self.silent.get(&device).is_some_and(|slots| slots.contains(&slot))
     }
 
+    /// The files that it names as checkpoints: its own, those that replace it, and its teacher's.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &str> {
+        let renewed = self.renewed.iter().map(|(_, file)| file);
+        let teacher = self.online.iter().filter_map(|online| online.teacher.checkpoint.as_ref());
+        self.policy.checkpoint.iter().chain(renewed).chain(teacher).map(String::as_str)
+    }
+
     /// True if what a device sends in a slot is not finite.
     pub fn is_broken(&self, device: u32, slot: u32) -> bool {
         self.broken.get(&device).is_some_and(|slots| slots.contains(&slot))

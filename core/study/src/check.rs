@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use offramp_results::exhibit::{ExhibitKind, Quantity};
-use offramp_scenario::{Fault, check_name, fault_of, nearest};
+use offramp_scenario::{Fault, LiveEntry, LivePolicy, check_name, fault_of, nearest};
 
 use crate::effect::{Setter, why_without_effect};
 use crate::file::{
@@ -38,9 +38,24 @@ pub(crate) fn check(file: &StudyFile, source_name: &str, text: &str) -> Result<(
         checked.id(number, exhibit)?;
         checked.exhibit(number, exhibit)?;
         checked.points(number, exhibit)?;
+        checked.live(number, exhibit)?;
     }
     let mut claims = file.claims.iter().enumerate();
     claims.try_for_each(|(number, claim)| checked.claim(number, claim))
+}
+
+/// Checks what a study states of a live run, whose scenario has been read.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn check_streams(
+    file: &StudyFile,
+    source_name: &str,
+    text: &str,
+    number: usize,
+    live: &LiveEntry,
+) -> Result<(), Fault> {
+    Checked { file, source_name, text }.streams(number, live)
 }
 
 impl Checked<'_> {
@@ -165,7 +180,18 @@ impl Checked<'_> {
         if exhibit.form != ExhibitKind::Curves || !metrics.is_empty() {
             self.list(&format!("{at}.metrics"), &metrics)?;
         }
-        let policies = exhibit.policies.iter().enumerate();
+        let is_live = exhibit.form == ExhibitKind::Streams;
+        let other = |quantity: &Quantity| matches!(quantity, Quantity::Live(_)) != is_live;
+        if let Some(other) = exhibit.metrics.iter().position(other) {
+            let name = exhibit.metrics[other].name();
+            let message = match is_live {
+                true => format!("live runs have no `{name}`"),
+                false => format!("only live runs, `form: Streams`, have `{name}`"),
+            };
+            return self.fault(&format!("{at}.metrics.{other}"), message, None);
+        }
+        // Those of a live run are in its scenario.
+        let policies = exhibit.policies.iter().enumerate().filter(|_| !is_live);
         let named = policies
             .map(|(at, policy)| (format!("policies.{at}"), policy))
             .chain(exhibit.reference.iter().map(|policy| ("reference".to_owned(), policy)))
@@ -216,6 +242,99 @@ impl Checked<'_> {
         Ok(())
     }
 
+    /// Checks that an item says which live runs it shows, and nothing that they have no use for.
+    fn live(&self, number: usize, exhibit: &ExhibitSection) -> Result<(), Fault> {
+        let at = format!("items.{number}");
+        let Some(live) = &exhibit.live else {
+            if exhibit.form != ExhibitKind::Streams {
+                return Ok(());
+            }
+            let help = "such as live: (scenario: \"drift.ron\")".to_owned();
+            let message = "`Streams` shows live runs: say which in `live`".to_owned();
+            return self.fault(&format!("{at}.form"), message, Some(help));
+        };
+        if exhibit.form != ExhibitKind::Streams {
+            let message = "only `form: Streams` shows live runs".to_owned();
+            return self.fault(&format!("{at}.live"), message, None);
+        }
+        let points = exhibit.points.iter().any(|point| !point.label.is_empty());
+        let idle = [
+            ("points", points),
+            ("quick_points", exhibit.quick_points.is_some()),
+            ("reference", exhibit.reference.is_some()),
+            ("paper", !exhibit.paper.is_empty()),
+        ];
+        if let Some((field, _)) = idle.iter().find(|(_, stated)| *stated) {
+            let message =
+                format!("`{field}` has no effect here: an item of live runs has its phases");
+            return self.fault(&format!("{at}.{field}"), message, None);
+        }
+        for (file, policy) in &live.checkpoints {
+            let field = format!("{at}.live.checkpoints.{file}");
+            match self.file.policies.get(policy) {
+                None => return self.unknown(&field, policy),
+                Some(source) if source.learns() => {}
+                Some(_) => {
+                    let message = format!("`{policy}` does not learn, so it has no checkpoint");
+                    return self.fault(&field, message, None);
+                }
+            }
+        }
+        self.settings(&format!("{at}.live.set"), &live.set, Setter::Live)?;
+        self.settings(&format!("{at}.live.quick"), &live.quick, Setter::Live)
+    }
+
+    /// Checks that the live run of an item has the policies, checkpoints and phases that the study names.
+    fn streams(&self, number: usize, live: &LiveEntry) -> Result<(), Fault> {
+        let at = format!("items.{number}");
+        let exhibit = &self.file.items[number];
+        let labels = || live.policies.iter().map(|one| one.policy.label.as_str());
+        for (place, policy) in exhibit.policies.iter().enumerate() {
+            if !labels().any(|label| label == policy) {
+                let help = nearest(policy, labels()).map(|near| format!("did you mean `{near}`?"));
+                let message = format!("the live run has no policy `{policy}`");
+                return self.fault(&format!("{at}.policies.{place}"), message, help);
+            }
+        }
+        let files: Vec<&str> = live.policies.iter().flat_map(LivePolicy::checkpoints).collect();
+        let checkpoints = exhibit.live.iter().flat_map(|live| live.checkpoints.keys());
+        for file in checkpoints {
+            if !files.contains(&file.as_str()) {
+                let help = nearest(file, files.iter().copied())
+                    .map(|near| format!("did you mean `{near}`?"));
+                let message = format!("no policy of the live run has the checkpoint `{file}`");
+                return self.fault(&format!("{at}.live.checkpoints.{file}"), message, help);
+            }
+        }
+        let phases: Vec<String> = std::iter::once(0)
+            .chain(live.changes.iter().map(|change| change.at))
+            .map(|slot| slot.to_string())
+            .collect();
+        let claims = self.file.claims.iter().enumerate();
+        let own = claims.filter(|(_, claim)| *claim.holds_if.compared().0 == exhibit.id);
+        for (number, claim) in own {
+            let named: Vec<(&str, &String)> = match &claim.holds_if {
+                Condition::Compare { left, right, .. } => {
+                    vec![("left.point", &left.point), ("right.point", &right.point)]
+                }
+                Condition::Steadier { from, to, .. } => vec![("from", from), ("to", to)],
+                Condition::Best { .. } | Condition::Bounded { .. } => Vec::new(),
+            };
+            for (field, point) in named {
+                if !phases.contains(point) {
+                    let message = format!("`{}` has no phase `{point}`", exhibit.id);
+                    let help = format!("there are: {}", phases.join(", "));
+                    return self.fault(
+                        &format!("claims.{number}.holds_if.{field}"),
+                        message,
+                        Some(help),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the item of a claim, the policies it compares and their points exist.
     fn claim(&self, number: usize, claim: &ClaimSection) -> Result<(), Fault> {
         let at = format!("claims.{number}.holds_if");
@@ -234,6 +353,11 @@ impl Checked<'_> {
                 format!("`{item}` shows the course of trainings: nothing is evaluated in it");
             let help = "name a table or a figure of results".to_owned();
             return self.fault(&format!("{at}.item"), message, Some(help));
+        }
+        let is_live = exhibit.form == ExhibitKind::Streams;
+        if matches!(metric, Quantity::Live(_)) != is_live {
+            let message = format!("`{item}` has no `{}`", metric.name());
+            return self.fault(&format!("{at}.metric"), message, None);
         }
         let compared = |field: &str, policy: &String| {
             let known =
@@ -266,6 +390,13 @@ impl Checked<'_> {
         };
         match &claim.holds_if {
             Condition::Best { policy, rivals, .. } => ahead_of(policy, rivals)?,
+            Condition::Bounded { policy, bound, .. } => {
+                compared("policy", policy)?;
+                if !bound.is_finite() {
+                    let message = format!("a finite number is needed, not {bound}");
+                    return self.fault(&format!("{at}.bound"), message, None);
+                }
+            }
             Condition::Steadier { policy, rivals, from, to, .. } => {
                 ahead_of(policy, rivals)?;
                 for (field, point) in [("from", from), ("to", to)] {
@@ -297,7 +428,8 @@ impl Checked<'_> {
     /// Checks that the item of a claim has the point that a place names.
     fn place(&self, at: &str, exhibit: &ExhibitSection, place: &Place) -> Result<(), Fault> {
         let Place { policy, point } = place;
-        if !point.is_empty() || exhibit.points.iter().any(|listed| listed.label.is_empty()) {
+        let unlabelled = exhibit.points.iter().any(|listed| listed.label.is_empty());
+        if !point.is_empty() || unlabelled || exhibit.live.is_some() {
             return self.point(&format!("{at}.point"), exhibit, point);
         }
         let message = format!("`{}` has several points; which one of `{policy}`?", exhibit.id);
@@ -309,7 +441,8 @@ impl Checked<'_> {
     /// Checks that an item has a point.
     fn point(&self, at: &str, exhibit: &ExhibitSection, point: &str) -> Result<(), Fault> {
         let labels = || exhibit.points.iter().map(|listed| listed.label.as_str());
-        if labels().any(|label| label == point) {
+        // The phases of a live run are in its scenario.
+        if exhibit.live.is_some() || labels().any(|label| label == point) {
             return Ok(());
         }
         let help = nearest(point, labels()).map(|near| format!("did you mean `{near}`?"));
@@ -322,6 +455,7 @@ mod tests {
     use offramp_scenario::read_ron;
 
     use super::*;
+    use crate::streams::read_entry;
 
     const STUDY: &str = r#"(
         name: "toy",
@@ -353,6 +487,14 @@ mod tests {
                 id: "carried", title: "", form: Table, trained: Once, policies: ["teacher"],
                 points: [(label: "a", of: { "teacher": { "system.servers": 2 } })], metrics: [Qoe],
             ),
+            (
+                id: "drift", title: "", form: Streams, policies: ["frozen", "renewed"],
+                live: (
+                    scenario: "drift.ron", quick: { "live.slots": 50 },
+                    checkpoints: { "low.safetensors": "student", "high.safetensors": "teacher" },
+                ),
+                metrics: [QoePerTask, Recovery],
+            ),
         ],
         claims: [
             (
@@ -375,12 +517,39 @@ mod tests {
                     from: "0.2", to: "0.6",
                 ),
             ),
+            (
+                text: "", source: "",
+                holds_if: Compare(
+                    item: "drift", metric: QoePerTask, order: Below,
+                    left: (policy: "frozen", point: "40"), right: (policy: "renewed", point: "40"),
+                ),
+            ),
+            (
+                text: "", source: "",
+                holds_if: Bounded(item: "drift", metric: Recovery, order: Below, policy: "renewed", bound: 9.5),
+            ),
         ],
+    )"#;
+
+    /// The live run of the item "drift".
+    const DRIFT: &str = r#"(
+        name: "drift",
+        live: (
+            slots: 90,
+            drift: [(at: 40, set: { "tasks.arrival_probability": 0.5 })],
+            policies: [
+                (plugin: "d3qn", name: "frozen", checkpoint: "low.safetensors"),
+                (plugin: "d3qn", name: "renewed", checkpoint: "low.safetensors", renewed: { 40: "high.safetensors" }),
+            ],
+        ),
     )"#;
 
     fn checked(text: &str) -> Result<(), Fault> {
         let file: StudyFile = read_ron("toy.ron", text)?;
-        check(&file, "toy.ron", text)
+        check(&file, "toy.ron", text)?;
+        let section = file.items[3].live.as_ref().unwrap();
+        let live = read_entry(section, DRIFT, "".as_ref()).map_err(|fault| *fault)?;
+        check_streams(&file, "toy.ron", text, 3, &live)
     }
 
     /// What is wrong with the study if `from` in it is `to`, and the text of the place.
@@ -489,6 +658,55 @@ mod tests {
             let fault = checked(&wrong).unwrap_err();
             assert!(fault.message.starts_with("a number above 0 is needed, not "), "{factor}");
         }
+    }
+
+    #[test]
+    fn live_runs_have_what_the_study_names() {
+        let streams = "(
+                id: \"drift\", title: \"\", form: Streams, policies: [\"frozen\", \"renewed\"],";
+        let of = |form: &str| streams.replace("form: Streams", form);
+        check_fault(
+            streams,
+            &of("form: Lines"),
+            "only live runs, `form: Streams`, have `QoePerTask` at QoePerTask",
+        );
+        check_fault(
+            "policies: [\"frozen\", \"renewed\"]",
+            "policies: [\"frozen\", \"renewed\", \"reneved\"]",
+            "the live run has no policy `reneved` at \"reneved\"",
+        );
+        check_fault(
+            "\"low.safetensors\": \"student\"",
+            "\"lov.safetensors\": \"student\"",
+            "no policy of the live run has the checkpoint `lov.safetensors` at \"student\"",
+        );
+        check_fault(
+            "\"low.safetensors\": \"student\"",
+            "\"low.safetensors\": \"rules\"",
+            "`rules` does not learn, so it has no checkpoint at \"rules\"",
+        );
+        check_fault(
+            "[QoePerTask, Recovery]",
+            "[QoePerTask, Qoe]",
+            "live runs have no `Qoe` at Qoe",
+        );
+        check_fault(
+            "left: (policy: \"frozen\", point: \"40\")",
+            "left: (policy: \"frozen\", point: \"30\")",
+            "`drift` has no phase `30` at \"30\"",
+        );
+        check_fault("bound: 9.5", "bound: inf", "a finite number is needed, not inf at inf");
+        check_fault(
+            "item: \"drift\", metric: QoePerTask",
+            "item: \"drift\", metric: Qoe",
+            "`drift` has no `Qoe` at Qoe",
+        );
+        let seed = "`live.seed` has no effect here: the study's `evaluate` and `training_seeds` count at 50";
+        check_fault("\"live.slots\": 50", "\"live.seed\": 50", seed);
+        let points = "metrics: [QoePerTask, Recovery], points: [(label: \"a\")]";
+        let idle =
+            "`points` has no effect here: an item of live runs has its phases at [(label: \"a\")]";
+        check_fault("metrics: [QoePerTask, Recovery]", points, idle);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) fn judge(claim: &ClaimSection, exhibits: &[Exhibit]) -> Option<Claim>
         Condition::Steadier { policy, rivals, from, to, .. } => {
             compared.steadier(policy, rivals, from, to)
         }
+        Condition::Bounded { policy, bound, .. } => compared.bounded(policy, *bound),
     };
     let ClaimSection { text, source, .. } = claim.clone();
     Some(match margins.and_then(|margins| compared.judged(&margins)) {
@@ -114,14 +115,8 @@ impl Compared<'_> {
     /// # Errors
     /// Which number is missing, and why.
     fn best(&self, policy: &str, rivals: &[String]) -> Result<Vec<Margin>, String> {
-        let mut points: Vec<&str> = Vec::new();
-        for cell in &self.exhibit.cells {
-            if !points.contains(&cell.point.as_str()) {
-                points.push(&cell.point);
-            }
-        }
         let mut margins = Vec::new();
-        for point in points {
+        for point in self.points() {
             let ours = self.scores(policy, point)?;
             for rival in rivals {
                 let margin = self.ahead(&ours, &self.scores(rival, point)?)?;
@@ -130,6 +125,34 @@ impl Compared<'_> {
             }
         }
         Ok(margins)
+    }
+
+    /// The margins of a policy on its side of a number, at every point of the exhibit.
+    ///
+    /// # Errors
+    /// Which number is missing, and why.
+    fn bounded(&self, policy: &str, bound: f64) -> Result<Vec<Margin>, String> {
+        let margin = |point| {
+            let beyond = self.scores(policy, point)?.less(bound);
+            let beyond = match self.order {
+                Order::Above => beyond,
+                Order::Below => beyond.times(-1.0),
+            };
+            let what = format!("{} minus {bound}", at(policy, point));
+            Ok(Margin { what, margin: beyond.mean() })
+        };
+        self.points().into_iter().map(margin).collect()
+    }
+
+    /// The points of the exhibit, in order.
+    fn points(&self) -> Vec<&str> {
+        let mut points: Vec<&str> = Vec::new();
+        for cell in &self.exhibit.cells {
+            if !points.contains(&cell.point.as_str()) {
+                points.push(&cell.point);
+            }
+        }
+        points
     }
 
     /// The margin of one number ahead of another, times `factor`.
@@ -326,6 +349,7 @@ mod tests {
             quantities: vec![Quantity::Parameters],
             reference: None,
             cells: cells.iter().map(cell).collect(),
+            streams: Vec::new(),
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Setter {
     Trained,
     /// A policy that is distilled.
     Distilled,
+    /// A live run.
+    Live,
 }
 
 impl Setter {
@@ -58,6 +60,10 @@ pub(crate) fn why_without_effect(field: &str, setter: Setter) -> Option<&'static
         Setter::Trained if distill => Some("this policy is trained"),
         Setter::Distilled if train => Some("this policy is distilled"),
         Setter::Evaluation if train || distill => Some("it is evaluated here, not taught"),
+        Setter::Live if train || distill => Some("nothing is trained or distilled in a live run"),
+        Setter::Live if inside("live.seed") => {
+            Some("the study's `evaluate` and `training_seeds` count")
+        }
         _ => None,
     }
 }

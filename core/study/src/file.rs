@@ -83,10 +83,12 @@ sections! {
         /// figure per metric, with one line per policy over the points; `Curves`: the course of
         /// training; `Profiles`: performance profiles, the share of episodes that reach each
         /// threshold, one figure per metric, with means of the middle half and how often each
-        /// policy is above the reference.
+        /// policy is above the reference; `Streams`: live runs, over time and by phase.
         form: ExhibitKind {},
-        /// The policies it compares.
+        /// The policies it compares; of `Streams` those of the live run, by the names that its results use.
         policies: Vec<String> { range: "at least one, all different", },
+        /// The live runs of `Streams`, one for each training seed.
+        live: Option<StreamsSection> { default: None, nested: section, },
         /// The policy that the others are compared with, episode by episode.
         reference: Option<String> { default: None, },
         /// The circumstances under which policies are compared, a list.
@@ -101,12 +103,29 @@ sections! {
         /// as the study describes them, to be evaluated at each point.
         trained: TrainedAt { default: TrainedAt::default(), },
         /// The [metrics](#metrics) it shows, as spelled in studies, and `Parameters`: the number
-        /// of parameters as the paper counts them.
+        /// of parameters as the paper counts them. Of `Streams`: `QoePerTask`, `Recovery`, `Regret`,
+        /// `BytesPerDevice`, `QueriesPerDevice`, `MultiplyAdds`, `Epsilon`.
         metrics: Vec<Quantity> { range: "at least one, except of `Curves`", },
         /// The paper's numbers, by policy, point and metric.
         paper: BTreeMap<String, BTreeMap<String, BTreeMap<Quantity, f64>>> {
             default: BTreeMap::new(),
         },
+    }
+
+    /// Live runs.
+    struct StreamsSection("item.live") {
+        /// The scenario with the section [`live`](#live-runs). Its phases are the points of the item: `0`
+        /// and the slots in which changes begin. The seed of a stream is that of `evaluate` plus the
+        /// training seed.
+        scenario: String {},
+        /// The checkpoints among its files that policies of the study learn:
+        /// `{ "student.safetensors": "student" }`. A live run has those of its training seed.
+        checkpoints: BTreeMap<String, String> { default: BTreeMap::new(), },
+        /// Fields of the scenario and their values, which override it:
+        /// `{ "live.drift": [(at: 9000, set: { "tasks.arrival_probability": 0.5 })] }`.
+        set: Settings { default: Settings::new(), },
+        /// Likewise in a quick run, where they override `set`.
+        quick: Settings { default: Settings::new(), },
     }
 
     /// Circumstances.
@@ -239,6 +258,19 @@ variants! {
             /// The label of the second point.
             to: String {},
         },
+        /// A policy is above or below a number at every point of an item.
+        Bounded {
+            /// The id of the item.
+            item: String {},
+            /// The metric that is compared.
+            metric: Quantity {},
+            /// `Above` or `Below`: where the policy is, seen from the bound.
+            order: Order {},
+            /// The policy.
+            policy: String {},
+            /// The bound.
+            bound: f64 {},
+        },
     }
 }
 
@@ -264,7 +296,8 @@ impl Condition {
     pub(crate) fn compared(&self) -> (&String, Quantity, Order) {
         let (Self::Best { item, metric, order, .. }
         | Self::Compare { item, metric, order, .. }
-        | Self::Steadier { item, metric, order, .. }) = self;
+        | Self::Steadier { item, metric, order, .. }
+        | Self::Bounded { item, metric, order, .. }) = self;
         (item, *metric, *order)
     }
 }

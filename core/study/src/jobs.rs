@@ -9,9 +9,9 @@ use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
 use offramp_results::exhibit::ExhibitKind;
 
-use crate::lessons::lessons;
 use crate::plan::{SeedRun, TrainingJob};
-use crate::run::{PlannedItem, runs_of};
+use crate::run::{PlannedItem, lessons_of, streams_of};
+use crate::streams::LiveJob;
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{DATASET, Failure, Failures, ProgressLog};
 
@@ -26,6 +26,8 @@ pub enum JobKind {
     Distillation,
     /// Evaluates a policy at a point.
     Evaluation,
+    /// Plays the live run of a training seed.
+    Live,
 }
 
 /// A job of a study.
@@ -36,7 +38,7 @@ pub struct Job {
     pub makes: String,
     /// Its kind.
     pub kind: JobKind,
-    /// The policy that it trains, distils or evaluates.
+    /// The policy that it trains, distils or evaluates; of a live run, the item that shows it.
     pub policy: String,
     /// The names of the jobs that must have succeeded before.
     pub needs: Vec<String>,
@@ -64,6 +66,7 @@ enum Task<'p> {
     Learn(&'p TrainingJob),
     Collect(&'p TrainingJob),
     Evaluate(&'p SeedRun),
+    Live(&'p LiveJob),
 }
 
 impl Study {
@@ -84,8 +87,7 @@ impl Study {
         let runner = StudyRunner { study: self, registry, out, isolated };
         let planned = runner.planned(only)?;
         self.check_memory(&planned)?;
-        let runs = runs_of(&planned);
-        runner.check(&lessons(&runs), &runs)?;
+        runner.check(&lessons_of(&planned), &planned)?;
         let mut left: Vec<Job> = runner
             .jobs(&planned)
             .into_iter()
@@ -126,6 +128,7 @@ impl Study {
             Task::Learn(lesson) => runner.learn(lesson, &Failures::new(), &log)?,
             Task::Collect(lesson) => runner.collect(lesson, &log)?,
             Task::Evaluate(run) => runner.evaluate(run, &log)?.map(drop),
+            Task::Live(job) => runner.run_live(job, &Failures::new(), &log)?.map(drop),
         };
         Ok(match attempt {
             Ok(()) => JobOutcome::Done,
@@ -138,12 +141,13 @@ impl StudyRunner<'_> {
     /// Every job of these items once, after those it needs.
     fn jobs<'p>(&self, planned: &'p [PlannedItem<'_>]) -> Vec<PlannedJob<'p>> {
         let mut jobs = Vec::new();
-        for lesson in lessons(&runs_of(planned)) {
+        for lesson in lessons_of(planned) {
             jobs.extend(jobs_of(lesson));
         }
         let mut listed = HashSet::new();
-        let evaluated = planned.iter().filter(|(item, _)| item.form != ExhibitKind::Curves);
-        for run in evaluated.flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs) {
+        let evaluated = planned.iter().filter(|planned| planned.item.form != ExhibitKind::Curves);
+        let cells = evaluated.flat_map(|planned| &planned.cells);
+        for run in cells.flat_map(|cell| &cell.runs) {
             let SeedRun { job, evaluation, .. } = run;
             if listed.insert(&evaluation.key) {
                 jobs.push(PlannedJob {
@@ -158,6 +162,17 @@ impl StudyRunner<'_> {
                 });
             }
         }
+        let streams = streams_of(planned).into_iter().filter(|job| listed.insert(&job.key));
+        jobs.extend(streams.map(|job| PlannedJob {
+            job: Job {
+                makes: job.folder(),
+                kind: JobKind::Live,
+                policy: job.name.clone(),
+                needs: job.lessons.values().map(makes).collect(),
+                alone: false,
+            },
+            task: Task::Live(job),
+        }));
         jobs
     }
 
@@ -167,16 +182,20 @@ impl StudyRunner<'_> {
             Task::Learn(lesson) => self.is_learned(lesson),
             Task::Collect(lesson) => self.is_learned(lesson) || self.is_collected(lesson),
             Task::Evaluate(run) => self.has_succeeded(&run.evaluation),
+            Task::Live(job) => self.has_run_live(job),
         }
     }
 
     /// The reason why a task can't begin yet: a lesson that has not been given.
     fn missing(&self, task: Task<'_>) -> Option<String> {
-        let needed = match task {
-            Task::Learn(lesson) | Task::Collect(lesson) => lesson.teacher.as_deref(),
-            Task::Evaluate(run) => run.job.as_ref(),
+        let needed: Vec<&TrainingJob> = match task {
+            Task::Learn(lesson) | Task::Collect(lesson) => {
+                lesson.teacher.as_deref().into_iter().collect()
+            }
+            Task::Evaluate(run) => run.job.iter().collect(),
+            Task::Live(job) => job.lessons.values().collect(),
         };
-        let missing = needed.filter(|lesson| !self.is_learned(lesson))?;
+        let missing = needed.into_iter().find(|lesson| !self.is_learned(lesson))?;
         Some(format!("it needs {}, which has not been made: do that job first", makes(missing)))
     }
 }

@@ -2,19 +2,18 @@
 
 use offramp_harness::side_by_side::side_by_side;
 
-use crate::plan::{SeedRun, TrainingJob};
+use crate::plan::TrainingJob;
 use crate::study::StudyError;
 use crate::work::{Attempt, Failures};
 
 /// The outcome of a lesson; the failure of a plugin is one.
 type Outcome = Result<Attempt<()>, StudyError>;
 
-/// Every training and distillation that `runs` need, each once; a teacher's comes before its
-/// student's.
-pub(crate) fn lessons<'s>(runs: &[&'s SeedRun]) -> Vec<&'s TrainingJob> {
+/// Each of these trainings and distillations once, with those of teachers, which come before their
+/// students'.
+pub(crate) fn lessons<'s>(needed: impl Iterator<Item = &'s TrainingJob>) -> Vec<&'s TrainingJob> {
     let mut lessons: Vec<&TrainingJob> = Vec::new();
-    let learning = runs.iter().filter_map(|run| run.job.as_ref());
-    for job in learning.flat_map(|job| job.teacher.as_deref().into_iter().chain([job])) {
+    for job in needed.flat_map(|job| job.teacher.as_deref().into_iter().chain([job])) {
         if !lessons.iter().any(|listed| listed.key == job.key) {
             lessons.push(job);
         }

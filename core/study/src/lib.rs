@@ -26,6 +26,7 @@
 //! ```text
 //! OUT/learned/SCENARIO-KEY/ a training or a distillation, as `train` and `distill` write them
 //! OUT/results/POLICY-KEY/   one run folder per policy, point and training seed
+//! OUT/results/ITEM-KEY/     one live run per item of streams and training seed
 //! ```
 //!
 //! A key is a hash of everything that the contents of a folder depend on: the engine, the scenario
@@ -41,6 +42,7 @@ mod jobs;
 mod lessons;
 mod plan;
 mod run;
+mod streams;
 mod study;
 mod work;
 

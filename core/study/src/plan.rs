@@ -87,25 +87,25 @@ impl SeedRun {
 }
 
 /// Folder name: the sanitised name plus the first 12 digits of the key.
-fn folder_name(name: &str, key: &str) -> String {
+pub(crate) fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("{name}-{}", &key[..12])
 }
 
 /// The part of a key that covers the files plugins read by themselves; empty if there are none.
-fn described(files: &[FileRecord]) -> String {
+pub(crate) fn described(files: &[FileRecord]) -> String {
     let file = |FileRecord { path, sha256 }: &FileRecord| format!(" {path} {sha256}");
     files.iter().map(file).collect()
 }
 
 /// The recorded data of a scenario.
-fn recordings(scenario: &Scenario) -> Result<Vec<FileRecord>, Box<Fault>> {
+pub(crate) fn recordings(scenario: &Scenario) -> Result<Vec<FileRecord>, Box<Fault>> {
     let fault = |cause| Box::new(scenario.fault("recordings", cause, None));
     recorded_files(scenario).map_err(fault)
 }
 
-/// The record of the checkpoint that a scenario names in `field`, where learning begins.
+/// The record of the checkpoint that a scenario names in `field`.
 fn begun_from(
     scenario: &Scenario,
     field: &str,
@@ -121,7 +121,7 @@ fn begun_from(
 
 /// The part of a study that uses a scenario.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(crate) enum Stage {
     Training,
     Distillation,
     Evaluation,
@@ -155,7 +155,7 @@ fn entry(plugin: &str, name: &str, checkpoint: Option<&str>, parameters: &str) -
 
 /// All settings as one, later ones over earlier ones. The same settings yield the same text of a
 /// scenario in whichever order they come, so that nothing is learned twice.
-fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
+pub(crate) fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
     let mut merged = BTreeMap::new();
     for (field, value) in settings.iter().copied().flatten() {
         // Setting a whole section discards earlier settings inside it.
@@ -167,9 +167,27 @@ fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
     merged
 }
 
+/// The text of a scenario with `field` set to `value`.
+pub(crate) fn with(
+    scenario: &str,
+    text: &str,
+    field: &str,
+    value: &str,
+) -> Result<String, Box<Fault>> {
+    if field == "settings" {
+        // It would be read relative to wherever the scenario is run.
+        let message = "a study names files of settings in the `settings` of a policy".to_owned();
+        return Err(Box::new(fault_of(scenario, text, field, message, None)));
+    }
+    replace(text, field, value).ok_or_else(|| {
+        let message = format!("the study sets `{field}`, and the scenario has no such field");
+        Box::new(fault_of(scenario, text, field, message, None))
+    })
+}
+
 impl StudyRunner<'_> {
     /// `scenario`'s text with all settings that concern `stage`.
-    fn text(
+    pub(crate) fn text(
         &self,
         scenario: &str,
         settings: &[&Settings],
@@ -178,30 +196,10 @@ impl StudyRunner<'_> {
         let mut text = self.study.scenarios.get(scenario).cloned().unwrap_or_default();
         for (field, value) in merged(settings) {
             if concerns(field, stage) {
-                text = self.set(scenario, &text, field, value)?;
+                text = with(scenario, &text, field, value)?;
             }
         }
         Ok(text)
-    }
-
-    /// `text` with `field` set to `value`.
-    fn set(
-        &self,
-        scenario: &str,
-        text: &str,
-        field: &str,
-        value: &str,
-    ) -> Result<String, Box<Fault>> {
-        if field == "settings" {
-            // It would be read relative to wherever the scenario is run.
-            let message =
-                "a study names files of settings in the `settings` of a policy".to_owned();
-            return Err(Box::new(fault_of(scenario, text, field, message, None)));
-        }
-        replace(text, field, value).ok_or_else(|| {
-            let message = format!("the study sets `{field}`, and the scenario has no such field");
-            Box::new(fault_of(scenario, text, field, message, None))
-        })
     }
 
     /// Reads the text of a scenario.
@@ -290,7 +288,7 @@ impl StudyRunner<'_> {
     }
 
     /// The folder of a scenario of the study.
-    fn home(&self, scenario: &str) -> PathBuf {
+    pub(crate) fn home(&self, scenario: &str) -> PathBuf {
         let file = self.study.folder.join(scenario);
         file.parent().unwrap_or(Path::new("")).to_owned()
     }
@@ -306,7 +304,7 @@ impl StudyRunner<'_> {
     }
 
     /// The training or distillation of the policy `name`, with that of its teacher.
-    fn job(
+    pub(crate) fn job(
         &self,
         name: &str,
         source: &PolicySource,
@@ -331,7 +329,7 @@ impl StudyRunner<'_> {
                     ("distill.teacher.plugin", quoted(&plugin)),
                     ("distill.teacher.parameters", parameters.to_owned()),
                 ] {
-                    text = self.set(scenario, &text, field, &value)?;
+                    text = with(scenario, &text, field, &value)?;
                 }
                 let home = self.home(scenario);
                 let mut read = self.scenario(scenario, &text, &home)?;
@@ -350,7 +348,7 @@ impl StudyRunner<'_> {
                 files.extend(begun_from(&of_student, "distill.from", entry.from.as_deref())?);
                 files.extend(recordings(&of_student)?);
                 let files = described(&files);
-                let text = self.set(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
+                let text = with(scenario, &text, "distill.teacher.checkpoint", &checkpoint)?;
                 let key = sha256(
                     format!("{ENGINE} {} {plugins:?} {text}{files}", teacher.key).as_bytes(),
                 );
@@ -363,18 +361,26 @@ impl StudyRunner<'_> {
                 let quick = if self.study.size == Size::Quick { quick } else { &none };
                 let settings = [quick_set, set, quick, &point.set, own];
                 let text = self.text(scenario, &settings, Stage::Training)?;
-                let text = self.set(scenario, &text, "train.seed", &seed.to_string())?;
+                let text = with(scenario, &text, "train.seed", &seed.to_string())?;
                 let home = self.home(scenario);
                 let read = self.scenario(scenario, &text, &home)?;
                 let read = bind_training(read, self.registry).map_err(Box::new)?;
-                let Training { scenario: of_learner, entry, learner, explorer, .. } = read;
+                let Training { scenario: of_learner, entry, learner, explorer, teacher, .. } = read;
                 let learning = [Some(&learner), explorer.as_ref()].into_iter().flatten();
                 let mut files: Vec<FileRecord> = learning
                     .flat_map(|bound| files_of(&of_learner, &bound.plugin, &bound.parameters))
                     .collect();
                 files.extend(begun_from(&of_learner, "train.from", entry.from.as_deref())?);
+                if let Some(taught_by) = &teacher {
+                    files.extend(files_of(&of_learner, &taught_by.plugin, &taught_by.parameters));
+                    let file = entry.teacher.as_ref().and_then(|one| one.checkpoint.as_deref());
+                    files.extend(begun_from(&of_learner, "train.teacher.checkpoint", file)?);
+                }
                 files.extend(recordings(&of_learner)?);
-                let files = described(&files);
+                let mut files = described(&files);
+                if let Some(taught_by) = teacher {
+                    files += &format!(" {}", taught_by.plugin.library.sha256);
+                }
                 let explorer = explorer.map(|bound| bound.plugin.library.sha256.clone());
                 let plugins = Some((learner.plugin.library.sha256.clone(), explorer));
                 let key = sha256(format!("{ENGINE} {plugins:?} {text}{files}").as_bytes());
@@ -402,13 +408,13 @@ impl StudyRunner<'_> {
         // What was learned may be evaluated where it could not be learned, as drawn systems in a world.
         for section in ["train", "distill"] {
             if has(&text, section) {
-                text = self.set(scenario, &text, section, "None")?;
+                text = with(scenario, &text, section, "None")?;
             }
         }
         let seed = self.study.file.evaluate.seed;
         let evaluate = format!("(episodes: {}, seed: {seed})", self.study.episodes());
         for (field, value) in [("policies", format!("[{listed}]")), ("evaluate", evaluate)] {
-            text = self.set(scenario, &text, field, &value)?;
+            text = with(scenario, &text, field, &value)?;
         }
         let home = self.home(scenario);
         let mut read = self.scenario(scenario, &text, &home)?;

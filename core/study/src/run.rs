@@ -11,7 +11,8 @@ use offramp_harness::executor::Executor;
 
 use crate::file::{ExhibitSection, PointSection};
 use crate::lessons;
-use crate::plan::SeedRun;
+use crate::plan::{SeedRun, TrainingJob};
+use crate::streams::LiveJob;
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{Failure, Failures, ProgressLog};
 
@@ -34,12 +35,30 @@ pub(crate) struct PlannedCell<'s> {
     pub(crate) runs: Vec<SeedRun>,
 }
 
-/// An item, with its cells point by point.
-pub(crate) type PlannedItem<'s> = (&'s ExhibitSection, Vec<PlannedCell<'s>>);
+/// An item that is to be made.
+pub(crate) struct PlannedItem<'s> {
+    pub(crate) item: &'s ExhibitSection,
+    /// Its cells, point by point; none if it shows live runs.
+    pub(crate) cells: Vec<PlannedCell<'s>>,
+    /// The live runs that it shows.
+    pub(crate) streams: Vec<LiveJob>,
+}
 
 /// All runs of these items, in order.
 pub(crate) fn runs_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p SeedRun> {
-    planned.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.runs).collect()
+    planned.iter().flat_map(|planned| &planned.cells).flat_map(|cell| &cell.runs).collect()
+}
+
+/// All live runs of these items, in order.
+pub(crate) fn streams_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p LiveJob> {
+    planned.iter().flat_map(|planned| &planned.streams).collect()
+}
+
+/// The trainings and distillations that these items need.
+pub(crate) fn lessons_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p TrainingJob> {
+    let of_runs = runs_of(planned).into_iter().filter_map(|run| run.job.as_ref());
+    let of_streams = streams_of(planned).into_iter().flat_map(|job| job.lessons.values());
+    lessons::lessons(of_runs.chain(of_streams))
 }
 
 impl Study {
@@ -62,13 +81,17 @@ impl Study {
         let runner = StudyRunner { study: self, registry, out, isolated };
         // Everything is planned before anything is done, so that a mistake shows at once.
         let planned = runner.planned(only)?;
-        let runs = runs_of(&planned);
         self.check_memory(&planned)?;
-        let log = ProgressLog::new(&runs, observer);
-        let lessons = lessons::lessons(&runs);
-        runner.check(&lessons, &runs)?;
+        let log = ProgressLog::new(&planned, observer);
+        let lessons = lessons_of(&planned);
+        runner.check(&lessons, &planned)?;
         let failures = lessons::give(&lessons, |job, before| runner.learn(job, before, &log))?;
-        let exhibit = |(item, cells): &(&_, Vec<_>)| runner.exhibit(item, cells, &failures, &log);
+        let exhibit = |planned: &PlannedItem<'_>| match planned.item.form {
+            ExhibitKind::Streams => {
+                runner.exhibit_of_streams(planned.item, &planned.streams, &failures, &log)
+            }
+            _ => runner.exhibit(planned.item, &planned.cells, &failures, &log),
+        };
         let exhibits = planned.iter().map(exhibit).collect::<Result<_, _>>()?;
         Ok(StudyOutcome {
             exhibits,
@@ -80,8 +103,9 @@ impl Study {
 impl Study {
     /// Checks that the episodes of all cells fit in memory: statistics need all of them at once.
     pub(crate) fn check_memory(&self, planned: &[PlannedItem<'_>]) -> Result<(), StudyError> {
-        let measured = planned.iter().filter(|(item, _)| item.form != ExhibitKind::Curves);
-        let runs = measured.flat_map(|(_, cells)| cells).map(|cell| cell.runs.len() as u64);
+        let measured = planned.iter().filter(|planned| planned.item.form != ExhibitKind::Curves);
+        let cells = measured.flat_map(|planned| &planned.cells);
+        let runs = cells.map(|cell| cell.runs.len() as u64);
         let (runs, episodes) = (runs.sum::<u64>(), self.episodes());
         let needed = runs.saturating_mul(episodes).saturating_mul(MeasuredRun::EPISODE_BYTES);
         if needed <= MAX_BYTES {
@@ -100,11 +124,19 @@ impl<'s> StudyRunner<'s> {
             return Err(StudyError::NoSuchItem { asked: asked.clone(), known: study.items() });
         }
         let wanted = |item: &&ExhibitSection| only.is_empty() || only.contains(&item.id);
-        study.file.items.iter().filter(wanted).map(|item| self.cells(item)).collect()
+        let planned = |item| {
+            let streams = self.live_jobs(item)?;
+            let cells = match item.form {
+                ExhibitKind::Streams => Vec::new(),
+                _ => self.cells(item)?,
+            };
+            Ok(PlannedItem { item, cells, streams })
+        };
+        study.file.items.iter().filter(wanted).map(planned).collect()
     }
 
     /// The cells of an exhibit, point by point, with the plan of each.
-    fn cells(&self, item: &'s ExhibitSection) -> Result<PlannedItem<'s>, StudyError> {
+    fn cells(&self, item: &'s ExhibitSection) -> Result<Vec<PlannedCell<'s>>, StudyError> {
         let mut cells: Vec<PlannedCell<'_>> = Vec::new();
         for point in self.study.points(item) {
             for policy in item.policies.iter().chain(&item.reference) {
@@ -123,7 +155,7 @@ impl<'s> StudyRunner<'s> {
                 }
             }
         }
-        Ok((item, cells))
+        Ok(cells)
     }
 
     /// Measures the cells of an exhibit.
@@ -152,6 +184,7 @@ impl<'s> StudyRunner<'s> {
             quantities: item.metrics.clone(),
             reference: item.reference.clone(),
             cells: cells.iter().map(cell).collect::<Result<_, StudyError>>()?,
+            streams: Vec::new(),
         })
     }
 }

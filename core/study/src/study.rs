@@ -15,10 +15,11 @@ use offramp_harness::check::Unfit;
 use offramp_harness::executor::Executor;
 use offramp_harness::resume::{FolderError, Work};
 
-use crate::check::check;
+use crate::check::{check, check_streams};
 use crate::chosen::{self, Source};
 use crate::claims;
 use crate::file::{ExhibitSection, PointSection, PolicySource, Size, StudyFile};
+use crate::streams::read_entry;
 
 /// A study that has been read.
 #[derive(Debug)]
@@ -113,13 +114,20 @@ impl Study {
                 Some(scenario)
             }
         });
-        for name in named.chain([&file.scenario]) {
+        let live = file.items.iter().filter_map(|item| Some(&item.live.as_ref()?.scenario));
+        for name in named.chain([&file.scenario]).chain(live) {
             let text = read_scenario_text(&folder.join(name))?;
             // The teacher is a policy of the study: it replaces that of the scenario.
             let teacher = "distill.teacher.checkpoint";
             let text =
                 if has(&text, teacher) { replace(&text, teacher, "None") } else { Some(text) };
             scenarios.insert(name.clone(), text.unwrap_or_default());
+        }
+        for (number, item) in file.items.iter().enumerate() {
+            let Some(live) = &item.live else { continue };
+            let text = &scenarios[&live.scenario];
+            let entry = read_entry(live, text, &folder).map_err(ScenarioError::Invalid)?;
+            check_streams(&file, &source_name, source.text, number, &entry).map_err(invalid)?;
         }
         let (name, about) = (file.name.clone(), file.about.clone());
         Ok(Self { name, about, size, budgets, file, scenarios, folder })

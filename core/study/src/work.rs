@@ -29,20 +29,22 @@ use offramp_harness::resume::Start;
 use offramp_harness::train::{self, TrainError};
 
 use crate::plan::{EvaluationJob, SeedRun, TrainingJob};
+use crate::run::{PlannedItem, runs_of, streams_of};
 use crate::study::{StudyError, StudyRunner};
 
 /// The jobs that are done, and the observer of progress.
 pub(crate) struct ProgressLog<'t> {
     total: usize,
     done: Mutex<HashSet<String>>,
-    observer: &'t dyn Observer,
+    pub(crate) observer: &'t dyn Observer,
 }
 
 impl<'t> ProgressLog<'t> {
-    /// Progress of `runs`, of which nothing is done yet.
-    pub(crate) fn new(runs: &[&SeedRun], observer: &'t dyn Observer) -> Self {
+    /// Progress of these items, of which nothing is done yet.
+    pub(crate) fn new(planned: &[PlannedItem<'_>], observer: &'t dyn Observer) -> Self {
         let mut all = HashSet::new();
-        runs.iter().for_each(|run| run.keys(&mut all));
+        runs_of(planned).iter().for_each(|run| run.keys(&mut all));
+        streams_of(planned).iter().for_each(|job| job.keys(&mut all));
         Self { total: all.len(), done: Mutex::default(), observer }
     }
 
@@ -52,7 +54,7 @@ impl<'t> ProgressLog<'t> {
     }
 
     /// Reports that a job begins.
-    fn begin(&self, what: String) {
+    pub(crate) fn begin(&self, what: String) {
         // A lock is poisoned by a panic alone, which ends everything anyway.
         let done = self.done.lock().map_or(0, |done| done.len());
         let what = &what;
@@ -60,7 +62,7 @@ impl<'t> ProgressLog<'t> {
     }
 
     /// Notes that the job with this key is done.
-    fn done(&self, key: &str) {
+    pub(crate) fn done(&self, key: &str) {
         if let Ok(mut done) = self.done.lock() {
             done.insert(key.to_owned());
         }
@@ -214,12 +216,14 @@ impl StudyRunner<'_> {
     pub(crate) fn check(
         &self,
         lessons: &[&TrainingJob],
-        runs: &[&SeedRun],
+        planned: &[PlannedItem<'_>],
     ) -> Result<(), StudyError> {
-        let first = |results: Vec<Result<(), StudyError>>| results.into_iter().collect();
+        let first =
+            |results: Vec<Result<(), StudyError>>| results.into_iter().collect::<Result<(), _>>();
         let lesson = |job: &&TrainingJob| self.check_lesson(job);
         first(lessons.par_iter().map(lesson).collect())?;
         let mut unlearned: BTreeMap<&str, &EvaluationJob> = BTreeMap::new();
+        let runs = runs_of(planned);
         for run in runs.iter().filter(|run| run.job.is_none()) {
             unlearned.entry(&run.evaluation.key).or_insert(&run.evaluation);
         }
@@ -232,7 +236,8 @@ impl StudyRunner<'_> {
             Ok(checked.collect::<Result<(), _>>()?)
         };
         let unlearned: Vec<&EvaluationJob> = unlearned.into_values().collect();
-        first(unlearned.par_iter().map(evaluation).collect())
+        first(unlearned.par_iter().map(evaluation).collect())?;
+        streams_of(planned).into_iter().try_for_each(|job| self.check_live(job))
     }
 
     fn check_lesson(&self, job: &TrainingJob) -> Result<(), StudyError> {

@@ -1,11 +1,13 @@
 //! The figures of a study: estimates with their intervals, and a dot for each training seed.
 
 use offramp_results::exhibit::{Cell, Exhibit, ExhibitKind, Quantity};
-use offramp_results::statistics::{Interval, Scores};
+use offramp_results::live::{LiveRow, LiveRun};
+use offramp_results::statistics::{Interval, Scores, Weighted};
 
 use super::interval;
 use crate::axis;
 use crate::learning::{SMOOTHED, smoothed};
+use crate::live::change_lines;
 use crate::palette::{Look, Palette};
 use crate::plot::{Bar, Bars, Figure, Lines, Series};
 
@@ -35,6 +37,7 @@ pub fn figures(exhibit: &Exhibit, palette: &Palette) -> Vec<(String, Figure)> {
         ExhibitKind::Bars => of_metrics(bars),
         ExhibitKind::Profiles => of_metrics(profiles),
         ExhibitKind::Curves => vec![(String::new(), curves(exhibit, palette))],
+        ExhibitKind::Streams => vec![(String::new(), streams(exhibit, palette))],
     }
 }
 
@@ -180,6 +183,42 @@ fn name_of(cell: &Cell) -> String {
         "" => cell.policy.clone(),
         point => format!("{} {point}", cell.policy),
     }
+}
+
+/// The quality of experience per task over time, window by window, with a line at each change: the mean of
+/// all live runs, with its interval.
+fn streams(exhibit: &Exhibit, palette: &Palette) -> Figure {
+    let runs = || exhibit.streams.iter().map(|(_, run)| run);
+    let curve = |policy: &str| {
+        let of_policy = |run: &LiveRun| run.streams.iter().position(|one| one.policy == policy);
+        let rows: Vec<&[LiveRow]> =
+            runs().filter_map(|run| Some(&run.streams[of_policy(run)?].rows[..])).collect();
+        let windows = rows.iter().map(|rows| rows.len()).max().unwrap_or(0);
+        let measured = (0..windows).filter_map(|window| {
+            let row = |rows: &&[LiveRow]| rows.get(window)?.qoe_per_task;
+            let value = |value| Weighted { value, weight: 1.0 };
+            let scores = Scores::untrained(rows.iter().map(|rows| row(rows).map(value)).collect());
+            let end = rows.iter().find_map(|rows| rows.get(window))?.end_slot;
+            Some((f64::from(end), scores?.mean()))
+        });
+        let measured: Vec<(f64, Interval)> = measured.collect();
+        Series {
+            name: policy.to_owned(),
+            look: palette.look(policy),
+            points: measured.iter().map(|(x, ours)| (*x, ours.estimate)).collect(),
+            intervals: upright(&measured),
+            ..Series::default()
+        }
+    };
+    let curves: Vec<Series> = policies(exhibit).into_iter().map(curve).collect();
+    let changes = runs().next().map_or(&[][..], |run| &run.changes);
+    let window = runs().next().map_or(0, |run| run.window_slots);
+    Figure::Lines(Lines {
+        title: exhibit.title.clone(),
+        x: "slot".to_owned(),
+        y: format!("QoE per task (windows of {window} slots)"),
+        series: change_lines(changes, &curves).chain(curves.iter().cloned()).collect(),
+    })
 }
 
 fn curves(exhibit: &Exhibit, palette: &Palette) -> Figure {

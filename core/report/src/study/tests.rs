@@ -41,6 +41,7 @@ fn exhibit(kind: ExhibitKind, cells: Vec<Cell>) -> Exhibit {
         quantities: vec![Quantity::Metric(metric::by_id("qoe").unwrap())],
         reference: None,
         cells,
+        streams: Vec::new(),
     }
 }
 

@@ -104,6 +104,7 @@ fn exhibit(
         quantities: ids.iter().map(|id| Quantity::Metric(metric::by_id(id).unwrap())).collect(),
         reference: Some("second".to_owned()),
         cells: cells.collect(),
+        streams: Vec::new(),
     }
 }
 

@@ -10,10 +10,10 @@ use super::interval::{Basis, Episodes, Interval, Rows, Spread};
 /// (interquartile means, shares, probabilities) count each episode that has a value once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    /// One row per training, one if the policy does not learn. An episode without a value has
-    /// weight 0.
+    /// One row per training, one if the policy does not learn, or each episode has a training of its own. An
+    /// episode without a value has weight 0.
     rows: Vec<Vec<Weighted>>,
-    /// The training that each row descends from; empty if the policy does not learn.
+    /// The training that each row, or each episode, descends from; empty if the policy does not learn.
     trainings: Vec<String>,
 }
 
@@ -41,6 +41,14 @@ impl Scores {
         Self::of(rows, trainings)
     }
 
+    /// The numbers of live runs: each of a stream of its own, in which something learns, or which decides by
+    /// a training of its own. Policies are compared stream by stream; intervals are over streams, and what
+    /// was trained for each of them. `None` if none has a value.
+    pub fn streams(values: Vec<(String, Option<Weighted>)>) -> Option<Self> {
+        let (trainings, row) = values.into_iter().unzip();
+        Self::of(vec![row], trainings)
+    }
+
     fn of(rows: Vec<Vec<Option<Weighted>>>, trainings: Vec<String>) -> Option<Self> {
         let episodes = rows.first()?.len();
         let even = rows.iter().all(|row| row.len() == episodes);
@@ -60,8 +68,18 @@ impl Scores {
     /// Every score times `factor`.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
-        let times = |score: &Weighted| Weighted { value: factor * score.value, ..*score };
-        let row = |row: &Vec<Weighted>| row.iter().map(times).collect();
+        self.map(|value| factor * value)
+    }
+
+    /// Every score less `constant`.
+    #[must_use]
+    pub fn less(&self, constant: f64) -> Self {
+        self.map(|value| value - constant)
+    }
+
+    fn map(&self, of: impl Fn(f64) -> f64) -> Self {
+        let map = |score: &Weighted| Weighted { value: of(score.value), ..*score };
+        let row = |row: &Vec<Weighted>| row.iter().map(map).collect();
         Self { rows: self.rows.iter().map(row).collect(), trainings: self.trainings.clone() }
     }
 

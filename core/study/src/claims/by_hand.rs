@@ -39,6 +39,7 @@ fn exhibit(id: &str, cells: Vec<Cell>) -> Exhibit {
         quantities: vec![qoe()],
         reference: None,
         cells,
+        streams: Vec::new(),
     }
 }
 
@@ -103,6 +104,28 @@ fn a_policy_that_is_best_at_every_point_is_judged_by_hand() {
     let judged = judge(&best(Order::Below, &["near"]), &made).unwrap();
     assert_eq!((judged.verdict, judged.comparisons), (Verdict::Fails, 2));
     assert_eq!(judged.because, "AvgQoE: ours minus near at x +5.0 [+3.7, +6.3]");
+}
+
+/// Of two numbers m ± h, the interval of their mean is m ± t(1)·h, and t(1) = 12.706.
+#[test]
+fn a_policy_on_one_side_of_a_number_is_judged_by_hand() {
+    let cells = vec![fixed("ours", "x", &[10.1, 9.9]), fixed("ours", "y", &[8.1, 7.9])];
+    let made = [exhibit("item", cells)];
+    let judged = |order, bound| {
+        let policy = "ours".into();
+        let bounded =
+            Condition::Bounded { item: "item".into(), metric: qoe(), order, policy, bound };
+        let Claim { verdict, comparisons, because, .. } = judge(&claim(bounded), &made).unwrap();
+        assert_eq!(comparisons, 2);
+        (verdict, because)
+    };
+    let by = |because: &str| format!("AvgQoE: ours {because}");
+    assert_eq!(judged(Order::Above, 6.5), (Verdict::Holds, by("at y minus 6.5 +1.5 [+0.2, +2.8]")));
+    assert_eq!(
+        judged(Order::Below, 11.0),
+        (Verdict::Undecided, by("at x minus 11 -1.0 [-2.3, +0.3]"))
+    );
+    assert_eq!(judged(Order::Below, 6.0).0, Verdict::Fails);
 }
 
 #[test]

@@ -133,8 +133,13 @@ impl Plan {
 }
 
 /// The kinds of jobs, in the order in which they are done.
-const KINDS: [JobKind; 4] =
-    [JobKind::Training, JobKind::Dataset, JobKind::Distillation, JobKind::Evaluation];
+const KINDS: [JobKind; 5] = [
+    JobKind::Training,
+    JobKind::Dataset,
+    JobKind::Distillation,
+    JobKind::Evaluation,
+    JobKind::Live,
+];
 
 /// The kind of a job, as a noun.
 fn word(kind: JobKind) -> &'static str {
@@ -143,6 +148,7 @@ fn word(kind: JobKind) -> &'static str {
         JobKind::Dataset => "dataset",
         JobKind::Distillation => "distillation",
         JobKind::Evaluation => "evaluation",
+        JobKind::Live => "live run",
     }
 }
 

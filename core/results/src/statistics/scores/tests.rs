@@ -367,3 +367,24 @@ proptest! {
         }
     }
 }
+
+/// Differences of 2, 3 and 1: 2 ± t(2)/√3, and t(2) = 4.303.
+#[test]
+fn streams_are_compared_one_by_one() {
+    let streams = |values: &[f64]| {
+        let named = row(values).into_iter().zip(1..);
+        Scores::streams(named.map(|(value, n)| (n.to_string(), value)).collect()).unwrap()
+    };
+    let (ours, theirs) = (streams(&[3.0, 5.0, 4.0]), streams(&[1.0, 2.0, 3.0]));
+    for (difference, basis) in [
+        (ours.mean_minus(&theirs), Basis::Trainings(3)),
+        (ours.mean_minus(&fixed(&[1.0, 2.0, 3.0])), Basis::Trainings(3)),
+        (fixed(&[3.0, 5.0, 4.0]).mean_minus(&fixed(&[1.0, 2.0, 3.0])), Basis::Episodes),
+    ] {
+        let difference = difference.unwrap();
+        assert_eq!((difference.estimate, difference.basis), (2.0, basis));
+        assert!((half(difference) - 4.303 / 3.0_f64.sqrt()).abs() < 1e-3, "{difference:?}");
+    }
+    assert_eq!(ours.less(1.5).mean().estimate, 2.5);
+    assert_eq!(streams(&[7.0]).mean().ends, None);
+}
