@@ -140,6 +140,31 @@ fn a_distillation_begins_with_the_student_of_its_checkpoint() {
 }
 
 #[test]
+fn what_was_distilled_goes_on_learning_from_rewards() {
+    let sandbox = taught();
+    sandbox.write("first.ron", distillation("0.01").set("distill.seed", 1).to_string());
+    succeed(&sandbox, &["distill", "first.ron", "--out", "first"]);
+    let distilled = learning::distillation(&sandbox.path().join("first")).unwrap();
+    let second = |rate: &str| {
+        training(networks(rate))
+            .set("train.learner.parameters.hidden", 2)
+            .set("train.from", quoted("first/final.safetensors"))
+            .set("train.seed", 1)
+    };
+    sandbox.write("hardly.ron", second("1e-7").to_string());
+    sandbox.succeed(&["train", "hardly.ron", "--out", "hardly"]);
+    assert_eq!(validations(&sandbox, "hardly")[0], distilled[2].validation_qoe);
+    sandbox.write("learns.ron", second("0.01").to_string());
+    sandbox.succeed(&["train", "learns.ron", "--out", "learns"]);
+    assert_ne!(validations(&sandbox, "learns"), validations(&sandbox, "hardly"));
+    // A network of another size is another network.
+    let other = second("0.01").set("train.learner.parameters.hidden", 3);
+    sandbox.write("other.ron", other.to_string());
+    let other = refused(&sandbox, &["train", "other.ron", "--out", "other"]);
+    assert!(other.contains("has 2 neurons in each hidden layer, and 3 are needed"), "{other}");
+}
+
+#[test]
 fn a_checkpoint_that_was_begun_from_is_part_of_what_is_resumed() {
     let sandbox = taught();
     sandbox.write("first.ron", distillation("0.01").to_string());

@@ -24,6 +24,9 @@ pub(crate) trait Preset: Send + 'static {
     /// The kind of its checkpoints.
     const KIND: &'static str;
 
+    /// Other kinds of checkpoints that it may begin from.
+    const ALSO_READS: &'static [&'static str] = &[];
+
     /// The recipe that the scenario's parameters ask for.
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error>;
 }
@@ -33,6 +36,8 @@ pub(crate) struct Teacher;
 
 impl Preset for Teacher {
     const KIND: &'static str = "d3qn";
+    // What was distilled goes on learning from rewards.
+    const ALSO_READS: &'static [&'static str] = &["student"];
 
     fn recipe(context: &Context<'_>) -> Result<Recipe, Error> {
         Ok(context.parameters::<Parameters>()?.recipe(context.learning_steps)?)
@@ -122,7 +127,8 @@ impl<P: Preset> Policy for D3qn<P> {
         };
         let Parameters { hidden, sharing, .. } = recipe.parameters;
         let (scenario, hardware) = (&context.scenario_sha256, &context.hardware_sha256);
-        let mut networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, scenario, hardware);
+        let networks = NetworkSpec::new(P::KIND, inputs, hidden, sharing, scenario, hardware);
+        let mut networks = networks.also_reads(P::ALSO_READS);
         let threads = context.threads.max(1) as usize;
         recipe.check_memory(&networks, threads)?;
         let shape = networks.shape;

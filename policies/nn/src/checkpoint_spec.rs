@@ -36,6 +36,8 @@ enum SizeOrigin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointSpec<I = Inputs> {
     kind: String,
+    /// Kinds whose checkpoints have the same networks.
+    also: Vec<String>,
     inputs: I,
     required: Vec<Size>,
     recorded: Vec<(String, String)>,
@@ -54,12 +56,20 @@ impl<I: TrainedInputs> CheckpointSpec<I> {
     pub fn new(kind: &str, inputs: I) -> Self {
         Self {
             kind: kind.to_owned(),
+            also: Vec::new(),
             inputs,
             required: Vec::new(),
             recorded: Vec::new(),
             hardware: String::new(),
             sharing: Sharing::Shared,
         }
+    }
+
+    /// Also reads checkpoints of these kinds, to decide by: they have the same networks.
+    #[must_use]
+    pub fn also_reads(mut self, kinds: &[&str]) -> Self {
+        self.also = kinds.iter().map(|&kind| kind.to_owned()).collect();
+        self
     }
 
     /// Adds the hash of the hardware, empty if all devices and servers are alike. It is recorded,
@@ -127,7 +137,10 @@ impl<I: TrainedInputs> CheckpointSpec<I> {
     /// # Errors
     /// [`CheckpointError`] names the first fact that differs.
     pub fn expect(&self, checkpoint: &Checkpoint, stage: Stage) -> Result<(), CheckpointError> {
-        expect_kind(checkpoint, &self.kind(stage))?;
+        let found = checkpoint.fact("kind")?;
+        if stage != Stage::Deployed || !self.also.iter().any(|kind| kind == found) {
+            expect_kind(checkpoint, &self.kind(stage))?;
+        }
         self.inputs.expect(&I::of(checkpoint)?)?;
         for Size { key, value, unit, origin } in &self.required {
             let found = checkpoint.fact(key)?;
@@ -251,6 +264,12 @@ mod tests {
                 Stage::Deployed
             ),
             "the checkpoint has 8 neurons, and 9 are needed"
+        );
+        let also = || spec("y").also_reads(&["z", "x"]);
+        assert_eq!(also().expect(&checkpoint, Stage::Deployed), Ok(()));
+        assert_eq!(
+            error(also(), Stage::Training),
+            "the file is a checkpoint of `x`, not a state of a training of `y`"
         );
         let other = Inputs { observation: "Extended".to_owned(), ..inputs() };
         assert_eq!(

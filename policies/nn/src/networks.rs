@@ -47,6 +47,12 @@ impl NetworkSpec {
         Self { shape, networks, checkpoint }
     }
 
+    /// Also reads checkpoints of these kinds, whose networks are the same.
+    #[must_use]
+    pub fn also_reads(self, kinds: &[&str]) -> Self {
+        Self { checkpoint: self.checkpoint.also_reads(kinds), ..self }
+    }
+
     /// Scales of the networks' inputs; a checkpoint's own replace them, with the weights.
     pub fn scaling(&self) -> &Scaling {
         &self.checkpoint.inputs().scaling
