@@ -1,13 +1,14 @@
-//! Training, distillation and studies, by the code of the command.
+//! Training, distillation, live runs and studies, by the code of the command.
 
 use std::path::{Path, PathBuf};
 
 use offramp_explain::{Kind, Problem};
-use offramp_harness::bind::{bind_distillation, bind_training};
+use offramp_harness::bind::{bind_distillation, bind_live, bind_training};
 use offramp_harness::executor::InProcess;
 use offramp_harness::resume::{Claim, Start, Work};
 use offramp_harness::{distill, train};
 use offramp_report::Format;
+use offramp_report::live::figure;
 use offramp_report::study::StudyResults;
 use offramp_report::{learning_page, study_folder};
 use offramp_study::{Size, Study, StudyOutcome};
@@ -99,6 +100,37 @@ pub(crate) fn distill_policy(
         error => bad_input(Problem::of_distillation(&distillation, error)),
     })?;
     write_page(py, &out)
+}
+
+/// Plays the live run of a scenario.
+#[pyfunction]
+#[pyo3(name = "live", signature = (scenario, out, resume, plugins, threads, progress))]
+pub(crate) fn live_run(
+    py: Python<'_>,
+    scenario: &Scenario,
+    out: PathBuf,
+    resume: bool,
+    plugins: Vec<PathBuf>,
+    threads: usize,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let registry = registry(py, plugins)?;
+    let live = bind_live(scenario.point()?.clone(), &registry).map_err(bad_input)?;
+    let start = start(resume);
+    let _claim = Claim::new(&out, start, &Work::Live).map_err(bad_input)?;
+    let run = interruptible(
+        py,
+        threads,
+        progress,
+        || {},
+        |watched| {
+            offramp_live::check(&live, &out, start)?;
+            offramp_live::live(&live, &out, start, watched)
+        },
+    )?;
+    let run = run.map_err(|error| bad_input(Problem::of_live(&live, error)))?;
+    let drawn = figure(&run).write_svg(&out.join("live.svg"));
+    drawn.map_err(|error| bad_input(Problem::new(error)))
 }
 
 /// Makes the tables and figures of a study in the folder `out`; returns the text and the JSON that

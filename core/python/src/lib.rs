@@ -28,7 +28,7 @@ mod _offramp {
     #[pymodule_export]
     use super::evaluate::evaluate;
     #[pymodule_export]
-    use super::learn::{distill_policy, reproduce, train_policy};
+    use super::learn::{distill_policy, live_run, reproduce, train_policy};
     #[pymodule_export]
     use super::policy::Registered;
     #[pymodule_export]

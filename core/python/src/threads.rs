@@ -49,7 +49,10 @@ pub(crate) struct Watched {
 impl Observer for Watched {
     fn on_event(&self, event: Event<'_>) {
         let done = match event {
-            Event::EpisodesEnded(count) => self.done.load(Ordering::Relaxed) + count,
+            Event::EpisodesEnded(count) | Event::SlotsEnded(count) => {
+                self.done.fetch_add(count, Ordering::Relaxed);
+                return;
+            }
             Event::Begun { done, .. } => done,
             Event::TrainingEpisode(played) => played.row.episode + 1,
             Event::Validation(validation) => validation.row.step,

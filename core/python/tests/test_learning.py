@@ -83,6 +83,37 @@ def test_errors_of_learning(tmp_path, tiny):
         offramp.train(never, tmp_path / "y")
 
 
+LIVE = """(
+    name: "live", system: (devices: 4, servers: 2),
+    live: (
+        slots: 400, window_slots: 100, ceiling: "heuristic",
+        drift: [(at: 200, set: { "tasks.arrival_probability": 0.6 })],
+        policies: [
+            (plugin: "heuristic"),
+            (plugin: "d3qn", parameters: (hidden: 4, batch: 8, warm_up_slots: 20), learns: Alone),
+        ],
+    ),
+)"""
+
+
+def test_live(tmp_path):
+    scenario = offramp.Scenario(LIVE, tmp_path)
+    ticks = []
+    run = offramp.live(scenario, tmp_path / "run", progress=ticks.append)
+    assert run.rows["policy"] == ["heuristic"] * 4 + ["d3qn"] * 4
+    assert run.rows["end_slot"] == [100, 200, 300, 400] * 2
+    assert run.recovery["at_slot"] == [200, 200] and run.recovery["recovery_slots"][0] == 0
+    assert run.summary["d3qn"]["updates"] > 0 and not run.errors
+    assert (run.folder / "live.svg").exists()
+    assert offramp.read(tmp_path / "run").rows == run.rows
+    again = offramp.live(scenario, tmp_path / "run", resume=True, threads=1)
+    assert again.rows == run.rows
+    with pytest.raises(offramp.ScenarioError, match="already exists"):
+        offramp.live(scenario, tmp_path / "run")
+    with pytest.raises(offramp.ScenarioError, match="describes no live run"):
+        offramp.live(offramp.Scenario(LEARNING, tmp_path), tmp_path / "x")
+
+
 def test_reproduce(tmp_path):
     (tmp_path / "small.ron").write_text('(name: "small", system: (devices: 4, servers: 2, slots: 30))')
     study = tmp_path / "study.ron"

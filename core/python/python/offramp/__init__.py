@@ -7,7 +7,7 @@
 A `Scenario` describes a system and its tasks. `evaluate` plays policies in it: native ones by name,
 Python callables, and PyTorch modules. `Batch` plays many episodes at once as arrays;
 `parallel_env`, `vector_env` and `env` are the same behind the interfaces of PettingZoo and
-Gymnasium. `train`, `distill` and `reproduce` do what the commands of these names do.
+Gymnasium. `train`, `distill`, `live` and `reproduce` do what the commands of these names do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ._offramp import __version__, engine
 from .batch import Batch, Ended, Observation, Step
 from .evaluation import Estimate, Results, evaluate
 from .frames import Frame
-from .learning import Learned, Study, distill, read, reproduce, train
+from .learning import Learned, Live, Study, distill, live, read, reproduce, train
 from .policies import Slot
 from .scenario import Ron, Scenario
 
@@ -34,6 +34,7 @@ __all__ = [
     "Estimate",
     "Frame",
     "Learned",
+    "Live",
     "Observation",
     "Results",
     "Ron",
@@ -49,6 +50,7 @@ __all__ = [
     "env",
     "evaluate",
     "export_onnx",
+    "live",
     "parallel_env",
     "read",
     "reproduce",

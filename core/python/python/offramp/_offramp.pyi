@@ -136,6 +136,14 @@ def distill(
     threads: int,
     progress: _Tick,
 ) -> None: ...
+def live(
+    scenario: Scenario,
+    out: str,
+    resume: bool,
+    plugins: list[str],
+    threads: int,
+    progress: _Tick,
+) -> None: ...
 def reproduce(
     path: str,
     out: str,

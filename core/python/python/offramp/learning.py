@@ -1,4 +1,4 @@
-"""Training, distillation and studies, by the code of the commands."""
+"""Training, distillation, live runs and studies, by the code of the commands."""
 
 from __future__ import annotations
 
@@ -54,6 +54,43 @@ class Learned:
 
     def __repr__(self) -> str:
         return f"Learned({str(self.folder)!r})"
+
+
+class Live:
+    """The folder of a live run."""
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self.folder = Path(folder)
+        """The folder; `live.svg` has the curves."""
+
+    @property
+    def rows(self) -> Frame:
+        """One row per policy and window of slots."""
+        return _read_csv(self.folder / "live.csv")
+
+    @property
+    def recovery(self) -> Frame:
+        """One row per policy and change: the slots to recover, and the regret."""
+        return _read_csv(self.folder / "recovery.csv")
+
+    @property
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """What each policy reached, as live.json has it."""
+        text = (self.folder / "live.json").read_text(encoding="utf-8")
+        return {one["policy"]: one for one in json.loads(text)["policies"]}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why and when policies ended early, or stopped learning."""
+        found = {}
+        for name, one in self.summary.items():
+            for key, what in (("stopped_learning", "stopped learning"), ("error", "ended")):
+                if (fault := one[key]) is not None:
+                    found[name] = f"{what} in slot {fault['slot']}: {fault['cause']}"
+        return found
+
+    def __repr__(self) -> str:
+        return f"Live({str(self.folder)!r})"
 
 
 class Study:
@@ -114,6 +151,26 @@ def distill(
     return Learned(out)
 
 
+def live(
+    scenario: Scenario,
+    out: str | PathLike[str],
+    *,
+    resume: bool = False,
+    plugins: Sequence[str | PathLike[str]] = (),
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Live:
+    """Runs the policies of a scenario's `live` section on one long stream, as `offramp live` does.
+
+    out: the folder to write. After Ctrl-C or a kill, `resume=True` continues, bit-identically.
+
+    Raises `ScenarioError` for bad input. What goes wrong with a policy is in `Live.errors`.
+    """
+    with shown(progress, "slots", None) as tick:
+        _offramp.live(scenario, fspath(out), resume, _paths(plugins), threads or 0, tick)
+    return Live(out)
+
+
 def reproduce(
     study: str | PathLike[str],
     out: str | PathLike[str],
@@ -140,13 +197,15 @@ def reproduce(
     return Study(out, text, json.loads(results))
 
 
-def read(folder: str | PathLike[str]) -> Results | Learned:
-    """Opens a run folder, or the folder of a training or distillation."""
+def read(folder: str | PathLike[str]) -> Results | Learned | Live:
+    """Opens a run folder, or the folder of a training, a distillation or a live run."""
     path = Path(folder)
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: there is no such folder")
     if any((path / name).exists() for name in ("training.csv", "distillation.csv")):
         return Learned(path)
+    if (path / "live.csv").exists():
+        return Live(path)
     return Results(_offramp.Results.read(path))
 
 
