@@ -178,7 +178,14 @@ impl Learner for Hostile {
     }
 
     fn judged_tasks(&self) -> u64 {
-        u64::MAX
+        match &self.misdeed {
+            Misdeed::PanicIn(call) | Misdeed::FailIn(call) | Misdeed::RuinIn(call, _)
+                if call == "judge" =>
+            {
+                u64::MAX
+            }
+            _ => 0,
+        }
     }
 
     fn judge(&mut self, _: &Counterfactuals<'_>) -> Result<(), Error> {

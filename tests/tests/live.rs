@@ -268,6 +268,21 @@ fn a_run_resumes_as_what_it_began() {
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
 
+/// Names are no part of a stream.
+#[test]
+fn a_policy_may_be_renamed_between_two_runs() {
+    let sandbox = Sandbox::new();
+    let with = |name: &str, other: Option<&str>| {
+        let mut policies = vec![named(name, plugin("shortest-queue"))];
+        policies.extend(other.map(|other| named(other, plugin("random"))));
+        scenario(&policies).set("live.ceiling", quoted(name))
+    };
+    succeed(&sandbox, &with("first", None), &["--out", "renamed"]);
+    succeed(&sandbox, &with("second", Some("first")), &["--out", "renamed", "--resume"]);
+    succeed(&sandbox, &with("second", Some("first")), &["--out", "whole"]);
+    assert_same(&sandbox, "renamed", "whole");
+}
+
 #[test]
 fn decisions_are_compared_with_those_that_were_saved() {
     let sandbox = Sandbox::new();

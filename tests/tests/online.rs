@@ -80,7 +80,7 @@ fn devices_learn_from_a_teacher_within_their_budgets() {
             assert!(row.queries > 0 && row.refused == 0 && row.missing == 0);
         }
     }
-    // Each of ten devices, 1,000 a slot; one fit may be spent already.
+    // Each of ten devices, 1,000 a slot.
     let spent: u64 = frugal.iter().filter_map(|row| row.multiply_adds).sum();
     assert!(spent <= 10 * 1_000 * 2_000 && spent > 0, "{spent}");
     assert!(online[1].multiply_adds.unwrap() > frugal[1].multiply_adds.unwrap());
@@ -143,6 +143,63 @@ fn what_is_exchanged_is_counted_and_protected() {
     assert!(fedavg[0].bytes_sent > 10 * values[0].bytes_sent);
 }
 
+/// Whatever is spent before a slot, a fit of it must be within the bound too.
+#[test]
+fn a_bound_on_multiply_adds_holds_from_the_first_fit_on() {
+    let sandbox = sandbox();
+    let bounded = online().set("online.asking", 1).set("online.multiply_adds", 20);
+    let scenario = live(&[bounded]).set("live.window_slots", 20).set("live.slots", 1000);
+    sandbox.write("live.ron", scenario.to_string());
+    sandbox.succeed(&["live", "live.ron", "--out", "live"]);
+    let mut spent = 0;
+    for row in rows(&sandbox, "live", "online") {
+        spent += row.multiply_adds.unwrap_or(0);
+        assert!(spent <= 10 * 20 * u64::from(row.end_slot), "{spent} until {}", row.end_slot);
+    }
+}
+
+/// Nobody takes part, so nothing that was learned before may change.
+#[test]
+fn devices_that_exchange_parameters_begin_with_their_checkpoint() {
+    let sandbox = sandbox();
+    let never = |name: &str, exchange: &str| {
+        alone(name)
+            .set("federated.exchange", exchange)
+            .set("federated.share", 0)
+            .set("federated.states", 20)
+    };
+    let mut first = live(&[]).set("train.learner", network("x").without("name"));
+    first = first.without("live").set("train.episodes", 4).set("train.validate_episodes", 2);
+    sandbox.write("first.ron", first.to_string());
+    sandbox.succeed(&["train", "first.ron", "--out", "first"]);
+    let begins = |policy: Fields| policy.set("checkpoint", quoted("first/final.safetensors"));
+    let policies = [alone("alone"), never("parameters", "Parameters"), never("values", "Values")];
+    sandbox.write("live.ron", live(&policies.map(begins)).to_string());
+    sandbox.succeed(&["live", "live.ron", "--out", "live"]);
+    let qoe = |name: &str| {
+        let rows = rows(&sandbox, "live", name);
+        rows.iter().map(|row| row.qoe_per_task).collect::<Vec<_>>()
+    };
+    assert_eq!(qoe("parameters"), qoe("alone"));
+    assert_eq!(qoe("values"), qoe("alone"));
+}
+
+/// Few tasks, or none in the slots of the stream: simulations go on until there are as many states as asked for.
+#[test]
+fn as_many_states_are_known_to_all_as_asked_for() {
+    let sandbox = sandbox();
+    let values = alone("values").set("federated.round_slots", 500).set("federated.states", 300);
+    let rare = live(&[values]).set("tasks.arrival_probability", 0.02).set("live.slots", 500);
+    sandbox.write("live.ron", rare.clone().to_string());
+    sandbox.succeed(&["live", "live.ron", "--out", "live"]);
+    // Ten devices, 300 states of 4 actions, two bytes each.
+    assert_eq!(rows(&sandbox, "live", "values")[0].bytes_sent, 10 * 300 * 4 * 2);
+    sandbox.write("live.ron", rare.set("tasks.arrival_probability", 0).to_string());
+    let ran = sandbox.offramp(&["live", "live.ron", "--out", "idle"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("hardly a device has a task") && !sandbox.has("idle"), "{}", ran.err);
+}
+
 /// A teacher that is away, devices that send nothing, or nothing that is finite: the run goes on, and tells.
 #[test]
 fn faults_on_the_wire_are_survived_and_reported() {
@@ -191,6 +248,16 @@ fn what_can_not_be_learned_is_refused_with_its_place() {
         (network("x").set("untrained", true).set("federated", "()"), "nothing to exchange"),
         (online().set("learns", "Alone").set("federated", "()"), "from each other"),
         (shared, "each needs one of its own"),
+        (online().set("online.memory_kb", 0.05), "a state with its values takes"),
+        (online().set("online.batch", 1_000_000), "out of range"),
+        (alone("x").set("federated.states", 1_000_000_000), "out of range"),
+        (alone("x").set("plugin", quoted("generalist")).set("parameters", "()"), "counterfactuals"),
+        (
+            online()
+                .set("online.reporting", 0.5)
+                .set("online.teacher.checkpoint", quoted("teacher.safetensors")),
+            "counterfactuals",
+        ),
         (
             alone("x")
                 .set("plugin", quoted("generalist"))

@@ -308,8 +308,11 @@ pub fn bind_evaluation_with(
 ) -> Result<Evaluation, Fault> {
     if scenario.policies.is_empty() && !scenario.hindsight {
         let message = "there is no policy to run".to_owned();
-        let help = "give at least one, like (plugin: \"random\")".to_owned();
-        return Err(scenario.fault("policies", message, Some(help)));
+        let help = match scenario.live {
+            Some(_) => "it describes a live run, which `offramp live` plays",
+            None => "give at least one, like (plugin: \"random\")",
+        };
+        return Err(scenario.fault("policies", message, Some(help.to_owned())));
     }
     let at_home = Scenario { folder: checkpoint_home.clone(), ..scenario.clone() };
     let policies = scenario.policies.iter().map(|entry| policy(&at_home, entry, registry));

@@ -7,7 +7,7 @@
 //! last took part, goes back to all that sent in time, as their parameters, or as values that they are fitted
 //! to. Some devices are not heard of, and what some send arrives a round late.
 //!
-//! With parameters, all begin with the network of the first device.
+//! With parameters, all begin with the network of the first device, unless they begin with a checkpoint.
 //!
 //! With privacy, what a device changes against the last mean is clipped and noise is added to the sum
 //! ([`crate::privacy`]). All devices weigh alike then, the sum is divided by the expected number of devices,
@@ -26,6 +26,9 @@ use crate::wire::{self, Spent};
 /// The share of the tasks of a simulation whose states are known to all.
 const TAKEN: f64 = 0.1;
 
+/// Simulations in a row without a state after which no more are sought.
+const MOST_IDLE: u32 = 100;
+
 /// A state that all know.
 pub(crate) struct Public {
     features: Vec<f64>,
@@ -33,19 +36,30 @@ pub(crate) struct Public {
 }
 
 impl Public {
-    /// So many states, or as many as there are, of a simulation in which devices decide at random.
+    /// So many states of simulations in which devices decide at random, with tasks of the seed `tasks`; fewer
+    /// if there is hardly ever a task.
     ///
     /// # Errors
     /// [`IllegalDecision`](offramp_model::IllegalDecision), which no simulation causes: each decision is legal.
     pub(crate) fn states(
         mut simulation: Environment,
         count: u32,
+        tasks: u64,
         seed: u64,
     ) -> Result<Vec<Self>, offramp_model::IllegalDecision> {
         let mut draws = seeds::public_states(seed);
         let mut states = Vec::with_capacity(count as usize);
         let mut actions = Vec::new();
-        while states.len() < count as usize && !simulation.is_over() {
+        let (mut episode, mut idle, mut before) = (0, 0, 0);
+        while states.len() < count as usize {
+            if simulation.is_over() {
+                idle = if states.len() == before { idle + 1 } else { 0 };
+                if idle == MOST_IDLE {
+                    break;
+                }
+                (episode, before) = (episode + 1, states.len());
+                simulation.reset(tasks, episode);
+            }
             let seen = simulation.observe(Needs::FEATURES.and(Needs::HISTORY));
             let choices = 1 + seen.server_count as usize;
             actions.clear();
@@ -99,8 +113,9 @@ impl<'l> Federated<'l> {
         }
     }
 
-    /// Begins with what all know: the first device's network, if it is parameters that are exchanged. The mean
-    /// of networks that began apart means nothing.
+    /// Begins with the mean of what all devices have. Networks that no checkpoint gives begin as that of the
+    /// first device, if it is parameters that are exchanged: the mean of networks that began apart means
+    /// nothing. Nothing is sent for it: it is how devices are delivered.
     ///
     /// # Errors
     /// [`CallFailure`] of the policy.
@@ -109,11 +124,17 @@ impl<'l> Federated<'l> {
         policy: &mut dyn Policy,
         shown: &mut States,
     ) -> Result<(), CallFailure> {
-        self.mean = self.vectors(&[0], policy, shown)?.swap_remove(0);
-        if let (Exchange::Parameters, Some(networks)) = (self.entry.exchange, policy.mergeable()) {
-            (0..self.tasks.len())
-                .try_for_each(|device| networks.set_parameters(device, &self.mean))?;
+        let is_new = self.policy.policy.checkpoint.is_none();
+        if let (Exchange::Parameters, true, Some(networks)) =
+            (self.entry.exchange, is_new, policy.mergeable())
+        {
+            let first = networks.parameters(0)?;
+            (1..self.tasks.len()).try_for_each(|device| networks.set_parameters(device, &first))?;
         }
+        let devices: Vec<u32> = (0..self.tasks.len() as u32).collect();
+        let all = self.vectors(&devices, policy, shown)?;
+        let all: Vec<(f64, Vec<f32>)> = all.into_iter().map(|vector| (1.0, vector)).collect();
+        self.mean = weighted_mean(&all).unwrap_or_default();
         Ok(())
     }
 
@@ -150,10 +171,10 @@ impl<'l> Federated<'l> {
         for device in 0..self.tasks.len() as u32 {
             // All are drawn for each, so that no device's luck depends on another's.
             let [part, lost, late] = [share, dropouts, stragglers].map(|p| draws.uniform() < p);
-            if !part || self.policy.is_silent(device, slot) {
+            if !part {
                 continue;
             }
-            if lost {
+            if lost || self.policy.is_silent(device, slot) {
                 self.spent.missing += 1;
                 continue;
             }
@@ -205,18 +226,7 @@ impl<'l> Federated<'l> {
                 self.mean.iter().zip(sum).map(|(mean, sum)| mean + sum / expected).collect(),
             );
         }
-        let total: f64 = arrived.iter().map(|(weight, _)| weight).sum();
-        let (_, first) = arrived.first()?;
-        if total == 0.0 {
-            return None;
-        }
-        let mut mean = vec![0.0_f64; first.len()];
-        for (weight, vector) in arrived {
-            for (sum, &number) in mean.iter_mut().zip(vector) {
-                *sum += weight / total * f64::from(number);
-            }
-        }
-        Some(mean.into_iter().map(|number| number as f32).collect())
+        weighted_mean(arrived)
     }
 
     /// The vectors that these devices would send, in order.
@@ -295,4 +305,20 @@ impl<'l> Federated<'l> {
             }
         }
     }
+}
+
+/// The mean of vectors by their weights; `None` without any, or if all weights are 0.
+fn weighted_mean(vectors: &[(f64, Vec<f32>)]) -> Option<Vec<f32>> {
+    let total: f64 = vectors.iter().map(|(weight, _)| weight).sum();
+    let (_, first) = vectors.first()?;
+    if total == 0.0 {
+        return None;
+    }
+    let mut mean = vec![0.0_f64; first.len()];
+    for (weight, vector) in vectors {
+        for (sum, &number) in mean.iter_mut().zip(vector) {
+            *sum += weight / total * f64::from(number);
+        }
+    }
+    Some(mean.into_iter().map(|number| number as f32).collect())
 }

@@ -64,6 +64,7 @@ impl<'l> Online<'l> {
         teacher: Box<dyn Policy>,
         devices: u32,
         seed: u64,
+        of_a_fit: Option<u64>,
     ) -> Self {
         Self {
             entry,
@@ -75,9 +76,14 @@ impl<'l> Online<'l> {
             reported: BTreeSet::new(),
             seed,
             spent: Spent::default(),
-            of_a_fit: None,
+            of_a_fit,
             multiply_adds: 0,
         }
+    }
+
+    /// The teacher alone.
+    pub(crate) fn into_teacher(self) -> Box<dyn Policy> {
+        self.teacher
     }
 
     /// The files that the teacher reads by itself.
@@ -131,10 +137,14 @@ impl<'l> Online<'l> {
         for (row, &device) in seen.devices.iter().enumerate() {
             // Drawn for each, so that no draw depends on another device's budget.
             let asks = draws.uniform() < self.entry.asking;
-            if !asks || self.policy.is_silent(device, slot) || !self.pays(device, state, values) {
+            if !asks {
                 continue;
             }
-            asking.push(row);
+            if self.policy.is_silent(device, slot) {
+                self.spent.missing += 1;
+            } else if self.pays(device, state, values) {
+                asking.push(row);
+            }
         }
         let mut sent = Selected::of(seen, &asking, self.teacher.needs());
         for (place, &row) in asking.iter().enumerate() {
@@ -144,7 +154,14 @@ impl<'l> Online<'l> {
         }
         sent.send(encoding);
         let whole: Vec<usize> = (0..asking.len()).filter(|&place| sent.is_finite(place)).collect();
-        self.spent.refused += (asking.len() - whole.len()) as u64;
+        for (place, &row) in asking.iter().enumerate() {
+            if !sent.is_finite(place) {
+                // Nothing comes back.
+                self.spent.refused += 1;
+                self.spent.received -= values;
+                self.used[seen.devices[row] as usize] -= values;
+            }
+        }
         if whole.is_empty() {
             return Ok(());
         }
@@ -163,7 +180,7 @@ impl<'l> Online<'l> {
                 values: values.to_vec(),
             };
             let of_one = wire::bytes(encoding, features.len() + window.len() + actions);
-            let most = ((self.entry.memory_bytes / of_one as f64) as usize).max(1);
+            let most = (self.entry.memory_bytes / of_one as f64) as usize;
             let memory = &mut self.memories[seen.devices[row] as usize];
             memory.push_back(known);
             while memory.len() > most {
@@ -257,7 +274,6 @@ impl<'l> Online<'l> {
 
     /// Takes in what the last fit has cost each device.
     pub(crate) fn pay_fit(&mut self, multiply_adds: u64) {
-        self.of_a_fit = Some(multiply_adds);
         self.multiply_adds += multiply_adds;
     }
 }

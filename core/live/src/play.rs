@@ -15,11 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::federated::Federated;
 use crate::online::Online;
-use crate::setup::Setup;
+use crate::setup::{Setup, multiply_adds};
 use crate::wire::Spent;
-
-/// The diagnostic by which a policy tells how many multiply-adds its learning has cost since it was asked last.
-const MULTIPLY_ADDS: &str = "multiply_adds";
 
 /// The saved state of a stream, besides its decisions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -339,10 +336,7 @@ impl<'s> Player<'s> {
 
     /// What learning has cost since the last call: multiply-adds, if the policy tells.
     fn cost(&mut self) -> Result<Option<u64>, CallFailure> {
-        let Some(saved) = self.policy.saved() else { return Ok(None) };
-        let told = saved.diagnostics()?;
-        let cost =
-            told.iter().find(|(name, _)| name == MULTIPLY_ADDS).map(|(_, cost)| *cost as u64);
+        let cost = multiply_adds(self.policy.as_mut())?;
         if let Some(cost) = cost {
             *self.multiply_adds.get_or_insert(0) += cost;
         }

@@ -80,7 +80,11 @@ fn planned<'l>(live: &'l Live, folder: &Path, start: Start) -> Result<Vec<Planne
             Start::New => None,
             Start::Resume => resume::load::<State>(&path, &setup.origin)?,
         };
-        Ok((setup, path, saved.unwrap_or_default()))
+        let (mut state, decisions) = saved.unwrap_or_default();
+        // It may be called otherwise now.
+        state.stream.policy.clone_from(&policy.label);
+        state.stream.rows.iter_mut().for_each(|row| row.policy.clone_from(&policy.label));
+        Ok((setup, path, (state, decisions)))
     };
     live.policies.iter().enumerate().map(plan).collect()
 }

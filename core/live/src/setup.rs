@@ -5,6 +5,7 @@ use std::sync::Arc;
 use offramp_harness::bind::{BoundLivePolicy, BoundTeacher, Live};
 use offramp_harness::context::{PolicyContext, learning_steps};
 use offramp_harness::environment::Environment;
+use offramp_harness::states::States;
 use offramp_harness::{Checkpoint, NotCreated, Origin, Refusal, created, seeds};
 use offramp_host::plugin::{Context, EpisodeStart};
 use offramp_host::{CallFailure, Explorer, Policy};
@@ -14,6 +15,7 @@ use offramp_scenario::{Exchange, LivePolicy, Scenario};
 
 use crate::federated::{Federated, Public};
 use crate::online::Online;
+use crate::wire;
 
 /// Fields on which no stream depends, and the policies, of which each stream has one.
 const FREE: [&str; 6] =
@@ -21,6 +23,19 @@ const FREE: [&str; 6] =
 
 /// The longest value that an origin shows.
 const SHOWN: usize = 60;
+
+/// The diagnostic by which a policy tells how many multiply-adds its learning has cost since it was asked last.
+const MULTIPLY_ADDS: &str = "multiply_adds";
+
+/// What the learning of a policy has cost since it was asked last, if it tells.
+///
+/// # Errors
+/// [`CallFailure`] of the policy.
+pub(crate) fn multiply_adds(policy: &mut dyn Policy) -> Result<Option<u64>, CallFailure> {
+    let Some(saved) = policy.saved() else { return Ok(None) };
+    let told = saved.diagnostics()?;
+    Ok(told.iter().find(|(name, _)| name == MULTIPLY_ADDS).map(|(_, cost)| *cost as u64))
+}
 
 /// A policy of a live run, ready to be created.
 pub(crate) struct Setup<'l> {
@@ -35,6 +50,8 @@ pub(crate) struct Setup<'l> {
     pub(crate) renewed: Vec<(u32, Checkpoint)>,
     pub(crate) origin: Origin,
     threads: u32,
+    /// Multiply-adds of a fit of `online`, for each device, if the policy tells.
+    of_a_fit: Option<u64>,
     /// Why the policy or its explorer crashed when it was created, if it did.
     pub(crate) crashed: Option<CallFailure>,
 }
@@ -72,6 +89,7 @@ impl<'l> Setup<'l> {
             renewed,
             origin: Origin::of_scenario(&live.scenario, &FREE),
             threads: threads.max(1) as u32,
+            of_a_fit: None,
             crashed: None,
         };
         setup.check(&field)?;
@@ -158,8 +176,79 @@ impl<'l> Setup<'l> {
                 Err(failure) => crashed = Some(failure),
             }
         }
+        if crashed.is_none() {
+            match self.tried(field) {
+                Ok(cost) => self.of_a_fit = cost,
+                Err(NotCreated::Refused(refusal)) => return Err(refusal),
+                Err(NotCreated::Crashed(failure)) => crashed = Some(failure),
+            }
+        }
         (self.origin, self.crashed) = (origin, crashed);
         Ok(())
+    }
+
+    /// Tries whether it can learn as the scenario states; returns the multiply-adds of a fit of `online`, for
+    /// each device, if the policy tells.
+    fn tried(&self, field: &impl Fn(&str) -> String) -> Result<Option<u64>, NotCreated> {
+        let refused = |name: &str, cause: String| {
+            Err(NotCreated::Refused(Refusal { field: field(name), cause }))
+        };
+        let crashed = NotCreated::Crashed;
+        let BoundLivePolicy { learns, online, entry, .. } = self.policy;
+        let by_counterfactuals = |mut policy: Box<dyn Policy>| {
+            policy.learner().map_or(Ok(0), |learner| learner.judged_tasks()).map(|tasks| tasks > 0)
+        };
+        let only = "it learns from counterfactuals, which trainings have, and streams do not: let its \
+                    parameters state another way, if it has one";
+        if learns.is_some() && self.begun().and_then(by_counterfactuals).map_err(crashed)? {
+            return refused("learns", only.to_owned());
+        }
+        if let Some(federated) = &entry.federated
+            && let Exchange::Values { states, .. } = federated.exchange
+        {
+            let found = self.public(states).map_or(0, |found| found.len());
+            if found < states as usize {
+                let cause =
+                    "hardly a device has a task in the system from slot 0 on, so no states can be \
+                             known to all"
+                        .to_owned();
+                return refused("federated", cause);
+            }
+        }
+        let Some((online, _)) = online else { return Ok(None) };
+        if online.reporting > 0.0 {
+            let teacher = self.online().map_err(crashed)?.map(Online::into_teacher);
+            if teacher.map_or(Ok(false), by_counterfactuals).map_err(crashed)? {
+                return refused("online.reporting", only.to_owned());
+            }
+        }
+        let (system, observation) = (self.first_system(), self.live.scenario.observation);
+        let servers = system.server_count() as usize;
+        let features = observation.kind.width(system.server_count());
+        let window = observation.history_slots as usize * servers;
+        let of_one = wire::bytes(online.encoding, features + window + 1 + servers);
+        if online.memory_bytes < of_one as f64 {
+            let cause = format!("a state with its values takes {of_one} bytes");
+            return refused("online.memory_kb", cause);
+        }
+        let mut states = States::new(system.server_count(), observation.history_slots);
+        states.push_window(&vec![0.0_f64; window]);
+        for _ in 0..online.batch {
+            states.push(0, &vec![0.0_f64; features], &vec![0.0; 1 + servers]);
+        }
+        let cost = self.begun().and_then(|mut policy| {
+            if let Some(student) = policy.student() {
+                student.fit(&states.observation(), states.targets())?;
+            }
+            multiply_adds(policy.as_mut())
+        });
+        let cost = cost.map_err(crashed)?;
+        if online.multiply_adds.is_some() && cost.is_none() {
+            let cause =
+                "the policy does not tell what learning costs, so nothing can bound it".to_owned();
+            return refused("online.multiply_adds", cause);
+        }
+        Ok(cost)
     }
 
     /// The policy as its stream begins with it.
@@ -225,7 +314,8 @@ impl<'l> Setup<'l> {
         let start = lent.start(0, seeds::teacher_episode(self.seed, 0));
         teacher.begin_episode(&EpisodeStart { training: learns, ..start })?;
         let devices = self.first_system().device_count();
-        Ok(Some(Online::new(entry, &self.policy.entry, teacher, devices, self.seed)))
+        let policy = &self.policy.entry;
+        Ok(Some(Online::new(entry, policy, teacher, devices, self.seed, self.of_a_fit)))
     }
 
     /// Federated learning, if the devices exchange anything.
@@ -233,14 +323,17 @@ impl<'l> Setup<'l> {
         let Some(entry) = &self.policy.entry.federated else { return Ok(None) };
         let public = match entry.exchange {
             Exchange::Parameters => Vec::new(),
-            Exchange::Values { states, .. } => {
-                let observation = self.live.scenario.observation;
-                let tasks = seeds::public_tasks(self.seed);
-                let simulation = Environment::new(self.first_system(), observation, tasks, 0);
-                Public::states(simulation, states, self.seed)?
-            }
+            Exchange::Values { states, .. } => self.public(states)?,
         };
         Ok(Some(Federated::new(entry, &self.policy.entry, public, devices, self.seed)))
+    }
+
+    /// States that all devices know.
+    fn public(&self, count: u32) -> Result<Vec<Public>, IllegalDecision> {
+        let observation = self.live.scenario.observation;
+        let tasks = seeds::public_tasks(self.seed);
+        let simulation = Environment::new(self.first_system(), observation, tasks, 0);
+        Public::states(simulation, count, tasks, self.seed)
     }
 
     /// The system from slot 0 on.

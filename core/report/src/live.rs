@@ -15,7 +15,7 @@ fn field(id: String, title: String, kind: Kind) -> Field {
     Field { id: Cow::Owned(id), title: Cow::Owned(title), kind }
 }
 
-/// The outcome of each policy of each run: the quality of experience per task before the first change and
+/// The outcome of each policy of each run: the quality of experience per task, that before the first change and
 /// after each, the slots to recover from each, the regret against the ceiling, updates, and what went
 /// wrong. Runs of other points of a sweep may have fewer changes; what they lack is empty.
 pub fn outcomes(runs: &[LiveRun]) -> Records {
@@ -29,8 +29,12 @@ pub fn outcomes(runs: &[LiveRun]) -> Records {
         Field::new("point", Kind::Text),
         Field::new("policy", Kind::Text),
         Field::new("tasks", Kind::Count),
-        Field::titled("qoe_per_task_0", "QoE per task", Kind::Number),
+        Field::titled("mean_qoe_per_task", "QoE per task", Kind::Number),
     ];
+    if changes > 0 {
+        let title = format!("before slot {}", slots(0));
+        fields.push(field("qoe_per_task_0".to_owned(), title, Kind::Number));
+    }
     fields.extend((0..changes).map(|number| {
         let title = format!("after slot {}", slots(number));
         field(format!("qoe_per_task_{}", number + 1), title, Kind::Number)
@@ -60,7 +64,9 @@ pub fn outcomes(runs: &[LiveRun]) -> Records {
             let point = Some(run.point.clone()).filter(|point| !point.is_empty());
             let mut row = vec![point.into(), summary.policy.into(), summary.tasks.into()];
             let qoe = |at: usize| summary.qoe_per_task.get(at).copied().flatten();
-            row.extend((0..=changes).map(|at| number(qoe(at))));
+            row.push(number(summary.mean_qoe_per_task));
+            let phases = if changes > 0 { 0..changes + 1 } else { 0..0 };
+            row.extend(phases.map(|at| number(qoe(at))));
             let recovery = |at: usize| summary.recovery_slots.get(at).copied().flatten();
             row.extend((0..changes).map(|at| Cell::from(recovery(at))));
             let stopped = summary.stopped_learning.map(|fault| u64::from(fault.slot));
@@ -155,10 +161,10 @@ mod tests {
     #[test]
     fn an_outcome_has_each_phase_and_each_recovery() {
         let expected = "\
-point,policy,tasks,qoe_per_task_0,qoe_per_task_1,recovery_slots_1,regret,updates,bytes_per_device,queries,\
+point,policy,tasks,mean_qoe_per_task,qoe_per_task_0,qoe_per_task_1,recovery_slots_1,regret,updates,bytes_per_device,queries,\
 refused,missing,multiply_adds,epsilon,stopped_learning_slot,error
-,a,16,0.5,2.5,0,0,,,,,,,,,
-,b,8,0.5,,,0,,,,,,,,,\"slot 20: no, \"\"never\"\"\"
+,a,16,1.5,0.5,2.5,0,0,,,,,,,,,
+,b,8,0.5,0.5,,,0,,,,,,,,,\"slot 20: no, \"\"never\"\"\"
 ";
         assert_eq!(outcomes(&[run()]).print("", Format::Csv), expected);
         let table = outcomes(&[run()]).table();

@@ -144,6 +144,9 @@ pub struct LiveSummary {
     pub policy: String,
     /// Tasks that ended.
     pub tasks: u64,
+    /// Mean quality of experience of all of them; none if no task ended.
+    #[serde(default)]
+    pub mean_qoe_per_task: Option<f64>,
     /// Mean quality of experience of a task, before the first change and in each phase: the windows that
     /// are wholly in it, and after all of its change; none of a phase without a window of its own.
     pub qoe_per_task: Vec<Option<f64>>,
@@ -331,11 +334,12 @@ pub fn recovery_slots(own: &[LiveRow], ceiling: &[LiveRow], at: u32, next: u32) 
 }
 
 /// The regret against the ceiling: the sum over the windows from slot `from` to `to` of the difference
-/// of both qualities of experience per task, times the policy's tasks. Below 0 if it was better.
-pub fn regret(own: &[LiveRow], ceiling: &[LiveRow], from: u32, to: u32) -> f64 {
+/// of both qualities of experience per task, times the policy's tasks. Below 0 if it was better; `None` if
+/// they have no window there.
+pub fn regret(own: &[LiveRow], ceiling: &[LiveRow], from: u32, to: u32) -> Option<f64> {
     pairs(own, ceiling, from..to)
         .map(|(row, own, ceiling)| (ceiling - own) * row.tasks as f64)
-        .sum()
+        .reduce(|sum, regret| sum + regret)
 }
 
 /// The mean quality of experience of the tasks that ended in the windows from slot `from` to `to`;
@@ -392,7 +396,7 @@ impl LiveRun {
             PhaseNumbers {
                 qoe_per_task: qoe_per_task(&stream.rows, settled, next),
                 recovery_slots: recovery,
-                regret: ceiling.map(|ceiling| regret(&stream.rows, ceiling, at_slot, next)),
+                regret: ceiling.and_then(|ceiling| regret(&stream.rows, ceiling, at_slot, next)),
                 bytes_per_device: sum(|row| row.bytes_sent + row.bytes_received)
                     .map(|bytes| 1_000.0 * bytes),
                 queries_per_device: sum(|row| row.queries).map(|queries| 1_000.0 * queries),
@@ -417,7 +421,7 @@ impl LiveRun {
                     until_slot,
                     recovery_slots: ceiling
                         .and_then(|rows| recovery_slots(&stream.rows, rows, at_slot, next)),
-                    regret: ceiling.map(|rows| regret(&stream.rows, rows, at_slot, next)),
+                    regret: ceiling.and_then(|rows| regret(&stream.rows, rows, at_slot, next)),
                 }
             };
             self.changes.iter().enumerate().map(row).collect::<Vec<_>>()
@@ -446,9 +450,10 @@ impl LiveRun {
             LiveSummary {
                 policy: stream.policy.clone(),
                 tasks: rows.iter().map(|row| row.tasks).sum(),
+                mean_qoe_per_task: qoe_per_task(rows, 0, self.slots),
                 qoe_per_task: std::iter::once(qoe_per_task(rows, 0, first)).chain(phases).collect(),
                 recovery_slots: own.map(|row| row.recovery_slots).collect(),
-                regret: ceiling.map(|ceiling| regret(rows, ceiling, 0, self.slots)),
+                regret: ceiling.and_then(|ceiling| regret(rows, ceiling, 0, self.slots)),
                 updates: rows.last().map_or(0, |row| row.updates),
                 bytes_per_device: 1_000.0
                     * of_device(sum(|row| row.bytes_sent + row.bytes_received)),
@@ -576,8 +581,9 @@ mod tests {
         let ceiling = rows("b", &[10.0, 10.0, 10.0]);
         let mut own = rows("a", &[9.0, 12.0, 4.0]);
         own[1].tasks = 5;
-        assert_eq!(regret(&own, &ceiling, 0, 30), 4.0 - 10.0 + 24.0);
-        assert_eq!(regret(&own, &ceiling, 20, 30), 24.0);
+        assert_eq!(regret(&own, &ceiling, 0, 30), Some(4.0 - 10.0 + 24.0));
+        assert_eq!(regret(&own, &ceiling, 20, 30), Some(24.0));
+        assert_eq!(regret(&[], &ceiling, 0, 30), None);
         assert_eq!(qoe_per_task(&own, 0, 20), Some((36.0 + 60.0) / 9.0));
         assert_eq!(qoe_per_task(&own, 5, 9), None);
     }

@@ -585,12 +585,12 @@ sections! {
         /// The numbers on the wire and in a device's memory: `F32`, `F16`, or `Int8` with one scale for each
         /// message.
         encoding: EncodingField { default: EncodingField::F16, },
-        /// Memory of a device for states with their values, the last ones.
+        /// Memory of a device for states with their values, the last ones; at least one.
         memory_kb: f64 { default: 8.0, unit: "kB", range: Range::Positive, },
         /// Slots between fits.
         every_slots: u32 { default: 20, unit: "slots", range: COUNTS, },
         /// States of a fit, drawn from the memory of each device.
-        batch: u32 { default: 16, unit: "states", range: COUNTS, },
+        batch: u32 { default: 16, unit: "states", range: 1..=65_536, },
         /// Multiply-adds that a device may spend on learning, per slot; fits that would need more are left
         /// out. Without it there is no bound.
         multiply_adds: Option<u64> { default: None, unit: "per slot", range: IfGiven(COUNTS), },
@@ -615,11 +615,11 @@ sections! {
         encoding: EncodingField { default: EncodingField::F16, },
         /// States that all know, of `Values`: what a device sees that decides at random in a simulation of the
         /// system from slot 0 on.
-        states: u32 { default: 128, range: COUNTS, },
+        states: u32 { default: 128, range: 1..=100_000, },
         /// Fits of a device to the mean of all values, each round, of `Values`.
-        steps: u32 { default: 8, range: COUNTS, },
+        steps: u32 { default: 8, range: 1..=10_000, },
         /// States of a fit.
-        batch: u32 { default: 32, unit: "states", range: COUNTS, },
+        batch: u32 { default: 32, unit: "states", range: 1..=65_536, },
         /// Differential privacy of devices; without it there is none.
         privacy: Option<PrivacySection> { default: None, nested: section, },
     }

@@ -160,8 +160,14 @@ fn read(
 }
 
 fn unknown(folder: &Path) -> Problem {
-    let message =
-        format!("{}: not the folder of a run, training, distillation or search", folder.display());
+    let shown = folder.display();
+    if folder.join("live.json").is_file() {
+        let message = format!("{shown}: the folder of a live run, which has no page");
+        let help = "its results are live.csv, recovery.csv, live.json and live.svg; `offramp live SCENARIO --out \
+                    FOLDER --resume` prints them again";
+        return Problem::new(message).with_help(help);
+    }
+    let message = format!("{shown}: not the folder of a run, training, distillation or search");
     let help = "name a folder that offramp wrote; of a study, `reproduce` prints the results again, and \
                 --open shows its page";
     Problem::new(message).with_help(help)
