@@ -373,6 +373,8 @@ impl LiveRun {
     /// What a policy reached in each phase.
     pub fn numbers(&self, stream: &LiveStream) -> Vec<PhaseNumbers> {
         let ceiling = self.ceiling_rows();
+        // It tells nothing before it has learned for the first time.
+        let tells = stream.rows.iter().any(|row| row.multiply_adds.is_some());
         let phase = |(number, at_slot): (usize, u32)| {
             let change = number.checked_sub(1).and_then(|change| self.changes.get(change));
             let next = self.changes.get(number).map_or(self.slots, |change| change.at_slot);
@@ -387,7 +389,7 @@ impl LiveRun {
                 (device_slots > 0.0).then(|| sum as f64 / device_slots)
             };
             let sum = |count: fn(&LiveRow) -> u64| per_slot(rows.iter().copied().map(count).sum());
-            let spent: Option<u64> = rows.iter().map(|row| row.multiply_adds).sum();
+            let spent = rows.iter().filter_map(|row| row.multiply_adds).sum();
             let recovery = change.zip(ceiling).map(|(_, ceiling)| {
                 let slots = recovery_slots(&stream.rows, ceiling, at_slot, next);
                 slots.map_or_else(|| f64::from(next - at_slot), |slots| slots as f64)
@@ -400,7 +402,7 @@ impl LiveRun {
                 bytes_per_device: sum(|row| row.bytes_sent + row.bytes_received)
                     .map(|bytes| 1_000.0 * bytes),
                 queries_per_device: sum(|row| row.queries).map(|queries| 1_000.0 * queries),
-                multiply_adds: spent.and_then(per_slot),
+                multiply_adds: per_slot(spent).filter(|_| tells),
                 epsilon: rows.last().and_then(|row| row.epsilon),
             }
         };
