@@ -80,6 +80,8 @@ impl Public {
 pub(crate) struct Federated<'l> {
     entry: &'l FederatedEntry,
     policy: &'l LivePolicy,
+    /// True if its networks are not those of a checkpoint.
+    is_new: bool,
     public: Vec<Public>,
     /// The last mean; before the first round what all know.
     mean: Vec<f32>,
@@ -96,6 +98,7 @@ impl<'l> Federated<'l> {
     pub(crate) fn new(
         entry: &'l FederatedEntry,
         policy: &'l LivePolicy,
+        is_new: bool,
         public: Vec<Public>,
         devices: u32,
         seed: u64,
@@ -103,6 +106,7 @@ impl<'l> Federated<'l> {
         Self {
             entry,
             policy,
+            is_new,
             public,
             mean: Vec::new(),
             tasks: vec![0; devices as usize],
@@ -124,9 +128,8 @@ impl<'l> Federated<'l> {
         policy: &mut dyn Policy,
         shown: &mut States,
     ) -> Result<(), CallFailure> {
-        let is_new = self.policy.policy.checkpoint.is_none();
         if let (Exchange::Parameters, true, Some(networks)) =
-            (self.entry.exchange, is_new, policy.mergeable())
+            (self.entry.exchange, self.is_new, policy.mergeable())
         {
             let first = networks.parameters(0)?;
             (1..self.tasks.len()).try_for_each(|device| networks.set_parameters(device, &first))?;

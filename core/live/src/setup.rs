@@ -325,7 +325,8 @@ impl<'l> Setup<'l> {
             Exchange::Parameters => Vec::new(),
             Exchange::Values { states, .. } => self.public(states)?,
         };
-        Ok(Some(Federated::new(entry, &self.policy.entry, public, devices, self.seed)))
+        let (policy, is_new) = (&self.policy.entry, self.policy.checkpoint.is_none());
+        Ok(Some(Federated::new(entry, policy, is_new, public, devices, self.seed)))
     }
 
     /// States that all devices know.
