@@ -33,7 +33,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "offramp-timeline",
         ],
     ),
-    ("core/study", &["offramp-harness", "offramp-results", "offramp-scenario"]),
+    ("core/study", &["offramp-harness", "offramp-live", "offramp-results", "offramp-scenario"]),
     ("core/tune", &["offramp-harness", "offramp-results", "offramp-scenario"]),
     (
         "core/live",
@@ -80,6 +80,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "offramp-explain",
             "offramp-harness",
             "offramp-host",
+            "offramp-live",
             "offramp-model",
             "offramp-plugin",
             "offramp-report",

@@ -154,7 +154,7 @@ fn workers_that_die_and_share_a_folder_make_what_one_process_makes() {
     let left = ["reproduce", "toy.ron", "--out", "shared", "--plan", "--format", "csv"];
     assert_eq!(
         sandbox.succeed(&left),
-        "job,left\ntraining,0\ndataset,0\ndistillation,0\nevaluation,0\npage,1\n"
+        "job,left\ntraining,0\ndataset,0\ndistillation,0\nevaluation,0\nlive run,0\npage,1\n"
     );
 }
 

@@ -455,7 +455,7 @@ mod tests {
     use offramp_scenario::read_ron;
 
     use super::*;
-    use crate::streams::read_entry;
+    use crate::live_entry::read_entry;
 
     const STUDY: &str = r#"(
         name: "toy",

@@ -9,9 +9,9 @@ use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
 use offramp_results::exhibit::ExhibitKind;
 
-use crate::plan::{SeedRun, TrainingJob};
-use crate::run::{PlannedItem, lessons_of, streams_of};
-use crate::streams::LiveJob;
+use crate::lessons::lessons;
+use crate::plan::{LiveJob, SeedRun, TrainingJob};
+use crate::planned::{PlannedItem, needed_by, streams_of};
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{DATASET, Failure, Failures, ProgressLog};
 
@@ -87,7 +87,7 @@ impl Study {
         let runner = StudyRunner { study: self, registry, out, isolated };
         let planned = runner.planned(only)?;
         self.check_memory(&planned)?;
-        runner.check(&lessons_of(&planned), &planned)?;
+        runner.check(&lessons(needed_by(&planned)), &planned)?;
         let mut left: Vec<Job> = runner
             .jobs(&planned)
             .into_iter()
@@ -141,7 +141,7 @@ impl StudyRunner<'_> {
     /// Every job of these items once, after those it needs.
     fn jobs<'p>(&self, planned: &'p [PlannedItem<'_>]) -> Vec<PlannedJob<'p>> {
         let mut jobs = Vec::new();
-        for lesson in lessons_of(planned) {
+        for lesson in lessons(needed_by(planned)) {
             jobs.extend(jobs_of(lesson));
         }
         let mut listed = HashSet::new();

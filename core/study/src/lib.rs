@@ -40,10 +40,13 @@ mod effect;
 mod file;
 mod jobs;
 mod lessons;
+mod live_entry;
 mod plan;
+mod planned;
 mod run;
 mod streams;
 mod study;
+mod text;
 mod work;
 
 pub use file::{Size, fields};

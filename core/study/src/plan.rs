@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use offramp_results::exhibit::Lineage;
 use offramp_results::files::{FileRecord, MAX_DATA_BYTES, sha256};
-use offramp_scenario::{Experiment, Fault, Raw, Scenario, fault_of, has, replace};
+use offramp_scenario::{Experiment, Fault, Raw, Scenario, fault_of, has};
 
 use offramp_harness::bind::{
     BoundPolicy, Distillation, Training, bind_distillation, bind_evaluation, bind_training,
@@ -17,6 +17,7 @@ use offramp_harness::{files_of, recorded_files};
 
 use crate::file::{ExhibitSection, PointSection, PolicySource, Settings, Size, TrainedAt};
 use crate::study::{Study, StudyError, StudyRunner};
+use crate::text::{merged, with};
 
 /// One training seed of a policy at a point: its training or distillation, if it learns, and its
 /// evaluation.
@@ -75,6 +76,37 @@ impl EvaluationJob {
     }
 }
 
+/// The live run of a training seed.
+pub(crate) struct LiveJob {
+    pub(crate) seed: u64,
+    /// The id of the item.
+    pub(crate) name: String,
+    /// The hash of everything it depends on.
+    pub(crate) key: String,
+    /// The scenario's text as it is run.
+    pub(crate) scenario: String,
+    /// The scenario's folder, to which paths are relative.
+    pub(crate) home: PathBuf,
+    /// The trainings and distillations whose checkpoints it has, by the files that the scenario names.
+    pub(crate) lessons: BTreeMap<String, TrainingJob>,
+}
+
+impl LiveJob {
+    /// Its folder, relative to the study's.
+    pub(crate) fn folder(&self) -> String {
+        format!("results/{}", folder_name(&self.name, &self.key))
+    }
+
+    /// Adds the keys of everything it needs.
+    pub(crate) fn keys(&self, all: &mut HashSet<String>) {
+        for lesson in self.lessons.values() {
+            all.extend(lesson.teacher.iter().map(|teacher| teacher.key.clone()));
+            all.insert(lesson.key.clone());
+        }
+        all.insert(self.key.clone());
+    }
+}
+
 impl SeedRun {
     /// Adds the keys of everything it needs.
     pub(crate) fn keys(&self, all: &mut HashSet<String>) {
@@ -87,7 +119,7 @@ impl SeedRun {
 }
 
 /// Folder name: the sanitised name plus the first 12 digits of the key.
-pub(crate) fn folder_name(name: &str, key: &str) -> String {
+fn folder_name(name: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("{name}-{}", &key[..12])
@@ -151,38 +183,6 @@ fn entry(plugin: &str, name: &str, checkpoint: Option<&str>, parameters: &str) -
         text += &format!(", parameters: {parameters}");
     }
     text + ")"
-}
-
-/// All settings as one, later ones over earlier ones. The same settings yield the same text of a
-/// scenario in whichever order they come, so that nothing is learned twice.
-pub(crate) fn merged<'s>(settings: &[&'s Settings]) -> BTreeMap<&'s str, &'s str> {
-    let mut merged = BTreeMap::new();
-    for (field, value) in settings.iter().copied().flatten() {
-        // Setting a whole section discards earlier settings inside it.
-        merged.retain(|earlier: &&str, _| {
-            !earlier.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        });
-        merged.insert(field.as_str(), value.0.as_str());
-    }
-    merged
-}
-
-/// The text of a scenario with `field` set to `value`.
-pub(crate) fn with(
-    scenario: &str,
-    text: &str,
-    field: &str,
-    value: &str,
-) -> Result<String, Box<Fault>> {
-    if field == "settings" {
-        // It would be read relative to wherever the scenario is run.
-        let message = "a study names files of settings in the `settings` of a policy".to_owned();
-        return Err(Box::new(fault_of(scenario, text, field, message, None)));
-    }
-    replace(text, field, value).ok_or_else(|| {
-        let message = format!("the study sets `{field}`, and the scenario has no such field");
-        Box::new(fault_of(scenario, text, field, message, None))
-    })
 }
 
 impl StudyRunner<'_> {

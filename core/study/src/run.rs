@@ -9,10 +9,10 @@ use offramp_results::learning::Lesson;
 use offramp_harness::events::Observer;
 use offramp_harness::executor::Executor;
 
-use crate::file::{ExhibitSection, PointSection};
-use crate::lessons;
-use crate::plan::{SeedRun, TrainingJob};
-use crate::streams::LiveJob;
+use crate::file::ExhibitSection;
+use crate::lessons::{give, lessons};
+use crate::plan::SeedRun;
+use crate::planned::{PlannedCell, PlannedItem, needed_by};
 use crate::study::{Study, StudyError, StudyRunner};
 use crate::work::{Failure, Failures, ProgressLog};
 
@@ -26,39 +26,6 @@ pub struct StudyOutcome {
     pub exhibits: Vec<Exhibit>,
     /// Its trainings and distillations, with what each cost.
     pub lessons: Vec<Lesson>,
-}
-
-/// A cell of an exhibit that is to be measured.
-pub(crate) struct PlannedCell<'s> {
-    policy: &'s String,
-    point: &'s PointSection,
-    pub(crate) runs: Vec<SeedRun>,
-}
-
-/// An item that is to be made.
-pub(crate) struct PlannedItem<'s> {
-    pub(crate) item: &'s ExhibitSection,
-    /// Its cells, point by point; none if it shows live runs.
-    pub(crate) cells: Vec<PlannedCell<'s>>,
-    /// The live runs that it shows.
-    pub(crate) streams: Vec<LiveJob>,
-}
-
-/// All runs of these items, in order.
-pub(crate) fn runs_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p SeedRun> {
-    planned.iter().flat_map(|planned| &planned.cells).flat_map(|cell| &cell.runs).collect()
-}
-
-/// All live runs of these items, in order.
-pub(crate) fn streams_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p LiveJob> {
-    planned.iter().flat_map(|planned| &planned.streams).collect()
-}
-
-/// The trainings and distillations that these items need.
-pub(crate) fn lessons_of<'p>(planned: &'p [PlannedItem<'_>]) -> Vec<&'p TrainingJob> {
-    let of_runs = runs_of(planned).into_iter().filter_map(|run| run.job.as_ref());
-    let of_streams = streams_of(planned).into_iter().flat_map(|job| job.lessons.values());
-    lessons::lessons(of_runs.chain(of_streams))
 }
 
 impl Study {
@@ -83,9 +50,9 @@ impl Study {
         let planned = runner.planned(only)?;
         self.check_memory(&planned)?;
         let log = ProgressLog::new(&planned, observer);
-        let lessons = lessons_of(&planned);
+        let lessons = lessons(needed_by(&planned));
         runner.check(&lessons, &planned)?;
-        let failures = lessons::give(&lessons, |job, before| runner.learn(job, before, &log))?;
+        let failures = give(&lessons, |job, before| runner.learn(job, before, &log))?;
         let exhibit = |planned: &PlannedItem<'_>| match planned.item.form {
             ExhibitKind::Streams => {
                 runner.exhibit_of_streams(planned.item, &planned.streams, &failures, &log)

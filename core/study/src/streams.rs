@@ -1,7 +1,7 @@
 //! Streams: the live runs of an item, one for each training seed, with what was trained under it.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use offramp_harness::bind::{BoundLivePolicy, Live, bind_live};
 use offramp_harness::engine::ENGINE;
@@ -14,63 +14,17 @@ use offramp_results::exhibit::{Cell, Exhibit, LiveNumbers, Measured};
 use offramp_results::files::sha256;
 use offramp_results::live::{LiveRun, LiveStream};
 use offramp_results::lock::FolderLock;
-use offramp_scenario::{Experiment, Fault, LiveEntry, PolicyEntry, Scenario, fault_of, has};
+use offramp_scenario::{Fault, LiveEntry, PolicyEntry, has};
 
-use crate::file::{ExhibitSection, PointSection, Settings, Size, StreamsSection, StudyFile};
-use crate::plan::{Stage, TrainingJob, described, folder_name, merged, recordings, with};
+use crate::file::{ExhibitSection, PointSection, Settings, Size, StudyFile};
+use crate::live_entry::only;
+use crate::plan::{LiveJob, Stage, described, recordings};
 use crate::study::{StudyError, StudyRunner};
+use crate::text::with;
 use crate::work::{Attempt, CHECKPOINT, Failure, Failures, ProgressLog};
 
 /// The file of a live run that is written last.
 const DONE: &str = "live.json";
-
-/// The live run of a training seed.
-pub(crate) struct LiveJob {
-    pub(crate) seed: u64,
-    /// The id of the item.
-    pub(crate) name: String,
-    /// The hash of everything it depends on.
-    pub(crate) key: String,
-    /// The scenario's text as it is run.
-    scenario: String,
-    /// The scenario's folder, to which paths are relative.
-    home: PathBuf,
-    /// The trainings and distillations whose checkpoints it has, by the files that the scenario names.
-    pub(crate) lessons: BTreeMap<String, TrainingJob>,
-}
-
-impl LiveJob {
-    /// Its folder, relative to the study's.
-    pub(crate) fn folder(&self) -> String {
-        format!("results/{}", folder_name(&self.name, &self.key))
-    }
-
-    /// Adds the keys of everything it needs.
-    pub(crate) fn keys(&self, all: &mut HashSet<String>) {
-        for lesson in self.lessons.values() {
-            all.extend(lesson.teacher.iter().map(|teacher| teacher.key.clone()));
-            all.insert(lesson.key.clone());
-        }
-        all.insert(self.key.clone());
-    }
-}
-
-/// The only live run of a scenario.
-///
-/// # Errors
-/// If it has none, or several.
-pub(crate) fn only(experiment: Experiment, text: &str) -> Result<Scenario, Box<Fault>> {
-    let name = experiment.name.clone();
-    let fault = |field, message: &str| {
-        Err(Box::new(fault_of(&name, text, field, message.to_owned(), None)))
-    };
-    let mut points = experiment.points;
-    match points.len() {
-        1 if points[0].live.is_some() => Ok(points.remove(0)),
-        1 => fault("", "it describes no live run"),
-        _ => fault("sweep", "a live run of a study has no `sweep`"),
-    }
-}
 
 /// What the study hands over to a policy: its checkpoint, those that replace it, and its teacher's.
 #[derive(Default)]
@@ -345,25 +299,4 @@ fn numbers(
         Ok((*seed, numbers))
     };
     streams.iter().map(of_run).collect()
-}
-
-/// The live run that an item shows at full size; `text` is that of its scenario.
-///
-/// # Errors
-/// If the scenario is not valid, has no place for what the study sets, or has no live run of its own.
-pub(crate) fn read_entry(
-    section: &StreamsSection,
-    text: &str,
-    folder: &Path,
-) -> Result<LiveEntry, Box<Fault>> {
-    let name = &section.scenario;
-    let mut text = text.to_owned();
-    for (field, value) in merged(&[&section.set]) {
-        text = with(name, &text, field, value)?;
-    }
-    let home = folder.join(name);
-    let home = home.parent().unwrap_or(Path::new(""));
-    let experiment = Experiment::parse(name, text.clone(), home, &[]).map_err(Box::new)?;
-    let scenario = only(experiment, &text)?;
-    scenario.live.clone().ok_or_else(|| Box::new(scenario.fault("", String::new(), None)))
 }

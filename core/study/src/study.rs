@@ -19,7 +19,7 @@ use crate::check::{check, check_streams};
 use crate::chosen::{self, Source};
 use crate::claims;
 use crate::file::{ExhibitSection, PointSection, PolicySource, Size, StudyFile};
-use crate::streams::read_entry;
+use crate::live_entry::read_entry;
 
 /// A study that has been read.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use offramp_harness::resume::Start;
 use offramp_harness::train::{self, TrainError};
 
 use crate::plan::{EvaluationJob, SeedRun, TrainingJob};
-use crate::run::{PlannedItem, runs_of, streams_of};
+use crate::planned::{PlannedItem, runs_of, streams_of};
 use crate::study::{StudyError, StudyRunner};
 
 /// The jobs that are done, and the observer of progress.
