@@ -55,7 +55,7 @@ impl States {
         self.targets.extend_from_slice(targets);
     }
 
-    /// What a student is fitted to: states × (1 + M).
+    /// The targets of the fit: states × (1 + M).
     pub fn targets(&self) -> &[f32] {
         &self.targets
     }

@@ -27,7 +27,7 @@ const SHOWN: usize = 60;
 /// The diagnostic by which a policy tells how many multiply-adds its learning has cost since it was asked last.
 const MULTIPLY_ADDS: &str = "multiply_adds";
 
-/// What the learning of a policy has cost since it was asked last, if it tells.
+/// Multiply-adds that a policy has spent on learning since the last call; `None` if it does not report them.
 ///
 /// # Errors
 /// [`CallFailure`] of the policy.

@@ -175,8 +175,8 @@ pub struct LiveSummary {
     pub error: Option<LiveFault>,
 }
 
-/// What a policy reached in a phase of a live run: from a change of the system, or slot 0, to the next
-/// change, or the end.
+/// Results of a policy in one phase of a live run. A phase lasts from slot 0, or from a change of the system,
+/// until the next change, or the end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PhaseNumbers {
     /// Mean quality of experience of a task, of the windows in which the system has all of the change.
@@ -216,7 +216,7 @@ pub enum LiveMetric {
     Epsilon,
 }
 
-/// What is said of a [`LiveMetric`].
+/// Names and source of a [`LiveMetric`].
 struct Facts {
     id: &'static str,
     name: &'static str,
@@ -292,7 +292,7 @@ impl LiveMetric {
         self.facts().digits
     }
 
-    /// The number of a phase; `None` if it has none.
+    /// Its value in a phase; `None` if the phase has no such value.
     pub fn of(self, phase: &PhaseNumbers) -> Option<f64> {
         (self.facts().of)(phase)
     }
@@ -370,7 +370,7 @@ impl LiveRun {
         std::iter::once(0).chain(self.changes.iter().map(|change| change.at_slot)).collect()
     }
 
-    /// What a policy reached in each phase.
+    /// The results of a stream in each phase, in order.
     pub fn numbers(&self, stream: &LiveStream) -> Vec<PhaseNumbers> {
         let ceiling = self.ceiling_rows();
         // It tells nothing before it has learned for the first time.

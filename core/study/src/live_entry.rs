@@ -10,7 +10,7 @@ use crate::text::{merged, with};
 /// The only live run of a scenario.
 ///
 /// # Errors
-/// If it has none, or several.
+/// [`Fault`] if the scenario has no live run, or a sweep of them.
 pub(crate) fn only(experiment: Experiment, text: &str) -> Result<Scenario, Box<Fault>> {
     let name = experiment.name.clone();
     let fault = |field, message: &str| {
