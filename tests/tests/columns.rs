@@ -2,7 +2,9 @@
 //! the C header and the documents agree with it.
 
 use offramp_harness::context::PolicyContext;
-use offramp_host::plugin::testing::{Bench, LINK_COLUMNS, SERVER_COLUMNS, TASK_COLUMNS};
+use offramp_host::plugin::testing::{
+    BROADCAST_COLUMNS, Bench, LINK_COLUMNS, SERVER_COLUMNS, TASK_COLUMNS,
+};
 use offramp_model::observation::{self, Column};
 use offramp_scenario::Experiment;
 use offramp_tests::workspace;
@@ -19,6 +21,7 @@ fn the_test_bench_has_the_columns_of_the_model() {
     assert_eq!(bench(&TASK_COLUMNS), names(observation::task_columns()));
     assert_eq!(bench(&LINK_COLUMNS), names(observation::link_columns()));
     assert_eq!(bench(&SERVER_COLUMNS), names(observation::server_columns()));
+    assert_eq!(bench(&BROADCAST_COLUMNS), names(observation::broadcast_columns()));
 }
 
 /// A policy's unit test meets the system and the features that a scenario has by default.
@@ -43,6 +46,7 @@ fn every_column_is_in_the_header_and_the_guide() {
             observation::task_columns(),
             observation::link_columns(),
             observation::server_columns(),
+            observation::broadcast_columns(),
         ];
         for name in all.into_iter().flat_map(names) {
             let mut words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));

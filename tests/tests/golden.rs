@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use offramp_harness::engine::ENGINE;
-use offramp_model::{ObservationKind, ObservationSpec, System};
+use offramp_model::{ObservationSpec, System};
 use offramp_results::files::sha256;
 use offramp_tests::{Sandbox, example, read, workspace};
 use serde_json::Value;
@@ -214,7 +214,7 @@ fn a_study_keeps_its_tables_and_keys() {
 /// A dataset is used again if its key is the same; the system is in it by this text.
 #[test]
 fn the_key_of_a_dataset_keeps_its_parts() {
-    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
+    let observation = ObservationSpec::PAPER;
     let system = System::paper(2, 1);
     insta::assert_snapshot!("system", format!("{:?}\n{observation:?}", system.parameters()));
 }

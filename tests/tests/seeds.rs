@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use offramp_harness::seeds;
 use offramp_model::rng::{Purpose, Stream, StreamFamily, WHOLE_RUN};
-use offramp_model::{Arrival, Episode, ObservationKind, ObservationSpec, System, Workload};
+use offramp_model::{Arrival, Episode, ObservationSpec, System, Workload};
 use offramp_tests::{Fields, Sandbox, example, plugin, quoted};
 use proptest::prelude::*;
 
@@ -146,7 +146,7 @@ fn no_two_purposes_share_a_stream() {
 
 /// The first tasks of an episode: slot, device, and the bits of size, density and α.
 fn first_tasks(system: &Arc<System>, seed: u64, episode: u64) -> Vec<(u32, u32, [u64; 3])> {
-    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 1 };
+    let observation = ObservationSpec { history_slots: 1, ..ObservationSpec::PAPER };
     let mut episode = Episode::new(system, Workload::Drawn { seed, episode }, observation);
     let mut tasks = Vec::new();
     for slot in 0..20 {
@@ -250,7 +250,7 @@ fn the_commands_draw_tasks_of_their_own() {
 
 /// Number of tasks of an episode.
 fn count(system: &Arc<System>, seed: u64, episode: u64) -> u64 {
-    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 1 };
+    let observation = ObservationSpec { history_slots: 1, ..ObservationSpec::PAPER };
     let mut episode = Episode::new(system, Workload::Drawn { seed, episode }, observation);
     let mut tasks = 0;
     while !episode.is_over() {

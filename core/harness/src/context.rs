@@ -59,9 +59,7 @@ impl PolicyContext {
     /// The context of a scenario whose text has the SHA-256 `sha256`.
     pub fn new(scenario: &Scenario, sha256: &str) -> Self {
         let system = &scenario.system;
-        let names = |columns: &'static [observation::Column]| {
-            columns.iter().map(|column| RStr::from(column.name)).collect()
-        };
+        let name = |column: &'static observation::Column| RStr::from(column.name);
         Self {
             scenario_sha256: sha256.to_owned(),
             hardware_sha256: hardware_sha256(system),
@@ -71,9 +69,9 @@ impl PolicyContext {
                 .into_iter()
                 .map(|feature| Feature { name: feature.name.into(), scale: feature.scale })
                 .collect(),
-            task_columns: names(observation::task_columns()),
-            link_columns: names(observation::link_columns()),
-            server_columns: names(observation::server_columns()),
+            task_columns: observation::task_columns().iter().map(name).collect(),
+            link_columns: observation::link_columns().iter().map(name).collect(),
+            server_columns: scenario.observation.server_columns().map(name).collect(),
             history_slots: scenario.observation.history_slots,
             history_scale: observation::load_scale(system),
             system: SystemTables::new(system),

@@ -25,16 +25,14 @@ use offramp_model::world::mobility::RandomWaypoint;
 use offramp_model::world::{
     Area, Association, Band, Handover, Mobility, PathLoss, Position, Radio, RadioParameters, World,
 };
-use offramp_model::{
-    Distribution, Episode, ObservationKind, ObservationSpec, System, SystemParameters, Workload,
-};
+use offramp_model::{Distribution, Episode, ObservationSpec, System, SystemParameters, Workload};
 
 /// The decisions' own randomness: not the physics', so the number is ours.
 const DECISIONS: Purpose = Purpose::new(6);
 
 /// An episode under uniformly random decisions, drawn as cheaply as can be.
 fn episode(system: &Arc<System>, number: u64) -> usize {
-    let observation = ObservationSpec { kind: ObservationKind::Paper, history_slots: 10 };
+    let observation = ObservationSpec::PAPER;
     let workload = Workload::Drawn { seed: 1, episode: number };
     let mut episode = Episode::new(system, workload, observation);
     let mut stream = StreamFamily::new(1, number, DECISIONS).of(0);

@@ -96,6 +96,11 @@ impl Transit {
         self.tasks.iter().filter(move |of| of.1 == device).map(|(_, _, task)| task)
     }
 
+    /// All of them, in the order in which they reach their servers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().map(|(_, _, task)| task)
+    }
+
     /// Removes all.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (u32, Task)> {
         self.tasks.drain(..).map(|(_, device, task)| (device, task))

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::broadcast::Broadcasts;
 use crate::continuation::Incompatible;
 use crate::history::LoadHistory;
-use crate::observation::{ObservationKind, ObservationSpec, View};
+use crate::observation::{Broadcast, ObservationKind, ObservationSpec, View};
 use crate::published::Published;
 use crate::scene::Scene;
 use crate::slot::{Shard, Timed};
@@ -77,6 +78,8 @@ pub struct Episode {
     history: LoadHistory,
     state: State,
     scene: Option<Box<Scene>>,
+    /// What servers broadcast besides their loads, if anything.
+    broadcasts: Option<Box<Broadcasts>>,
     threads: usize,
 }
 
@@ -96,6 +99,9 @@ impl Episode {
         let mut arrivals = Vec::new();
         source.arrivals(system, 0, &mut arrivals, 1);
         drop_absent(scene.as_deref(), &mut arrivals);
+        let history_slots = observation.history_slots.max(1);
+        let broadcasts = (observation.broadcast != Broadcast::NONE)
+            .then(|| Broadcasts::new(servers, history_slots));
         Self {
             system: Arc::clone(system),
             observation,
@@ -103,9 +109,10 @@ impl Episode {
             streams: (seed, number),
             slot: 0,
             arrivals,
-            history: LoadHistory::new(servers, observation.history_slots.max(1)),
+            history: LoadHistory::new(servers, history_slots),
             state: State::new(system, published),
             scene,
+            broadcasts: broadcasts.map(Box::new),
             threads: 1,
         }
     }
@@ -139,6 +146,10 @@ impl Episode {
         let scene = self.scene.as_deref_mut();
         self.state.advance(&self.system, scene, slot, &self.arrivals, actions, self.threads);
         self.history.push(&self.state.active);
+        if let Some(broadcasts) = &mut self.broadcasts {
+            let transit = self.scene.as_deref().map(|scene| &scene.transit);
+            broadcasts.update(self.state.shards(), transit);
+        }
         self.slot += 1;
         if self.is_over() {
             self.state.drop_open(&self.system, self.scene.as_deref_mut(), self.threads);
@@ -352,10 +363,9 @@ impl Episode {
     }
 
     /// Fills `into` with the server table: C_s × M, in the order of
-    /// [`server_columns`](crate::observation::server_columns), whatever the observation's kind.
-    /// The M values of a column are contiguous.
+    /// [`ObservationSpec::server_columns`], whatever the observation's kind. The M values of a column are contiguous.
     pub fn server_table(&self, into: &mut Vec<f64>) {
-        self.view().server_table(into);
+        self.view().server_table(self.observation.broadcast, into);
     }
 
     /// h: K load vectors of M, oldest slot first, zeros before the episode began. The newest is
@@ -373,8 +383,9 @@ impl Episode {
 
     #[inline]
     fn view(&self) -> View<'_> {
-        let Self { system, state, slot, arrivals, scene, .. } = self;
-        View { system, scene: scene.as_deref(), state, slot: *slot, arrivals }
+        let Self { system, state, slot, arrivals, scene, broadcasts, .. } = self;
+        let (scene, broadcasts) = (scene.as_deref(), broadcasts.as_deref());
+        View { system, scene, state, broadcasts, slot: *slot, arrivals }
     }
 }
 

@@ -41,7 +41,7 @@
 //! // 3. Two columns: how long the CPU stays busy, and the load of each server.
 //! let columns = ColumnList::new(["compute_queue_slots", "load"])?;
 //! let kind = ObservationKind::Columns(columns);
-//! let observation = ObservationSpec { kind, history_slots: 10 };
+//! let observation = ObservationSpec { kind, ..ObservationSpec::PAPER };
 //!
 //! // 4. Compute locally if the CPU is idle, otherwise use the server with the lower load.
 //! let mut episode = Episode::new(&system, workload, observation);
@@ -100,6 +100,7 @@
 
 mod arrivals;
 mod backhaul;
+mod broadcast;
 mod channel;
 mod class;
 mod continuation;
@@ -135,7 +136,7 @@ pub use distribution::{Distribution, Range};
 pub use energy::{Energies, Energy, EnergyAccounting};
 pub use episode::{Episode, IllegalDecision};
 pub use observation::{
-    Column, ColumnList, Feature, InvalidColumns, ObservationKind, ObservationSpec,
+    Broadcast, Column, ColumnList, Feature, InvalidColumns, ObservationKind, ObservationSpec,
 };
 pub use outage::Outages;
 pub use recording::{RecordedRates, RecordedTask, RecordedTasks, Window};

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`task_columns`] | waiting task | rows × C_t, row-major |
 //! | [`link_columns`] | waiting task and server | rows × C_l × M, the M values of a column contiguous |
-//! | [`server_columns`] | server | C_s × M, the M values of a column contiguous |
+//! | [`ObservationSpec::server_columns`] | server | C_s × M, the M values of a column contiguous |
 //!
 //! A row is a task that waits for its decision, in the order of devices. The flat feature vector o
 //! lists columns of any table in the order of an [`ObservationKind`].
@@ -19,6 +19,7 @@
 
 use std::fmt;
 
+use crate::broadcast::Broadcasts;
 use crate::prediction::{self, ENERGY_SCALE, Prediction, Way};
 use crate::published::Published;
 use crate::scene::{OWN_SLOTS, Scene};
@@ -293,6 +294,56 @@ const GHZ: Column = Column {
     }),
 };
 
+/// A column that servers broadcast if the scenario says so; zeros otherwise.
+const fn broadcast(
+    name: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    scale: fn(&System) -> f64,
+    value: fn(&View<'_>, &mut [f64]),
+) -> Column {
+    Column { name, unit, about, scale, values: Values::Server(value) }
+}
+
+const QUEUED_GCYCLES: Column = broadcast(
+    "queued_gcycles",
+    "Gcycles",
+    "computation in service and waiting at the server, of all devices, at the end of the last slot",
+    |system| load_scale(system) * system.largest_mbit() * system.highest_density(),
+    |view, servers| {
+        if let Some(broadcasts) = view.broadcasts {
+            servers.copy_from_slice(&broadcasts.queued_gcycles);
+        }
+    },
+);
+
+const UPLOADS: Column = broadcast(
+    "uploads",
+    "tasks",
+    "tasks on their way to the server at the end of the last slot: in uplinks, or on the backhaul",
+    load_scale,
+    |view, servers| {
+        for (uploads, &tasks) in
+            servers.iter_mut().zip(view.broadcasts.iter().flat_map(|all| &all.on_the_way))
+        {
+            *uploads = f64::from(tasks);
+        }
+    },
+);
+
+const ARRIVALS_PER_SLOT: Column = broadcast(
+    "arrivals_per_slot",
+    "tasks/slot",
+    "tasks that reached the server in the last K slots, over K",
+    load_scale,
+    |view, servers| {
+        let Some(broadcasts) = view.broadcasts else { return };
+        for (server, arrivals) in servers.iter_mut().enumerate() {
+            *arrivals = broadcasts.arrivals(server);
+        }
+    },
+);
+
 /// Order is part of the plugin interface: append only.
 static TASK_COLUMNS: [Column; 15] = [
     SIZE_MBIT,
@@ -321,8 +372,10 @@ static LINK_COLUMNS: [Column; 7] = [
     PREDICTED_ENERGY,
 ];
 static SERVER_COLUMNS: [Column; 3] = [LOAD, GHZ, UP];
+static BROADCAST_COLUMNS: [Column; 3] = [QUEUED_GCYCLES, UPLOADS, ARRIVALS_PER_SLOT];
 
-const COLUMN_COUNT: usize = TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len();
+const COLUMN_COUNT: usize =
+    TASK_COLUMNS.len() + LINK_COLUMNS.len() + SERVER_COLUMNS.len() + BROADCAST_COLUMNS.len();
 
 /// Eq. (10).
 static PAPER: [&Column; 5] =
@@ -347,14 +400,19 @@ pub fn link_columns() -> &'static [Column] {
     &LINK_COLUMNS
 }
 
-/// The columns with one value per server.
+/// The columns with one value per server that every server table begins with.
 pub fn server_columns() -> &'static [Column] {
     &SERVER_COLUMNS
 }
 
-/// The columns of all tables: tasks, links, servers.
+/// The columns with one value per server that servers [`Broadcast`] only if a scenario says so.
+pub fn broadcast_columns() -> &'static [Column] {
+    &BROADCAST_COLUMNS
+}
+
+/// The columns of all tables: tasks, links, servers, then those that are broadcast.
 pub fn columns() -> impl Iterator<Item = &'static Column> {
-    TASK_COLUMNS.iter().chain(&LINK_COLUMNS).chain(&SERVER_COLUMNS)
+    TASK_COLUMNS.iter().chain(&LINK_COLUMNS).chain(&SERVER_COLUMNS).chain(&BROADCAST_COLUMNS)
 }
 
 /// The scale of a rate, Mbit/s: the fastest. Where no server covers any device, any will do.
@@ -447,6 +505,14 @@ pub enum InvalidColumns {
         /// The name.
         name: String,
         /// The names of all columns.
+        known: Vec<&'static str>,
+    },
+    /// A name that none of [`broadcast_columns`] has.
+    #[error("servers cannot broadcast `{name}`; they can: {}", known.join(", "))]
+    NotBroadcast {
+        /// The name.
+        name: String,
+        /// The names of those columns.
         known: Vec<&'static str>,
     },
     /// A name that occurs twice.
@@ -545,18 +611,65 @@ impl ObservationKind {
     }
 }
 
-/// The observation of a scenario: o and h.
+/// What servers broadcast besides their loads: a set of [`broadcast_columns`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Broadcast([bool; BROADCAST_COLUMNS.len()]);
+
+impl Broadcast {
+    /// Nothing, as in the paper.
+    pub const NONE: Self = Self([false; BROADCAST_COLUMNS.len()]);
+
+    /// The columns with these names.
+    ///
+    /// # Errors
+    /// [`InvalidColumns`] for a name that is not one of [`broadcast_columns`], or is listed twice.
+    pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self, InvalidColumns> {
+        let mut set = Self::NONE;
+        for name in names {
+            let name = name.as_ref();
+            let Some(at) = BROADCAST_COLUMNS.iter().position(|column| column.name == name) else {
+                let known = BROADCAST_COLUMNS.iter().map(|column| column.name).collect();
+                return Err(InvalidColumns::NotBroadcast { name: name.into(), known });
+            };
+            if std::mem::replace(&mut set.0[at], true) {
+                return Err(InvalidColumns::Duplicate { name: name.into() });
+            }
+        }
+        Ok(set)
+    }
+
+    /// Its columns, in the order of [`broadcast_columns`].
+    pub fn columns(self) -> impl Iterator<Item = &'static Column> {
+        BROADCAST_COLUMNS.iter().zip(self.0).filter(|(_, is_in)| *is_in).map(|(column, _)| column)
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.columns()).finish()
+    }
+}
+
+/// The observation of a scenario: o, h, and what servers broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservationSpec {
-    /// The columns that make up o.
+    /// The columns that make up o. One of [`broadcast_columns`] is all zeros unless `broadcast` has it.
     pub kind: ObservationKind,
     /// K: load vectors that make up h; at least 1.
     pub history_slots: u32,
+    /// The columns of the server table behind [`server_columns`].
+    pub broadcast: Broadcast,
 }
 
 impl ObservationSpec {
-    /// The paper's: eq. (10), and ten load vectors.
-    pub const PAPER: Self = Self { kind: ObservationKind::Paper, history_slots: 10 };
+    /// The paper's: eq. (10), ten load vectors, and nothing but loads from servers.
+    pub const PAPER: Self =
+        Self { kind: ObservationKind::Paper, history_slots: 10, broadcast: Broadcast::NONE };
+
+    /// The columns of the server table: [`server_columns`], then those that are broadcast.
+    pub fn server_columns(&self) -> impl Iterator<Item = &'static Column> {
+        SERVER_COLUMNS.iter().chain(self.broadcast.columns())
+    }
 }
 
 /// A feature of o.
@@ -593,6 +706,8 @@ pub(crate) struct View<'e> {
     pub(crate) system: &'e System,
     pub(crate) scene: Option<&'e Scene>,
     pub(crate) state: &'e State,
+    /// What servers broadcast besides their loads, if anything.
+    pub(crate) broadcasts: Option<&'e Broadcasts>,
     /// t.
     pub(crate) slot: u32,
     /// The tasks that wait for their decision, in the order of devices.
@@ -618,10 +733,10 @@ impl View<'_> {
         self.rows(LINK_COLUMNS.iter(), into);
     }
 
-    /// C_s × M.
-    pub(crate) fn server_table(&self, into: &mut Vec<f64>) {
+    /// C_s × M, with the columns that are `broadcast`.
+    pub(crate) fn server_table(&self, broadcast: Broadcast, into: &mut Vec<f64>) {
         into.clear();
-        for column in &SERVER_COLUMNS {
+        for column in SERVER_COLUMNS.iter().chain(broadcast.columns()) {
             if let Values::Server(fill) = column.values {
                 fill(self, append_zeros(self, into));
             }
@@ -824,7 +939,8 @@ mod tests {
              uplink_queue_slots, alpha, density_gcycles_per_mbit, deadline_slots, class, speed_mps, \
              own_mbps, own_mbps_1_ago, own_mbps_2_ago, own_mbps_4_ago, own_mbps_8_ago, \
              local_delay_slots, local_energy, backlog_mbit, uplink_mbps, serving, distance_m, \
-             wired_slots, predicted_delay_slots, predicted_energy, load, ghz, up"
+             wired_slots, predicted_delay_slots, predicted_energy, load, ghz, up, queued_gcycles, \
+             uploads, arrivals_per_slot"
         );
         // All of them, in any order.
         let mut names: Vec<_> = columns().map(|column| column.name).collect();

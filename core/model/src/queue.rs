@@ -242,10 +242,20 @@ impl Fifo {
 
     /// Mbit in service and waiting.
     pub(crate) fn backlog_mbit(&self, tasks: &Tasks) -> f64 {
-        let mbit = |(task, in_service): (&Task, bool)| {
-            if in_service { self.remaining_mbit } else { task.size_mbit }
-        };
-        self.all(tasks).fold(0.0, |sum, task| sum + mbit(task))
+        self.all(tasks).fold(0.0, |sum, (task, in_service)| sum + self.left(task, in_service))
+    }
+
+    /// Gcycles in service and waiting.
+    pub(crate) fn gcycles(&self, tasks: &Tasks) -> f64 {
+        let gcycles =
+            |(task, in_service): (&Task, bool)| self.left(task, in_service) * task.density;
+        self.all(tasks).fold(0.0, |sum, task| sum + gcycles(task))
+    }
+
+    /// Mbit of one of its tasks that are still to do.
+    #[inline]
+    fn left(&self, task: &Task, in_service: bool) -> f64 {
+        if in_service { self.remaining_mbit } else { task.size_mbit }
     }
 
     /// Slots, from slot `now` on, for which the FIFO stays busy with the tasks it holds, if
@@ -362,11 +372,18 @@ pub(crate) struct Flows {
     of_device: Vec<u32>,
     /// For each server how many there are.
     active: Vec<u32>,
+    /// For each server how many tasks have reached it.
+    reached: Vec<u64>,
 }
 
 impl Flows {
     pub(crate) fn new(devices: usize, servers: usize) -> Self {
-        Self { flows: Vec::new(), of_device: vec![NONE; devices], active: vec![0; servers] }
+        Self {
+            flows: Vec::new(),
+            of_device: vec![NONE; devices],
+            active: vec![0; servers],
+            reached: vec![0; servers],
+        }
     }
 
     /// Takes over the flows of the devices behind its own, `first` of which its own are before.
@@ -381,6 +398,9 @@ impl Flows {
         for (sum, active) in self.active.iter_mut().zip(&other.active) {
             *sum += active;
         }
+        for (sum, reached) in self.reached.iter_mut().zip(&other.reached) {
+            *sum += reached;
+        }
         // At most one flow of a device begins in a slot.
         self.flows.sort_by_key(|flow| (flow.since, flow.device));
         self.of_device.fill(NONE);
@@ -392,6 +412,16 @@ impl Flows {
     /// For each server the devices active at it.
     pub(crate) fn active(&self) -> &[u32] {
         &self.active
+    }
+
+    /// For each server how many tasks have reached it so far.
+    pub(crate) fn reached(&self) -> &[u64] {
+        &self.reached
+    }
+
+    /// All flows, the one that became active first in front.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Flow> {
+        self.flows.iter()
     }
 
     /// The flows of a device, the newest first.
@@ -427,6 +457,7 @@ impl Flows {
             self.of_device[device] = place;
             self.active[server as usize] += 1;
         }
+        self.reached[server as usize] += 1;
         self.flows[place as usize].fifo.push(tasks, task);
     }
 

@@ -77,6 +77,11 @@ impl State {
         (shard, (device - shard.first) as usize)
     }
 
+    /// All shards, in the order of devices.
+    pub(crate) fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
     /// How many tasks are under way.
     pub(crate) fn under_way(&self) -> usize {
         self.shards.iter().map(|shard| shard.under_way).sum()

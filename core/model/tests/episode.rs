@@ -32,7 +32,7 @@ fn the_load_seen_is_the_newest_of_the_history() {
     let system = Arc::new(System::paper(20, 3));
     for (kind, lag) in [(ObservationKind::Paper, 1), (ObservationKind::Published, 2)] {
         for history_slots in [1, 4] {
-            let observation = ObservationSpec { kind, history_slots };
+            let observation = ObservationSpec { kind, history_slots, ..ObservationSpec::PAPER };
             let mut episode = begin(&system, observation);
             assert_eq!(episode.observation(), observation);
             let mut loads = vec![vec![0.0; 3]; 2];
@@ -198,7 +198,8 @@ fn what_happens_is_the_same_on_any_number_of_threads() {
     parameters.servers.iter_mut().for_each(|server| server.ghz *= 40.0);
     let system = Arc::new(System::new(parameters).unwrap());
     let shown = |kind, threads| {
-        let mut episode = begin(&system, ObservationSpec { kind, history_slots: 3 });
+        let mut episode =
+            begin(&system, ObservationSpec { kind, history_slots: 3, ..ObservationSpec::PAPER });
         episode.set_threads(threads);
         let mut shown = Vec::new();
         while !episode.is_over() {

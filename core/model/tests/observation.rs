@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use offramp_model::observation::{
-    Column, Table, columns, link_columns, load_scale, server_columns, task_columns,
+    Column, Table, broadcast_columns, columns, link_columns, load_scale, server_columns,
+    task_columns,
 };
 use offramp_model::world::mobility::RandomWaypoint;
 use offramp_model::world::{
     Area, Association, Band, Handover, Mobility, PathLoss, Position, Radio, RadioParameters, World,
 };
 use offramp_model::{
-    ColumnList, Distribution, Episode, ObservationKind, ObservationSpec, System, SystemParameters,
-    Workload,
+    Broadcast, ColumnList, Distribution, Episode, ObservationKind, ObservationSpec, System,
+    SystemParameters, Workload,
 };
 
 fn names<'c>(columns: impl IntoIterator<Item = &'c Column>) -> Vec<&'static str> {
@@ -51,11 +52,14 @@ fn tables_keep_their_columns_in_order() {
     assert_eq!(names(task_columns()), tasks);
     assert_eq!(names(link_columns()), links);
     assert_eq!(names(server_columns()), servers);
-    assert_eq!(names(columns()), [&tasks[..], &links, &servers].concat());
+    let broadcast = ["queued_gcycles", "uploads", "arrivals_per_slot"];
+    assert_eq!(names(broadcast_columns()), broadcast);
+    assert_eq!(names(columns()), [&tasks[..], &links, &servers, &broadcast].concat());
     for (of_table, table) in [
         (task_columns(), Table::Task),
         (link_columns(), Table::Link),
         (server_columns(), Table::Server),
+        (broadcast_columns(), Table::Server),
     ] {
         assert!(of_table.iter().all(|column| column.table() == table), "{table:?}");
     }
@@ -101,8 +105,29 @@ fn scales_by_hand() {
             ("load", 1.5, "devices"),
             ("ghz", 50.0, "GHz"),
             ("up", 1.0, "1"),
+            // A task of the largest size and highest density from each device, over M.
+            ("queued_gcycles", 6.75, "Gcycles"),
+            ("uploads", 1.5, "tasks"),
+            ("arrivals_per_slot", 1.5, "tasks/slot"),
         ]
     );
+}
+
+/// Servers broadcast what the observation says, in one order, and nothing else.
+#[test]
+fn what_is_broadcast_ends_the_server_table() {
+    let broadcast = Broadcast::new(["arrivals_per_slot", "queued_gcycles"]).unwrap();
+    let observation = ObservationSpec { broadcast, ..ObservationSpec::PAPER };
+    let expected = ["load", "ghz", "up", "queued_gcycles", "arrivals_per_slot"];
+    assert_eq!(names(observation.server_columns()), expected);
+    assert_eq!(names(ObservationSpec::PAPER.server_columns()), expected[..3]);
+    assert_eq!(format!("{broadcast:?}"), "[queued_gcycles, arrivals_per_slot]");
+    let refused = |names: &[&str]| Broadcast::new(names).unwrap_err().to_string();
+    let unknown = "servers cannot broadcast `load`; they can: queued_gcycles, uploads, \
+                   arrivals_per_slot";
+    assert_eq!(refused(&["uploads", "load"]), unknown);
+    let twice = "the observation column `uploads` is listed twice";
+    assert_eq!(refused(&["uploads", "uploads"]), twice);
 }
 
 #[test]

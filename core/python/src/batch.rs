@@ -365,7 +365,7 @@ impl Batch {
             self.observation.kind.width(self.system.server_count()),
             observation::task_columns().len(),
             observation::link_columns().len() * servers,
-            observation::server_columns().len() * servers,
+            self.observation.server_columns().count() * servers,
             slots * servers,
         ];
         let [of_features, of_tasks, of_links, of_servers, of_history] = columns;

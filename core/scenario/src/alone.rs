@@ -15,7 +15,7 @@ use crate::{Fault, observation};
 const OF_SYSTEM: [&str; 5] = ["system", "world", "tasks", "alpha", "energy"];
 
 /// What else a text needs of which a system is read.
-const BESIDES: [&str; 3] = ["name", "observation", "history_slots"];
+const BESIDES: [&str; 4] = ["name", "observation", "history_slots", "broadcast"];
 
 /// The text of the system alone, with the other fields that are `kept`.
 pub(crate) fn text_of(source: Source<'_>, kept: &[&str]) -> String {

@@ -107,6 +107,9 @@ sections! {
         observation: Raw { default: Raw("Paper".to_owned()), },
         /// K: load vectors in the history h.
         history_slots: u32 { default: 10, unit: "slots", range: 1..=MAX_HISTORY_SLOTS, },
+        /// The columns that servers broadcast besides their loads, any of `queued_gcycles`, `uploads` and
+        /// `arrivals_per_slot`: policies find them in the server table, and `observation` may list them.
+        broadcast: Vec<String> { default: Vec::new(), shown: "none", },
         /// The policies to compare, a list; `offramp run` needs at least one.
         policies: Vec<PolicySection> { default: Vec::new(), nested: section, },
         /// The division of [recorded data](#recorded-data) in time; without it all is evaluated on.

@@ -1,6 +1,9 @@
 //! The observation that a scenario chooses: one of the named ones, or a list of columns.
 
-use offramp_model::{ColumnList, InvalidColumns, ObservationKind, ObservationSpec, System};
+use offramp_model::observation::broadcast_columns;
+use offramp_model::{
+    Broadcast, Column, ColumnList, InvalidColumns, ObservationKind, ObservationSpec, System,
+};
 
 use crate::Fault;
 use crate::fault::{explain, nearest};
@@ -14,7 +17,22 @@ pub(crate) fn observation(
 ) -> Result<ObservationSpec, Fault> {
     let text = file.observation.0.as_str();
     let kind = if text.starts_with('[') { list(source, text) } else { named(source, text) };
-    Ok(ObservationSpec { kind: kind?, history_slots: file.history_slots })
+    let (kind, broadcast) = (kind?, broadcast(source, &file.broadcast)?);
+    let silent = |column: &Column| {
+        broadcast_columns().contains(column) && !broadcast.columns().any(|one| one == column)
+    };
+    if let Some(at) = kind.columns().iter().position(|column| silent(column)) {
+        let name = kind.columns()[at].name;
+        let message = format!("servers do not broadcast `{name}`");
+        let help = format!("add it to `broadcast`: [\"{name}\"]");
+        return Err(source.fault(&format!("observation.{at}"), message, Some(help)));
+    }
+    Ok(ObservationSpec { kind, history_slots: file.history_slots, broadcast })
+}
+
+/// What servers broadcast besides their loads.
+fn broadcast(source: Source<'_>, names: &[String]) -> Result<Broadcast, Fault> {
+    Broadcast::new(names).map_err(|invalid| explain_names(source, "broadcast", names, &invalid))
 }
 
 /// Checks that the observation exists in that system.
@@ -50,27 +68,43 @@ fn list(source: Source<'_>, text: &str) -> Result<ObservationKind, Fault> {
         let help = "a list of columns looks like [\"size_mbit\", \"alpha\"]".to_owned();
         source.fault("observation", explain(&error.code).0, Some(help))
     })?;
-    ColumnList::new(&names).map(ObservationKind::Columns).map_err(|invalid| {
-        // Of a name that is listed twice, the second is at fault.
-        let place = |wrong: &str| {
-            let at = names.iter().rposition(|name| name == wrong).unwrap_or_default();
-            format!("observation.{at}")
-        };
-        match &invalid {
-            InvalidColumns::Unknown { name, known } => {
-                let help = nearest(name, known.iter().copied()).map_or_else(
-                    || format!("there are: {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                let message = format!("there is no observation column `{name}`");
-                source.fault(&place(name), message, Some(help))
-            }
-            InvalidColumns::Duplicate { name } => {
-                source.fault(&place(name), invalid.to_string(), None)
-            }
-            InvalidColumns::Empty => source.fault("observation", invalid.to_string(), None),
+    ColumnList::new(&names)
+        .map(ObservationKind::Columns)
+        .map_err(|invalid| explain_names(source, "observation", &names, &invalid))
+}
+
+/// The fault of a list of names in `field`.
+fn explain_names(
+    source: Source<'_>,
+    field: &str,
+    names: &[String],
+    invalid: &InvalidColumns,
+) -> Fault {
+    // Of a name that is listed twice, the second is at fault.
+    let place = |wrong: &str| {
+        let at = names.iter().rposition(|name| name == wrong).unwrap_or_default();
+        format!("{field}.{at}")
+    };
+    match invalid {
+        InvalidColumns::Unknown { name, known } => {
+            let message = format!("there is no observation column `{name}`");
+            source.fault(&place(name), message, Some(nearest_of(name, known)))
         }
-    })
+        InvalidColumns::NotBroadcast { name, known } => {
+            let message = format!("servers cannot broadcast `{name}`");
+            source.fault(&place(name), message, Some(nearest_of(name, known)))
+        }
+        InvalidColumns::Duplicate { name } => source.fault(&place(name), invalid.to_string(), None),
+        InvalidColumns::Empty => source.fault(field, invalid.to_string(), None),
+    }
+}
+
+/// The help for a name that is not one of those that there are.
+fn nearest_of(name: &str, known: &[&'static str]) -> String {
+    nearest(name, known.iter().copied()).map_or_else(
+        || format!("there are: {}", known.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    )
 }
 
 /// The columns that a list may name, as a Markdown table.
@@ -109,7 +143,18 @@ mod tests {
         let list = ColumnList::new(["load", "alpha"]).unwrap();
         assert_eq!(read("[\"load\", \"alpha\"]").unwrap(), ObservationKind::Columns(list));
         let names: Vec<_> = columns().map(|column| column.name).collect();
-        assert!(read(&format!("{names:?}")).is_ok());
+        let broadcast: Vec<_> = broadcast_columns().iter().map(|column| column.name).collect();
+        assert!(read(&format!("{names:?}, broadcast: {broadcast:?}")).is_ok());
+    }
+
+    #[test]
+    fn servers_broadcast_what_the_scenario_says() {
+        let listed = "[\"alpha\", \"uploads\"], broadcast: [\"queued_gcycles\", \"uploads\"]";
+        let list = ColumnList::new(["alpha", "uploads"]).unwrap();
+        assert_eq!(read(listed).unwrap(), ObservationKind::Columns(list));
+        let fault = read("Paper, broadcast: [\"uploads\", \"load\"]").unwrap_err();
+        let shown = "x.ron:1:56: servers cannot broadcast `load`";
+        assert_eq!(fault.to_string(), shown);
     }
 
     #[test]
@@ -134,6 +179,11 @@ mod tests {
             "[alpha]",
             "x.ron:1:26: Expected string",
             "a list of columns looks like [\"size_mbit\", \"alpha\"]",
+        );
+        check(
+            "[\"alpha\", \"uploads\"]",
+            "x.ron:1:36: servers do not broadcast `uploads`",
+            "add it to `broadcast`: [\"uploads\"]",
         );
         check("Papr", "x.ron:1:26: there is no `Papr` here", "did you mean `Paper`?");
     }

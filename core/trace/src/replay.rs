@@ -47,7 +47,8 @@ impl Trace {
     }
 
     fn play(&self, observer: &mut impl EpisodeObserver) {
-        let observation = ObservationSpec { kind: ObservationKind::Published, history_slots: 10 };
+        let observation =
+            ObservationSpec { kind: ObservationKind::Published, ..ObservationSpec::PAPER };
         let arrivals = self.tasks.iter().map(|task| task.arrival).collect();
         // The file's tasks were checked when it was read.
         let recording = match Recording::new(&self.system, arrivals) {

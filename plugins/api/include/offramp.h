@@ -89,7 +89,9 @@ typedef struct {
                                       wired_slots, predicted_delay_slots,
                                       predicted_energy, ... */
     OfframpTexts server_columns;   /* load: devices active in the last slot; ghz;
-                                      up: share of its speed that a server has; ... */
+                                      up: share of its speed that a server has; then what
+                                      the scenario has servers broadcast: queued_gcycles,
+                                      uploads, arrivals_per_slot; ... */
     uint32_t history_slots;        /* K */
     double history_scale;          /* a load that is rarely exceeded */
     const char *kind;              /* Paper, Extended, Published or Columns; since revision 1 */

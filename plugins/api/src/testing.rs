@@ -68,6 +68,10 @@ pub const LINK_COLUMNS: [(&str, f64); 7] = [
 /// The server columns of a [`Bench`], likewise.
 pub const SERVER_COLUMNS: [(&str, f64); 3] = [("load", 0.0), ("ghz", 42.0), ("up", 1.0)];
 
+/// The columns that servers of a [`Bench`] broadcast if the test says so, likewise.
+pub const BROADCAST_COLUMNS: [(&str, f64); 3] =
+    [("queued_gcycles", 0.0), ("uploads", 0.0), ("arrivals_per_slot", 0.0)];
+
 /// E_ref, joules: computing 7 Mbit of 0.397 Gcycles/Mbit locally, at 2 W and 2.6 GHz.
 const REFERENCE_ENERGY: f64 = 2.0 * (7.0 * 0.397 / 2.6);
 
@@ -110,6 +114,7 @@ pub struct Bench {
     tasks: Vec<f64>,
     /// Rows × C_l × M.
     links: Vec<f64>,
+    server_columns: Vec<(&'static str, f64)>,
     /// C_s × M.
     server_table: Vec<f64>,
 }
@@ -135,6 +140,7 @@ impl Bench {
             servers,
             tasks: row.repeat(devices),
             links: per_server(&LINK_COLUMNS).repeat(devices),
+            server_columns: SERVER_COLUMNS.into(),
             server_table: per_server(&SERVER_COLUMNS),
         }
     }
@@ -156,12 +162,22 @@ impl Bench {
         self.links[start..start + self.servers].copy_from_slice(values);
     }
 
+    /// Has servers broadcast one more of [`BROADCAST_COLUMNS`], a value for each server.
+    ///
+    /// # Panics
+    /// If there is no such column, or another number of servers.
+    pub fn broadcast(&mut self, column: &str, values: &[f64]) {
+        assert_eq!(values.len(), self.servers, "one value per server");
+        self.server_columns.push(BROADCAST_COLUMNS[index(&BROADCAST_COLUMNS, column)]);
+        self.server_table.extend(values);
+    }
+
     /// Sets a server column: a value for each server.
     ///
     /// # Panics
     /// If there is no such column, or another number of servers.
     pub fn set_server(&mut self, column: &str, values: &[f64]) {
-        let start = index(&SERVER_COLUMNS, column) * self.servers;
+        let start = index(&self.server_columns, column) * self.servers;
         self.server_table[start..start + self.servers].copy_from_slice(values);
     }
 
@@ -260,7 +276,7 @@ impl Bench {
             }
         }
         let [task_columns, link_columns, server_columns] =
-            [&TASK_COLUMNS[..], &LINK_COLUMNS, &SERVER_COLUMNS].map(|columns| {
+            [&TASK_COLUMNS[..], &LINK_COLUMNS, &self.server_columns].map(|columns| {
                 columns.iter().map(|&(name, _)| RStr::from(name)).collect::<Vec<_>>()
             });
         let observation = ObservationSpec {

@@ -103,6 +103,30 @@ const SERVER: [Feature; 4] = [
     ("up", 1.0, "up_j"),
 ];
 
+/// Server features of what servers broadcast if a scenario says so: by their columns, with their units.
+const BROADCAST: [(Feature, BroadcastUnit); 3] = [
+    (
+        (
+            "queued_gcycles",
+            20.0,
+            "slots for which j is busy with all it holds: its Gcycles / (f_j * s), 80 at most",
+        ),
+        BroadcastUnit::Work,
+    ),
+    (("uploads", 1.0, "tasks on their way to j / share_j, 20 at most"), BroadcastUnit::Tasks),
+    (
+        (
+            "arrivals_per_slot",
+            0.1,
+            "tasks that reached j per slot of the history / share_j, 20 at most",
+        ),
+        BroadcastUnit::Tasks,
+    ),
+];
+
+/// Upper bound of the work that waits at a server, slots.
+const MAX_WORK_SLOTS: f64 = 80.0;
+
 /// The terms in which exported files state what the inputs mean.
 const TERMS: [&str; 8] = [
     "D: deadline of the task, slots. size: Mbit. rho: its density, Gcycles per Mbit.",
@@ -128,7 +152,9 @@ pub(crate) fn export(
     checkpoint: &[u8],
     request: &Request<'_>,
 ) -> Result<Vec<ExportedFile>, ExportError> {
-    let all = [&DEVICE[..], &PREDICTED_DEVICE, &LINK, &PREDICTED_LINK, &SERVER].concat();
+    let broadcast = BROADCAST.map(|(feature, _)| feature);
+    let all =
+        [&DEVICE[..], &PREDICTED_DEVICE, &LINK, &PREDICTED_LINK, &SERVER, &broadcast].concat();
     let features: Vec<_> = all.into_iter().map(|(name, _, meaning)| (name, meaning)).collect();
     export_set(
         kind,
@@ -147,6 +173,7 @@ pub(crate) struct InputColumns {
     load: ServerColumn,
     up: ServerColumn,
     predicted: Option<PredictedColumns>,
+    broadcast: Vec<BroadcastColumn>,
 }
 
 /// The columns that the model predicts.
@@ -156,6 +183,23 @@ struct PredictedColumns {
     local_energy: TaskColumn,
     delay: LinkColumn,
     energy: LinkColumn,
+}
+
+/// A column that servers broadcast.
+#[derive(Clone, Copy, Debug)]
+struct BroadcastColumn {
+    column: ServerColumn,
+    feature: Feature,
+    unit: BroadcastUnit,
+}
+
+/// How a column that servers broadcast becomes a feature.
+#[derive(Clone, Copy, Debug)]
+enum BroadcastUnit {
+    /// Gcycles, as slots of work of the server.
+    Work,
+    /// Tasks, over the server's share of devices.
+    Tasks,
 }
 
 /// Whether inputs include the delay and energy that the model predicts for each action.
@@ -197,7 +241,14 @@ impl InputColumns {
     pub(crate) const NEEDS: Needs = LocalColumns::NEEDS.and(Needs::SERVERS).and(Needs::HISTORY);
 
     /// Finds them.
-    pub(crate) fn find(context: &Context<'_>, predictions: Predictions) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// If the scenario does not have one of them: servers broadcast some only if it says so.
+    pub(crate) fn find(
+        context: &Context<'_>,
+        predictions: Predictions,
+        broadcast: &[String],
+    ) -> Result<Self, Error> {
         let predicted = match predictions {
             Predictions::LeftOut => None,
             Predictions::Included => Some(PredictedColumns {
@@ -214,6 +265,10 @@ impl InputColumns {
             load: context.server_column("load")?,
             up: context.server_column("up")?,
             predicted,
+            broadcast: broadcast
+                .iter()
+                .map(|name| BroadcastColumn::find(context, name))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -228,7 +283,12 @@ impl InputColumns {
             observation: "Dimensionless".to_owned(),
             device: with(&DEVICE, &PREDICTED_DEVICE),
             link: with(&LINK, &PREDICTED_LINK),
-            server: with(&SERVER, &[]),
+            server: Columns::new(
+                SERVER
+                    .into_iter()
+                    .chain(self.broadcast.iter().map(|one| one.feature))
+                    .map(|(name, scale, _)| (name, scale)),
+            ),
             // Loads are shares already.
             history_scale: 1.0,
             history_slots,
@@ -298,6 +358,16 @@ impl Inputs {
             let share = (load / system.shares[j]).min(MAX_SHARES);
             let speed = (system.server_ghz[j] / mean_ghz).min(MAX_SHARES);
             unscaled.extend([share, 1.0 / (1.0 + load), speed, up]);
+            unscaled.extend(columns.broadcast.iter().map(|one| {
+                let value = seen.server(one.column)[j];
+                match one.unit {
+                    BroadcastUnit::Work => {
+                        let per_slot = system.server_ghz[j] * system.slot_seconds;
+                        (value / per_slot).min(MAX_WORK_SLOTS)
+                    }
+                    BroadcastUnit::Tasks => (value / system.shares[j]).min(MAX_SHARES),
+                }
+            }));
         }
         scales.server.scale(unscaled, server);
 
@@ -342,6 +412,25 @@ impl Inputs {
         }
         scales.link.scale(unscaled, link);
         Ok(())
+    }
+}
+
+impl BroadcastColumn {
+    fn find(context: &Context<'_>, name: &str) -> Result<Self, Error> {
+        let Some((feature, unit)) = BROADCAST.into_iter().find(|((known, ..), _)| *known == name)
+        else {
+            let known = BROADCAST.map(|((name, ..), _)| name).join(", ");
+            return Err(Error::new(format!(
+                "`broadcast`: there is no `{name}`; there are: {known}"
+            )));
+        };
+        let column = context.server_column(name).map_err(|_| {
+            Error::new(format!(
+                "`broadcast`: servers of this scenario do not broadcast `{name}`; add it to the \
+                 scenario's own `broadcast`"
+            ))
+        })?;
+        Ok(Self { column, feature, unit })
     }
 }
 
@@ -401,7 +490,8 @@ mod tests {
 
     /// The inputs of a bench, by kind.
     fn observed(bench: &Bench, predictions: Predictions) -> (SetInputs, Inputs) {
-        let columns = bench.context(|context| InputColumns::find(context, predictions)).unwrap();
+        let columns =
+            bench.context(|context| InputColumns::find(context, predictions, &[])).unwrap();
         let system = bench.context(|context| EpisodeSystem::new(context.system));
         let (scales, mut inputs) = (columns.inputs(10), Inputs::default());
         bench.observe(|seen| inputs.observe(&columns, &scales, &system, seen)).unwrap();
@@ -497,6 +587,36 @@ mod tests {
         assert_eq!(without.device, rows(&with.device, 10, 7));
         assert_eq!(without.link, rows(&with.link, 9, 6));
         assert_eq!((without.server, without.loads), (with.server, with.loads));
+    }
+
+    /// What servers broadcast are features in the order of the parameter.
+    #[test]
+    fn what_servers_broadcast_is_dimensionless() {
+        let find = |bench: &Bench, names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            bench.context(|context| InputColumns::find(context, Predictions::Included, &names))
+        };
+        let mut bench = bench();
+        bench.broadcast("queued_gcycles", &[6.0, 1e6]);
+        bench.broadcast("uploads", &[3.0, 2.0]);
+        bench.broadcast("arrivals_per_slot", &[0.3, 0.1]);
+        let columns = find(&bench, &["uploads", "queued_gcycles", "arrivals_per_slot"]).unwrap();
+        let system = bench.context(|context| EpisodeSystem::new(context.system));
+        let (scales, mut inputs) = (columns.inputs(10), Inputs::default());
+        bench.observe(|seen| inputs.observe(&columns, &scales, &system, seen)).unwrap();
+        assert_eq!(scales.server.names[4..], ["uploads", "queued_gcycles", "arrivals_per_slot"]);
+        // Servers do 3 and 1 Gcycles per slot, and have shares of 1.5 and 0.5 devices.
+        check(&inputs.server[4..7], &[2.0, 2.0 / 20.0, 0.2 / 0.1]);
+        check(&inputs.server[11..], &[4.0, 80.0 / 20.0, 0.2 / 0.1]);
+
+        let refused =
+            |names: &[&str]| find(&self::bench(), names).unwrap_err().message().to_owned();
+        let silent = "`broadcast`: servers of this scenario do not broadcast `uploads`; add it to the \
+                      scenario's own `broadcast`";
+        assert_eq!(refused(&["uploads"]), silent);
+        let unknown = "`broadcast`: there is no `load`; there are: queued_gcycles, uploads, \
+                       arrivals_per_slot";
+        assert_eq!(refused(&["load"]), unknown);
     }
 
     /// Servers that are down, no rate, nothing to do: all inputs are finite.

@@ -36,6 +36,8 @@
 //! | link | `predicted_delay`, `predicted_energy`, `predicted_reward` | as for the device |
 //! | server | `load`, `newcomer_share` | m over the share N·f/Σf, 20 at most; 1/(1 + m) |
 //! | server | `speed`, `up` | f over the mean of all servers; the share of its speed that it has |
+//! | server | `queued_gcycles` | with `broadcast`: slots for which the server is busy with all that it holds; 80 at most |
+//! | server | `uploads`, `arrivals_per_slot` | with `broadcast`: tasks on their way to it, and that reached it per slot of the history, over its share; 20 at most |
 //! | history | | loads of the last K slots, each over the server's share N·f/Σf; 20 at most |
 //!
 //! # Decisions of an exported network

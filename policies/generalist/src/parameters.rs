@@ -37,6 +37,7 @@ const SERVERS_OF_ESTIMATE: usize = 32;
 /// | `embedding` | E, numbers | 1 to 1024 | 24 |
 /// | `hidden` | H, neurons | 1 to 4096 | 16 |
 /// | `predictions` | | `true`, `false` | `true` |
+/// | `broadcast` | columns that servers broadcast | any of `queued_gcycles`, `uploads`, `arrivals_per_slot` | none |
 /// | `learn_from` | | `Counterfactuals(tasks of an episode)`, `Teacher(tasks of an episode)`, 1 to 10⁶; `Rewards` | `Counterfactuals(400)` |
 /// | `fit` | weight of fitting preferences to gains, at first | 0 to 100 | 3 |
 /// | `level` | exponent | 0 to 1 | 0.75 |
@@ -73,6 +74,8 @@ pub(crate) struct Parameters {
     pub(crate) hidden: usize,
     /// Whether the inputs include the delay and energy that the model predicts for each action.
     pub(crate) predictions: bool,
+    /// What servers broadcast besides their loads that is among the inputs; the scenario has to broadcast it.
+    pub(crate) broadcast: Vec<String>,
     /// What it learns from.
     pub(crate) learn_from: LearnFrom,
     /// Weight of fitting preferences to what actions gain, of the first update; over the first half of
@@ -124,6 +127,7 @@ impl Default for Parameters {
             embedding: 24,
             hidden: 16,
             predictions: true,
+            broadcast: Vec::new(),
             learn_from: LearnFrom::Counterfactuals(400),
             fit: 3.0,
             level: 0.75,

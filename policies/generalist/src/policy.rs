@@ -122,7 +122,7 @@ impl Policy for Generalist {
     fn create(context: &Context<'_>) -> Result<Self, Error> {
         let parameters = context.parameters::<Parameters>()?;
         let widths = parameters.widths();
-        let columns = InputColumns::find(context, parameters.predictions())?;
+        let columns = InputColumns::find(context, parameters.predictions(), &parameters.broadcast)?;
         let inputs = columns.inputs(context.observation.history_slots as usize);
         let recipe = parameters.recipe(context.learning_steps)?;
         let mut network = SetNetworkSpec::new(KIND, inputs, widths, &context.scenario_sha256)

@@ -8,13 +8,13 @@ mod world;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use offramp_model::observation::{link_columns, task_columns};
+use offramp_model::observation::{broadcast_columns, link_columns, task_columns};
 use offramp_model::rng::{Purpose, StreamFamily, WHOLE_RUN};
 use offramp_model::world::Band;
 use offramp_model::{
-    Arrival, Column, ColumnList, Device, Distribution, EndedTask, EnergyAccounting, Episode,
-    ObservationKind, ObservationSpec, Outcome, PowerPreference, PreferenceRule, Server, System,
-    SystemParameters, TaskClass, UplinkRates, Workload, reward,
+    Arrival, Broadcast, Column, ColumnList, Device, Distribution, EndedTask, EnergyAccounting,
+    Episode, ObservationKind, ObservationSpec, Outcome, PowerPreference, PreferenceRule, Server,
+    System, SystemParameters, TaskClass, UplinkRates, Workload, reward,
 };
 use proptest::prelude::*;
 
@@ -95,6 +95,8 @@ struct Twin<'s> {
     uplink_service: Vec<Option<(TwinTask, usize)>>,
     servers: Vec<Vec<TwinFifo>>,
     active: Vec<u32>,
+    /// For each slot the servers that a task reached in it.
+    reached: Vec<Vec<usize>>,
     ended: BTreeMap<(u32, usize), TwinEnd>,
     published: TwinPublished,
 }
@@ -117,6 +119,7 @@ impl<'s> Twin<'s> {
             uplink_service: vec![None; n],
             servers: vec![vec![TwinFifo::default(); m]; n],
             active: vec![0; m],
+            reached: Vec::new(),
             ended: BTreeMap::new(),
             published: TwinPublished {
                 busy_until: vec![-1; n],
@@ -226,6 +229,7 @@ impl<'s> Twin<'s> {
         }
         self.published_servers();
         // 3. The backhaul, then uplinks.
+        let mut reached = Vec::new();
         let (due, wired): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.wired).into_iter().partition(|(due, ..)| *due <= t);
         self.wired = wired;
@@ -239,6 +243,7 @@ impl<'s> Twin<'s> {
                 task.seconds[3] += tau;
             }
             self.servers[task.device][server].waiting.push_back(task);
+            reached.push(server);
         }
         self.count_senders(t);
         for i in 0..self.uplinks.len() {
@@ -264,6 +269,7 @@ impl<'s> Twin<'s> {
                 let slots = self.wired_slots(i, server, task.size);
                 if slots == 0 {
                     self.servers[i][server].waiting.push_back(task);
+                    reached.push(server);
                 } else {
                     self.wired.push((t + slots, task, server));
                 }
@@ -273,6 +279,7 @@ impl<'s> Twin<'s> {
                 self.uplink_service[i] = Some((task, server));
             }
         }
+        self.reached.push(reached);
         // 4. Activity.
         for (j, active) in self.active.iter_mut().enumerate() {
             let busy =
@@ -511,6 +518,26 @@ impl Twin<'_> {
         (f64::from(delay), self.scaled(whole, energy))
     }
 
+    /// What servers broadcast besides their loads, with a history of three slots.
+    fn broadcast(&self) -> Vec<f64> {
+        let servers = 0..self.active.len();
+        let queued = servers.clone().map(|server| {
+            let here = self.servers.iter().map(|row| &row[server]);
+            let tasks = here.flat_map(|fifo| fifo.in_service.iter().chain(&fifo.waiting));
+            tasks.map(|task| task.left * task.density).sum()
+        });
+        let uploads = servers.clone().map(|server| {
+            let uplinks = self.uplinks.iter().flatten().chain(self.uplink_service.iter().flatten());
+            let sent = uplinks.filter(|(_, to)| *to == server).count();
+            (sent + self.wired.iter().filter(|(_, _, to)| *to == server).count()) as f64
+        });
+        let arrivals = servers.map(|server| {
+            let last = self.reached.iter().rev().take(3).flatten();
+            last.filter(|to| **to == server).count() as f64 / 3.0
+        });
+        queued.chain(uploads).chain(arrivals).collect()
+    }
+
     /// Every kind of observation and every table, spelled out.
     fn seen(&self, whole: &System, t: u32, arrivals: &[Arrival]) -> TwinSeen {
         let mut seen = TwinSeen::default();
@@ -572,6 +599,7 @@ impl Twin<'_> {
             seen.links.extend(offloaded.iter().map(|(_, energy)| energy));
         }
         seen.servers = [load, ghz, self.around.capacity.clone()].concat();
+        seen.broadcast = self.broadcast();
         seen
     }
 }
@@ -586,6 +614,7 @@ struct TwinSeen {
     tasks: Vec<f64>,
     links: Vec<f64>,
     servers: Vec<f64>,
+    broadcast: Vec<f64>,
 }
 
 const LISTED: [&str; 4] =
@@ -660,7 +689,7 @@ fn uplink(form: u32, n: usize, m: usize, rate: f64, streams: StreamFamily) -> Up
     }
 }
 
-const PAPER: ObservationSpec = ObservationSpec { kind: ObservationKind::Paper, history_slots: 3 };
+const PAPER: ObservationSpec = ObservationSpec { history_slots: 3, ..ObservationSpec::PAPER };
 
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
@@ -759,8 +788,10 @@ proptest! {
             || matches!(parameters.uplink, offramp_model::Uplink::Recorded(_));
         let third = if moves { listed } else { ObservationKind::Published };
         let kinds = [ObservationKind::Paper, ObservationKind::Extended, third, listed];
+        let all = broadcast_columns().iter().map(|column| column.name);
+        let broadcast = Broadcast::new(all).unwrap();
         let mut episodes = kinds.map(|kind| {
-            let observation = ObservationSpec { kind, history_slots: 3 };
+            let observation = ObservationSpec { kind, history_slots: 3, broadcast };
             Episode::new(&system, Workload::Drawn { seed, episode: EPISODE }, observation)
         });
         let mut slow = Slow::new(&system, seed, EPISODE);
@@ -784,7 +815,12 @@ proptest! {
                 episode.link_table(&mut values);
                 assert_table(&values, &expected.links, link_columns(), parameters.servers.len());
                 episode.server_table(&mut values);
-                prop_assert_eq!(bits(&values), bits(&expected.servers));
+                let (always, broadcast) = values.split_at(expected.servers.len());
+                prop_assert_eq!(bits(always), bits(&expected.servers));
+                assert_eq!(broadcast.len(), expected.broadcast.len());
+                for (&found, &expected) in broadcast.iter().zip(&expected.broadcast) {
+                    prop_assert!(close(found, expected), "{found}, not {expected}");
+                }
             }
             let mut actions = Vec::new();
             let mut decided = Vec::new();
@@ -1056,7 +1092,7 @@ fn power_modes_follow_their_rule() {
 fn history_ends_with_the_last_load_and_begins_with_zeros() {
     let system = Arc::new(System::paper(10, 2));
     for (kind, lag) in [(ObservationKind::Paper, 1), (ObservationKind::Published, 2)] {
-        let observation = ObservationSpec { kind, history_slots: 4 };
+        let observation = ObservationSpec { kind, history_slots: 4, ..ObservationSpec::PAPER };
         let mut episode =
             Episode::new(&system, Workload::Drawn { seed: 3, episode: 0 }, observation);
         let mut loads = vec![vec![0.0; 2]; 8];

@@ -4,7 +4,9 @@
 
 use offramp_harness::survey::{Survey, survey};
 use offramp_report::records::{Records, json_text};
-use offramp_scenario::{Experiment, FieldDefault, PluginEntry, PolicyEntry, Scenario};
+use offramp_scenario::{
+    Change, Experiment, FieldDefault, LivePolicy, PluginEntry, PolicyEntry, Scenario,
+};
 use offramp_scenario::{fields, value_of};
 use serde_json::{Map, Value};
 
@@ -13,6 +15,11 @@ struct Part {
     name: &'static str,
     values: Vec<(String, Value)>,
 }
+
+/// Parts of which there are several.
+const POLICY: &str = "policy";
+const LIVE_CHANGE: &str = "live change";
+const LIVE_POLICY: &str = "live policy";
 
 /// One line for each part; a part that is listed several times has several.
 pub(super) fn text(experiment: &Experiment<Scenario>) -> String {
@@ -26,18 +33,24 @@ pub(super) fn text(experiment: &Experiment<Scenario>) -> String {
     text
 }
 
-/// An object with the parts; the policies are a list.
+/// An object with the parts; those that are listed several times are lists.
 pub(super) fn json(experiment: &Experiment<Scenario>) -> String {
     let mut object = Map::new();
-    let mut policies = Vec::new();
+    object.insert("policies".to_owned(), Value::Array(Vec::new()));
     for Part { name, values } in parts(experiment) {
         let values = Value::Object(values.into_iter().collect());
-        match name {
-            "policy" => policies.push(values),
-            _ => drop(object.insert(name.to_owned(), values)),
-        }
+        let list = match name {
+            POLICY => "policies",
+            LIVE_CHANGE => "live_changes",
+            LIVE_POLICY => "live_policies",
+            _ => {
+                object.insert(name.to_owned(), values);
+                continue;
+            }
+        };
+        let list = object.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+        list.as_array_mut().into_iter().for_each(|list| list.push(values.clone()));
     }
-    object.insert("policies".to_owned(), Value::Array(policies));
     json_text(&Value::Object(object))
 }
 
@@ -72,19 +85,21 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
     scenario.push(("points".to_owned(), experiment.points.len().into()));
     let observation = &first.observation;
     let columns: Vec<_> = observation.kind.columns().iter().map(|column| column.name).collect();
+    let mut seen = vec![
+        ("kind".to_owned(), observation.kind.name().into()),
+        ("columns".to_owned(), columns.into()),
+        ("history_slots".to_owned(), observation.history_slots.into()),
+    ];
+    let broadcast: Vec<_> = observation.broadcast.columns().map(|column| column.name).collect();
+    if !broadcast.is_empty() {
+        seen.push(("broadcast".to_owned(), broadcast.into()));
+    }
     let mut parts = vec![
         Part { name: "scenario", values: scenario },
         section(first, "system"),
         section(first, "tasks"),
         section(first, "alpha"),
-        Part {
-            name: "observation",
-            values: vec![
-                ("kind".to_owned(), observation.kind.name().into()),
-                ("columns".to_owned(), columns.into()),
-                ("history_slots".to_owned(), observation.history_slots.into()),
-            ],
-        },
+        Part { name: "observation", values: seen },
     ];
     if let Some(survey) = survey(&first.system, first.evaluation.seed, SURVEYED) {
         let world = section(first, "world");
@@ -94,7 +109,7 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
     if !first.point.is_empty() {
         parts.push(sweep(experiment, first));
     }
-    parts.extend(first.policies.iter().map(|entry| Part { name: "policy", values: policy(entry) }));
+    parts.extend(first.policies.iter().map(|entry| Part { name: POLICY, values: policy(entry) }));
     parts.push(section(first, "evaluate"));
     if let Some(entry) = &first.training {
         let mut values = plugin("learner", &entry.learner);
@@ -115,7 +130,50 @@ fn parts(experiment: &Experiment<Scenario>) -> Vec<Part> {
         values.extend(section(first, "distill").values);
         parts.push(Part { name: "distill", values });
     }
+    if let Some(entry) = &first.live {
+        let mut live = section(first, "live");
+        // Lists have parts of their own.
+        live.values.retain(|(name, _)| !["drift", "policies"].contains(&name.as_str()));
+        parts.push(live);
+        parts.extend(
+            entry.changes.iter().map(|change| Part { name: LIVE_CHANGE, values: changed(change) }),
+        );
+        parts.extend(
+            entry.policies.iter().map(|one| Part { name: LIVE_POLICY, values: live_policy(one) }),
+        );
+    }
     parts
+}
+
+/// A change of a live run, with the new values of fields.
+fn changed(change: &Change) -> Vec<(String, Value)> {
+    let mut values = vec![("at_slot".to_owned(), change.at.into())];
+    if change.until > change.at {
+        values.push(("until_slot".to_owned(), change.until.into()));
+    }
+    values.extend(change.set.iter().map(|(field, value)| (field.clone(), value.clone().into())));
+    values
+}
+
+/// A policy of a live run, with how it learns.
+fn live_policy(one: &LivePolicy) -> Vec<(String, Value)> {
+    let mut values = policy(&one.policy);
+    for (slot, renewed) in &one.renewed {
+        values.extend(file(&format!("renewed_{slot}"), Some(renewed)));
+    }
+    if let Some(learns) = &one.learns {
+        values.push(("learns".to_owned(), format!("{learns:?}").into()));
+    }
+    values.extend(one.explorer.iter().flat_map(|entry| plugin("explorer", entry)));
+    if let Some(online) = &one.online {
+        values.extend(plugin("teacher", &online.teacher.plugin));
+        values.extend(file("teacher_checkpoint", online.teacher.checkpoint.as_ref()));
+    }
+    if let Some(federated) = &one.federated {
+        values.push(("exchange".to_owned(), format!("{:?}", federated.exchange).into()));
+        values.push(("round_slots".to_owned(), federated.round_slots.into()));
+    }
+    values
 }
 
 /// Episodes of a survey.
