@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use offramp_results::files::{self, MAX_DATA_BYTES};
+use offramp_results::files::{self, MAX_DATA_BYTES, sha256};
 use offramp_results::lock::{self, FolderLock};
 use offramp_results::provenance;
 use serde::de::DeserializeOwned;
@@ -331,7 +331,10 @@ impl Table {
 }
 
 /// The version of the format of state files.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+
+/// Bytes of a SHA-256 in hexadecimal digits.
+const DIGITS: usize = 64;
 
 /// The header of a state file.
 #[derive(Serialize, Deserialize)]
@@ -342,7 +345,8 @@ struct Header<S> {
 }
 
 /// Saves `state` and the bytes of a plugin in one file: the length of a JSON header (u64, little
-/// endian), the header, then the plugin's bytes.
+/// endian), the SHA-256 of header and plugin's bytes in hexadecimal digits, the header, then the
+/// plugin's bytes.
 ///
 /// # Errors
 /// [`FolderError::Unwritable`].
@@ -355,7 +359,9 @@ pub fn save(
     let header = Header { format: FORMAT, origin: origin.clone(), state };
     let header = serde_json::to_vec(&header).map_err(|error| unwritable(path)(error.into()))?;
     let length = (header.len() as u64).to_le_bytes();
-    files::write_parts_atomically(path, &[&length, &header, plugin]).map_err(unwritable(path))
+    let hashes = [sha256(&header), sha256(plugin)].concat();
+    let parts = [&length, hashes.as_bytes(), &header, plugin];
+    files::write_parts_atomically(path, &parts).map_err(unwritable(path))
 }
 
 /// Reads the state that was saved by something of the same origin, without the plugin's bytes;
@@ -367,7 +373,7 @@ pub(crate) fn saved<S: DeserializeOwned>(
     path: &Path,
     origin: &Origin,
 ) -> Result<Option<S>, FolderError> {
-    open(path, origin).map(|opened| opened.map(|(state, _)| state))
+    open(path, origin).map(|opened| opened.map(|(state, ..)| state))
 }
 
 /// Reads the state and the plugin's bytes that were saved by something of the same origin; `None`
@@ -379,9 +385,12 @@ pub fn load<S: DeserializeOwned>(
     path: &Path,
     origin: &Origin,
 ) -> Result<Option<(S, Vec<u8>)>, FolderError> {
-    let Some((state, mut rest)) = open(path, origin)? else { return Ok(None) };
+    let Some((state, mut rest, hash)) = open(path, origin)? else { return Ok(None) };
     let mut plugin = Vec::new();
     rest.read_to_end(&mut plugin).map_err(|cause| not_resumable(path, cause.to_string()))?;
+    if sha256(&plugin).as_bytes() != hash {
+        return Err(damaged(path));
+    }
     Ok(Some((state, plugin)))
 }
 
@@ -389,11 +398,16 @@ fn not_resumable(path: &Path, cause: String) -> FolderError {
     FolderError::NotResumable { path: path.to_owned(), cause }
 }
 
-/// The state in a file, and the file from the plugin's bytes on.
+fn damaged(path: &Path) -> FolderError {
+    let cause = "it was damaged or cut off: its contents are not those that were written";
+    not_resumable(path, cause.to_owned())
+}
+
+/// The state in a file, the file from the plugin's bytes on, and their SHA-256.
 fn open<S: DeserializeOwned>(
     path: &Path,
     origin: &Origin,
-) -> Result<Option<(S, impl Read)>, FolderError> {
+) -> Result<Option<(S, impl Read, [u8; DIGITS])>, FolderError> {
     let fail = |cause: String| not_resumable(path, cause);
     let system = |cause: std::io::Error| fail(cause.to_string());
     let mut file = match std::fs::File::open(path) {
@@ -405,15 +419,26 @@ fn open<S: DeserializeOwned>(
     if size > MAX_DATA_BYTES {
         return Err(fail(format!("it has more than {MAX_DATA_BYTES} bytes")));
     }
-    let cut_off = || fail("it was cut off".to_owned());
     let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(|_| cut_off())?;
+    let mut hashes = [[0; DIGITS]; 2];
+    for part in [&mut length[..]].into_iter().chain(hashes.iter_mut().map(|hash| &mut hash[..])) {
+        file.read_exact(part).map_err(|_| damaged(path))?;
+    }
+    let [of_header, of_plugin] = hashes;
+    // Up to format 4 the header came here.
+    if of_header.starts_with(b"{\"format\":") {
+        return Err(fail(format!("it has an older format; this version reads format {FORMAT}")));
+    }
     let length = u64::from_le_bytes(length);
-    if length > size - 8 {
-        return Err(cut_off());
+    // Before so many bytes are read.
+    if length > size {
+        return Err(damaged(path));
     }
     let mut header = Vec::new();
     file.by_ref().take(length).read_to_end(&mut header).map_err(system)?;
+    if sha256(&header).as_bytes() != of_header {
+        return Err(damaged(path));
+    }
     // The format comes first: the rest may have another form.
     #[derive(Deserialize)]
     struct Format {
@@ -427,13 +452,43 @@ fn open<S: DeserializeOwned>(
     let header: Header<S> = serde_json::from_slice(&header).map_err(malformed)?;
     match origin.difference(&header.origin) {
         Some(change) => Err(FolderError::Changed { path: path.to_owned(), change }),
-        None => Ok(Some((header.state, file))),
+        None => Ok(Some((header.state, file, of_plugin))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_was_altered_is_not_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.bin");
+        let origin = Origin::default();
+        let load = || load::<Vec<u32>>(&path, &origin);
+        assert!(load().unwrap().is_none());
+        save(&path, &origin, vec![7], &[1, 2, 3]).unwrap();
+        assert_eq!(load().unwrap(), Some((vec![7], vec![1, 2, 3])));
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            std::fs::write(&path, altered).unwrap();
+            let error = load().unwrap_err().to_string();
+            assert!(error.contains("it was damaged or cut off"), "byte {at}: {error}");
+        }
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = load().unwrap_err().to_string();
+            assert!(error.contains("it was damaged or cut off"), "{length} bytes: {error}");
+        }
+        let header = br#"{"format":4,"origin":{},"state":[7]}"#;
+        let padded = [&header[..], &[0; 2 * DIGITS]].concat();
+        let older = [&(header.len() as u64).to_le_bytes(), &padded[..]].concat();
+        std::fs::write(&path, older).unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(error.ends_with("it has an older format; this version reads format 5"), "{error}");
+    }
 
     #[test]
     fn a_claim_that_nothing_came_of_leaves_nothing() {
