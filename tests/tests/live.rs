@@ -1,6 +1,7 @@
 //! Live runs, end to end: resumed and on any number of threads they are the same, what learns learns, and
 //! what fails harms nothing else.
 
+use offramp_results::files::sha256;
 use offramp_results::live::{LiveRow, read_rows};
 use offramp_tests::{Fields, Ran, Sandbox, example, plugin, quoted};
 use serde_json::Value;
@@ -57,6 +58,56 @@ fn succeed(sandbox: &Sandbox, scenario: &Fields, more: &[&str]) -> Ran {
     ran
 }
 
+/// A live run is shown again from its folder, as the command showed it.
+#[test]
+fn a_live_run_is_reported_from_its_folder() {
+    let sandbox = Sandbox::new();
+    let scenario = all_kinds().set("sweep", "{\"system.server_ghz\": [20, 40]}");
+    let ran = succeed(&sandbox, &scenario, &["--out", "run"]);
+    std::fs::remove_file(sandbox.path().join("run/report.html")).unwrap();
+    let shown = sandbox.succeed(&["report", "run", "--figure", "curves.svg"]);
+    assert_eq!(shown, ran.out);
+    let figure = sandbox.read("curves.svg");
+    assert!(figure.contains("shortest-queue") && figure.contains("QoE per task"), "{figure}");
+    // The page is written once more by whoever finds it missing.
+    succeed(&sandbox, &scenario, &["--out", "run", "--resume"]);
+    let page = sandbox.read("run/report.html");
+    for text in [
+        "system.server_ghz = 40",
+        "point-001/recovery.csv",
+        "tasks.arrival_probability = 0.8",
+        "400 to 450",
+        "mean delay (slots)",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_scenario_of_a_live_run_is_inspected() {
+    let sandbox = Sandbox::new();
+    let renewed = named("renewed", plugin("d3qn"))
+        .set("untrained", true)
+        .set("renewed", "{ 200: \"next.safetensors\" }");
+    sandbox.write("stream.ron", scenario(&[plugin("random"), renewed, learner()]).to_string());
+    let text = sandbox.succeed(&["inspect", "stream.ron"]);
+    for line in [
+        "live         slots 600, window_slots 50, seed 1, save_every 70",
+        "live change  at_slot 200, tasks.arrival_probability 0.8",
+        "live change  at_slot 400, until_slot 450, ",
+        "live policy  label renewed (untrained), plugin d3qn, renewed_200 next.safetensors",
+        "live policy  label learner, plugin linear, learns Alone",
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+    let json: Value =
+        serde_json::from_str(&sandbox.succeed(&["inspect", "stream.ron", "--format", "json"]))
+            .unwrap();
+    assert_eq!(json["live_changes"][1]["until_slot"], 450);
+    assert_eq!(json["live_policies"][2]["learns"], "Alone");
+    assert_eq!(json["policies"].as_array().unwrap().len(), 0);
+}
+
 /// The windows of a policy.
 fn rows(sandbox: &Sandbox, folder: &str, policy: &str) -> Vec<LiveRow> {
     let rows = read_rows(&sandbox.path().join(folder).join("live.csv")).unwrap();
@@ -70,7 +121,7 @@ fn summary(sandbox: &Sandbox, folder: &str, policy: &str) -> Value {
     all.into_iter().find(|summary| summary["policy"] == policy).unwrap()
 }
 
-const FILES: [&str; 4] = ["live.csv", "recovery.csv", "live.json", "live.svg"];
+const FILES: [&str; 5] = ["live.csv", "recovery.csv", "live.json", "live.svg", "report.html"];
 
 #[track_caller]
 fn assert_same(sandbox: &Sandbox, one: &str, other: &str) {
@@ -283,6 +334,15 @@ fn a_policy_may_be_renamed_between_two_runs() {
     assert_same(&sandbox, "renamed", "whole");
 }
 
+/// A state file with the hashes of its contents: the length of the header, two hashes, both parts.
+fn hashed(state: &[u8]) -> Vec<u8> {
+    let (length, rest) = state.split_at(8);
+    let of_header = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+    let (header, plugin) = rest[128..].split_at(of_header);
+    let hashes = [header, plugin].map(sha256).concat();
+    [length, hashes.as_bytes(), header, plugin].concat()
+}
+
 #[test]
 fn decisions_are_compared_with_those_that_were_saved() {
     let sandbox = Sandbox::new();
@@ -294,11 +354,15 @@ fn decisions_are_compared_with_those_that_were_saved() {
     let mut unfinished = saved.clone();
     unfinished[place + 8] = b'4';
     sandbox.write("run/policy-0.state", &unfinished);
+    let damaged = live(&sandbox, &scenario, &["--out", "run", "--resume"]);
+    assert_eq!(damaged.code, 2, "{}", damaged.err);
+    assert!(damaged.err.contains("it was damaged or cut off"), "{}", damaged.err);
+    sandbox.write("run/policy-0.state", hashed(&unfinished));
     succeed(&sandbox, &scenario, &["--out", "run", "--resume"]);
     assert!(sandbox.read("run/live.csv") == whole);
     // The last decision was another one.
     *unfinished.last_mut().unwrap() ^= 1;
-    sandbox.write("run/policy-0.state", &unfinished);
+    sandbox.write("run/policy-0.state", hashed(&unfinished));
     let ran = live(&sandbox, &scenario, &["--out", "run", "--resume"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(

@@ -87,6 +87,44 @@ fn devices_learn_from_a_teacher_within_their_budgets() {
     assert_eq!(frozen[0].multiply_adds, None);
 }
 
+/// A name is what the scenario says, also of what is untrained at first.
+#[test]
+fn what_learns_is_not_called_untrained() {
+    let sandbox = sandbox();
+    let begun = online().set("untrained", true);
+    sandbox.write("live.ron", live(&[begun]).set("live.slots", 20).to_string());
+    sandbox.succeed(&["live", "live.ron", "--out", "live"]);
+    assert_eq!(rows(&sandbox, "live", "online").len(), 1);
+}
+
+/// Who has exchanged nothing is told of, since nothing else is wrong.
+#[test]
+fn a_policy_that_never_sends_is_reported() {
+    let sandbox = sandbox();
+    let never = online().set("online.asking", 0.0);
+    sandbox.write("live.ron", live(&[never, online().set("name", quoted("asks"))]).to_string());
+    let ran = sandbox.offramp(&["live", "live.ron", "--out", "live"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("warning: online has sent nothing: "), "{}", ran.err);
+    assert!(!ran.err.contains("asks has sent"), "{}", ran.err);
+}
+
+/// What cannot decide before it has learned needs a checkpoint.
+#[test]
+fn a_student_that_cannot_begin_with_nothing_is_refused() {
+    let sandbox = sandbox();
+    let teacher = plugin("generalist").set("checkpoint", quoted("teacher.safetensors"));
+    let tree = plugin("tree-student").set("online.teacher", teacher);
+    sandbox.write("live.ron", live(&[tree]).to_string());
+    let ran = sandbox.offramp(&["live", "live.ron", "--out", "live"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    let text: String = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message =
+        "it cannot decide before it has learned: it has learned nothing: it needs a checkpoint";
+    assert!(text.contains(message), "{}", ran.err);
+    assert!(!sandbox.path().join("live").exists());
+}
+
 #[test]
 fn neither_threads_nor_interruptions_change_a_live_run_that_learns() {
     let sandbox = sandbox();

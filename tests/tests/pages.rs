@@ -305,7 +305,7 @@ fn a_folder_is_printed_and_drawn_again() {
         (&["trained", "--html", "x.html", "--figure", "x.svg"], "cannot be used with"),
         (&["trained", "--html", "x.html"], "trained: not a run folder"),
         (&["trained", "trained"], "trained: not a run folder"),
-        (&["."], "not the folder of a run, training, distillation or search"),
+        (&["."], "not the folder of a run, training, distillation, search or live run"),
     ] {
         let ran = sandbox.offramp(&[&["report"], arguments].concat());
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}: {}", ran.err);

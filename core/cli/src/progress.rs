@@ -24,6 +24,11 @@ pub(crate) fn show_failure(text: impl std::fmt::Display) {
     note(format_args!("failed: {text}"));
 }
 
+/// Reports on standard error that something went wrong without which the command goes on.
+pub(crate) fn show_warning(text: impl std::fmt::Display) {
+    note(format_args!("warning: {text}"));
+}
+
 impl Notes {
     /// A note on standard error.
     pub(crate) fn say(self, text: impl std::fmt::Display) {

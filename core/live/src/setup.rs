@@ -7,8 +7,8 @@ use offramp_harness::context::{PolicyContext, learning_steps};
 use offramp_harness::environment::Environment;
 use offramp_harness::states::States;
 use offramp_harness::{Checkpoint, NotCreated, Origin, Refusal, created, seeds};
-use offramp_host::plugin::{Context, EpisodeStart};
-use offramp_host::{CallFailure, Explorer, Policy};
+use offramp_host::plugin::{Context, EpisodeStart, UNDECIDED};
+use offramp_host::{CallFailure, CallFault, Explorer, Policy};
 use offramp_model::{IllegalDecision, System};
 use offramp_results::files::sha256;
 use offramp_scenario::{Exchange, LivePolicy, Scenario};
@@ -215,6 +215,16 @@ impl<'l> Setup<'l> {
                 return refused("federated", cause);
             }
         }
+        if (learns.is_some() || online.is_some()) && self.policy.checkpoint.is_none() {
+            match self.first_decision() {
+                Err(CallFailure { fault: CallFault::Error(cause), .. }) => {
+                    let cause = format!("it cannot decide before it has learned: {cause}");
+                    return refused("checkpoint", cause);
+                }
+                Err(failure) => return Err(crashed(failure)),
+                Ok(()) => {}
+            }
+        }
         let Some((online, _)) = online else { return Ok(None) };
         if online.reporting > 0.0 {
             let teacher = self.online().map_err(crashed)?.map(Online::into_teacher);
@@ -249,6 +259,24 @@ impl<'l> Setup<'l> {
             return refused("online.multiply_adds", cause);
         }
         Ok(cost)
+    }
+
+    /// Lets the policy decide in the first slot that has a task.
+    ///
+    /// # Errors
+    /// [`CallFailure`] of the policy.
+    fn first_decision(&self) -> Result<(), CallFailure> {
+        let mut policy = self.begun()?;
+        let own = seeds::policy_episode(self.seed, 0);
+        self.begin(own, self.policy.learns, |start| policy.begin_episode(start))?;
+        let observation = self.live.scenario.observation;
+        let mut simulation = Environment::new(self.first_system(), observation, self.seed, 0);
+        while simulation.rows() == 0 && simulation.step(&[]).is_ok() {}
+        let mut actions = vec![UNDECIDED; simulation.rows()];
+        if actions.is_empty() {
+            return Ok(());
+        }
+        policy.decide(&simulation.observe(policy.needs()), &mut actions)
     }
 
     /// The policy as its stream begins with it.

@@ -10,7 +10,7 @@ use offramp_harness::{distill, train};
 use offramp_report::Format;
 use offramp_report::live::figure;
 use offramp_report::study::StudyResults;
-use offramp_report::{learning_page, study_folder};
+use offramp_report::{learning_page, live_page, study_folder};
 use offramp_study::{Size, Study, StudyOutcome};
 use pyo3::prelude::*;
 
@@ -130,7 +130,8 @@ pub(crate) fn live_run(
     )?;
     let run = run.map_err(|error| bad_input(Problem::of_live(&live, error)))?;
     let drawn = figure(&run).write_svg(&out.join("live.svg"));
-    drawn.map_err(|error| bad_input(Problem::new(error)))
+    drawn.map_err(|error| bad_input(Problem::new(error)))?;
+    warn_of_page(py, live_page::write(&out))
 }
 
 /// Makes the tables and figures of a study in the folder `out`; returns the text and the JSON that

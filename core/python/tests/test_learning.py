@@ -105,6 +105,7 @@ def test_live(tmp_path):
     assert run.recovery["at_slot"] == [200, 200] and run.recovery["recovery_slots"][0] == 0
     assert run.summary["d3qn"]["updates"] > 0 and not run.errors
     assert (run.folder / "live.svg").exists()
+    assert (run.folder / "report.html").exists()
     assert offramp.read(tmp_path / "run").rows == run.rows
     again = offramp.live(scenario, tmp_path / "run", resume=True, threads=1)
     assert again.rows == run.rows

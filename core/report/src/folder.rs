@@ -8,7 +8,7 @@ use offramp_results::tuning::Search;
 use crate::page::PageError;
 use crate::plot::Figure;
 use crate::run_page::FILE;
-use crate::{learning_page, run_page, tuning, tuning_page};
+use crate::{learning_page, live_page, run_page, tuning, tuning_page};
 
 /// The contents of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Kind {
     Learning,
     /// A search for hyper-parameters.
     Search,
+    /// A live run, of one point or several.
+    Live,
 }
 
 impl Kind {
@@ -30,6 +32,8 @@ impl Kind {
             Some(Self::Search)
         } else if learning_page::has_rows(folder) {
             Some(Self::Learning)
+        } else if live_page::has_runs(folder) {
+            Some(Self::Live)
         } else {
             None
         }
@@ -46,6 +50,7 @@ impl Kind {
                 Self::Runs => run_page::write(folder),
                 Self::Learning => learning_page::write(folder),
                 Self::Search => tuning_page::write(folder),
+                Self::Live => live_page::write(folder),
             }?;
         }
         Ok(page)
@@ -53,7 +58,7 @@ impl Kind {
 
     /// The one figure that shows most, titled `name`: of runs the QoE, by policy or over a sweep; of
     /// trainings the QoE while they learn, of distillations in validation; of a search what its
-    /// configurations reach, rung by rung. `None` if there is nothing to show.
+    /// configurations reach, rung by rung; of a live run the QoE over time. `None` if there is nothing to show.
     ///
     /// # Errors
     /// [`PageError`] names the file that can't be read.
@@ -62,6 +67,7 @@ impl Kind {
             Self::Runs => run_page::picture(folder)?,
             Self::Learning => learning_page::picture(folder)?,
             Self::Search => Some(tuning::figure(&Search::read(folder)?)),
+            Self::Live => live_page::picture(folder)?,
         };
         Ok(figure.map(|figure| figure.titled(name)))
     }

@@ -51,6 +51,7 @@ pub mod folder;
 pub mod learning;
 pub mod learning_page;
 pub mod live;
+pub mod live_page;
 pub mod map;
 pub mod page;
 pub mod palette;

@@ -91,7 +91,13 @@ pub fn outcomes(runs: &[LiveRun]) -> Records {
 
 /// The quality of experience per task of each policy, window by window, with a line at each change.
 pub fn figure(run: &LiveRun) -> Figure {
-    let point = |row: &LiveRow| Some((f64::from(row.end_slot), row.qoe_per_task?));
+    let title = format!("{}: QoE per task in windows of {} slots", run.scenario, run.window_slots);
+    Figure::Lines(Lines { title, ..curves(run, "QoE per task", |row| row.qoe_per_task) })
+}
+
+/// A number of each policy, window by window, with a line at each change.
+pub(crate) fn curves(run: &LiveRun, y: &str, value: fn(&LiveRow) -> Option<f64>) -> Lines {
+    let point = |row: &LiveRow| Some((f64::from(row.end_slot), value(row)?));
     let curves = run.streams.iter().enumerate().map(|(number, stream)| Series {
         name: stream.policy.clone(),
         look: Look::numbered(number),
@@ -99,12 +105,12 @@ pub fn figure(run: &LiveRun) -> Figure {
         ..Series::default()
     });
     let curves: Vec<Series> = curves.collect();
-    Figure::Lines(Lines {
-        title: format!("{}: QoE per task in windows of {} slots", run.scenario, run.window_slots),
+    Lines {
+        title: String::new(),
         x: "slot".to_owned(),
-        y: "QoE per task".to_owned(),
+        y: y.to_owned(),
         series: change_lines(&run.changes, &curves).chain(curves.iter().cloned()).collect(),
-    })
+    }
 }
 
 /// A line at each change, as high as the curves. They belong behind the curves, each a series of its own: of

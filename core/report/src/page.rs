@@ -216,8 +216,13 @@ pub fn link(path: &Path, text: &str) -> String {
 
 /// Links to those of `files` that are in `folder`.
 pub(crate) fn links(files: &[&str], folder: &Path) -> String {
-    let there = files.iter().filter(|file| folder.join(file).is_file());
-    let links: Vec<String> = there.map(|file| link(Path::new(file), file)).collect();
+    links_in(files, folder, Path::new(""))
+}
+
+/// Links to those of `files` that are in `inside`, a folder in `folder`, from a page in `folder`.
+pub(crate) fn links_in(files: &[&str], folder: &Path, inside: &Path) -> String {
+    let there = files.iter().filter(|file| folder.join(inside).join(file).is_file());
+    let links: Vec<String> = there.map(|file| link(&inside.join(file), file)).collect();
     format!("<p class=\"quiet files\">{}</p>\n", links.join(" "))
 }
 

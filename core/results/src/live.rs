@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, MAX_DATA_BYTES};
 use crate::{Error, table};
 
 /// A row of `live.csv`: a window of a policy's stream.
@@ -352,7 +353,53 @@ pub fn qoe_per_task(rows: &[LiveRow], from: u32, to: u32) -> Option<f64> {
     (tasks > 0.0).then(|| sum / tasks)
 }
 
+/// The contents of `live.json`.
+#[derive(Serialize, Deserialize)]
+struct Summed {
+    scenario: String,
+    point: String,
+    #[serde(default)]
+    devices: u32,
+    slots: u32,
+    window_slots: u32,
+    seed: u64,
+    ceiling: Option<String>,
+    changes: Vec<LiveChange>,
+    policies: Vec<LiveSummary>,
+}
+
 impl LiveRun {
+    /// Reads the run that wrote `live.json` and `live.csv` in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] names the file.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("live.json");
+        let unreadable = |cause: String| Error::Unreadable { path: path.clone(), cause };
+        let bytes =
+            files::read(&path, MAX_DATA_BYTES).map_err(|cause| unreadable(cause.to_string()))?;
+        let summed: Summed =
+            serde_json::from_slice(&bytes).map_err(|cause| unreadable(cause.to_string()))?;
+        let rows = read_rows(&folder.join("live.csv"))?;
+        let stream = |summary: &LiveSummary| LiveStream {
+            policy: summary.policy.clone(),
+            rows: rows.iter().filter(|row| row.policy == summary.policy).cloned().collect(),
+            stopped_learning: summary.stopped_learning.clone(),
+            error: summary.error.clone(),
+        };
+        Ok(Self {
+            streams: summed.policies.iter().map(stream).collect(),
+            scenario: summed.scenario,
+            point: summed.point,
+            devices: summed.devices,
+            slots: summed.slots,
+            window_slots: summed.window_slots,
+            seed: summed.seed,
+            ceiling: summed.ceiling,
+            changes: summed.changes,
+        })
+    }
+
     /// The windows of the ceiling, if there is one.
     fn ceiling_rows(&self) -> Option<&[LiveRow]> {
         let label = self.ceiling.as_ref()?;
@@ -483,25 +530,15 @@ impl LiveRun {
 
     /// The text of `live.json`: the run without its windows, and the summary of each policy.
     pub fn live_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Summed<'r> {
-            scenario: &'r str,
-            point: &'r str,
-            slots: u32,
-            window_slots: u32,
-            seed: u64,
-            ceiling: Option<&'r str>,
-            changes: &'r [LiveChange],
-            policies: Vec<LiveSummary>,
-        }
         let summed = Summed {
-            scenario: &self.scenario,
-            point: &self.point,
+            scenario: self.scenario.clone(),
+            point: self.point.clone(),
+            devices: self.devices,
             slots: self.slots,
             window_slots: self.window_slots,
             seed: self.seed,
-            ceiling: self.ceiling.as_deref(),
-            changes: &self.changes,
+            ceiling: self.ceiling.clone(),
+            changes: self.changes.clone(),
             policies: self.summaries(),
         };
         // Texts and numbers can always be written.
@@ -638,6 +675,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("live.csv");
         std::fs::write(&path, csv).unwrap();
+        std::fs::write(folder.path().join("live.json"), run.live_json()).unwrap();
+        assert_eq!(LiveRun::read(folder.path()).unwrap(), run);
         let all: Vec<LiveRow> = run.streams.into_iter().flat_map(|stream| stream.rows).collect();
         assert_eq!(read_rows(&path).unwrap(), all);
         assert_eq!(LiveRun::default().live_csv().lines().count(), 1);

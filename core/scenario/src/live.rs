@@ -242,7 +242,7 @@ fn policies(
     let plain: Vec<_> = section.policies.iter().map(plain).collect();
     let entries = entries::policies(source, "live.policies", &plain)?;
     let each = entries.into_iter().zip(&section.policies).enumerate();
-    let each = each.map(|(number, (policy, own))| {
+    let each = each.map(|(number, (mut policy, own))| {
         let at = format!("live.policies.{number}");
         let fault = |field: &str, message: String, help: &str| {
             Err(source.fault(&format!("{at}.{field}"), message, Some(help.to_owned())))
@@ -257,6 +257,10 @@ fn policies(
             );
         }
         let learns = own.learns.is_some() || own.online.is_some();
+        if learns {
+            // It does not stay untrained.
+            policy.label = own.name.clone().unwrap_or_else(|| own.plugin.clone());
+        }
         if learns && !own.renewed.is_empty() {
             let message = "a policy that learns is not renewed".to_owned();
             return fault(

@@ -5,12 +5,13 @@ use offramp_harness::bind::{Live, bind_live};
 use offramp_harness::resume::{Claim, Work};
 use offramp_live::{check, live};
 use offramp_report::live::{figure, outcomes};
+use offramp_report::live_page;
 use offramp_results::learning::folder_of_point;
 use offramp_results::live::LiveRun;
 
 use crate::Outcome;
 use crate::arguments::LiveArguments;
-use crate::progress::{Notes, show_failure};
+use crate::progress::{Notes, show_failure, show_warning};
 
 pub(crate) fn run(arguments: &LiveArguments, notes: Notes) -> Result<Outcome, Problem> {
     let registry = super::load_plugins(&arguments.search)?;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &LiveArguments, notes: Notes) -> Result<Outcome, Pr
         let run = threads.install(|| live(of_point, &folder, start, &progress));
         drop(progress);
         let run = run.map_err(|error| Problem::of_live(of_point, error))?;
-        if !show_faults(&run) {
+        if !show_faults(of_point, &run) {
             outcome = Outcome::Failures;
         }
         figure(&run).write_svg(&folder.join("live.svg")).map_err(Problem::new)?;
@@ -44,16 +45,23 @@ pub(crate) fn run(arguments: &LiveArguments, notes: Notes) -> Result<Outcome, Pr
         runs.push(run);
     }
     arguments.format.print_records("live", outcomes(&runs))?;
-    Ok(outcome)
+    Ok(super::with_page(outcome, live_page::write(&out)))
 }
 
-/// Reports what went wrong in the streams of a run; true if each of them reached its end.
-fn show_faults(run: &LiveRun) -> bool {
-    for stream in &run.streams {
+/// Reports what went wrong in the streams of a run, and what never had an effect; true if each of them
+/// reached its end.
+fn show_faults(live: &Live, run: &LiveRun) -> bool {
+    for (stream, policy) in run.streams.iter().zip(&live.policies) {
         let label = &stream.policy;
         if let Some(fault) = &stream.stopped_learning {
             let (slot, cause) = (fault.slot, &fault.cause);
-            show_failure(format_args!("{label} learns no more from slot {slot} on: {cause}"));
+            show_warning(format_args!("{label} learns no more from slot {slot} on: {cause}"));
+        }
+        let exchanges = policy.entry.online.is_some() || policy.entry.federated.is_some();
+        if exchanges && stream.rows.iter().all(|row| row.bytes_sent == 0) {
+            show_warning(format_args!(
+                "{label} has sent nothing: its budget, its draws or the length of its rounds leave no room"
+            ));
         }
         if let Some(fault) = &stream.error {
             show_failure(format_args!("{label} ended in slot {}: {}", fault.slot, fault.cause));

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use offramp_explain::Problem;
 use offramp_report::folder::Kind;
+use offramp_report::live::outcomes;
 use offramp_report::page::{PageKind, check_ours};
 use offramp_report::tuning::{all_standings, search};
-use offramp_report::{learning_page, run_page, run_tables};
+use offramp_report::{learning_page, live_page, run_page, run_tables};
 use offramp_results::Error;
 use offramp_results::run_folder::{self, PARQUET, StoredRun};
 use offramp_results::tuning::Search;
@@ -97,6 +98,10 @@ fn one(folder: &Path, arguments: &ReportArguments, notes: Notes) -> Result<Outco
             let found = Search::read(folder)?;
             results.format.print(|format| search(&found, format), || all_standings(&found))?;
         }
+        Kind::Live => {
+            let runs = live_page::runs(folder).map_err(super::of_page)?;
+            results.format.print_records("live", outcomes(&runs))?;
+        }
     }
     if let Some((drawn, file)) = drawn {
         drawn.write_svg(file).map_err(Problem::new)?;
@@ -133,9 +138,9 @@ fn read(
     notes: Notes,
 ) -> Result<Vec<StoredRun>, Problem> {
     for folder in folders {
-        if let Some(Kind::Learning | Kind::Search) = Kind::of(folder) {
+        if let Some(Kind::Learning | Kind::Search | Kind::Live) = Kind::of(folder) {
             let message = format!("{}: not a run folder", folder.display());
-            let help = "of a training, distillation or search name the folder alone, without --html; \
+            let help = "of a training, distillation, search or live run name the folder alone, without --html; \
                         its page is report.html in it";
             return Err(Problem::new(message).with_help(help));
         }
@@ -161,13 +166,8 @@ fn read(
 
 fn unknown(folder: &Path) -> Problem {
     let shown = folder.display();
-    if folder.join("live.json").is_file() {
-        let message = format!("{shown}: the folder of a live run, which has no page");
-        let help = "its results are live.csv, recovery.csv, live.json and live.svg; `offramp live SCENARIO --out \
-                    FOLDER --resume` prints them again";
-        return Problem::new(message).with_help(help);
-    }
-    let message = format!("{shown}: not the folder of a run, training, distillation or search");
+    let message =
+        format!("{shown}: not the folder of a run, training, distillation, search or live run");
     let help = "name a folder that offramp wrote; of a study, `reproduce` prints the results again, and \
                 --open shows its page";
     Problem::new(message).with_help(help)

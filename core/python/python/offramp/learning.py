@@ -61,7 +61,7 @@ class Live:
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
-        """The folder; `live.svg` has the curves."""
+        """The folder; `live.svg` has the curves, `report.html` everything."""
 
     @property
     def rows(self) -> Frame:
