@@ -2,6 +2,8 @@
 //! the C header and the documents agree with it.
 
 use offramp_harness::context::PolicyContext;
+use offramp_harness::environment::Environment;
+use offramp_host::plugin::Needs;
 use offramp_host::plugin::testing::{
     BROADCAST_COLUMNS, Bench, LINK_COLUMNS, SERVER_COLUMNS, TASK_COLUMNS,
 };
@@ -36,6 +38,25 @@ fn the_test_bench_has_the_paper_s_values() {
         assert_eq!(format!("{:?}", ours.system), format!("{:?}", theirs.system));
         assert_eq!(format!("{:?}", ours.observation), format!("{:?}", theirs.observation));
     });
+}
+
+/// What servers broadcast is named to plugins, and is where its name says.
+#[test]
+fn what_is_broadcast_reaches_plugins() {
+    let text = "(name: \"x\", system: (devices: 4, servers: 3), tasks: (arrival_probability: 1.0, size_mbit: 5),
+        broadcast: [\"arrivals_per_slot\", \"uploads\"])";
+    let experiment = Experiment::parse("x.ron", text.to_owned(), "".as_ref(), &[]).unwrap();
+    let scenario = &experiment.points[0];
+    let context = PolicyContext::new(scenario, "");
+    let lent = context.lend();
+    let columns = lent.context("", None, 1, 1).observation.server_columns;
+    let columns: Vec<_> = columns.iter().map(|name| name.as_str()).collect();
+    assert_eq!(columns, ["load", "ghz", "up", "uploads", "arrivals_per_slot"]);
+    let mut environment = Environment::new(&scenario.system, scenario.observation, 1, 0);
+    environment.step(&[1, 1, 3, 0]).unwrap();
+    let seen = environment.observe(Needs::SERVERS);
+    assert_eq!(seen.servers.len(), 5 * 3);
+    assert_eq!(seen.servers[9..12], [2.0, 0.0, 1.0]);
 }
 
 #[test]

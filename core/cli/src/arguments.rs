@@ -568,7 +568,7 @@ pub(crate) struct ReproduceArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Run folders, or the folder of a training, distillation, search or study
+    /// Run folders, or the folder of a training, distillation, search, live run or study
     #[arg(required = true, value_name = "RUN")]
     pub(crate) folders: Vec<PathBuf>,
     /// Write an HTML page of these runs

@@ -17,10 +17,10 @@ use offramp_harness::seeds;
 use offramp_harness::states::States;
 use offramp_host::plugin::{EndedTask, Needs, Observation, TransitionBatch};
 use offramp_host::{CallFailure, Policy};
-use offramp_scenario::{LivePolicy, OnlineEntry};
+use offramp_scenario::{Encoding, LivePolicy, OnlineEntry};
 
 use crate::rows::Selected;
-use crate::wire::{self, Spent};
+use crate::wire::{self, Scales, Spent};
 
 /// Slots for which the budget of bytes is counted, and after which other devices report.
 const PERIOD: u32 = 1_000;
@@ -34,6 +34,13 @@ struct Known {
     features: Vec<f64>,
     window: Vec<f64>,
     values: Vec<f32>,
+}
+
+/// Numbers as a device keeps them in its memory.
+fn kept(encoding: Encoding, numbers: &[f64], scales: &[f32]) -> Vec<f64> {
+    let mut kept: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
+    wire::send_scaled(encoding, &mut kept, scales);
+    kept.into_iter().map(f64::from).collect()
 }
 
 /// Online distillation under way.
@@ -55,6 +62,9 @@ pub(crate) struct Online<'l> {
     of_a_fit: Option<u64>,
     /// Multiply-adds of each device so far.
     multiply_adds: u64,
+    scales: Scales,
+    /// Those of the numbers of a state that the teacher sees.
+    of_state: Vec<f32>,
 }
 
 impl<'l> Online<'l> {
@@ -65,11 +75,11 @@ impl<'l> Online<'l> {
         devices: u32,
         seed: u64,
         of_a_fit: Option<u64>,
+        scales: Scales,
     ) -> Self {
         Self {
             entry,
             policy,
-            teacher,
             memories: (0..devices).map(|_| VecDeque::new()).collect(),
             used: vec![0; devices as usize],
             reporting: BTreeSet::new(),
@@ -78,6 +88,9 @@ impl<'l> Online<'l> {
             spent: Spent::default(),
             of_a_fit,
             multiply_adds: 0,
+            of_state: scales.of_state(teacher.needs()),
+            scales,
+            teacher,
         }
     }
 
@@ -152,7 +165,7 @@ impl<'l> Online<'l> {
                 sent.break_row(place);
             }
         }
-        sent.send(encoding);
+        sent.send(encoding, &self.of_state);
         let whole: Vec<usize> = (0..asking.len()).filter(|&place| sent.is_finite(place)).collect();
         for (place, &row) in asking.iter().enumerate() {
             if !sent.is_finite(place) {
@@ -174,9 +187,10 @@ impl<'l> Online<'l> {
             let row = asking[place];
             wire::send(encoding, values);
             let (features, window) = (seen.features_of(row), seen.window_of(row));
+            let loads = vec![self.scales.load; window.len()];
             let known = Known {
-                features: features.to_vec(),
-                window: window.to_vec(),
+                features: kept(encoding, features, &self.scales.features),
+                window: kept(encoding, window, &loads),
                 values: values.to_vec(),
             };
             let of_one = wire::bytes(encoding, features.len() + window.len() + actions);
@@ -222,7 +236,7 @@ impl<'l> Online<'l> {
             self.reported.remove(&(task.device, task.arrival_slot));
         }
         let mut sent = Selected::of(seen, &rows, self.teacher.needs());
-        sent.send(self.entry.encoding);
+        sent.send(self.entry.encoding, &self.of_state);
         let actions: Vec<u32> = rows.iter().map(|&row| over.actions[row]).collect();
         let Some(teacher) = self.teacher.learner() else { return Ok(()) };
         teacher.record(&TransitionBatch {

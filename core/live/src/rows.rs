@@ -63,9 +63,9 @@ impl Selected {
         self.rows[place].fill(f32::NAN);
     }
 
-    /// Replaces what is sent by what arrives.
-    pub(crate) fn send(&mut self, encoding: Encoding) {
-        self.rows.iter_mut().for_each(|row| wire::send(encoding, row));
+    /// Replaces what is sent by what arrives; `scales` are those of a row's numbers.
+    pub(crate) fn send(&mut self, encoding: Encoding, scales: &[f32]) {
+        self.rows.iter_mut().for_each(|row| wire::send_scaled(encoding, row, scales));
         self.divide();
     }
 

@@ -15,7 +15,7 @@ use offramp_scenario::{Exchange, LivePolicy, Scenario};
 
 use crate::federated::{Federated, Public};
 use crate::online::Online;
-use crate::wire;
+use crate::wire::{self, Scales};
 
 /// Fields on which no stream depends, and the policies, of which each stream has one.
 const FREE: [&str; 6] =
@@ -343,7 +343,9 @@ impl<'l> Setup<'l> {
         teacher.begin_episode(&EpisodeStart { training: learns, ..start })?;
         let devices = self.first_system().device_count();
         let policy = &self.policy.entry;
-        Ok(Some(Online::new(entry, policy, teacher, devices, self.seed, self.of_a_fit)))
+        let scales = Scales::new(self.first_system(), self.live.scenario.observation);
+        let of_a_fit = self.of_a_fit;
+        Ok(Some(Online::new(entry, policy, teacher, devices, self.seed, of_a_fit, scales)))
     }
 
     /// Federated learning, if the devices exchange anything.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
-use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy};
+use offramp_plugin::{Context, EpisodeStart, Error, Needs, Observation, Policy, RStr};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use serde::Deserialize;
 
 /// The name of [`Callable`] among the plugins.
@@ -122,7 +122,9 @@ struct Callable {
     decide: Option<Py<PyAny>>,
     observation: Py<PyAny>,
     features: usize,
-    columns: [usize; 3],
+    /// The places of the columns of each table by their names: a tuple of three dictionaries.
+    columns: Py<PyTuple>,
+    widths: [usize; 3],
 }
 
 impl Policy for Callable {
@@ -141,6 +143,8 @@ impl Policy for Callable {
             let (whole, name, stop) = known.ok_or_else(|| {
                 Error::new("it belongs to a call of `offramp.evaluate`, which has ended")
             })?;
+            let tables = [spec.task_columns, spec.link_columns, spec.server_columns]
+                .map(|names| names.as_slice());
             let class = py.import("offramp.policies").and_then(|module| module.getattr("Slot"));
             let observation = class.map_err(|error| failed(py, number, error))?.unbind();
             Ok(Self {
@@ -151,11 +155,8 @@ impl Policy for Callable {
                 decide: None,
                 observation,
                 features: spec.features.len(),
-                columns: [
-                    spec.task_columns.len(),
-                    spec.link_columns.len(),
-                    spec.server_columns.len(),
-                ],
+                columns: places(py, tables).map_err(|error| failed(py, number, error))?,
+                widths: tables.map(|names| names.len()),
             })
         })
     }
@@ -190,6 +191,19 @@ impl Policy for Callable {
     }
 }
 
+/// The places of the columns of each table by their names.
+fn places(py: Python<'_>, tables: [&[RStr<'_>]; 3]) -> PyResult<Py<PyTuple>> {
+    let dictionary = |names: &[RStr<'_>]| {
+        let places = PyDict::new(py);
+        for (place, name) in names.iter().enumerate() {
+            places.set_item(name.as_str(), place)?;
+        }
+        PyResult::Ok(places)
+    };
+    let all = tables.map(dictionary).into_iter().collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, all)?.unbind())
+}
+
 impl Callable {
     fn decided<'py>(
         &self,
@@ -197,7 +211,7 @@ impl Callable {
         seen: &Observation<'_>,
     ) -> PyResult<PyReadonlyArray1<'py, i64>> {
         let (rows, servers) = (seen.rows(), seen.server_count as usize);
-        let [of_tasks, of_links, of_servers] = self.columns;
+        let [of_tasks, of_links, of_servers] = self.widths;
         let array = |numbers: &[f64], shape: &[usize]| {
             PyArray1::from_slice(py, numbers).reshape(shape.to_vec())
         };
@@ -210,6 +224,7 @@ impl Callable {
         slot.set_item("links", array(&seen.links, &[rows, of_links, servers])?)?;
         slot.set_item("servers", array(&seen.servers, &[of_servers, servers])?)?;
         let history = [seen.history_slots as usize, servers];
+        slot.set_item("columns", self.columns.bind(py))?;
         slot.set_item("history", array(&seen.histories, &history)?)?;
         let slot = self.observation.bind(py).call((), Some(&slot))?;
         let decide = self.decide.as_ref().unwrap_or(&self.whole);

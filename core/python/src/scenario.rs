@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use numpy::{PyArray1, PyArrayMethods};
 use offramp_explain::{Kind, Problem};
-use offramp_model::observation::{self, Table};
+use offramp_model::observation::{self, Column};
 use offramp_scenario::{Experiment, Scenario as Point, has, replace, value_of};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyDictMethods, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -176,13 +176,16 @@ impl Scenario {
         PyArray1::from_iter(py, links).reshape([devices as usize, servers as usize])
     }
 
-    /// The names of the columns of the three tables: of tasks, of links, of servers.
-    #[staticmethod]
-    fn columns() -> [Vec<&'static str>; 3] {
-        [Table::Task, Table::Link, Table::Server].map(|table| {
-            let columns = observation::columns().filter(|column| column.table() == table);
-            columns.map(|column| column.name).collect()
-        })
+    /// The names of the columns of the three tables: of tasks, of links, of servers, with what they
+    /// broadcast.
+    fn columns(&self) -> PyResult<[Vec<&'static str>; 3]> {
+        let observation = &self.point()?.observation;
+        let name = |column: &'static Column| column.name;
+        Ok([
+            observation::task_columns().iter().map(name).collect(),
+            observation::link_columns().iter().map(name).collect(),
+            observation.server_columns().map(name).collect(),
+        ])
     }
 
     fn __eq__(&self, other: &Self) -> bool {

@@ -39,6 +39,25 @@ def test_arrays_have_the_shapes_that_are_documented(tiny):
     assert only.reset(seed=1).features is None and only.rows == rows
 
 
+def test_what_servers_broadcast_ends_their_table(tiny):
+    told = tiny.with_({"broadcast": ["uploads"], "tasks.size_mbit": 5})
+    assert told.columns()[2] == [*tiny.columns()[2], "uploads"]
+    batch = offramp.Batch(told, 2, parts=("servers",))
+    seen = batch.reset(seed=1)
+    assert seen.servers.shape == (2, 4, 3) and (seen.servers[:, 3] == 0).all()
+    rows = seen.env
+    seen = batch.step(np.ones(len(rows), int)).observation
+    # Nothing is sent within a slot: what was decided is on its way to the first server.
+    assert seen.servers[:, 3].tolist() == [[(rows == env).sum(), 0, 0] for env in range(2)]
+
+    def least_uploads(slot):
+        return np.full(len(slot.device), 1 + slot.server("uploads").argmin())
+
+    assert offramp.evaluate(told, [least_uploads]).episodes.height == 4
+    with pytest.raises(KeyError, match="there is no column `uploads`; there are: load, ghz"):
+        offramp.evaluate(tiny, [least_uploads])
+
+
 def test_every_decision_ends_once_and_names_itself(tiny):
     slots, ended = play(offramp.Batch(tiny, 3), modulo)
     asked = {}

@@ -585,8 +585,8 @@ sections! {
         asking: f64 { default: 0.5, range: Range::Unit, },
         /// What a device may send and receive, per 1,000 slots; what is more is not sent.
         budget_kb: f64 { default: 10.0, unit: "kB", range: Range::Positive, },
-        /// The numbers on the wire and in a device's memory: `F32`, `F16`, or `Int8` with one scale for each
-        /// message.
+        /// The numbers on the wire and in a device's memory: `F32`, `F16`, or `Int8`, each over the scale of
+        /// its column, with one more scale for each message.
         encoding: EncodingField { default: EncodingField::F16, },
         /// Memory of a device for states with their values, the last ones; at least one.
         memory_kb: f64 { default: 8.0, unit: "kB", range: Range::Positive, },

@@ -184,7 +184,7 @@ pub enum Encoding {
     F32,
     /// Two bytes each, IEEE 754 binary16.
     F16,
-    /// A byte each, with one scale for each message.
+    /// A byte each: of the number over the scale of its column, with one more scale for each message.
     Int8,
 }
 

@@ -51,7 +51,7 @@ class _Devices:
     def __init__(self, scenario: Scenario, num_envs: int, tasks: Tasks, threads: int | None) -> None:
         # Where rates change, so does who can reach which server.
         parts: tuple[Part, ...] = ("features", "history")
-        self._rate = Scenario.columns()[1].index("uplink_mbps") if scenario.rates_change else None
+        self._rate = scenario.columns()[1].index("uplink_mbps") if scenario.rates_change else None
         if self._rate is not None:
             parts = (*parts, "links")
         self.batch = Batch(scenario, num_envs, parts=parts, tasks=tasks, threads=threads)

@@ -9,12 +9,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from . import _offramp
 from .batch import as_actions
 
 __all__ = ["NetworkPolicy", "Policy", "Slot", "as_actions"]
 
-_COLUMNS = [{name: at for at, name in enumerate(names)} for names in _offramp.Scenario.columns()]
+
+def _place(columns: dict[str, int], column: str) -> int:
+    """The place of a column among those of its table."""
+    try:
+        return columns[column]
+    except KeyError:
+        raise KeyError(f"there is no column `{column}`; there are: {', '.join(columns)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +43,21 @@ class Slot:
     """Rows × C × M."""
     servers: npt.NDArray[np.float64]
     """C × M."""
+    columns: tuple[dict[str, int], dict[str, int], dict[str, int]]
+    """The places of the columns of tasks, links and servers, by their names."""
 
     def task(self, column: str) -> npt.NDArray[np.float64]:
         """A column of the tasks by its name, such as "size_mbit": one value per row."""
-        return self.tasks[:, _COLUMNS[0][column]]
+        return self.tasks[:, _place(self.columns[0], column)]
 
     def link(self, column: str) -> npt.NDArray[np.float64]:
         """A column of the links by its name, such as "backlog_mbit": rows × M."""
-        return self.links[:, _COLUMNS[1][column]]
+        return self.links[:, _place(self.columns[1], column)]
 
     def server(self, column: str) -> npt.NDArray[np.float64]:
-        """A column of the servers by its name, such as "load": M values."""
-        values: npt.NDArray[np.float64] = self.servers[_COLUMNS[2][column]]
+        """A column of the servers by its name, such as "load", or one that the
+        scenario has them `broadcast`: M values."""
+        values: npt.NDArray[np.float64] = self.servers[_place(self.columns[2], column)]
         return values
 
 
