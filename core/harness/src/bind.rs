@@ -246,6 +246,7 @@ fn live_policy(
         }
         Ok((online.clone(), teacher))
     });
+    let online = online.transpose()?;
     if let Some(federated) = federated {
         let values = matches!(federated.exchange, Exchange::Values { .. });
         let needed = [
@@ -280,7 +281,7 @@ fn live_policy(
         renewed: renewed.collect::<Result<_, _>>()?,
         learns: *learns,
         explorer: explorer.transpose()?,
-        online: online.transpose()?,
+        online,
         entry: one.clone(),
         field,
     })

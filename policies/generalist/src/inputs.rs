@@ -265,7 +265,7 @@ impl InputColumns {
             load: context.server_column("load")?,
             up: context.server_column("up")?,
             predicted,
-            broadcast: broadcast
+            broadcast: distinct(broadcast)?
                 .iter()
                 .map(|name| BroadcastColumn::find(context, name))
                 .collect::<Result<_, _>>()?,
@@ -412,6 +412,14 @@ impl Inputs {
         }
         scales.link.scale(unscaled, link);
         Ok(())
+    }
+}
+
+/// The names, if none is listed twice.
+fn distinct(names: &[String]) -> Result<&[String], Error> {
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(Error::new(format!("`broadcast`: `{name}` is listed twice"))),
+        None => Ok(names),
     }
 }
 
@@ -617,6 +625,8 @@ mod tests {
         let unknown = "`broadcast`: there is no `load`; there are: queued_gcycles, uploads, \
                        arrivals_per_slot";
         assert_eq!(refused(&["load"]), unknown);
+        let twice = find(&bench, &["uploads", "uploads"]).unwrap_err();
+        assert_eq!(twice.message(), "`broadcast`: `uploads` is listed twice");
     }
 
     /// Servers that are down, no rate, nothing to do: all inputs are finite.

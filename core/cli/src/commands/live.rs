@@ -60,7 +60,8 @@ fn show_faults(live: &Live, run: &LiveRun) -> bool {
         let exchanges = policy.entry.online.is_some() || policy.entry.federated.is_some();
         if exchanges && stream.rows.iter().all(|row| row.bytes_sent == 0) {
             show_warning(format_args!(
-                "{label} has sent nothing: its budget, its draws or the length of its rounds leave no room"
+                "{label} has sent nothing: see its budget, `asking`, `away`, the length of its rounds, and whether \
+                 tasks arrive"
             ));
         }
         if let Some(fault) = &stream.error {
