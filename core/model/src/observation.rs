@@ -651,7 +651,7 @@ impl fmt::Debug for Broadcast {
 }
 
 /// The observation of a scenario: o, h, and what servers broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ObservationSpec {
     /// The columns that make up o. One of [`broadcast_columns`] is all zeros unless `broadcast` has it.
     pub kind: ObservationKind,
@@ -659,6 +659,19 @@ pub struct ObservationSpec {
     pub history_slots: u32,
     /// The columns of the server table behind [`server_columns`].
     pub broadcast: Broadcast,
+}
+
+/// Keys of what has been learned are made of this text: it has `broadcast` only if anything is.
+impl fmt::Debug for ObservationSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, history_slots, broadcast } = self;
+        let mut text = f.debug_struct("ObservationSpec");
+        text.field("kind", kind).field("history_slots", history_slots);
+        if *broadcast != Broadcast::NONE {
+            text.field("broadcast", broadcast);
+        }
+        text.finish()
+    }
 }
 
 impl ObservationSpec {

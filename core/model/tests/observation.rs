@@ -122,6 +122,10 @@ fn what_is_broadcast_ends_the_server_table() {
     assert_eq!(names(observation.server_columns()), expected);
     assert_eq!(names(ObservationSpec::PAPER.server_columns()), expected[..3]);
     assert_eq!(format!("{broadcast:?}"), "[queued_gcycles, arrivals_per_slot]");
+    // Keys of what was learned before servers could broadcast stay.
+    let paper = "ObservationSpec { kind: Paper, history_slots: 10";
+    assert_eq!(format!("{:?}", ObservationSpec::PAPER), format!("{paper} }}"));
+    assert_eq!(format!("{observation:?}"), format!("{paper}, broadcast: {broadcast:?} }}"));
     let refused = |names: &[&str]| Broadcast::new(names).unwrap_err().to_string();
     let unknown = "servers cannot broadcast `load`; they can: queued_gcycles, uploads, \
                    arrivals_per_slot";
