@@ -7,6 +7,7 @@ mod parquet;
 mod sandbox;
 mod scenario_text;
 mod sources;
+pub mod state_file;
 mod study;
 
 use std::path::{Path, PathBuf};

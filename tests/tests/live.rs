@@ -1,8 +1,8 @@
 //! Live runs, end to end: resumed and on any number of threads they are the same, what learns learns, and
 //! what fails harms nothing else.
 
-use offramp_results::files::sha256;
 use offramp_results::live::{LiveRow, read_rows};
+use offramp_tests::state_file::rehashed;
 use offramp_tests::{Fields, Ran, Sandbox, example, plugin, quoted};
 use serde_json::Value;
 
@@ -334,15 +334,6 @@ fn a_policy_may_be_renamed_between_two_runs() {
     assert_same(&sandbox, "renamed", "whole");
 }
 
-/// A state file with the hashes of its contents: the length of the header, two hashes, both parts.
-fn hashed(state: &[u8]) -> Vec<u8> {
-    let (length, rest) = state.split_at(8);
-    let of_header = u64::from_le_bytes(length.try_into().unwrap()) as usize;
-    let (header, plugin) = rest[128..].split_at(of_header);
-    let hashes = [header, plugin].map(sha256).concat();
-    [length, hashes.as_bytes(), header, plugin].concat()
-}
-
 #[test]
 fn decisions_are_compared_with_those_that_were_saved() {
     let sandbox = Sandbox::new();
@@ -357,12 +348,12 @@ fn decisions_are_compared_with_those_that_were_saved() {
     let damaged = live(&sandbox, &scenario, &["--out", "run", "--resume"]);
     assert_eq!(damaged.code, 2, "{}", damaged.err);
     assert!(damaged.err.contains("it was damaged or cut off"), "{}", damaged.err);
-    sandbox.write("run/policy-0.state", hashed(&unfinished));
+    sandbox.write("run/policy-0.state", rehashed(&unfinished));
     succeed(&sandbox, &scenario, &["--out", "run", "--resume"]);
     assert!(sandbox.read("run/live.csv") == whole);
     // The last decision was another one.
     *unfinished.last_mut().unwrap() ^= 1;
-    sandbox.write("run/policy-0.state", hashed(&unfinished));
+    sandbox.write("run/policy-0.state", rehashed(&unfinished));
     let ran = live(&sandbox, &scenario, &["--out", "run", "--resume"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(

@@ -2,6 +2,7 @@
 //! which engine and which processor computed it.
 
 use offramp_harness::engine::{ENGINE, provenance};
+use offramp_tests::state_file::rehashed;
 use offramp_tests::{Fields, Sandbox, example, plugin};
 use serde_json::Value;
 
@@ -78,6 +79,7 @@ fn a_training_of_another_engine_is_not_continued() {
     let recorded: Value = serde_json::from_str(&sandbox.read("run/provenance.json")).unwrap();
     assert_eq!(recorded, serde_json::to_value([provenance()]).unwrap());
     of_another_engine(&sandbox, "run/state");
+    sandbox.write("run/state", rehashed(&sandbox.bytes("run/state")));
     let resumed = offramp(&sandbox, &["train", "small.ron", "--out", "run", "--resume"]);
     assert_eq!(resumed.code, 2, "{}", resumed.out);
     assert!(resumed.err.contains("the engine of offramp was 0123456789abcdef"), "{}", resumed.err);

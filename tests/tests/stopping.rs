@@ -1,6 +1,7 @@
 //! Trainings and distillations that end early, when validations no longer become better.
 
 use offramp_results::learning;
+use offramp_tests::state_file::parts;
 use offramp_tests::{Fields, Ran, Sandbox, example, plugin, quoted};
 
 /// Runs `offramp` with the plugin `linear`.
@@ -204,8 +205,8 @@ fn other_validations_are_not_compared_with_earlier_ones() {
         assert!(sandbox.bytes(&format!("{out}/best.safetensors")) != best, "{out}");
         let first = rows[before.len()..].iter().position(|row| row.1 == new).unwrap();
         let state = sandbox.bytes(&format!("{out}/state"));
-        let length = u64::from_le_bytes(state[..8].try_into().unwrap()) as usize;
-        let header: serde_json::Value = serde_json::from_slice(&state[8..8 + length]).unwrap();
+        let (header, _) = parts(&state);
+        let header: serde_json::Value = serde_json::from_slice(header).unwrap();
         assert_eq!(header["state"]["best_qoe"].as_f64(), Some(new));
         let since = rows.len() - before.len() - first - 1;
         assert_eq!(header["state"]["since_best"].as_u64(), Some(since as u64));
