@@ -24,7 +24,7 @@ pub(crate) fn show_failure(text: impl std::fmt::Display) {
     note(format_args!("failed: {text}"));
 }
 
-/// Reports on standard error that something went wrong without which the command goes on.
+/// Reports a problem on standard error that does not fail the command.
 pub(crate) fn show_warning(text: impl std::fmt::Display) {
     note(format_args!("warning: {text}"));
 }

@@ -36,9 +36,8 @@ pub(crate) fn send(encoding: Encoding, numbers: &mut [f32]) {
     }
 }
 
-/// Replaces the numbers of a message by what arrives of them, if they have units of their own: `scales` are
-/// values that they rarely exceed, above 0, which both ends know. Eight bits with one scale for metres and
-/// Mbit would leave nothing of the Mbit.
+/// Like [`send`], for numbers in different units. `scales` has a value per number, above 0, that it rarely
+/// exceeds; both ends know it. With one scale for metres and Mbit, eight bits would round the Mbit to 0.
 pub(crate) fn send_scaled(encoding: Encoding, numbers: &mut [f32], scales: &[f32]) {
     if encoding != Encoding::Int8 {
         return send(encoding, numbers);

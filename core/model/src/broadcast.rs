@@ -1,15 +1,15 @@
-//! What servers broadcast besides their loads, where a scenario has them do so.
+//! Broadcasts: the quantities beyond their loads that servers report to all devices, if the scenario asks for
+//! them.
 //!
-//! The paper's servers broadcast m(t) alone. What more would be worth can only be measured if policies
-//! see it, and like is compared with like only if they see no more than the scenario says. So these
-//! numbers are computed where they are broadcast, and nowhere else, once per slot.
+//! The paper's servers report m(t) alone. Policies must see no more than the scenario grants, so that like is
+//! compared with like; these quantities are therefore computed, once per slot, only if they are broadcast.
 
 use std::collections::VecDeque;
 
 use crate::backhaul::Transit;
 use crate::slot::Shard;
 
-/// What servers broadcast at the end of the last slot.
+/// Quantities that servers report at the end of each slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Broadcasts {
     /// Gcycles in service and waiting, of each server.
@@ -30,8 +30,8 @@ impl Broadcasts {
         }
     }
 
-    /// Takes in what the end of a slot looks like. `shards` are all there are, in the order of devices,
-    /// so that sums are bit-identical on any number of threads.
+    /// Updates all quantities at the end of a slot. `shards` must be complete and in the order of devices, so
+    /// that sums are bit-identical on any number of threads.
     pub(crate) fn update(&mut self, shards: &[Shard], transit: Option<&Transit>) {
         let Self { queued_gcycles, on_the_way, reached } = self;
         queued_gcycles.fill(0.0);

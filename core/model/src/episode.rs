@@ -78,7 +78,7 @@ pub struct Episode {
     history: LoadHistory,
     state: State,
     scene: Option<Box<Scene>>,
-    /// What servers broadcast besides their loads, if anything.
+    /// Quantities that servers report besides their loads, if the observation asks for any.
     broadcasts: Option<Box<Broadcasts>>,
     threads: usize,
 }

@@ -611,7 +611,7 @@ impl ObservationKind {
     }
 }
 
-/// What servers broadcast besides their loads: a set of [`broadcast_columns`].
+/// A set of [`broadcast_columns`]: the quantities that servers report besides their loads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Broadcast([bool; BROADCAST_COLUMNS.len()]);
 
@@ -719,7 +719,7 @@ pub(crate) struct View<'e> {
     pub(crate) system: &'e System,
     pub(crate) scene: Option<&'e Scene>,
     pub(crate) state: &'e State,
-    /// What servers broadcast besides their loads, if anything.
+    /// Quantities that servers report besides their loads, if the observation asks for any.
     pub(crate) broadcasts: Option<&'e Broadcasts>,
     /// t.
     pub(crate) slot: u32,

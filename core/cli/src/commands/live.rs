@@ -48,8 +48,8 @@ pub(crate) fn run(arguments: &LiveArguments, notes: Notes) -> Result<Outcome, Pr
     Ok(super::with_page(outcome, live_page::write(&out)))
 }
 
-/// Reports what went wrong in the streams of a run, and what never had an effect; true if each of them
-/// reached its end.
+/// Reports what went wrong in the streams of a run, and which policies never sent anything. Returns true if
+/// every stream reached its end.
 fn show_faults(live: &Live, run: &LiveRun) -> bool {
     for (stream, policy) in run.streams.iter().zip(&live.policies) {
         let label = &stream.policy;

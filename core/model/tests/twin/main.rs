@@ -518,7 +518,7 @@ impl Twin<'_> {
         (f64::from(delay), self.scaled(whole, energy))
     }
 
-    /// What servers broadcast besides their loads, with a history of three slots.
+    /// The broadcast columns, with a history of three slots.
     fn broadcast(&self) -> Vec<f64> {
         let servers = 0..self.active.len();
         let queued = servers.clone().map(|server| {
